@@ -1,0 +1,145 @@
+"""Access: principals, calling contexts, and the one rule that says who may do what with a cube. Pure.
+
+The ternary of MemOS paper §5.5.1: user identity x memory object x calling context. Deny by default; the tenant is a
+wall that no rule crosses.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from pydantic import Field, ValidationError
+
+from memos_integrations.core.cube import Governance, Label, Layer, MemCube, State, Value, first_problem
+from memos_integrations.core.errors import IdentityError
+
+EVERYONE = "*"
+ADMIN_ROLE = "role:admin"
+AUDITOR_ROLE = "role:auditor"
+
+
+class Verb(StrEnum):
+    """What one can do with a memory."""
+
+    READ = "read"
+    USE_IN_PROMPT = "use_in_prompt"
+    TRAIN_ON = "train_on"
+    WRITE = "write"
+    SHARE = "share"
+    DELETE = "delete"
+    ADMIN = "admin"
+
+
+_READING = frozenset({Verb.READ, Verb.USE_IN_PROMPT, Verb.TRAIN_ON})
+
+
+class Principal(Value):
+    """Who asks. It comes from the runtime (a token, a session), never from text that a model can write.
+
+    Raises:
+        IdentityError: Tenant or user is missing or empty.
+    """
+
+    tenant: Label
+    user: Label
+    groups: frozenset[Label] = frozenset()
+    roles: frozenset[Label] = frozenset()
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as exc:
+            raise IdentityError(f"Not a principal: {first_problem(exc)}") from exc
+
+    @property
+    def subject(self) -> str:
+        """The name under which the principal owns memories."""
+        return f"user:{self.user}"
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """Every name under which the principal may have been given access."""
+        groups = {f"group:{group}" for group in self.groups}
+        roles = {f"role:{role}" for role in self.roles}
+        return frozenset({self.subject, EVERYONE, *groups, *roles})
+
+
+class CallContext(Value):
+    """From where a memory is used: set by the application, never by the model."""
+
+    purpose: Label | None = None
+    application: Label | None = None
+    agent: Label | None = None
+
+
+class Caller(NamedTuple):
+    """Who asks, from where, and when: what every decision and every audit record needs."""
+
+    by: Principal
+    context: CallContext
+    now: datetime
+
+
+class Decision(Value):
+    """Allowed or not, and the rule that decided."""
+
+    allowed: bool
+    reason: str = Field(min_length=1)
+
+
+def as_subject(name: str) -> str:
+    """`user:ana` for `ana`; names that already say what they are (`group:`, `role:`, `user:`, `*`) stay."""
+    return name if name == EVERYONE or name.startswith(("user:", "group:", "role:")) else f"user:{name}"
+
+
+def subjects_for(verb: Verb, governance: Governance) -> frozenset[str]:
+    """Who may do *verb* with a cube so governed, before tenant, context and time are looked at."""
+    named = {governance.owner}
+    if governance.layer is Layer.GLOBAL and verb in _READING:
+        named.add(EVERYONE)
+    if verb in _READING:
+        named.update(governance.readers, governance.writers, governance.sharers)
+    elif verb is Verb.WRITE:
+        named.update(governance.writers)
+    elif verb is Verb.SHARE:
+        named.update(governance.sharers)
+    else:
+        named.add(ADMIN_ROLE)
+    return frozenset(named)
+
+
+def decide(cube: MemCube, verb: Verb, caller: Caller) -> Decision:
+    """Whether *caller* may do *verb* with *cube*, and which rule says so."""
+    rules, principal = cube.governance, caller.by
+    if principal.tenant != cube.tenant:
+        return Decision(allowed=False, reason="the cube belongs to another tenant")
+    granted = subjects_for(verb, rules) & principal.subjects
+    if not granted:
+        return Decision(allowed=False, reason=f"nobody gave {principal.subject} the right to {verb} it")
+    if verb in _READING:
+        refusal = _refuse_reading(cube, verb, caller)
+        if refusal:
+            return Decision(allowed=False, reason=refusal)
+    return Decision(allowed=True, reason=f"{min(granted)} may {verb} it ({rules.layer} layer)")
+
+
+def _refuse_reading(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
+    rules = cube.governance
+    if cube.trust.quarantined:
+        return "it is quarantined"
+    if rules.is_expired(caller.now) or cube.state is State.EXPIRED:
+        return "it has expired"
+    if rules.purposes and caller.context.purpose not in rules.purposes:
+        return f"it may be used only for: {', '.join(rules.purposes)}"
+    if rules.applications and caller.context.application not in rules.applications:
+        return f"it may be used only in: {', '.join(rules.applications)}"
+    if verb is Verb.TRAIN_ON and (rules.expires_at or rules.legal_hold or rules.sensitivity):
+        return "what expires, is on hold or is sensitive is never trained on"
+    return None
+
+
+def may_read(cube: MemCube, caller: Caller) -> bool:
+    """Whether *caller* may read *cube* now."""
+    return decide(cube, Verb.READ, caller).allowed

@@ -1,0 +1,126 @@
+"""One tree of errors: each says what happened and what to do about it.
+
+Every error the package raises on purpose is a `MemOSError`. Where a builtin exists for the
+situation, the class derives from it too, so that `except LookupError` works as people expect.
+Foreign errors (SQLite, FAISS, torch) are translated once, in the file that imports the culprit.
+"""
+
+from __future__ import annotations
+
+
+class MemOSError(Exception):
+    """Anything that this package raises on purpose."""
+
+
+class InvalidMemoryError(MemOSError, ValueError):
+    """A memory cannot be stored as it is: empty, too large, not valid Unicode, naive times."""
+
+
+class IdentityError(MemOSError, PermissionError):
+    """Nobody can be held to account: the principal is missing, empty or of the wrong type."""
+
+
+class AccessDeniedError(MemOSError, PermissionError):
+    """The principal can see the cube but may not do this to it."""
+
+
+class LegalHoldError(AccessDeniedError):
+    """The cube is under legal hold and may not be changed or erased."""
+
+
+class CubeNotFoundError(MemOSError, LookupError):
+    """No cube with this id that the principal may know of.
+
+    An absent cube and a cube that the principal may not read give the same error, word for word, so that
+    nobody learns which ids exist.
+    """
+
+    def __init__(self, cube_id: str) -> None:
+        super().__init__(
+            f"No cube {cube_id!r} that you may read. It may never have existed, have expired, have been "
+            "forgotten, or belong to somebody else."
+        )
+        self.cube_id = cube_id
+
+
+class VersionConflictError(MemOSError, RuntimeError):
+    """Somebody else wrote a newer version first; nothing was changed."""
+
+    def __init__(self, cube_id: str, expected: int, found: int) -> None:
+        super().__init__(
+            f"Cube {cube_id!r} is at version {found}, not {expected}: it was changed since you read it. "
+            "Read it again and repeat the update."
+        )
+        self.cube_id, self.expected, self.found = cube_id, expected, found
+
+
+class IllegalTransitionError(MemOSError, RuntimeError):
+    """The lifecycle has no such transition (see `core.lifecycle.TRANSITIONS`)."""
+
+
+class EmbedderMismatchError(MemOSError, ValueError):
+    """The vault was filled with another embedder; vectors of two embedders cannot be compared."""
+
+
+class EmbeddingError(MemOSError, RuntimeError):
+    """The embedder failed or returned vectors that cannot be used; nothing was written."""
+
+
+class ModelError(MemOSError, RuntimeError):
+    """A local model could not be loaded or run."""
+
+
+class ModelFolderError(ModelError, FileNotFoundError):
+    """A model folder lacks the files that a model needs."""
+
+
+class ConversationFormatError(MemOSError, ValueError):
+    """A conversation file is not what it should be; the message names the line or the field."""
+
+
+class MissingExtraError(MemOSError, ImportError):
+    """An optional dependency is not installed; the message carries the `pip install` line."""
+
+
+class VaultError(MemOSError):
+    """The store could not do its work; what was acknowledged before is still there."""
+
+
+class VaultClosedError(VaultError, RuntimeError):
+    """The vault was closed; open it again."""
+
+
+class VaultReadOnlyError(VaultError, PermissionError):
+    """The vault's file or folder cannot be written."""
+
+
+class VaultFullError(VaultError, OSError):
+    """The disk (or a quota) is full: the write was undone, everything older is intact."""
+
+
+class VaultBusyError(VaultError, TimeoutError):
+    """Another process held the vault's lock for too long; nothing was written, try again."""
+
+
+class VaultCorruptError(VaultError):
+    """The vault's file is not a vault, or is damaged."""
+
+
+class VaultSchemaError(VaultError):
+    """The vault was written by a newer version of this package."""
+
+
+class IntegrityError(VaultCorruptError):
+    """A stored row does not match its digest: it was changed behind the vault's back, and is refused."""
+
+    def __init__(self, what: str, cube_id: str | None = None) -> None:
+        super().__init__(f"{what}. The row was changed outside this package; restore it from a backup.")
+        self.cube_id = cube_id
+
+
+class AlreadyRememberedError(MemOSError, RuntimeError):
+    """A cube with this key exists; the write was not repeated."""
+
+    def __init__(self, key: str, cube_id: str) -> None:
+        super().__init__(f"Key {key!r} already names cube {cube_id!r}; nothing was written.")
+        self.key, self.cube_id = key, cube_id

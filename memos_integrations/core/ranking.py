@@ -1,0 +1,57 @@
+"""Ranking: the retrieval signals and how they become one order. Pure.
+
+Every statistic is taken over the cubes that the asker may see, so that no score tells of others' memories.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+K1 = 0.9
+B = 0.75
+
+
+def idf(documents: int, matching: int) -> float:
+    """How much a term tells when *matching* of *documents* hold it (BM25 in Lucene's form, never negative)."""
+    return math.log(1.0 + (documents - matching + 0.5) / (matching + 0.5))
+
+
+def bm25(tf: Floats, lengths: Floats, *, weight: float, average: float) -> Floats:
+    """One term's share of BM25 for the documents that hold it (Robertson and Zaragoza 2009, k1 0.9, b 0.75).
+
+    `tf` is how often each document holds the term, `lengths` their lengths in terms, `weight` the term's `idf`,
+    `average` the mean length of all documents searched.
+    """
+    scores: Floats = weight * tf / (tf + K1 * (1.0 - B + B * lengths / max(average, 1e-9)))
+    return scores
+
+
+def scaled(scores: Sequence[float | None]) -> list[float]:
+    """Scores stretched to 0..1 over the candidates; None and a range of nothing give 0 (or 1 for a lone positive)."""
+    known = [score for score in scores if score is not None]
+    if not known:
+        return [0.0] * len(scores)
+    low, high = min(0.0, *known), max(known)
+    span = high - low
+    return [0.0 if score is None or span <= 0 else (score - low) / span for score in scores]
+
+
+def closeness(moment: datetime, window: tuple[datetime, datetime], *, scale_days: float = 4.0) -> float:
+    """1 within the window, falling by e for every `scale_days` outside it."""
+    start, end = window
+    gap = max((start - moment).total_seconds(), (moment - end).total_seconds(), 0.0)
+    return math.exp(-gap / (scale_days * 86_400.0))
+
+
+def fuse(parts: Mapping[str, Sequence[float]], weights: Mapping[str, float]) -> list[float]:
+    """The weighted sum of signals per candidate; a signal without a weight counts nothing."""
+    columns = [(weights.get(name, 0.0), list(values)) for name, values in parts.items()]
+    length = len(columns[0][1]) if columns else 0
+    return [sum(weight * values[row] for weight, values in columns) for row in range(length)]

@@ -1,0 +1,129 @@
+"""MemScheduler: decide which memories to look for, where, in which order and within which budget.
+
+Called after the reader and before the operator (paper §5.4.2). Pure: it sees a `MemoryCall` and what the store can
+do, and returns a `MemoryPlan` whose every step carries its reason. It touches no vault, no model and no clock, so each
+decision can be tested as a table.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from memos_integrations.core.cube import Label, Labels, Value
+from memos_integrations.core.reader import Intent, MemoryCall
+from memos_integrations.core.when import TimeWindow
+
+CANDIDATES_PER_HIT = 6
+MIN_CANDIDATES = 48
+DEFAULT_TOKEN_BUDGET = 2_000
+
+
+class Action(StrEnum):
+    """What a step of a plan does."""
+
+    FULLTEXT = "fulltext"
+    DENSE = "dense"
+    WINDOW = "window"
+    LATEST = "latest"
+
+
+class PlanStep(Value):
+    """One step, with its reason. Steps with the same scope are answered by one query of the vault."""
+
+    action: Action
+    reason: str
+    k: int = Field(ge=1)
+    namespace: Labels = ()
+    semantic_types: Labels = ()
+    window: TimeWindow | None = None
+
+
+class MemoryPlan(Value):
+    """What to do, in order. `weights` says how much each signal counts in the final order.
+
+    `prefix` (ids of activation cubes, in prompt order) and `adapters` (ids of parameter cubes) name the memories that
+    a local model should load rather than read; they are empty while there are only plaintext memories.
+    """
+
+    needed: bool
+    reason: str
+    steps: tuple[PlanStep, ...] = ()
+    k: int = Field(ge=1)
+    token_budget: int = Field(ge=1)
+    weights: dict[str, float] = Field(default_factory=dict)
+    newest_first: bool = False
+    prefix: tuple[Label, ...] = ()
+    adapters: tuple[Label, ...] = ()
+
+
+class MemScheduler:
+    """Plans by rules that can be read (and replaced: anything with this `plan` will do)."""
+
+    def plan(
+        self,
+        call: MemoryCall,
+        *,
+        k: int,
+        namespace: Labels = (),
+        token_budget: int | None = None,
+        has_vectors: bool = False,
+        needed: bool | None = None,
+    ) -> MemoryPlan:
+        """The plan for *call*: at most *k* memories of at most *token_budget* tokens (default 2,000) in all.
+
+        `namespace` is the prefix to search under; `has_vectors` says whether the store can search by meaning;
+        `needed` overrides what the reader thought of whether memory is needed at all.
+        """
+        budget = token_budget or DEFAULT_TOKEN_BUDGET
+        if not (call.is_memory_needed if needed is None else needed):
+            return MemoryPlan(needed=False, reason=call.why_not or "no memory is needed", k=k, token_budget=budget)
+        steps = _steps(call, max(k * CANDIDATES_PER_HIT, MIN_CANDIDATES), tuple(namespace), has_vectors)
+        whole_window = call.intent is Intent.SUMMARISE and call.window is not None
+        return MemoryPlan(
+            needed=True,
+            reason=" -> ".join(step.action.value for step in steps),
+            steps=steps,
+            k=k,
+            token_budget=budget,
+            weights=_weights(call, has_vectors),
+            newest_first=whole_window,
+        )
+
+
+def _steps(call: MemoryCall, candidates: int, namespace: Labels, has_vectors: bool) -> tuple[PlanStep, ...]:
+    """The steps, most telling first."""
+    steps: list[PlanStep] = []
+    window = call.window
+    if call.intent is Intent.SUMMARISE and window is not None:
+        reason = f"a summary of {window.text!r} needs what was said then, whatever its words"
+        steps.append(PlanStep(action=Action.WINDOW, reason=reason, k=candidates, namespace=namespace, window=window))
+        return tuple(steps)
+    if call.terms:
+        reason = f"the words {', '.join(call.terms[:6])} are the surest sign"
+        steps.append(PlanStep(action=Action.FULLTEXT, reason=reason, k=candidates, namespace=namespace))
+    if has_vectors:
+        reason = "the same thing may have been said in other words"
+        steps.append(PlanStep(action=Action.DENSE, reason=reason, k=candidates, namespace=namespace))
+    if window is not None:
+        reason = f"the question names a time ({window.text!r}); what was said then comes into consideration first"
+        steps.append(PlanStep(action=Action.WINDOW, reason=reason, k=candidates, namespace=namespace, window=window))
+    if not steps or call.intent is Intent.SUMMARISE:
+        reason = "a summary wants the latest too" if steps else "no words to look for: the latest memories"
+        steps.append(PlanStep(action=Action.LATEST, reason=reason, k=candidates, namespace=namespace))
+    return tuple(steps)
+
+
+def _weights(call: MemoryCall, has_vectors: bool) -> dict[str, float]:
+    """How much each signal counts: words and meaning carry the order, the others break near-ties."""
+    weights = {"bm25": 0.6 if has_vectors else 0.9, "recency": 0.02}
+    if has_vectors:
+        weights["dense"] = 0.4
+    if call.window is not None:
+        weights["time"] = 0.4
+    if call.speakers:
+        weights["speaker"] = 0.15
+    if call.semantic_types:
+        weights["type"] = 0.05
+    return weights

@@ -1,0 +1,35 @@
+"""Vectors from elsewhere, made fit for a vault: checked, single precision, unit length. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from memos_integrations.core.errors import EmbeddingError
+from memos_integrations.core.ports import Vectors
+
+
+def unit_rows(rows: Any, *, count: int, dim: int | None, source: str) -> Vectors:
+    """*rows* as float32 of shape `(count, dim)`, each row divided by its L2 norm; any width when *dim* is None.
+
+    A row of zeros stays one: it is like nothing, which is what an embedder says of a text it has no word for.
+
+    Raises:
+        EmbeddingError: Not a matrix of finite numbers of that shape; the message names *source*.
+    """
+    try:
+        matrix = np.asarray(rows, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise EmbeddingError(f"{source} did not return rows of numbers of one length: {exc}.") from exc
+    if count == 0 and matrix.size == 0:
+        return np.empty((0, dim or 0), dtype=np.float32)
+    if matrix.ndim != 2 or matrix.shape[0] != count or matrix.shape[1] == 0:
+        raise EmbeddingError(f"{source} returned shape {matrix.shape} for {count} texts; one vector each was expected.")
+    if dim is not None and matrix.shape[1] != dim:
+        raise EmbeddingError(f"{source} returned vectors of length {matrix.shape[1]}, not {dim}. Is it another model?")
+    if not np.isfinite(matrix).all():
+        raise EmbeddingError(f"{source} returned NaN or infinity; such a vector cannot be compared. Nothing was kept.")
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    unit: Vectors = np.divide(matrix, lengths, out=np.zeros_like(matrix), where=lengths > 0).astype(np.float32)
+    return unit
