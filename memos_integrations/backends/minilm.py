@@ -1,0 +1,306 @@
+"""Sentence vectors from all-MiniLM-L6-v2, computed with numpy alone.
+
+The model is a 6-layer BERT encoder (Devlin et al. 2018, arXiv:1810.04805) distilled by Wang et al. (2020,
+arXiv:2002.10957) and trained for sentence similarity by the sentence-transformers project: mean of the token
+vectors, then unit length. Needs the extra `embeddings` (safetensors, tokenizers, threadpoolctl), not torch.
+
+A batch is kept ragged: the tokens of all its texts lie under each other in one matrix, so that no arithmetic is
+spent on padding and a text gets the same vector whatever its neighbours are (up to rounding).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from memos_integrations.core.errors import EmbeddingError, ModelError, ModelFolderError
+from memos_integrations.core.extras import require
+from memos_integrations.core.ports import Vectors
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+FILES = ("config.json", "tokenizer.json", "model.safetensors")
+MAX_TOKENS = 256
+"""As the model was trained and published; what is longer is cut."""
+
+MAX_CHARACTERS = 65_536
+"""Text beyond this is not even tokenised: 256 tokens are full long before, except in long runs of blanks."""
+
+TokenIds = npt.NDArray[np.int64]
+
+
+class MiniLMEmbedder:
+    """Fills the `Embedder` port from a local folder: 384 dimensions, at most 256 tokens per text.
+
+    `folder` holds config.json, tokenizer.json and model.safetensors (`backends.weights` gets them). `batch` texts
+    are computed at once. `threads` is set for the linear algebra library of the whole process, like
+    `torch.set_num_threads`; more than the free cores makes it slower. One embedder may be shared by threads.
+
+    Raises:
+        ModelFolderError: The folder lacks a file; the message names it.
+        ModelError: The files are damaged or hold another kind of model.
+        MissingExtraError: The extra `embeddings` is not installed.
+    """
+
+    def __init__(self, folder: str | Path, *, threads: int = 1, batch: int = 32) -> None:
+        if threads < 1 or batch < 1:
+            raise ModelError(f"threads={threads} and batch={batch} must both be at least 1.")
+        require("threadpoolctl", extra="embeddings").threadpool_limits(limits=threads, user_api="blas")
+        folder = _complete(Path(folder))
+        weights = (folder / "model.safetensors").read_bytes()
+        self._tokenizer = _read_tokenizer(folder / "tokenizer.json")
+        self._encoder = _read_encoder(folder / "config.json", weights)
+        self._batch = batch
+        digest = hashlib.sha256(weights).hexdigest()[:12]
+        self._name = f"minilm-l{len(self._encoder.layers)}-{self.dim}-{digest}"
+
+    @property
+    def name(self) -> str:
+        """Architecture and a digest of the weights, for example `minilm-l6-384-` and 12 hexadecimal digits."""
+        return self._name
+
+    @property
+    def dim(self) -> int:
+        """Length of each vector: 384 for all-MiniLM-L6-v2."""
+        return self._encoder.width
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """One unit row per text, float32, shape `(len(texts), dim)`; `(0, dim)` for no texts.
+
+        Raises:
+            EmbeddingError: A text cannot be tokenised (lone surrogates, not a string).
+        """
+        rows: Vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        for places, ids, hidden in self._run(texts):
+            lengths = np.array([len(one) for one in ids])
+            starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+            rows[places] = np.add.reduceat(hidden, starts, axis=0) / lengths[:, None]
+        return _unit(rows)
+
+    def embed_tokens(self, texts: Sequence[str]) -> list[tuple[Vectors, TokenIds]]:
+        """Per text, one unit row per token and the token ids, without the two marks at the ends.
+
+        For late interaction (Khattab and Zaharia 2020, arXiv:2004.12832). An empty text gives no rows.
+
+        Raises:
+            EmbeddingError: A text cannot be tokenised.
+        """
+        found: list[tuple[Vectors, TokenIds]] = [(np.empty((0, self.dim), np.float32), np.empty(0, np.int64))] * len(
+            texts
+        )
+        for places, ids, hidden in self._run(texts):
+            ends = np.cumsum([len(one) for one in ids])
+            for place, one, rows in zip(places, ids, np.split(hidden, ends[:-1]), strict=True):
+                found[place] = (_unit(rows[1:-1]), one[1:-1])
+        return found
+
+    def _run(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[TokenIds], Vectors]]:
+        """Batches of alike length: places in *texts*, token ids, and the last layer's rows of all their tokens."""
+        ids = [self._encode(text) for text in texts]
+        order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
+        for start in range(0, len(order), self._batch):
+            places = order[start : start + self._batch]
+            together = [ids[place] for place in places]
+            yield places, together, self._encoder(together)
+
+    def _encode(self, text: str) -> TokenIds:
+        # One text at a time: encode_batch starts threads of its own, which then warn in every forked process.
+        try:
+            return np.array(self._tokenizer.encode(text[:MAX_CHARACTERS]).ids, dtype=np.int64)
+        except (TypeError, ValueError) as exc:
+            raise EmbeddingError(f"A text cannot be tokenised: {exc}. Remove what is not valid Unicode.") from exc
+
+
+def _complete(folder: Path) -> Path:
+    for file in FILES:
+        if not (folder / file).is_file():
+            raise ModelFolderError(
+                f"{folder} has no {file}. Get the model with `python -m memos_integrations.backends.weights "
+                "--only minilm` (or `make models`), or name a folder that holds " + ", ".join(FILES) + "."
+            )
+    return folder
+
+
+def _read_tokenizer(file: Path) -> Tokenizer:
+    tokenizers = require("tokenizers", extra="embeddings")
+    try:
+        tokenizer: Tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    except Exception as exc:  # tokenizers has no error class of its own: it raises Exception itself
+        raise ModelError(f"{file} is not a tokenizer ({exc}). Delete its folder and get the model again.") from exc
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length=MAX_TOKENS)
+    return tokenizer
+
+
+def _read_encoder(config: Path, weights: bytes) -> _Encoder:
+    safetensors = require("safetensors", extra="embeddings")
+    load = require("safetensors.numpy", extra="embeddings").load
+    try:
+        return _Encoder.of(load(weights), json.loads(config.read_text("utf-8")))
+    except (KeyError, ValueError, safetensors.SafetensorError) as exc:
+        raise ModelError(
+            f"{config.parent} does not hold a readable all-MiniLM-L6-v2 ({exc!r}). Delete the folder and get the "
+            "model again."
+        ) from exc
+
+
+def _unit(rows: Vectors) -> Vectors:
+    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    unit: Vectors = rows / np.maximum(length, np.float32(1e-12))[:, None]
+    return unit
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One encoder layer; matrices are stored so that rows are multiplied from the left."""
+
+    qkv: Vectors
+    qkv_bias: Vectors
+    out: Vectors
+    out_bias: Vectors
+    norm: tuple[Vectors, Vectors]
+    up: Vectors
+    up_bias: Vectors
+    down: Vectors
+    down_bias: Vectors
+    last_norm: tuple[Vectors, Vectors]
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Vectors], number: int, head: int) -> _Layer:
+        at = f"encoder.layer.{number}."
+        parts = [_dense(tensors, f"{at}attention.self.{part}") for part in ("query", "key", "value")]
+        # The attention's 1/sqrt(head) is folded into the query, once.
+        scale = np.float32(head**-0.5)
+        parts[0] = (parts[0][0] * scale, parts[0][1] * scale)
+        out, out_bias = _dense(tensors, f"{at}attention.output.dense")
+        up, up_bias = _dense(tensors, f"{at}intermediate.dense")
+        down, down_bias = _dense(tensors, f"{at}output.dense")
+        return cls(
+            qkv=np.ascontiguousarray(np.concatenate([weight for weight, _ in parts], axis=1)),
+            qkv_bias=np.concatenate([bias for _, bias in parts]),
+            out=out,
+            out_bias=out_bias,
+            norm=_norm_weights(tensors, f"{at}attention.output.LayerNorm"),
+            up=up,
+            up_bias=up_bias,
+            down=down,
+            down_bias=down_bias,
+            last_norm=_norm_weights(tensors, f"{at}output.LayerNorm"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoder:
+    """BERT without its pooler, over ragged batches."""
+
+    words: Vectors
+    positions: Vectors
+    norm: tuple[Vectors, Vectors]
+    layers: tuple[_Layer, ...]
+    heads: int
+    epsilon: float
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Vectors], config: Mapping[str, Any]) -> _Encoder:
+        if (config["model_type"], config["hidden_act"]) != ("bert", "gelu"):
+            raise ValueError(f"it is a {config['model_type']} with {config['hidden_act']}, not a BERT with gelu")
+        head = config["hidden_size"] // config["num_attention_heads"]
+        embeddings = {
+            kind: np.asarray(tensors[f"embeddings.{kind}_embeddings.weight"], np.float32)
+            for kind in ("word", "position", "token_type")
+        }
+        return cls(
+            words=embeddings["word"],
+            positions=embeddings["position"] + embeddings["token_type"][0],
+            norm=_norm_weights(tensors, "embeddings.LayerNorm"),
+            layers=tuple(_Layer.of(tensors, number, head) for number in range(config["num_hidden_layers"])),
+            heads=config["num_attention_heads"],
+            epsilon=config["layer_norm_eps"],
+        )
+
+    @property
+    def width(self) -> int:
+        return int(self.words.shape[1])
+
+    def __call__(self, ids: Sequence[TokenIds]) -> Vectors:
+        """Rows of the last layer for all tokens of all texts, one text under the other."""
+        lengths = [len(one) for one in ids]
+        at = np.concatenate([np.arange(length) for length in lengths])
+        x = self._normalise(self.words[np.concatenate(ids)] + self.positions[at], self.norm)
+        for layer in self.layers:
+            mixed = self._attend(x @ layer.qkv + layer.qkv_bias, lengths)
+            x = self._normalise(mixed @ layer.out + layer.out_bias + x, layer.norm)
+            inner = _gelu(x @ layer.up, layer.up_bias)
+            x = self._normalise(inner @ layer.down + layer.down_bias + x, layer.last_norm)
+        return x
+
+    def _attend(self, qkv: Vectors, lengths: Sequence[int]) -> Vectors:
+        """Softmax attention within each text; texts of one length are computed together."""
+        mixed: Vectors = np.empty((len(qkv), self.width), dtype=np.float32)
+        start = 0
+        for length, group in groupby(lengths):
+            count = len(list(group))
+            stop = start + count * length
+            split = qkv[start:stop].reshape(count, length, 3, self.heads, -1).transpose(2, 0, 3, 1, 4)
+            scores = split[0] @ split[1].swapaxes(-1, -2)
+            scores -= scores.max(axis=-1, keepdims=True)
+            np.exp(scores, out=scores)
+            scores /= scores.sum(axis=-1, keepdims=True)
+            mixed[start:stop] = (scores @ split[2]).transpose(0, 2, 1, 3).reshape(count * length, self.width)
+            start = stop
+        return mixed
+
+    def _normalise(self, x: Vectors, weights: tuple[Vectors, Vectors]) -> Vectors:
+        x -= x.mean(axis=1, keepdims=True)
+        variance = np.einsum("ij,ij->i", x, x) / np.float32(x.shape[1])
+        x /= np.sqrt(variance + np.float32(self.epsilon))[:, None]
+        x *= weights[0]
+        x += weights[1]
+        return x
+
+
+def _dense(tensors: Mapping[str, Vectors], name: str) -> tuple[Vectors, Vectors]:
+    weight = np.ascontiguousarray(np.asarray(tensors[f"{name}.weight"], np.float32).T)
+    return weight, np.asarray(tensors[f"{name}.bias"], np.float32)
+
+
+def _norm_weights(tensors: Mapping[str, Vectors], name: str) -> tuple[Vectors, Vectors]:
+    return np.asarray(tensors[f"{name}.weight"], np.float32), np.asarray(tensors[f"{name}.bias"], np.float32)
+
+
+# Abramowitz and Stegun 7.1.26: erfc(z) = polynomial(1 / (1 + P z)) exp(-z^2), absolute error below 1.5e-7.
+_P = np.float32(0.3275911 / 2**0.5)
+_TERMS = [np.float32(term / 2) for term in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)]
+_ROWS = 32
+"""Rows per step, so that the temporaries of 1536 columns stay in the processor's cache."""
+
+
+def _gelu(x: Vectors, bias: Vectors) -> Vectors:
+    """GELU of x + bias, in place: max(x, 0) - |x| erfc(|x| / sqrt 2) / 2."""
+    for start in range(0, len(x), _ROWS):
+        rows = x[start : start + _ROWS]
+        rows += bias
+        size = np.abs(rows)
+        t = size * _P
+        t += np.float32(1)
+        np.reciprocal(t, out=t)
+        tail = t * _TERMS[0]
+        for term in _TERMS[1:]:
+            tail += term
+            tail *= t
+        np.multiply(size, size, out=t)
+        t *= np.float32(-0.5)
+        tail *= np.exp(t, out=t)
+        tail *= size
+        np.maximum(rows, np.float32(0), out=rows)
+        rows -= tail
+    return x

@@ -1,0 +1,93 @@
+"""MemCube: one memory, as an immutable value per version.
+
+A cube is a payload (plaintext, activation or parameter) under a header (MemOS paper, arXiv 2507.03724 §4.2:
+descriptive identifiers, governance attributes, behavioural indicators). The header and the payload of a version
+never change; what changes with use (`Behaviour`, `state`) stands beside the version and is outside its digest.
+"""
+
+from __future__ import annotations
+
+from memos_integrations.core.cube.cube import SCHEMA, MemCube
+from memos_integrations.core.cube.header import (
+    Behaviour,
+    Channel,
+    CubeRef,
+    Descriptive,
+    Governance,
+    Layer,
+    Licence,
+    Link,
+    Origin,
+    Provenance,
+    Relation,
+    State,
+    Trust,
+    TrustLabel,
+)
+from memos_integrations.core.cube.payload import (
+    ActivationPayload,
+    BlobRef,
+    ModelFingerprint,
+    ParameterPayload,
+    Payload,
+    PlaintextPayload,
+    Tier,
+)
+from memos_integrations.core.cube.values import (
+    MAX_TEXT_BYTES,
+    Digest,
+    Json,
+    Label,
+    Labels,
+    Moment,
+    Namespace,
+    Text,
+    Value,
+    canonical_json,
+    check_text,
+    first_problem,
+    new_id,
+    sha256,
+    unique,
+)
+
+__all__ = [
+    "MAX_TEXT_BYTES",
+    "SCHEMA",
+    "ActivationPayload",
+    "Behaviour",
+    "BlobRef",
+    "Channel",
+    "CubeRef",
+    "Descriptive",
+    "Digest",
+    "Governance",
+    "Json",
+    "Label",
+    "Labels",
+    "Layer",
+    "Licence",
+    "Link",
+    "MemCube",
+    "ModelFingerprint",
+    "Moment",
+    "Namespace",
+    "Origin",
+    "ParameterPayload",
+    "Payload",
+    "PlaintextPayload",
+    "Provenance",
+    "Relation",
+    "State",
+    "Text",
+    "Tier",
+    "Trust",
+    "TrustLabel",
+    "Value",
+    "canonical_json",
+    "check_text",
+    "first_problem",
+    "new_id",
+    "sha256",
+    "unique",
+]

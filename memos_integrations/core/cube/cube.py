@@ -1,0 +1,85 @@
+"""The cube itself: payload under header, one immutable value per version."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from memos_integrations.core.cube.header import Behaviour, CubeRef, Descriptive, Governance, Provenance, State, Trust
+from memos_integrations.core.cube.payload import Payload, PlaintextPayload, Tier
+from memos_integrations.core.cube.values import Label, Namespace, Value, canonical_json, first_problem, sha256
+from memos_integrations.core.errors import InvalidMemoryError
+
+SCHEMA = 1
+
+
+class MemCube(Value):
+    """One memory. Equal digests mean equal memories; a change is a new version with the same id.
+
+    `digest` covers everything except `behaviour` and `state`, which change without a new version.
+    """
+
+    id: Label
+    version: int = Field(default=1, ge=1)
+    schema_: int = Field(default=SCHEMA, ge=1, alias="schema", serialization_alias="schema")
+    namespace: Namespace
+    payload: Payload
+    descriptive: Descriptive
+    provenance: Provenance = Provenance()
+    trust: Trust = Trust()
+    governance: Governance
+    state: State = State.GENERATED
+    behaviour: Behaviour = Behaviour()
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @property
+    def tenant(self) -> str:
+        """The first part of the namespace: the wall that no access rule crosses."""
+        return self.namespace[0]
+
+    @property
+    def tier(self) -> Tier:
+        """The form of the payload."""
+        return self.payload.kind
+
+    @property
+    def text(self) -> str:
+        """The words of a plaintext cube; empty for the other kinds."""
+        return self.payload.text if isinstance(self.payload, PlaintextPayload) else ""
+
+    @property
+    def ref(self) -> CubeRef:
+        """This version of this cube."""
+        return CubeRef(id=self.id, version=self.version)
+
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 of the canonical payload: equal for equal content, whoever owns it."""
+        return sha256(canonical_json(self.payload.model_dump(mode="json")))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical cube without `behaviour` and `state`."""
+        return sha256(self.canonical())
+
+    def canonical(self) -> bytes:
+        """The bytes that `digest` covers: sorted keys, no spaces, UTF-8, UTC times."""
+        return canonical_json(self.model_dump(mode="json", by_alias=True, exclude={"behaviour", "state"}))
+
+    def to_json(self) -> str:
+        """The whole cube as JSON; `from_json` gives an equal cube back."""
+        return self.model_dump_json(by_alias=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read a cube that `to_json` wrote.
+
+        Raises:
+            InvalidMemoryError: It is not JSON, or not a cube; the message names the field.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as exc:
+            raise InvalidMemoryError(f"Not a MemCube: {first_problem(exc)}") from exc

@@ -1,0 +1,185 @@
+"""The header of a cube: what it is, where it came from, how far to trust it, who may use it, how it was used."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from memos_integrations.core.cube.values import Label, Labels, Moment, Text, Value
+
+
+class Origin(StrEnum):
+    """How the memory came to be (paper §4.2, origin signature)."""
+
+    USER_INPUT = "user_input"
+    INFERENCE_EXTRACTION = "inference_extraction"
+    EXTERNAL_RETRIEVAL = "external_retrieval"
+    PARAMETER_FINETUNING = "parameter_finetuning"
+    IMPORT = "import"
+
+
+class Channel(StrEnum):
+    """What the content came through; survives every copy, summary and bundle."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+    DOCUMENT = "document"
+    EXTERNAL = "external"
+    IMPORT = "import"
+
+
+class TrustLabel(StrEnum):
+    """How far a memory may be relied on, from least to most. Derivation can only lower it."""
+
+    UNTRUSTED = "untrusted"
+    UNVERIFIED = "unverified"
+    STATED = "stated"
+    VERIFIED = "verified"
+
+
+class Layer(StrEnum):
+    """The semantic layer (paper §5.3): the owner's alone, shared with named subjects, or for the whole tenant."""
+
+    PRIVATE = "private"
+    SHARED = "shared"
+    GLOBAL = "global"
+
+
+class State(StrEnum):
+    """Where a cube stands in its life (paper §5.4.3)."""
+
+    GENERATED = "generated"
+    ACTIVATED = "activated"
+    MERGED = "merged"
+    ARCHIVED = "archived"
+    EXPIRED = "expired"
+    FROZEN = "frozen"
+
+
+class CubeRef(Value):
+    """One version of one cube."""
+
+    id: Label
+    version: int = Field(ge=1)
+
+
+class Relation(StrEnum):
+    """How one cube stands to another."""
+
+    FOLLOWS = "follows"
+    SUPERSEDES = "supersedes"
+    CONTRADICTS = "contradicts"
+    MENTIONS = "mentions"
+    MERGED_INTO = "merged_into"
+
+
+class Link(Value):
+    """An edge from this cube to another."""
+
+    relation: Relation
+    target: Label
+
+
+class Descriptive(Value):
+    """Descriptive identifiers: what the memory is, and when it holds (bi-temporal)."""
+
+    created_at: Moment
+    recorded_at: Moment
+    valid_from: Moment | None = None
+    valid_to: Moment | None = None
+    origin: Origin = Origin.USER_INPUT
+    semantic_type: Label = "fact"
+    tags: Labels = ()
+    topic: Label | None = None
+    concept: Label | None = None
+    entities: Labels = ()
+    language: Label | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.valid_from and self.valid_to and self.valid_to < self.valid_from:
+            raise ValueError("valid_to is before valid_from")
+        return self
+
+
+class Provenance(Value):
+    """Where the memory came from. Every recalled text carries it along."""
+
+    source: Label | None = None
+    message_id: Label | None = None
+    speaker: Label | None = None
+    author: Label | None = None
+    thread_id: Label | None = None
+    session_id: Label | None = None
+    occurred_at: Moment | None = None
+    model_id: Label | None = None
+    trigger: Label | None = None
+    derived_from: tuple[CubeRef, ...] = ()
+    links: tuple[Link, ...] = ()
+    signature: Label | None = None
+
+
+class Trust(Value):
+    """How the content arrived and how far it may be relied on."""
+
+    channel: Channel = Channel.USER
+    label: TrustLabel = TrustLabel.STATED
+    verified_by: Label | None = None
+    quarantined: bool = False
+
+
+class Licence(Value):
+    """What a licensee may still do with the memory."""
+
+    text: Text = ""
+    uses_left: int | None = Field(default=None, ge=0)
+    until: Moment | None = None
+
+
+class Governance(Value):
+    """Who may do what, in which context, for how long.
+
+    `owner` and the entries of `readers`, `writers`, `sharers` are subjects: `user:NAME`, `group:NAME`, `role:NAME`
+    or `*` (everyone in the tenant). Empty `purposes` and `applications` mean any.
+    """
+
+    owner: Label
+    readers: Labels = ()
+    writers: Labels = ()
+    sharers: Labels = ()
+    layer: Layer = Layer.PRIVATE
+    purposes: Labels = ()
+    applications: Labels = ()
+    expires_at: Moment | None = None
+    half_life: Annotated[timedelta, Field(gt=timedelta(0))] | None = None
+    priority: int = Field(default=0, ge=-100, le=100)
+    sensitivity: Labels = ()
+    licence: Licence | None = None
+    watermark: Label | None = None
+    legal_hold: bool = False
+
+    @model_validator(mode="after")
+    def _layer_fits(self) -> Self:
+        if self.layer is Layer.PRIVATE and (self.readers or self.writers or self.sharers):
+            raise ValueError("a private cube has no readers, writers or sharers; use layer='shared'")
+        return self
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether the cube is past its time. The last instant still counts as alive."""
+        return self.expires_at is not None and now > self.expires_at
+
+
+class Behaviour(Value):
+    """How the cube has been used. Stored beside the version; changes on every read."""
+
+    reads: int = Field(default=0, ge=0)
+    last_read: Moment | None = None
+    heat: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
+    recalls: Labels = ()
+    fingerprint: Text = ""
+    helpful: int = Field(default=0, ge=0)
+    wrong: int = Field(default=0, ge=0)

@@ -1,0 +1,122 @@
+"""What every value of the engine is made of: checked texts, labels, moments in UTC, canonical JSON, ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+MAX_TEXT_BYTES = 1_000_000
+"""Largest plaintext payload. Longer texts belong in several cubes, or in a blob with a caption."""
+
+
+def check_text(text: str) -> str:
+    """The text itself, when it can be stored by every vault and rendered by every framework.
+
+    Raises:
+        ValueError: It holds NUL characters or lone surrogates, which UTF-8 and SQL cannot carry.
+    """
+    if "\x00" in text:
+        raise ValueError("text holds a NUL character (U+0000); remove it")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as exc:
+        raise ValueError(f"text holds a lone surrogate at character {exc.start}; decode the source as UTF-8") from exc
+    return text
+
+
+def check_payload_text(text: str) -> str:
+    """The text, when a plaintext payload may hold it."""
+    size = len(check_text(text).encode("utf-8"))
+    if size > MAX_TEXT_BYTES:
+        raise ValueError(f"text is {size:,} bytes, more than {MAX_TEXT_BYTES:,}; split it into several cubes")
+    return text
+
+
+def _check_label(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return check_text(text)
+
+
+def _check_digest(text: str) -> str:
+    if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
+        raise ValueError("must be a SHA-256 digest in lower-case hexadecimal")
+    return text
+
+
+def _as_json(value: Any) -> Any:
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        size = len(check_text(text).encode())
+    except (TypeError, RecursionError) as exc:
+        raise ValueError(f"cannot be written as JSON: {exc}") from exc
+    if size > MAX_TEXT_BYTES:
+        raise ValueError(f"is {size:,} bytes as JSON, more than {MAX_TEXT_BYTES:,}; store it as a blob")
+    return json.loads(text)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Text = Annotated[str, AfterValidator(check_text)]
+Label = Annotated[str, Field(max_length=1_000), AfterValidator(_check_label)]
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Digest = Annotated[str, AfterValidator(_check_digest)]
+Labels = Annotated[tuple[Label, ...], Field(max_length=10_000)]
+Json = Annotated[Any, AfterValidator(_as_json)]
+Namespace = Annotated[tuple[Label, ...], Field(min_length=1, max_length=32)]
+
+
+class Value(BaseModel):
+    """An immutable value: unknown fields are refused, equal content is equal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def canonical_json(value: Any) -> bytes:
+    """One byte string per JSON value: sorted keys, no spaces, UTF-8 (the idea of RFC 8785, with Python's floats)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 in lower-case hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def first_problem(exc: ValidationError) -> str:
+    """The first thing pydantic found wrong, as `field: message`."""
+    problem = exc.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"]) or "value"
+    more = f" (and {exc.error_count() - 1} more)" if exc.error_count() > 1 else ""
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}{more}"
+
+
+_newest_stamp = [0]
+_id_lock = threading.Lock()
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562 §5.7) that sorts after every id this process made before.
+
+    The 12 bits after the millisecond count up within it, so that ids of one burst keep their order.
+    """
+    with _id_lock:
+        _newest_stamp[0] = stamp = max((time.time_ns() // 1_000_000) << 12, _newest_stamp[0] + 1)
+    random = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
+    bits = (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random
+    return str(uuid.UUID(int=bits))
+
+
+def unique(labels: Iterable[str]) -> tuple[str, ...]:
+    """The labels without repeats, in their order."""
+    return tuple(dict.fromkeys(labels))

@@ -1,0 +1,34 @@
+"""MemOperator: carries out plans (recall) and turns what is said into cubes (write). Paper §5.4.1."""
+
+from __future__ import annotations
+
+from memos_integrations.core.operator.options import (
+    MemoryChanges,
+    MemoryOptions,
+    changes_by_part,
+    draft_memory,
+    draft_message,
+    parts,
+)
+from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall
+from memos_integrations.core.operator.write import Draft, finished
+from memos_integrations.core.operator.writer import CubeWriter, ErasureReceipt, IngestReport, Progress
+
+__all__ = [
+    "Cost",
+    "CubeWriter",
+    "Draft",
+    "ErasureReceipt",
+    "Hit",
+    "IngestReport",
+    "MemOperator",
+    "MemoryChanges",
+    "MemoryOptions",
+    "Progress",
+    "Recall",
+    "changes_by_part",
+    "draft_memory",
+    "draft_message",
+    "finished",
+    "parts",
+]

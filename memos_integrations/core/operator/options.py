@@ -1,0 +1,204 @@
+"""What a caller may say of a memory, and how it becomes a draft with every default filled in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypedDict, cast
+
+from pydantic import ValidationError
+
+from memos_integrations.core.access import EVERYONE, Caller, as_subject
+from memos_integrations.core.conversation import Conversation, Message
+from memos_integrations.core.cube import (
+    Channel,
+    Governance,
+    Layer,
+    Link,
+    Origin,
+    Provenance,
+    Relation,
+    Trust,
+    TrustLabel,
+    first_problem,
+    unique,
+)
+from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.operator.write import Draft, draft_cube
+
+TRUST_OF_ROLE = {
+    "user": Trust(channel=Channel.USER, label=TrustLabel.STATED),
+    "assistant": Trust(channel=Channel.ASSISTANT, label=TrustLabel.UNVERIFIED),
+    "system": Trust(channel=Channel.ASSISTANT, label=TrustLabel.UNVERIFIED),
+    "tool": Trust(channel=Channel.TOOL, label=TrustLabel.UNTRUSTED),
+}
+ORIGIN_OF_ROLE = {
+    "user": Origin.USER_INPUT,
+    "assistant": Origin.INFERENCE_EXTRACTION,
+    "system": Origin.INFERENCE_EXTRACTION,
+    "tool": Origin.EXTERNAL_RETRIEVAL,
+}
+
+
+class MemoryChanges(TypedDict, total=False):
+    """What an update may change besides the words; see `MemoryOptions`."""
+
+    readers: Iterable[str]
+    writers: Iterable[str]
+    sharers: Iterable[str]
+    layer: Layer | str
+    semantic_type: str
+    tags: Sequence[str]
+    topic: str | None
+    concept: str | None
+    valid_from: datetime | None
+    valid_to: datetime | None
+    expires_at: datetime | None
+    half_life: timedelta | None
+    priority: int
+    purposes: Sequence[str]
+    applications: Sequence[str]
+    sensitivity: Sequence[str]
+    legal_hold: bool
+
+
+class MemoryOptions(MemoryChanges, total=False):
+    """What may be said of a memory when it is written; everything has a default.
+
+    namespace: where it stands, tenant first. Default `(tenant, user)`.
+    readers, writers, sharers: users (`ana`), `group:NAME`, `role:NAME` or `*`. Default: nobody but the owner.
+    layer: private, shared or global. Default: private; shared when somebody is named; global for the reader `*`.
+    ttl or expires_at: for how long. half_life: after how long half of its weight is gone.
+    occurred_at: when it was said or happened. valid_from, valid_to: when it held in the world.
+    purposes, applications: the calling contexts in which it may be used. Default: any.
+    supersedes: ids of the cubes that it replaces.
+    """
+
+    namespace: Sequence[str]
+    language: str
+    origin: Origin | str
+    provenance: Provenance
+    trust: Trust
+    occurred_at: datetime
+    ttl: timedelta
+    supersedes: Sequence[str]
+
+
+DESCRIPTIVE = frozenset({"semantic_type", "topic", "concept", "valid_from", "valid_to", "language", "origin"})
+GOVERNANCE = frozenset({"expires_at", "half_life", "priority", "purposes", "applications", "sensitivity", "legal_hold"})
+SUBJECTS = ("readers", "writers", "sharers")
+
+
+def draft_memory(text: str, caller: Caller, options: MemoryOptions) -> Draft:
+    """A draft of a memory of the caller.
+
+    Raises:
+        InvalidMemoryError: The text or an option is not valid, or there is no such option; the message names it.
+    """
+    said: dict[str, Any] = dict(options)
+    unknown = set(said) - MemoryOptions.__annotations__.keys() - MemoryChanges.__annotations__.keys()
+    if unknown:
+        raise InvalidMemoryError(f"remember() has no option {', '.join(sorted(unknown))}.")
+    if not isinstance(text, str):
+        raise InvalidMemoryError(f"A memory is text (str), not {type(text).__name__}.")
+    try:
+        provenance = said.get("provenance") or Provenance()
+        occurred = {"occurred_at": said["occurred_at"]} if "occurred_at" in said else {}
+        author = {"author": provenance.author or caller.by.subject}
+        return draft_cube(
+            text,
+            namespace=parts(said.get("namespace") or (caller.by.tenant, caller.by.user)),
+            governance=_governance(caller, said),
+            now=caller.now,
+            provenance=Provenance.model_validate(provenance.model_dump() | occurred | author),
+            trust=said.get("trust") or TRUST_OF_ROLE["user"],
+            tags=_labels(said.get("tags", ())),
+            links=[Link(relation=Relation.SUPERSEDES, target=target) for target in said.get("supersedes", ())],
+            **{name: value for name, value in said.items() if name in DESCRIPTIVE},
+        )
+    except ValidationError as exc:
+        raise InvalidMemoryError(f"This memory cannot be stored: {first_problem(exc)}.") from exc
+
+
+def draft_message(message: Message, conversation: Conversation, caller: Caller, options: MemoryOptions) -> Draft:
+    """A draft of one message of a conversation, with its id, speaker, session and date as provenance."""
+    said: dict[str, Any] = {"semantic_type": "message", "namespace": None, **options}
+    said["namespace"] = said["namespace"] or (caller.by.tenant, caller.by.user, conversation.id)
+    if message.private:
+        said = {name: value for name, value in said.items() if name not in (*SUBJECTS, "layer")}
+    elif message.readers:
+        said |= {"readers": message.readers, "layer": None}
+    said["provenance"] = Provenance(
+        source=conversation.source,
+        message_id=message.id,
+        speaker=message.speaker,
+        thread_id=conversation.id,
+        session_id=message.session_id,
+        occurred_at=message.at,
+    )
+    said.setdefault("trust", TRUST_OF_ROLE[message.role])
+    said.setdefault("origin", ORIGIN_OF_ROLE[message.role])
+    return draft_memory(message.text, caller, cast(MemoryOptions, said))
+
+
+def changes_by_part(changes: MemoryChanges) -> dict[str, dict[str, Any]]:
+    """The changes under the part of the header where they belong.
+
+    Raises:
+        InvalidMemoryError: There is no such field to change.
+    """
+    said: dict[str, Any] = dict(changes)
+    unknown = set(said) - MemoryChanges.__annotations__.keys()
+    if unknown:
+        raise InvalidMemoryError(f"update() cannot change {', '.join(sorted(unknown))}.")
+    descriptive = {name: value for name, value in said.items() if name in DESCRIPTIVE}
+    governance = {name: value for name, value in said.items() if name in GOVERNANCE}
+    if "tags" in said:
+        descriptive["tags"] = unique(_labels(said["tags"]))
+    if any(name in said for name in (*SUBJECTS, "layer")):
+        subjects = {name: _subjects(said[name]) for name in SUBJECTS if name in said}
+        governance |= subjects | {"layer": said.get("layer") or _layer(subjects)}
+    return {"descriptive": descriptive, "governance": governance}
+
+
+def parts(namespace: Sequence[str]) -> tuple[str, ...]:
+    """A namespace as a tuple of strings.
+
+    Raises:
+        InvalidMemoryError: It is one string (a classic slip), or holds something else than strings.
+    """
+    if isinstance(namespace, str) or not all(isinstance(part, str) for part in namespace):
+        raise InvalidMemoryError(f"A namespace is a sequence of strings such as ('acme', 'ana'), not {namespace!r}.")
+    return tuple(namespace)
+
+
+def _governance(caller: Caller, said: Mapping[str, Any]) -> Governance:
+    subjects: dict[str, Any] = {name: _subjects(said.get(name, ())) for name in SUBJECTS}
+    rules: dict[str, Any] = {name: value for name, value in said.items() if name in GOVERNANCE}
+    if "ttl" in said:
+        if "expires_at" in rules:
+            raise InvalidMemoryError("Say either ttl or expires_at, not both.")
+        if said["ttl"] <= timedelta(0):
+            raise InvalidMemoryError(f"A ttl must be positive, not {said['ttl']}.")
+        rules["expires_at"] = caller.now + said["ttl"]
+    layer = said.get("layer") or _layer(subjects)
+    return Governance(owner=caller.by.subject, layer=layer, **subjects, **rules)
+
+
+def _layer(subjects: Mapping[str, Sequence[str]]) -> Layer:
+    if EVERYONE in subjects.get("readers", ()):
+        return Layer.GLOBAL
+    return Layer.SHARED if any(subjects.values()) else Layer.PRIVATE
+
+
+def _subjects(names: Iterable[str]) -> tuple[str, ...]:
+    return unique(as_subject(name) for name in _labels(names))
+
+
+def _labels(names: Iterable[str]) -> list[str]:
+    if isinstance(names, str):
+        raise InvalidMemoryError(f"Give a list of names, not the single string {names!r}.")
+    labels = list(names)
+    if not all(isinstance(name, str) for name in labels):
+        raise InvalidMemoryError(f"Names are strings; got {labels!r}.")
+    return labels

@@ -1,0 +1,241 @@
+"""Recall: from a plan to ranked, governed, trimmed memories with their reasons and their price."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import Field
+
+from memos_integrations.core.access import Caller
+from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
+from memos_integrations.core.errors import EmbeddingError
+from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.ports import CubeFilter, Embedder, VaultQuery, Vectors
+from memos_integrations.core.ranking import closeness, fuse, scaled
+from memos_integrations.core.reader import MemoryCall
+from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
+from memos_integrations.core.text import terms as terms_of
+
+SUPERSEDED_WEIGHT = 0.5
+"""What is left of the score of a memory that a newer one replaces, unless the question is about the past."""
+
+
+class Hit(Value):
+    """One recalled memory: how it scored, and why.
+
+    `parts` are the weighted shares of the signals; they add up to the score, unless the memory was set back because
+    another one supersedes it.
+    """
+
+    cube: MemCube
+    score: float
+    parts: dict[str, float] = Field(default_factory=dict)
+    superseded_by: Label | None = None
+
+    @property
+    def text(self) -> str:
+        """The words remembered."""
+        return self.cube.text
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where they came from."""
+        return self.cube.provenance
+
+    @property
+    def said_at(self) -> datetime:
+        """When it was said or happened, else when it was written down."""
+        return self.cube.provenance.occurred_at or self.cube.descriptive.created_at
+
+    @property
+    def why(self) -> str:
+        """The score as a sum in words."""
+        shares = sorted(self.parts.items(), key=lambda part: -part[1])
+        words = " + ".join(f"{name} {share:.2f}" for name, share in shares if share >= 0.005)
+        return (words or "latest") + (f"; superseded by {self.superseded_by}" if self.superseded_by else "")
+
+
+class Cost(Value):
+    """What a recall took: milliseconds of wall time per step, cubes considered."""
+
+    read_ms: float = 0.0
+    plan_ms: float = 0.0
+    search_ms: float = 0.0
+    total_ms: float = 0.0
+    candidates: int = 0
+
+
+class Recall(Value):
+    """What is remembered about a prompt: best first, with provenance, reasons, token count and cost.
+
+    `text` is ready for a prompt: data, one line per memory, never more than the plan's token budget. `prefix` and
+    `adapters` are for a local model (see `MemoryPlan`).
+    """
+
+    id: Label
+    call: MemoryCall
+    plan: MemoryPlan
+    hits: tuple[Hit, ...] = ()
+    text: str = ""
+    token_count: int = 0
+    how: str = ""
+    cost: Cost = Cost()
+    prefix: tuple[Label, ...] = ()
+    adapters: tuple[Label, ...] = ()
+
+
+def render(hit: Hit) -> str:
+    """A memory as one line of data: date, speaker, words.
+
+    Line breaks are folded, so that a memory cannot pretend to be several.
+    """
+    said = hit.said_at.strftime("%Y-%m-%d")
+    words = " ".join(hit.text.split())
+    speaker = hit.provenance.speaker
+    line = f"- [{said}] {speaker}: {words}" if speaker else f"- [{said}] {words}"
+    return line + (" (since replaced)" if hit.superseded_by else "")
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A cube under consideration, with its best scaled score per signal."""
+
+    cube: MemCube
+    signals: dict[str, float] = field(default_factory=dict)
+
+    def keep(self, signal: str, score: float) -> None:
+        self.signals[signal] = max(score, self.signals.get(signal, 0.0))
+
+
+class MemOperator:
+    """Carries out plans over governed storage."""
+
+    def __init__(
+        self, governance: MemGovernance, *, embedder: Embedder | None, count_tokens: Callable[[str], int]
+    ) -> None:
+        self._governance = governance
+        self._embedder = embedder
+        self._count_tokens = count_tokens
+
+    def execute(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Recall:
+        """The memories that the plan finds for the caller, best first; what was handed out is on record.
+
+        Raises:
+            EmbeddingError: The embedder failed on the question.
+            VaultError: The store failed, or the record of the recall could not be made durable.
+        """
+        started = time.perf_counter()
+        recall_id = new_id()
+        if not plan.needed:
+            return Recall(id=recall_id, call=call, plan=plan, how=plan.reason)
+        candidates, how = self._search(plan, call, caller)
+        ranked = self._rank(list(candidates.values()), plan, call, caller)
+        hits, text, tokens = self._trim(ranked, plan)
+        detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
+        self._governance.hand_out([hit.cube for hit in hits], caller, recall_id=recall_id, detail=detail)
+        search_ms = (time.perf_counter() - started) * 1e3
+        cost = Cost(search_ms=search_ms, total_ms=search_ms, candidates=len(candidates))
+        return Recall(
+            id=recall_id,
+            call=call,
+            plan=plan,
+            hits=tuple(hits),
+            text=text,
+            token_count=tokens,
+            how=how,
+            cost=cost,
+            prefix=plan.prefix,
+            adapters=plan.adapters,
+        )
+
+    def _search(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> tuple[dict[str, _Candidate], str]:
+        """One query per scope; a candidate keeps its best score of each signal over the queries that found it."""
+        words = tuple(terms_of(call.query))
+        actions = {step.action for step in plan.steps}
+        vector = self._embed(call.query) if Action.DENSE in actions else None
+        candidates: dict[str, _Candidate] = {}
+        told = []
+        for query in _queries(plan.steps, words if Action.LATEST not in actions or words else (), vector):
+            found = self._governance.search(query, caller)
+            told.append(found.how)
+            bm25 = scaled([match.bm25 for match in found.matches])
+            cosine = scaled([match.cosine for match in found.matches])
+            for match, by_words, by_meaning in zip(found.matches, bm25, cosine, strict=True):
+                candidate = candidates.setdefault(match.cube.id, _Candidate(match.cube))
+                candidate.keep("bm25", by_words)
+                candidate.keep("dense", by_meaning)
+        return candidates, "; ".join(dict.fromkeys(told))
+
+    def _embed(self, query: str) -> Vectors:
+        if self._embedder is None:
+            raise EmbeddingError("The plan searches by meaning, but no embedder was given to MemOS.")
+        row: Vectors = self._embedder.embed([query])[0]
+        return row
+
+    def _rank(self, candidates: list[_Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:
+        """All candidates as hits, best first; equal scores go to the newer."""
+        newest = max((_said_at(c.cube) for c in candidates), default=caller.now)
+        for candidate in candidates:
+            candidate.signals.update(_own_signals(candidate.cube, call, newest))
+        signals = {name: [c.signals.get(name, 0.0) for c in candidates] for name in plan.weights}
+        scores = fuse(signals, plan.weights)
+        replaced = self._governance.superseded([c.cube.id for c in candidates], caller)
+        hits = []
+        for candidate, score in zip(candidates, scores, strict=True):
+            parts = {name: weight * candidate.signals.get(name, 0.0) for name, weight in plan.weights.items()}
+            newer = replaced.get(candidate.cube.id)
+            factor = SUPERSEDED_WEIGHT if newer and not call.about_past else 1.0
+            hits.append(Hit(cube=candidate.cube, score=score * factor, parts=parts, superseded_by=newer))
+        if plan.newest_first:
+            return sorted(hits, key=lambda hit: (hit.said_at, hit.cube.id), reverse=True)
+        return sorted(hits, key=lambda hit: (hit.score, hit.said_at, hit.cube.id), reverse=True)
+
+    def _trim(self, ranked: Sequence[Hit], plan: MemoryPlan) -> tuple[list[Hit], str, int]:
+        """The best hits that fit into k and the token budget; a memory too long for what is left is passed over."""
+        kept: list[Hit] = []
+        lines: list[str] = []
+        spent = 0
+        for hit in ranked:
+            if len(kept) == plan.k:
+                break
+            line = render(hit)
+            tokens = self._count_tokens(line)
+            if spent + tokens <= plan.token_budget:
+                kept.append(hit)
+                lines.append(line)
+                spent += tokens
+        return kept, "\n".join(lines), spent
+
+
+def _queries(steps: Sequence[PlanStep], words: tuple[str, ...], vector: Vectors | None) -> list[VaultQuery]:
+    """One vault query per scope: steps that differ only in their action are answered together."""
+    queries: dict[CubeFilter, VaultQuery] = {}
+    for step in steps:
+        window = (step.window.start, step.window.end) if step.window else None
+        scope = CubeFilter(namespace=step.namespace, semantic_types=step.semantic_types, occurred=window)
+        latest = step.action is Action.LATEST or (step.action is Action.WINDOW and len(steps) == 1)
+        if latest:
+            queries[scope] = queries.get(scope, VaultQuery(k=step.k, filter=scope))
+        else:
+            queries[scope] = VaultQuery(k=step.k, terms=words, vector=vector, filter=scope)
+    return list(queries.values())
+
+
+def _said_at(cube: MemCube) -> datetime:
+    return cube.provenance.occurred_at or cube.descriptive.created_at
+
+
+def _own_signals(cube: MemCube, call: MemoryCall, newest: datetime) -> dict[str, float]:
+    """What a cube's header says about its fit, each 0..1: time, speaker, type, and recency among the candidates."""
+    age_days = max(0.0, (newest - _said_at(cube)).total_seconds() / 86_400.0)
+    signals = {"recency": 1.0 / (1.0 + age_days / 30.0)}
+    if call.window is not None:
+        signals["time"] = closeness(_said_at(cube), (call.window.start, call.window.end))
+    if call.speakers and cube.provenance.speaker:
+        signals["speaker"] = float(cube.provenance.speaker.casefold() in {s.casefold() for s in call.speakers})
+    if call.semantic_types:
+        signals["type"] = float(cube.descriptive.semantic_type in call.semantic_types)
+    return signals

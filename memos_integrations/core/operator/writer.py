@@ -1,0 +1,287 @@
+"""The write side of the MemOperator: link, embed, put, revise, erase, ingest.
+
+Embedding happens outside the transaction; the transaction itself is the vault's. Nothing here waits longer than the
+vault needs: `remember` gives a future, so that one caller can block on it and another await it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from memos_integrations.core.access import Caller, Verb
+from memos_integrations.core.conversation import Conversation, Message
+from memos_integrations.core.cube import Label, Link, MemCube, Moment, Relation, TrustLabel, Value, check_text
+from memos_integrations.core.errors import EmbeddingError, InvalidMemoryError, VaultError, VersionConflictError
+from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.write import Draft, replaces, revised, says_change, supersede
+from memos_integrations.core.ports import CubeFilter, Embedder, Receipt, VaultQuery, Vectors
+
+BATCH = 64
+MAX_RETRIES = 100
+Progress = Callable[[int, int], None]
+
+
+class ErasureReceipt(Value):
+    """What was forgotten, place by place, and that nothing is left: `remaining` is all zero."""
+
+    cube_id: Label
+    derived: tuple[Label, ...] = ()
+    erased: dict[str, int]
+    remaining: dict[str, int]
+    at: Moment
+    commit: int
+
+
+class IngestReport(Value):
+    """What an ingestion did: ids in the order of the messages; `known` of them were there already."""
+
+    conversation: Label
+    cubes: tuple[Label, ...] = ()
+    written: int = Field(ge=0)
+    known: int = Field(ge=0)
+
+
+class CubeWriter:
+    """Writes cubes through governance."""
+
+    def __init__(self, governance: MemGovernance, *, embedder: Embedder | None) -> None:
+        self._governance = governance
+        self._embedder = embedder
+
+    # --- one memory ---------------------------------------------------------------------------------------------
+
+    def remember(self, draft: Draft, caller: Caller, *, key: str | None) -> tuple[MemCube, Future[Receipt] | None]:
+        """Put a new cube; no future when the key had been written before (then the cube of then is returned)."""
+        known = self._known(key, caller)
+        if known is not None:
+            return self._governance.read(known, caller, operation="remember"), None
+        draft = self._linked(self._inherited(draft, caller), caller, recent=())
+        vector = self.embed([draft.text])
+        return draft.cube, self._put(draft, caller, None if vector is None else vector[0], key=key)
+
+    def update(
+        self,
+        cube_id: str,
+        caller: Caller,
+        *,
+        text: str | None,
+        changes: dict[str, dict[str, Any]],
+        expected_version: int | None,
+    ) -> MemCube:
+        """Write the next version, durable on return.
+
+        Without *expected_version* the change is applied to whatever is the current version, again when somebody else
+        was faster; every version stays in the history.
+
+        Raises:
+            VersionConflictError: The cube is not at *expected_version*.
+        """
+        for _ in range(MAX_RETRIES):
+            cube = self._governance.fetch(cube_id, Verb.WRITE, caller, operation="update")
+            if expected_version not in (None, cube.version):
+                raise VersionConflictError(cube_id, expected_version or 0, cube.version)
+            rules = set(changes.get("governance", {}))
+            if rules != {"legal_hold"} or text is not None:
+                check_change(cube)
+            if rules & {"readers", "writers", "sharers", "layer"}:
+                self._governance.fetch(cube_id, Verb.SHARE, caller, operation="update")
+            if "legal_hold" in rules:
+                self._governance.fetch(cube_id, Verb.ADMIN, caller, operation="update")
+            draft = revised(cube, caller.now, text=text, changes=changes)
+            vector = self.embed([draft.text])
+            try:
+                self._put(draft, caller, None if vector is None else vector[0], operation="update").result()
+            except VersionConflictError:
+                if expected_version is not None:
+                    raise
+                continue
+            return draft.cube
+        raise VersionConflictError(cube_id, cube.version, cube.version + 1)
+
+    def forget(self, cube_id: str, caller: Caller) -> ErasureReceipt:
+        """Erase a cube and what was derived from it, look whether anything is left, and say what was erased.
+
+        Raises:
+            LegalHoldError: It is under legal hold; nothing was erased.
+            VaultError: Something is left; the receipt would be a lie.
+        """
+        cube = self._governance.fetch(cube_id, Verb.DELETE, caller, operation="forget")
+        before = self._governance.traces(cube_id)
+        doomed, receipt = self._governance.erase(cube, caller)
+        remaining = {}
+        for each in doomed:
+            left = self._governance.traces(each.id)
+            if any(left.values()):
+                raise VaultError(f"Cube {each.id!r} was erased, but something is left of it: {left}.")
+            remaining.update(left)
+        return ErasureReceipt(
+            cube_id=cube_id,
+            derived=tuple(each.id for each in doomed[1:]),
+            erased=before,
+            remaining=remaining,
+            at=caller.now,
+            commit=receipt.commit,
+        )
+
+    # --- many ---------------------------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        conversation: Conversation,
+        caller: Caller,
+        *,
+        draft: Callable[[Message], Draft],
+        progress: Progress | None,
+    ) -> IngestReport:
+        """Write every message once, each linked to the one before it in its session; durable batch by batch."""
+        cubes: list[str] = []
+        known = 0
+        last: dict[str | None, str] = {}
+        messages = conversation.messages
+        for start in range(0, len(messages), BATCH):
+            batch: list[tuple[Draft, str]] = []
+            for message in messages[start : start + BATCH]:
+                key = f"{conversation.source or ''}\x1f{conversation.id}\x1f{message.id}"
+                cube_id = self._known(key, caller)
+                if cube_id is None:
+                    linked = self._follow(draft(message), last.get(message.session_id))
+                    linked = self._linked(linked, caller, recent=[each for each, _ in batch])
+                    batch.append((linked, key))
+                    cube_id = linked.cube.id
+                else:
+                    known += 1
+                last[message.session_id] = cube_id
+                cubes.append(cube_id)
+            self._put_batch(batch, caller)
+            if progress is not None:
+                progress(len(cubes), len(messages))
+        written = len(cubes) - known
+        return IngestReport(conversation=conversation.id, cubes=tuple(cubes), written=written, known=known)
+
+    def embed_missing(self, drafts: Callable[[MemCube], Draft], progress: Progress | None) -> int:
+        """Give every cube without a vector one; the number of vectors made."""
+        made = 0
+        while cubes := self._governance.unembedded(BATCH):
+            vectors = self.embed([drafts(cube).text for cube in cubes])
+            if vectors is None:
+                raise EmbeddingError("No embedder was given to MemOS; there is nothing to embed with.")
+            self._governance.put_vectors(cubes, vectors)
+            made += len(cubes)
+            if progress is not None:
+                progress(made, made)
+        return made
+
+    def embed(self, texts: Sequence[str]) -> Vectors | None:
+        """Unit rows for the texts, or None without an embedder.
+
+        Raises:
+            EmbeddingError: The embedder gave another shape, or numbers that are not finite.
+        """
+        if self._embedder is None:
+            return None
+        rows = np.asarray(self._embedder.embed(texts), dtype=np.float32)
+        if rows.shape != (len(texts), self._embedder.dim) or not np.isfinite(rows).all():
+            raise EmbeddingError(
+                f"Embedder {self._embedder.name!r} gave an array of shape {rows.shape} with "
+                f"{int((~np.isfinite(rows)).sum())} non-finite numbers for {len(texts)} texts of dimension "
+                f"{self._embedder.dim}. Nothing was written."
+            )
+        return rows
+
+    # --- parts --------------------------------------------------------------------------------------------------
+
+    def _put(
+        self,
+        draft: Draft,
+        caller: Caller,
+        vector: Vectors | None,
+        *,
+        operation: str = "remember",
+        key: str | None = None,
+    ) -> Future[Receipt]:
+        scoped = None if key is None else _scoped(key, caller)
+        return self._governance.put(
+            draft.cube, caller, operation=operation, terms=draft.terms, vector=vector, key=scoped
+        )
+
+    def _put_batch(self, batch: Sequence[tuple[Draft, str]], caller: Caller) -> None:
+        if not batch:
+            return
+        rows = self.embed([draft.text for draft, _ in batch])
+        futures = [
+            self._put(draft, caller, None if rows is None else rows[number], key=key)
+            for number, (draft, key) in enumerate(batch)
+        ]
+        for future in futures:
+            future.result()
+
+    def _known(self, key: str | None, caller: Caller) -> str | None:
+        return None if key is None else self._governance.known(_scoped(key, caller), caller)
+
+    def _linked(self, draft: Draft, caller: Caller, *, recent: Sequence[Draft]) -> Draft:
+        """The draft with its links: the message before it in its thread, and what it replaces."""
+        cube = draft.cube
+        follows = any(link.relation is Relation.FOLLOWS for link in cube.provenance.links)
+        if cube.provenance.thread_id and not follows:
+            scope = CubeFilter(thread_id=cube.provenance.thread_id, session_id=cube.provenance.session_id)
+            latest = self._governance.search(VaultQuery(k=1, filter=scope), caller).matches
+            draft = self._follow(draft, latest[0].cube.id if latest else None)
+        if not says_change(cube.text):
+            return draft
+        older = [each.cube for each in recent] + self._similar(draft, caller)
+        replaced = [each for each in older if _said_at(each) < _said_at(cube) and replaces(draft, each)]
+        mine = [each for each in replaced if each.governance.owner == caller.by.subject]
+        return supersede(draft, max(mine, key=_said_at)) if mine else draft
+
+    def _similar(self, draft: Draft, caller: Caller) -> list[MemCube]:
+        speaker = draft.cube.provenance.speaker
+        scope = CubeFilter(namespace=draft.cube.namespace, speakers=(speaker,) if speaker else ())
+        found = self._governance.search(VaultQuery(k=5, terms=draft.terms, filter=scope), caller)
+        return [match.cube for match in found.matches]
+
+    def _inherited(self, draft: Draft, caller: Caller) -> Draft:
+        """A derived memory is no more trusted, and lives no longer, than its sources."""
+        sources = [
+            self._governance.fetch(ref.id, Verb.READ, caller, operation="remember")
+            for ref in draft.cube.provenance.derived_from
+        ]
+        if not sources:
+            return draft
+        order = list(TrustLabel)
+        label = min([draft.cube.trust.label, *(each.trust.label for each in sources)], key=order.index)
+        ends = [each.governance.expires_at for each in [draft.cube, *sources] if each.governance.expires_at]
+        cube = draft.cube.model_copy(
+            update={
+                "trust": draft.cube.trust.model_copy(update={"label": label}),
+                "governance": draft.cube.governance.model_copy(update={"expires_at": min(ends, default=None)}),
+            }
+        )
+        return Draft(cube, draft.terms, draft.text)
+
+    @staticmethod
+    def _follow(draft: Draft, before: str | None) -> Draft:
+        if before is None:
+            return draft
+        links = (*draft.cube.provenance.links, Link(relation=Relation.FOLLOWS, target=before))
+        provenance = draft.cube.provenance.model_copy(update={"links": links})
+        return Draft(draft.cube.model_copy(update={"provenance": provenance}), draft.terms, draft.text)
+
+
+def _said_at(cube: MemCube) -> datetime:
+    return cube.provenance.occurred_at or cube.descriptive.created_at
+
+
+def _scoped(key: str, caller: Caller) -> str:
+    """Keys are each principal's own, so that nobody learns whether another has written one."""
+    try:
+        check_text(key)
+    except (ValueError, TypeError) as exc:
+        raise InvalidMemoryError(f"Not a key: {exc}.") from exc
+    return f"{caller.by.subject}\x1f{key}"

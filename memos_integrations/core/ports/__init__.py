@@ -1,0 +1,55 @@
+"""The ports: what the engine asks of a vault and of an embedder, and the values that cross.
+
+Small protocols, filled by `vaults/` and `backends/` and passed in by the user. Nothing to register. A vault
+stores and finds; it knows no access rule. Governance compiles what a principal may see into a `Visibility`, and
+the subjects that may read a cube into its `Put`; a vault only compares the two, before it picks the best k.
+"""
+
+from __future__ import annotations
+
+from memos_integrations.core.ports.embedder import Embedder, EmbedderIdentity, Vectors
+from memos_integrations.core.ports.log import AuditEntry, AuditRecord, AuditReport, LogFilters, LogQuery, Outcome
+from memos_integrations.core.ports.query import RECALLABLE, CubeFilter, Edge, Found, Match, VaultQuery, Visibility
+from memos_integrations.core.ports.transaction import (
+    HEAT_HALF_LIFE_S,
+    Change,
+    Erase,
+    Move,
+    Put,
+    PutVector,
+    Receipt,
+    Transaction,
+    Use,
+    cooled,
+)
+from memos_integrations.core.ports.vault import Vault
+
+__all__ = [
+    "HEAT_HALF_LIFE_S",
+    "RECALLABLE",
+    "AuditEntry",
+    "AuditRecord",
+    "AuditReport",
+    "Change",
+    "CubeFilter",
+    "Edge",
+    "Embedder",
+    "EmbedderIdentity",
+    "Erase",
+    "Found",
+    "LogFilters",
+    "LogQuery",
+    "Match",
+    "Move",
+    "Outcome",
+    "Put",
+    "PutVector",
+    "Receipt",
+    "Transaction",
+    "Use",
+    "Vault",
+    "VaultQuery",
+    "Vectors",
+    "Visibility",
+    "cooled",
+]

@@ -1,0 +1,91 @@
+"""What goes into a vault: changes, audit records and events that become true together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.events import MemEvent
+from memos_integrations.core.ports.embedder import Vectors
+from memos_integrations.core.ports.log import AuditRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Store one version: version 1 makes the cube, version n replaces n - 1 as the current one.
+
+    `readers` are the subjects that may read it; `terms` its words for full text, with repeats; `vector` its unit
+    row of shape `(dim,)`. `key` makes a first version happen at most once: a second Put with the same tenant and
+    key is refused.
+    """
+
+    cube: MemCube
+    readers: frozenset[str]
+    terms: tuple[str, ...] = ()
+    vector: Vectors | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutVector:
+    """Give a current version the vector that it lacks (or another one). No new version."""
+
+    cube_id: str
+    version: int
+    vector: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """Take a cube out of every place it stands in: versions, vectors, full text, links, keys, behaviour."""
+
+    cube_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Count one use: reads + 1, warmer by one after cooling for the time since the last (see `cooled`)."""
+
+    cube_id: str
+    at: datetime
+    recall_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Pass a cube to another state; refused when it is no longer in `before`."""
+
+    cube_id: str
+    before: State
+    after: State
+
+
+Change = Put | PutVector | Erase | Use | Move
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Changes, audit records and events that become true together, or not at all."""
+
+    changes: tuple[Change, ...] = ()
+    audit: tuple[AuditRecord, ...] = ()
+    events: tuple[MemEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A transaction is durable: `commit` is its number, growing by at least one with each."""
+
+    commit: int
+
+
+HEAT_HALF_LIFE_S = 7 * 24 * 3600.0
+
+
+def cooled(heat: float, last: datetime | None, now: datetime) -> float:
+    """Heat after the time since *last*: half of it is gone after a week (paper §5.4.2: frequency with decay)."""
+    if last is None:
+        return heat
+    seconds: float = max(0.0, (now - last).total_seconds())
+    return float(heat * 0.5 ** (seconds / HEAT_HALF_LIFE_S))

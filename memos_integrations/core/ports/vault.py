@@ -1,0 +1,93 @@
+"""The port that a vault fills."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+from memos_integrations.core.cube import MemCube
+from memos_integrations.core.events import MemEvent
+from memos_integrations.core.ports.embedder import EmbedderIdentity
+from memos_integrations.core.ports.log import AuditEntry, AuditReport, LogQuery
+from memos_integrations.core.ports.query import Edge, Found, VaultQuery, Visibility
+from memos_integrations.core.ports.transaction import Receipt, Transaction
+
+
+class Vault(Protocol):
+    """The truth: cubes, versions, vectors, full text, audit chain and outbox, in one transaction.
+
+    Thread-safe. A write is a future that is done when the transaction is durable. After it is done, every read,
+    in every thread, sees it. Only `MemGovernance` holds a vault.
+    """
+
+    def submit(self, transaction: Transaction) -> Future[Receipt]:
+        """Queue a transaction; the future gives the receipt when it is durable, or the reason why nothing happened.
+
+        The future raises:
+            VersionConflictError: A Put is not the next version of its cube, or a Move not from its state.
+            AlreadyRememberedError: A Put's key is taken.
+            CubeNotFoundError: A change names a cube that is not there (Use of an erased cube is ignored).
+            VaultError: The store failed; nothing of the transaction happened.
+        """
+        ...
+
+    def get(self, tenant: str, ids: Sequence[str]) -> list[MemCube]:
+        """The current versions of those of *ids* that exist in *tenant*, in the order asked, states of all kinds.
+
+        Raises:
+            IntegrityError: A row does not match its digest.
+        """
+        ...
+
+    def history(self, tenant: str, cube_id: str) -> list[MemCube]:
+        """Every version of a cube, oldest first; empty when there is none."""
+        ...
+
+    def find_key(self, tenant: str, key: str) -> str | None:
+        """The id of the cube that was put with this key."""
+        ...
+
+    def search(self, query: VaultQuery, visible: Visibility) -> Found:
+        """The best matches among what is visible: exact, never fewer than k when k match."""
+        ...
+
+    def pointing_at(self, tenant: str, ids: Sequence[str]) -> list[Edge]:
+        """The edges that end at one of *ids*: links of current versions, and their `derived_from`."""
+        ...
+
+    def unembedded(self, limit: int) -> list[MemCube]:
+        """Current plaintext cubes without a vector, of all tenants."""
+        ...
+
+    def embedder(self) -> EmbedderIdentity | None:
+        """The embedder that this vault's vectors came from."""
+        ...
+
+    def bind_embedder(self, identity: EmbedderIdentity) -> None:
+        """Remember the embedder, once.
+
+        Raises:
+            EmbedderMismatchError: Another one is remembered.
+        """
+        ...
+
+    def log(self, query: LogQuery) -> list[AuditEntry]:
+        """Audit entries, oldest first."""
+        ...
+
+    def verify_audit(self) -> AuditReport:
+        """Walk the whole chain, and hold every stored version against what the chain says was written."""
+        ...
+
+    def events(self, after: int, limit: int = 100) -> list[tuple[int, MemEvent]]:
+        """Outbox events with a number above *after*, oldest first, each with its number."""
+        ...
+
+    def traces(self, cube_id: str) -> dict[str, int]:
+        """How many rows of a cube each place still holds (place -> count); all zero after an Erase."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is queued, save what can be saved, release files. Safe to call twice."""
+        ...

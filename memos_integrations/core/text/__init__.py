@@ -1,0 +1,14 @@
+"""English as the engine sees it: search terms, sentences, names, tags and a token estimate.
+
+Pure functions over strings, called when a memory is written and when a prompt is read, so that both sides compare
+the same terms. No model, no word list beyond what stands here, no locale. The rules are English; text in other
+scripts is still searchable (see `terms`), but gets no stemming and few names.
+"""
+
+from __future__ import annotations
+
+from memos_integrations.core.text.names import entities
+from memos_integrations.core.text.stem import stem
+from memos_integrations.core.text.words import STOP_WORDS, estimate_tokens, keywords, sentences, terms
+
+__all__ = ["STOP_WORDS", "entities", "estimate_tokens", "keywords", "sentences", "stem", "terms"]

@@ -1,0 +1,424 @@
+"""MemOS: the front hall, where the ports meet the parts that fill them.
+
+Every door (LangChain, LangGraph, LlamaIndex, the command line) comes in here; the walk of a prompt is
+`read -> plan -> execute`, and `recall` is the three in a row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar, Unpack
+
+from pydantic import ValidationError
+
+from memos_integrations.core.access import CallContext, Caller, Decision, Principal, Verb, as_subject, decide
+from memos_integrations.core.conversation import Conversation
+from memos_integrations.core.cube import MemCube, first_problem
+from memos_integrations.core.errors import AlreadyRememberedError, CubeNotFoundError, IdentityError, InvalidMemoryError
+from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.operator import (
+    CubeWriter,
+    ErasureReceipt,
+    IngestReport,
+    MemOperator,
+    MemoryChanges,
+    MemoryOptions,
+    Progress,
+    Recall,
+    changes_by_part,
+    draft_memory,
+    draft_message,
+    finished,
+    parts,
+)
+from memos_integrations.core.ports import (
+    AuditEntry,
+    AuditReport,
+    Embedder,
+    EmbedderIdentity,
+    LogFilters,
+    LogQuery,
+    Vault,
+)
+from memos_integrations.core.reader import MemoryCall, MemReader, Turn
+from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
+from memos_integrations.core.text import estimate_tokens
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+NOBODY_IN_PARTICULAR = CallContext()
+
+
+def utc_now() -> datetime:
+    """The present, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class MemOS:
+    """One memory for many principals, over one vault. Thread-safe; a context manager.
+
+    Args:
+        vault: Where the truth is kept. `MemOS.open(path)` makes one in a file.
+        embedder: Finds by meaning as well as by words. None is fine: recall is lexical then.
+        reader, scheduler: The first two steps of the walk; pass your own to change them.
+        count_tokens: Counts the tokens of a text for budgets; the default is an estimate.
+        clock: Gives the present; pass a fixed one in tests.
+
+    Raises:
+        EmbedderMismatchError: The vault was filled with another embedder.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        *,
+        embedder: Embedder | None = None,
+        reader: MemReader | None = None,
+        scheduler: MemScheduler | None = None,
+        count_tokens: Callable[[str], int] = estimate_tokens,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._governance = MemGovernance(vault)
+        if embedder is not None:
+            self._governance.bind_embedder(EmbedderIdentity(embedder.name, embedder.dim))
+        self._has_vectors = embedder is not None
+        self._reader = reader or MemReader()
+        self._scheduler = scheduler or MemScheduler()
+        self._operator = MemOperator(self._governance, embedder=embedder, count_tokens=count_tokens)
+        self._writer = CubeWriter(self._governance, embedder=embedder)
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="memos")
+
+    @classmethod
+    def open(cls, path: str | Path, *, embedder: Embedder | None = None, **rest: Any) -> Self:
+        """MemOS over a vault in a folder or `.db` file at *path*, made if it is not there.
+
+        Raises:
+            VaultError: The file cannot be read or written, is damaged, or is not a vault.
+            EmbedderMismatchError: The vault was filled with another embedder.
+        """
+        from memos_integrations.vaults.sqlite import SQLiteVault
+
+        vault = SQLiteVault(path)
+        try:
+            return cls(vault, embedder=embedder, **rest)
+        except BaseException:
+            vault.close()
+            raise
+
+    # --- recall: the walk of a prompt ---------------------------------------------------------------------------
+
+    def recall(
+        self,
+        prompt: str,
+        *,
+        by: Principal,
+        k: int = 8,
+        history: Sequence[Turn] = (),
+        namespace: Sequence[str] = (),
+        token_budget: int | None = None,
+        context: CallContext | None = None,
+        now: datetime | None = None,
+        needed: bool | None = None,
+    ) -> Recall:
+        """What *by* may know about *prompt*: at most *k* memories, best first, at most *token_budget* tokens.
+
+        Cubes that *by* may not read are absent, not masked and not counted. Reading counts as use. `namespace` limits
+        the search to a prefix; `needed=True` searches even when the prompt is small talk.
+
+        Raises:
+            IdentityError: *by* is not a principal.
+            InvalidMemoryError: The prompt is empty or not valid Unicode, *k* is below 1, or *now* is naive.
+        """
+        started = perf_counter()
+        call = self.read(prompt, history=history, now=now)
+        read_ms = (perf_counter() - started) * 1e3
+        plan = self.plan(call, k=k, namespace=namespace, token_budget=token_budget, needed=needed)
+        plan_ms = (perf_counter() - started) * 1e3 - read_ms
+        recall = self.execute(plan, call, by=by, context=context, now=now)
+        total_ms = (perf_counter() - started) * 1e3
+        cost = recall.cost.model_copy(update={"read_ms": read_ms, "plan_ms": plan_ms, "total_ms": total_ms})
+        return recall.model_copy(update={"cost": cost})
+
+    def read(self, prompt: str, *, history: Sequence[Turn] = (), now: datetime | None = None) -> MemoryCall:
+        """First step, MemReader: what the prompt asks of memory."""
+        return self._reader.read(prompt, history=history, now=now or self._clock())
+
+    def plan(
+        self,
+        call: MemoryCall,
+        *,
+        k: int = 8,
+        namespace: Sequence[str] = (),
+        token_budget: int | None = None,
+        needed: bool | None = None,
+    ) -> MemoryPlan:
+        """Second step, MemScheduler: what to look for, where, in which order."""
+        if k < 1 or (token_budget is not None and token_budget < 1):
+            raise InvalidMemoryError(f"k and token_budget must be at least 1, not {k} and {token_budget}.")
+        return self._scheduler.plan(
+            call,
+            k=k,
+            namespace=parts(namespace),
+            token_budget=token_budget,
+            has_vectors=self._has_vectors,
+            needed=needed,
+        )
+
+    def execute(
+        self,
+        plan: MemoryPlan,
+        call: MemoryCall,
+        *,
+        by: Principal,
+        context: CallContext | None = None,
+        now: datetime | None = None,
+    ) -> Recall:
+        """Third step, MemOperator: carry the plan out for *by*."""
+        return self._operator.execute(plan, call, self._caller(by, context, now))
+
+    # --- one memory ---------------------------------------------------------------------------------------------
+
+    def remember(
+        self,
+        text: str,
+        *,
+        by: Principal,
+        context: CallContext | None = None,
+        key: str | None = None,
+        **options: Unpack[MemoryOptions],
+    ) -> MemCube:
+        """Write a memory of *by*; durable on return.
+
+        It is tagged, its entities are found, it is linked to the message before it in its thread, and to the memory
+        that it replaces when it says that something changed.
+
+        Raises:
+            IdentityError: *by* is not a principal.
+            InvalidMemoryError: Empty, too large, invalid Unicode, naive times, unknown options.
+            AccessDeniedError: Another tenant's namespace, or more readers than a source has.
+        """
+        caller = self._caller(by, context)
+        cube, written = self._writer.remember(draft_memory(text, caller, options), caller, key=key)
+        try:
+            if written is not None:
+                written.result()
+        except AlreadyRememberedError as exc:
+            return self._governance.read(exc.cube_id, caller, operation="remember")
+        return cube
+
+    def get(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> MemCube:
+        """The current version of a cube.
+
+        Raises:
+            CubeNotFoundError: It does not exist, or *by* may not know that it does.
+        """
+        return self._governance.read(_known_id(cube_id), self._caller(by, context))
+
+    def update(
+        self,
+        cube_id: str,
+        *,
+        by: Principal,
+        text: str | None = None,
+        expected_version: int | None = None,
+        context: CallContext | None = None,
+        **changes: Unpack[MemoryChanges],
+    ) -> MemCube:
+        """Write the next version of a cube: other words, or other header fields. The old version stays in the history.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not change it.
+            VersionConflictError: The cube is not at *expected_version* (only when one is given).
+            LegalHoldError, IllegalTransitionError: It is on hold, or frozen.
+        """
+        caller = self._caller(by, context)
+        return self._writer.update(
+            _known_id(cube_id), caller, text=text, changes=changes_by_part(changes), expected_version=expected_version
+        )
+
+    def forget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> ErasureReceipt:
+        """Erase a cube and what was derived from it: rows, versions, vectors, full text. Verified; a receipt says what.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not delete it.
+            LegalHoldError: It, or something derived from it, is under legal hold. Nothing was erased.
+        """
+        return self._writer.forget(_known_id(cube_id), self._caller(by, context))
+
+    def history(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> list[MemCube]:
+        """Every version of a cube, oldest first."""
+        return self._governance.history(_known_id(cube_id), self._caller(by, context))
+
+    # --- access and accounting ----------------------------------------------------------------------------------
+
+    def explain_access(
+        self,
+        cube: MemCube | str,
+        principal: Principal,
+        *,
+        verb: Verb | str = Verb.READ,
+        by: Principal | None = None,
+        context: CallContext | None = None,
+    ) -> Decision:
+        """Whether *principal* may do *verb* with a cube in *context*, and which rule says so.
+
+        With a cube in hand nothing is looked up. With an id, *by* (default: *principal*) must be able to read it.
+
+        Raises:
+            CubeNotFoundError: There is no such cube for *by*.
+        """
+        asker = self._caller(principal if by is None else by, context)
+        seen = cube if isinstance(cube, MemCube) else self._governance.read(_known_id(cube), asker, operation="explain")
+        return decide(seen, Verb(verb), self._caller(principal, context))
+
+    def may_read(self, cube_ids: Iterable[str], *, by: Principal, context: CallContext | None = None) -> set[str]:
+        """Those of the ids that exist and that *by* may read now."""
+        ids = [cube_id for cube_id in cube_ids if _is_id(cube_id)]
+        return {cube.id for cube in self._governance.readable(ids, self._caller(by, context))}
+
+    def audit(self, *, by: Principal, **filters: Unpack[LogFilters]) -> list[AuditEntry]:
+        """Audit entries of the principal's tenant, oldest first: all for the roles admin and auditor, else one's own.
+
+        Page on with `after=entries[-1].number`.
+
+        Raises:
+            InvalidMemoryError: A filter is not valid.
+        """
+        caller = self._caller(by, None)
+        said: dict[str, Any] = {"tenant": by.tenant, **filters}
+        if said.get("actor") is not None:
+            said["actor"] = as_subject(said["actor"])
+        try:
+            query = LogQuery.model_validate(said)
+        except ValidationError as exc:
+            raise InvalidMemoryError(f"Not a log query: {first_problem(exc)}.") from exc
+        return self._governance.log(query, caller)
+
+    def verify_audit(self) -> AuditReport:
+        """Walk the audit chain, and hold every stored version against it."""
+        return self._governance.verify_audit()
+
+    # --- many ---------------------------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        conversation: Conversation,
+        *,
+        by: Principal,
+        context: CallContext | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[MemoryOptions],
+    ) -> IngestReport:
+        """Remember every message of a conversation once, as a memory of *by*; durable batch by batch.
+
+        A message marked private is *by*'s alone; one with readers of its own keeps them; the others get *options*.
+        `progress(done, total)` is called after each batch.
+        """
+        caller = self._caller(by, context)
+        draft = partial(draft_message, conversation=conversation, caller=caller, options=options)
+        return self._writer.ingest(conversation, caller, draft=draft, progress=progress)
+
+    def embed_missing(self, progress: Progress | None = None) -> int:
+        """Give a vector to every cube written without one (before this vault had an embedder); how many."""
+        return self._writer.embed_missing(finished, progress)
+
+    # --- in an event loop: the same, without blocking it --------------------------------------------------------
+
+    async def aremember(
+        self,
+        text: str,
+        *,
+        by: Principal,
+        context: CallContext | None = None,
+        key: str | None = None,
+        **options: Unpack[MemoryOptions],
+    ) -> MemCube:
+        """`remember`, awaiting the write's future."""
+        caller = self._caller(by, context)
+        draft = draft_memory(text, caller, options)
+        cube, written = await self._off_loop(self._writer.remember, draft, caller, key=key)
+        try:
+            if written is not None:
+                await asyncio.wrap_future(written)
+        except AlreadyRememberedError as exc:
+            return await self._off_loop(self._governance.read, exc.cube_id, caller, operation="remember")
+        return cube
+
+    async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
+        """`recall`, in the read pool."""
+        return await self._off_loop(self.recall, prompt, by=by, **how)
+
+    async def aexecute(self, plan: MemoryPlan, call: MemoryCall, *, by: Principal, **how: Any) -> Recall:
+        """`execute`, in the read pool."""
+        return await self._off_loop(self.execute, plan, call, by=by, **how)
+
+    async def aget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> MemCube:
+        """`get`, in the read pool."""
+        return await self._off_loop(self.get, cube_id, by=by, context=context)
+
+    async def aupdate(self, cube_id: str, *, by: Principal, **what: Any) -> MemCube:
+        """`update`, off the loop."""
+        return await self._off_loop(self.update, cube_id, by=by, **what)
+
+    async def aforget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> ErasureReceipt:
+        """`forget`, off the loop."""
+        return await self._off_loop(self.forget, cube_id, by=by, context=context)
+
+    async def amay_read(
+        self, cube_ids: Iterable[str], *, by: Principal, context: CallContext | None = None
+    ) -> set[str]:
+        """`may_read`, in the read pool."""
+        return await self._off_loop(self.may_read, cube_ids, by=by, context=context)
+
+    async def aingest(self, conversation: Conversation, *, by: Principal, **how: Any) -> IngestReport:
+        """`ingest`, off the loop."""
+        return await self._off_loop(self.ingest, conversation, by=by, **how)
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Finish what was begun and release the vault. Safe to call twice."""
+        self._threads.shutdown(wait=True)
+        self._governance.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def _off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *args, **kwargs))
+
+    def _caller(self, by: Principal, context: CallContext | None, now: datetime | None = None) -> Caller:
+        if not isinstance(by, Principal):
+            raise IdentityError(
+                f"`by` must be a Principal(tenant=..., user=...), not {type(by).__name__}. "
+                "Take it from your application's session, never from the conversation."
+            )
+        moment = now or self._clock()
+        if moment.tzinfo is None:
+            raise InvalidMemoryError(f"`now` is naive ({moment}); say which time zone it is in.")
+        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
+
+
+def _is_id(cube_id: object) -> bool:
+    return isinstance(cube_id, str) and 0 < len(cube_id) <= 100 and cube_id.isprintable() and bool(cube_id.strip())
+
+
+def _known_id(cube_id: str) -> str:
+    """The id, when a cube could have it; what could never be an id is unknown without asking the vault."""
+    if not _is_id(cube_id):
+        raise CubeNotFoundError(str(cube_id)[:100])
+    return cube_id

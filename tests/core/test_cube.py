@@ -1,0 +1,215 @@
+"""A cube is a value: it survives every round trip, and its digest changes exactly when the memory does."""
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from memos_integrations.core.cube import (
+    MAX_TEXT_BYTES,
+    ActivationPayload,
+    Behaviour,
+    BlobRef,
+    Channel,
+    CubeRef,
+    Descriptive,
+    Governance,
+    Layer,
+    Licence,
+    Link,
+    MemCube,
+    ModelFingerprint,
+    Origin,
+    ParameterPayload,
+    PlaintextPayload,
+    Provenance,
+    Relation,
+    State,
+    Tier,
+    Trust,
+    TrustLabel,
+    new_id,
+)
+from memos_integrations.core.errors import InvalidMemoryError
+
+NOW = datetime(2026, 3, 2, 18, 30, tzinfo=UTC)
+DIGEST = "0" * 63 + "f"
+FINGERPRINT = ModelFingerprint(
+    model="tiny", weights="w", tokenizer="t", chat_template="c", dtype="float32", positions="rope:10000"
+)
+
+words = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), min_size=1, max_size=30)
+labels = words.filter(lambda text: bool(text.strip()))
+moments = st.datetimes(
+    min_value=datetime(1971, 1, 1),
+    max_value=datetime(2200, 1, 1),
+    timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-11))]),
+)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=8,
+)
+refs = st.builds(CubeRef, id=labels, version=st.integers(1, 9))
+blobs = st.builds(BlobRef, digest=st.just(DIGEST), size=st.integers(0, 10**12), media_type=labels)
+payloads = st.one_of(
+    st.builds(PlaintextPayload, text=labels, value=json_values, blob=st.none() | blobs),
+    st.builds(
+        ActivationPayload,
+        segments=st.lists(blobs, min_size=1, max_size=3).map(tuple),
+        token_ids_digest=st.just(DIGEST),
+        token_count=st.integers(1, 10**6),
+        fingerprint=st.just(FINGERPRINT),
+    ),
+    st.builds(ParameterPayload, adapter=blobs, base=st.just(FINGERPRINT), training=json_values),
+)
+cubes = st.builds(
+    MemCube,
+    id=st.builds(new_id),
+    version=st.integers(1, 10**6),
+    namespace=st.lists(labels, min_size=1, max_size=4).map(tuple),
+    payload=payloads,
+    descriptive=st.builds(
+        Descriptive,
+        created_at=moments,
+        recorded_at=moments,
+        valid_from=st.none() | moments,
+        valid_to=st.none(),
+        origin=st.sampled_from(Origin),
+        semantic_type=labels,
+        tags=st.lists(labels, max_size=3).map(tuple),
+        topic=st.none() | labels,
+        entities=st.lists(labels, max_size=3).map(tuple),
+    ),
+    provenance=st.builds(
+        Provenance,
+        source=st.none() | labels,
+        occurred_at=st.none() | moments,
+        derived_from=st.lists(refs, max_size=2).map(tuple),
+        links=st.lists(st.builds(Link, relation=st.sampled_from(Relation), target=labels), max_size=2).map(tuple),
+    ),
+    trust=st.builds(Trust, channel=st.sampled_from(Channel), label=st.sampled_from(TrustLabel)),
+    governance=st.builds(
+        Governance,
+        owner=labels,
+        readers=st.lists(labels, max_size=2).map(tuple),
+        layer=st.just(Layer.SHARED),
+        expires_at=st.none() | moments,
+        half_life=st.none() | st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=9000)),
+        licence=st.none() | st.builds(Licence, text=words, uses_left=st.none() | st.integers(0, 9)),
+    ),
+    state=st.sampled_from(State),
+    behaviour=st.builds(Behaviour, reads=st.integers(0, 99), heat=st.floats(0, 1e9), last_read=st.none() | moments),
+)
+
+
+def a_cube(**changes: object) -> MemCube:
+    fields: dict[str, object] = {
+        "id": new_id(),
+        "namespace": ("acme", "ana@example.com"),
+        "payload": PlaintextPayload(text="Ana likes tea."),
+        "descriptive": Descriptive(created_at=NOW, recorded_at=NOW),
+        "governance": Governance(owner="user:ana"),
+    }
+    return MemCube.model_validate(fields | changes)
+
+
+@given(cubes)
+def test_a_cube_survives_json_exactly(cube: MemCube) -> None:
+    again = MemCube.from_json(cube.to_json())
+    assert again == cube
+    assert again.digest == cube.digest
+    assert again.content_digest == cube.content_digest
+
+
+@given(cubes)
+def test_the_canonical_form_is_json_with_sorted_keys(cube: MemCube) -> None:
+    plain = json.loads(cube.canonical())
+    assert json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() == cube.canonical()
+    assert {"behaviour", "state"}.isdisjoint(plain)
+
+
+def test_use_and_state_leave_the_digest_alone_and_everything_else_changes_it() -> None:
+    cube = a_cube()
+    assert cube.model_copy(update={"state": State.FROZEN, "behaviour": Behaviour(reads=7)}).digest == cube.digest
+    changed = [
+        {"version": 2},
+        {"namespace": ("acme", "ben")},
+        {"payload": PlaintextPayload(text="Ana likes tea!")},
+        {"governance": Governance(owner="user:ana", readers=("user:ben",), layer=Layer.SHARED)},
+        {"trust": Trust(quarantined=True)},
+        {"provenance": Provenance(speaker="Ana")},
+    ]
+    assert len({cube.model_copy(update=change).digest for change in changed} | {cube.digest}) == len(changed) + 1
+
+
+def test_the_same_content_has_the_same_content_digest_whoever_owns_it() -> None:
+    assert a_cube().content_digest == a_cube(governance=Governance(owner="user:ben")).content_digest
+
+
+def test_times_are_kept_in_utc_and_naive_ones_are_refused() -> None:
+    nepal = datetime(2026, 3, 3, 0, 15, tzinfo=timezone(timedelta(hours=5, minutes=45)))
+    assert Descriptive(created_at=nepal, recorded_at=nepal).created_at == NOW
+    with pytest.raises(ValidationError, match="timezone"):
+        Descriptive(created_at=datetime(2026, 3, 2), recorded_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "empty"),
+        (" \n\t", "empty"),
+        ("nul \x00 here", "NUL"),
+        ("half \ud83d pair", "lone surrogate"),
+        ("x" * (MAX_TEXT_BYTES + 1), "split it"),
+        ("é" * (MAX_TEXT_BYTES // 2 + 1), "split it"),
+    ],
+)
+def test_text_that_no_store_could_keep_is_refused(text: str, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        PlaintextPayload(text=text)
+
+
+@pytest.mark.parametrize("value", [float("nan"), {"a": float("inf")}, {1, 2}, b"bytes", {"k": "\ud800"}, object()])
+def test_a_value_that_json_cannot_carry_is_refused(value: object) -> None:
+    with pytest.raises(ValidationError):
+        PlaintextPayload(text="a value", value=value)
+
+
+def test_a_deeply_nested_value_is_refused_not_a_crash() -> None:
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+    with pytest.raises(ValidationError, match="JSON"):
+        PlaintextPayload(text="deep", value=nested)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"id": "x"}', '{"id": 1, "extra": true}'])
+def test_what_is_not_a_cube_is_refused_with_the_field(text: str) -> None:
+    with pytest.raises(InvalidMemoryError, match="Not a MemCube"):
+        MemCube.from_json(text)
+
+
+def test_ids_are_uuid7_unique_and_sorted_even_within_a_millisecond() -> None:
+    ids = [new_id() for _ in range(20_000)]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+    assert uuid.UUID(ids[0]).version == 7
+    assert uuid.UUID(ids[0]).variant == uuid.RFC_4122
+    age = datetime.now(UTC).timestamp() - (uuid.UUID(ids[0]).int >> 80) / 1000
+    assert abs(age) < 60
+
+
+def test_a_private_cube_has_nobody_but_its_owner() -> None:
+    with pytest.raises(ValidationError, match="private"):
+        Governance(owner="user:ana", readers=("user:ben",))
+
+
+def test_tenant_tier_and_text_come_from_the_parts() -> None:
+    cube = a_cube()
+    assert (cube.tenant, cube.tier, cube.text) == ("acme", Tier.PLAINTEXT, "Ana likes tea.")
+    assert cube.ref == CubeRef(id=cube.id, version=1)
