@@ -122,11 +122,15 @@ class MemGovernance:
         self._submit(_record(operation, caller, cube=cube))
         return cube
 
-    def readable(self, ids: Sequence[str], caller: Caller) -> list[MemCube]:
-        """Those of *ids* that the caller may read, in order. One audit record names the given and the refused."""
-        allowed = [cube for cube in self._vault.get(caller.by.tenant, ids) if may_read(cube, caller)]
+    def readable(
+        self, ids: Sequence[str], caller: Caller, *, verb: Verb = Verb.READ, operation: str = "read"
+    ) -> list[MemCube]:
+        """Those of *ids* with which the caller may do *verb*, in order; one audit record names given and refused."""
+        found = self._vault.get(caller.by.tenant, ids)
+        allowed = [cube for cube in found if decide(cube, verb, caller).allowed]
         given = {cube.id for cube in allowed}
-        self._submit(_record("check", caller, detail={"given": sorted(given), "refused": sorted({*ids} - given)}))
+        detail = {"given": sorted(given), "refused": sorted({*ids} - given)}
+        self._submit(_record(operation, caller, detail=detail))
         return allowed
 
     def superseded(self, ids: Sequence[str], caller: Caller) -> dict[str, str]:

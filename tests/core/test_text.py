@@ -17,7 +17,8 @@ PORTER2 = {
     "hopping": "hop", "hoping": "hope", "bed": "bed", "cry": "cri", "by": "by", "say": "say", "happiness": "happi",
     "generate": "generat", "general": "general", "communism": "communism", "skies": "sky", "dying": "die",
     "news": "news", "inning": "inning", "proceed": "proceed", "exceeded": "exceed", "rational": "ration",
-    "adjustment": "adjust", "controlling": "control", "youth": "youth", "sensibly": "sensibl", "archaeologist": "archaeolog",
+    "adjustment": "adjust", "controlling": "control", "youth": "youth", "sensibly": "sensibl",
+    "archaeologist": "archaeolog",
     "added": "add", "past": "past", "yyy": "yyy",
 }  # fmt: skip
 
@@ -72,7 +73,8 @@ def test_no_text_breaks_the_readers_of_text(text: str, k: int) -> None:
 
 
 def test_sentences_end_where_they_end() -> None:
-    text = "Mr. Brown came at 3 p.m. He left. It costs 3.5 euros, e.g. now. Really?! J. R. Hill agreed\nNew line. 東京。大阪！"
+    text = "Mr. Brown came at 3 p.m. He left. It costs 3.5 euros, e.g. now. Really?! J. R. Hill agreed\n"
+    text += "New line. 東京。大阪！"
     assert sentences(text) == [
         "Mr. Brown came at 3 p.m.", "He left.", "It costs 3.5 euros, e.g. now.", "Really?!", "J. R. Hill agreed",
         "New line.", "東京。", "大阪！",
@@ -82,7 +84,7 @@ def test_sentences_end_where_they_end() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("When did Caroline join the LGBTQ choir?", ("Caroline", "LGBTQ")),
+        ("When did Noor join the NASA choir?", ("Noor", "NASA")),
         ("Noor went to Rome with Dr. Okafor and Ana-Maria.", ("Noor", "Rome", "Dr. Okafor", "Ana-Maria")),
         ("Did Ana visit the University of Vienna in March?", ("Ana", "University of Vienna")),
         ("Ask Maria about LangChain", ("Maria", "LangChain")),

@@ -142,7 +142,8 @@ def test_an_expression_covers_hours_or_has_an_open_end(text: str, start: str, en
     [
         "I may go", "they march on", "March on!", "the second time", "wait a second", "We march 5 miles", "I may 5",
         "this may be good", "the last may be first", "last march", "May told me", "with April", "June's house",
-        "in June's house", "the 2nd may be bad", "2 may be enough", "the sun sat on the fall", "I fall", "spring into action",
+        "in June's house", "the 2nd may be bad", "2 may be enough", "the sun sat on the fall", "I fall",
+        "spring into action",
         "in the fall of Rome", "every Friday", "on Fridays", "Black Friday deals", "in 1500 words", "in 2000 steps",
         "$2022", "room 2022", "7/5/2023", "2023-13-45", "1.5 years ago",
         "two years and three months ago", "the next week he left", "the following day", "last minute", "last name",
@@ -208,7 +209,7 @@ def test_the_day_is_the_day_where_now_is() -> None:
 
 def test_a_time_without_zone_is_refused() -> None:
     with pytest.raises(InvalidMemoryError, match="time zone"):
-        find_window("yesterday", datetime(2024, 1, 1))  # noqa: DTZ001 - naive on purpose
+        find_window("yesterday", datetime(2024, 1, 1))
     with pytest.raises(ValidationError, match="before it starts"):
         TimeWindow(start=NOW, end=NOW)
 

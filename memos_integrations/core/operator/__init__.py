@@ -10,7 +10,7 @@ from memos_integrations.core.operator.options import (
     draft_message,
     parts,
 )
-from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall
+from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, render
 from memos_integrations.core.operator.write import Draft, finished
 from memos_integrations.core.operator.writer import CubeWriter, ErasureReceipt, IngestReport, Progress
 
@@ -31,4 +31,5 @@ __all__ = [
     "draft_message",
     "finished",
     "parts",
+    "render",
 ]

@@ -21,7 +21,8 @@ _PERSON = r"he|she|him|her|his|hers|that person"
 _GROUP = r"they|them|their|theirs"
 _PLACE = r"there|that place|this place"
 _PRONOUN = re.compile(
-    rf"(?<![\w'])(?:(?P<person>{_PERSON})|(?P<group>{_GROUP})|(?P<place>{_PLACE})|(?P<thing>it|its))(?:'(?P<verb>s|re|d|ll|ve))?(?![\w'-])",
+    rf"(?<![\w'])(?:(?P<person>{_PERSON})|(?P<group>{_GROUP})|(?P<place>{_PLACE})|(?P<thing>it|its))(?:'(?P<verb>s|re"
+    r"|d|ll|ve))?(?![\w'-])",
     _I,
 )
 _POSSESSIVES = frozenset("his hers their theirs its".split())

@@ -39,7 +39,7 @@ _ASKING = re.compile(
     r"|mention to) you(?: about)?)[ ,:]+(?=\S)",
     _I,
 )
-_TRAILING = re.compile(r"[,; ]+(?:please|thanks|thank you|thx|for me|if you can|if possible|again)[.!? ]*$", _I)
+_TRAILING = re.compile(r"[,; ]+(?:please|thanks|thank you|thx|if you can|if possible|again)[.!? ]*$", _I)
 
 _QUESTION = re.compile(
     r"^(?:what|what's|when|where|where's|who|who's|whom|whose|why|how|how's|which|do|does|did|is|are|am|was|were|has"
@@ -83,7 +83,8 @@ _CHANGED = re.compile(
     r"|^(?:i|we|he|she|they|[a-z]+) (?:now|no longer|have now|don't|doesn't|do not|does not) \w+.*\b(?:any ?more"
     r"|any longer)\b|\b(?:i|we|he|she|they|[a-z]+) (?:am |is |are |'m )?(?:no longer|now (?:live|work|prefer|use|like"
     r"|go|drive|own|have|study|want)s?)\b"
-    r"|\bfrom now on\b|\b(?:i|we)(?:'ve| have)? (?:just |recently |now )*(?:moved to|changed my|switched (?:to|from"
+    r"|^no[,.] (?:my|our|his|her|i|i'm|it's|it is|he's|she's)\b|\bfrom now on\b|\b(?:i|we)(?:'ve| have)? (?:just "
+    r"|recently |now )*(?:moved to|changed my|switched (?:to|from"
     r"|my)|renamed|got a new|started (?:a new|working)|quit|stopped)\b"
     r"|\b(?:it|that|he|she|my \w+)(?:'s| is) not .{1,60}[,;]? (?:it's|it is|but|he's|she's) "
     r"|\bmy (?:\w+ ){1,4}?(?:isn't|is not|aren't|wasn't) .{1,60}?[,;.] ?(?:it's|it is|but|they're|actually)\b"
@@ -136,12 +137,17 @@ def command(prompt: str) -> str:
     text = _HELLO_NAME.sub("", straight(prompt), count=1)
     while True:
         shorter = _POLITE.sub("", _GREETING.sub("", text, count=1), count=1)
-        shorter = _TRAILING.sub("", shorter)
+        shorter = _without_thanks(shorter)
         if not shorter.strip(" ?!.,"):
             return text
         if shorter == text:
             return text
         text = shorter
+
+
+def _without_thanks(text: str) -> str:
+    """The text without a closing "please" or "thanks"; a question stays a question."""
+    return _TRAILING.sub(lambda match: "?" if "?" in match.group() else "", text)
 
 
 def intent_of(prompt: str) -> tuple[Intent, str]:
@@ -174,7 +180,7 @@ def _sentences(text: str) -> list[str]:
 
 def _rest(sentence: str, start: int, whole: str) -> str:
     """What follows the command in its sentence; everything when nothing does."""
-    rest = _TRAILING.sub("", sentence[start:]).strip(" ,:;")
+    rest = _without_thanks(sentence[start:]).strip(" ,:;")
     return rest if re.search(r"\w", rest) else whole
 
 

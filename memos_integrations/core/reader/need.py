@@ -7,7 +7,8 @@ import re
 _SMALL_TALK = (
     r"hi|hiya|hello|hey|yo|howdy|greetings|good (?:morning|afternoon|evening|night|day)|morning|evening|there"
     r"|everyone|all"
-    r"|bye|goodbye|bye bye|see (?:you|ya)(?: (?:later|soon|tomorrow|around))?|later|take care|have a (?:nice|good"
+    r"|bye|goodbye|bye bye|continue|go on|see (?:you|ya)(?: (?:later|soon|tomorrow|around))?|later|take care"
+    r"|have a (?:nice|good"
     r"|great|lovely) (?:day|evening|weekend|one|night|time)"
     r"|(?:many |no )?thanks(?: (?:a lot|so much|again|very much|a million|a bunch|anyway))?|thx|ty|cheers"
     r"|thank you(?: (?:so much|very much|again|kindly|anyway))?"
@@ -44,6 +45,7 @@ _ARITHMETIC_WORDS = (
     r"|double"
 )
 _ARITHMETIC = re.compile(rf"(?:(?:{_ARITHMETIC_WORDS})\b|\d+(?:[.,]\d+)*|[-+*/×÷^=%()x.?!, ])+", re.IGNORECASE)  # noqa: RUF001
+_DATE = re.compile(r"\d+(?:[-/.]\d+){1,2}")  # "9/11" is a date before it is a sum
 _HAS_SUM = re.compile(
     r"\d\s*[-+*/×÷^x%]\s*\(?\d|\b(?:plus|minus|times|multiplied|divided|percent|squared|cubed|root|sum|product|power|modulo|mod)\b|\d\s*%\s*of",  # noqa: RUF001
     re.IGNORECASE,
@@ -112,7 +114,7 @@ def why_no_memory(prompt: str, names: tuple[str, ...]) -> str | None:
     if _GIVEN_TEXT.match(prompt.strip()):
         return "the text to work on is in the prompt"
     flat = " ".join(unquote(prompt).split()) if len(prompt) <= _LONGEST_GENERIC else ""
-    if _ARITHMETIC.fullmatch(flat) and _HAS_SUM.search(flat):
+    if not _DATE.fullmatch(flat) and _ARITHMETIC.fullmatch(flat) and _HAS_SUM.search(flat):
         return "arithmetic"
     if _GENERIC.fullmatch(flat) and not _personal(flat) and not (names and not _is_fact(flat)):
         return "general knowledge or a writing task with no personal anchor"

@@ -16,7 +16,7 @@ from memos_integrations.core.reader.need import unquote, why_no_memory, without_
 from memos_integrations.core.text import STOP_WORDS, entities, keywords, terms
 from memos_integrations.core.text.names import CALENDAR_NAMES
 from memos_integrations.core.text.words import LIGHT_WORDS, fold
-from memos_integrations.core.when import TimeWindow, find_window
+from memos_integrations.core.when import TimeWindow, find_windows, most_specific
 
 Parser = Callable[[str, Sequence[Turn], datetime], MemoryCall | None]
 """Reads (prompt, history, now) in another way, with an LLM for instance. None means "I could not"."""
@@ -42,6 +42,7 @@ _ORDINARY = (
     )
 )
 _TOPIC_WORDS = 4
+_MOST_WINDOWS = 16  # a prompt with more is a pasted document; its dates are content
 
 
 class MemReader:
@@ -95,11 +96,11 @@ def read_by_rules(
     intent, asked = intent_of(looked_at)
     query, resolved = resolve(asked, history, speakers)
     query = straight(prompt) if is_long else query
-    # An opener such as "Caroline" in "what did Caroline say" is a name in the prompt, perhaps first in the query.
+    # An opener such as "Noor" in "what did Noor say" is a name in the prompt, perhaps first in the query.
     names = entities(query if resolved else prompt)
     why_not = why_no_memory(prompt, entities(without_languages(unquote(prompt)))) if not is_long else None
-    window = find_window(prompt, now, assume_past=_looks_back(looked_at))
-    timeless = _without(window, query)
+    windows = find_windows(prompt, now, assume_past=_looks_back(looked_at))
+    timeless = _without(windows, query)
     topic = _topic(timeless, names)
     words = keywords(query, 8)
     return MemoryCall(
@@ -113,12 +114,12 @@ def read_by_rules(
         entities=names,
         keywords=words,
         terms=tuple(dict.fromkeys(terms(query))),
-        window=window,
+        window=_over_all(windows) if intent is Intent.COMPARE else most_specific(windows),
         semantic_types=semantic_types(asked),
         speakers=_named_speakers(timeless, history, speakers),
         resolved=resolved,
         asks_when=asks_when(asked, looked_at),
-        about_past=is_about_past(asked),
+        about_past=is_about_past(_without(windows, asked)),
     )
 
 
@@ -146,10 +147,20 @@ def _looks_back(text: str) -> bool:
     return _FUTURE.search(text) is None or _PAST.search(text) is not None
 
 
-def _without(window: TimeWindow | None, query: str) -> str:
+def _over_all(windows: list[TimeWindow]) -> TimeWindow | None:
+    """One window over all that are compared: "May and June", "last year vs. this year"."""
+    if len(windows) < 2:
+        return most_specific(windows)
+    words = " … ".join(window.text for window in windows)
+    return TimeWindow(start=min(w.start for w in windows), end=max(w.end for w in windows), text=words)
+
+
+def _without(windows: list[TimeWindow], query: str) -> str:
     """The query without its time words: "in May" names no speaker called May, and no topic."""
     text = straight(query)
-    return re.sub(re.escape(window.text), " , ", text, count=1, flags=re.IGNORECASE) if window else text
+    for window in windows[:_MOST_WINDOWS]:
+        text = re.sub(re.escape(window.text), " , ", text, count=1, flags=re.IGNORECASE)
+    return text
 
 
 def _topic(text: str, names: tuple[str, ...]) -> str | None:

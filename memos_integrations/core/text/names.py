@@ -40,7 +40,7 @@ _OPENERS = STOP_WORDS | frozenset(
     everyone new old my many most more few several one two three first last next another
     """.split()
 )
-# A capitalised opener before one of these is most likely a person: "Caroline went", "Ana loves".
+# A capitalised opener before one of these is most likely a person: "Noor went", "Ana loves".
 _PERSONAL_VERBS = frozenset(
     """
     said says told tells thinks thought likes liked loves loved hates hated prefers preferred lives lived works worked

@@ -20,7 +20,7 @@ Choices where English is ambiguous:
 
 from __future__ import annotations
 
-from memos_integrations.core.when.find import find_window, find_windows
+from memos_integrations.core.when.find import find_window, find_windows, most_specific
 from memos_integrations.core.when.window import EARLIEST, LATEST, Grain, TimeWindow
 
-__all__ = ["EARLIEST", "LATEST", "Grain", "TimeWindow", "find_window", "find_windows"]
+__all__ = ["EARLIEST", "LATEST", "Grain", "TimeWindow", "find_window", "find_windows", "most_specific"]

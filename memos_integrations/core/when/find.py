@@ -35,7 +35,12 @@ def find_window(text: str, now: datetime, *, assume_past: bool = True) -> TimeWi
     Raises:
         InvalidMemoryError: *now* has no time zone.
     """
-    return min(find_windows(text, now, assume_past=assume_past), key=_breadth, default=None)
+    return most_specific(find_windows(text, now, assume_past=assume_past))
+
+
+def most_specific(windows: list[TimeWindow]) -> TimeWindow | None:
+    """The window that says most: hours before days before weeks, and the first of equals; None of none."""
+    return min(windows, key=_breadth, default=None)
 
 
 def find_windows(text: str, now: datetime, *, assume_past: bool = True) -> list[TimeWindow]:

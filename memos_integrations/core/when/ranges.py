@@ -8,6 +8,7 @@ from dataclasses import replace
 from memos_integrations.core.when.window import Days, Mention, latest_until
 
 _BETWEEN = re.compile(r",? ?(?:(?P<to>-|(?:to|until|till|through|up to)\b)|and\b) ?(?:the |on |in )?", re.IGNORECASE)
+_LISTED = (" and ", " or ", ", ", " and in ", " or in ")  # "in May and June": what makes one a month makes both
 _OPENING = re.compile(r"\b(between|from) (?:the )?(?:in |on )?$", re.IGNORECASE)
 
 
@@ -17,7 +18,8 @@ def joined(text: str, mentions: list[Mention]) -> list[Mention]:
     for mention in mentions:
         one = (_range(text, found[-1], mention) or _same_day(text, found[-1], mention)) if found else None
         if one is None:
-            found.append(mention)
+            listed = found and mention.weak and not found[-1].weak and text[found[-1].to : mention.at] in _LISTED
+            found.append(replace(mention, weak=False) if listed else mention)
         else:
             found[-1] = one
     return found

@@ -7,62 +7,39 @@ Every door (LangChain, LangGraph, LlamaIndex, the command line) comes in here; t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from time import perf_counter
-from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 
 from pydantic import ValidationError
 
-from memos_integrations.core.access import CallContext, Caller, Decision, Principal, Verb, as_subject, decide
+from memos_integrations.core.access import CallContext, Decision, Principal, Verb, as_subject, decide
 from memos_integrations.core.conversation import Conversation
 from memos_integrations.core.cube import MemCube, first_problem
-from memos_integrations.core.errors import AlreadyRememberedError, CubeNotFoundError, IdentityError, InvalidMemoryError
-from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.errors import AlreadyRememberedError, CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.operator import (
-    CubeWriter,
     ErasureReceipt,
     IngestReport,
-    MemOperator,
     MemoryChanges,
     MemoryOptions,
     Progress,
-    Recall,
     changes_by_part,
     draft_memory,
     draft_message,
     finished,
-    parts,
 )
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditReport,
     Embedder,
-    EmbedderIdentity,
     LogFilters,
     LogQuery,
-    Vault,
 )
-from memos_integrations.core.reader import MemoryCall, MemReader, Turn
-from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
-from memos_integrations.core.text import estimate_tokens
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-NOBODY_IN_PARTICULAR = CallContext()
+from memos_integrations.memos.walk import Walk
 
 
-def utc_now() -> datetime:
-    """The present, aware, in UTC."""
-    return datetime.now(UTC)
-
-
-class MemOS:
+class MemOS(Walk):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:
@@ -75,27 +52,6 @@ class MemOS:
     Raises:
         EmbedderMismatchError: The vault was filled with another embedder.
     """
-
-    def __init__(
-        self,
-        vault: Vault,
-        *,
-        embedder: Embedder | None = None,
-        reader: MemReader | None = None,
-        scheduler: MemScheduler | None = None,
-        count_tokens: Callable[[str], int] = estimate_tokens,
-        clock: Callable[[], datetime] = utc_now,
-    ) -> None:
-        self._governance = MemGovernance(vault)
-        if embedder is not None:
-            self._governance.bind_embedder(EmbedderIdentity(embedder.name, embedder.dim))
-        self._has_vectors = embedder is not None
-        self._reader = reader or MemReader()
-        self._scheduler = scheduler or MemScheduler()
-        self._operator = MemOperator(self._governance, embedder=embedder, count_tokens=count_tokens)
-        self._writer = CubeWriter(self._governance, embedder=embedder)
-        self._clock = clock
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="memos")
 
     @classmethod
     def open(cls, path: str | Path, *, embedder: Embedder | None = None, **rest: Any) -> Self:
@@ -113,77 +69,6 @@ class MemOS:
         except BaseException:
             vault.close()
             raise
-
-    # --- recall: the walk of a prompt ---------------------------------------------------------------------------
-
-    def recall(
-        self,
-        prompt: str,
-        *,
-        by: Principal,
-        k: int = 8,
-        history: Sequence[Turn] = (),
-        namespace: Sequence[str] = (),
-        token_budget: int | None = None,
-        context: CallContext | None = None,
-        now: datetime | None = None,
-        needed: bool | None = None,
-    ) -> Recall:
-        """What *by* may know about *prompt*: at most *k* memories, best first, at most *token_budget* tokens.
-
-        Cubes that *by* may not read are absent, not masked and not counted. Reading counts as use. `namespace` limits
-        the search to a prefix; `needed=True` searches even when the prompt is small talk.
-
-        Raises:
-            IdentityError: *by* is not a principal.
-            InvalidMemoryError: The prompt is empty or not valid Unicode, *k* is below 1, or *now* is naive.
-        """
-        started = perf_counter()
-        call = self.read(prompt, history=history, now=now)
-        read_ms = (perf_counter() - started) * 1e3
-        plan = self.plan(call, k=k, namespace=namespace, token_budget=token_budget, needed=needed)
-        plan_ms = (perf_counter() - started) * 1e3 - read_ms
-        recall = self.execute(plan, call, by=by, context=context, now=now)
-        total_ms = (perf_counter() - started) * 1e3
-        cost = recall.cost.model_copy(update={"read_ms": read_ms, "plan_ms": plan_ms, "total_ms": total_ms})
-        return recall.model_copy(update={"cost": cost})
-
-    def read(self, prompt: str, *, history: Sequence[Turn] = (), now: datetime | None = None) -> MemoryCall:
-        """First step, MemReader: what the prompt asks of memory."""
-        return self._reader.read(prompt, history=history, now=now or self._clock())
-
-    def plan(
-        self,
-        call: MemoryCall,
-        *,
-        k: int = 8,
-        namespace: Sequence[str] = (),
-        token_budget: int | None = None,
-        needed: bool | None = None,
-    ) -> MemoryPlan:
-        """Second step, MemScheduler: what to look for, where, in which order."""
-        if k < 1 or (token_budget is not None and token_budget < 1):
-            raise InvalidMemoryError(f"k and token_budget must be at least 1, not {k} and {token_budget}.")
-        return self._scheduler.plan(
-            call,
-            k=k,
-            namespace=parts(namespace),
-            token_budget=token_budget,
-            has_vectors=self._has_vectors,
-            needed=needed,
-        )
-
-    def execute(
-        self,
-        plan: MemoryPlan,
-        call: MemoryCall,
-        *,
-        by: Principal,
-        context: CallContext | None = None,
-        now: datetime | None = None,
-    ) -> Recall:
-        """Third step, MemOperator: carry the plan out for *by*."""
-        return self._operator.execute(plan, call, self._caller(by, context, now))
 
     # --- one memory ---------------------------------------------------------------------------------------------
 
@@ -222,6 +107,18 @@ class MemOS:
             CubeNotFoundError: It does not exist, or *by* may not know that it does.
         """
         return self._governance.read(_known_id(cube_id), self._caller(by, context))
+
+    def get_many(
+        self,
+        cube_ids: Iterable[str],
+        *,
+        by: Principal,
+        verb: Verb | str = Verb.READ,
+        context: CallContext | None = None,
+    ) -> list[MemCube]:
+        """The current versions of those of the ids with which *by* may do *verb* now, in order; others are absent."""
+        ids = [cube_id for cube_id in cube_ids if _is_id(cube_id)]
+        return self._governance.readable(ids, self._caller(by, context), verb=Verb(verb))
 
     def update(
         self,
@@ -283,7 +180,7 @@ class MemOS:
     def may_read(self, cube_ids: Iterable[str], *, by: Principal, context: CallContext | None = None) -> set[str]:
         """Those of the ids that exist and that *by* may read now."""
         ids = [cube_id for cube_id in cube_ids if _is_id(cube_id)]
-        return {cube.id for cube in self._governance.readable(ids, self._caller(by, context))}
+        return {cube.id for cube in self._governance.readable(ids, self._caller(by, context), operation="check")}
 
     def audit(self, *, by: Principal, **filters: Unpack[LogFilters]) -> list[AuditEntry]:
         """Audit entries of the principal's tenant, oldest first: all for the roles admin and auditor, else one's own.
@@ -353,17 +250,13 @@ class MemOS:
             return await self._off_loop(self._governance.read, exc.cube_id, caller, operation="remember")
         return cube
 
-    async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
-        """`recall`, in the read pool."""
-        return await self._off_loop(self.recall, prompt, by=by, **how)
-
-    async def aexecute(self, plan: MemoryPlan, call: MemoryCall, *, by: Principal, **how: Any) -> Recall:
-        """`execute`, in the read pool."""
-        return await self._off_loop(self.execute, plan, call, by=by, **how)
-
     async def aget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> MemCube:
         """`get`, in the read pool."""
         return await self._off_loop(self.get, cube_id, by=by, context=context)
+
+    async def aget_many(self, cube_ids: Iterable[str], *, by: Principal, **how: Any) -> list[MemCube]:
+        """`get_many`, in the read pool."""
+        return await self._off_loop(self.get_many, cube_ids, by=by, **how)
 
     async def aupdate(self, cube_id: str, *, by: Principal, **what: Any) -> MemCube:
         """`update`, off the loop."""
@@ -382,35 +275,6 @@ class MemOS:
     async def aingest(self, conversation: Conversation, *, by: Principal, **how: Any) -> IngestReport:
         """`ingest`, off the loop."""
         return await self._off_loop(self.ingest, conversation, by=by, **how)
-
-    # --- life ---------------------------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        """Finish what was begun and release the vault. Safe to call twice."""
-        self._threads.shutdown(wait=True)
-        self._governance.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def _off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *args, **kwargs))
-
-    def _caller(self, by: Principal, context: CallContext | None, now: datetime | None = None) -> Caller:
-        if not isinstance(by, Principal):
-            raise IdentityError(
-                f"`by` must be a Principal(tenant=..., user=...), not {type(by).__name__}. "
-                "Take it from your application's session, never from the conversation."
-            )
-        moment = now or self._clock()
-        if moment.tzinfo is None:
-            raise InvalidMemoryError(f"`now` is naive ({moment}); say which time zone it is in.")
-        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
 
 
 def _is_id(cube_id: object) -> bool:

@@ -1,0 +1,124 @@
+"""Recall as a LangChain retriever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config
+from pydantic import Field
+
+from memos_integrations.core.access import CallContext, Principal
+from memos_integrations.core.errors import IdentityError
+from memos_integrations.core.operator import Hit
+from memos_integrations.memos import MemOS
+
+
+def identify(principal: Principal | None, config: RunnableConfig | None) -> Principal:
+    """Who asks: *principal* if it is given, else what the caller put under `configurable` in *config*.
+
+    There, `principal` may hold a whole `Principal`; otherwise `tenant` and `user_id`, with `groups` and `roles` if
+    there are any. The query plays no part: a model may have written it.
+
+    Raises:
+        IdentityError: Neither names a tenant and a user.
+    """
+    if principal is not None:
+        return principal
+    given = ensure_config(config).get("configurable", {})
+    if isinstance(whole := given.get("principal"), Principal):
+        return whole
+    if given.get("tenant") is None or given.get("user_id") is None:
+        raise IdentityError(
+            "Nobody is asking: give the retriever principal=Principal(...), or call it with "
+            'config={"configurable": {"tenant": ..., "user_id": ...}}.'
+        )
+    sets = {name: given[name] for name in ("groups", "roles") if given.get(name) is not None}
+    return Principal(tenant=given["tenant"], user=given["user_id"], **sets)
+
+
+def to_document(hit: Hit) -> Document:
+    """A hit as a document: its id is the cube's, its metadata plain JSON that says why and from where."""
+    cube = hit.cube
+    occurred_at = cube.provenance.occurred_at
+    return Document(
+        id=cube.id,
+        page_content=hit.text,
+        metadata={
+            "score": hit.score,
+            "parts": dict(hit.parts),
+            "provenance": cube.provenance.model_dump(mode="json", exclude_defaults=True),
+            "created_at": cube.descriptive.created_at.isoformat(),
+            "occurred_at": occurred_at.isoformat() if occurred_at else None,
+            "version": cube.version,
+            "semantic_type": cube.descriptive.semantic_type,
+            "namespace": list(cube.namespace),
+            "superseded_by": hit.superseded_by,
+        },
+    )
+
+
+class MemOSRetriever(BaseRetriever):
+    """What one principal may know about the query, best first, as LangChain documents.
+
+    Who asks is `principal`, or what the caller's config says (see `identify`). A retriever that is called by another
+    one (compression, multi-query) gets no config from it: give such a one its `principal`. `k` can be given again
+    with each call: `retriever.invoke("tea", k=3)`. `namespace` narrows recall to what begins with it. Whoever calls a
+    retriever wants a search, so it searches for small talk too.
+
+    Raises:
+        IdentityError: Nobody is asking.
+    """
+
+    memos: MemOS = Field(exclude=True, repr=False)
+    principal: Principal | None = Field(default=None, exclude=True, repr=False)
+    k: int = Field(default=8, ge=1)
+    namespace: tuple[str, ...] = ()
+    context: CallContext | None = None
+
+    # LangChain hands no config to _get_relevant_documents, so identity is settled one step earlier.
+
+    def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
+        """Recall for whoever is asking; see `MemOS.recall`."""
+        return super().invoke(input, config, **{**kwargs, "by": identify(self.principal, config)})
+
+    async def ainvoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
+        """Recall for whoever is asking, without blocking the event loop."""
+        return await super().ainvoke(input, config, **{**kwargs, "by": identify(self.principal, config)})
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        by: Principal | None = None,
+    ) -> list[Document]:
+        recall = self.memos.recall(query, **self._wishes(k, by))
+        return [to_document(hit) for hit in recall.hits]
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+        by: Principal | None = None,
+    ) -> list[Document]:
+        recall = await self.memos.arecall(query, **self._wishes(k, by))
+        return [to_document(hit) for hit in recall.hits]
+
+    def _wishes(self, k: int | None, by: Principal | None) -> dict[str, Any]:
+        return {
+            "by": by or identify(self.principal, None),
+            "k": self.k if k is None else k,
+            "namespace": self.namespace,
+            "context": self.context,
+            "needed": True,
+        }
+
+    def _get_ls_params(self, **_: Any) -> LangSmithRetrieverParams:
+        return LangSmithRetrieverParams(ls_retriever_name="memos")

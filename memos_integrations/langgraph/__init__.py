@@ -1,0 +1,15 @@
+"""The LangGraph door: the walk of a prompt as a subgraph, and what lets an agent read what it found.
+
+Converts in, calls the engine once, converts out. Needs the extra `langgraph`.
+"""
+
+from memos_integrations.core.extras import require
+
+require("langgraph", extra="langgraph")
+require("langchain", extra="langgraph")
+
+from memos_integrations.langgraph.identity import Identity  # noqa: E402
+from memos_integrations.langgraph.recalled_context import RecalledContext  # noqa: E402
+from memos_integrations.langgraph.subgraph import MemoryState, memory_subgraph  # noqa: E402
+
+__all__ = ["Identity", "MemoryState", "RecalledContext", "memory_subgraph"]
