@@ -18,6 +18,7 @@ from memos_integrations.core.ranking import closeness, fuse, scaled
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
 from memos_integrations.core.text import terms as terms_of
+from memos_integrations.core.vectors import unit_rows
 
 SUPERSEDED_WEIGHT = 0.5
 """What is left of the score of a memory that a newer one replaces, unless the question is about the past."""
@@ -172,7 +173,9 @@ class MemOperator:
     def _embed(self, query: str) -> Vectors:
         if self._embedder is None:
             raise EmbeddingError("The plan searches by meaning, but no embedder was given to MemOS.")
-        row: Vectors = self._embedder.embed([query])[0]
+        source = f"Embedder {self._embedder.name!r}"
+        rows = unit_rows(self._embedder.embed([query]), count=1, dim=self._embedder.dim, source=source)
+        row: Vectors = rows[0]
         return row
 
     def _rank(self, candidates: list[_Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:

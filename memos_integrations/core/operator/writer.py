@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from pydantic import Field
 
 from memos_integrations.core.access import Caller, Verb
@@ -22,6 +21,7 @@ from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.write import Draft, replaces, revised, says_change, supersede
 from memos_integrations.core.ports import CubeFilter, Embedder, Receipt, VaultQuery, Vectors
+from memos_integrations.core.vectors import unit_rows
 
 BATCH = 64
 MAX_RETRIES = 100
@@ -186,14 +186,8 @@ class CubeWriter:
         """
         if self._embedder is None:
             return None
-        rows = np.asarray(self._embedder.embed(texts), dtype=np.float32)
-        if rows.shape != (len(texts), self._embedder.dim) or not np.isfinite(rows).all():
-            raise EmbeddingError(
-                f"Embedder {self._embedder.name!r} gave an array of shape {rows.shape} with "
-                f"{int((~np.isfinite(rows)).sum())} non-finite numbers for {len(texts)} texts of dimension "
-                f"{self._embedder.dim}. Nothing was written."
-            )
-        return rows
+        source = f"Embedder {self._embedder.name!r}"
+        return unit_rows(self._embedder.embed(texts), count=len(texts), dim=self._embedder.dim, source=source)
 
     # --- parts --------------------------------------------------------------------------------------------------
 
