@@ -27,7 +27,9 @@ ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
 STRANGER = Principal(tenant="globex", user="ana", groups=frozenset({"eng"}), roles=frozenset({"admin"}))
 
 
-def cube(*, state: State = State.GENERATED, quarantined: bool = False, tenant: str = "acme", **rules: object) -> MemCube:
+def cube(
+    *, state: State = State.GENERATED, quarantined: bool = False, tenant: str = "acme", **rules: object
+) -> MemCube:
     return MemCube(
         id=new_id(),
         namespace=(tenant, "ana"),

@@ -1,7 +1,5 @@
 """Pronouns resolved against the recent turns, where exactly one antecedent fits; everything else is left as it is."""
 
-# ruff: noqa: SIM905 - word lists read best as words
-
 from __future__ import annotations
 
 import re

@@ -1,7 +1,5 @@
 """`read_by_rules`, the reader without a model, and `MemReader`, which asks a parser first if it was given one."""
 
-# ruff: noqa: SIM905 - word lists read best as words
-
 from __future__ import annotations
 
 import re

@@ -1,7 +1,5 @@
 """Names in running text: people, places, works, acronyms, handles and addresses, found by how they are written."""
 
-# ruff: noqa: SIM905 - word lists read best as words
-
 from __future__ import annotations
 
 import re

@@ -5,8 +5,6 @@ snowballstem.org/algorithms/english/stemmer.html (2001, with the later refinemen
 R1, R2 and "short word" are the description's own words.
 """
 
-# ruff: noqa: SIM905 - word lists read best as words
-
 from __future__ import annotations
 
 import re

@@ -1,7 +1,5 @@
 """Words: search terms, sentences, tags and a token estimate."""
 
-# ruff: noqa: SIM905 - word lists read best as words
-
 from __future__ import annotations
 
 import re

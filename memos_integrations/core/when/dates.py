@@ -1,7 +1,5 @@
 """Expressions that name a date: ISO and numeric dates, "7 May 2023", "in March", "last summer", "in 2022"."""
 
-# ruff: noqa: SIM905 - word lists read best as words
-
 from __future__ import annotations
 
 import re

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -36,7 +37,7 @@ from memos_integrations.core.ports import (
     LogFilters,
     LogQuery,
 )
-from memos_integrations.memos.walk import Walk
+from memos_integrations.core.walk import Walk
 
 
 class MemOS(Walk):
@@ -63,12 +64,12 @@ class MemOS(Walk):
         """
         from memos_integrations.vaults.sqlite import SQLiteVault
 
-        vault = SQLiteVault(path)
-        try:
-            return cls(vault, embedder=embedder, **rest)
-        except BaseException:
-            vault.close()
-            raise
+        with ExitStack() as undo:
+            vault = SQLiteVault(path)
+            undo.callback(vault.close)
+            opened = cls(vault, embedder=embedder, **rest)
+            undo.pop_all()
+        return opened
 
     # --- one memory ---------------------------------------------------------------------------------------------
 
