@@ -1,0 +1,143 @@
+"""How `InMemoryVault` searches: every rule of visibility, filter and score, one cube at a time, to be read. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from memos_integrations.core import ranking
+from memos_integrations.core.cube import Behaviour, MemCube, State, sha256, unique
+from memos_integrations.core.ports import CubeFilter, Found, Match, VaultQuery, Vectors, Visibility
+from memos_integrations.vaults.rules import cosines, occurred_at
+from memos_integrations.vaults.sealing import unseal
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One cube: its sealed versions, and what stands beside the current one."""
+
+    cube: MemCube
+    bodies: tuple[bytes, ...]
+    readers: frozenset[str]
+    terms: tuple[str, ...]
+    vector: Vectors | None
+    state: State
+    behaviour: Behaviour
+    keys: frozenset[tuple[str, str]] = frozenset()
+
+    def version(self, number: int) -> MemCube:
+        """One version, with the present state and behaviour."""
+        body = self.bodies[number - 1]
+        cube = unseal(body, sha256(body), cube_id=self.cube.id, version=number)
+        return cube.model_copy(update={"state": self.state, "behaviour": self.behaviour})
+
+    def current(self) -> MemCube:
+        """The newest version."""
+        return self.version(len(self.bodies))
+
+
+def search(everything: Iterable[Row], query: VaultQuery, asked: Vectors | None, visible: Visibility) -> Found:
+    """The best k by each signal asked for, or the latest k; *asked* is the query's vector, checked."""
+    rows = {row.cube.id: row for row in everything if is_visible(row, visible) and passes(row, query.filter)}
+    if not query.terms and asked is None:
+        return _latest(rows, query.k)
+    bm25 = _bm25_scores(rows, query.terms) if query.terms else None
+    cosine = _cosine_scores(rows, asked) if asked is not None else None
+    best = {cube_id for scores in (bm25, cosine) if scores for cube_id in _top(scores, query.k)}
+    found = tuple(
+        Match(
+            rows[cube_id].current(),
+            bm25=None if bm25 is None else bm25.get(cube_id, 0.0),
+            cosine=None if cosine is None else cosine.get(cube_id),
+        )
+        for cube_id in sorted(best)
+    )
+    signals = [name for name, scores in (("BM25", bm25), ("exact cosine", cosine)) if scores is not None]
+    return Found(found, len(rows), f"{' and '.join(signals)} over {len(rows)} visible cubes, in memory")
+
+
+def is_visible(row: Row, visible: Visibility) -> bool:
+    """Whether a query may touch the cube at all (see `Visibility`)."""
+    cube = row.cube
+    return (
+        cube.tenant == visible.tenant
+        and not row.readers.isdisjoint(visible.subjects)
+        and not cube.trust.quarantined
+        and not cube.governance.is_expired(visible.now)
+        and (not cube.governance.purposes or visible.purpose in cube.governance.purposes)
+        and (not cube.governance.applications or visible.application in cube.governance.applications)
+    )
+
+
+def passes(row: Row, wanted: CubeFilter) -> bool:
+    """Whether the cube is what the caller wants (see `CubeFilter`).
+
+    `valid_to` is the first moment at which it no longer holds.
+    """
+    cube = row.cube
+    when = cube.descriptive
+    spoken = (cube.provenance.speaker,) if cube.provenance.speaker is not None else ()
+    at = wanted.valid_at
+    return (
+        cube.namespace[: len(wanted.namespace)] == wanted.namespace
+        and _among(wanted.ids, (cube.id,))
+        and _among(wanted.semantic_types, (when.semantic_type,))
+        and _among(wanted.tags, when.tags)
+        and _among(_folded(wanted.entities), _folded(when.entities))
+        and _among(_folded(wanted.speakers), _folded(spoken))
+        and wanted.thread_id in (None, cube.provenance.thread_id)
+        and wanted.session_id in (None, cube.provenance.session_id)
+        and _among(wanted.states, (row.state,))
+        and _among(wanted.tiers, (cube.tier,))
+        and (wanted.occurred is None or wanted.occurred[0] <= occurred_at(cube) < wanted.occurred[1])
+        and (at is None or when.valid_from is None or when.valid_from <= at)
+        and (at is None or when.valid_to is None or at < when.valid_to)
+    )
+
+
+def _among(wanted: Iterable[str], there: Iterable[str]) -> bool:
+    """Whether one of *there* is wanted; nothing wanted means any."""
+    wanted = set(wanted)
+    return not wanted or not wanted.isdisjoint(there)
+
+
+def _folded(labels: Iterable[str]) -> list[str]:
+    return [label.casefold() for label in labels]
+
+
+def _latest(rows: dict[str, Row], k: int) -> Found:
+    order = sorted(rows)
+    order.sort(key=lambda cube_id: occurred_at(rows[cube_id].cube), reverse=True)  # stable: ties stay by id
+    matches = tuple(Match(rows[cube_id].current()) for cube_id in order[: max(0, k)])
+    return Found(matches, len(rows), f"the latest of {len(rows)} visible cubes, in memory")
+
+
+def _bm25_scores(rows: dict[str, Row], terms: Sequence[str]) -> dict[str, float]:
+    counts = {cube_id: Counter(row.terms) for cube_id, row in rows.items()}
+    average = sum(len(row.terms) for row in rows.values()) / max(len(rows), 1)
+    scores: dict[str, float] = {}
+    for term in unique(terms):
+        holding = [cube_id for cube_id in rows if counts[cube_id][term]]
+        shares = ranking.bm25(
+            np.array([counts[cube_id][term] for cube_id in holding], dtype=np.float64),
+            np.array([len(rows[cube_id].terms) for cube_id in holding], dtype=np.float64),
+            weight=ranking.idf(len(rows), len(holding)),
+            average=average,
+        )
+        for cube_id, share in zip(holding, shares.tolist(), strict=True):
+            scores[cube_id] = scores.get(cube_id, 0.0) + share
+    return scores
+
+
+def _cosine_scores(rows: dict[str, Row], asked: Vectors) -> dict[str, float]:
+    there = {cube_id: row.vector for cube_id, row in rows.items() if row.vector is not None}
+    if not there:
+        return {}
+    return dict(zip(there, cosines(np.stack(list(there.values())), asked).tolist(), strict=True))
+
+
+def _top(scores: dict[str, float], k: int) -> list[str]:
+    return sorted(scores, key=lambda cube_id: (-scores[cube_id], cube_id))[: max(0, k)]

@@ -1,0 +1,118 @@
+"""What every vault here decides alike: refusals, cosines, the count of a use. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from memos_integrations.core.cube import Behaviour, MemCube, check_text
+from memos_integrations.core.errors import EmbedderMismatchError, EmbeddingError, VersionConflictError
+from memos_integrations.core.ports import EmbedderIdentity, Use, Vectors, cooled
+from memos_integrations.core.ranking import Floats
+
+RECALLS_KEPT = 100
+"""How many recall ids a cube's behaviour names, newest last: a lineage, not a log (the audit chain is that)."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970, exact (floats lose them after 2106)."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def occurred_at(cube: MemCube) -> datetime:
+    """When the remembered thing happened: the event's time where it is known, else the cube's."""
+    return cube.provenance.occurred_at or cube.descriptive.created_at
+
+
+def edges_from(cube: MemCube) -> list[tuple[str, str]]:
+    """What a cube points at, as `(relation, target id)` in order, each once."""
+    said = cube.provenance
+    links = {(link.relation.value, link.target) for link in said.links}
+    return sorted(links | {("derived_from", ref.id) for ref in said.derived_from})
+
+
+def storable(text: str) -> bool:
+    """Whether any stored name can equal *text*: NULs and lone surrogates never get in."""
+    try:
+        check_text(text)
+    except ValueError:
+        return False
+    return True
+
+
+def checked_row(vector: Vectors) -> Vectors:
+    """The vector as one float32 row of its own.
+
+    Raises:
+        EmbeddingError: It is not one row of finite numbers of length 1 (or all zero: a text that says nothing).
+    """
+    row = np.array(vector, dtype=np.float32)
+    if row.ndim != 1 or not np.isfinite(row).all():
+        raise EmbeddingError("The embedder gave a vector that is not one row of finite numbers; nothing was written.")
+    length = float(np.linalg.norm(row.astype(np.float64)))
+    if length != 0.0 and abs(length - 1.0) > 1e-3:
+        raise EmbeddingError(f"The embedder gave a vector of length {length:.3g}, not 1; normalise its rows.")
+    return row
+
+
+def check_fits(row: Vectors, identity: EmbedderIdentity | None) -> None:
+    """Refuse a vector that cannot be compared with the vault's.
+
+    Raises:
+        EmbedderMismatchError: No embedder is bound, or its vectors have another length.
+    """
+    if identity is None:
+        raise EmbedderMismatchError("The vault has no embedder yet; call bind_embedder before the first vector.")
+    if row.shape[0] != identity.dim:
+        raise EmbedderMismatchError(
+            f"The vault holds vectors of {identity.name!r} (length {identity.dim}), not of length {row.shape[0]}. "
+            "Open it with that embedder, or re-embed into a new vault."
+        )
+
+
+def check_same_embedder(bound: EmbedderIdentity, asked: EmbedderIdentity) -> None:
+    """Refuse a second embedder.
+
+    Raises:
+        EmbedderMismatchError: *asked* is not the one that is bound.
+    """
+    if bound != asked:
+        raise EmbedderMismatchError(
+            f"The vault was filled with {bound.name!r} (length {bound.dim}), not {asked.name!r} (length {asked.dim}). "
+            "Open it with that embedder, or re-embed into a new vault."
+        )
+
+
+def cosines(rows: Vectors, query: Vectors) -> Floats:
+    """Cosine of each unit row with the unit query, in double precision.
+
+    Summed row by row instead of by BLAS: there a row's last bit depends on its place in the matrix, and equal
+    vectors would no longer tie.
+    """
+    result: Floats = np.multiply(rows, query, dtype=np.float64).sum(axis=1)
+    return result
+
+
+def used(behaviour: Behaviour, use: Use) -> Behaviour:
+    """The behaviour after one more use."""
+    newest = use.at if behaviour.last_read is None else max(use.at, behaviour.last_read)
+    recalls = [recall for recall in behaviour.recalls if recall != use.recall_id]
+    return behaviour.model_copy(
+        update={
+            "reads": behaviour.reads + 1,
+            "last_read": newest.astimezone(UTC),
+            "heat": cooled(behaviour.heat, behaviour.last_read, use.at) + 1.0,
+            "recalls": (*recalls, use.recall_id)[-RECALLS_KEPT:],
+        }
+    )
+
+
+def state_conflict(cube_id: str, version: int, expected: str, found: str) -> VersionConflictError:
+    """The refusal of a Move whose cube has moved in the meantime."""
+    error = VersionConflictError(cube_id, version, version)
+    error.args = (f"Cube {cube_id!r} is {found}, not {expected}: it moved since you read it. Read it again.",)
+    return error

@@ -1,0 +1,123 @@
+"""The tables of a SQLite vault, and the steps by which an older file becomes a current one.
+
+`PRAGMA user_version` counts the steps that a file has taken. Each step is one transaction, so a crash leaves the
+file at a whole step. SQLite 3.40 without any extension is enough.
+
+Why full text is not FTS5: there an erased text stays in old index segments until they merge (`secure-delete` for
+FTS5 needs SQLite 3.42), and its BM25 counts every tenant's documents, so scores would tell of others' memories. The
+table `postings` keeps each tenant's terms together and a deleted row is overwritten on the spot. Terms and labels
+stand there as 63-bit keyed hashes (BLAKE2b; the key is made with the vault): fixed width, any character, and no
+words left behind in index pages.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+
+from memos_integrations.core.errors import VaultCorruptError, VaultSchemaError
+from memos_integrations.vaults.audit_chain import GENESIS
+from memos_integrations.vaults.sqlite_rows import KEY_BYTES, word_check
+
+APPLICATION_ID = 0x4D454D4F
+"""What marks a SQLite file as a vault (`MEMO`)."""
+
+_FIRST = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT",
+    # One row: the number of the last commit, the audit chain's head, how many vectors were ever taken away and how
+    # many cubes erased. Every writer reads it inside its write transaction.
+    """CREATE TABLE head (
+        one INTEGER PRIMARY KEY CHECK (one = 1), commit_number INTEGER NOT NULL, entries INTEGER NOT NULL,
+        hash TEXT NOT NULL, removed INTEGER NOT NULL, erased INTEGER NOT NULL) STRICT""",
+    "CREATE TABLE tenants (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
+    # Times are microseconds since 1970. `purposes` and `applications` say whether the cube names any.
+    """CREATE TABLE cubes (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+        tenant INTEGER NOT NULL REFERENCES tenants (number), version INTEGER NOT NULL, state TEXT NOT NULL,
+        tier TEXT NOT NULL, quarantined INTEGER NOT NULL, expires_at INTEGER, occurred_at INTEGER NOT NULL,
+        valid_from INTEGER, valid_to INTEGER, purposes INTEGER NOT NULL, applications INTEGER NOT NULL,
+        audience INTEGER NOT NULL, length INTEGER NOT NULL, vector INTEGER) STRICT""",
+    # Who may read, once per set of readers: a search asks once which sets the asker is in, not once per cube.
+    """CREATE TABLE audiences (
+        subject INTEGER NOT NULL, audience INTEGER NOT NULL, PRIMARY KEY (subject, audience)) WITHOUT ROWID, STRICT""",
+    """CREATE INDEX cubes_by_tenant ON cubes (tenant, seq, audience, state, tier, quarantined, expires_at, purposes,
+        applications, occurred_at, length, vector)""",
+    "CREATE INDEX cubes_unembedded ON cubes (tier, id) WHERE vector IS NULL",
+    """CREATE TABLE versions (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, cube INTEGER NOT NULL REFERENCES cubes (seq),
+        version INTEGER NOT NULL, digest TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (cube, version)) STRICT""",
+    """CREATE TABLE labels (
+        cube INTEGER NOT NULL REFERENCES cubes (seq), kind INTEGER NOT NULL, value INTEGER NOT NULL,
+        PRIMARY KEY (cube, kind, value)) WITHOUT ROWID, STRICT""",
+    """CREATE TABLE links (
+        cube INTEGER NOT NULL REFERENCES cubes (seq), relation TEXT NOT NULL, target TEXT NOT NULL,
+        PRIMARY KEY (cube, relation, target)) WITHOUT ROWID, STRICT""",
+    "CREATE INDEX links_by_target ON links (target)",
+    "CREATE TABLE behaviour (cube INTEGER PRIMARY KEY REFERENCES cubes (seq), body TEXT NOT NULL) STRICT",
+    """CREATE TABLE vectors (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, cube INTEGER NOT NULL UNIQUE REFERENCES cubes (seq),
+        row BLOB NOT NULL) STRICT""",
+    """CREATE TABLE postings (
+        tenant INTEGER NOT NULL, term INTEGER NOT NULL, cube INTEGER NOT NULL REFERENCES cubes (seq),
+        tf INTEGER NOT NULL, PRIMARY KEY (tenant, term, cube)) WITHOUT ROWID, STRICT""",
+    "CREATE INDEX postings_by_cube ON postings (cube)",
+    """CREATE TABLE keys (
+        tenant INTEGER NOT NULL, key BLOB NOT NULL, cube INTEGER NOT NULL REFERENCES cubes (seq),
+        PRIMARY KEY (tenant, key)) WITHOUT ROWID, STRICT""",
+    "CREATE INDEX keys_by_cube ON keys (cube)",
+    """CREATE TABLE audit (
+        number INTEGER PRIMARY KEY, tenant TEXT NOT NULL, at INTEGER NOT NULL, actor TEXT NOT NULL, owner TEXT,
+        cube_id TEXT, operation TEXT NOT NULL, outcome TEXT NOT NULL, record BLOB NOT NULL, previous TEXT NOT NULL,
+        hash TEXT NOT NULL) STRICT""",
+    "CREATE INDEX audit_by_tenant ON audit (tenant, number)",
+    "CREATE INDEX audit_by_cube ON audit (cube_id) WHERE cube_id IS NOT NULL",
+    "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+"""Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a file to the newest schema; a file that is there already is left alone.
+
+    Raises:
+        VaultSchemaError: The file is newer than this package.
+        VaultCorruptError: It is a SQLite database of something else.
+    """
+    while (version := _version(connection)) < len(MIGRATIONS):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # Read again under the lock: another process may have taken the step in the meantime.
+            if _version(connection) == version:
+                _step(connection, version)
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application != APPLICATION_ID and (tables or version or application):
+        raise VaultCorruptError("The file is a SQLite database, but not a vault. Name another file or folder.")
+    if version > len(MIGRATIONS):
+        raise VaultSchemaError(
+            f"The vault has schema {version}, newer than the {len(MIGRATIONS)} that this package knows. "
+            "Upgrade memos-integrations; the vault was not touched."
+        )
+    return int(version)
+
+
+def _step(connection: sqlite3.Connection, version: int) -> None:
+    for statement in MIGRATIONS[version]:
+        connection.execute(statement)
+    if version == 0:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        key = secrets.token_bytes(KEY_BYTES)
+        made = {"vault": secrets.token_hex(16).encode(), "word_key": key, "word_check": word_check(key)}
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", made.items())
+        connection.execute("INSERT INTO head VALUES (1, 0, 0, ?, 0, 0)", (GENESIS,))
+    connection.execute(f"PRAGMA user_version = {version + 1}")

@@ -1,0 +1,35 @@
+"""The one seam between a cube and the bytes that a vault keeps of it.
+
+Plain canonical JSON today. Encryption per cube goes here and nowhere else: `digest` stays the digest of the clear
+body, so no caller changes.
+"""
+
+from __future__ import annotations
+
+from memos_integrations.core.cube import MemCube, sha256
+from memos_integrations.core.errors import IntegrityError, InvalidMemoryError
+
+
+def seal(cube: MemCube) -> bytes:
+    """The body to store: what the cube's digest covers, without state and behaviour."""
+    return cube.canonical()
+
+
+def unseal(body: bytes, digest: str, *, cube_id: str, version: int) -> MemCube:
+    """The version that *body* holds, with the state and behaviour of a new cube.
+
+    Raises:
+        IntegrityError: The body does not match its digest, or belongs to another cube or version.
+    """
+    # A damaged row can hold a text where the bytes were; the type says nothing about a file.
+    if not isinstance(body, bytes) or sha256(body) != digest:
+        raise IntegrityError(f"Version {version} of cube {cube_id!r} does not match its digest", cube_id)
+    try:
+        cube = MemCube.from_json(body)
+    except InvalidMemoryError as exc:
+        raise IntegrityError(f"Version {version} of cube {cube_id!r} is not a cube ({exc})", cube_id) from exc
+    if (cube.id, cube.version) != (cube_id, version):
+        raise IntegrityError(
+            f"The row of version {version} of cube {cube_id!r} holds version {cube.version} of {cube.id!r}", cube_id
+        )
+    return cube

@@ -1,0 +1,227 @@
+"""From values to rows: what a transaction becomes before it meets the writer thread.
+
+Runs in the caller's thread, so that many callers prepare at once and the one writer only executes SQL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from pydantic import TypeAdapter
+
+from memos_integrations.core.cube import MemCube, sha256
+from memos_integrations.core.errors import VaultCorruptError
+from memos_integrations.core.events import MemEvent
+from memos_integrations.core.ports import (
+    AuditRecord,
+    EmbedderIdentity,
+    Erase,
+    Move,
+    Put,
+    PutVector,
+    Transaction,
+    Use,
+    Vectors,
+)
+from memos_integrations.vaults.audit_chain import record_json
+from memos_integrations.vaults.rules import checked_row, edges_from, micros, occurred_at
+from memos_integrations.vaults.sealing import seal
+
+EVENTS: TypeAdapter[MemEvent] = TypeAdapter(MemEvent)
+
+
+KEY_BYTES = 32
+
+
+def word_check(key: bytes) -> bytes:
+    """What stands beside a word key, to tell a damaged one."""
+    return hashlib.sha256(b"word key:" + key).digest()
+
+
+class Kind(IntEnum):
+    """What a label says about a cube. The numbers stand in files: never change one."""
+
+    PURPOSE = 2
+    APPLICATION = 3
+    NAMESPACE = 4
+    SEMANTIC_TYPE = 5
+    TAG = 6
+    ENTITY = 7
+    SPEAKER = 8
+    THREAD = 9
+    SESSION = 10
+
+
+class Words:
+    """Turns words into the numbers that stand for them in one vault's file.
+
+    Raises:
+        VaultCorruptError: The key is not the one that *check* was made from; with another nothing would be found.
+    """
+
+    def __init__(self, key: bytes, check: bytes) -> None:
+        self._key = key
+        if not isinstance(key, bytes) or len(key) != KEY_BYTES or check != word_check(key):
+            raise VaultCorruptError("The vault's word key is damaged. Restore it from a backup.")
+
+    def term(self, term: str) -> int:
+        """The number of a full-text term."""
+        return int.from_bytes(self._hash(b"t" + _bytes(term), 8)) >> 1  # SQLite's integers are signed
+
+    def label(self, kind: Kind, value: str) -> int:
+        """The number of a label."""
+        return int.from_bytes(self._hash(b"l%d:" % kind + _bytes(value), 8)) >> 1
+
+    def folded(self, kind: Kind, value: str) -> int:
+        """The number of a label that is compared without regard to case."""
+        return self.label(kind, value.casefold())
+
+    def namespace(self, parts: tuple[str, ...]) -> int:
+        """The number of a namespace prefix. Lengths are hashed in, so no character can stand for a boundary."""
+        return self.label(Kind.NAMESPACE, _joined(parts))
+
+    def subject(self, subject: str) -> int:
+        """The number of somebody who may read."""
+        return int.from_bytes(self._hash(b"s" + _bytes(subject), 8)) >> 1
+
+    def audience(self, readers: frozenset[str]) -> int:
+        """The number of a set of readers."""
+        return int.from_bytes(self._hash(b"a" + _bytes(_joined(sorted(readers))), 8)) >> 1
+
+    def key(self, key: str) -> bytes:
+        """What stands for an idempotency key: 16 bytes, because a collision would drop a memory."""
+        return self._hash(b"k" + _bytes(key), 16)
+
+    def _hash(self, content: bytes, size: int) -> bytes:
+        return hashlib.blake2b(content, digest_size=size, key=self._key).digest()
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "".join(f"{len(part)}:{part}" for part in parts)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+@dataclass(frozen=True, slots=True)
+class PutRows:
+    """A Put as rows, except for the numbers that only the write transaction can give."""
+
+    cube: MemCube
+    body: bytes
+    digest: str
+    columns: dict[str, object]
+    subjects: tuple[int, ...]
+    labels: frozenset[tuple[int, int]]
+    links: tuple[tuple[str, str], ...]
+    postings: dict[int, int]
+    vector: Vectors | None
+    key: tuple[str, bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRow:
+    """A PutVector whose vector was checked."""
+
+    cube_id: str
+    version: int
+    vector: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A transaction as rows."""
+
+    changes: tuple[PutRows | VectorRow | Erase | Use | Move, ...]
+    audit: tuple[tuple[AuditRecord, bytes], ...]
+    events: tuple[bytes, ...]
+
+
+def prepared(transaction: Transaction, words: Words) -> Prepared:
+    """The rows of a transaction.
+
+    Raises:
+        EmbeddingError: A vector is not one finite unit row.
+    """
+    return Prepared(
+        changes=tuple(
+            _put(change, words)
+            if isinstance(change, Put)
+            else VectorRow(change.cube_id, change.version, checked_row(change.vector))
+            if isinstance(change, PutVector)
+            else change
+            for change in transaction.changes
+        ),
+        audit=tuple((record, record_json(record)) for record in transaction.audit),
+        events=tuple(EVENTS.dump_json(event) for event in transaction.events),
+    )
+
+
+def _put(put: Put, words: Words) -> PutRows:
+    cube, body = put.cube, seal(put.cube)
+    when, rules = cube.descriptive, cube.governance
+    return PutRows(
+        cube=cube,
+        body=body,
+        digest=sha256(body),
+        columns={
+            "id": cube.id,
+            "version": cube.version,
+            "state": cube.state.value,
+            "tier": cube.tier.value,
+            "quarantined": int(cube.trust.quarantined),
+            "expires_at": None if rules.expires_at is None else micros(rules.expires_at),
+            "occurred_at": micros(occurred_at(cube)),
+            "valid_from": None if when.valid_from is None else micros(when.valid_from),
+            "valid_to": None if when.valid_to is None else micros(when.valid_to),
+            "purposes": int(bool(rules.purposes)),
+            "applications": int(bool(rules.applications)),
+            "audience": words.audience(put.readers),
+            "length": len(put.terms),
+        },
+        subjects=tuple(words.subject(reader) for reader in sorted(put.readers)),
+        labels=frozenset(_labels(cube, words)),
+        links=tuple(edges_from(cube)),
+        postings={words.term(term): count for term, count in Counter(put.terms).items()},
+        vector=None if put.vector is None else checked_row(put.vector),
+        key=None if put.key is None else (put.key, words.key(put.key)),
+    )
+
+
+def _labels(cube: MemCube, words: Words) -> Iterable[tuple[int, int]]:
+    said, rules = cube.provenance, cube.governance
+    exact = (
+        (Kind.PURPOSE, rules.purposes),
+        (Kind.APPLICATION, rules.applications),
+        (Kind.SEMANTIC_TYPE, (cube.descriptive.semantic_type,)),
+        (Kind.TAG, cube.descriptive.tags),
+        (Kind.THREAD, () if said.thread_id is None else (said.thread_id,)),
+        (Kind.SESSION, () if said.session_id is None else (said.session_id,)),
+    )
+    for kind, values in exact:
+        yield from ((kind, words.label(kind, value)) for value in values)
+    yield from ((Kind.ENTITY, words.folded(Kind.ENTITY, entity)) for entity in cube.descriptive.entities)
+    if said.speaker is not None:
+        yield Kind.SPEAKER, words.folded(Kind.SPEAKER, said.speaker)
+    for depth in range(1, len(cube.namespace) + 1):
+        yield Kind.NAMESPACE, words.namespace(cube.namespace[:depth])
+
+
+def identity_from(meta: dict[str, bytes]) -> EmbedderIdentity | None:
+    """The embedder that the meta rows name.
+
+    Raises:
+        VaultCorruptError: They name half of one.
+    """
+    name, dim = meta.get("embedder"), meta.get("dim")
+    if name is None and dim is None:
+        return None
+    try:
+        return EmbedderIdentity((name or b"").decode(), int(dim or b""))
+    except (ValueError, AttributeError) as exc:
+        raise VaultCorruptError("The vault's record of its embedder is damaged. Restore it from a backup.") from exc

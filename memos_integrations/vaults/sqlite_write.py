@@ -1,0 +1,268 @@
+"""Apply transactions inside the one write transaction of a commit group. Called by the writer thread only."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, replace
+
+from pydantic import ValidationError
+
+from memos_integrations.core.cube import Behaviour
+from memos_integrations.core.errors import (
+    AlreadyRememberedError,
+    CubeNotFoundError,
+    IntegrityError,
+    VaultCorruptError,
+    VersionConflictError,
+)
+from memos_integrations.core.ports import EmbedderIdentity, Erase, Move, Receipt, Use, Vectors
+from memos_integrations.vaults.audit_chain import entry_hash
+from memos_integrations.vaults.rules import check_fits, check_same_embedder, micros, state_conflict, used
+from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow, identity_from
+
+PLACES = {
+    "cubes": "SELECT count(*) FROM cubes WHERE seq = ?",
+    "versions": "SELECT count(*) FROM versions WHERE cube = ?",
+    "vectors": "SELECT count(*) FROM vectors WHERE cube = ?",
+    "postings": "SELECT count(*) FROM postings WHERE cube = ?",
+    "labels": "SELECT count(*) FROM labels WHERE cube = ?",
+    "links": "SELECT count(*) FROM links WHERE cube = ?",
+    "keys": "SELECT count(*) FROM keys WHERE cube = ?",
+    "behaviour": "SELECT count(*) FROM behaviour WHERE cube = ?",
+}
+"""Every table in which a cube has rows. `REFERENCES cubes` on each: SQLite itself refuses to leave one behind."""
+
+_ERASE = tuple(count.replace("SELECT count(*)", "DELETE") for count in reversed(PLACES.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The vault's counters, read and written inside the write transaction, so that any process may be next."""
+
+    commit: int
+    entries: int
+    hash: str
+    removed: int
+    erased: int
+
+
+def read_head(connection: sqlite3.Connection) -> Head:
+    """The counters as of the connection's transaction.
+
+    Raises:
+        VaultCorruptError: They are damaged.
+    """
+    row = connection.execute("SELECT commit_number, entries, hash, removed, erased FROM head").fetchone()
+    if row is None or [type(value) for value in row] != [int, int, str, int, int]:
+        raise VaultCorruptError("The vault's counters are damaged. Restore it from a backup.")
+    return Head(*row)
+
+
+def write_head(connection: sqlite3.Connection, head: Head) -> None:
+    """Store the counters."""
+    connection.execute(
+        "UPDATE head SET commit_number = ?, entries = ?, hash = ?, removed = ?, erased = ?",
+        (head.commit, head.entries, head.hash, head.removed, head.erased),
+    )
+
+
+def read_identity(connection: sqlite3.Connection) -> EmbedderIdentity | None:
+    """The embedder that is bound as of the connection's transaction."""
+    return identity_from(dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('embedder', 'dim')")))
+
+
+def bind(connection: sqlite3.Connection, head: Head, identity: EmbedderIdentity) -> tuple[Head, None]:
+    """Remember the embedder, once.
+
+    Raises:
+        EmbedderMismatchError: Another one is remembered.
+    """
+    bound = read_identity(connection)
+    check_same_embedder(bound or identity, identity)
+    if bound is None:
+        rows = {"embedder": identity.name.encode(), "dim": str(identity.dim).encode()}
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
+    return replace(head, commit=head.commit + 1), None
+
+
+def apply(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> tuple[Head, Receipt]:
+    """Make every change, then the audit entries and events, and count one commit.
+
+    Raises:
+        MemOSError: The transaction is refused; the caller undoes what it did so far.
+    """
+    head = replace(head, commit=head.commit + 1)
+    for change in transaction.changes:
+        match change:
+            case PutRows():
+                head = _put(connection, head, change)
+            case VectorRow():
+                head = _put_vector(connection, head, change)
+            case Erase():
+                head = _erase(connection, head, change)
+            case Use():
+                _use(connection, change)
+            case Move():
+                _move(connection, change)
+    head = _audit(connection, head, transaction)
+    connection.executemany("INSERT INTO outbox (body) VALUES (?)", [(event,) for event in transaction.events])
+    return head, Receipt(head.commit)
+
+
+def _current(connection: sqlite3.Connection, cube_id: str) -> tuple[int, int, int, str] | None:
+    row: tuple[int, int, int, str] | None = connection.execute(
+        "SELECT seq, tenant, version, state FROM cubes WHERE id = ?", (cube_id,)
+    ).fetchone()
+    return row
+
+
+def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
+    cube = put.cube
+    tenant = _tenant(connection, cube.tenant)
+    if put.key is not None:
+        _check_key(connection, tenant, put.key)
+    row = _current(connection, cube.id)
+    if row is None:
+        if cube.version != 1:
+            raise CubeNotFoundError(cube.id)
+        seq = _insert(connection, tenant, put)
+    else:
+        seq, found_tenant, found, _ = row
+        if cube.version - 1 != found:
+            raise VersionConflictError(cube.id, cube.version - 1, found)
+        if found_tenant != tenant:
+            raise CubeNotFoundError(cube.id)
+        head = _replace(connection, head, seq, put)
+    if put.vector is not None:
+        _store_vector(connection, seq, put.vector)
+    connection.execute(
+        "INSERT INTO versions (cube, version, digest, body) VALUES (?, ?, ?, ?)",
+        (seq, cube.version, put.digest, put.body),
+    )
+    connection.executemany("INSERT INTO labels VALUES (?, ?, ?)", [(seq, *label) for label in sorted(put.labels)])
+    connection.executemany("INSERT INTO links VALUES (?, ?, ?)", [(seq, *link) for link in put.links])
+    connection.executemany(
+        "INSERT INTO postings VALUES (?, ?, ?, ?)", [(tenant, term, seq, tf) for term, tf in put.postings.items()]
+    )
+    connection.executemany(
+        "INSERT OR IGNORE INTO audiences VALUES (?, ?)",
+        [(subject, put.columns["audience"]) for subject in put.subjects],
+    )
+    if put.key is not None:
+        connection.execute("INSERT INTO keys VALUES (?, ?, ?)", (tenant, put.key[1], seq))
+    return head
+
+
+def _tenant(connection: sqlite3.Connection, name: str) -> int:
+    row = connection.execute("SELECT number FROM tenants WHERE name = ?", (name,)).fetchone()
+    if row is not None:
+        return int(row[0])
+    return int(connection.execute("INSERT INTO tenants (name) VALUES (?)", (name,)).lastrowid or 0)
+
+
+def _check_key(connection: sqlite3.Connection, tenant: int, key: tuple[str, bytes]) -> None:
+    taken = connection.execute(
+        "SELECT cubes.id FROM keys JOIN cubes ON cubes.seq = keys.cube WHERE keys.tenant = ? AND keys.key = ?",
+        (tenant, key[1]),
+    ).fetchone()
+    if taken is not None:
+        raise AlreadyRememberedError(key[0], taken[0])
+
+
+def _insert(connection: sqlite3.Connection, tenant: int, put: PutRows) -> int:
+    cursor = connection.execute(
+        """INSERT INTO cubes (id, tenant, version, state, tier, quarantined, expires_at, occurred_at, valid_from,
+            valid_to, purposes, applications, audience, length)
+        VALUES (:id, :tenant, :version, :state, :tier, :quarantined, :expires_at, :occurred_at, :valid_from,
+            :valid_to, :purposes, :applications, :audience, :length)""",
+        {**put.columns, "tenant": tenant},
+    )
+    seq = int(cursor.lastrowid or 0)
+    connection.execute("INSERT INTO behaviour VALUES (?, ?)", (seq, put.cube.behaviour.model_dump_json()))
+    return seq
+
+
+def _replace(connection: sqlite3.Connection, head: Head, seq: int, put: PutRows) -> Head:
+    head = _drop_vector(connection, head, seq)
+    for table in ("labels", "links", "postings"):
+        connection.execute(f"DELETE FROM {table} WHERE cube = ?", (seq,))
+    connection.execute(
+        """UPDATE cubes SET version = :version, tier = :tier, quarantined = :quarantined, expires_at = :expires_at,
+            occurred_at = :occurred_at, valid_from = :valid_from, valid_to = :valid_to, purposes = :purposes,
+            applications = :applications, audience = :audience, length = :length WHERE seq = :seq""",
+        {**put.columns, "seq": seq},
+    )
+    return head
+
+
+def _drop_vector(connection: sqlite3.Connection, head: Head, seq: int) -> Head:
+    gone = connection.execute("DELETE FROM vectors WHERE cube = ?", (seq,)).rowcount
+    if not gone:
+        return head
+    connection.execute("UPDATE cubes SET vector = NULL WHERE seq = ?", (seq,))
+    return replace(head, removed=head.removed + gone)
+
+
+def _store_vector(connection: sqlite3.Connection, seq: int, vector: Vectors) -> None:
+    check_fits(vector, read_identity(connection))
+    number = connection.execute(
+        "INSERT INTO vectors (cube, row) VALUES (?, ?)", (seq, vector.astype("<f4").tobytes())
+    ).lastrowid
+    connection.execute("UPDATE cubes SET vector = ? WHERE seq = ?", (number, seq))
+
+
+def _put_vector(connection: sqlite3.Connection, head: Head, change: VectorRow) -> Head:
+    row = _current(connection, change.cube_id)
+    if row is None:
+        raise CubeNotFoundError(change.cube_id)
+    seq, _, version, _ = row
+    if version != change.version:
+        raise VersionConflictError(change.cube_id, change.version, version)
+    head = _drop_vector(connection, head, seq)
+    _store_vector(connection, seq, change.vector)
+    return head
+
+
+def _erase(connection: sqlite3.Connection, head: Head, change: Erase) -> Head:
+    row = _current(connection, change.cube_id)
+    if row is None:
+        raise CubeNotFoundError(change.cube_id)
+    head = _drop_vector(connection, head, row[0])
+    for statement in _ERASE:
+        connection.execute(statement, (row[0],))
+    return replace(head, erased=head.erased + 1)
+
+
+def _use(connection: sqlite3.Connection, change: Use) -> None:
+    row = connection.execute(
+        "SELECT seq, body FROM behaviour JOIN cubes ON cubes.seq = behaviour.cube WHERE id = ?", (change.cube_id,)
+    ).fetchone()
+    if row is not None:
+        try:
+            before = Behaviour.model_validate_json(row[1])
+        except ValidationError as exc:
+            raise IntegrityError(f"The behaviour of cube {change.cube_id!r} is damaged", change.cube_id) from exc
+        behaviour = used(before, change)
+        connection.execute("UPDATE behaviour SET body = ? WHERE cube = ?", (behaviour.model_dump_json(), row[0]))
+
+
+def _move(connection: sqlite3.Connection, change: Move) -> None:
+    row = _current(connection, change.cube_id)
+    if row is None:
+        raise CubeNotFoundError(change.cube_id)
+    seq, _, version, state = row
+    if state != change.before:
+        raise state_conflict(change.cube_id, version, change.before, state)
+    connection.execute("UPDATE cubes SET state = ? WHERE seq = ?", (change.after.value, seq))
+
+
+def _audit(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> Head:
+    for record, raw in transaction.audit:
+        number, previous = head.entries + 1, head.hash
+        head = replace(head, entries=number, hash=entry_hash(number, previous, raw))
+        outline = (record.tenant, micros(record.at), record.actor, record.owner, record.cube_id, record.operation)
+        connection.execute(
+            "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (number, *outline, record.outcome.value, raw, previous, head.hash),
+        )
+    return head

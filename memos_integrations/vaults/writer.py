@@ -1,0 +1,210 @@
+"""The writer thread: everything that changes a vault passes here, many transactions per fsync (group commit)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from memos_integrations.core.errors import MemOSError, VaultClosedError, VaultError
+from memos_integrations.vaults.connection import FOREIGN, translated
+from memos_integrations.vaults.sqlite_write import Head, read_head, write_head
+
+GROUP = 256
+"""Most transactions per commit: enough that the fsync is shared, few enough that nobody waits long."""
+
+WAL_WAIT_S = 5.0
+"""How long an erase waits for readers of the old pages before it is acknowledged with the write-ahead log unsettled."""
+
+Work = Callable[[sqlite3.Connection, Head], tuple[Head, Any]]
+
+
+@dataclass(slots=True)
+class Job:
+    """One transaction in the queue. `erases` names the cubes that it takes away."""
+
+    work: Work
+    erases: tuple[str, ...] = ()
+    future: Future[Any] = field(default_factory=Future)
+
+
+class GroupWriter:
+    """A thread that commits what is queued, as much as is there, up to `GROUP` transactions at a time.
+
+    A refused transaction rolls back alone. A failed commit fails the whole group and nothing else: the next group is
+    tried again. Futures are done only after the commit, so callbacks on them run in this thread and must not wait
+    for another write.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], drop_index_files: Callable[[], bool]) -> None:
+        self._connect, self._drop_index_files = connect, drop_index_files
+        self._connection: sqlite3.Connection | None = connect()
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._process = os.getpid()
+        self._unsettled: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="vault-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def unsettled(self) -> frozenset[str]:
+        """Erased cubes that an index file or the write-ahead log may still hold; retried with every later group."""
+        return frozenset(self._unsettled)
+
+    def submit(self, job: Job) -> Future[Any]:
+        """Queue a job.
+
+        Raises:
+            VaultClosedError: The vault was closed, or this process is a fork of the one that opened it.
+        """
+        if os.getpid() != self._process:
+            raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
+        with self._lock:
+            if self._closed:
+                raise VaultClosedError("The vault was closed; open it again.")
+            self._queue.put(job)
+        return job.future
+
+    def close(self) -> None:
+        """Commit what is queued, then stop."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while (job := self._queue.get()) is not None:
+                jobs, last = self._group(job)
+                if jobs:
+                    self._commit(jobs)
+                if last:
+                    break
+        finally:
+            self._stop()
+
+    def _group(self, first: Job) -> tuple[list[Job], bool]:
+        """What is queued now, and whether the queue ends there. Cancelled jobs fall out."""
+        jobs, last, job = [], False, first
+        while True:
+            if job.future.set_running_or_notify_cancel():
+                jobs.append(job)
+            if len(jobs) >= GROUP:
+                break
+            try:
+                following = self._queue.get_nowait()
+            except Empty:
+                break
+            if following is None:
+                last = True
+                break
+            job = following
+        return jobs, last
+
+    def _commit(self, jobs: list[Job]) -> None:
+        outcomes: list[Any] = [_stopped()] * len(jobs)
+        try:
+            outcomes = self._write(jobs)
+            gone = (job.erases for job, outcome in zip(jobs, outcomes, strict=True) if not _refused(outcome))
+            self._settle({cube_id for ids in gone for cube_id in ids})
+        except FOREIGN as exc:
+            outcomes = [translated(exc)] * len(jobs)
+            self._recover(exc)
+        except VaultError as exc:
+            outcomes = [exc] * len(jobs)
+        finally:
+            for job, outcome in zip(jobs, outcomes, strict=True):
+                if _refused(outcome):
+                    job.future.set_exception(outcome)
+                else:
+                    job.future.set_result(outcome)
+
+    def _write(self, jobs: list[Job]) -> list[Any]:
+        if self._connection is None:
+            self._connection = self._connect()
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            head = read_head(connection)
+            outcomes: list[Any] = []
+            for job in jobs:
+                connection.execute("SAVEPOINT job")
+                try:
+                    head, outcome = job.work(connection, head)
+                except MemOSError as exc:
+                    outcome = exc
+                    connection.execute("ROLLBACK TO job")
+                except sqlite3.IntegrityError as exc:
+                    outcome = translated(exc)
+                    outcome.__cause__ = exc
+                    connection.execute("ROLLBACK TO job")
+                connection.execute("RELEASE job")
+                outcomes.append(outcome)
+            write_head(connection, head)
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        return outcomes
+
+    def _recover(self, exc: Exception) -> None:
+        """After an I/O error the connection's view of the file cannot be trusted: the next group opens a new one."""
+        if getattr(exc, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _settle(self, erased: set[str]) -> None:
+        """Make an erase true outside the tables too: no index file and no write-ahead log that still holds it."""
+        self._unsettled |= erased
+        if not self._unsettled:
+            return
+        # New erases wait for the readers of older pages; leftovers of earlier ones only try.
+        deadline = time.monotonic() + (WAL_WAIT_S if erased else 0.0)
+        while not (self._drop_index_files() and self._emptied_wal()):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.005)
+        self._unsettled = set()
+
+    def _emptied_wal(self) -> bool:
+        if self._connection is None:
+            return False
+        (timeout,) = self._connection.execute("PRAGMA busy_timeout").fetchone()
+        self._connection.execute("PRAGMA busy_timeout = 0")  # or a blocked checkpoint would hold every writer back
+        try:
+            (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except FOREIGN:
+            return False
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(timeout)}")
+        return not busy
+
+    def _stop(self) -> None:
+        with self._lock:
+            self._closed = True
+        if self._connection is not None:
+            self._connection.close()
+        while True:
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                return
+            if job is not None and job.future.set_running_or_notify_cancel():
+                job.future.set_exception(VaultClosedError("The vault was closed; open it again."))
+
+
+def _stopped() -> MemOSError:
+    return VaultError("The vault's writer stopped unexpectedly; what it was writing was undone. Open the vault again.")
+
+
+def _refused(outcome: object) -> bool:
+    return isinstance(outcome, MemOSError)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from memos_integrations.core.cube import MemCube
+from memos_integrations.testing.cubes import EMBEDDER, asked, cube, stored, unit
+from memos_integrations.vaults.sqlite import SQLiteVault
+
+Python = Callable[[str], str]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a vault may stand."""
+    return tmp_path / "vault"
+
+
+@pytest.fixture
+def filled(folder: Path) -> list[MemCube]:
+    """Thirty cubes with vectors in a vault at `folder`, closed again; its index was used and saved."""
+    with SQLiteVault(folder) as vault:
+        vault.bind_embedder(EMBEDDER)
+        cubes = [stored(vault, cube(f"kettle {seed}"), vector=unit(seed), key=f"k{seed}") for seed in range(30)]
+        asked(vault, vector=unit(3))
+    return cubes
+
+
+@pytest.fixture
+def python() -> Python:
+    """Run a script in a Python of its own; gives what it printed."""
+
+    def run(script: str) -> str:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def changed(folder: Path, sql: str, *values: object) -> None:
+    """Change a closed vault's file behind its back."""
+    with closing(sqlite3.connect(folder / "vault.db")) as connection, connection:
+        assert connection.execute(sql, values).rowcount != 0

@@ -1,0 +1,128 @@
+"""Many writers: threads, processes, forks, refusals in a group, a lock held elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from memos_integrations.core.cube import MemCube
+from memos_integrations.core.errors import (
+    VaultBusyError,
+    VaultClosedError,
+)
+from memos_integrations.core.ports import Transaction
+from memos_integrations.testing.cubes import asked, cube, put, record, revised, stored, texts
+from memos_integrations.vaults.sqlite import SQLiteVault
+
+# --- processes
+
+
+WRITING = """
+import sys
+from memos_integrations.core.errors import VersionConflictError
+from memos_integrations.vaults.sqlite import SQLiteVault
+from memos_integrations.testing.cubes import cube, revised, stored
+with SQLiteVault({path!r}) as vault:
+    for number in range(25):
+        print(stored(vault, cube(f"kettle {{number}}")).id)
+        while True:
+            (old,) = vault.get("acme", ["shared"])
+            try:
+                stored(vault, revised(old, old.text + " {name}%d" % number))
+                break
+            except VersionConflictError:
+                continue
+"""
+
+
+def test_several_processes_write_one_vault(folder: Path) -> None:
+    with SQLiteVault(folder) as vault:
+        stored(vault, cube("start", id="shared"))
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        writers = [
+            subprocess.Popen(
+                [sys.executable, "-c", WRITING.format(path=str(folder), name=name)],
+                env=environment, stdout=subprocess.PIPE, text=True,
+            )
+            for name in "ab"
+        ]  # fmt: skip
+        mine = [stored(vault, cube(f"kettle here {number}")).id for number in range(25)]
+        said = [writer.communicate(timeout=120)[0].split() for writer in writers]
+        assert [writer.returncode for writer in writers] == [0, 0]
+        ids = [*mine, *said[0], *said[1]]
+        assert len(ids) == 75
+        assert [each.id for each in vault.get("acme", ids)] == ids
+        versions = vault.history("acme", "shared")
+        assert [each.version for each in versions] == list(range(1, 52))
+        assert set(versions[-1].text.split()) == {"start"} | {f"{name}{n}" for name in "ab" for n in range(25)}
+        assert vault.verify_audit().problems == ()
+
+
+def test_a_lock_held_elsewhere_is_a_busy_vault_and_nothing_is_written(folder: Path) -> None:
+    with SQLiteVault(folder, busy_timeout_s=0.1) as vault:
+        stored(vault, cube("before"))
+        with closing(sqlite3.connect(folder / "vault.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(VaultBusyError, match="try again"):
+                stored(vault, cube("during"))
+            assert texts(asked(vault)) == ["before"]
+        stored(vault, cube("after"))
+        assert texts(asked(vault)) == ["after", "before"]
+
+
+def test_a_forked_child_is_told_to_open_its_own(folder: Path, filled: list[MemCube]) -> None:
+    vault = SQLiteVault(folder)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            vault.submit(Transaction())
+        except VaultClosedError:
+            try:
+                vault.get("acme", [])
+            except VaultClosedError:
+                code = 0
+        vault.close()
+        os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    stored(vault, cube("the parent goes on"))
+    vault.close()
+
+
+# --- the queue
+
+
+def test_closing_commits_what_was_queued(folder: Path) -> None:
+    vault = SQLiteVault(folder)
+    waiting = [vault.submit(Transaction((put(each),), (record(each),))) for each in (cube() for _ in range(300))]
+    vault.close()
+    assert all(future.done() and future.exception() is None for future in waiting)
+    with SQLiteVault(folder) as vault:
+        assert asked(vault).visible == 300
+
+
+def test_refusals_in_a_group_are_alone(folder: Path) -> None:
+    with SQLiteVault(folder) as vault:
+        first = stored(vault, cube("one"))
+        rivals = [vault.submit(Transaction((put(revised(first, f"rival {number}")),))) for number in range(50)]
+        others = [vault.submit(Transaction((put(cube(f"other {number}")),))) for number in range(50)]
+        assert sum(future.exception(timeout=30) is None for future in rivals) == 1
+        assert all(future.exception(timeout=30) is None for future in others)
+        assert len({future.result().commit for future in others}) == 50
+
+
+def test_a_cancelled_write_does_not_happen_or_happens_whole(folder: Path) -> None:
+    with SQLiteVault(folder) as vault:
+        cubes = [cube(f"n {number}") for number in range(200)]
+        waiting = [vault.submit(Transaction((put(each),))) for each in cubes]
+        cancelled = [future.cancel() for future in waiting]
+        stored(vault, cube("last"))
+        there = {each.id for each in vault.get("acme", [each.id for each in cubes])}
+        assert there == {each.id for each, gone in zip(cubes, cancelled, strict=True) if not gone}
