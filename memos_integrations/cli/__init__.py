@@ -1,0 +1,32 @@
+"""The `memos` command: a vault from the shell, for people and, with `--json`, for programs.
+
+Results go to stdout, progress and notes to stderr. Exit 0: done. Exit 1: a check failed (`audit verify`, `demo`).
+Exit 2: the command could not be carried out; one line says why (with `--json`, as `{"error": {...}}`).
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+
+from memos_integrations.cli.commands import app
+from memos_integrations.cli.demo import demo
+from memos_integrations.cli.output import print_error
+from memos_integrations.core.errors import MemOSError
+
+__all__ = ["app", "main"]
+
+app.command()(demo)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command (default: that of this process) and exit; our errors become one line and exit code 2."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an ASCII terminal shows `?`, and the command does not fail
+    try:
+        app(given)
+    except MemOSError as exc:
+        print_error(exc, as_json="--json" in given)
+        sys.exit(2)

@@ -1,0 +1,7 @@
+"""`python -m memos_integrations.cli` is `memos`."""
+
+from __future__ import annotations
+
+from memos_integrations.cli import main
+
+main()
