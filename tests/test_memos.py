@@ -127,6 +127,12 @@ def test_a_time_window_brings_up_what_was_said_then(memos: MemOS) -> None:
     assert texts(asked) == ["Meeting notes: budget kick-off."]
 
 
+def test_a_time_alone_finds_what_was_said_then_whatever_its_words(memos: MemOS) -> None:
+    memos.remember("The boiler was repaired.", by=ANA, occurred_at=NOW - timedelta(days=1))
+    memos.remember("The roof was painted.", by=ANA, occurred_at=NOW - timedelta(days=9))
+    assert texts(memos.recall("What was discussed yesterday?", by=ANA, k=1)) == ["The boiler was repaired."]
+
+
 def test_a_changed_fact_supersedes_the_old_one(memos: MemOS, clock: Clock) -> None:
     old = memos.remember("My dentist appointment is on Tuesday at nine.", by=ANA)
     clock.now += timedelta(days=1)

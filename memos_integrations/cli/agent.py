@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 SYSTEM = "You answer the last question in one short sentence, using only what is remembered from before."
 MAX_ANSWER_TOKENS = 32
-THREADS = 2
+THREADS = 1
+"""One: with more, torch waits by spinning, and a busy machine answers five times slower."""
 
 Hear = Callable[[str], None]
 See = Callable[[dict[str, Any]], None]

@@ -159,8 +159,11 @@ class MemOperator:
         vector = self._embed(call.query) if Action.DENSE in actions else None
         candidates: dict[str, _Candidate] = {}
         told = []
-        for query in _queries(plan.steps, words if Action.LATEST not in actions or words else (), vector):
+        for query in _queries(plan.steps, words, vector):
             found = self._governance.search(query, caller)
+            if not found.matches and query.filter.occurred is not None:
+                # The question names a time and other words than were used then: what was said then, latest first.
+                found = self._governance.search(VaultQuery(k=query.k, filter=query.filter), caller)
             told.append(found.how)
             bm25 = scaled([match.bm25 for match in found.matches])
             cosine = scaled([match.cosine for match in found.matches])
