@@ -121,7 +121,7 @@ def _weights(call: MemoryCall, has_vectors: bool) -> dict[str, float]:
     if has_vectors:
         weights["dense"] = 0.4
     if call.window is not None:
-        weights["time"] = 0.4
+        weights["time"] = 0.5
     if call.speakers:
         weights["speaker"] = 0.15
     if call.semantic_types:
