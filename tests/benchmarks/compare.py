@@ -2,8 +2,8 @@
 
     python tests/benchmarks/compare.py NAME --cubes N --tenants T --seed S --seconds CAP --folder DIR
 
-A peer that is not through in its time is reported with what it had loaded until then (`n`, `capped`); one that cannot
-run at all, with the reason.
+A peer that is not through in its time, or before memory runs short, is reported with what it had loaded until then
+(`n`, `capped`); one that cannot run at all, with the reason.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.benchmarks.corpus import DIM, Corpus, Floats, Lookup, Numbers, Rows, recall_at
-from tests.benchmarks.meta import single_threaded, timed
+from tests.benchmarks.meta import short_of_memory, single_threaded, timed
 from tests.benchmarks.peers import PEERS, K, Peer
 
 SINGLE, ASKED, WARM_UP = 25, 53, 3
@@ -63,7 +63,7 @@ def _alone(name: str, corpus: Corpus, place: Path, seconds: float) -> tuple[dict
         )  # fmt: skip
         failure = next((line for line in reversed(ran.stderr.splitlines()) if line.strip()), f"exit {ran.returncode}")
     except subprocess.TimeoutExpired:
-        failure = f"gave nothing within {whole:.0f} s; it was stopped"
+        failure = f"not through within {whole:.0f} s; it was stopped"
     file = _result(place)
     if not file.exists():
         return None, failure[:300]
@@ -99,7 +99,7 @@ class Trial:
         self.figures: dict[str, Any] = {
             "n": loaded,
             "capped": loaded < corpus.cubes,
-            "durable": peer.durable,
+            "survives": peer.survives,
             "load_s": wall,
             "load_per_s": loaded / wall,
             "load_per_cpu_s": loaded / cpu,
@@ -109,7 +109,7 @@ class Trial:
     def _load(self, until: float) -> int:
         loaded = 0
         for rows in self._corpus.chunks(self._peer.batch):
-            if time.perf_counter() > until:
+            if time.perf_counter() > until or short_of_memory():
                 break
             self._lookup.know(rows)
             self._peer.add(rows)

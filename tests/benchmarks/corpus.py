@@ -98,14 +98,15 @@ def number_of(text: str) -> int:
 def recall_at(found: Sequence[int], numbers: Numbers, vectors: Floats, query: Floats, k: int) -> float:
     """The share of the true k best of *vectors* (rows of these sorted *numbers*) that *found* holds.
 
-    A row that ties with the last of the best, to single precision, is as good as it.
+    A row that ties with the last of the best, to single precision, is as good as it; one that is not among *numbers*
+    counts for nothing.
     """
     scores = vectors @ query
     k = min(k, scores.size)
     if not k:
         return 1.0
     threshold = float(np.partition(scores, scores.size - k)[scores.size - k]) - 1e-6
-    places = np.searchsorted(numbers, np.array(sorted(set(found)), dtype=np.int64))
+    places = np.flatnonzero(np.isin(numbers, found))
     return min(1.0, int((scores[places] >= threshold).sum()) / k)
 
 
@@ -124,5 +125,10 @@ class Lookup:
         for text in rows.texts:
             self._vectors.pop(text, None)
 
+    def rows(self, texts: Sequence[str]) -> Floats:
+        """The vectors of the texts, shape `(len(texts), DIM)`."""
+        return np.stack([self._vectors[text] for text in texts])
+
     def __call__(self, texts: Sequence[str]) -> list[list[float]]:
-        return [self._vectors[text].tolist() for text in texts]
+        rows: list[list[float]] = self.rows(texts).tolist()
+        return rows

@@ -116,6 +116,12 @@ def private_bytes() -> tuple[int, int]:
     return sizes["Anonymous"], sizes["Private_Clean"] + sizes["Private_Dirty"]
 
 
+def short_of_memory() -> bool:
+    """Whether less than a third of the machine's memory is left, as far as the kernel tells."""
+    left, whole = (_field(Path("/proc/meminfo"), name).partition(" ")[0] for name in ("MemAvailable", "MemTotal"))
+    return bool(left and whole) and 3 * int(left) < int(whole)
+
+
 # --- the clock
 
 
@@ -132,13 +138,18 @@ class Timing:
         return statistics.median(self.wall)
 
     @property
+    def cpu_p50(self) -> float:
+        """Median of the CPU time."""
+        return statistics.median(self.cpu)
+
+    @property
     def p95(self) -> float:
         """The wall time that 95 in 100 stay within (nearest rank)."""
         return sorted(self.wall)[max(0, -(-len(self.wall) * 95 // 100) - 1)]
 
     def figures(self) -> dict[str, float]:
         """What a result file says of it. `n` below 100 means that the p95 is not worth much."""
-        return {"p50_ms": self.p50, "p95_ms": self.p95, "cpu_p50_ms": statistics.median(self.cpu), "n": len(self.wall)}
+        return {"p50_ms": self.p50, "p95_ms": self.p95, "cpu_p50_ms": self.cpu_p50, "n": len(self.wall)}
 
 
 MIN_REPEATS = 5

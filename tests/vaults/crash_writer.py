@@ -3,12 +3,14 @@
     python crash_writer.py VAULT LIFE...
 
 It imports once, then forks one writer per LIFE (seconds until SIGKILL), one after the other: the kill is real, the
-start is cheap. Every line is flushed before the next write begins, so a printed id was acknowledged before the kill.
+start is cheap. For every second one the clock starts at its first acknowledgement, so that a slow machine writes too;
+for the others at the fork, so that opening and recovery are killed as well. Every line is flushed before the next write begins, so a printed id was acknowledged before the kill.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 import time
@@ -20,7 +22,7 @@ from memos_integrations.testing.cubes import EMBEDDER, asked, cube, put, record,
 from memos_integrations.vaults.sqlite import SQLiteVault
 
 
-def write(vault: SQLiteVault, seed: int) -> None:
+def write(vault: SQLiteVault, seed: int, started: int) -> None:
     """Write for ever: two versions and a vector each, sometimes erased, sometimes searched (so that the index runs)."""
     for number in count():
         first = cube(f"cube {seed} {number}")
@@ -32,6 +34,8 @@ def write(vault: SQLiteVault, seed: int) -> None:
         for version, future in enumerate(at_once, start=1):
             future.result()
             say(f"{first.id} {version}")
+        if number == 0:
+            os.write(started, b"!")
         if number % 5 == 4:
             say(f"{first.id} erasing")
             vault.submit(Transaction((Erase(first.id),), (record(first, "forget"),))).result()
@@ -50,14 +54,19 @@ def say(line: str) -> None:
 def main() -> None:
     path = Path(sys.argv[1])
     for seed, life in enumerate(map(float, sys.argv[2:])):
+        begun, started = os.pipe()
         child = os.fork()
         if child == 0:
             vault = SQLiteVault(path)
             vault.bind_embedder(EMBEDDER)
-            write(vault, seed)
+            write(vault, seed, started)
+        if seed % 2:
+            select.select([begun], [], [], 60)
         time.sleep(life)
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
+        os.close(begun)
+        os.close(started)
         if not os.WIFSIGNALED(status):
             sys.exit(f"writer {seed} ended by itself")
 
