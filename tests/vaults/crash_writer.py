@@ -4,7 +4,8 @@
 
 It imports once, then forks one writer per LIFE (seconds until SIGKILL), one after the other: the kill is real, the
 start is cheap. For every second one the clock starts at its first acknowledgement, so that a slow machine writes too;
-for the others at the fork, so that opening and recovery are killed as well. Every line is flushed before the next write begins, so a printed id was acknowledged before the kill.
+for the others at the fork, so that opening and recovery are killed as well. A line is printed, unbuffered, before
+the next write begins: a printed id was acknowledged before the kill.
 """
 
 from __future__ import annotations
