@@ -15,9 +15,9 @@ from typing import Any, Self, Unpack
 
 from pydantic import ValidationError
 
-from memos_integrations.core.access import CallContext, Decision, Principal, Verb, as_subject, decide
+from memos_integrations.core.access import READING, CallContext, Decision, Principal, Verb, as_subject, decide
 from memos_integrations.core.conversation import Conversation
-from memos_integrations.core.cube import MemCube, first_problem
+from memos_integrations.core.cube import CubeRef, MemCube, first_problem
 from memos_integrations.core.errors import AlreadyRememberedError, CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.operator import (
     ErasureReceipt,
@@ -97,8 +97,8 @@ class MemOS(Walk):
         try:
             if written is not None:
                 written.result()
-        except AlreadyRememberedError as exc:
-            return self._governance.read(exc.cube_id, caller, operation="remember")
+        except AlreadyRememberedError:
+            return self._writer.known(key, caller) or cube
         return cube
 
     def get(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> MemCube:
@@ -118,8 +118,18 @@ class MemOS(Walk):
         context: CallContext | None = None,
     ) -> list[MemCube]:
         """The current versions of those of the ids with which *by* may do *verb* now, in order; others are absent."""
+        if verb not in READING:
+            raise InvalidMemoryError(f"get_many gives words away: read, use_in_prompt or train_on, not {verb!r}.")
         ids = [cube_id for cube_id in cube_ids if _is_id(cube_id)]
         return self._governance.readable(ids, self._caller(by, context), verb=Verb(verb))
+
+    def hold(self, cube_id: str, *, by: Principal, held: bool = True, context: CallContext | None = None) -> CubeRef:
+        """Put a cube under legal hold, or lift it: the role admin may, and learns nothing of the words.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError: There is no such cube for *by*, or *by* is no admin.
+        """
+        return self._writer.hold(_known_id(cube_id), self._caller(by, context), held=held)
 
     def update(
         self,
@@ -240,15 +250,15 @@ class MemOS(Walk):
         key: str | None = None,
         **options: Unpack[MemoryOptions],
     ) -> MemCube:
-        """`remember`, awaiting the write's future."""
+        """`remember`, awaiting the write's future. If it is cancelled, the write may have happened: use a key."""
         caller = self._caller(by, context)
         draft = draft_memory(text, caller, options)
         cube, written = await self._off_loop(self._writer.remember, draft, caller, key=key)
         try:
             if written is not None:
                 await asyncio.wrap_future(written)
-        except AlreadyRememberedError as exc:
-            return await self._off_loop(self._governance.read, exc.cube_id, caller, operation="remember")
+        except AlreadyRememberedError:
+            return await self._off_loop(self._writer.known, key, caller) or cube
         return cube
 
     async def aget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> MemCube:

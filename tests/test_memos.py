@@ -198,13 +198,21 @@ def test_what_was_derived_is_forgotten_with_its_source(memos: MemOS) -> None:
 
 
 def test_a_legal_hold_refuses_change_and_erasure_until_it_is_lifted(memos: MemOS) -> None:
-    cube = memos.remember("The contract was signed in ink.", by=ANA, legal_hold=True)
-    with pytest.raises(LegalHoldError):
-        memos.forget(cube.id, by=ANA)
+    cube = memos.remember("The contract was signed in ink.", by=ANA)
+    with pytest.raises(AccessDeniedError):
+        memos.hold(cube.id, by=ANA)
+    memos.hold(cube.id, by=ADMIN)
+    for who in (ANA, ADMIN):
+        with pytest.raises(LegalHoldError):
+            memos.forget(cube.id, by=who)
     with pytest.raises(LegalHoldError):
         memos.update(cube.id, by=ANA, text="It was not.")
-    memos.update(cube.id, by=ANA, legal_hold=False)
-    assert memos.forget(cube.id, by=ANA).erased["versions"] == 2
+    with pytest.raises(LegalHoldError):
+        memos.update(cube.id, by=ANA, tags=["tampered"])
+    with pytest.raises(AccessDeniedError):
+        memos.hold(cube.id, by=ANA, held=False)
+    memos.hold(cube.id, by=ADMIN, held=False)
+    assert memos.forget(cube.id, by=ANA).erased["versions"] == 3
 
 
 def test_a_memory_dies_with_its_ttl(memos: MemOS, clock: Clock) -> None:
@@ -309,8 +317,9 @@ def test_a_writer_may_change_the_words_but_not_the_audience(memos: MemOS) -> Non
     assert memos.update(cube.id, by=BEN, text="Agenda: two.").version == 2
     with pytest.raises(AccessDeniedError):
         memos.update(cube.id, by=BEN, readers=["eve"])
-    with pytest.raises(AccessDeniedError):
-        memos.update(cube.id, by=BEN, legal_hold=True)
+    for policy in ({"purposes": []}, {"expires_at": NOW}, {"sensitivity": ["x"]}, {"half_life": None}):
+        with pytest.raises(AccessDeniedError):
+            memos.update(cube.id, by=BEN, **policy)
     memos.update(cube.id, by=ANA, readers=["eve"], writers=["ben"])
     assert memos.recall("agenda", by=EVE).hits
 
@@ -347,7 +356,7 @@ def test_derived_memory_has_no_more_readers_trust_or_time_than_its_source(memos:
         memos.remember("A merger is near.", by=ANA, provenance=of, readers=["*"])
     with pytest.raises(CubeNotFoundError):
         memos.remember("A merger is near.", by=BEN, provenance=of)
-    derived = memos.remember("A merger is near.", by=ANA, provenance=of, trust=Trust(label=TrustLabel.VERIFIED))
+    derived = memos.remember("A merger is near.", by=ANA, provenance=of, trust=Trust(label=TrustLabel.STATED))
     assert derived.trust.label is TrustLabel.UNTRUSTED
     assert derived.governance.expires_at == source.governance.expires_at
 

@@ -7,7 +7,7 @@ and denied alike are recorded, and a call returns only when its record is durabl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,30 +15,34 @@ from memos_integrations.core.access import (
     ADMIN_ROLE,
     AUDITOR_ROLE,
     EVERYONE,
+    IN_CONTEXT,
+    VERIFIER_ROLE,
     Caller,
     Verb,
     decide,
     may_read,
     subjects_for,
 )
-from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.cube import MemCube, Relation, State, TrustLabel
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
+    IllegalTransitionError,
     LegalHoldError,
+    StillDerivedError,
     VersionConflictError,
 )
-from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
+from memos_integrations.core.events import AccessDenied, CubeWritten
+from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditRecord,
     AuditReport,
     EmbedderIdentity,
-    Erase,
+    Expect,
     Found,
     LogQuery,
     Move,
-    Outcome,
     Put,
     PutVector,
     Receipt,
@@ -49,6 +53,10 @@ from memos_integrations.core.ports import (
     Vectors,
     Visibility,
 )
+from memos_integrations.core.records import denied, erasure, moved, record
+
+NAMED_IN_LOG = 100
+"""How many ids one audit record of a look-up names."""
 
 
 class MemGovernance:
@@ -72,7 +80,8 @@ class MemGovernance:
             application=caller.context.application,
         )
         found = self._vault.search(query, visible)
-        allowed = tuple(match for match in found.matches if may_read(match.cube, caller))
+        given = {cube.id for cube in self._released([match.cube for match in found.matches], caller)}
+        allowed = tuple(match for match in found.matches if match.cube.id in given)
         return Found(allowed, found.visible - (len(found.matches) - len(allowed)), found.how)
 
     def hand_out(self, cubes: Sequence[MemCube], caller: Caller, *, recall_id: str, detail: dict[str, Any]) -> None:
@@ -81,10 +90,10 @@ class MemGovernance:
         A cube that is used for the first time becomes ACTIVATED (paper §5.4.3).
         """
         uses = tuple(Use(cube.id, caller.now, recall_id) for cube in cubes)
-        entry = _record("recall", caller, detail={**detail, "recall": recall_id, "cubes": [c.id for c in cubes]})
+        entry = record("recall", caller, detail={**detail, "recall": recall_id, "cubes": [c.id for c in cubes]})
         fresh = [cube for cube in cubes if cube.state is State.GENERATED]
         moves = tuple(Move(cube.id, State.GENERATED, State.ACTIVATED) for cube in fresh)
-        events = tuple(_moved(cube, State.ACTIVATED, caller) for cube in fresh)
+        events = tuple(moved(cube, State.ACTIVATED, caller) for cube in fresh)
         try:
             self._vault.submit(Transaction((*uses, *moves), (entry,), events)).result()
         except (VersionConflictError, CubeNotFoundError):
@@ -101,15 +110,17 @@ class MemGovernance:
             AccessDeniedError: The caller may read it, but not do this.
         """
         found = self._vault.get(caller.by.tenant, [cube_id])
-        if not found:
-            self._submit(_record(operation, caller, denied="no such cube", about=cube_id))
-            raise CubeNotFoundError(cube_id)
-        decision = decide(found[0], verb, caller)
-        if decision.allowed:
-            return found[0]
-        self._deny(found[0], verb, operation, decision.reason, caller)
-        if may_read(found[0], caller):
-            raise AccessDeniedError(f"You may not {verb} cube {cube_id!r}: {decision.reason}.")
+        readable = bool(self._released(found, caller))
+        if found and (readable or verb not in IN_CONTEXT):
+            decision = decide(found[0], verb, caller)
+            if decision.allowed:
+                return found[0]
+            if readable:
+                self._deny(found[0], verb, operation, decision.reason, caller)
+                raise AccessDeniedError(f"You may not {verb} cube {cube_id!r}: {decision.reason}.")
+        # One record for what is absent and for what is hidden: one's own log is no oracle either.
+        events = (denied(found[0], verb, caller),) if found else ()
+        self._submit(record(operation, caller, denied="no cube that one may read", about=cube_id), events)
         raise CubeNotFoundError(cube_id)
 
     def read(self, cube_id: str, caller: Caller, *, operation: str = "read") -> MemCube:
@@ -119,27 +130,44 @@ class MemGovernance:
             CubeNotFoundError: It does not exist, or the caller may not know that it does.
         """
         cube = self.fetch(cube_id, Verb.READ, caller, operation=operation)
-        self._submit(_record(operation, caller, cube=cube))
+        self._submit(record(operation, caller, cube=cube))
         return cube
 
     def readable(
         self, ids: Sequence[str], caller: Caller, *, verb: Verb = Verb.READ, operation: str = "read"
     ) -> list[MemCube]:
-        """Those of *ids* with which the caller may do *verb*, in order; one audit record names given and refused."""
-        found = self._vault.get(caller.by.tenant, ids)
+        """Those of *ids* with which the caller may do *verb* (one that gives the words away), in order.
+
+        One audit record counts the given and the refused, and names the first hundred of each.
+        """
+        found = self._released(self._vault.get(caller.by.tenant, ids), caller)
         allowed = [cube for cube in found if decide(cube, verb, caller).allowed]
         given = {cube.id for cube in allowed}
-        detail = {"given": sorted(given), "refused": sorted({*ids} - given)}
-        self._submit(_record(operation, caller, detail=detail))
+        refused = sorted({*ids} - given)
+        detail = {
+            "given": len(given),
+            "refused": len(refused),
+            "given_ids": sorted(given)[:NAMED_IN_LOG],
+            "refused_ids": refused[:NAMED_IN_LOG],
+        }
+        self._submit(record(operation, caller, detail=detail))
         return allowed
 
-    def superseded(self, ids: Sequence[str], caller: Caller) -> dict[str, str]:
-        """For those of *ids* that a cube which the caller may read supersedes: the id of that cube."""
+    def superseded(self, cubes: Sequence[MemCube], caller: Caller) -> dict[str, str]:
+        """For those of *cubes* that a cube which the caller may read supersedes: the id of that cube.
+
+        It counts only where the newer one belongs to somebody who may write the older one.
+        """
         tenant = caller.by.tenant
-        edges = [edge for edge in self._vault.pointing_at(tenant, ids) if edge.relation == "supersedes"]
-        newer = self._vault.get(tenant, list(dict.fromkeys(edge.source for edge in edges)))
-        seen = {cube.id for cube in newer if may_read(cube, caller)}
-        return {edge.target: edge.source for edge in edges if edge.source in seen}
+        older = {cube.id: cube for cube in cubes}
+        edges = [edge for edge in self._vault.pointing_at(tenant, list(older)) if edge.relation == "supersedes"]
+        sources = self._vault.get(tenant, list(dict.fromkeys(edge.source for edge in edges)))
+        owners = {cube.id: cube.governance.owner for cube in self._released(sources, caller)}
+        return {
+            edge.target: edge.source
+            for edge in edges
+            if owners.get(edge.source) in subjects_for(Verb.WRITE, older[edge.target].governance)
+        }
 
     def history(self, cube_id: str, caller: Caller) -> list[MemCube]:
         """Every version of a cube that the caller may read, oldest first; versions they may not read are absent."""
@@ -157,8 +185,11 @@ class MemGovernance:
         terms: Iterable[str],
         vector: Vectors | None,
         key: str | None = None,
+        beside: Collection[str] = (),
     ) -> Future[Receipt]:
         """Store a version; the future is done when it is durable. A version above 1 was fetched for WRITE before.
+
+        `beside` are the ids that the caller is writing in the same batch, and may therefore replace.
 
         Raises:
             AccessDeniedError: Another tenant's namespace, somebody else's name, or more readers than a source has.
@@ -168,36 +199,36 @@ class MemGovernance:
             reason = "one writes only in one's own tenant and name"
             self._deny(cube, Verb.WRITE, operation, reason, caller)
             raise AccessDeniedError(f"{caller.by.subject} may not write this cube: {reason}.")
-        self._check_sources(cube, caller, operation)
+        if cube.trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
+            self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
+            raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
+        self._check_sources(cube, caller, operation, beside)
+        expected = tuple(Expect(ref.id, ref.version) for ref in cube.provenance.derived_from)
         put = Put(cube, subjects_for(Verb.READ, cube.governance), tuple(terms), vector, key)
-        entry = _record(operation, caller, cube=cube)
+        entry = record(operation, caller, cube=cube)
         event = CubeWritten(
             at=caller.now, tenant=cube.tenant, cube_id=cube.id, actor=caller.by.subject, version=cube.version
         )
-        return self._vault.submit(Transaction((put,), (entry,), (event,)))
+        return self._vault.submit(Transaction((*expected, put), (entry,), (event,)))
 
-    def erase(self, cube: MemCube, caller: Caller) -> tuple[list[MemCube], Receipt]:
-        """Take a cube fetched for DELETE out of the vault, with every cube derived from it; gives what was erased.
+    def erase(self, cube_id: str, caller: Caller) -> tuple[list[MemCube], Receipt]:
+        """Take a cube that the caller may delete out of the vault, with every cube derived from it.
+
+        Gives what was erased, the asked one last. What was decided holds at the commit: a hold set or a cube derived
+        in between makes it decide again.
 
         Raises:
             LegalHoldError: The cube, or one derived from it, is under legal hold. Nothing was erased.
+            IllegalTransitionError: The cube is frozen.
         """
-        doomed = [cube, *self._derived(cube)]
-        for each in doomed:
-            if each.governance.legal_hold:
-                self._deny(each, Verb.DELETE, "forget", "legal hold", caller)
-                raise LegalHoldError(f"Cube {each.id!r} is under legal hold: nothing was forgotten.")
-        receipt = self._vault.submit(
-            Transaction(
-                changes=tuple(Erase(each.id) for each in doomed),
-                audit=tuple(_record("forget", caller, cube=each) for each in doomed),
-                events=tuple(
-                    CubeErased(at=caller.now, tenant=each.tenant, cube_id=each.id, actor=caller.by.subject)
-                    for each in doomed
-                ),
-            )
-        ).result()
-        return doomed, receipt
+        while True:
+            cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
+            doomed = [*reversed(self._derived(cube)), cube]
+            self._check_erasable(cube, doomed, caller)
+            try:
+                return doomed, self._vault.submit(erasure(doomed, caller)).result()
+            except (VersionConflictError, CubeNotFoundError, StillDerivedError):
+                continue
 
     def traces(self, cube_id: str) -> dict[str, int]:
         """What the vault still holds of a cube, per place: all zero after `erase`."""
@@ -207,11 +238,20 @@ class MemGovernance:
         """The id of the cube that was written with this key in the caller's tenant."""
         return self._vault.find_key(caller.by.tenant, key)
 
+    def own(self, cube_id: str, caller: Caller) -> MemCube | None:
+        """A cube of the caller's own, whatever its context or age; None when it is gone or somebody else's."""
+        found = self._vault.get(caller.by.tenant, [cube_id])
+        return found[0] if found and found[0].governance.owner == caller.by.subject else None
+
     # --- vectors: a derivative of what was written; nothing leaves the vault ------------------------------------
 
     def bind_embedder(self, identity: EmbedderIdentity) -> None:
         """Let the vault remember its embedder, or refuse another (see `Vault.bind_embedder`)."""
         self._vault.bind_embedder(identity)
+
+    def embedder(self) -> EmbedderIdentity | None:
+        """The embedder that the vault remembers."""
+        return self._vault.embedder()
 
     def unembedded(self, limit: int) -> list[MemCube]:
         """Current plaintext cubes without a vector; for re-embedding only."""
@@ -234,12 +274,12 @@ class MemGovernance:
             AccessDeniedError: The query names another tenant.
         """
         if query.tenant != caller.by.tenant:
-            self._submit(_record("audit", caller, denied="another tenant's log"))
+            self._submit(record("audit", caller, denied="another tenant's log"))
             raise AccessDeniedError("One reads only the audit log of one's own tenant.")
         if not caller.by.subjects & {ADMIN_ROLE, AUDITOR_ROLE}:
             query = query.model_copy(update={"actor": caller.by.subject})
         entries = self._vault.log(query)
-        self._submit(_record("audit", caller, detail={"entries": len(entries)}))
+        self._submit(record("audit", caller, detail={"entries": len(entries)}))
         return entries
 
     def verify_audit(self) -> AuditReport:
@@ -262,53 +302,42 @@ class MemGovernance:
             found.update((each.id, each) for each in self._vault.get(cube.tenant, frontier))
         return list(found.values())
 
-    def _check_sources(self, cube: MemCube, caller: Caller, operation: str) -> None:
+    def _released(self, cubes: Sequence[MemCube], caller: Caller) -> list[MemCube]:
+        """Those that the caller may read, and whose sources are as they were and may be read too (promise 3)."""
+        readable = [cube for cube in cubes if may_read(cube, caller)]
+        wanted = list(dict.fromkeys(ref.id for cube in readable for ref in cube.provenance.derived_from))
+        if not wanted:
+            return readable
+        sources = self._released(self._vault.get(caller.by.tenant, wanted), caller)
+        valid = {source.ref for source in sources}
+        return [cube for cube in readable if valid.issuperset(cube.provenance.derived_from)]
+
+    def _check_sources(self, cube: MemCube, caller: Caller, operation: str, beside: Collection[str]) -> None:
         for ref in cube.provenance.derived_from:
             source = self.fetch(ref.id, Verb.READ, caller, operation=operation)
             theirs = subjects_for(Verb.READ, source.governance)
-            if EVERYONE not in theirs and not subjects_for(Verb.READ, cube.governance) <= theirs:
+            ours = subjects_for(Verb.READ, cube.governance) - {cube.governance.owner}
+            if EVERYONE not in theirs and not ours <= theirs:
                 reason = f"its source {ref.id!r} has fewer readers"
                 self._deny(cube, Verb.WRITE, operation, reason, caller)
                 raise AccessDeniedError(f"A derived memory obeys its sources, but {reason}. Narrow its readers.")
+        for link in cube.provenance.links:
+            if link.relation is Relation.SUPERSEDES and cube.version == 1 and link.target not in beside:
+                self.fetch(link.target, Verb.WRITE, caller, operation=operation)
+
+    def _check_erasable(self, cube: MemCube, doomed: Sequence[MemCube], caller: Caller) -> None:
+        try:
+            check_change(cube)
+        except (LegalHoldError, IllegalTransitionError) as exc:
+            self._deny(cube, Verb.DELETE, "forget", type(exc).__name__, caller)
+            raise
+        held = [each for each in doomed if each.governance.legal_hold]
+        if held:
+            self._deny(held[0], Verb.DELETE, "forget", "legal hold", caller)
+            raise LegalHoldError("Something derived from this cube is under legal hold: nothing was forgotten.")
 
     def _deny(self, cube: MemCube, verb: Verb, operation: str, reason: str, caller: Caller) -> None:
-        entry = _record(operation, caller, denied=reason, about=cube.id)
-        event = AccessDenied(
-            at=caller.now, tenant=caller.by.tenant, cube_id=cube.id, actor=caller.by.subject, verb=verb
-        )
-        self._vault.submit(Transaction((), (entry,), (event,))).result()
+        self._submit(record(operation, caller, denied=reason, about=cube.id), (denied(cube, verb, caller),))
 
-    def _submit(self, entry: AuditRecord) -> None:
-        self._vault.submit(Transaction((), (entry,))).result()
-
-
-def _moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
-    actor = caller.by.subject
-    return CubeMoved(at=caller.now, tenant=cube.tenant, cube_id=cube.id, actor=actor, before=cube.state, after=after)
-
-
-def _record(
-    operation: str,
-    caller: Caller,
-    *,
-    cube: MemCube | None = None,
-    about: str | None = None,
-    denied: str | None = None,
-    detail: dict[str, Any] | None = None,
-) -> AuditRecord:
-    """An audit record in the caller's tenant, with digests and names only."""
-    return AuditRecord(
-        at=caller.now,
-        tenant=caller.by.tenant,
-        actor=caller.by.subject,
-        operation=operation,
-        outcome=Outcome.ALLOWED if denied is None else Outcome.DENIED,
-        reason=denied or "",
-        cube_id=cube.id if cube else about,
-        version=cube.version if cube else None,
-        owner=cube.governance.owner if cube else None,
-        digest=cube.digest if cube else None,
-        purpose=caller.context.purpose,
-        application=caller.context.application,
-        detail=detail,
-    )
+    def _submit(self, entry: AuditRecord, events: tuple[AccessDenied, ...] = ()) -> None:
+        self._vault.submit(Transaction((), (entry,), events)).result()

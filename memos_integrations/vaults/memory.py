@@ -18,6 +18,7 @@ from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
     MemOSError,
+    StillDerivedError,
     VaultClosedError,
     VersionConflictError,
 )
@@ -29,6 +30,7 @@ from memos_integrations.core.ports import (
     Edge,
     EmbedderIdentity,
     Erase,
+    Expect,
     Found,
     LogQuery,
     Move,
@@ -125,6 +127,16 @@ class InMemoryVault:
             if isinstance(change, Use):
                 return
             raise CubeNotFoundError(change.cube_id)
+        if isinstance(change, Expect):
+            if len(row.bodies) != change.version:
+                raise VersionConflictError(change.cube_id, change.version, len(row.bodies))
+            return
+        if isinstance(change, Erase) and any(
+            ("derived_from", change.cube_id) in edges_from(other.cube)
+            for other in draft.rows.values()
+            if other is not None
+        ):
+            raise StillDerivedError(change.cube_id)
         draft.rows[change.cube_id] = self._changed(row, change)
         if isinstance(change, Erase):
             draft.keys.update(dict.fromkeys(row.keys))

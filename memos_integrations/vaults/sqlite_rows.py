@@ -20,6 +20,7 @@ from memos_integrations.core.ports import (
     AuditRecord,
     EmbedderIdentity,
     Erase,
+    Expect,
     Move,
     Put,
     PutVector,
@@ -137,7 +138,7 @@ class VectorRow:
 class Prepared:
     """A transaction as rows."""
 
-    changes: tuple[PutRows | VectorRow | Erase | Use | Move, ...]
+    changes: tuple[PutRows | VectorRow | Expect | Erase | Use | Move, ...]
     audit: tuple[tuple[AuditRecord, bytes], ...]
     events: tuple[bytes, ...]
 

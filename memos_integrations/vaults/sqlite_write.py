@@ -12,10 +12,11 @@ from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
     IntegrityError,
+    StillDerivedError,
     VaultCorruptError,
     VersionConflictError,
 )
-from memos_integrations.core.ports import EmbedderIdentity, Erase, Move, Receipt, Use, Vectors
+from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Use, Vectors
 from memos_integrations.vaults.audit_chain import entry_hash
 from memos_integrations.vaults.rules import check_fits, check_same_embedder, micros, state_conflict, used
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow, identity_from
@@ -33,6 +34,8 @@ PLACES = {
 """Every table in which a cube has rows. `REFERENCES cubes` on each: SQLite itself refuses to leave one behind."""
 
 _ERASE = tuple(count.replace("SELECT count(*)", "DELETE") for count in reversed(PLACES.values()))
+
+_DERIVED = "SELECT 1 FROM links WHERE target = ? AND relation = 'derived_from' LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ def apply(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> 
                 head = _put(connection, head, change)
             case VectorRow():
                 head = _put_vector(connection, head, change)
+            case Expect():
+                _expect(connection, change)
             case Erase():
                 head = _erase(connection, head, change)
             case Use():
@@ -223,10 +228,20 @@ def _put_vector(connection: sqlite3.Connection, head: Head, change: VectorRow) -
     return head
 
 
+def _expect(connection: sqlite3.Connection, change: Expect) -> None:
+    row = _current(connection, change.cube_id)
+    if row is None:
+        raise CubeNotFoundError(change.cube_id)
+    if row[2] != change.version:
+        raise VersionConflictError(change.cube_id, change.version, row[2])
+
+
 def _erase(connection: sqlite3.Connection, head: Head, change: Erase) -> Head:
     row = _current(connection, change.cube_id)
     if row is None:
         raise CubeNotFoundError(change.cube_id)
+    if connection.execute(_DERIVED, (change.cube_id,)).fetchone() is not None:
+        raise StillDerivedError(change.cube_id)
     head = _drop_vector(connection, head, row[0])
     for statement in _ERASE:
         connection.execute(statement, (row[0],))

@@ -112,7 +112,7 @@ def test_versions_form_an_unbroken_chain_whatever_is_written(
         owner: Principal = memory["by"]  # type: ignore[assignment]
         context = CallContext(purpose="care")
         for text in texts:
-            memos.update(cube.id, by=owner, text=text)
+            memos.update(cube.id, by=owner, text=text, context=context)
         versions = memos.history(cube.id, by=owner, context=context)
         assert [version.version for version in versions] == list(range(1, len(texts) + 2))
         assert [version.text for version in versions[1:]] == texts

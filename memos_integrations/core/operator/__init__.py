@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.options import (
     MemoryChanges,
     MemoryOptions,
@@ -18,6 +19,7 @@ __all__ = [
     "Cost",
     "CubeWriter",
     "Draft",
+    "Embedding",
     "ErasureReceipt",
     "Hit",
     "IngestReport",

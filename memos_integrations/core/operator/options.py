@@ -8,7 +8,7 @@ from typing import Any, TypedDict, cast
 
 from pydantic import ValidationError
 
-from memos_integrations.core.access import EVERYONE, Caller, as_subject
+from memos_integrations.core.access import Caller, as_subject
 from memos_integrations.core.conversation import Conversation, Message
 from memos_integrations.core.cube import (
     Channel,
@@ -24,7 +24,7 @@ from memos_integrations.core.cube import (
     unique,
 )
 from memos_integrations.core.errors import InvalidMemoryError
-from memos_integrations.core.operator.write import Draft, draft_cube
+from memos_integrations.core.operator.write import Draft, draft_cube, layer_for
 
 TRUST_OF_ROLE = {
     "user": Trust(channel=Channel.USER, label=TrustLabel.STATED),
@@ -59,7 +59,6 @@ class MemoryChanges(TypedDict, total=False):
     purposes: Sequence[str]
     applications: Sequence[str]
     sensitivity: Sequence[str]
-    legal_hold: bool
 
 
 class MemoryOptions(MemoryChanges, total=False):
@@ -85,7 +84,7 @@ class MemoryOptions(MemoryChanges, total=False):
 
 
 DESCRIPTIVE = frozenset({"semantic_type", "topic", "concept", "valid_from", "valid_to", "language", "origin"})
-GOVERNANCE = frozenset({"expires_at", "half_life", "priority", "purposes", "applications", "sensitivity", "legal_hold"})
+GOVERNANCE = frozenset({"expires_at", "half_life", "priority", "purposes", "applications", "sensitivity"})
 SUBJECTS = ("readers", "writers", "sharers")
 
 
@@ -104,20 +103,23 @@ def draft_memory(text: str, caller: Caller, options: MemoryOptions) -> Draft:
     try:
         provenance = said.get("provenance") or Provenance()
         occurred = {"occurred_at": said["occurred_at"]} if "occurred_at" in said else {}
-        author = {"author": provenance.author or caller.by.subject}
+        author = {"author": caller.by.subject}
+        trust = said.get("trust") or TRUST_OF_ROLE["user"]
         return draft_cube(
             text,
             namespace=parts(said.get("namespace") or (caller.by.tenant, caller.by.user)),
             governance=_governance(caller, said),
             now=caller.now,
-            provenance=Provenance.model_validate(provenance.model_dump() | occurred | author),
-            trust=said.get("trust") or TRUST_OF_ROLE["user"],
+            provenance=Provenance.model_validate(provenance.model_dump(warnings=False) | occurred | author),
+            trust=Trust.model_validate(trust.model_dump(warnings=False)),
             tags=_labels(said.get("tags", ())),
-            links=[Link(relation=Relation.SUPERSEDES, target=target) for target in said.get("supersedes", ())],
+            links=[Link(relation=Relation.SUPERSEDES, target=target) for target in _labels(said.get("supersedes", ()))],
             **{name: value for name, value in said.items() if name in DESCRIPTIVE},
         )
     except ValidationError as exc:
         raise InvalidMemoryError(f"This memory cannot be stored: {first_problem(exc)}.") from exc
+    except (TypeError, AttributeError, OverflowError) as exc:
+        raise InvalidMemoryError(f"This memory cannot be stored, an option has the wrong type: {exc}.") from exc
 
 
 def draft_message(message: Message, conversation: Conversation, caller: Caller, options: MemoryOptions) -> Draft:
@@ -127,7 +129,7 @@ def draft_message(message: Message, conversation: Conversation, caller: Caller, 
     if message.private:
         said = {name: value for name, value in said.items() if name not in (*SUBJECTS, "layer")}
     elif message.readers:
-        said |= {"readers": message.readers, "layer": None}
+        said |= {"readers": message.readers, "writers": (), "sharers": (), "layer": None}
     said["provenance"] = Provenance(
         source=conversation.source,
         message_id=message.id,
@@ -152,12 +154,10 @@ def changes_by_part(changes: MemoryChanges) -> dict[str, dict[str, Any]]:
     if unknown:
         raise InvalidMemoryError(f"update() cannot change {', '.join(sorted(unknown))}.")
     descriptive = {name: value for name, value in said.items() if name in DESCRIPTIVE}
-    governance = {name: value for name, value in said.items() if name in GOVERNANCE}
+    governance = {name: value for name, value in said.items() if name in (*GOVERNANCE, "layer")}
     if "tags" in said:
         descriptive["tags"] = unique(_labels(said["tags"]))
-    if any(name in said for name in (*SUBJECTS, "layer")):
-        subjects = {name: _subjects(said[name]) for name in SUBJECTS if name in said}
-        governance |= subjects | {"layer": said.get("layer") or _layer(subjects)}
+    governance |= {name: _subjects(said[name]) for name in SUBJECTS if name in said}
     return {"descriptive": descriptive, "governance": governance}
 
 
@@ -181,14 +181,8 @@ def _governance(caller: Caller, said: Mapping[str, Any]) -> Governance:
         if said["ttl"] <= timedelta(0):
             raise InvalidMemoryError(f"A ttl must be positive, not {said['ttl']}.")
         rules["expires_at"] = caller.now + said["ttl"]
-    layer = said.get("layer") or _layer(subjects)
+    layer = said.get("layer") or layer_for(subjects)
     return Governance(owner=caller.by.subject, layer=layer, **subjects, **rules)
-
-
-def _layer(subjects: Mapping[str, Sequence[str]]) -> Layer:
-    if EVERYONE in subjects.get("readers", ()):
-        return Layer.GLOBAL
-    return Layer.SHARED if any(subjects.values()) else Layer.PRIVATE
 
 
 def _subjects(names: Iterable[str]) -> tuple[str, ...]:

@@ -11,14 +11,16 @@ from pydantic import Field
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
-from memos_integrations.core.errors import EmbeddingError
 from memos_integrations.core.governance import MemGovernance
-from memos_integrations.core.ports import CubeFilter, Embedder, VaultQuery, Vectors
+from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors
 from memos_integrations.core.ranking import closeness, fuse, scaled
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
 from memos_integrations.core.text import terms as terms_of
-from memos_integrations.core.vectors import unit_rows
+
+MAX_CHARACTERS_PER_TOKEN = 100
+"""A text longer than this times the budget cannot fit; it is not even counted."""
 
 SUPERSEDED_WEIGHT = 0.5
 """What is left of the score of a memory that a newer one replaces, unless the question is about the past."""
@@ -28,7 +30,7 @@ class Hit(Value):
     """One recalled memory: how it scored, and why.
 
     `parts` are the weighted shares of the signals; they add up to the score, unless the memory was set back because
-    another one supersedes it.
+    another one supersedes it, or because its half-life has passed.
     """
 
     cube: MemCube
@@ -93,9 +95,9 @@ def render(hit: Hit) -> str:
 
     Line breaks are folded, so that a memory cannot pretend to be several.
     """
-    said = hit.said_at.strftime("%Y-%m-%d")
+    said = f"{hit.said_at:%Y-%m-%d}"
     words = " ".join(hit.text.split())
-    speaker = hit.provenance.speaker
+    speaker = " ".join((hit.provenance.speaker or "").split())
     line = f"- [{said}] {speaker}: {words}" if speaker else f"- [{said}] {words}"
     return line + (" (since replaced)" if hit.superseded_by else "")
 
@@ -114,11 +116,9 @@ class _Candidate:
 class MemOperator:
     """Carries out plans over governed storage."""
 
-    def __init__(
-        self, governance: MemGovernance, *, embedder: Embedder | None, count_tokens: Callable[[str], int]
-    ) -> None:
+    def __init__(self, governance: MemGovernance, embedding: Embedding, *, count_tokens: Callable[[str], int]) -> None:
         self._governance = governance
-        self._embedder = embedder
+        self._embedding = embedding
         self._count_tokens = count_tokens
 
     def execute(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Recall:
@@ -156,7 +156,7 @@ class MemOperator:
         """One query per scope; a candidate keeps its best score of each signal over the queries that found it."""
         words = tuple(terms_of(call.query))
         actions = {step.action for step in plan.steps}
-        vector = self._embed(call.query) if Action.DENSE in actions else None
+        vector = self._embedding.asked(call.query) if Action.DENSE in actions else None
         candidates: dict[str, _Candidate] = {}
         told = []
         for query in _queries(plan.steps, words, vector):
@@ -173,14 +173,6 @@ class MemOperator:
                 candidate.keep("dense", by_meaning)
         return candidates, "; ".join(dict.fromkeys(told))
 
-    def _embed(self, query: str) -> Vectors:
-        if self._embedder is None:
-            raise EmbeddingError("The plan searches by meaning, but no embedder was given to MemOS.")
-        source = f"Embedder {self._embedder.name!r}"
-        rows = unit_rows(self._embedder.embed([query]), count=1, dim=self._embedder.dim, source=source)
-        row: Vectors = rows[0]
-        return row
-
     def _rank(self, candidates: list[_Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:
         """All candidates as hits, best first; equal scores go to the newer."""
         newest = max((_said_at(c.cube) for c in candidates), default=caller.now)
@@ -188,12 +180,14 @@ class MemOperator:
             candidate.signals.update(_own_signals(candidate.cube, call, newest))
         signals = {name: [c.signals.get(name, 0.0) for c in candidates] for name in plan.weights}
         scores = fuse(signals, plan.weights)
-        replaced = self._governance.superseded([c.cube.id for c in candidates], caller)
+        replaced = self._governance.superseded([c.cube for c in candidates], caller)
         hits = []
         for candidate, score in zip(candidates, scores, strict=True):
             parts = {name: weight * candidate.signals.get(name, 0.0) for name, weight in plan.weights.items()}
             newer = replaced.get(candidate.cube.id)
-            factor = SUPERSEDED_WEIGHT if newer and not call.about_past else 1.0
+            factor = _standing(candidate.cube, caller.now)
+            if newer and not call.about_past:
+                factor *= SUPERSEDED_WEIGHT
             hits.append(Hit(cube=candidate.cube, score=score * factor, parts=parts, superseded_by=newer))
         if plan.newest_first:
             return sorted(hits, key=lambda hit: (hit.said_at, hit.cube.id), reverse=True)
@@ -207,8 +201,10 @@ class MemOperator:
         for hit in ranked:
             if len(kept) == plan.k:
                 break
+            if len(hit.text) > plan.token_budget * MAX_CHARACTERS_PER_TOKEN:
+                continue
             line = render(hit)
-            tokens = self._count_tokens(line)
+            tokens = self._count_tokens(f"\n{line}" if lines else line)
             if spent + tokens <= plan.token_budget:
                 kept.append(hit)
                 lines.append(line)
@@ -218,20 +214,27 @@ class MemOperator:
 
 def _queries(steps: Sequence[PlanStep], words: tuple[str, ...], vector: Vectors | None) -> list[VaultQuery]:
     """One vault query per scope: steps that differ only in their action are answered together."""
-    queries: dict[CubeFilter, VaultQuery] = {}
+    queries: dict[tuple[CubeFilter, bool], VaultQuery] = {}
     for step in steps:
         window = (step.window.start, step.window.end) if step.window else None
         scope = CubeFilter(namespace=step.namespace, semantic_types=step.semantic_types, occurred=window)
         latest = step.action is Action.LATEST or (step.action is Action.WINDOW and len(steps) == 1)
         if latest:
-            queries[scope] = queries.get(scope, VaultQuery(k=step.k, filter=scope))
+            queries[scope, latest] = VaultQuery(k=step.k, filter=scope)
         else:
-            queries[scope] = VaultQuery(k=step.k, terms=words, vector=vector, filter=scope)
+            queries[scope, latest] = VaultQuery(k=step.k, terms=words, vector=vector, filter=scope)
     return list(queries.values())
 
 
 def _said_at(cube: MemCube) -> datetime:
     return cube.provenance.occurred_at or cube.descriptive.created_at
+
+
+def _standing(cube: MemCube, now: datetime) -> float:
+    """What is left of a memory's weight: half after each half-life (paper §4.2, lifespan policy)."""
+    half_life = cube.governance.half_life
+    age = max(0.0, (now - _said_at(cube)).total_seconds())
+    return 1.0 if half_life is None else float(0.5 ** (age / half_life.total_seconds()))
 
 
 def _own_signals(cube: MemCube, call: MemoryCall, newest: datetime) -> dict[str, float]:

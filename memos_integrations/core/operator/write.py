@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -12,33 +12,39 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from memos_integrations.core.access import EVERYONE
 from memos_integrations.core.cube import (
     Behaviour,
     Descriptive,
     Governance,
+    Layer,
     Link,
     MemCube,
     PlaintextPayload,
     Provenance,
     Relation,
     Trust,
+    TrustLabel,
     first_problem,
     new_id,
     unique,
 )
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.text import entities as entities_of
-from memos_integrations.core.text import keywords
+from memos_integrations.core.text import keywords, sentences
 from memos_integrations.core.text import terms as terms_of
 
 CHANGE_WORDS = re.compile(
-    r"\b(no longer|not any ?more|any ?more|instead|moved|changed|switched|rescheduled|postponed|cancelled|"
-    r"brought forward|pushed (?:back|to)|correction|actually|from now on|as of|has become|"
-    r"now (?:live|work|is|at|on|in|called)s?|new (?:address|number|phone|email|job|date|time|name|place|flat))\b",
+    r"\b(?:no longer|not any ?more|instead of|(?:has |have |was |were |been |is |got )?(?:moved|changed|switched|"
+    r"rescheduled|postponed|pushed back|brought forward)\s+(?:from|to|until|back|forward|by)|is now|are now|"
+    r"now (?:is|are)|has become|from now on)\b",
     re.IGNORECASE,
 )
 MIN_SHARED_TERMS = 2
-MIN_OVERLAP = 0.34
+MIN_STATEMENT_WORDS = 4
+MIN_OVERLAP = 0.5
+MAX_FOUND_LABELS = 64
+MAX_FOUND_LENGTH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +87,8 @@ def draft_cube(
             descriptive=Descriptive(
                 created_at=now,
                 recorded_at=now,
-                tags=unique([*tags, *keywords(text)]),
-                entities=entities_of(text),
+                tags=unique([*tags, *_found(keywords(text))]),
+                entities=_found(entities_of(text)),
                 **descriptive,
             ),
             provenance=provenance.model_copy(update={"links": unique_links([*provenance.links, *links])}),
@@ -103,14 +109,19 @@ def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str
     fields: dict[str, Any] = cube.model_dump(by_alias=True, exclude={"state", "behaviour"})
     for part, values in changes.items():
         fields[part] |= values
+    rules = changes.get("governance", {})
+    if rules.keys() & {"readers", "writers", "sharers"} and not rules.get("layer"):
+        stays = cube.governance.layer is Layer.GLOBAL and "readers" not in rules
+        fields["governance"]["layer"] = Layer.GLOBAL if stays else layer_for(fields["governance"])
     fields["version"] = cube.version + 1
     fields["descriptive"]["recorded_at"] = now
     if text is not None:
+        # What the rules found in the old words goes with them: a tag must not tell what was redacted.
+        kept = [tag for tag in fields["descriptive"]["tags"] if tag not in _found(keywords(cube.text))]
         fields["payload"] = {"kind": "plaintext", "text": text}
+        fields["descriptive"]["tags"] = unique([*kept, *_found(keywords(text))])
+        fields["descriptive"]["entities"] = _found(entities_of(text))
     try:
-        if text is not None:
-            PlaintextPayload(text=text)
-            fields["descriptive"]["entities"] = entities_of(text)
         newer = MemCube.model_validate({**fields, "state": cube.state})
     except (ValidationError, TypeError) as exc:
         raise InvalidMemoryError(f"This change cannot be stored: {_problem(exc)}.") from exc
@@ -134,20 +145,34 @@ def fingerprint(words: Sequence[str]) -> str:
 
 
 def says_change(text: str) -> bool:
-    """Whether the words announce that something is no longer as it was."""
-    return CHANGE_WORDS.search(text) is not None
+    """Whether a statement in *text* announces that something is no longer as it was."""
+    return any(CHANGE_WORDS.search(sentence) for sentence in _statements(text))
 
 
 def replaces(newer: Draft, older: MemCube) -> bool:
-    """Whether a memory that announces a change is about the same matter as an older one, by the same speaker.
+    """Whether a memory announces a change of what an older one, of the same speaker and no more trusted, states.
 
-    Rules of thumb, for precision rather than completeness: two shared terms and a third of the shorter text.
+    Rules for precision rather than completeness: the sentence that announces the change and one statement of the
+    older memory share two terms at least, and half of the shorter of the two.
     """
-    ours = set(terms_of(newer.cube.text))
-    theirs = set(terms_of(older.text))
-    shared = len(ours & theirs)
-    same_speaker = older.provenance.speaker == newer.cube.provenance.speaker
-    return same_speaker and shared >= MIN_SHARED_TERMS and shared >= MIN_OVERLAP * min(len(ours), len(theirs))
+    trust = list(TrustLabel)
+    if older.provenance.speaker != newer.cube.provenance.speaker:
+        return False
+    if trust.index(newer.cube.trust.label) < trust.index(older.trust.label):
+        return False
+    announced = [CHANGE_WORDS.sub(" ", s) for s in _statements(newer.cube.text) if CHANGE_WORDS.search(s)]
+    return any(_same_matter(ours, theirs) for ours in announced for theirs in _statements(older.text))
+
+
+def _same_matter(ours: str, theirs: str) -> bool:
+    mine, other = set(terms_of(ours)), set(terms_of(theirs))
+    shared = len(mine & other)
+    return shared >= MIN_SHARED_TERMS and shared >= MIN_OVERLAP * min(len(mine), len(other))
+
+
+def _statements(text: str) -> list[str]:
+    """The sentences that state something: no questions, no exclamations of a word or two."""
+    return [s for s in sentences(text) if not s.rstrip().endswith("?") and len(s.split()) >= MIN_STATEMENT_WORDS]
 
 
 def supersede(draft: Draft, older: MemCube) -> Draft:
@@ -165,3 +190,16 @@ def unique_links(links: Sequence[Link]) -> tuple[Link, ...]:
 
 def _problem(exc: ValidationError | TypeError) -> str:
     return first_problem(exc) if isinstance(exc, ValidationError) else str(exc)
+
+
+def layer_for(subjects: Mapping[str, Sequence[str]]) -> Layer:
+    """The layer that fits the named subjects: global for the reader `*`, shared for anybody, else private."""
+    if EVERYONE in subjects.get("readers", ()):
+        return Layer.GLOBAL
+    named = any(subjects.get(name) for name in ("readers", "writers", "sharers"))
+    return Layer.SHARED if named else Layer.PRIVATE
+
+
+def _found(labels: Sequence[str]) -> tuple[str, ...]:
+    """What the rules found, within the limits of a header: a long URL is no tag."""
+    return tuple(label for label in labels if len(label) <= MAX_FOUND_LENGTH)[:MAX_FOUND_LABELS]

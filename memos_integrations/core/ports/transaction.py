@@ -37,8 +37,19 @@ class PutVector:
 
 
 @dataclass(frozen=True, slots=True)
+class Expect:
+    """Go on only if the cube is at this version: what was decided on it still holds when the transaction commits."""
+
+    cube_id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Erase:
-    """Take a cube out of every place it stands in: versions, vectors, full text, links, keys, behaviour."""
+    """Take a cube out of every place it stands in: versions, vectors, full text, links, keys, behaviour.
+
+    Refused while a cube is derived from it: what is derived is erased before it.
+    """
 
     cube_id: str
 
@@ -61,7 +72,7 @@ class Move:
     after: State
 
 
-Change = Put | PutVector | Erase | Use | Move
+Change = Put | PutVector | Expect | Erase | Use | Move
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ class Vault(Protocol):
         """Queue a transaction; the future gives the receipt when it is durable, or the reason why nothing happened.
 
         The future raises:
-            VersionConflictError: A Put is not the next version of its cube, or a Move not from its state.
+            VersionConflictError: A Put is not the next version of its cube, a Move not from its state, or an Expect
+                not met.
+            StillDerivedError: An Erase would leave a cube that is derived from the erased one.
             AlreadyRememberedError: A Put's key is taken.
             CubeNotFoundError: A change names a cube that is not there (Use of an erased cube is ignored).
             VaultError: The store failed; nothing of the transaction happened.
