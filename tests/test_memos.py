@@ -143,6 +143,28 @@ def test_a_changed_fact_supersedes_the_old_one(memos: MemOS, clock: Clock) -> No
     assert "(since replaced)" in recall.text.splitlines()[1]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "replaced"),
+    [
+        ("My phone number is 555 0101.", "My phone number is now 555 0202.", True),
+        ("The hull survey is on 3 June.", "The hull survey was postponed to 10 June.", True),
+        ("We meet in the blue room on Mondays.", "From now on we meet in the green room.", True),
+        ("I take 5 mg of ramipril every morning.", "I moved the box with the ramipril to the shelf.", False),
+        ("That painting is amazing!", "Any more paintings coming up?", False),
+        ("Is my phone number 555 0101?", "My phone number is now 555 0202.", False),
+        ("I use butter in this cake.", "You can use coconut oil instead of butter.", False),
+    ],
+)
+def test_only_a_stated_change_of_the_same_matter_replaces(
+    memos: MemOS, clock: Clock, old: str, new: str, replaced: bool
+) -> None:
+    before = memos.remember(old, by=ANA)
+    clock.now += timedelta(days=1)
+    after = memos.remember(new, by=ANA)
+    links = [(link.relation, link.target) for link in after.provenance.links]
+    assert links == ([("supersedes", before.id)] if replaced else [])
+
+
 def test_what_somebody_else_replaces_stays_as_it_was(memos: MemOS, clock: Clock) -> None:
     memos.remember("The office plants are watered on Monday.", by=ANA, readers=["ben"])
     clock.now += timedelta(days=1)

@@ -35,9 +35,9 @@ from memos_integrations.core.text import keywords, sentences
 from memos_integrations.core.text import terms as terms_of
 
 CHANGE_WORDS = re.compile(
-    r"\b(?:no longer|not any ?more|instead of|(?:has |have |was |were |been |is |got )?(?:moved|changed|switched|"
+    r"\b(?:no longer|not any ?more|(?:has |have |was |were |been |is |got )?(?:moved|changed|switched|"
     r"rescheduled|postponed|pushed back|brought forward)\s+(?:from|to|until|back|forward|by)|is now|are now|"
-    r"now (?:is|are)|has become|from now on)\b",
+    r"now (?:is|are)|from now on)\b",
     re.IGNORECASE,
 )
 MIN_SHARED_TERMS = 2
