@@ -1,5 +1,7 @@
 """What a vault promises of decisions: what was decided on a version still holds when the transaction commits."""
 
+# ruff: noqa: D102 - the names of the tests are the promises
+
 from __future__ import annotations
 
 import pytest
