@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from memos_integrations.core.errors import MemOSError, VaultClosedError, VaultError
+from memos_integrations.core.errors import InvalidMemoryError, MemOSError, VaultClosedError, VaultError
 from memos_integrations.vaults.connection import FOREIGN, translated
 from memos_integrations.vaults.sqlite_write import Head, read_head, write_head
 
@@ -21,6 +22,9 @@ GROUP = 256
 
 WAL_WAIT_S = 5.0
 """How long an erase waits for readers of the old pages before it is acknowledged with the write-ahead log unsettled."""
+
+POISON = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError, TypeError, ValueError)
+"""What one transaction's values can raise: its own failure, not that of the others in the group."""
 
 Work = Callable[[sqlite3.Connection, Head], tuple[Head, Any]]
 
@@ -114,13 +118,15 @@ class GroupWriter:
         outcomes: list[Any] = [_stopped()] * len(jobs)
         try:
             outcomes = self._write(jobs)
-            gone = (job.erases for job, outcome in zip(jobs, outcomes, strict=True) if not _refused(outcome))
-            self._settle({cube_id for ids in gone for cube_id in ids})
         except FOREIGN as exc:
             outcomes = [translated(exc)] * len(jobs)
             self._recover(exc)
         except VaultError as exc:
             outcomes = [exc] * len(jobs)
+        else:
+            gone = (job.erases for job, outcome in zip(jobs, outcomes, strict=True) if not _refused(outcome))
+            with suppress(*FOREIGN):  # what is committed is committed; the rest of the clean-up is tried again
+                self._settle({cube_id for ids in gone for cube_id in ids})
         finally:
             for job, outcome in zip(jobs, outcomes, strict=True):
                 if _refused(outcome):
@@ -143,8 +149,8 @@ class GroupWriter:
                 except MemOSError as exc:
                     outcome = exc
                     connection.execute("ROLLBACK TO job")
-                except sqlite3.IntegrityError as exc:
-                    outcome = translated(exc)
+                except POISON as exc:
+                    outcome = _poisoned(exc)
                     outcome.__cause__ = exc
                     connection.execute("ROLLBACK TO job")
                 connection.execute("RELEASE job")
@@ -200,6 +206,12 @@ class GroupWriter:
                 return
             if job is not None and job.future.set_running_or_notify_cancel():
                 job.future.set_exception(VaultClosedError("The vault was closed; open it again."))
+
+
+def _poisoned(exc: Exception) -> MemOSError:
+    if isinstance(exc, sqlite3.IntegrityError):
+        return translated(exc)
+    return InvalidMemoryError(f"The transaction holds a value that the vault cannot store ({exc}); it was undone.")
 
 
 def _stopped() -> MemOSError:
