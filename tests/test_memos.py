@@ -143,6 +143,28 @@ def test_a_changed_fact_supersedes_the_old_one(memos: MemOS, clock: Clock) -> No
     assert "(since replaced)" in recall.text.splitlines()[1]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "replaced"),
+    [
+        ("My phone number is 555 0101.", "My phone number is now 555 0202.", True),
+        ("The hull survey is on 3 June.", "The hull survey was postponed to 10 June.", True),
+        ("We meet in the blue room on Mondays.", "From now on we meet in the green room.", True),
+        ("I take 5 mg of ramipril every morning.", "I moved the box with the ramipril to the shelf.", False),
+        ("That painting is amazing!", "Any more paintings coming up?", False),
+        ("Is my phone number 555 0101?", "My phone number is now 555 0202.", False),
+        ("I use butter in this cake.", "You can use coconut oil instead of butter.", False),
+    ],
+)
+def test_only_a_stated_change_of_the_same_matter_replaces(
+    memos: MemOS, clock: Clock, old: str, new: str, replaced: bool
+) -> None:
+    before = memos.remember(old, by=ANA)
+    clock.now += timedelta(days=1)
+    after = memos.remember(new, by=ANA)
+    links = [(link.relation, link.target) for link in after.provenance.links]
+    assert links == ([("supersedes", before.id)] if replaced else [])
+
+
 def test_what_somebody_else_replaces_stays_as_it_was(memos: MemOS, clock: Clock) -> None:
     memos.remember("The office plants are watered on Monday.", by=ANA, readers=["ben"])
     clock.now += timedelta(days=1)
@@ -198,13 +220,21 @@ def test_what_was_derived_is_forgotten_with_its_source(memos: MemOS) -> None:
 
 
 def test_a_legal_hold_refuses_change_and_erasure_until_it_is_lifted(memos: MemOS) -> None:
-    cube = memos.remember("The contract was signed in ink.", by=ANA, legal_hold=True)
-    with pytest.raises(LegalHoldError):
-        memos.forget(cube.id, by=ANA)
+    cube = memos.remember("The contract was signed in ink.", by=ANA)
+    with pytest.raises(AccessDeniedError):
+        memos.hold(cube.id, by=ANA)
+    memos.hold(cube.id, by=ADMIN)
+    for who in (ANA, ADMIN):
+        with pytest.raises(LegalHoldError):
+            memos.forget(cube.id, by=who)
     with pytest.raises(LegalHoldError):
         memos.update(cube.id, by=ANA, text="It was not.")
-    memos.update(cube.id, by=ANA, legal_hold=False)
-    assert memos.forget(cube.id, by=ANA).erased["versions"] == 2
+    with pytest.raises(LegalHoldError):
+        memos.update(cube.id, by=ANA, tags=["tampered"])
+    with pytest.raises(AccessDeniedError):
+        memos.hold(cube.id, by=ANA, held=False)
+    memos.hold(cube.id, by=ADMIN, held=False)
+    assert memos.forget(cube.id, by=ANA).erased["versions"] == 3
 
 
 def test_a_memory_dies_with_its_ttl(memos: MemOS, clock: Clock) -> None:
@@ -309,8 +339,9 @@ def test_a_writer_may_change_the_words_but_not_the_audience(memos: MemOS) -> Non
     assert memos.update(cube.id, by=BEN, text="Agenda: two.").version == 2
     with pytest.raises(AccessDeniedError):
         memos.update(cube.id, by=BEN, readers=["eve"])
-    with pytest.raises(AccessDeniedError):
-        memos.update(cube.id, by=BEN, legal_hold=True)
+    for policy in ({"purposes": []}, {"expires_at": NOW}, {"sensitivity": ["x"]}, {"half_life": None}):
+        with pytest.raises(AccessDeniedError):
+            memos.update(cube.id, by=BEN, **policy)
     memos.update(cube.id, by=ANA, readers=["eve"], writers=["ben"])
     assert memos.recall("agenda", by=EVE).hits
 
@@ -347,7 +378,7 @@ def test_derived_memory_has_no_more_readers_trust_or_time_than_its_source(memos:
         memos.remember("A merger is near.", by=ANA, provenance=of, readers=["*"])
     with pytest.raises(CubeNotFoundError):
         memos.remember("A merger is near.", by=BEN, provenance=of)
-    derived = memos.remember("A merger is near.", by=ANA, provenance=of, trust=Trust(label=TrustLabel.VERIFIED))
+    derived = memos.remember("A merger is near.", by=ANA, provenance=of, trust=Trust(label=TrustLabel.STATED))
     assert derived.trust.label is TrustLabel.UNTRUSTED
     assert derived.governance.expires_at == source.governance.expires_at
 

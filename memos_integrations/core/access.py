@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError
 
@@ -18,6 +18,7 @@ from memos_integrations.core.errors import IdentityError
 EVERYONE = "*"
 ADMIN_ROLE = "role:admin"
 AUDITOR_ROLE = "role:auditor"
+VERIFIER_ROLE = "role:verifier"
 
 
 class Verb(StrEnum):
@@ -32,7 +33,14 @@ class Verb(StrEnum):
     ADMIN = "admin"
 
 
-_READING = frozenset({Verb.READ, Verb.USE_IN_PROMPT, Verb.TRAIN_ON})
+READING = frozenset({Verb.READ, Verb.USE_IN_PROMPT, Verb.TRAIN_ON})
+"""Verbs that give the words away."""
+
+IN_CONTEXT = READING | {Verb.WRITE, Verb.SHARE}
+"""Verbs for which the cube must be readable here and now: who changes a memory sees it."""
+
+
+Name = Annotated[Label, Field(max_length=500)]
 
 
 class Principal(Value):
@@ -42,10 +50,10 @@ class Principal(Value):
         IdentityError: Tenant or user is missing or empty.
     """
 
-    tenant: Label
-    user: Label
-    groups: frozenset[Label] = frozenset()
-    roles: frozenset[Label] = frozenset()
+    tenant: Name
+    user: Name
+    groups: frozenset[Name] = frozenset()
+    roles: frozenset[Name] = frozenset()
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -97,9 +105,11 @@ def as_subject(name: str) -> str:
 def subjects_for(verb: Verb, governance: Governance) -> frozenset[str]:
     """Who may do *verb* with a cube so governed, before tenant, context and time are looked at."""
     named = {governance.owner}
-    if governance.layer is Layer.GLOBAL and verb in _READING:
+    if verb is Verb.ADMIN:
+        return frozenset({ADMIN_ROLE})
+    if governance.layer is Layer.GLOBAL and verb in READING:
         named.add(EVERYONE)
-    if verb in _READING:
+    if verb in READING:
         named.update(governance.readers, governance.writers, governance.sharers)
     elif verb is Verb.WRITE:
         named.update(governance.writers)
@@ -118,7 +128,7 @@ def decide(cube: MemCube, verb: Verb, caller: Caller) -> Decision:
     granted = subjects_for(verb, rules) & principal.subjects
     if not granted:
         return Decision(allowed=False, reason=f"nobody gave {principal.subject} the right to {verb} it")
-    if verb in _READING:
+    if verb in IN_CONTEXT:
         refusal = _refuse_reading(cube, verb, caller)
         if refusal:
             return Decision(allowed=False, reason=refusal)
@@ -129,8 +139,10 @@ def _refuse_reading(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
     rules = cube.governance
     if cube.trust.quarantined:
         return "it is quarantined"
-    if rules.is_expired(caller.now) or cube.state is State.EXPIRED:
-        return "it has expired"
+    licence = rules.licence
+    ended = licence is not None and licence.until is not None and caller.now > licence.until
+    if ended or rules.is_expired(caller.now) or cube.state is State.EXPIRED:
+        return "its licence has ended" if ended else "it has expired"
     if rules.purposes and caller.context.purpose not in rules.purposes:
         return f"it may be used only for: {', '.join(rules.purposes)}"
     if rules.applications and caller.context.application not in rules.applications:

@@ -124,3 +124,11 @@ class AlreadyRememberedError(MemOSError, RuntimeError):
     def __init__(self, key: str, cube_id: str) -> None:
         super().__init__(f"Key {key!r} already names cube {cube_id!r}; nothing was written.")
         self.key, self.cube_id = key, cube_id
+
+
+class StillDerivedError(MemOSError, RuntimeError):
+    """Something derived from the cube is there; it has to go first, or with it. Nothing was erased."""
+
+    def __init__(self, cube_id: str) -> None:
+        super().__init__(f"A cube is derived from cube {cube_id!r}: erase it first, or in the same transaction.")
+        self.cube_id = cube_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -12,20 +13,21 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from memos_integrations.core.access import CallContext, Caller, Principal
-from memos_integrations.core.errors import IdentityError, InvalidMemoryError
+from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator import (
     CubeWriter,
+    Embedding,
     MemOperator,
     Recall,
     parts,
 )
 from memos_integrations.core.ports import (
     Embedder,
-    EmbedderIdentity,
     Vault,
 )
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
+from memos_integrations.core.reads import ReadAudit
 from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
 from memos_integrations.core.text import estimate_tokens
 
@@ -52,16 +54,17 @@ class Walk:
         scheduler: MemScheduler | None = None,
         count_tokens: Callable[[str], int] = estimate_tokens,
         clock: Callable[[], datetime] = utc_now,
+        read_audit: ReadAudit | str = ReadAudit.BATCHED,
     ) -> None:
-        self._governance = MemGovernance(vault)
-        if embedder is not None:
-            self._governance.bind_embedder(EmbedderIdentity(embedder.name, embedder.dim))
-        self._has_vectors = embedder is not None
+        self._governance = MemGovernance(vault, read_audit=read_audit)
+        self._embedding = Embedding(self._governance, embedder)
+        self._writer = CubeWriter(self._governance, self._embedding)
         self._reader = reader or MemReader()
         self._scheduler = scheduler or MemScheduler()
-        self._operator = MemOperator(self._governance, embedder=embedder, count_tokens=count_tokens)
-        self._writer = CubeWriter(self._governance, embedder=embedder)
+        self._operator = MemOperator(self._governance, self._embedding, count_tokens=count_tokens)
         self._clock = clock
+        self._closed = False
+        self._process = os.getpid()
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="memos")
 
     def recall(
@@ -80,7 +83,8 @@ class Walk:
         """What *by* may know about *prompt*: at most *k* memories, best first, at most *token_budget* tokens.
 
         Cubes that *by* may not read are absent, not masked and not counted. Reading counts as use. `namespace` limits
-        the search to a prefix; `needed=True` searches even when the prompt is small talk.
+        the search to a prefix; `needed=True` searches even when the prompt is small talk. `now` is what "yesterday" is
+        counted from; what has expired is decided by the clock.
 
         Raises:
             IdentityError: *by* is not a principal.
@@ -91,13 +95,15 @@ class Walk:
         read_ms = (perf_counter() - started) * 1e3
         plan = self.plan(call, k=k, namespace=namespace, token_budget=token_budget, needed=needed)
         plan_ms = (perf_counter() - started) * 1e3 - read_ms
-        recall = self.execute(plan, call, by=by, context=context, now=now)
+        recall = self.execute(plan, call, by=by, context=context)
         total_ms = (perf_counter() - started) * 1e3
         cost = recall.cost.model_copy(update={"read_ms": read_ms, "plan_ms": plan_ms, "total_ms": total_ms})
         return recall.model_copy(update={"cost": cost})
 
     def read(self, prompt: str, *, history: Sequence[Turn] = (), now: datetime | None = None) -> MemoryCall:
         """First step, MemReader: what the prompt asks of memory."""
+        if not all(isinstance(turn, Turn) for turn in history):
+            raise InvalidMemoryError("`history` is a sequence of Turn(role=..., text=...).")
         return self._reader.read(prompt, history=history, now=now or self._clock())
 
     def plan(
@@ -110,14 +116,15 @@ class Walk:
         needed: bool | None = None,
     ) -> MemoryPlan:
         """Second step, MemScheduler: what to look for, where, in which order."""
-        if k < 1 or (token_budget is not None and token_budget < 1):
-            raise InvalidMemoryError(f"k and token_budget must be at least 1, not {k} and {token_budget}.")
+        for name, number in (("k", k), ("token_budget", token_budget)):
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise InvalidMemoryError(f"{name} must be a whole number of at least 1, not {number!r}.")
         return self._scheduler.plan(
             call,
             k=k,
             namespace=parts(namespace),
             token_budget=token_budget,
-            has_vectors=self._has_vectors,
+            has_vectors=self._embedding.has_vectors(),
             needed=needed,
         )
 
@@ -128,10 +135,9 @@ class Walk:
         *,
         by: Principal,
         context: CallContext | None = None,
-        now: datetime | None = None,
     ) -> Recall:
         """Third step, MemOperator: carry the plan out for *by*."""
-        return self._operator.execute(plan, call, self._caller(by, context, now))
+        return self._operator.execute(plan, call, self._caller(by, context))
 
     async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
         """`recall`, in the read pool."""
@@ -143,6 +149,7 @@ class Walk:
 
     def close(self) -> None:
         """Finish what was begun and release the vault. Safe to call twice."""
+        self._closed = True
         self._threads.shutdown(wait=True)
         self._governance.close()
 
@@ -155,15 +162,23 @@ class Walk:
         self.close()
 
     async def _off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self._check_open()
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *args, **kwargs))
 
-    def _caller(self, by: Principal, context: CallContext | None, now: datetime | None = None) -> Caller:
+    def _check_open(self) -> None:
+        if self._closed or os.getpid() != self._process:
+            raise VaultClosedError("This MemOS was closed, or opened before this process was forked; open it again.")
+
+    def _caller(self, by: Principal, context: CallContext | None) -> Caller:
+        self._check_open()
         if not isinstance(by, Principal):
             raise IdentityError(
                 f"`by` must be a Principal(tenant=..., user=...), not {type(by).__name__}. "
                 "Take it from your application's session, never from the conversation."
             )
-        moment = now or self._clock()
+        if context is not None and not isinstance(context, CallContext):
+            raise InvalidMemoryError(f"`context` must be a CallContext(...), not {type(context).__name__}.")
+        moment = self._clock()
         if moment.tzinfo is None:
-            raise InvalidMemoryError(f"`now` is naive ({moment}); say which time zone it is in.")
+            raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
         return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))

@@ -20,8 +20,8 @@ from memos_integrations.memos import MemOS
 def identify(principal: Principal | None, config: RunnableConfig | None) -> Principal:
     """Who asks: *principal* if it is given, else what the caller put under `configurable` in *config*.
 
-    There, `principal` may hold a whole `Principal`; otherwise `tenant` and `user_id`, with `groups` and `roles` if
-    there are any. The query plays no part: a model may have written it.
+    There, `principal` may hold a whole `Principal`; otherwise `tenant` and `user_id`. Groups and roles are not taken
+    from it: many servers let their clients fill it in. The query plays no part: a model may have written it.
 
     Raises:
         IdentityError: Neither names a tenant and a user.
@@ -36,8 +36,7 @@ def identify(principal: Principal | None, config: RunnableConfig | None) -> Prin
             "Nobody is asking: give the retriever principal=Principal(...), or call it with "
             'config={"configurable": {"tenant": ..., "user_id": ...}}.'
         )
-    sets = {name: given[name] for name in ("groups", "roles") if given.get(name) is not None}
-    return Principal(tenant=given["tenant"], user=given["user_id"], **sets)
+    return Principal(tenant=given["tenant"], user=given["user_id"])
 
 
 def to_document(hit: Hit) -> Document:

@@ -20,7 +20,8 @@ def identify(given: Identity | None, runtime: Runtime[Any], config: RunnableConf
 
     The first source that names anybody is taken whole; nothing is filled in from the next, so that no caller can
     pair one source's user with another's tenant. A context (object or mapping) and `configurable` name somebody by
-    `principal`, or by `tenant` and `user_id`, with `groups` and `roles` if there are any.
+    `principal`, or by `tenant` and `user_id`. A context may add `groups` and `roles`; `configurable` may not, since
+    many servers let their clients fill it in.
 
     Raises:
         IdentityError: No source names anybody, or the one that does is incomplete.
@@ -29,7 +30,8 @@ def identify(given: Identity | None, runtime: Runtime[Any], config: RunnableConf
         return given
     if given is not None:
         return _checked(given(runtime))
-    return _named_in(runtime.context) or _named_in(config.get("configurable")) or _checked(None)
+    context = _named_in(runtime.context, ("groups", "roles"))
+    return context or _named_in(config.get("configurable"), ()) or _checked(None)
 
 
 def _checked(principal: Any) -> Principal:
@@ -41,12 +43,12 @@ def _checked(principal: Any) -> Principal:
     )
 
 
-def _named_in(source: Any) -> Principal | None:
+def _named_in(source: Any, further: tuple[str, ...]) -> Principal | None:
     if isinstance(source, Principal):
         return source
     if isinstance(whole := _value(source, "principal"), Principal):
         return whole
-    fields = {"tenant": "tenant", "user": "user_id", "groups": "groups", "roles": "roles"}
+    fields = {"tenant": "tenant", "user": "user_id"} | dict(zip(further, further, strict=True))
     given = {field: value for field, name in fields.items() if (value := _value(source, name)) is not None}
     return Principal(**given) if {"tenant", "user"} & given.keys() else None
 

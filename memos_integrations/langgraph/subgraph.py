@@ -22,7 +22,7 @@ from langgraph.types import Checkpointer
 
 from memos_integrations.core.access import CallContext
 from memos_integrations.core.operator import Hit, Recall
-from memos_integrations.core.reader import Intent, MemoryCall, Turn
+from memos_integrations.core.reader import MAX_PROMPT, Intent, MemoryCall, Turn
 from memos_integrations.core.scheduler import MemoryPlan
 from memos_integrations.langgraph.identity import Identity, identify
 from memos_integrations.memos import MemOS
@@ -117,7 +117,12 @@ def _asked(messages: Sequence[Any]) -> tuple[str, list[Turn]]:
     spoken = [message for message in worded if isinstance(message, HumanMessage | AIMessage)]
     while spoken and not isinstance(spoken[-1], HumanMessage):
         spoken.pop()
-    return (spoken[-1].text if spoken else ""), [_turn(message) for message in spoken[:-1]]
+    return (_readable(spoken[-1].text) if spoken else ""), [_turn(message) for message in spoken[:-1]]
+
+
+def _readable(text: str) -> str:
+    """What the reader takes of a message: its last part when it is very long, without what is no text."""
+    return text[-MAX_PROMPT:].replace("\x00", " ").encode("utf-8", "replace").decode("utf-8").strip()
 
 
 def _turn(message: BaseMessage) -> Turn:

@@ -308,3 +308,32 @@ def test_calls_and_turns_cannot_be_changed_or_extended() -> None:
         Turn.model_validate({"role": "user", "text": "x", "mood": "good"})
     with pytest.raises(ValidationError):
         Turn(role="user", text="x", at=datetime(2024, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "What's the time of the dentist appointment?",
+        "What is the date of the wedding?",
+        "What is the area of the flat?",
+        "Translate the letter from the bank",
+        "Convert the recipe to grams",
+    ],
+)
+def test_a_particular_thing_may_be_remembered(prompt: str) -> None:
+    assert read_by_rules(prompt, now=NOW).is_memory_needed
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "What is the time?",
+        "What's the date today?",
+        "What is the area of France?",
+        "What is the capital of the Netherlands?",
+        "Translate the word apple into Spanish",
+        "Convert 5 miles to kilometres",
+    ],
+)
+def test_general_knowledge_needs_no_memory(prompt: str) -> None:
+    assert not read_by_rules(prompt, now=NOW).is_memory_needed

@@ -113,12 +113,13 @@ def test_the_given_principal_wins_over_config(memos: MemOS, ana: Principal) -> N
     assert "coffee" not in texts(MemOSRetriever(memos=memos, principal=ana).invoke("coffee", BOB))
 
 
-def test_groups_come_with_the_config(memos: MemOS, ana: Principal) -> None:
+def test_groups_and_roles_come_with_a_principal_and_never_with_loose_config(memos: MemOS, ana: Principal) -> None:
     memos.remember("The team meets in room Lisbon.", by=ana, layer="shared", readers=["group:team"])
     retriever = MemOSRetriever(memos=memos)
-    with_group = {"configurable": {**BOB["configurable"], "groups": ["team"]}}
-    assert "Lisbon" in texts(retriever.invoke("Where does the team meet?", with_group))
-    assert "Lisbon" not in texts(retriever.invoke("Where does the team meet?", BOB))
+    member = {"configurable": {"principal": Principal(tenant="home", user="bob", groups=frozenset({"team"}))}}
+    claimed = {"configurable": {**BOB["configurable"], "groups": ["team"], "roles": ["admin"]}}
+    assert "Lisbon" in texts(retriever.invoke("Where does the team meet?", member))
+    assert "Lisbon" not in texts(retriever.invoke("Where does the team meet?", claimed))
 
 
 @pytest.mark.parametrize(
@@ -131,11 +132,6 @@ async def test_without_a_whole_identity_nothing_is_recalled(memos: MemOS, config
         retriever.invoke("user_id: ana, tenant: home. What do I like?", {"configurable": configurable})
     with pytest.raises(IdentityError):
         await retriever.ainvoke("What do I like?", {"configurable": configurable})
-
-
-def test_groups_given_as_one_string_are_refused(memos: MemOS) -> None:
-    with pytest.raises(IdentityError):
-        MemOSRetriever(memos=memos).invoke("tea", {"configurable": {**ANA["configurable"], "groups": "admin"}})
 
 
 async def test_k_counts_in_the_constructor_and_in_the_call(memos: MemOS, ana: Principal) -> None:

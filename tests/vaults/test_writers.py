@@ -8,15 +8,17 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import (
+    MemOSError,
     VaultBusyError,
     VaultClosedError,
 )
-from memos_integrations.core.ports import Transaction
+from memos_integrations.core.ports import Expect, Transaction
 from memos_integrations.testing.cubes import asked, cube, put, record, revised, stored, texts
 from memos_integrations.vaults.sqlite import SQLiteVault
 
@@ -126,3 +128,18 @@ def test_a_cancelled_write_does_not_happen_or_happens_whole(folder: Path) -> Non
         stored(vault, cube("last"))
         there = {each.id for each in vault.get("acme", [each.id for each in cubes])}
         assert there == {each.id for each, gone in zip(cubes, cancelled, strict=True) if not gone}
+
+
+def test_a_transaction_that_cannot_be_stored_harms_no_other(tmp_path: Path) -> None:
+    """Values that SQLite has no room for come from code that went round the types; the writer must outlive them."""
+    with SQLiteVault(tmp_path / "v") as vault:
+        good = [cube(f"good {n}") for n in range(3)]
+        stored(vault, good[0])
+        poison: list[Any] = [Expect(2**70, 1), Expect(object(), 1)]
+        futures = [vault.submit(Transaction((put(each),))) for each in good[1:]]
+        for change in poison:
+            with pytest.raises(MemOSError):
+                vault.submit(Transaction((change,))).result()
+        assert all(future.result().commit for future in futures)
+        vault.submit(Transaction((put(cube("after")),))).result()
+        assert len(vault.get("acme", [each.id for each in good])) == 3

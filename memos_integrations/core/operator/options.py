@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypedDict, cast
 
 from pydantic import ValidationError
 
-from memos_integrations.core.access import EVERYONE, Caller, as_subject
+from memos_integrations.core.access import Caller, as_subject
 from memos_integrations.core.conversation import Conversation, Message
 from memos_integrations.core.cube import (
     Channel,
@@ -24,7 +26,8 @@ from memos_integrations.core.cube import (
     unique,
 )
 from memos_integrations.core.errors import InvalidMemoryError
-from memos_integrations.core.operator.write import Draft, draft_cube
+from memos_integrations.core.operator.write import Draft, draft_cube, layer_for
+from memos_integrations.core.ports import Durability
 
 TRUST_OF_ROLE = {
     "user": Trust(channel=Channel.USER, label=TrustLabel.STATED),
@@ -59,7 +62,6 @@ class MemoryChanges(TypedDict, total=False):
     purposes: Sequence[str]
     applications: Sequence[str]
     sensitivity: Sequence[str]
-    legal_hold: bool
 
 
 class MemoryOptions(MemoryChanges, total=False):
@@ -72,6 +74,8 @@ class MemoryOptions(MemoryChanges, total=False):
     occurred_at: when it was said or happened. valid_from, valid_to: when it held in the world.
     purposes, applications: the calling contexts in which it may be used. Default: any.
     supersedes: ids of the cubes that it replaces.
+    durability: what the acknowledged write survives: `commit` (power loss) or `process` (`kill -9`). Default: as the
+        vault was opened.
     """
 
     namespace: Sequence[str]
@@ -82,10 +86,11 @@ class MemoryOptions(MemoryChanges, total=False):
     occurred_at: datetime
     ttl: timedelta
     supersedes: Sequence[str]
+    durability: Durability | str
 
 
 DESCRIPTIVE = frozenset({"semantic_type", "topic", "concept", "valid_from", "valid_to", "language", "origin"})
-GOVERNANCE = frozenset({"expires_at", "half_life", "priority", "purposes", "applications", "sensitivity", "legal_hold"})
+GOVERNANCE = frozenset({"expires_at", "half_life", "priority", "purposes", "applications", "sensitivity"})
 SUBJECTS = ("readers", "writers", "sharers")
 
 
@@ -102,22 +107,26 @@ def draft_memory(text: str, caller: Caller, options: MemoryOptions) -> Draft:
     if not isinstance(text, str):
         raise InvalidMemoryError(f"A memory is text (str), not {type(text).__name__}.")
     try:
-        provenance = said.get("provenance") or Provenance()
-        occurred = {"occurred_at": said["occurred_at"]} if "occurred_at" in said else {}
-        author = {"author": provenance.author or caller.by.subject}
-        return draft_cube(
+        trust = said.get("trust") or TRUST_OF_ROLE["user"]
+        draft = draft_cube(
             text,
             namespace=parts(said.get("namespace") or (caller.by.tenant, caller.by.user)),
             governance=_governance(caller, said),
             now=caller.now,
-            provenance=Provenance.model_validate(provenance.model_dump() | occurred | author),
-            trust=said.get("trust") or TRUST_OF_ROLE["user"],
+            provenance=_provenance(caller, said),
+            trust=Trust.model_validate(trust.model_dump(warnings=False)),
             tags=_labels(said.get("tags", ())),
-            links=[Link(relation=Relation.SUPERSEDES, target=target) for target in said.get("supersedes", ())],
+            links=[Link(relation=Relation.SUPERSEDES, target=target) for target in _labels(said.get("supersedes", ()))],
             **{name: value for name, value in said.items() if name in DESCRIPTIVE},
         )
+        survives = said.get("durability")
+        return draft if survives is None else replace(draft, durability=Durability(survives))
     except ValidationError as exc:
         raise InvalidMemoryError(f"This memory cannot be stored: {first_problem(exc)}.") from exc
+    except (TypeError, AttributeError, OverflowError) as exc:
+        raise InvalidMemoryError(f"This memory cannot be stored, an option has the wrong type: {exc}.") from exc
+    except ValueError as exc:
+        raise InvalidMemoryError(f"durability is 'commit' or 'process', not {said.get('durability')!r}.") from exc
 
 
 def draft_message(message: Message, conversation: Conversation, caller: Caller, options: MemoryOptions) -> Draft:
@@ -127,7 +136,7 @@ def draft_message(message: Message, conversation: Conversation, caller: Caller, 
     if message.private:
         said = {name: value for name, value in said.items() if name not in (*SUBJECTS, "layer")}
     elif message.readers:
-        said |= {"readers": message.readers, "layer": None}
+        said |= {"readers": message.readers, "writers": (), "sharers": (), "layer": None}
     said["provenance"] = Provenance(
         source=conversation.source,
         message_id=message.id,
@@ -152,12 +161,10 @@ def changes_by_part(changes: MemoryChanges) -> dict[str, dict[str, Any]]:
     if unknown:
         raise InvalidMemoryError(f"update() cannot change {', '.join(sorted(unknown))}.")
     descriptive = {name: value for name, value in said.items() if name in DESCRIPTIVE}
-    governance = {name: value for name, value in said.items() if name in GOVERNANCE}
+    governance = {name: value for name, value in said.items() if name in (*GOVERNANCE, "layer")}
     if "tags" in said:
         descriptive["tags"] = unique(_labels(said["tags"]))
-    if any(name in said for name in (*SUBJECTS, "layer")):
-        subjects = {name: _subjects(said[name]) for name in SUBJECTS if name in said}
-        governance |= subjects | {"layer": said.get("layer") or _layer(subjects)}
+    governance |= {name: _subjects(said[name]) for name in SUBJECTS if name in said}
     return {"descriptive": descriptive, "governance": governance}
 
 
@@ -172,7 +179,31 @@ def parts(namespace: Sequence[str]) -> tuple[str, ...]:
     return tuple(namespace)
 
 
+def _provenance(caller: Caller, said: Mapping[str, Any]) -> Provenance:
+    provenance: Provenance | None = said.get("provenance")
+    if provenance is None and "occurred_at" not in said:
+        return _by(caller.by.subject)
+    fields = (provenance or Provenance()).model_dump(warnings=False)
+    fields |= {"occurred_at": said["occurred_at"]} if "occurred_at" in said else {}
+    return Provenance.model_validate(fields | {"author": caller.by.subject})
+
+
+# Most memories are told by their owner, for nobody else, without a word more.
+
+
+@lru_cache(maxsize=4096)
+def _by(author: str) -> Provenance:
+    return Provenance(author=author)
+
+
+@lru_cache(maxsize=4096)
+def _private(owner: str) -> Governance:
+    return Governance(owner=owner)
+
+
 def _governance(caller: Caller, said: Mapping[str, Any]) -> Governance:
+    if said.keys().isdisjoint((*SUBJECTS, *GOVERNANCE, "ttl", "layer")):
+        return _private(caller.by.subject)
     subjects: dict[str, Any] = {name: _subjects(said.get(name, ())) for name in SUBJECTS}
     rules: dict[str, Any] = {name: value for name, value in said.items() if name in GOVERNANCE}
     if "ttl" in said:
@@ -181,14 +212,8 @@ def _governance(caller: Caller, said: Mapping[str, Any]) -> Governance:
         if said["ttl"] <= timedelta(0):
             raise InvalidMemoryError(f"A ttl must be positive, not {said['ttl']}.")
         rules["expires_at"] = caller.now + said["ttl"]
-    layer = said.get("layer") or _layer(subjects)
+    layer = said.get("layer") or layer_for(subjects)
     return Governance(owner=caller.by.subject, layer=layer, **subjects, **rules)
-
-
-def _layer(subjects: Mapping[str, Sequence[str]]) -> Layer:
-    if EVERYONE in subjects.get("readers", ()):
-        return Layer.GLOBAL
-    return Layer.SHARED if any(subjects.values()) else Layer.PRIVATE
 
 
 def _subjects(names: Iterable[str]) -> tuple[str, ...]:
@@ -198,6 +223,8 @@ def _subjects(names: Iterable[str]) -> tuple[str, ...]:
 def _labels(names: Iterable[str]) -> list[str]:
     if isinstance(names, str):
         raise InvalidMemoryError(f"Give a list of names, not the single string {names!r}.")
+    if not isinstance(names, Iterable):
+        raise InvalidMemoryError(f"Give a list of names, not {names!r}.")
     labels = list(names)
     if not all(isinstance(name, str) for name in labels):
         raise InvalidMemoryError(f"Names are strings; got {labels!r}.")

@@ -11,14 +11,16 @@ from pydantic import Field
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
-from memos_integrations.core.errors import EmbeddingError
 from memos_integrations.core.governance import MemGovernance
-from memos_integrations.core.ports import CubeFilter, Embedder, VaultQuery, Vectors
+from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors
 from memos_integrations.core.ranking import closeness, fuse, scaled
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
 from memos_integrations.core.text import terms as terms_of
-from memos_integrations.core.vectors import unit_rows
+
+CHARACTERS_PER_TOKEN = 3
+"""How many characters a token has at least, in most texts: a memory longer than half the budget is shown in part."""
 
 SUPERSEDED_WEIGHT = 0.5
 """What is left of the score of a memory that a newer one replaces, unless the question is about the past."""
@@ -28,7 +30,7 @@ class Hit(Value):
     """One recalled memory: how it scored, and why.
 
     `parts` are the weighted shares of the signals; they add up to the score, unless the memory was set back because
-    another one supersedes it.
+    another one supersedes it, or because its half-life has passed.
     """
 
     cube: MemCube
@@ -93,11 +95,21 @@ def render(hit: Hit) -> str:
 
     Line breaks are folded, so that a memory cannot pretend to be several.
     """
-    said = hit.said_at.strftime("%Y-%m-%d")
+    said = f"{hit.said_at:%Y-%m-%d}"
     words = " ".join(hit.text.split())
-    speaker = hit.provenance.speaker
+    speaker = " ".join((hit.provenance.speaker or "").split())
     line = f"- [{said}] {speaker}: {words}" if speaker else f"- [{said}] {words}"
     return line + (" (since replaced)" if hit.superseded_by else "")
+
+
+def excerpt(line: str, terms: Sequence[str], length: int) -> str:
+    """At most about *length* characters of a rendered memory: its head (date, speaker) and what is around a term."""
+    if len(line) <= length:
+        return line
+    folded = line.casefold()
+    places = [place for term in terms if (place := folded.find(term, min(40, len(line)))) >= 0]
+    start = max(0, min(places, default=0) - length // 4)
+    return f"{line[:40]} […] {line[start : start + length]} […]" if start > 40 else f"{line[:length]} […]"
 
 
 @dataclass(slots=True)
@@ -114,11 +126,9 @@ class _Candidate:
 class MemOperator:
     """Carries out plans over governed storage."""
 
-    def __init__(
-        self, governance: MemGovernance, *, embedder: Embedder | None, count_tokens: Callable[[str], int]
-    ) -> None:
+    def __init__(self, governance: MemGovernance, embedding: Embedding, *, count_tokens: Callable[[str], int]) -> None:
         self._governance = governance
-        self._embedder = embedder
+        self._embedding = embedding
         self._count_tokens = count_tokens
 
     def execute(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Recall:
@@ -134,7 +144,7 @@ class MemOperator:
             return Recall(id=recall_id, call=call, plan=plan, how=plan.reason)
         candidates, how = self._search(plan, call, caller)
         ranked = self._rank(list(candidates.values()), plan, call, caller)
-        hits, text, tokens = self._trim(ranked, plan)
+        hits, text, tokens = self._trim(ranked, plan, call.terms)
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         self._governance.hand_out([hit.cube for hit in hits], caller, recall_id=recall_id, detail=detail)
         search_ms = (time.perf_counter() - started) * 1e3
@@ -156,7 +166,7 @@ class MemOperator:
         """One query per scope; a candidate keeps its best score of each signal over the queries that found it."""
         words = tuple(terms_of(call.query))
         actions = {step.action for step in plan.steps}
-        vector = self._embed(call.query) if Action.DENSE in actions else None
+        vector = self._embedding.asked(call.query) if Action.DENSE in actions else None
         candidates: dict[str, _Candidate] = {}
         told = []
         for query in _queries(plan.steps, words, vector):
@@ -173,14 +183,6 @@ class MemOperator:
                 candidate.keep("dense", by_meaning)
         return candidates, "; ".join(dict.fromkeys(told))
 
-    def _embed(self, query: str) -> Vectors:
-        if self._embedder is None:
-            raise EmbeddingError("The plan searches by meaning, but no embedder was given to MemOS.")
-        source = f"Embedder {self._embedder.name!r}"
-        rows = unit_rows(self._embedder.embed([query]), count=1, dim=self._embedder.dim, source=source)
-        row: Vectors = rows[0]
-        return row
-
     def _rank(self, candidates: list[_Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:
         """All candidates as hits, best first; equal scores go to the newer."""
         newest = max((_said_at(c.cube) for c in candidates), default=caller.now)
@@ -188,27 +190,35 @@ class MemOperator:
             candidate.signals.update(_own_signals(candidate.cube, call, newest))
         signals = {name: [c.signals.get(name, 0.0) for c in candidates] for name in plan.weights}
         scores = fuse(signals, plan.weights)
-        replaced = self._governance.superseded([c.cube.id for c in candidates], caller)
+        replaced = self._governance.superseded([c.cube for c in candidates], caller)
         hits = []
         for candidate, score in zip(candidates, scores, strict=True):
             parts = {name: weight * candidate.signals.get(name, 0.0) for name, weight in plan.weights.items()}
             newer = replaced.get(candidate.cube.id)
-            factor = SUPERSEDED_WEIGHT if newer and not call.about_past else 1.0
+            factor = _standing(candidate.cube, caller.now, past=call.about_past)
+            if newer and not call.about_past:
+                factor *= SUPERSEDED_WEIGHT
             hits.append(Hit(cube=candidate.cube, score=score * factor, parts=parts, superseded_by=newer))
         if plan.newest_first:
             return sorted(hits, key=lambda hit: (hit.said_at, hit.cube.id), reverse=True)
         return sorted(hits, key=lambda hit: (hit.score, hit.said_at, hit.cube.id), reverse=True)
 
-    def _trim(self, ranked: Sequence[Hit], plan: MemoryPlan) -> tuple[list[Hit], str, int]:
-        """The best hits that fit into k and the token budget; a memory too long for what is left is passed over."""
+    def _trim(self, ranked: Sequence[Hit], plan: MemoryPlan, terms: Sequence[str]) -> tuple[list[Hit], str, int]:
+        """The best hits that fit into k and the token budget.
+
+        A long memory is shown in part, around the first word asked for; one too long for what is left is passed over.
+        """
         kept: list[Hit] = []
         lines: list[str] = []
         spent = 0
         for hit in ranked:
             if len(kept) == plan.k:
                 break
-            line = render(hit)
-            tokens = self._count_tokens(line)
+            line = excerpt(render(hit), terms, plan.token_budget * CHARACTERS_PER_TOKEN // 2)
+            tokens = self._count_tokens(f"\n{line}" if lines else line)
+            if not kept and tokens > plan.token_budget:
+                line = excerpt(line, terms, max(1, len(line) * plan.token_budget // (2 * tokens)))
+                tokens = self._count_tokens(line)
             if spent + tokens <= plan.token_budget:
                 kept.append(hit)
                 lines.append(line)
@@ -218,20 +228,34 @@ class MemOperator:
 
 def _queries(steps: Sequence[PlanStep], words: tuple[str, ...], vector: Vectors | None) -> list[VaultQuery]:
     """One vault query per scope: steps that differ only in their action are answered together."""
-    queries: dict[CubeFilter, VaultQuery] = {}
+    queries: dict[tuple[CubeFilter, bool], VaultQuery] = {}
     for step in steps:
         window = (step.window.start, step.window.end) if step.window else None
         scope = CubeFilter(namespace=step.namespace, semantic_types=step.semantic_types, occurred=window)
         latest = step.action is Action.LATEST or (step.action is Action.WINDOW and len(steps) == 1)
         if latest:
-            queries[scope] = queries.get(scope, VaultQuery(k=step.k, filter=scope))
+            queries[scope, latest] = VaultQuery(k=step.k, filter=scope)
         else:
-            queries[scope] = VaultQuery(k=step.k, terms=words, vector=vector, filter=scope)
+            queries[scope, latest] = VaultQuery(k=step.k, terms=words, vector=vector, filter=scope)
     return list(queries.values())
 
 
 def _said_at(cube: MemCube) -> datetime:
     return cube.provenance.occurred_at or cube.descriptive.created_at
+
+
+def _standing(cube: MemCube, now: datetime, *, past: bool) -> float:
+    """What a memory weighs beside others (paper §4.2).
+
+    Half after each half-life; half when it no longer holds in the world, unless the past is asked for; up to half as
+    much more, or less, by its priority.
+    """
+    rules, until = cube.governance, cube.descriptive.valid_to
+    weight = 1.0 + rules.priority / 200.0
+    if rules.half_life is not None:
+        age = max(0.0, (now - _said_at(cube)).total_seconds())
+        weight *= 0.5 ** (age / rules.half_life.total_seconds())
+    return weight * (SUPERSEDED_WEIGHT if until is not None and until <= now and not past else 1.0)
 
 
 def _own_signals(cube: MemCube, call: MemoryCall, newest: datetime) -> dict[str, float]:

@@ -3,57 +3,69 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
+from memos_integrations.core.access import EVERYONE
 from memos_integrations.core.cube import (
     Behaviour,
     Descriptive,
     Governance,
+    Layer,
     Link,
     MemCube,
     PlaintextPayload,
     Provenance,
     Relation,
     Trust,
+    TrustLabel,
     first_problem,
     new_id,
     unique,
 )
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.ports import Durability
 from memos_integrations.core.text import entities as entities_of
-from memos_integrations.core.text import keywords
+from memos_integrations.core.text import keywords, sentences
 from memos_integrations.core.text import terms as terms_of
 
 CHANGE_WORDS = re.compile(
-    r"\b(no longer|not any ?more|any ?more|instead|moved|changed|switched|rescheduled|postponed|cancelled|"
-    r"brought forward|pushed (?:back|to)|correction|actually|from now on|as of|has become|"
-    r"now (?:live|work|is|at|on|in|called)s?|new (?:address|number|phone|email|job|date|time|name|place|flat))\b",
+    r"\b(?:no longer|not any ?more|(?:has |have |was |were |been |is |got )?(?:moved|changed|switched|"
+    r"rescheduled|postponed|pushed back|brought forward)\s+(?:from|to|until|back|forward|by)|is now|are now|"
+    r"now (?:is|are)|from now on)\b",
     re.IGNORECASE,
 )
 MIN_SHARED_TERMS = 2
-MIN_OVERLAP = 0.34
+MIN_STATEMENT_WORDS = 4
+MIN_OVERLAP = 0.5
+MAX_FOUND_LABELS = 64
+MAX_FOUND_LENGTH = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A cube ready to be embedded and put: its words for full text, the text for the embedder."""
+    """A cube ready to be embedded and put: its words for full text, the text for the embedder, what it must survive."""
 
     cube: MemCube
     terms: tuple[str, ...]
     text: str
+    durability: Durability | None = None
 
 
 def search_text(cube: MemCube) -> str:
     """What is indexed of a cube: its words under the name of who said them."""
-    speaker = cube.provenance.speaker
-    return f"{speaker}: {cube.text}" if speaker else cube.text
+    return _spoken(cube.text, cube.provenance.speaker)
+
+
+def _spoken(text: str, speaker: str | None) -> str:
+    return f"{speaker}: {text}" if speaker else text
 
 
 def draft_cube(
@@ -74,24 +86,30 @@ def draft_cube(
         InvalidMemoryError: A field is not valid; the message names it.
     """
     try:
+        payload = PlaintextPayload(text=text)
+        spoken = _spoken(text, provenance.speaker)
+        words = tuple(terms_of(spoken))
+        if links:
+            provenance = provenance.model_copy(update={"links": unique_links([*provenance.links, *links])})
         cube = MemCube(
             id=new_id(),
             namespace=tuple(namespace),
-            payload=PlaintextPayload(text=text),
+            payload=payload,
             descriptive=Descriptive(
                 created_at=now,
                 recorded_at=now,
-                tags=unique([*tags, *keywords(text)]),
-                entities=entities_of(text),
+                tags=unique([*tags, *_found(keywords(text))]),
+                entities=_found(entities_of(text)),
                 **descriptive,
             ),
-            provenance=provenance.model_copy(update={"links": unique_links([*provenance.links, *links])}),
+            provenance=provenance,
             trust=trust,
             governance=governance,
+            behaviour=Behaviour(fingerprint=fingerprint(words)),
         )
     except (ValidationError, TypeError) as exc:
         raise InvalidMemoryError(f"This memory cannot be stored: {_problem(exc)}.") from exc
-    return finished(cube)
+    return Draft(cube, words, spoken)
 
 
 def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str, dict[str, Any]]) -> Draft:
@@ -100,17 +118,25 @@ def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str
     Raises:
         InvalidMemoryError: A field is not valid; the message names it.
     """
+    if text is not None and not isinstance(text, str):
+        raise InvalidMemoryError(f"A memory is text (str), not {type(text).__name__}.")
     fields: dict[str, Any] = cube.model_dump(by_alias=True, exclude={"state", "behaviour"})
     for part, values in changes.items():
         fields[part] |= values
+    rules = changes.get("governance", {})
+    if rules.keys() & {"readers", "writers", "sharers"} and not rules.get("layer"):
+        stays = cube.governance.layer is Layer.GLOBAL and "readers" not in rules
+        fields["governance"]["layer"] = Layer.GLOBAL if stays else layer_for(fields["governance"])
     fields["version"] = cube.version + 1
     fields["descriptive"]["recorded_at"] = now
     if text is not None:
-        fields["payload"] = {"kind": "plaintext", "text": text}
+        # What the rules found in the old words goes with them: a tag must not tell what was redacted.
+        kept = [tag for tag in fields["descriptive"]["tags"] if tag not in _found(keywords(cube.text))]
+        blob = {"blob": cube.payload.blob} if isinstance(cube.payload, PlaintextPayload) else {}
+        fields["payload"] = {"kind": "plaintext", "text": text} | blob
+        fields["descriptive"]["tags"] = unique([*kept, *_found(keywords(text))])
+        fields["descriptive"]["entities"] = _found(entities_of(text))
     try:
-        if text is not None:
-            PlaintextPayload(text=text)
-            fields["descriptive"]["entities"] = entities_of(text)
         newer = MemCube.model_validate({**fields, "state": cube.state})
     except (ValidationError, TypeError) as exc:
         raise InvalidMemoryError(f"This change cannot be stored: {_problem(exc)}.") from exc
@@ -128,26 +154,50 @@ def fingerprint(words: Sequence[str]) -> str:
     """A 64-bit SimHash of the terms in hexadecimal (Charikar 2002): near-duplicates differ in few bits."""
     if not words:
         return "0" * 16
-    hashes = b"".join(blake2b(word.encode(), digest_size=8).digest() for word in words)
-    bits = np.unpackbits(np.frombuffer(hashes, np.uint8).reshape(len(words), 8), axis=1)
-    return np.packbits(bits.sum(axis=0) * 2 > len(words)).tobytes().hex()
+    ones = sum(map(_lanes, words)).to_bytes(64 * 4, "little")
+    return np.packbits(np.frombuffer(ones, "<u4") > len(words) // 2).tobytes().hex()
+
+
+_SPREAD = [np.unpackbits(np.array([byte], np.uint8)).astype("<u4").tobytes() for byte in range(256)]
+
+
+@lru_cache(maxsize=1 << 14)
+def _lanes(word: str) -> int:
+    """The 64 hash bits of a word, each in a 32-bit lane of one number: adding such numbers counts all at once."""
+    return int.from_bytes(
+        b"".join([_SPREAD[byte] for byte in blake2b(word.encode(), digest_size=8).digest()]), "little"
+    )
 
 
 def says_change(text: str) -> bool:
-    """Whether the words announce that something is no longer as it was."""
-    return CHANGE_WORDS.search(text) is not None
+    """Whether a statement in *text* announces that something is no longer as it was."""
+    return any(CHANGE_WORDS.search(sentence) for sentence in _statements(text))
 
 
 def replaces(newer: Draft, older: MemCube) -> bool:
-    """Whether a memory that announces a change is about the same matter as an older one, by the same speaker.
+    """Whether a memory announces a change of what an older one, of the same speaker and no more trusted, states.
 
-    Rules of thumb, for precision rather than completeness: two shared terms and a third of the shorter text.
+    Rules for precision rather than completeness: the sentence that announces the change and one statement of the
+    older memory share two terms at least, and half of the shorter of the two.
     """
-    ours = set(terms_of(newer.cube.text))
-    theirs = set(terms_of(older.text))
-    shared = len(ours & theirs)
-    same_speaker = older.provenance.speaker == newer.cube.provenance.speaker
-    return same_speaker and shared >= MIN_SHARED_TERMS and shared >= MIN_OVERLAP * min(len(ours), len(theirs))
+    trust = list(TrustLabel)
+    if older.provenance.speaker != newer.cube.provenance.speaker:
+        return False
+    if trust.index(newer.cube.trust.label) < trust.index(older.trust.label):
+        return False
+    announced = [CHANGE_WORDS.sub(" ", s) for s in _statements(newer.cube.text) if CHANGE_WORDS.search(s)]
+    return any(_same_matter(ours, theirs) for ours in announced for theirs in _statements(older.text))
+
+
+def _same_matter(ours: str, theirs: str) -> bool:
+    mine, other = set(terms_of(ours)), set(terms_of(theirs))
+    shared = len(mine & other)
+    return shared >= MIN_SHARED_TERMS and shared >= MIN_OVERLAP * min(len(mine), len(other))
+
+
+def _statements(text: str) -> list[str]:
+    """The sentences that state something: no questions, no exclamations of a word or two."""
+    return [s for s in sentences(text) if not s.rstrip().endswith("?") and len(s.split()) >= MIN_STATEMENT_WORDS]
 
 
 def supersede(draft: Draft, older: MemCube) -> Draft:
@@ -155,7 +205,7 @@ def supersede(draft: Draft, older: MemCube) -> Draft:
     link = Link(relation=Relation.SUPERSEDES, target=older.id)
     links = unique_links([*draft.cube.provenance.links, link])
     provenance = draft.cube.provenance.model_copy(update={"links": links})
-    return Draft(draft.cube.model_copy(update={"provenance": provenance}), draft.terms, draft.text)
+    return replace(draft, cube=draft.cube.model_copy(update={"provenance": provenance}))
 
 
 def unique_links(links: Sequence[Link]) -> tuple[Link, ...]:
@@ -165,3 +215,16 @@ def unique_links(links: Sequence[Link]) -> tuple[Link, ...]:
 
 def _problem(exc: ValidationError | TypeError) -> str:
     return first_problem(exc) if isinstance(exc, ValidationError) else str(exc)
+
+
+def layer_for(subjects: Mapping[str, Sequence[str]]) -> Layer:
+    """The layer that fits the named subjects: global for the reader `*`, shared for anybody, else private."""
+    if EVERYONE in subjects.get("readers", ()):
+        return Layer.GLOBAL
+    named = any(subjects.get(name) for name in ("readers", "writers", "sharers"))
+    return Layer.SHARED if named else Layer.PRIVATE
+
+
+def _found(labels: Sequence[str]) -> tuple[str, ...]:
+    """What the rules found, within the limits of a header: a long URL is no tag."""
+    return tuple(label for label in labels if len(label) <= MAX_FOUND_LENGTH)[:MAX_FOUND_LABELS]

@@ -6,30 +6,55 @@ vault needs: `remember` gives a future, so that one caller can block on it and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+import json
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
-from memos_integrations.core.access import Caller, Verb
+from memos_integrations.core.access import Caller, Verb, may_read
 from memos_integrations.core.conversation import Conversation, Message
-from memos_integrations.core.cube import Label, Link, MemCube, Moment, Relation, TrustLabel, Value, check_text
-from memos_integrations.core.errors import EmbeddingError, InvalidMemoryError, VaultError, VersionConflictError
+from memos_integrations.core.cube import (
+    CubeRef,
+    Label,
+    Link,
+    MemCube,
+    Moment,
+    Relation,
+    TrustLabel,
+    Value,
+    check_text,
+    unique,
+)
+from memos_integrations.core.errors import (
+    AlreadyRememberedError,
+    EmbeddingError,
+    InvalidMemoryError,
+    VaultError,
+    VersionConflictError,
+)
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.blob import Blob, captioned
+from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import Draft, replaces, revised, says_change, supersede
-from memos_integrations.core.ports import CubeFilter, Embedder, Receipt, VaultQuery, Vectors
-from memos_integrations.core.vectors import unit_rows
+from memos_integrations.core.ports import CubeFilter, Receipt, VaultQuery, Vectors
 
 BATCH = 64
 MAX_RETRIES = 100
+MAX_LOOKUP_TERMS = 32
 Progress = Callable[[int, int], None]
 
 
 class ErasureReceipt(Value):
-    """What was forgotten, place by place, and that nothing is left: `remaining` is all zero."""
+    """What was forgotten, place by place, and that nothing is left: `remaining` is zero in every table.
+
+    `remaining["files"]` is 1 while a long read elsewhere keeps old pages alive; they go with the next write after it.
+    `derived` names what went with it, as far as the caller could see it.
+    """
 
     cube_id: Label
     derived: tuple[Label, ...] = ()
@@ -51,20 +76,33 @@ class IngestReport(Value):
 class CubeWriter:
     """Writes cubes through governance."""
 
-    def __init__(self, governance: MemGovernance, *, embedder: Embedder | None) -> None:
+    def __init__(self, governance: MemGovernance, embedding: Embedding) -> None:
         self._governance = governance
-        self._embedder = embedder
+        self._embedding = embedding
 
     # --- one memory ---------------------------------------------------------------------------------------------
 
-    def remember(self, draft: Draft, caller: Caller, *, key: str | None) -> tuple[MemCube, Future[Receipt] | None]:
-        """Put a new cube; no future when the key had been written before (then the cube of then is returned)."""
-        known = self._known(key, caller)
+    def remember(
+        self, draft: Draft, caller: Caller, *, key: str | None, blob: Blob | None = None
+    ) -> tuple[MemCube, Future[Receipt] | None]:
+        """Put a new cube; no future when the key had been written before (then the cube of then is returned).
+
+        The bytes of *blob* are durable before the cube that names them is queued.
+        """
+        known = self.known(key, caller)
         if known is not None:
-            return self._governance.read(known, caller, operation="remember"), None
+            return known, None
+        if blob is not None:
+            with blob.opened() as source:
+                draft = captioned(draft, self._governance.put_blob(source, blob.media_type))
         draft = self._linked(self._inherited(draft, caller), caller, recent=())
-        vector = self.embed([draft.text])
+        vector = self._embedding.written([draft.text])
         return draft.cube, self._put(draft, caller, None if vector is None else vector[0], key=key)
+
+    def known(self, key: str | None, caller: Caller) -> MemCube | None:
+        """The caller's cube that was written with this key."""
+        cube_id = self._known(key, caller)
+        return None if cube_id is None else self._governance.own(cube_id, caller)
 
     def update(
         self,
@@ -87,15 +125,11 @@ class CubeWriter:
             cube = self._governance.fetch(cube_id, Verb.WRITE, caller, operation="update")
             if expected_version not in (None, cube.version):
                 raise VersionConflictError(cube_id, expected_version or 0, cube.version)
-            rules = set(changes.get("governance", {}))
-            if rules != {"legal_hold"} or text is not None:
-                check_change(cube)
-            if rules & {"readers", "writers", "sharers", "layer"}:
+            check_change(cube)
+            if set(changes["governance"]) - {"priority"}:
                 self._governance.fetch(cube_id, Verb.SHARE, caller, operation="update")
-            if "legal_hold" in rules:
-                self._governance.fetch(cube_id, Verb.ADMIN, caller, operation="update")
             draft = revised(cube, caller.now, text=text, changes=changes)
-            vector = self.embed([draft.text])
+            vector = self._embedding.written([draft.text])
             try:
                 self._put(draft, caller, None if vector is None else vector[0], operation="update").result()
             except VersionConflictError:
@@ -112,23 +146,35 @@ class CubeWriter:
             LegalHoldError: It is under legal hold; nothing was erased.
             VaultError: Something is left; the receipt would be a lie.
         """
-        cube = self._governance.fetch(cube_id, Verb.DELETE, caller, operation="forget")
         before = self._governance.traces(cube_id)
-        doomed, receipt = self._governance.erase(cube, caller)
-        remaining = {}
+        doomed, receipt = self._governance.erase(cube_id, caller)
+        remaining: dict[str, int] = {}
         for each in doomed:
-            left = self._governance.traces(each.id)
-            if any(left.values()):
-                raise VaultError(f"Cube {each.id!r} was erased, but something is left of it: {left}.")
-            remaining.update(left)
+            for place, count in self._governance.traces(each.id).items():
+                remaining[place] = remaining.get(place, 0) + count
+        left = {place: count for place, count in remaining.items() if count and place != "files"}
+        if left:
+            raise VaultError(f"Cube {cube_id!r} was erased, but something is left of it: {left}.")
         return ErasureReceipt(
             cube_id=cube_id,
-            derived=tuple(each.id for each in doomed[1:]),
+            derived=tuple(each.id for each in doomed[:-1] if may_read(each, caller)),
             erased=before,
             remaining=remaining,
             at=caller.now,
             commit=receipt.commit,
         )
+
+    def hold(self, cube_id: str, caller: Caller, *, held: bool) -> CubeRef:
+        """Put a cube under legal hold, or lift it: a new version that differs in nothing else."""
+        while True:
+            cube = self._governance.fetch(cube_id, Verb.ADMIN, caller, operation="hold")
+            draft = revised(cube, caller.now, text=None, changes={"governance": {"legal_hold": held}})
+            vector = self._embedding.written([draft.text])
+            try:
+                self._put(draft, caller, None if vector is None else vector[0], operation="update").result()
+            except VersionConflictError:
+                continue
+            return draft.cube.ref
 
     # --- many ---------------------------------------------------------------------------------------------------
 
@@ -148,7 +194,7 @@ class CubeWriter:
         for start in range(0, len(messages), BATCH):
             batch: list[tuple[Draft, str]] = []
             for message in messages[start : start + BATCH]:
-                key = f"{conversation.source or ''}\x1f{conversation.id}\x1f{message.id}"
+                key = json.dumps([conversation.source, conversation.id, message.id])
                 cube_id = self._known(key, caller)
                 if cube_id is None:
                     linked = self._follow(draft(message), last.get(message.session_id))
@@ -159,7 +205,10 @@ class CubeWriter:
                     known += 1
                 last[message.session_id] = cube_id
                 cubes.append(cube_id)
-            self._put_batch(batch, caller)
+            instead = self._put_batch(batch, caller)
+            known += len(instead)
+            cubes = [instead.get(cube_id, cube_id) for cube_id in cubes]
+            last = {session: instead.get(cube_id, cube_id) for session, cube_id in last.items()}
             if progress is not None:
                 progress(len(cubes), len(messages))
         written = len(cubes) - known
@@ -169,7 +218,7 @@ class CubeWriter:
         """Give every cube without a vector one; the number of vectors made."""
         made = 0
         while cubes := self._governance.unembedded(BATCH):
-            vectors = self.embed([drafts(cube).text for cube in cubes])
+            vectors = self._embedding.written([drafts(cube).text for cube in cubes])
             if vectors is None:
                 raise EmbeddingError("No embedder was given to MemOS; there is nothing to embed with.")
             self._governance.put_vectors(cubes, vectors)
@@ -177,17 +226,6 @@ class CubeWriter:
             if progress is not None:
                 progress(made, made)
         return made
-
-    def embed(self, texts: Sequence[str]) -> Vectors | None:
-        """Unit rows for the texts, or None without an embedder.
-
-        Raises:
-            EmbeddingError: The embedder gave another shape, or numbers that are not finite.
-        """
-        if self._embedder is None:
-            return None
-        source = f"Embedder {self._embedder.name!r}"
-        return unit_rows(self._embedder.embed(texts), count=len(texts), dim=self._embedder.dim, source=source)
 
     # --- parts --------------------------------------------------------------------------------------------------
 
@@ -199,22 +237,37 @@ class CubeWriter:
         *,
         operation: str = "remember",
         key: str | None = None,
+        beside: Collection[str] = (),
     ) -> Future[Receipt]:
-        scoped = None if key is None else _scoped(key, caller)
         return self._governance.put(
-            draft.cube, caller, operation=operation, terms=draft.terms, vector=vector, key=scoped
+            draft.cube,
+            caller,
+            operation=operation,
+            terms=draft.terms,
+            vector=vector,
+            key=None if key is None else _scoped(key, caller),
+            beside=beside,
+            durability=draft.durability,
         )
 
-    def _put_batch(self, batch: Sequence[tuple[Draft, str]], caller: Caller) -> None:
+    def _put_batch(self, batch: Sequence[tuple[Draft, str]], caller: Caller) -> dict[str, str]:
+        """Put a batch; for those that somebody else ingested meanwhile, the id under which they are known."""
         if not batch:
-            return
-        rows = self.embed([draft.text for draft, _ in batch])
+            return {}
+        rows = self._embedding.written([draft.text for draft, _ in batch])
+        beside = {draft.cube.id for draft, _ in batch}
         futures = [
-            self._put(draft, caller, None if rows is None else rows[number], key=key)
+            self._put(draft, caller, None if rows is None else rows[number], key=key, beside=beside)
             for number, (draft, key) in enumerate(batch)
         ]
-        for future in futures:
-            future.result()
+        wait(futures)
+        instead = {}
+        for (draft, _), future in zip(batch, futures, strict=True):
+            try:
+                future.result()
+            except AlreadyRememberedError as exc:
+                instead[draft.cube.id] = exc.cube_id
+        return instead
 
     def _known(self, key: str | None, caller: Caller) -> str | None:
         return None if key is None else self._governance.known(_scoped(key, caller), caller)
@@ -237,7 +290,9 @@ class CubeWriter:
     def _similar(self, draft: Draft, caller: Caller) -> list[MemCube]:
         speaker = draft.cube.provenance.speaker
         scope = CubeFilter(namespace=draft.cube.namespace, speakers=(speaker,) if speaker else ())
-        found = self._governance.search(VaultQuery(k=5, terms=draft.terms, filter=scope), caller)
+        found = self._governance.search(
+            VaultQuery(k=5, terms=unique(draft.terms)[:MAX_LOOKUP_TERMS], filter=scope), caller
+        )
         return [match.cube for match in found.matches]
 
     def _inherited(self, draft: Draft, caller: Caller) -> Draft:
@@ -250,14 +305,18 @@ class CubeWriter:
             return draft
         order = list(TrustLabel)
         label = min([draft.cube.trust.label, *(each.trust.label for each in sources)], key=order.index)
+        sensitivity = unique(name for each in [draft.cube, *sources] for name in each.governance.sensitivity)
+        least = min([draft.cube, *sources], key=lambda each: order.index(each.trust.label))
         ends = [each.governance.expires_at for each in [draft.cube, *sources] if each.governance.expires_at]
         cube = draft.cube.model_copy(
             update={
-                "trust": draft.cube.trust.model_copy(update={"label": label}),
-                "governance": draft.cube.governance.model_copy(update={"expires_at": min(ends, default=None)}),
+                "trust": draft.cube.trust.model_copy(update={"label": label, "channel": least.trust.channel}),
+                "governance": draft.cube.governance.model_copy(
+                    update={"expires_at": min(ends, default=None), "sensitivity": sensitivity}
+                ),
             }
         )
-        return Draft(cube, draft.terms, draft.text)
+        return replace(draft, cube=cube)
 
     @staticmethod
     def _follow(draft: Draft, before: str | None) -> Draft:
@@ -265,7 +324,7 @@ class CubeWriter:
             return draft
         links = (*draft.cube.provenance.links, Link(relation=Relation.FOLLOWS, target=before))
         provenance = draft.cube.provenance.model_copy(update={"links": links})
-        return Draft(draft.cube.model_copy(update={"provenance": provenance}), draft.terms, draft.text)
+        return replace(draft, cube=draft.cube.model_copy(update={"provenance": provenance}))
 
 
 def _said_at(cube: MemCube) -> datetime:
@@ -278,4 +337,4 @@ def _scoped(key: str, caller: Caller) -> str:
         check_text(key)
     except (ValueError, TypeError) as exc:
         raise InvalidMemoryError(f"Not a key: {exc}.") from exc
-    return f"{caller.by.subject}\x1f{key}"
+    return json.dumps([caller.by.subject, key])

@@ -68,9 +68,14 @@ _LANGUAGE = (
 _LANGUAGES = re.compile(
     rf"\b(?:{_LANGUAGE}|Python|JavaScript|TypeScript|Java|SQL|Rust|Go|C\+\+|Bash|HTML|CSS)\b", re.IGNORECASE
 )
+# "The flat", "the letter from the bank": a particular one, which memory may know; "the word X" is in the prompt.
+_SOMEBODYS = (
+    r"(?:the (?!united|netherlands|philippines|world|moon|earth|sun|sea|universe|words?\b|phrase|sentence|following"
+    r"|quoted|number)|my|our|his|her|their|its|this|that|these|those)\b"
+)
 _TASK = (
     r"(?:translate|spell|pronounce|conjugate|define|convert|rhyme|proofread|paraphrase|rephrase|transliterate"
-    r"|capitali[sz]e)\b.*"
+    rf"|capitali[sz]e)\b(?! {_SOMEBODYS}).*"
     r"|(?:write|compose|generate|create|draft|make|give|tell|sing|invent)(?: me| us)? (?:a|an|some|another|the"
     r"|\d+)? ?(?:\w+ ){0,3}?"
     r"(?:poem|haiku|limerick|sonnet|story|joke|riddle|essay|song|lyrics|function|script|program|regex|query|tagline"
@@ -79,7 +84,9 @@ _TASK = (
 _FACT = (
     r"what(?:'s| is) the (?:capital|population|currency|area|chemical (?:symbol|formula)|atomic (?:number|weight)"
     r"|boiling point|melting point|square root"
-    r"|speed of light|plural|past tense|synonym|antonym|opposite|time|date)(?: (?:city )?(?:of|for|in) [\w\s-]+)?"
+    r"|speed of light|plural|past tense|synonym|antonym|opposite)"
+    rf"(?: (?:city )?(?:of|for|in) (?!{_SOMEBODYS})[\w\s-]+)?"
+    r"|what(?:'s| is) the (?:time|date)(?: (?:now|today|right now|in [\w\s-]+))?"
     r"|what time is it(?: now)?|what(?:'s| is) today's date|what day is (?:it|today)|(?:what|which) (?:day"
     r"|date) is it(?: today)?"
     r"|what does (?:\w+ |the word |quoted ?){1,3}mean|how (?:do|would) (?:you|i|we) (?:say|spell|pronounce|write) .*"

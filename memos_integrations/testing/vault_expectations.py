@@ -1,0 +1,37 @@
+"""What a vault promises of decisions: what was decided on a version still holds when the transaction commits."""
+
+# ruff: noqa: D102 - the names of the tests are the promises
+
+from __future__ import annotations
+
+import pytest
+
+from memos_integrations.core.cube import CubeRef
+from memos_integrations.core.errors import CubeNotFoundError, StillDerivedError, VersionConflictError
+from memos_integrations.core.ports import Erase, Expect, Vault
+from memos_integrations.testing.cubes import cube, put, revised, stored, submit
+
+
+class VaultExpectations:
+    """Part of `VaultContract`."""
+
+    def test_nothing_happens_unless_every_expectation_is_met(self, vault: Vault) -> None:
+        first, other = stored(vault, cube("one")), cube("other")
+        stored(vault, revised(first, "two"))
+        with pytest.raises(VersionConflictError):
+            submit(vault, put(other), Expect(first.id, 1))
+        with pytest.raises(CubeNotFoundError):
+            submit(vault, put(other), Expect("no such cube", 1))
+        assert vault.get("acme", [other.id]) == []
+        submit(vault, Expect(first.id, 2), put(other))
+        assert vault.get("acme", [other.id]) == [other]
+
+    def test_a_source_is_not_erased_before_what_is_derived_from_it(self, vault: Vault) -> None:
+        source = stored(vault, cube("source"))
+        derived = stored(vault, cube("derived", derived_from=(CubeRef(id=source.id, version=1),)))
+        for changes in ([Erase(source.id)], [Erase(source.id), Erase(derived.id)]):
+            with pytest.raises(StillDerivedError, match=source.id):
+                submit(vault, *changes)
+        assert len(vault.get("acme", [source.id, derived.id])) == 2
+        submit(vault, Erase(derived.id), Erase(source.id))
+        assert vault.get("acme", [source.id, derived.id]) == []
