@@ -6,7 +6,7 @@ MEMOS_MODELS ?= $(CURDIR)/.models
 export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup models demo test test-slow lint format clean
+.PHONY: help setup models demo test test-slow bench-vault lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -14,6 +14,7 @@ help:
 	@echo "demo       a conversation in, governed recall out"
 	@echo "test       ruff, mypy and the tests that take seconds"
 	@echo "test-slow  the tests that take minutes"
+	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b JSON=file"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
 	@echo "clean      remove the environment, caches and builds; weights stay"
 
@@ -36,10 +37,21 @@ demo: .venv/.models
 	$(BIN)/memos demo
 
 test: lint .venv/.models
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" -n 2 --benchmark-disable
 
 test-slow: .venv/.models
 	$(BIN)/python -m pytest -q -m slow
+
+# The peers come into an environment of their own: they bring hundreds of packages.
+.venv-bench/.ready: pyproject.toml constraints.txt
+	$(PY) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	@touch $@
+
+SIZE ?= 5k
+PEERS ?= none
+bench-vault: .venv-bench/.ready
+	.venv-bench/bin/python tests/benchmarks/vault.py --cubes $(SIZE) --peers $(PEERS) $(if $(JSON),--json $(JSON))
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
@@ -51,5 +63,5 @@ format: .venv/.ready
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-bench .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,11 +7,13 @@ Every door (LangChain, LangGraph, LlamaIndex, the command line) comes in here; t
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from contextlib import ExitStack
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, BinaryIO, Self, Unpack
 
 from pydantic import ValidationError
 
@@ -25,6 +27,7 @@ from memos_integrations.core.operator import (
     MemoryChanges,
     MemoryOptions,
     Progress,
+    blob_of,
     changes_by_part,
     draft_memory,
     draft_message,
@@ -33,11 +36,14 @@ from memos_integrations.core.operator import (
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditReport,
+    Durability,
     Embedder,
     LogFilters,
     LogQuery,
 )
 from memos_integrations.core.walk import Walk
+
+ID_FORM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class MemOS(Walk):
@@ -49,14 +55,25 @@ class MemOS(Walk):
         reader, scheduler: The first two steps of the walk; pass your own to change them.
         count_tokens: Counts the tokens of a text for budgets; the default is an estimate.
         clock: Gives the present; pass a fixed one in tests.
+        read_audit: `batched` (default) or `strict`: whether a read waits for its record in the audit log. See
+            `ReadAudit` for what a crash can take away.
 
     Raises:
         EmbedderMismatchError: The vault was filled with another embedder.
     """
 
     @classmethod
-    def open(cls, path: str | Path, *, embedder: Embedder | None = None, **rest: Any) -> Self:
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        embedder: Embedder | None = None,
+        durability: Durability | str = Durability.COMMIT,
+        **rest: Any,
+    ) -> Self:
         """MemOS over a vault in a folder or `.db` file at *path*, made if it is not there.
+
+        *durability* is what acknowledged writes survive where the call does not say; see `Durability`.
 
         Raises:
             VaultError: The file cannot be read or written, is damaged, or is not a vault.
@@ -65,7 +82,7 @@ class MemOS(Walk):
         from memos_integrations.vaults.sqlite import SQLiteVault
 
         with ExitStack() as undo:
-            vault = SQLiteVault(path)
+            vault = SQLiteVault(path, durability=durability)
             undo.callback(vault.close)
             opened = cls(vault, embedder=embedder, **rest)
             undo.pop_all()
@@ -80,6 +97,8 @@ class MemOS(Walk):
         by: Principal,
         context: CallContext | None = None,
         key: str | None = None,
+        blob: str | Path | bytes | BinaryIO | None = None,
+        media_type: str | None = None,
         **options: Unpack[MemoryOptions],
     ) -> MemCube:
         """Write a memory of *by*; durable on return.
@@ -87,13 +106,16 @@ class MemOS(Walk):
         It is tagged, its entities are found, it is linked to the message before it in its thread, and to the memory
         that it replaces when it says that something changed.
 
+        A *blob* (a path, bytes, or a binary stream) is kept beside it, with the text as its caption; see `read_blob`.
+
         Raises:
             IdentityError: *by* is not a principal.
             InvalidMemoryError: Empty, too large, invalid Unicode, naive times, unknown options.
             AccessDeniedError: Another tenant's namespace, or more readers than a source has.
         """
         caller = self._caller(by, context)
-        cube, written = self._writer.remember(draft_memory(text, caller, options), caller, key=key)
+        draft, beside = draft_memory(text, caller, options), blob_of(blob, media_type)
+        cube, written = self._writer.remember(draft, caller, key=key, blob=beside)
         try:
             if written is not None:
                 written.result()
@@ -166,6 +188,22 @@ class MemOS(Walk):
         """Every version of a cube, oldest first."""
         return self._governance.history(_known_id(cube_id), self._caller(by, context))
 
+    def read_blob(
+        self, cube_id: str, *, by: Principal, number: int = 0, context: CallContext | None = None
+    ) -> BinaryIO:
+        """The bytes beside a cube that *by* may read, from their start, checked against their digest; close the stream.
+
+        Raises:
+            CubeNotFoundError: The cube does not exist, or *by* may not know that it does.
+            InvalidMemoryError: It names no such blob.
+            IntegrityError: The bytes are missing or were changed.
+        """
+        return self._governance.open_blob(_known_id(cube_id), number, self._caller(by, context))
+
+    def collect_blobs(self, grace: timedelta = timedelta(days=1)) -> int:
+        """Remove blobs that were stored longer than *grace* ago and that no memory names; how many."""
+        return self._governance.collect_blobs(self._clock(), grace)
+
     # --- access and accounting ----------------------------------------------------------------------------------
 
     def explain_access(
@@ -186,6 +224,8 @@ class MemOS(Walk):
         """
         asker = self._caller(principal if by is None else by, context)
         seen = cube if isinstance(cube, MemCube) else self._governance.read(_known_id(cube), asker, operation="explain")
+        if verb not in set(Verb):
+            raise InvalidMemoryError(f"There is no verb {verb!r}: {', '.join(Verb)}.")
         return decide(seen, Verb(verb), self._caller(principal, context))
 
     def may_read(self, cube_ids: Iterable[str], *, by: Principal, context: CallContext | None = None) -> set[str]:
@@ -203,7 +243,7 @@ class MemOS(Walk):
         """
         caller = self._caller(by, None)
         said: dict[str, Any] = {"tenant": by.tenant, **filters}
-        if said.get("actor") is not None:
+        if isinstance(said.get("actor"), str):
             said["actor"] = as_subject(said["actor"])
         try:
             query = LogQuery.model_validate(said)
@@ -232,6 +272,8 @@ class MemOS(Walk):
         `progress(done, total)` is called after each batch.
         """
         caller = self._caller(by, context)
+        if not isinstance(conversation, Conversation):
+            raise InvalidMemoryError(f"ingest takes a Conversation, not {type(conversation).__name__}.")
         draft = partial(draft_message, conversation=conversation, caller=caller, options=options)
         return self._writer.ingest(conversation, caller, draft=draft, progress=progress)
 
@@ -248,12 +290,14 @@ class MemOS(Walk):
         by: Principal,
         context: CallContext | None = None,
         key: str | None = None,
+        blob: str | Path | bytes | BinaryIO | None = None,
+        media_type: str | None = None,
         **options: Unpack[MemoryOptions],
     ) -> MemCube:
         """`remember`, awaiting the write's future. If it is cancelled, the write may have happened: use a key."""
         caller = self._caller(by, context)
-        draft = draft_memory(text, caller, options)
-        cube, written = await self._off_loop(self._writer.remember, draft, caller, key=key)
+        draft, beside = draft_memory(text, caller, options), blob_of(blob, media_type)
+        cube, written = await self._off_loop(self._writer.remember, draft, caller, key=key, blob=beside)
         try:
             if written is not None:
                 await asyncio.wrap_future(written)
@@ -289,7 +333,8 @@ class MemOS(Walk):
 
 
 def _is_id(cube_id: object) -> bool:
-    return isinstance(cube_id, str) and 0 < len(cube_id) <= 100 and cube_id.isprintable() and bool(cube_id.strip())
+    """Whether it has the form of an id. Anything else is asked of no vault, and written into no log."""
+    return isinstance(cube_id, str) and ID_FORM.fullmatch(cube_id) is not None
 
 
 def _known_id(cube_id: str) -> str:

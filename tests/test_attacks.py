@@ -19,6 +19,7 @@ from memos_integrations.core.errors import (
     CubeNotFoundError,
     EmbeddingError,
     InvalidMemoryError,
+    LegalHoldError,
     VaultClosedError,
 )
 from memos_integrations.memos import MemOS
@@ -284,11 +285,68 @@ def test_many_ids_are_no_obstacle(memos: MemOS) -> None:
 
 
 def test_a_half_life_lets_a_memory_fade(tmp_path: Path) -> None:
-    with MemOS(InMemoryVault(), clock=lambda: NOW) as memos:
+    clock = [NOW]
+    with MemOS(InMemoryVault(), clock=lambda: clock[0]) as memos:
         memos.remember("Tea is in the blue tin.", by=ANA, half_life=timedelta(days=1))
         now = memos.recall("Where is the tea?", by=ANA).hits[0].score
-        later = memos.recall("Where is the tea?", by=ANA, now=NOW + timedelta(days=2)).hits[0].score
+        clock[0] += timedelta(days=2)
+        later = memos.recall("Where is the tea?", by=ANA).hits[0].score
     assert later == pytest.approx(now / 4)
+
+
+def test_no_question_turns_back_the_clock(tmp_path: Path) -> None:
+    clock = [NOW]
+    with MemOS(InMemoryVault(), clock=lambda: clock[0]) as memos:
+        memos.remember("The ticket is on level two.", by=ANA, ttl=timedelta(hours=1))
+        clock[0] += timedelta(days=1)
+        assert memos.recall("Where is the ticket?", by=ANA, now=NOW).hits == ()
+        assert memos.audit(by=ANA, operation="recall")[-1].record.at == clock[0]
+
+
+def test_a_long_memory_is_recalled_in_part_around_what_was_asked(memos: MemOS) -> None:
+    text = (
+        "The harbour was quiet that year. " * 2_000 + "A zeppelin landed at noon. " + "Then nothing happened. " * 2_000
+    )
+    memos.remember(text, by=ANA)
+    recall = memos.recall("When did the zeppelin land?", by=ANA, token_budget=200)
+    assert recall.hits[0].text == text
+    assert "zeppelin landed at noon" in recall.text
+    assert 0 < recall.token_count <= 200
+
+
+def test_what_is_held_further_down_stops_the_forgetting(memos: MemOS) -> None:
+    source = memos.remember("Source.", by=ANA)
+    derived = memos.remember("Derived.", by=ANA, provenance=of(source))
+    memos.hold(derived.id, by=ADMIN)
+    with pytest.raises(LegalHoldError):
+        memos.forget(source.id, by=ANA)
+    assert memos.get(source.id, by=ANA).text == "Source."
+
+
+def test_priority_licence_and_validity_count(memos: MemOS) -> None:
+    memos.remember("Tea shop: Green Lane.", by=ANA, valid_to=NOW - timedelta(days=1))
+    memos.remember("Tea shop: Park Road.", by=ANA, priority=50)
+    assert memos.recall("tea shop", by=ANA).hits[0].text == "Tea shop: Park Road."
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda memos, cube: memos.recall(None, by=ANA),
+        lambda memos, cube: memos.recall(b"tea", by=ANA),
+        lambda memos, cube: memos.recall("tea", by=ANA, history=["x"]),
+        lambda memos, cube: memos.update(cube.id, by=ANA, text=b"x"),
+        lambda memos, cube: memos.update(cube.id, by=ANA, readers=None),
+        lambda memos, cube: memos.explain_access(cube, BEN, verb="fly"),
+        lambda memos, cube: memos.ingest(None, by=ANA),
+        lambda memos, cube: memos.audit(by=ANA, actor=5),
+        lambda memos, cube: memos.recall("tea", by=ANA, context={"purpose": "x"}),
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_named(memos: MemOS, call: Any) -> None:
+    cube = memos.remember("Tea.", by=ANA)
+    with pytest.raises(InvalidMemoryError):
+        call(memos, cube)
 
 
 async def test_after_close_everything_says_so(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The `memos` command: a vault from the shell, for people and, with `--json`, for programs.
 
-Results go to stdout, progress and notes to stderr. Exit 0: done. Exit 1: a check failed (`audit verify`, `demo`).
-Exit 2: the command could not be carried out; one line says why (with `--json`, as `{"error": {...}}`).
+Results go to stdout, progress and notes to stderr. Exit 0: done. Exit 1: a check failed (`audit verify`, `doctor`,
+`demo`). Exit 2: the command could not be carried out; one line says why (with `--json`, as `{"error": {...}}`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import io
 import sys
 from collections.abc import Sequence
 
+from memos_integrations.cli.care import back_up, doctor, restore
 from memos_integrations.cli.commands import app
 from memos_integrations.cli.demo import demo
 from memos_integrations.cli.output import print_error
@@ -17,6 +18,9 @@ from memos_integrations.core.errors import MemOSError
 
 __all__ = ["app", "main"]
 
+app.command("backup")(back_up)
+app.command()(restore)
+app.command()(doctor)
 app.command()(demo)
 
 

@@ -139,8 +139,10 @@ def _refuse_reading(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
     rules = cube.governance
     if cube.trust.quarantined:
         return "it is quarantined"
-    if rules.is_expired(caller.now) or cube.state is State.EXPIRED:
-        return "it has expired"
+    licence = rules.licence
+    ended = licence is not None and licence.until is not None and caller.now > licence.until
+    if ended or rules.is_expired(caller.now) or cube.state is State.EXPIRED:
+        return "its licence has ended" if ended else "it has expired"
     if rules.purposes and caller.context.purpose not in rules.purposes:
         return f"it may be used only for: {', '.join(rules.purposes)}"
     if rules.applications and caller.context.application not in rules.applications:

@@ -17,10 +17,33 @@ Floats = npt.NDArray[np.float64]
 K1 = 0.9
 B = 0.75
 
+MANY = 1_000
+"""Among fewer documents every word counts."""
+
+COMMON_ONE_IN = 10
+"""A word that more than one in so many documents hold is common."""
+
+MOST_TERMS = 12
+"""Of more words than these, the rarest count."""
+
 
 def idf(documents: int, matching: int) -> float:
     """How much a term tells when *matching* of *documents* hold it (BM25 in Lucene's form, never negative)."""
     return math.log(1.0 + (documents - matching + 0.5) / (matching + 0.5))
+
+
+def telling(matching: Sequence[int], documents: int) -> list[int]:
+    """The places of the words that a search by words follows, when *matching* of *documents* hold each.
+
+    All of them among few documents. Among many (`MANY`) common words are passed over where two rarer ones remain, and
+    of more than `MOST_TERMS` the rarest are taken: their share of a score is the largest, and their postings short.
+    """
+    places = list(range(len(matching)))
+    if documents < MANY:
+        return places
+    rare = [place for place in places if 0 < matching[place] * COMMON_ONE_IN <= documents]
+    kept = rare if len(rare) >= 2 else [place for place in places if matching[place]]
+    return sorted(sorted(kept, key=lambda place: (matching[place], place))[:MOST_TERMS])
 
 
 def bm25(tf: Floats, lengths: Floats, *, weight: float, average: float) -> Floats:

@@ -1,38 +1,31 @@
-"""What governance writes down of a touch: audit records and events with names and digests, never a word of a memory."""
+"""What governance writes down of a touch: audit records and events, with digests and names only. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller, Verb
 from memos_integrations.core.cube import MemCube, State
-from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved
-from memos_integrations.core.ports import AuditRecord, Erase, Expect, Outcome, Transaction
+from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
+from memos_integrations.core.ports import AuditRecord, Erase, Expect, Outcome, Transaction, Vectors
 
 
-def denied(cube: MemCube, verb: Verb, caller: Caller) -> AccessDenied:
-    """Somebody was refused: the event."""
-    return AccessDenied(at=caller.now, tenant=caller.by.tenant, cube_id=cube.id, actor=caller.by.subject, verb=verb)
+class NewVersion(NamedTuple):
+    """A version to store, by whom, with its words for full text; `key` as in `Put`.
+
+    `beside` are the ids that the caller is writing in the same batch, and may therefore replace.
+    """
+
+    cube: MemCube
+    caller: Caller
+    terms: tuple[str, ...] = ()
+    vector: Vectors | None = None
+    key: str | None = None
+    beside: Collection[str] = ()
 
 
-def erasure(doomed: Sequence[MemCube], caller: Caller) -> Transaction:
-    """One transaction that erases the cubes in order, if each is as it was when that was decided."""
-    actor = caller.by.subject
-    return Transaction(
-        changes=tuple(change for each in doomed for change in (Expect(each.id, each.version), Erase(each.id))),
-        audit=tuple(record("forget", caller, cube=each) for each in doomed),
-        events=tuple(CubeErased(at=caller.now, tenant=each.tenant, cube_id=each.id, actor=actor) for each in doomed),
-    )
-
-
-def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
-    """A cube passed to another state: the event."""
-    actor = caller.by.subject
-    return CubeMoved(at=caller.now, tenant=cube.tenant, cube_id=cube.id, actor=actor, before=cube.state, after=after)
-
-
-def record(
+def record_of(
     operation: str,
     caller: Caller,
     *,
@@ -41,8 +34,10 @@ def record(
     denied: str | None = None,
     detail: dict[str, Any] | None = None,
 ) -> AuditRecord:
-    """An audit record in the caller's tenant, with digests and names only."""
-    return AuditRecord(
+    """An audit record in the caller's tenant: of a *cube*, or of what was asked *about*."""
+    # What comes from a caller and a cube was checked when they were made; the rest is checked here.
+    make = AuditRecord.model_construct if about is None and detail is None else AuditRecord
+    return make(
         at=caller.now,
         tenant=caller.by.tenant,
         actor=caller.by.subject,
@@ -55,5 +50,35 @@ def record(
         digest=cube.digest if cube else None,
         purpose=caller.context.purpose,
         application=caller.context.application,
+        agent=caller.context.agent,
         detail=detail,
+    )
+
+
+def written(cube: MemCube, caller: Caller) -> CubeWritten:
+    """The event of a stored version."""
+    return CubeWritten.model_construct(
+        at=caller.now, tenant=cube.tenant, cube_id=cube.id, actor=caller.by.subject, version=cube.version
+    )
+
+
+def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
+    """The event of a cube that passes from its state to another."""
+    return CubeMoved.model_construct(
+        at=caller.now, tenant=cube.tenant, cube_id=cube.id, actor=caller.by.subject, before=cube.state, after=after
+    )
+
+
+def denied(cube: MemCube, verb: Verb, caller: Caller) -> AccessDenied:
+    """Somebody was refused: the event."""
+    return AccessDenied(at=caller.now, tenant=caller.by.tenant, cube_id=cube.id, actor=caller.by.subject, verb=verb)
+
+
+def erasure(doomed: Sequence[MemCube], caller: Caller) -> Transaction:
+    """One transaction that erases the cubes in order, if each is as it was when that was decided."""
+    actor = caller.by.subject
+    return Transaction(
+        changes=tuple(change for each in doomed for change in (Expect(each.id, each.version), Erase(each.id))),
+        audit=tuple(record_of("forget", caller, cube=each) for each in doomed),
+        events=tuple(CubeErased(at=caller.now, tenant=each.tenant, cube_id=each.id, actor=actor) for each in doomed),
     )

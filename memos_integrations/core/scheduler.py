@@ -15,8 +15,8 @@ from memos_integrations.core.cube import Label, Labels, Value
 from memos_integrations.core.reader import Intent, MemoryCall
 from memos_integrations.core.when import TimeWindow
 
-CANDIDATES_PER_HIT = 6
-MIN_CANDIDATES = 48
+CANDIDATES_PER_HIT = 3
+MIN_CANDIDATES = 24
 DEFAULT_TOKEN_BUDGET = 2_000
 
 

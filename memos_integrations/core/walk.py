@@ -27,6 +27,7 @@ from memos_integrations.core.ports import (
     Vault,
 )
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
+from memos_integrations.core.reads import ReadAudit
 from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
 from memos_integrations.core.text import estimate_tokens
 
@@ -53,8 +54,9 @@ class Walk:
         scheduler: MemScheduler | None = None,
         count_tokens: Callable[[str], int] = estimate_tokens,
         clock: Callable[[], datetime] = utc_now,
+        read_audit: ReadAudit | str = ReadAudit.BATCHED,
     ) -> None:
-        self._governance = MemGovernance(vault)
+        self._governance = MemGovernance(vault, read_audit=read_audit)
         self._embedding = Embedding(self._governance, embedder)
         self._writer = CubeWriter(self._governance, self._embedding)
         self._reader = reader or MemReader()
@@ -81,7 +83,8 @@ class Walk:
         """What *by* may know about *prompt*: at most *k* memories, best first, at most *token_budget* tokens.
 
         Cubes that *by* may not read are absent, not masked and not counted. Reading counts as use. `namespace` limits
-        the search to a prefix; `needed=True` searches even when the prompt is small talk.
+        the search to a prefix; `needed=True` searches even when the prompt is small talk. `now` is what "yesterday" is
+        counted from; what has expired is decided by the clock.
 
         Raises:
             IdentityError: *by* is not a principal.
@@ -92,13 +95,15 @@ class Walk:
         read_ms = (perf_counter() - started) * 1e3
         plan = self.plan(call, k=k, namespace=namespace, token_budget=token_budget, needed=needed)
         plan_ms = (perf_counter() - started) * 1e3 - read_ms
-        recall = self.execute(plan, call, by=by, context=context, now=now)
+        recall = self.execute(plan, call, by=by, context=context)
         total_ms = (perf_counter() - started) * 1e3
         cost = recall.cost.model_copy(update={"read_ms": read_ms, "plan_ms": plan_ms, "total_ms": total_ms})
         return recall.model_copy(update={"cost": cost})
 
     def read(self, prompt: str, *, history: Sequence[Turn] = (), now: datetime | None = None) -> MemoryCall:
         """First step, MemReader: what the prompt asks of memory."""
+        if not all(isinstance(turn, Turn) for turn in history):
+            raise InvalidMemoryError("`history` is a sequence of Turn(role=..., text=...).")
         return self._reader.read(prompt, history=history, now=now or self._clock())
 
     def plan(
@@ -130,10 +135,9 @@ class Walk:
         *,
         by: Principal,
         context: CallContext | None = None,
-        now: datetime | None = None,
     ) -> Recall:
         """Third step, MemOperator: carry the plan out for *by*."""
-        return self._operator.execute(plan, call, self._caller(by, context, now))
+        return self._operator.execute(plan, call, self._caller(by, context))
 
     async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
         """`recall`, in the read pool."""
@@ -165,7 +169,7 @@ class Walk:
         if self._closed or os.getpid() != self._process:
             raise VaultClosedError("This MemOS was closed, or opened before this process was forked; open it again.")
 
-    def _caller(self, by: Principal, context: CallContext | None, now: datetime | None = None) -> Caller:
+    def _caller(self, by: Principal, context: CallContext | None) -> Caller:
         self._check_open()
         if not isinstance(by, Principal):
             raise IdentityError(
@@ -174,7 +178,7 @@ class Walk:
             )
         if context is not None and not isinstance(context, CallContext):
             raise InvalidMemoryError(f"`context` must be a CallContext(...), not {type(context).__name__}.")
-        moment = now or self._clock()
+        moment = self._clock()
         if moment.tzinfo is None:
-            raise InvalidMemoryError(f"`now` is naive ({moment}); say which time zone it is in.")
+            raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
         return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))

@@ -46,11 +46,13 @@ from memos_integrations.testing.cubes import (
     texts,
     unit,
 )
+from memos_integrations.testing.vault_blobs import VaultBlobContract
 from memos_integrations.testing.vault_expectations import VaultExpectations
+from memos_integrations.testing.vault_filters import VaultFilterContract
 from memos_integrations.testing.vault_search import VaultSearchContract, activation
 
 
-class VaultContract(VaultExpectations, VaultSearchContract):
+class VaultContract(VaultExpectations, VaultFilterContract, VaultSearchContract, VaultBlobContract):
     """Every promise of the port. Override the fixture `vault` with an empty vault of yours, no embedder bound."""
 
     # --- versions

@@ -81,6 +81,11 @@ def translating() -> Iterator[None]:
         raise translated(exc) from exc
 
 
+def database_file(path: Path) -> Path:
+    """The database file that *path* names: itself when it ends in `.db` and is no folder, else `vault.db` in it."""
+    return path if path.suffix == ".db" and not path.is_dir() else path / "vault.db"
+
+
 def located(path: Path) -> Path:
     """The database file that *path* names: itself, or `vault.db` in the folder, which is made when missing.
 
@@ -88,7 +93,7 @@ def located(path: Path) -> Path:
         VaultReadOnlyError: The folder cannot be made.
         VaultError: Something that is no folder stands where the folder should be.
     """
-    file = path if path.suffix == ".db" and not path.is_dir() else path / "vault.db"
+    file = database_file(path)
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite would make it readable by all; the mode of -wal and -shm follows that of the file. An existing file is
@@ -112,7 +117,12 @@ def located(path: Path) -> Path:
 def connect(file: Path, *, busy_timeout_s: float, reading: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode, usable from any thread (one at a time), set for durability and privacy."""
     connection = sqlite3.connect(
-        f"file:{_quoted(file)}?mode=rw", uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+        f"file:{_quoted(file)}?mode=rw",
+        uri=True,
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
     )
     try:
         _to_wal(connection, busy_timeout_s)
@@ -126,6 +136,8 @@ def connect(file: Path, *, busy_timeout_s: float, reading: bool = False) -> sqli
             "secure_delete = ON",
             "temp_store = MEMORY",
             "cache_size = -16384",
+            # Pages that many commits change go back into the file once; the log stays near 32 MB.
+            "wal_autocheckpoint = 8000",
         ):
             connection.execute(f"PRAGMA {setting}")
         if reading:

@@ -10,10 +10,11 @@ from collections import ChainMap
 from collections.abc import Iterable, MutableMapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import BinaryIO, Self, TypeVar
 
-from memos_integrations.core.cube import MemCube, Tier, sha256, unique
+from memos_integrations.core.cube import BlobRef, MemCube, Tier, sha256, unique
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
@@ -27,6 +28,7 @@ from memos_integrations.core.ports import (
     AuditEntry,
     AuditReport,
     Change,
+    Durability,
     Edge,
     EmbedderIdentity,
     Erase,
@@ -44,6 +46,7 @@ from memos_integrations.core.ports import (
     Visibility,
 )
 from memos_integrations.vaults.audit_chain import GENESIS, ChainWalk, link, matches, record_json
+from memos_integrations.vaults.blobs import BlobsInMemory
 from memos_integrations.vaults.memory_search import Row, search
 from memos_integrations.vaults.rules import (
     check_fits,
@@ -79,6 +82,7 @@ class InMemoryVault:
         self._outbox: list[MemEvent] = []
         self._embedder: EmbedderIdentity | None = None
         self._commit = 0
+        self._blobs = BlobsInMemory()
 
     def __enter__(self) -> Self:
         return self
@@ -90,8 +94,8 @@ class InMemoryVault:
 
     # --- writing
 
-    def submit(self, transaction: Transaction) -> Future[Receipt]:
-        """Apply a transaction; the future is done on return. See `Vault.submit`."""
+    def submit(self, transaction: Transaction, *, durability: Durability | None = None) -> Future[Receipt]:
+        """Apply a transaction; the future is done on return. Nothing outlives the process, whatever *durability*."""
         future: Future[Receipt] = Future()
         with self._lock:
             self._check_open()
@@ -115,6 +119,7 @@ class InMemoryVault:
         _settle(self._keys, draft.keys.maps[0])
         self._chain += chain
         self._outbox += transaction.events
+        self._blobs.follow(transaction, self._named_blobs)
         self._commit += 1
         return Receipt(self._commit)
 
@@ -175,6 +180,7 @@ class InMemoryVault:
             cube=MemCube.from_json(body),
             bodies=(*row.bodies, body),
             readers=put.readers,
+            readers_then=(*row.readers_then, put.readers),
             terms=put.terms,
             vector=None if put.vector is None else self._fitting(put.vector),
             keys=row.keys if key is None else row.keys | {key},
@@ -187,7 +193,28 @@ class InMemoryVault:
         check_fits(row, self._embedder)
         return row
 
+    def put_blob(self, source: bytes | BinaryIO, media_type: str = "application/octet-stream") -> BlobRef:
+        """Keep bytes under their digest; see `Vault.put_blob`."""
+        with self._lock:
+            self._check_open()
+            return self._blobs.put(source, media_type)
+
+    def collect_blobs(self, now: datetime, grace: timedelta = timedelta(days=1)) -> int:
+        """Let go of blobs that no version names; see `Vault.collect_blobs`."""
+        with self._lock:
+            self._check_open()
+            return self._blobs.collect(now - grace, self._named_blobs())
+
+    def _named_blobs(self) -> set[str]:
+        return {blob.digest for _, row in self._living() for version in row.versions() for blob in version.blobs}
+
     # --- reading
+
+    def open_blob(self, ref: BlobRef) -> BinaryIO:
+        """A blob to be read; see `Vault.open_blob`."""
+        with self._lock:
+            self._check_open()
+            return self._blobs.open(ref)
 
     def get(self, tenant: str, ids: Sequence[str]) -> list[MemCube]:
         """The current versions of those of *ids* that exist in *tenant*, in the order asked, each once."""
@@ -285,6 +312,9 @@ class InMemoryVault:
                 "vectors": 0 if row is None or row.vector is None else 1,
                 "postings": 0 if row is None else len(set(row.terms)),
                 "keys": sum(1 for named in self._keys.values() if named == cube_id),
+                "blobs": 0
+                if row is None
+                else len({each.digest for version in row.versions() for each in version.blobs}),
             }
 
     def close(self) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
 from memos_integrations.core import ranking
-from memos_integrations.core.cube import Behaviour, MemCube, State, sha256, unique
-from memos_integrations.core.ports import CubeFilter, Found, Match, VaultQuery, Vectors, Visibility
+from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State, sha256, unique
+from memos_integrations.core.ports import CubeFilter, Found, Match, ValueTest, VaultQuery, Vectors, Visibility
+from memos_integrations.core.text import terms as terms_of
+from memos_integrations.vaults.leaves import leaves
+from memos_integrations.vaults.leaves import passes as passes_test
 from memos_integrations.vaults.rules import cosines, occurred_at
 from memos_integrations.vaults.sealing import unseal
 
@@ -27,12 +31,33 @@ class Row:
     state: State
     behaviour: Behaviour
     keys: frozenset[tuple[str, str]] = frozenset()
+    readers_then: tuple[frozenset[str], ...] = ()
 
     def version(self, number: int) -> MemCube:
         """One version, with the present state and behaviour."""
         body = self.bodies[number - 1]
         cube = unseal(body, sha256(body), cube_id=self.cube.id, version=number)
         return cube.model_copy(update={"state": self.state, "behaviour": self.behaviour})
+
+    def versions(self) -> list[MemCube]:
+        """Every version, oldest first."""
+        return [self.version(number) for number in range(1, len(self.bodies) + 1)]
+
+    def then(self, moment: datetime) -> Row | None:
+        """The cube as of a moment: its newest version written down until then, found by its text's words alone."""
+        for number in range(len(self.bodies), 0, -1):
+            cube = self.version(number)
+            if cube.descriptive.recorded_at <= moment:
+                newest = number == len(self.bodies)
+                return replace(
+                    self,
+                    cube=cube,
+                    bodies=self.bodies[:number],
+                    readers=self.readers_then[number - 1],
+                    terms=tuple(terms_of(cube.text)),
+                    vector=self.vector if newest else None,
+                )
+        return None
 
     def current(self) -> MemCube:
         """The newest version."""
@@ -41,6 +66,9 @@ class Row:
 
 def search(everything: Iterable[Row], query: VaultQuery, asked: Vectors | None, visible: Visibility) -> Found:
     """The best k by each signal asked for, or the latest k; *asked* is the query's vector, checked."""
+    if query.as_of is not None:
+        present = [row for row in everything if is_visible(row, visible)]
+        everything = [there for row in present if (there := row.then(query.as_of)) is not None]
     rows = {row.cube.id: row for row in everything if is_visible(row, visible) and passes(row, query.filter)}
     if not query.terms and asked is None:
         return _latest(rows, query.k)
@@ -90,12 +118,20 @@ def passes(row: Row, wanted: CubeFilter) -> bool:
         and _among(_folded(wanted.speakers), _folded(spoken))
         and wanted.thread_id in (None, cube.provenance.thread_id)
         and wanted.session_id in (None, cube.provenance.session_id)
+        and _among(wanted.sessions, () if cube.provenance.session_id is None else (cube.provenance.session_id,))
         and _among(wanted.states, (row.state,))
         and _among(wanted.tiers, (cube.tier,))
         and (wanted.occurred is None or wanted.occurred[0] <= occurred_at(cube) < wanted.occurred[1])
+        and (wanted.recorded is None or wanted.recorded[0] <= when.recorded_at < wanted.recorded[1])
+        and (not wanted.value or _passes_tests(cube, wanted.value))
         and (at is None or when.valid_from is None or when.valid_from <= at)
         and (at is None or when.valid_to is None or at < when.valid_to)
     )
+
+
+def _passes_tests(cube: MemCube, tests: Iterable[ValueTest]) -> bool:
+    places = dict(leaves(cube.payload.value)) if isinstance(cube.payload, PlaintextPayload) else {}
+    return all(passes_test(places, test) for test in tests)
 
 
 def _among(wanted: Iterable[str], there: Iterable[str]) -> bool:
@@ -119,8 +155,9 @@ def _bm25_scores(rows: dict[str, Row], terms: Sequence[str]) -> dict[str, float]
     counts = {cube_id: Counter(row.terms) for cube_id, row in rows.items()}
     average = sum(len(row.terms) for row in rows.values()) / max(len(rows), 1)
     scores: dict[str, float] = {}
-    for term in unique(terms):
-        holding = [cube_id for cube_id in rows if counts[cube_id][term]]
+    holders = [[cube_id for cube_id in rows if counts[cube_id][term]] for term in unique(terms)]
+    for place in ranking.telling([len(holding) for holding in holders], len(rows)):
+        holding, term = holders[place], unique(terms)[place]
         shares = ranking.bm25(
             np.array([counts[cube_id][term] for cube_id in holding], dtype=np.float64),
             np.array([len(rows[cube_id].terms) for cube_id in holding], dtype=np.float64),

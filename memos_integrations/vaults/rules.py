@@ -51,6 +51,10 @@ def checked_row(vector: Vectors) -> Vectors:
         EmbeddingError: It is not one row of finite numbers of length 1 (or all zero: a text that says nothing).
     """
     row = np.array(vector, dtype=np.float32)
+    with np.errstate(all="ignore"):
+        # What is not finite fails this too, and goes on to be told apart.
+        if row.ndim == 1 and abs(float(row.dot(row)) - 1.0) < 1e-3:
+            return row
     if row.ndim != 1 or not np.isfinite(row).all():
         raise EmbeddingError("The embedder gave a vector that is not one row of finite numbers; nothing was written.")
     length = float(np.linalg.norm(row.astype(np.float64)))

@@ -17,6 +17,8 @@ import sqlite3
 
 from memos_integrations.core.errors import VaultCorruptError, VaultSchemaError
 from memos_integrations.vaults.audit_chain import GENESIS
+from memos_integrations.vaults.integrity import TABLES
+from memos_integrations.vaults.merkle import CHECKPOINTS
 from memos_integrations.vaults.sqlite_rows import KEY_BYTES, word_check
 
 APPLICATION_ID = 0x4D454D4F
@@ -29,26 +31,42 @@ _FIRST = (
     """CREATE TABLE head (
         one INTEGER PRIMARY KEY CHECK (one = 1), commit_number INTEGER NOT NULL, entries INTEGER NOT NULL,
         hash TEXT NOT NULL, removed INTEGER NOT NULL, erased INTEGER NOT NULL) STRICT""",
-    "CREATE TABLE tenants (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
+    # `changed` is the commit of the last change that a search could notice (a use is none), here and in `cubes`.
+    """CREATE TABLE tenants (
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, changed INTEGER NOT NULL DEFAULT 0) STRICT""",
     # Times are microseconds since 1970. `purposes` and `applications` say whether the cube names any.
     """CREATE TABLE cubes (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
         tenant INTEGER NOT NULL REFERENCES tenants (number), version INTEGER NOT NULL, state TEXT NOT NULL,
         tier TEXT NOT NULL, quarantined INTEGER NOT NULL, expires_at INTEGER, occurred_at INTEGER NOT NULL,
         valid_from INTEGER, valid_to INTEGER, purposes INTEGER NOT NULL, applications INTEGER NOT NULL,
-        audience INTEGER NOT NULL, length INTEGER NOT NULL, vector INTEGER) STRICT""",
+        audience INTEGER NOT NULL, length INTEGER NOT NULL, vector INTEGER,
+        recorded_at INTEGER NOT NULL, changed INTEGER NOT NULL DEFAULT 0) STRICT""",
+    "CREATE INDEX cubes_by_change ON cubes (tenant, changed)",
+    # What was erased, by numbers alone: so that derivatives can follow without being made anew.
+    """CREATE TABLE gone (
+        tenant INTEGER NOT NULL, changed INTEGER NOT NULL, cube INTEGER NOT NULL,
+        PRIMARY KEY (tenant, changed, cube)) WITHOUT ROWID, STRICT""",
     # Who may read, once per set of readers: a search asks once which sets the asker is in, not once per cube.
     """CREATE TABLE audiences (
         subject INTEGER NOT NULL, audience INTEGER NOT NULL, PRIMARY KEY (subject, audience)) WITHOUT ROWID, STRICT""",
     """CREATE INDEX cubes_by_tenant ON cubes (tenant, seq, audience, state, tier, quarantined, expires_at, purposes,
-        applications, occurred_at, length, vector)""",
+        applications, occurred_at, length, vector, valid_from, valid_to, recorded_at)""",
     "CREATE INDEX cubes_unembedded ON cubes (tier, id) WHERE vector IS NULL",
     """CREATE TABLE versions (
         number INTEGER PRIMARY KEY AUTOINCREMENT, cube INTEGER NOT NULL REFERENCES cubes (seq),
         version INTEGER NOT NULL, digest TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (cube, version)) STRICT""",
+    # Of versions that were replaced: when they were written down, and who could read them.
+    """CREATE TABLE past (
+        cube INTEGER NOT NULL REFERENCES cubes (seq), version INTEGER NOT NULL, recorded_at INTEGER NOT NULL,
+        audience INTEGER NOT NULL, PRIMARY KEY (cube, version)) WITHOUT ROWID, STRICT""",
     """CREATE TABLE labels (
         cube INTEGER NOT NULL REFERENCES cubes (seq), kind INTEGER NOT NULL, value INTEGER NOT NULL,
         PRIMARY KEY (cube, kind, value)) WITHOUT ROWID, STRICT""",
+    # The scalars of a structured payload, by keyed hashes of their path and content; numbers also by value.
+    """CREATE TABLE leaves (
+        cube INTEGER NOT NULL REFERENCES cubes (seq), path INTEGER NOT NULL, content INTEGER, number REAL,
+        PRIMARY KEY (cube, path)) WITHOUT ROWID, STRICT""",
     """CREATE TABLE links (
         cube INTEGER NOT NULL REFERENCES cubes (seq), relation TEXT NOT NULL, target TEXT NOT NULL,
         PRIMARY KEY (cube, relation, target)) WITHOUT ROWID, STRICT""",
@@ -65,6 +83,12 @@ _FIRST = (
         tenant INTEGER NOT NULL, key BLOB NOT NULL, cube INTEGER NOT NULL REFERENCES cubes (seq),
         PRIMARY KEY (tenant, key)) WITHOUT ROWID, STRICT""",
     "CREATE INDEX keys_by_cube ON keys (cube)",
+    # See `sqlite_blobs.py`.
+    """CREATE TABLE blobs (
+        cube INTEGER NOT NULL REFERENCES cubes (seq), digest TEXT NOT NULL,
+        PRIMARY KEY (cube, digest)) WITHOUT ROWID, STRICT""",
+    "CREATE INDEX blobs_by_digest ON blobs (digest)",
+    "CREATE TABLE uploads (digest TEXT PRIMARY KEY, waiting INTEGER NOT NULL) WITHOUT ROWID, STRICT",
     """CREATE TABLE audit (
         number INTEGER PRIMARY KEY, tenant TEXT NOT NULL, at INTEGER NOT NULL, actor TEXT NOT NULL, owner TEXT,
         cube_id TEXT, operation TEXT NOT NULL, outcome TEXT NOT NULL, record BLOB NOT NULL, previous TEXT NOT NULL,
@@ -72,6 +96,8 @@ _FIRST = (
     "CREATE INDEX audit_by_tenant ON audit (tenant, number)",
     "CREATE INDEX audit_by_cube ON audit (cube_id) WHERE cube_id IS NOT NULL",
     "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT",
+    *TABLES,
+    CHECKPOINTS,
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
@@ -85,11 +111,11 @@ def migrate(connection: sqlite3.Connection) -> None:
         VaultSchemaError: The file is newer than this package.
         VaultCorruptError: It is a SQLite database of something else.
     """
-    while (version := _version(connection)) < len(MIGRATIONS):
+    while (version := checked_version(connection)) < len(MIGRATIONS):
         connection.execute("BEGIN IMMEDIATE")
         try:
             # Read again under the lock: another process may have taken the step in the meantime.
-            if _version(connection) == version:
+            if checked_version(connection) == version:
                 _step(connection, version)
             connection.execute("COMMIT")
         finally:
@@ -97,7 +123,13 @@ def migrate(connection: sqlite3.Connection) -> None:
                 connection.execute("ROLLBACK")
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def checked_version(connection: sqlite3.Connection) -> int:
+    """How many steps the file has taken.
+
+    Raises:
+        VaultSchemaError: More than this package knows.
+        VaultCorruptError: It is a SQLite database of something else.
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()

@@ -7,80 +7,109 @@ may open the same vault; not over a network file system, where WAL does not work
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
-from pydantic import ValidationError
-
-from memos_integrations.core.cube import MemCube, unique
+from memos_integrations.core.cube import BlobRef
 from memos_integrations.core.errors import VaultClosedError, VaultCorruptError, VaultError
-from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports import (
-    AuditEntry,
-    AuditReport,
-    Edge,
+    Durability,
     EmbedderIdentity,
     Erase,
     Found,
-    LogQuery,
     Receipt,
     Transaction,
     VaultQuery,
-    Vectors,
     Visibility,
 )
+from memos_integrations.vaults.allowed import Columns, TenantColumns
 from memos_integrations.vaults.connection import ReadPool, connect, located, translating
-from memos_integrations.vaults.faiss_index import FaissIndex, Numbers, drop_files, manifest_file, read_manifest
+from memos_integrations.vaults.faiss_index import SEAL_AT, FaissIndex, Numbers, drop_files, manifest_file, read_manifest
+from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.past import search_past
+from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.rules import check_fits, checked_row, storable
 from memos_integrations.vaults.schema import migrate
-from memos_integrations.vaults.sqlite_audit import bounded, read_log, verify
-from memos_integrations.vaults.sqlite_rows import EVENTS, Words, prepared
+from memos_integrations.vaults.sqlite_blobs import GRACE, BlobShelf, beside
+from memos_integrations.vaults.sqlite_reads import SQLiteReads
+from memos_integrations.vaults.sqlite_rows import Words, prepared
 from memos_integrations.vaults.sqlite_search import (
-    check_tenant,
-    current_cubes,
-    read_cube,
+    Searching,
     search,
-    tenant_number,
 )
-from memos_integrations.vaults.sqlite_write import PLACES, apply, bind, read_head, read_identity
+from memos_integrations.vaults.sqlite_write import PLACES, read_head
 from memos_integrations.vaults.writer import GroupWriter, Job
 
 
-class SQLiteVault:
+class SQLiteVault(SQLiteReads):
     """A vault in one SQLite file: durable, transactional, searched exactly.
 
     `path` is a folder (the file is `vault.db` in it; both are made when missing, readable by their owner only) or a
     file that ends in `.db`. `busy_timeout_s` is how long a write waits for another process; `read_connections` how
-    many reads run at once.
+    many reads run at once; `durability` what acknowledged writes survive where the call does not say (erasing is always
+    `Durability.COMMIT`).
+
+    `key` (32 bytes) or `key_file` is the integrity key by which every read shows that the file was not changed behind
+    the vault's back; without either it stands beside the file, as `vault.key`. A key beside the data stops edits of
+    the database, a key elsewhere also whoever owns the folder. `anchor` is a file outside the folder that lets an
+    older copy of the whole vault be noticed. See `guard.py`.
 
     Raises:
+        IntegrityError: The key is missing or another vault's, the file was changed, or it is older than its anchor.
         VaultReadOnlyError: The file or its folder cannot be written.
         VaultCorruptError: The file is damaged or no vault.
         VaultSchemaError: The file was written by a newer version of this package.
         VaultError: The file cannot be opened for another reason.
     """
 
-    def __init__(self, path: str | Path, *, busy_timeout_s: float = 30.0, read_connections: int = 4) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        durability: Durability | str = Durability.COMMIT,
+        busy_timeout_s: float = 30.0,
+        read_connections: int = 4,
+        key: bytes | None = None,
+        key_file: str | Path | None = None,
+        anchor: str | Path | None = None,
+    ) -> None:
+        self._durability = Durability(durability)
         self._file = located(Path(path))
         self._busy_timeout_s = busy_timeout_s
         self._process = os.getpid()
         self._index: FaissIndex | None = None
+        self._sealer: Thread | None = None
         self._identity: EmbedderIdentity | None = None
         self._lock, self._closed = Lock(), False
+        self._blobs = BlobShelf(self._file, self._connect)
         if self._file.stat().st_size == 0 and read_manifest(manifest_file(self._file)) is not None:
             raise VaultCorruptError(f"{self._file} is empty, but an index of it is not. Restore it from a backup.")
+        self._guard = Guard(
+            self._file,
+            key=key,
+            key_file=None if key_file is None else Path(key_file),
+            anchor=None if anchor is None else Path(anchor),
+        )
         with translating():
             self._words, self._name = self._opened()
+            self._guard.watch(connect(self._file, busy_timeout_s=busy_timeout_s, reading=True))
+            self._columns = TenantColumns(self._sealed_columns)
             self._pool = ReadPool(self._file, size=max(1, read_connections), busy_timeout_s=busy_timeout_s)
-            self._writer = GroupWriter(self._connect, lambda: drop_files(self._file))
+            self._writer = GroupWriter(self._connect, self._drop_files, self._guard)
+
+    def _drop_files(self) -> bool:
+        """Take what an erase left outside the tables off the disk. Whether nothing is left."""
+        return self._blobs.settle() and drop_files(self._file)
 
     def _connect(self) -> sqlite3.Connection:
         return connect(self._file, busy_timeout_s=self._busy_timeout_s)
@@ -94,12 +123,14 @@ class SQLiteVault:
             connection.execute("BEGIN IMMEDIATE")
             head = read_head(connection)
             meta = dict(connection.execute("SELECT name, value FROM meta"))
-            connection.execute("ROLLBACK")
+            self._guard.opened(connection, head)
+            connection.execute("COMMIT")
             # A crash between an erase and its clean-up leaves the erased in these two places.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             manifest = read_manifest(manifest_file(self._file))
             if manifest is not None and (manifest.vault, manifest.erased) != (meta["vault"].decode(), head.erased):
                 drop_files(self._file)
+            self._blobs.settle()
             return Words(meta["word_key"], meta["word_check"]), meta["vault"].decode()
         except (KeyError, TypeError, AttributeError) as exc:
             raise VaultCorruptError("The vault's own records are missing. Restore it from a backup.") from exc
@@ -121,7 +152,7 @@ class SQLiteVault:
 
     # --- writing
 
-    def submit(self, transaction: Transaction) -> Future[Receipt]:
+    def submit(self, transaction: Transaction, *, durability: Durability | None = None) -> Future[Receipt]:
         """Queue a transaction; see `Vault.submit`.
 
         Raises:
@@ -130,14 +161,34 @@ class SQLiteVault:
         """
         rows = prepared(transaction, self._words)
         erases = tuple(change.cube_id for change in transaction.changes if isinstance(change, Erase))
-        return self._writer.submit(Job(lambda connection, head: apply(connection, head, rows), erases))
+        survives = Durability.COMMIT if erases else durability or self._durability
+        new = rows if rows.is_new else None
+        return self._writer.submit(Job(partial(self._guard.notary.apply, transaction=rows), erases, new, survives))
 
     def bind_embedder(self, identity: EmbedderIdentity) -> None:
         """Remember the embedder, once. See `Vault.bind_embedder`."""
         if self.embedder() != identity:
-            self._writer.submit(Job(lambda connection, head: bind(connection, head, identity))).result()
+            self._writer.submit(Job(partial(self._guard.notary.bind, identity=identity))).result()
+
+    def put_blob(self, source: bytes | BinaryIO, media_type: str = "application/octet-stream") -> BlobRef:
+        """Store bytes under their digest, durably; see `Vault.put_blob`."""
+        with self._reading():  # refuses when closed or forked
+            pass
+        return self._blobs.put(source, media_type, lambda work: self._writer.submit(Job(beside(work))).result())
+
+    def collect_blobs(self, now: datetime, grace: timedelta = GRACE) -> int:
+        """Remove blobs that no version names and nobody stored within *grace*; see `Vault.collect_blobs`."""
+        with self._reading():
+            pass
+        return self._blobs.collect(now, grace)
 
     # --- reading
+
+    def open_blob(self, ref: BlobRef) -> BinaryIO:
+        """A blob, checked against its digest; see `Vault.open_blob`."""
+        with self._reading():
+            pass
+        return self._blobs.files.open(ref)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -145,45 +196,6 @@ class SQLiteVault:
             raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
         with self._pool.reading() as connection:
             yield connection
-
-    def get(self, tenant: str, ids: Sequence[str]) -> list[MemCube]:
-        """The current versions of those of *ids* that exist in *tenant*, in the order asked, each once.
-
-        Raises:
-            IntegrityError: A row does not match its digest.
-        """
-        with self._reading() as connection:
-            return current_cubes(connection, tenant, ids)
-
-    def history(self, tenant: str, cube_id: str) -> list[MemCube]:
-        """Every version of a cube, oldest first; state and behaviour are the cube's present ones.
-
-        Raises:
-            IntegrityError: A row does not match its digest.
-        """
-        with self._reading() as connection:
-            number = tenant_number(connection, tenant)
-            if number is None or not storable(cube_id):
-                return []
-            rows = connection.execute(
-                """SELECT c.id, v.version, c.state, v.digest, v.body, b.body
-                FROM cubes AS c JOIN versions AS v ON v.cube = c.seq LEFT JOIN behaviour AS b ON b.cube = c.seq
-                WHERE c.tenant = ? AND c.id = ? ORDER BY v.version""",
-                (number, cube_id),
-            )
-            cubes = [read_cube(row) for row in rows]
-            for cube in cubes:
-                check_tenant(cube, tenant)
-            return cubes
-
-    def find_key(self, tenant: str, key: str) -> str | None:
-        """The id of the cube that was put with this key."""
-        with self._reading() as connection:
-            row = connection.execute(
-                "SELECT c.id FROM keys AS k JOIN cubes AS c ON c.seq = k.cube WHERE k.tenant = ? AND k.key = ?",
-                (tenant_number(connection, tenant), self._words.key(key)),
-            ).fetchone()
-            return None if row is None else str(row[0])
 
     def search(self, query: VaultQuery, visible: Visibility) -> Found:
         """The best matches among what is visible: exact; see `Vault.search`.
@@ -195,79 +207,19 @@ class SQLiteVault:
         if query.vector is not None:
             row = checked_row(query.vector)
             check_fits(row, self.embedder())
-            query = VaultQuery(query.k, query.terms, row, query.filter)
+            query = replace(query, vector=row)
         with self._reading() as connection:
 
-            def nearest(vector: Vectors, allowed: Numbers, k: int) -> Numbers:
-                return self._faiss().nearest(connection, read_head(connection), vector, allowed, k)
+            def nearest(connection: sqlite3.Connection, sought: Sought) -> tuple[Numbers, str]:
+                return self._faiss().nearest(connection, sought)
 
-            found = search(connection, self._words, query, visible, nearest)
-        if self._index is not None and self._index.rebuilt:
-            self._save_index()
+            self._guard.witness.check_search(connection, query, visible)
+            found = search(connection, Searching(self._words, self._columns, nearest, search_past), query, visible)
+            ids = [match.cube.id for match in found.matches]
+            self._guard.witness.check_cubes(connection, visible.tenant, ids, vectors=query.vector is not None)
+        if self._index is not None and self._index.wants_sealing:
+            self._seal_aside()
         return found
-
-    def pointing_at(self, tenant: str, ids: Sequence[str]) -> list[Edge]:
-        """The edges that end at one of *ids*: links of current versions, and their `derived_from`; by source."""
-        targets = [cube_id for cube_id in unique(ids) if storable(cube_id)]
-        with self._reading() as connection:
-            rows = connection.execute(
-                """SELECT c.id, l.relation, l.target FROM json_each(?) AS asked
-                CROSS JOIN links AS l ON l.target = asked.value CROSS JOIN cubes AS c ON c.seq = l.cube
-                WHERE c.tenant = ? ORDER BY 1, 2, 3""",
-                (json.dumps(targets), tenant_number(connection, tenant)),
-            )
-            return [Edge(*row) for row in rows]
-
-    def unembedded(self, limit: int) -> list[MemCube]:
-        """Current plaintext cubes without a vector, of all tenants, by id."""
-        with self._reading() as connection:
-            rows = connection.execute(
-                """SELECT CAST(t.name AS TEXT), c.id FROM cubes AS c JOIN tenants AS t ON t.number = c.tenant
-                WHERE c.vector IS NULL AND c.tier = 'plaintext' ORDER BY c.id LIMIT ?""",
-                (bounded(limit),),
-            ).fetchall()
-            return [cube for tenant, cube_id in rows for cube in current_cubes(connection, tenant, [cube_id])]
-
-    def embedder(self) -> EmbedderIdentity | None:
-        """The embedder that this vault's vectors came from."""
-        with self._reading() as connection:
-            if self._identity is None:  # once bound it never changes
-                self._identity = read_identity(connection)
-            return self._identity
-
-    def log(self, query: LogQuery) -> list[AuditEntry]:
-        """Audit entries, oldest first.
-
-        Raises:
-            IntegrityError: An entry does not match its hash, or stands under columns that are not its own.
-        """
-        with self._reading() as connection:
-            return read_log(connection, query)
-
-    def verify_audit(self) -> AuditReport:
-        """Walk the whole chain, and hold every stored version against what the chain says was written.
-
-        The head kept beside the chain shows a tail that was cut off. Whoever sets the head back as well is not found
-        out by the file alone: keep `AuditReport.head` somewhere else and compare.
-        """
-        with self._reading() as connection:
-            return verify(connection)
-
-    def events(self, after: int, limit: int = 100) -> list[tuple[int, MemEvent]]:
-        """Outbox events with a number above *after*, oldest first, each with its number.
-
-        Raises:
-            VaultCorruptError: An event cannot be read.
-        """
-        with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT number, body FROM outbox WHERE number > ? ORDER BY number LIMIT ?",
-                (bounded(after), bounded(limit)),
-            ).fetchall()
-        try:
-            return [(number, EVENTS.validate_json(body)) for number, body in rows]
-        except ValidationError as exc:
-            raise VaultCorruptError("An event in the vault is damaged. Restore it from a backup.") from exc
 
     def traces(self, cube_id: str) -> dict[str, int]:
         """How many rows of a cube each place still holds; all zero after an Erase.
@@ -285,6 +237,9 @@ class SQLiteVault:
 
     # --- the index and the end
 
+    def _sealed_columns(self, connection: sqlite3.Connection, tenant: int) -> Columns | None:
+        return None if self._identity is None else self._faiss().columns(connection, tenant)
+
     def _faiss(self) -> FaissIndex:
         with self._lock:
             if self._index is None:
@@ -295,18 +250,29 @@ class SQLiteVault:
             return self._index
 
     def _save_index(self) -> None:
-        if self._index is None:
-            return
         with self._reading() as connection:
-            self._index.catch_up(connection, read_head(connection))
+            (newest,) = connection.execute("SELECT ifnull(max(number), 0) FROM vectors").fetchone()
+            if newest == 0 or (self._index is None and newest < SEAL_AT):
+                return
+        self.embedder()
         with self._reading() as connection:
-            now = read_head(connection)
-        saved = self._index.save(now)
-        if saved is None:
-            return
+            head = read_head(connection)
+            if not self._faiss().seal(connection, head):
+                return
         with self._reading() as connection:
-            if read_head(connection).erased != saved.erased:
+            if read_head(connection).erased != head.erased:
                 drop_files(self._file)
+
+    def _seal_aside(self) -> None:
+        """Seal in a thread of its own, one at a time; searches go on meanwhile."""
+        with self._lock:
+            if not self._closed and (self._sealer is None or not self._sealer.is_alive()):
+                self._sealer = Thread(target=self._sealed, name="vault-sealer", daemon=True)
+                self._sealer.start()
+
+    def _sealed(self) -> None:
+        with suppress(VaultError):  # the index is a derivative: what could not be sealed is read from the table
+            self._save_index()
 
     def close(self) -> None:
         """Commit what is queued, save the index, release files. Safe to call twice; does nothing in a fork."""
@@ -317,6 +283,8 @@ class SQLiteVault:
             if self._closed:
                 return
             self._closed = True
-        with suppress(VaultError):  # the index is a derivative: what it could not save is rebuilt
-            self._save_index()
+        if self._sealer is not None:
+            self._sealer.join()
+        self._sealed()
         self._pool.close()
+        self._guard.close()

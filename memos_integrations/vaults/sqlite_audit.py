@@ -9,9 +9,12 @@ from pydantic import ValidationError
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import AuditEntry, AuditRecord, AuditReport, LogQuery
 from memos_integrations.vaults.audit_chain import ChainWalk, check_entry, matches
+from memos_integrations.vaults.merkle import check_checkpoints
 from memos_integrations.vaults.rules import micros
 from memos_integrations.vaults.sealing import unseal
 from memos_integrations.vaults.sqlite_write import read_head
+
+_MOST_CHECKPOINTS = 10
 
 
 def bounded(number: int) -> int:
@@ -67,7 +70,9 @@ def verify(connection: sqlite3.Connection) -> AuditReport:
         FROM versions AS v JOIN cubes AS c ON c.seq = v.cube ORDER BY v.number"""
     )
     walk.hold(_held(_text(row[0]), row[1], _text(row[2]), row[3]) for row in versions)
-    return walk.report()
+    report = walk.report()
+    wrong = tuple(said for said in check_checkpoints(connection) if said is not None)
+    return report.model_copy(update={"problems": report.problems + wrong[:_MOST_CHECKPOINTS]})
 
 
 def _record(raw: bytes) -> AuditRecord | None:

@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from pydantic import TypeAdapter
 
-from memos_integrations.core.cube import MemCube, sha256
+from memos_integrations.core.cube import MemCube, PlaintextPayload, sha256
 from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports import (
@@ -29,6 +30,7 @@ from memos_integrations.core.ports import (
     Vectors,
 )
 from memos_integrations.vaults.audit_chain import record_json
+from memos_integrations.vaults.leaves import as_number, leaves, spelling
 from memos_integrations.vaults.rules import checked_row, edges_from, micros, occurred_at
 from memos_integrations.vaults.sealing import seal
 
@@ -36,6 +38,9 @@ EVENTS: TypeAdapter[MemEvent] = TypeAdapter(MemEvent)
 
 
 KEY_BYTES = 32
+
+WORDS_KEPT = 1 << 16
+"""How many words and labels keep their number at hand."""
 
 
 def word_check(key: bytes) -> bytes:
@@ -68,13 +73,22 @@ class Words:
         self._key = key
         if not isinstance(key, bytes) or len(key) != KEY_BYTES or check != word_check(key):
             raise VaultCorruptError("The vault's word key is damaged. Restore it from a backup.")
+        self._term = lru_cache(WORDS_KEPT)(self._hashed_term)
+        self._label = lru_cache(WORDS_KEPT)(self._hashed_label)
+        self._audience = lru_cache(1024)(self._hashed_audience)
 
     def term(self, term: str) -> int:
         """The number of a full-text term."""
+        return self._term(term)
+
+    def _hashed_term(self, term: str) -> int:
         return int.from_bytes(self._hash(b"t" + _bytes(term), 8)) >> 1  # SQLite's integers are signed
 
     def label(self, kind: Kind, value: str) -> int:
         """The number of a label."""
+        return self._label(kind, value)
+
+    def _hashed_label(self, kind: Kind, value: str) -> int:
         return int.from_bytes(self._hash(b"l%d:" % kind + _bytes(value), 8)) >> 1
 
     def folded(self, kind: Kind, value: str) -> int:
@@ -85,12 +99,24 @@ class Words:
         """The number of a namespace prefix. Lengths are hashed in, so no character can stand for a boundary."""
         return self.label(Kind.NAMESPACE, _joined(parts))
 
+    def path(self, path: tuple[str, ...]) -> int:
+        """The number of a path into a structured payload."""
+        return int.from_bytes(self._hash(b"p" + _bytes(_joined(path)), 8)) >> 1
+
+    def leaf(self, value: object) -> int | None:
+        """The number of what stands at a path; None for a list or an object."""
+        spelled = spelling(value)
+        return None if spelled is None else int.from_bytes(self._hash(b"v" + _bytes(spelled), 8)) >> 1
+
     def subject(self, subject: str) -> int:
         """The number of somebody who may read."""
         return int.from_bytes(self._hash(b"s" + _bytes(subject), 8)) >> 1
 
     def audience(self, readers: frozenset[str]) -> int:
         """The number of a set of readers."""
+        return self._audience(readers)
+
+    def _hashed_audience(self, readers: frozenset[str]) -> int:
         return int.from_bytes(self._hash(b"a" + _bytes(_joined(sorted(readers))), 8)) >> 1
 
     def key(self, key: str) -> bytes:
@@ -115,10 +141,12 @@ class PutRows:
 
     cube: MemCube
     body: bytes
+    behaviour: str
     digest: str
     columns: dict[str, object]
     subjects: tuple[int, ...]
     labels: frozenset[tuple[int, int]]
+    leaves: tuple[tuple[int, int | None, float | None], ...]
     links: tuple[tuple[str, str], ...]
     postings: dict[int, int]
     vector: Vectors | None
@@ -134,13 +162,30 @@ class VectorRow:
     vector: Vectors
 
 
+Outline = tuple[str, int, str, str | None, str | None, str, str]
+"""What one asks the audit log by: tenant, microseconds, actor, owner, cube id, operation, outcome."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A transaction as rows."""
 
     changes: tuple[PutRows | VectorRow | Expect | Erase | Use | Move, ...]
-    audit: tuple[tuple[AuditRecord, bytes], ...]
+    audit: tuple[tuple[Outline, bytes], ...]
     events: tuple[bytes, ...]
+
+    @property
+    def puts(self) -> list[PutRows]:
+        """The versions that it stores."""
+        return [change for change in self.changes if isinstance(change, PutRows)]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it only brings new cubes without blobs, records and events: nothing that changes what is there."""
+        return all(
+            isinstance(change, PutRows) and change.cube.version == 1 and not change.cube.blobs
+            for change in self.changes
+        )
 
 
 def prepared(transaction: Transaction, words: Words) -> Prepared:
@@ -158,9 +203,14 @@ def prepared(transaction: Transaction, words: Words) -> Prepared:
             else change
             for change in transaction.changes
         ),
-        audit=tuple((record, record_json(record)) for record in transaction.audit),
+        audit=tuple((_outline(record), record_json(record)) for record in transaction.audit),
         events=tuple(EVENTS.dump_json(event) for event in transaction.events),
     )
+
+
+def _outline(record: AuditRecord) -> Outline:
+    who = (record.tenant, micros(record.at), record.actor, record.owner)
+    return (*who, record.cube_id, record.operation, record.outcome.value)
 
 
 def _put(put: Put, words: Words) -> PutRows:
@@ -169,6 +219,7 @@ def _put(put: Put, words: Words) -> PutRows:
     return PutRows(
         cube=cube,
         body=body,
+        behaviour=cube.behaviour.model_dump_json(),
         digest=sha256(body),
         columns={
             "id": cube.id,
@@ -184,9 +235,11 @@ def _put(put: Put, words: Words) -> PutRows:
             "applications": int(bool(rules.applications)),
             "audience": words.audience(put.readers),
             "length": len(put.terms),
+            "recorded_at": micros(when.recorded_at),
         },
         subjects=tuple(words.subject(reader) for reader in sorted(put.readers)),
         labels=frozenset(_labels(cube, words)),
+        leaves=tuple(_leaves(cube, words)),
         links=tuple(edges_from(cube)),
         postings={words.term(term): count for term, count in Counter(put.terms).items()},
         vector=None if put.vector is None else checked_row(put.vector),
@@ -211,6 +264,13 @@ def _labels(cube: MemCube, words: Words) -> Iterable[tuple[int, int]]:
         yield Kind.SPEAKER, words.folded(Kind.SPEAKER, said.speaker)
     for depth in range(1, len(cube.namespace) + 1):
         yield Kind.NAMESPACE, words.namespace(cube.namespace[:depth])
+
+
+def _leaves(cube: MemCube, words: Words) -> Iterable[tuple[int, int | None, float | None]]:
+    if isinstance(cube.payload, PlaintextPayload):
+        for path, leaf in leaves(cube.payload.value):
+            number = as_number(leaf) if isinstance(leaf, int | float) and not isinstance(leaf, bool) else None
+            yield words.path(path), words.leaf(leaf), number
 
 
 def identity_from(meta: dict[str, bytes]) -> EmbedderIdentity | None:

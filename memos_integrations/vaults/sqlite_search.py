@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
 from memos_integrations.core import ranking
 from memos_integrations.core.cube import Behaviour, MemCube, State, unique
 from memos_integrations.core.errors import IntegrityError, VaultCorruptError
-from memos_integrations.core.ports import CubeFilter, Found, Match, VaultQuery, Vectors, Visibility
+from memos_integrations.core.ports import Found, Match, VaultQuery, Vectors, Visibility
 from memos_integrations.core.ranking import Floats
-from memos_integrations.vaults.faiss_index import Numbers
-from memos_integrations.vaults.rules import cosines, micros, storable
+from memos_integrations.vaults.allowed import Allowed, Asked, Columns, Numbers, TenantColumns, allowed, integers
+from memos_integrations.vaults.planner import Sought
+from memos_integrations.vaults.rules import cosines, storable
 from memos_integrations.vaults.sealing import unseal
-from memos_integrations.vaults.sqlite_rows import Kind, Words
+from memos_integrations.vaults.sqlite_rows import Words
 
-Nearest = Callable[[Vectors, Numbers, int], Numbers]
-"""Among sorted vector numbers, those that hold the k best by cosine, and perhaps more."""
+Nearest = Callable[[sqlite3.Connection, Sought], tuple[Numbers, str]]
+"""The places of the numbers sought that hold the k best by cosine, and perhaps some more; and how they were found."""
 
 _CURRENT = """SELECT c.seq, c.id, c.version, c.state, v.digest, v.body, b.body
     FROM cubes AS c JOIN versions AS v ON v.cube = c.seq AND v.version = c.version
@@ -77,239 +79,196 @@ def tenant_number(connection: sqlite3.Connection, tenant: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Allowed:
-    """The cubes that passed visibility and filter, by rising `seq`. `vector` is 0 where there is none."""
+class Searching:
+    """What a search needs besides its question: the word key, the columns held, and the index."""
 
-    seq: Numbers
-    length: Numbers
-    vector: Numbers
-    occurred: Numbers
+    words: Words
+    columns: TenantColumns
+    nearest: Nearest
+    past: Callable[[Asked, Columns, VaultQuery, datetime], Found]
 
 
-def search(
-    connection: sqlite3.Connection, words: Words, query: VaultQuery, visible: Visibility, nearest: Nearest
-) -> Found:
+def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, visible: Visibility) -> Found:
     """The best k by each signal asked for, or the latest k; see `Vault.search`."""
-    tenant = tenant_number(connection, visible.tenant)
+    tenant, changed = _tenant(connection, visible.tenant)
     if tenant is None:
         return Found((), 0, "nothing is stored in this tenant")
-    allowed = _allowed(connection, words, tenant, query.filter, visible)
-    count, k = int(allowed.seq.size), max(0, min(query.k, allowed.seq.size))
+    columns = by.columns.at(connection, tenant, changed)
+    asked = Asked(connection, by.words, tenant, visible, query.filter)
+    if query.as_of is not None:
+        return by.past(asked, columns, query, query.as_of)
+    there = allowed(asked, columns)
+    k = max(0, min(query.k, there.count))
     if not query.terms and query.vector is None:
-        latest = _top(connection, allowed.seq, allowed.occurred, k)
-        cubes = _cubes(connection, visible.tenant, latest)
-        return Found(tuple(Match(cubes[seq]) for seq in latest), count, f"the latest of {count} visible cubes")
-    bm25 = _bm25(connection, words, query.terms, tenant, allowed) if query.terms else None
-    best = set(_best(connection, bm25, k)) if bm25 is not None else set()
-    cosine = None
+        latest = _top(connection, there.seq, there.occurred, k)
+        rows = _cubes(connection, visible.tenant, latest)
+        rows.sort(key=lambda row: (-int(there.occurred[np.searchsorted(there.seq, row[0])]), row[1].id))
+        return Found(tuple(Match(cube) for _, cube in rows), there.count, f"the latest of {there.count} visible cubes")
+    best: set[int] = set()
+    bm25: dict[int, float] = {}
+    told = []
+    if query.terms:
+        everything = there.count == columns.table.shape[1]
+        bm25, how = _bm25(connection, [by.words.term(term) for term in unique(query.terms)], tenant, there, everything)
+        best.update(_top(connection, *_columns(bm25), k))
+        told.append(how)
+    cosine: dict[int, float] = {}
     if query.vector is not None:
-        near = _near(allowed, query.vector, k, nearest)
-        cosine = _cosines(connection, near | best, query.vector)
-        best |= set(_best(connection, {seq: cosine[seq] for seq in near if seq in cosine}, k))
+        near, how = _near(connection, there, Sought(tenant, query.vector, there.vector, k), by.nearest)
+        cosine = _cosines(connection, there, near | best, query.vector)
+        best.update(_top(connection, *_columns({seq: cosine[seq] for seq in near}), k))
+        told.append(how)
     matches = [
         Match(
             cube,
-            bm25=None if bm25 is None else bm25.get(seq, 0.0),
-            cosine=None if cosine is None else cosine.get(seq),
+            bm25=bm25.get(seq, 0.0) if query.terms else None,
+            cosine=cosine.get(seq),
         )
-        for seq, cube in _cubes(connection, visible.tenant, best).items()
+        for seq, cube in _cubes(connection, visible.tenant, best)
     ]
-    signals = [name for name, scored in (("BM25", bm25), ("exact cosine (FAISS)", cosine)) if scored is not None]
-    return Found(
-        tuple(sorted(matches, key=lambda match: match.cube.id)),
-        count,
-        f"{' and '.join(signals)} over {count} visible cubes",
-    )
+    how = f"{' and '.join(told)} over {there.count} visible cubes"
+    return Found(tuple(sorted(matches, key=lambda match: match.cube.id)), there.count, how)
 
 
-# --- which cubes may be looked at
-
-
-class _Conditions:
-    """The WHERE clause of a query: fixed fragments of SQL, and the values bound to them."""
-
-    def __init__(self) -> None:
-        self.sql: list[str] = []
-        self.values: list[object] = []
-
-    def add(self, sql: str, *values: object) -> None:
-        self.sql.append(sql)
-        self.values += values
-
-    def labelled(self, kind: Kind, numbers: Iterable[int], *, unless: str = "") -> None:
-        """Keep cubes with one of these labels of this kind, or without any where *unless* names the flag column."""
-        exists = """EXISTS (SELECT 1 FROM labels AS l WHERE l.cube = c.seq AND l.kind = ?
-            AND l.value IN (SELECT value FROM json_each(?)))"""
-        self.add(f"(c.{unless} = 0 OR {exists})" if unless else exists, int(kind), json.dumps(sorted(numbers)))
-
-    def among(self, column: str, wanted: Iterable[str]) -> None:
-        values = sorted(value for value in wanted if storable(value))
-        self.add(f"c.{column} IN (SELECT value FROM json_each(?))", json.dumps(values))
-
-
-def _allowed(
-    connection: sqlite3.Connection, words: Words, tenant: int, wanted: CubeFilter, visible: Visibility
-) -> _Allowed:
-    where = _Conditions()
-    _visible(where, words, tenant, visible)
-    _wanted(where, words, wanted)
-    rows = connection.execute(
-        "SELECT c.seq, c.length, ifnull(c.vector, 0), c.occurred_at FROM cubes AS c WHERE "
-        + " AND ".join(where.sql)
-        + " ORDER BY c.seq",
-        where.values,
-    ).fetchall()
-    return _Allowed(*_integers(rows, 4))
-
-
-def _visible(where: _Conditions, words: Words, tenant: int, visible: Visibility) -> None:
-    where.add("c.tenant = ?", tenant)
-    where.add("c.quarantined = 0")
-    where.add("(c.expires_at IS NULL OR c.expires_at >= ?)", micros(visible.now))
-    where.add(
-        """c.audience IN (SELECT audience FROM audiences WHERE subject IN (SELECT value FROM json_each(?)))""",
-        json.dumps(sorted(words.subject(subject) for subject in visible.subjects)),
-    )
-    for kind, column, said in (
-        (Kind.PURPOSE, "purposes", visible.purpose),
-        (Kind.APPLICATION, "applications", visible.application),
-    ):
-        if said is None:
-            where.add(f"c.{column} = 0")
-        else:
-            where.labelled(kind, (words.label(kind, said),), unless=column)
-
-
-def _wanted(where: _Conditions, words: Words, wanted: CubeFilter) -> None:
-    if wanted.namespace:
-        where.labelled(Kind.NAMESPACE, (words.namespace(wanted.namespace),))
-    exact = (
-        (Kind.SEMANTIC_TYPE, wanted.semantic_types),
-        (Kind.TAG, wanted.tags),
-        (Kind.THREAD, () if wanted.thread_id is None else (wanted.thread_id,)),
-        (Kind.SESSION, () if wanted.session_id is None else (wanted.session_id,)),
-    )
-    for kind, values in exact:
-        if values:
-            where.labelled(kind, (words.label(kind, value) for value in values))
-    for kind, values in ((Kind.ENTITY, wanted.entities), (Kind.SPEAKER, wanted.speakers)):
-        if values:
-            where.labelled(kind, (words.folded(kind, value) for value in values))
-    for column, names in (("id", wanted.ids), ("state", wanted.states), ("tier", wanted.tiers)):
-        if names:
-            where.among(column, names)
-    if wanted.occurred is not None:
-        start, end = wanted.occurred
-        where.add("c.occurred_at >= ? AND c.occurred_at < ?", micros(start), micros(end))
-    if wanted.valid_at is not None:
-        at = micros(wanted.valid_at)
-        where.add("(c.valid_from IS NULL OR c.valid_from <= ?) AND (c.valid_to IS NULL OR ? < c.valid_to)", at, at)
+def _tenant(connection: sqlite3.Connection, name: str) -> tuple[int | None, int]:
+    """A tenant's number and change number, as of the connection's transaction."""
+    if not storable(name):
+        return None, 0
+    row = connection.execute("SELECT number, changed FROM tenants WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        return None, 0
+    number, changed = integers([row], 2)[:, 0].tolist()
+    return number, changed
 
 
 # --- scores
 
 
 def _bm25(
-    connection: sqlite3.Connection, words: Words, terms: Sequence[str], tenant: int, allowed: _Allowed
-) -> dict[int, float]:
-    """BM25 of every allowed cube that holds a term; all statistics are of the allowed cubes alone."""
-    count = int(allowed.seq.size)
-    scores = np.zeros(count)
+    connection: sqlite3.Connection, terms: Sequence[int], tenant: int, there: Allowed, everything: bool
+) -> tuple[dict[int, float], str]:
+    """BM25 of every allowed cube that holds a telling term; all statistics are of the allowed cubes alone."""
+    count = there.count
     if not count:
-        return {}
-    average = int(allowed.length.sum()) / count
-    for term in unique(terms):
-        rows = connection.execute(
-            "SELECT cube, tf FROM postings WHERE tenant = ? AND term = ? ORDER BY cube", (tenant, words.term(term))
-        ).fetchall()
-        cubes, tf = _integers(rows, 2)
-        places = np.minimum(np.searchsorted(allowed.seq, cubes), count - 1)
-        held = allowed.seq[places] == cubes
-        places = places[held]
+        return {}, "BM25"
+    postings: dict[int, tuple[Numbers, Numbers]] = {}
+    if everything and count >= ranking.MANY:
+        # All of the tenant's cubes may be seen, so its counts give nothing away, and common words need not be read.
+        most = count // ranking.COMMON_ONE_IN + 1
+        matching = [_counted(connection, tenant, term, most) for term in terms]
+    else:
+        postings = {term: _posting(connection, tenant, term, there) for term in terms}
+        matching = [int(postings[term][0].size) for term in terms]
+    telling = ranking.telling(matching, count)
+    scores = np.zeros(count)
+    average = int(there.length.sum()) / count
+    for term in (terms[place] for place in telling):
+        places, tf = postings[term] if postings else _posting(connection, tenant, term, there)
         scores[places] += ranking.bm25(
-            tf[held].astype(np.float64),
-            allowed.length[places].astype(np.float64),
+            tf.astype(np.float64),
+            there.length[places].astype(np.float64),
             weight=ranking.idf(count, int(places.size)),
             average=average,
         )
     hits = np.flatnonzero(scores > 0.0)
-    return dict(zip(allowed.seq[hits].tolist(), scores[hits].tolist(), strict=True))
+    how = "BM25" if len(telling) == len(terms) else f"BM25 of the {len(telling)} most telling of {len(terms)} words"
+    return dict(zip(there.seq[hits].tolist(), scores[hits].tolist(), strict=True)), how
 
 
-def _near(allowed: _Allowed, query: Vectors, k: int, nearest: Nearest) -> set[int]:
+def _counted(connection: sqlite3.Connection, tenant: int, term: int, most: int) -> int:
+    """How many of a tenant's cubes hold a term, counted no further than *most*."""
+    row = connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM postings WHERE tenant = ? AND term = ? LIMIT ?)", (tenant, term, most)
+    ).fetchone()
+    return int(row[0])
+
+
+def _posting(connection: sqlite3.Connection, tenant: int, term: int, there: Allowed) -> tuple[Numbers, Numbers]:
+    """The places of the allowed cubes that hold a term, and how often each does."""
+    cubes, tf = integers(
+        connection.execute(
+            "SELECT cube, tf FROM postings WHERE tenant = ? AND term = ? ORDER BY cube", (tenant, term)
+        ).fetchall(),
+        2,
+    )
+    places = np.minimum(np.searchsorted(there.seq, cubes), there.count - 1)
+    held = there.seq[places] == cubes
+    return places[held], tf[held]
+
+
+def _near(connection: sqlite3.Connection, there: Allowed, sought: Sought, nearest: Nearest) -> tuple[set[int], str]:
     """The cubes that the index proposes: the k best by cosine are among them."""
-    there = np.flatnonzero(allowed.vector)
-    there = there[np.argsort(allowed.vector[there])]
-    numbers = allowed.vector[there]
-    proposed = np.intersect1d(nearest(query, numbers, k), numbers)  # an index can miss, never leak
-    return set(allowed.seq[there[np.searchsorted(numbers, proposed)]].tolist())
+    numbers, seqs = sought.numbers, there.seq
+    if numbers.size and (not numbers[0] > 0 or (np.diff(numbers) <= 0).any()):  # some without one, or given later
+        order = np.argsort(numbers, kind="stable")
+        order = order[numbers[order] > 0]
+        numbers, seqs = numbers[order], seqs[order]
+    places, how = nearest(connection, replace(sought, numbers=np.ascontiguousarray(numbers)))
+    return set(seqs[places].tolist()), how
 
 
-def _cosines(connection: sqlite3.Connection, seqs: Iterable[int], query: Vectors) -> dict[int, float]:
+def _cosines(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int], query: Vectors) -> dict[int, float]:
     """Cosine by cube, from the vectors in the table; cubes without one are left out."""
-    rows = connection.execute(
-        """SELECT v.cube, v.row, c.id FROM vectors AS v JOIN cubes AS c ON c.seq = v.cube AND c.vector = v.number
-        WHERE v.cube IN (SELECT value FROM json_each(?))""",
-        (json.dumps(sorted(seqs)),),
+    asked = np.array(sorted(seqs), dtype=np.int64)
+    numbers = there.vector[np.searchsorted(there.seq, asked)]
+    cube_of = dict(zip(numbers[numbers > 0].tolist(), asked[numbers > 0].tolist(), strict=True))
+    found = connection.execute(
+        "SELECT number, cube, row FROM vectors WHERE number IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(cube_of)),),
     ).fetchall()
-    for _, row, cube_id in rows:
+    if len(found) < len(cube_of) or any(cube_of[number] != seq for number, seq, _ in found):
+        raise VaultCorruptError("A vector of the vault is not where its cube says. Restore it from a backup.")
+    rows = [(seq, row) for _, seq, row in found]
+    for seq, row in rows:
         if not isinstance(row, bytes) or len(row) != 4 * query.shape[0]:
+            cube_id = _ids(connection, [seq])[seq]
             raise IntegrityError(f"The vector of cube {cube_id!r} has the wrong length", cube_id)
     if not rows:
         return {}
-    matrix = np.frombuffer(b"".join(row for _, row, _ in rows), dtype="<f4").reshape(len(rows), -1)
-    return dict(zip([cube for cube, _, _ in rows], cosines(matrix, query).tolist(), strict=True))
+    matrix = np.frombuffer(b"".join(row for _, row in rows), dtype="<f4").reshape(len(rows), -1)
+    return dict(zip([cube for cube, _ in rows], cosines(matrix, query).tolist(), strict=True))
 
 
-def _integers(rows: Sequence[tuple[int, ...]], width: int) -> Numbers:
-    """One array per column.
-
-    Raises:
-        VaultCorruptError: A damaged row holds something else.
-    """
-    try:
-        return np.ascontiguousarray(np.array(rows, dtype=np.int64).reshape(-1, width).T)
-    except (TypeError, ValueError, OverflowError) as exc:
-        raise VaultCorruptError("An index of the vault is damaged. Restore the vault from a backup.") from exc
-
-
-def _best(connection: sqlite3.Connection, scores: dict[int, float], k: int) -> list[int]:
+def _columns(scores: dict[int, float]) -> tuple[Numbers, Floats]:
     seqs = np.fromiter(scores.keys(), dtype=np.int64, count=len(scores))
-    return _top(connection, seqs, np.fromiter(scores.values(), dtype=np.float64, count=len(scores)), k)
+    return seqs, np.fromiter(scores.values(), dtype=np.float64, count=len(scores))
 
 
 def _top(connection: sqlite3.Connection, seqs: Numbers, scores: Floats | Numbers, k: int) -> list[int]:
-    """The k cubes with the highest scores, best first; of equal scores the smaller id."""
-    if k <= 0 or not seqs.size:
-        return []
-    if seqs.size > k:
-        kept = scores >= np.partition(scores, seqs.size - k)[seqs.size - k]
-        seqs, scores = seqs[kept], scores[kept]
-    by_seq = dict(zip(seqs.tolist(), scores.tolist(), strict=True))
-    ids = dict(
-        connection.execute(
-            "SELECT seq, id FROM cubes WHERE seq IN (SELECT value FROM json_each(?))", (json.dumps(list(by_seq)),)
-        )
+    """The k cubes with the highest scores, in no order; of equal scores the smaller id."""
+    if k <= 0 or seqs.size <= k:
+        return seqs.tolist() if k > 0 else []
+    threshold = np.partition(scores, seqs.size - k)[seqs.size - k]
+    above: list[int] = seqs[scores > threshold].tolist()
+    tied: list[int] = seqs[scores == threshold].tolist()
+    if len(above) + len(tied) > k:
+        ids = _ids(connection, tied)
+        tied.sort(key=lambda seq: ids[seq])
+    return above + tied[: k - len(above)]
+
+
+def _ids(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, str]:
+    found = connection.execute(
+        "SELECT seq, id FROM cubes WHERE seq IN (SELECT value FROM json_each(?))", (json.dumps(seqs),)
     )
-    _check_there(by_seq, ids)
-    return sorted(by_seq, key=lambda seq: (-by_seq[seq], str(ids[seq])))[:k]
+    ids = {seq: str(cube_id) for seq, cube_id in found}
+    if len(ids) < len(seqs):
+        raise _missing()
+    return ids
 
 
-def _cubes(connection: sqlite3.Connection, tenant: str, seqs: Iterable[int]) -> dict[int, MemCube]:
-    asked = sorted(seqs)
-    rows = connection.execute(_CURRENT + "c.seq IN (SELECT value FROM json_each(?))", (json.dumps(asked),))
-    cubes = {row[0]: read_cube(row[1:]) for row in rows}
-    _check_there(asked, cubes)
-    for cube in cubes.values():
+def _cubes(connection: sqlite3.Connection, tenant: str, seqs: Iterable[int]) -> list[tuple[int, MemCube]]:
+    # One statement for all: measured at ten rows, it takes half as long as ten statements.
+    asked = list(seqs)
+    found = connection.execute(_CURRENT + "c.seq IN (SELECT value FROM json_each(?))", (json.dumps(asked),)).fetchall()
+    if len(found) < len(asked):
+        raise _missing()
+    cubes = [(row[0], read_cube(row[1:])) for row in found]
+    for _, cube in cubes:
         check_tenant(cube, tenant)
     return cubes
 
 
-def _check_there(seqs: Collection[int], found: Mapping[int, object]) -> None:
-    """Refuse to go on when an index names cubes that the table lacks: the answer would be short.
-
-    Raises:
-        VaultCorruptError: It does.
-    """
-    if not found.keys() >= set(seqs):
-        raise VaultCorruptError("An index of the vault names cubes that are not there. Restore it from a backup.")
+def _missing() -> VaultCorruptError:
+    """What to say when an index names cubes that the table lacks: the answer would be short."""
+    return VaultCorruptError("An index of the vault names cubes that are not there. Restore it from a backup.")

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, replace
+from itertools import groupby
 
-from pydantic import ValidationError
-
-from memos_integrations.core.cube import Behaviour
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
-    IntegrityError,
     StillDerivedError,
     VaultCorruptError,
     VersionConflictError,
 )
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Use, Vectors
 from memos_integrations.vaults.audit_chain import entry_hash
-from memos_integrations.vaults.rules import check_fits, check_same_embedder, micros, state_conflict, used
+from memos_integrations.vaults.rules import check_fits, check_same_embedder
+from memos_integrations.vaults.sqlite_blobs import doom_blobs, name_blobs
+from memos_integrations.vaults.sqlite_insert import Row, insert_rows
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow, identity_from
+from memos_integrations.vaults.sqlite_use import move_all, use_all
 
 PLACES = {
     "cubes": "SELECT count(*) FROM cubes WHERE seq = ?",
     "versions": "SELECT count(*) FROM versions WHERE cube = ?",
     "vectors": "SELECT count(*) FROM vectors WHERE cube = ?",
     "postings": "SELECT count(*) FROM postings WHERE cube = ?",
+    "past": "SELECT count(*) FROM past WHERE cube = ?",
     "labels": "SELECT count(*) FROM labels WHERE cube = ?",
+    "leaves": "SELECT count(*) FROM leaves WHERE cube = ?",
     "links": "SELECT count(*) FROM links WHERE cube = ?",
     "keys": "SELECT count(*) FROM keys WHERE cube = ?",
+    "blobs": "SELECT count(*) FROM blobs WHERE cube = ?",
     "behaviour": "SELECT count(*) FROM behaviour WHERE cube = ?",
+    "seals": "SELECT count(*) FROM seals WHERE cube = ?",
 }
 """Every table in which a cube has rows. `REFERENCES cubes` on each: SQLite itself refuses to leave one behind."""
 
@@ -95,23 +99,32 @@ def apply(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> 
         MemOSError: The transaction is refused; the caller undoes what it did so far.
     """
     head = replace(head, commit=head.commit + 1)
-    for change in transaction.changes:
-        match change:
-            case PutRows():
-                head = _put(connection, head, change)
-            case VectorRow():
-                head = _put_vector(connection, head, change)
-            case Expect():
-                _expect(connection, change)
-            case Erase():
-                head = _erase(connection, head, change)
-            case Use():
-                _use(connection, change)
-            case Move():
-                _move(connection, change)
+    for kind, changes in groupby(transaction.changes, type):
+        if kind is Use:
+            use_all(connection, [change for change in changes if isinstance(change, Use)])
+        elif kind is Move:
+            move_all(connection, head.commit, [change for change in changes if isinstance(change, Move)])
+        else:
+            for change in changes:
+                head = _changed(connection, head, change)
     head = _audit(connection, head, transaction)
     connection.executemany("INSERT INTO outbox (body) VALUES (?)", [(event,) for event in transaction.events])
     return head, Receipt(head.commit)
+
+
+def _changed(
+    connection: sqlite3.Connection, head: Head, change: PutRows | VectorRow | Expect | Erase | Use | Move
+) -> Head:
+    match change:
+        case PutRows():
+            return _put(connection, head, change)
+        case VectorRow():
+            return _put_vector(connection, head, change)
+        case Expect():
+            _expect(connection, change)
+        case Erase():
+            return _erase(connection, head, change)
+    return head
 
 
 def _current(connection: sqlite3.Connection, cube_id: str) -> tuple[int, int, int, str] | None:
@@ -123,7 +136,7 @@ def _current(connection: sqlite3.Connection, cube_id: str) -> tuple[int, int, in
 
 def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
     cube = put.cube
-    tenant = _tenant(connection, cube.tenant)
+    tenant = tenant_of(connection, cube.tenant)
     if put.key is not None:
         _check_key(connection, tenant, put.key)
     row = _current(connection, cube.id)
@@ -140,12 +153,15 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
         head = _replace(connection, head, seq, put)
     if put.vector is not None:
         _store_vector(connection, seq, put.vector)
+    _touch(connection, head, tenant, seq)
     connection.execute(
         "INSERT INTO versions (cube, version, digest, body) VALUES (?, ?, ?, ?)",
         (seq, cube.version, put.digest, put.body),
     )
     connection.executemany("INSERT INTO labels VALUES (?, ?, ?)", [(seq, *label) for label in sorted(put.labels)])
+    connection.executemany("INSERT INTO leaves VALUES (?, ?, ?, ?)", [(seq, *leaf) for leaf in put.leaves])
     connection.executemany("INSERT INTO links VALUES (?, ?, ?)", [(seq, *link) for link in put.links])
+    name_blobs(connection, seq, (blob.digest for blob in cube.blobs))
     connection.executemany(
         "INSERT INTO postings VALUES (?, ?, ?, ?)", [(tenant, term, seq, tf) for term, tf in put.postings.items()]
     )
@@ -158,7 +174,14 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
     return head
 
 
-def _tenant(connection: sqlite3.Connection, name: str) -> int:
+def _touch(connection: sqlite3.Connection, head: Head, tenant: int, seq: int) -> None:
+    """Leave word that a search would see the cube otherwise than before this commit."""
+    connection.execute("UPDATE cubes SET changed = ? WHERE seq = ?", (head.commit, seq))
+    connection.execute("UPDATE tenants SET changed = ? WHERE number = ?", (head.commit, tenant))
+
+
+def tenant_of(connection: sqlite3.Connection, name: str) -> int:
+    """The number of a tenant, given now if it has none."""
     row = connection.execute("SELECT number FROM tenants WHERE name = ?", (name,)).fetchone()
     if row is not None:
         return int(row[0])
@@ -177,24 +200,26 @@ def _check_key(connection: sqlite3.Connection, tenant: int, key: tuple[str, byte
 def _insert(connection: sqlite3.Connection, tenant: int, put: PutRows) -> int:
     cursor = connection.execute(
         """INSERT INTO cubes (id, tenant, version, state, tier, quarantined, expires_at, occurred_at, valid_from,
-            valid_to, purposes, applications, audience, length)
+            valid_to, purposes, applications, audience, length, recorded_at)
         VALUES (:id, :tenant, :version, :state, :tier, :quarantined, :expires_at, :occurred_at, :valid_from,
-            :valid_to, :purposes, :applications, :audience, :length)""",
+            :valid_to, :purposes, :applications, :audience, :length, :recorded_at)""",
         {**put.columns, "tenant": tenant},
     )
     seq = int(cursor.lastrowid or 0)
-    connection.execute("INSERT INTO behaviour VALUES (?, ?)", (seq, put.cube.behaviour.model_dump_json()))
+    connection.execute("INSERT INTO behaviour VALUES (?, ?)", (seq, put.behaviour))
     return seq
 
 
 def _replace(connection: sqlite3.Connection, head: Head, seq: int, put: PutRows) -> Head:
     head = _drop_vector(connection, head, seq)
-    for table in ("labels", "links", "postings"):
+    connection.execute("INSERT INTO past SELECT seq, version, recorded_at, audience FROM cubes WHERE seq = ?", (seq,))
+    for table in ("labels", "leaves", "links", "postings"):
         connection.execute(f"DELETE FROM {table} WHERE cube = ?", (seq,))
     connection.execute(
         """UPDATE cubes SET version = :version, tier = :tier, quarantined = :quarantined, expires_at = :expires_at,
             occurred_at = :occurred_at, valid_from = :valid_from, valid_to = :valid_to, purposes = :purposes,
-            applications = :applications, audience = :audience, length = :length WHERE seq = :seq""",
+            applications = :applications, audience = :audience, length = :length, recorded_at = :recorded_at
+        WHERE seq = :seq""",
         {**put.columns, "seq": seq},
     )
     return head
@@ -220,11 +245,12 @@ def _put_vector(connection: sqlite3.Connection, head: Head, change: VectorRow) -
     row = _current(connection, change.cube_id)
     if row is None:
         raise CubeNotFoundError(change.cube_id)
-    seq, _, version, _ = row
+    seq, tenant, version, _ = row
     if version != change.version:
         raise VersionConflictError(change.cube_id, change.version, version)
     head = _drop_vector(connection, head, seq)
     _store_vector(connection, seq, change.vector)
+    _touch(connection, head, tenant, seq)
     return head
 
 
@@ -243,41 +269,26 @@ def _erase(connection: sqlite3.Connection, head: Head, change: Erase) -> Head:
     if connection.execute(_DERIVED, (change.cube_id,)).fetchone() is not None:
         raise StillDerivedError(change.cube_id)
     head = _drop_vector(connection, head, row[0])
+    _touch(connection, head, row[1], row[0])
+    connection.execute("INSERT INTO gone VALUES (?, ?, ?)", (row[1], head.commit, row[0]))
+    doom_blobs(connection, row[0])
     for statement in _ERASE:
         connection.execute(statement, (row[0],))
     return replace(head, erased=head.erased + 1)
 
 
-def _use(connection: sqlite3.Connection, change: Use) -> None:
-    row = connection.execute(
-        "SELECT seq, body FROM behaviour JOIN cubes ON cubes.seq = behaviour.cube WHERE id = ?", (change.cube_id,)
-    ).fetchone()
-    if row is not None:
-        try:
-            before = Behaviour.model_validate_json(row[1])
-        except ValidationError as exc:
-            raise IntegrityError(f"The behaviour of cube {change.cube_id!r} is damaged", change.cube_id) from exc
-        behaviour = used(before, change)
-        connection.execute("UPDATE behaviour SET body = ? WHERE cube = ?", (behaviour.model_dump_json(), row[0]))
-
-
-def _move(connection: sqlite3.Connection, change: Move) -> None:
-    row = _current(connection, change.cube_id)
-    if row is None:
-        raise CubeNotFoundError(change.cube_id)
-    seq, _, version, state = row
-    if state != change.before:
-        raise state_conflict(change.cube_id, version, change.before, state)
-    connection.execute("UPDATE cubes SET state = ? WHERE seq = ?", (change.after.value, seq))
-
-
 def _audit(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> Head:
-    for record, raw in transaction.audit:
-        number, previous = head.entries + 1, head.hash
-        head = replace(head, entries=number, hash=entry_hash(number, previous, raw))
-        outline = (record.tenant, micros(record.at), record.actor, record.owner, record.cube_id, record.operation)
-        connection.execute(
-            "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (number, *outline, record.outcome.value, raw, previous, head.hash),
-        )
+    head, rows = chained(head, transaction)
+    insert_rows(connection, "audit", rows)
     return head
+
+
+def chained(head: Head, transaction: Prepared) -> tuple[Head, list[Row]]:
+    """The audit rows of a transaction, each linked to the one before, and the head after them."""
+    number, last = head.entries, head.hash
+    rows: list[Row] = []
+    for outline, raw in transaction.audit:
+        number, previous = number + 1, last
+        last = entry_hash(number, previous, raw)
+        rows.append((number, *outline, raw, previous, last))
+    return replace(head, entries=number, hash=last), rows

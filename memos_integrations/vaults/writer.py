@@ -9,15 +9,20 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from memos_integrations.core.errors import InvalidMemoryError, MemOSError, VaultClosedError, VaultError
+from memos_integrations.core.ports import Durability, Receipt
 from memos_integrations.vaults.connection import FOREIGN, translated
+from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.sqlite_batch import insert
+from memos_integrations.vaults.sqlite_rows import Prepared
 from memos_integrations.vaults.sqlite_write import Head, read_head, write_head
 
-GROUP = 256
+GROUP = 512
 """Most transactions per commit: enough that the fsync is shared, few enough that nobody waits long."""
 
 WAL_WAIT_S = 5.0
@@ -31,10 +36,15 @@ Work = Callable[[sqlite3.Connection, Head], tuple[Head, Any]]
 
 @dataclass(slots=True)
 class Job:
-    """One transaction in the queue. `erases` names the cubes that it takes away."""
+    """One transaction in the queue. `erases` names the cubes that it takes away.
+
+    `new` is the transaction itself when it only brings something new: then it may share its statements with others.
+    """
 
     work: Work
     erases: tuple[str, ...] = ()
+    new: Prepared | None = None
+    durability: Durability = Durability.COMMIT
     future: Future[Any] = field(default_factory=Future)
 
 
@@ -46,9 +56,12 @@ class GroupWriter:
     for another write.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], drop_index_files: Callable[[], bool]) -> None:
-        self._connect, self._drop_index_files = connect, drop_index_files
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], drop_index_files: Callable[[], bool], guard: Guard
+    ) -> None:
+        self._connect, self._drop_index_files, self._guard = connect, drop_index_files, guard
         self._connection: sqlite3.Connection | None = connect()
+        self._survives = Durability.COMMIT  # as `connect` sets it
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
@@ -136,31 +149,42 @@ class GroupWriter:
 
     def _write(self, jobs: list[Job]) -> list[Any]:
         if self._connection is None:
-            self._connection = self._connect()
+            self._connection, self._survives = self._connect(), Durability.COMMIT
         connection = self._connection
+        survives = Durability.COMMIT
+        if all(job.durability is Durability.PROCESS for job in jobs):
+            survives = Durability.PROCESS
+        # With NORMAL a commit in WAL mode is written but not flushed; the next FULL one flushes it along.
+        if survives is not self._survives:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if survives is Durability.COMMIT else 'NORMAL'}")
+            self._survives = survives
         connection.execute("BEGIN IMMEDIATE")
         try:
             head = read_head(connection)
+            self._guard.begin(connection)
             outcomes: list[Any] = []
-            for job in jobs:
-                connection.execute("SAVEPOINT job")
-                try:
-                    head, outcome = job.work(connection, head)
-                except MemOSError as exc:
-                    outcome = exc
-                    connection.execute("ROLLBACK TO job")
-                except POISON as exc:
-                    outcome = _poisoned(exc)
-                    outcome.__cause__ = exc
-                    connection.execute("ROLLBACK TO job")
-                connection.execute("RELEASE job")
-                outcomes.append(outcome)
+            for may_share, run in groupby(jobs, key=lambda job: job.new is not None):
+                head, more = (self._together if may_share else _singly)(connection, head, list(run))
+                outcomes += more
             write_head(connection, head)
-            connection.execute("COMMIT")
+            with self._guard.committing(connection, head):
+                connection.execute("COMMIT")
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-        return outcomes
+        return [replace(each, durability=survives) if isinstance(each, Receipt) else each for each in outcomes]
+
+    def _together(self, connection: sqlite3.Connection, head: Head, jobs: list[Job]) -> tuple[Head, list[Any]]:
+        connection.execute("SAVEPOINT run")
+        try:
+            new = [job.new for job in jobs if job.new is not None]
+            return self._guard.notary.inserted(connection, head, new, insert)
+        except (MemOSError, *POISON):
+            # A row that is refused is one transaction's matter: find out whose.
+            connection.execute("ROLLBACK TO run")
+            return _singly(connection, head, jobs)
+        finally:
+            connection.execute("RELEASE run")
 
     def _recover(self, exc: Exception) -> None:
         """After an I/O error the connection's view of the file cannot be trusted: the next group opens a new one."""
@@ -206,6 +230,25 @@ class GroupWriter:
                 return
             if job is not None and job.future.set_running_or_notify_cancel():
                 job.future.set_exception(VaultClosedError("The vault was closed; open it again."))
+
+
+def _singly(connection: sqlite3.Connection, head: Head, jobs: list[Job]) -> tuple[Head, list[Any]]:
+    """Each job under a savepoint of its own: a refused one is undone alone."""
+    outcomes: list[Any] = []
+    for job in jobs:
+        connection.execute("SAVEPOINT job")
+        try:
+            head, outcome = job.work(connection, head)
+        except MemOSError as exc:
+            outcome = exc
+            connection.execute("ROLLBACK TO job")
+        except POISON as exc:
+            outcome = _poisoned(exc)
+            outcome.__cause__ = exc
+            connection.execute("ROLLBACK TO job")
+        connection.execute("RELEASE job")
+        outcomes.append(outcome)
+    return head, outcomes
 
 
 def _poisoned(exc: Exception) -> MemOSError:

@@ -18,7 +18,8 @@ from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import new_id
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator import draft_memory
-from memos_integrations.core.ports import Found, Vault, VaultQuery, Vectors, Visibility
+from memos_integrations.core.ports import EmbedderIdentity, Found, Vault, VaultQuery, Vectors, Visibility
+from memos_integrations.core.records import NewVersion
 from memos_integrations.core.text import terms
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.benchmarks.corpus import DIM, Corpus, Floats, Lookup, Rows, number_of, recall_at
@@ -26,6 +27,7 @@ from tests.benchmarks.meta import Timing, timed, together
 from tests.benchmarks.peers import K
 
 ASKED = 125
+BULK = 500
 THREADS, ROUNDS, ALONE, EACH = 64, 5, 24, 2
 
 
@@ -50,6 +52,7 @@ class Filled:
         self.corpus, self.lookup = corpus, lookup
         self.vault: Vault = SQLiteVault(folder)
         self.governance = MemGovernance(self.vault)
+        self.vault.bind_embedder(EmbedderIdentity(Precomputed.name, DIM))
         self.memos = MemOS(self.vault, embedder=Precomputed(lookup))
         self.timings: dict[str, Timing] = {}
         self._callers: dict[int, Caller] = {}
@@ -85,12 +88,15 @@ def fill(filled: Filled, seen: Callable[[Rows], object]) -> tuple[float, float]:
     for rows in filled.corpus.chunks():
         seen(rows)
         cpu, wall = time.process_time(), time.perf_counter()
-        written = []
+        written, versions = [], list[NewVersion]()
         for tenant, text, vector in zip(rows.tenants, rows.texts, rows.vectors, strict=True):
             caller = filled.caller(tenant)
             draft = draft_memory(text, caller, {})
-            put = filled.governance.put(draft.cube, caller, operation="remember", terms=draft.terms, vector=vector)
-            written.append(put)
+            versions.append(NewVersion(draft.cube, caller, draft.terms, vector))
+            if len(versions) == BULK:
+                written.append(filled.governance.put_many(versions, operation="remember"))
+                versions = []
+        written.append(filled.governance.put_many(versions, operation="remember"))
         for future in written:
             future.result()
         spent_wall += time.perf_counter() - wall

@@ -47,11 +47,10 @@ def fill(memos: MemOS, plan: list[dict[str, object]]) -> list[MemCube]:
     return cubes
 
 
-def check(memos: MemOS, cubes: list[MemCube], asker: Principal, context: CallContext, later: timedelta) -> None:
-    now = NOW + later
-    caller = Caller(asker, context, now)
+def check(memos: MemOS, cubes: list[MemCube], asker: Principal, context: CallContext) -> None:
+    caller = Caller(asker, context, memos._clock())
     allowed = {cube.id for cube in cubes if may_read(cube, caller)}
-    recall = memos.recall(" ".join(WORDS), by=asker, k=100, context=context, now=now, needed=True)
+    recall = memos.recall(" ".join(WORDS), by=asker, k=100, context=context, needed=True)
     assert {hit.cube.id for hit in recall.hits} == allowed
     assert recall.cost.candidates == len(allowed)
 
@@ -61,8 +60,11 @@ def check(memos: MemOS, cubes: list[MemCube], asker: Principal, context: CallCon
 def test_recall_gives_exactly_what_may_be_read_in_memory(
     plan: list[dict[str, object]], asker: Principal, context: CallContext, later: timedelta
 ) -> None:
-    with MemOS(InMemoryVault(), clock=lambda: NOW) as memos:
-        check(memos, fill(memos, plan), asker, context, later)
+    clock = [NOW]
+    with MemOS(InMemoryVault(), clock=lambda: clock[0]) as memos:
+        cubes = fill(memos, plan)
+        clock[0] = NOW + later
+        check(memos, cubes, asker, context)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -76,10 +78,12 @@ def test_recall_gives_exactly_what_may_be_read_in_sqlite(
     asked: list[tuple[Principal, CallContext, timedelta]],
 ) -> None:
     folder: Path = tmp_path_factory.mktemp("vault")  # type: ignore[attr-defined]
-    with MemOS.open(folder, clock=lambda: NOW) as memos:
+    clock = [NOW]
+    with MemOS.open(folder, clock=lambda: clock[0]) as memos:
         cubes = fill(memos, plan)
         for asker, context, later in asked:
-            check(memos, cubes, asker, context, later)
+            clock[0] = NOW + later
+            check(memos, cubes, asker, context)
 
 
 @settings(max_examples=60, deadline=None)

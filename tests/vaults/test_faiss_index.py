@@ -15,6 +15,13 @@ from memos_integrations.testing.cubes import EMBEDDER, asked, cube, revised, sto
 from memos_integrations.vaults.sqlite import SQLiteVault
 
 
+def sealed(folder: Path) -> tuple[Path, Path]:
+    """The one segment of a vault, and the manifest."""
+    manifest = folder / "vault.faiss.json"
+    (piece,) = json.loads(manifest.read_text())["pieces"]
+    return folder / piece["name"], manifest
+
+
 def answers(folder: Path) -> list[list[tuple[str, float | None]]]:
     with SQLiteVault(folder) as vault:
         return [
@@ -51,7 +58,9 @@ def _bad_manifest(index: Path, manifest: Path) -> None:
 
 def _other(field: str, value: object) -> Callable[[Path, Path], None]:
     def damage(index: Path, manifest: Path) -> None:
-        manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {field: value}))
+        found = json.loads(manifest.read_text())
+        (found if field in found else found["pieces"][0])[field] = value
+        manifest.write_text(json.dumps(found))
 
     damage.__name__ = field
     return damage
@@ -67,7 +76,8 @@ DAMAGES = [
     _other("commit", 10**6),
     _other("embedder", "another"),
     _other("dim", 4),
-    _other("count", 29),
+    _other("size", 29),
+    _other("last", 20),
     _other("vault", "elsewhere"),
     _other("sha256", None),
 ]
@@ -76,7 +86,7 @@ DAMAGES = [
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda d: d.__name__)
 def test_a_damaged_index_is_rebuilt(folder: Path, filled: list[MemCube], damage: Callable[[Path, Path], None]) -> None:
     expected = answers(folder)
-    index, manifest = folder / "vault.faiss", folder / "vault.faiss.json"
+    index, manifest = sealed(folder)
     damage(index, manifest)
     assert answers(folder) == expected
     assert json.loads(manifest.read_text())["count"] == 30
@@ -84,7 +94,7 @@ def test_a_damaged_index_is_rebuilt(folder: Path, filled: list[MemCube], damage:
 
 
 def test_an_index_from_before_catches_up(folder: Path, filled: list[MemCube]) -> None:
-    index, manifest = (folder / name for name in ("vault.faiss", "vault.faiss.json"))
+    index, manifest = sealed(folder)
     before = index.read_bytes(), manifest.read_bytes()
     with SQLiteVault(folder) as vault:
         stored(vault, revised(filled[3], "moved"), vector=unit(300))

@@ -46,7 +46,8 @@ def test_a_tampered_row_is_refused_on_read(folder: Path, filled: list[MemCube], 
             with pytest.raises(IntegrityError) as caught:
                 read()
             assert caught.value.cube_id == filled[3].id
-        assert vault.get("acme", [filled[5].id]) == [filled[5]]
+        if name != "tenant":  # there a cube is missing, so nothing of the tenant can be trusted to be complete
+            assert vault.get("acme", [filled[5].id]) == [filled[5]]
 
 
 def test_a_use_of_a_damaged_cube_fails_alone(folder: Path, filled: list[MemCube]) -> None:
@@ -58,12 +59,15 @@ def test_a_use_of_a_damaged_cube_fails_alone(folder: Path, filled: list[MemCube]
 
 
 def test_a_body_rewritten_with_its_digest_shows_in_the_audit(folder: Path, filled: list[MemCube]) -> None:
-    """A body and digest rewritten together pass the read, and are caught by the chain."""
+    """A body and digest rewritten together are caught by the seal, and by the chain."""
     forged = revised(filled[3], "forged").model_copy(update={"version": 1})
     changed(folder, "UPDATE versions SET body = ?, digest = ? WHERE cube = 4", forged.canonical(), forged.digest)
     with SQLiteVault(folder) as vault:
         (problem,) = vault.verify_audit().problems
         assert filled[3].id in problem
+        with pytest.raises(IntegrityError) as caught:
+            vault.get("acme", [filled[3].id])
+        assert caught.value.cube_id == filled[3].id
 
 
 AUDIT_TAMPERINGS = {
@@ -85,8 +89,14 @@ def test_a_tampered_audit_log_is_reported(folder: Path, filled: list[MemCube], n
     with SQLiteVault(folder) as vault:
         assert vault.verify_audit().ok
     changed(folder, AUDIT_TAMPERINGS[name])
+    if name == "head":
+        with pytest.raises(IntegrityError):
+            SQLiteVault(folder)
+        return
     with SQLiteVault(folder) as vault:
         assert not vault.verify_audit().ok
+        with pytest.raises(IntegrityError):
+            vault.log(LogQuery(tenant="acme"))
 
 
 def test_a_cube_removed_behind_our_back_is_reported(folder: Path, filled: list[MemCube]) -> None:

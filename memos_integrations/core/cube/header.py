@@ -183,3 +183,4 @@ class Behaviour(Value):
     fingerprint: Text = ""
     helpful: int = Field(default=0, ge=0)
     wrong: int = Field(default=0, ge=0)
+    trust: float | None = Field(default=None, ge=0.0, le=1.0)

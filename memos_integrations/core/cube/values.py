@@ -7,10 +7,10 @@ import json
 import os
 import threading
 import time
-import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from functools import cached_property
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +26,8 @@ def check_text(text: str) -> str:
     """
     if "\x00" in text:
         raise ValueError("text holds a NUL character (U+0000); remove it")
+    if text.isascii():
+        return text
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as exc:
@@ -54,6 +56,8 @@ def _check_digest(text: str) -> str:
 
 
 def _as_json(value: Any) -> Any:
+    if value is None:  # nearly always, and asked at every read
+        return None
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         size = len(check_text(text).encode())
@@ -65,7 +69,10 @@ def _as_json(value: Any) -> Any:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError(f"{moment} is outside the years 1 to 9999 in UTC") from exc
 
 
 Text = Annotated[str, AfterValidator(check_text)]
@@ -82,10 +89,32 @@ class Value(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @cached_property
+    def _canonical(self) -> bytes:
+        # Kept beside the fields: governance, audit and the vault all need it, and parts are shared by many cubes.
+        return canonical_json(self.model_dump(mode="json", by_alias=True))
+
+    def __copy__(self) -> Self:
+        """A copy, which `model_copy` may give other fields: it computes its canonical form anew."""
+        return _without_canonical(super().__copy__())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A deep copy; see `__copy__`."""
+        return _without_canonical(super().__deepcopy__(memo))
+
+
+_AnyValue = TypeVar("_AnyValue", bound=Value)
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _without_canonical(copied: _AnyValue) -> _AnyValue:
+    copied.__dict__.pop("_canonical", None)
+    return copied
+
 
 def canonical_json(value: Any) -> bytes:
     """One byte string per JSON value: sorted keys, no spaces, UTF-8 (the idea of RFC 8785, with Python's floats)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def sha256(content: bytes) -> str:
@@ -114,7 +143,8 @@ def new_id() -> str:
         _newest_stamp[0] = stamp = max((time.time_ns() // 1_000_000) << 12, _newest_stamp[0] + 1)
     random = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
     bits = (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random
-    return str(uuid.UUID(int=bits))
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def unique(labels: Iterable[str]) -> tuple[str, ...]:

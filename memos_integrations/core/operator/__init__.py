@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memos_integrations.core.operator.blob import Blob, blob_of
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.options import (
     MemoryChanges,
@@ -16,6 +17,7 @@ from memos_integrations.core.operator.write import Draft, finished
 from memos_integrations.core.operator.writer import CubeWriter, ErasureReceipt, IngestReport, Progress
 
 __all__ = [
+    "Blob",
     "Cost",
     "CubeWriter",
     "Draft",
@@ -28,6 +30,7 @@ __all__ = [
     "MemoryOptions",
     "Progress",
     "Recall",
+    "blob_of",
     "changes_by_part",
     "draft_memory",
     "draft_message",

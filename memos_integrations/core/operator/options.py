@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypedDict, cast
 
 from pydantic import ValidationError
@@ -25,6 +27,7 @@ from memos_integrations.core.cube import (
 )
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.operator.write import Draft, draft_cube, layer_for
+from memos_integrations.core.ports import Durability
 
 TRUST_OF_ROLE = {
     "user": Trust(channel=Channel.USER, label=TrustLabel.STATED),
@@ -71,6 +74,8 @@ class MemoryOptions(MemoryChanges, total=False):
     occurred_at: when it was said or happened. valid_from, valid_to: when it held in the world.
     purposes, applications: the calling contexts in which it may be used. Default: any.
     supersedes: ids of the cubes that it replaces.
+    durability: what the acknowledged write survives: `commit` (power loss) or `process` (`kill -9`). Default: as the
+        vault was opened.
     """
 
     namespace: Sequence[str]
@@ -81,6 +86,7 @@ class MemoryOptions(MemoryChanges, total=False):
     occurred_at: datetime
     ttl: timedelta
     supersedes: Sequence[str]
+    durability: Durability | str
 
 
 DESCRIPTIVE = frozenset({"semantic_type", "topic", "concept", "valid_from", "valid_to", "language", "origin"})
@@ -101,25 +107,26 @@ def draft_memory(text: str, caller: Caller, options: MemoryOptions) -> Draft:
     if not isinstance(text, str):
         raise InvalidMemoryError(f"A memory is text (str), not {type(text).__name__}.")
     try:
-        provenance = said.get("provenance") or Provenance()
-        occurred = {"occurred_at": said["occurred_at"]} if "occurred_at" in said else {}
-        author = {"author": caller.by.subject}
         trust = said.get("trust") or TRUST_OF_ROLE["user"]
-        return draft_cube(
+        draft = draft_cube(
             text,
             namespace=parts(said.get("namespace") or (caller.by.tenant, caller.by.user)),
             governance=_governance(caller, said),
             now=caller.now,
-            provenance=Provenance.model_validate(provenance.model_dump(warnings=False) | occurred | author),
+            provenance=_provenance(caller, said),
             trust=Trust.model_validate(trust.model_dump(warnings=False)),
             tags=_labels(said.get("tags", ())),
             links=[Link(relation=Relation.SUPERSEDES, target=target) for target in _labels(said.get("supersedes", ()))],
             **{name: value for name, value in said.items() if name in DESCRIPTIVE},
         )
+        survives = said.get("durability")
+        return draft if survives is None else replace(draft, durability=Durability(survives))
     except ValidationError as exc:
         raise InvalidMemoryError(f"This memory cannot be stored: {first_problem(exc)}.") from exc
     except (TypeError, AttributeError, OverflowError) as exc:
         raise InvalidMemoryError(f"This memory cannot be stored, an option has the wrong type: {exc}.") from exc
+    except ValueError as exc:
+        raise InvalidMemoryError(f"durability is 'commit' or 'process', not {said.get('durability')!r}.") from exc
 
 
 def draft_message(message: Message, conversation: Conversation, caller: Caller, options: MemoryOptions) -> Draft:
@@ -172,7 +179,31 @@ def parts(namespace: Sequence[str]) -> tuple[str, ...]:
     return tuple(namespace)
 
 
+def _provenance(caller: Caller, said: Mapping[str, Any]) -> Provenance:
+    provenance: Provenance | None = said.get("provenance")
+    if provenance is None and "occurred_at" not in said:
+        return _by(caller.by.subject)
+    fields = (provenance or Provenance()).model_dump(warnings=False)
+    fields |= {"occurred_at": said["occurred_at"]} if "occurred_at" in said else {}
+    return Provenance.model_validate(fields | {"author": caller.by.subject})
+
+
+# Most memories are told by their owner, for nobody else, without a word more.
+
+
+@lru_cache(maxsize=4096)
+def _by(author: str) -> Provenance:
+    return Provenance(author=author)
+
+
+@lru_cache(maxsize=4096)
+def _private(owner: str) -> Governance:
+    return Governance(owner=owner)
+
+
 def _governance(caller: Caller, said: Mapping[str, Any]) -> Governance:
+    if said.keys().isdisjoint((*SUBJECTS, *GOVERNANCE, "ttl", "layer")):
+        return _private(caller.by.subject)
     subjects: dict[str, Any] = {name: _subjects(said.get(name, ())) for name in SUBJECTS}
     rules: dict[str, Any] = {name: value for name, value in said.items() if name in GOVERNANCE}
     if "ttl" in said:
@@ -192,6 +223,8 @@ def _subjects(names: Iterable[str]) -> tuple[str, ...]:
 def _labels(names: Iterable[str]) -> list[str]:
     if isinstance(names, str):
         raise InvalidMemoryError(f"Give a list of names, not the single string {names!r}.")
+    if not isinstance(names, Iterable):
+        raise InvalidMemoryError(f"Give a list of names, not {names!r}.")
     labels = list(names)
     if not all(isinstance(name, str) for name in labels):
         raise InvalidMemoryError(f"Names are strings; got {labels!r}.")

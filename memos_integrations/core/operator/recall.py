@@ -19,8 +19,8 @@ from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
 from memos_integrations.core.text import terms as terms_of
 
-MAX_CHARACTERS_PER_TOKEN = 100
-"""A text longer than this times the budget cannot fit; it is not even counted."""
+CHARACTERS_PER_TOKEN = 3
+"""How many characters a token has at least, in most texts: a memory longer than half the budget is shown in part."""
 
 SUPERSEDED_WEIGHT = 0.5
 """What is left of the score of a memory that a newer one replaces, unless the question is about the past."""
@@ -102,6 +102,16 @@ def render(hit: Hit) -> str:
     return line + (" (since replaced)" if hit.superseded_by else "")
 
 
+def excerpt(line: str, terms: Sequence[str], length: int) -> str:
+    """At most about *length* characters of a rendered memory: its head (date, speaker) and what is around a term."""
+    if len(line) <= length:
+        return line
+    folded = line.casefold()
+    places = [place for term in terms if (place := folded.find(term, min(40, len(line)))) >= 0]
+    start = max(0, min(places, default=0) - length // 4)
+    return f"{line[:40]} […] {line[start : start + length]} […]" if start > 40 else f"{line[:length]} […]"
+
+
 @dataclass(slots=True)
 class _Candidate:
     """A cube under consideration, with its best scaled score per signal."""
@@ -134,7 +144,7 @@ class MemOperator:
             return Recall(id=recall_id, call=call, plan=plan, how=plan.reason)
         candidates, how = self._search(plan, call, caller)
         ranked = self._rank(list(candidates.values()), plan, call, caller)
-        hits, text, tokens = self._trim(ranked, plan)
+        hits, text, tokens = self._trim(ranked, plan, call.terms)
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         self._governance.hand_out([hit.cube for hit in hits], caller, recall_id=recall_id, detail=detail)
         search_ms = (time.perf_counter() - started) * 1e3
@@ -185,7 +195,7 @@ class MemOperator:
         for candidate, score in zip(candidates, scores, strict=True):
             parts = {name: weight * candidate.signals.get(name, 0.0) for name, weight in plan.weights.items()}
             newer = replaced.get(candidate.cube.id)
-            factor = _standing(candidate.cube, caller.now)
+            factor = _standing(candidate.cube, caller.now, past=call.about_past)
             if newer and not call.about_past:
                 factor *= SUPERSEDED_WEIGHT
             hits.append(Hit(cube=candidate.cube, score=score * factor, parts=parts, superseded_by=newer))
@@ -193,18 +203,22 @@ class MemOperator:
             return sorted(hits, key=lambda hit: (hit.said_at, hit.cube.id), reverse=True)
         return sorted(hits, key=lambda hit: (hit.score, hit.said_at, hit.cube.id), reverse=True)
 
-    def _trim(self, ranked: Sequence[Hit], plan: MemoryPlan) -> tuple[list[Hit], str, int]:
-        """The best hits that fit into k and the token budget; a memory too long for what is left is passed over."""
+    def _trim(self, ranked: Sequence[Hit], plan: MemoryPlan, terms: Sequence[str]) -> tuple[list[Hit], str, int]:
+        """The best hits that fit into k and the token budget.
+
+        A long memory is shown in part, around the first word asked for; one too long for what is left is passed over.
+        """
         kept: list[Hit] = []
         lines: list[str] = []
         spent = 0
         for hit in ranked:
             if len(kept) == plan.k:
                 break
-            if len(hit.text) > plan.token_budget * MAX_CHARACTERS_PER_TOKEN:
-                continue
-            line = render(hit)
+            line = excerpt(render(hit), terms, plan.token_budget * CHARACTERS_PER_TOKEN // 2)
             tokens = self._count_tokens(f"\n{line}" if lines else line)
+            if not kept and tokens > plan.token_budget:
+                line = excerpt(line, terms, max(1, len(line) * plan.token_budget // (2 * tokens)))
+                tokens = self._count_tokens(line)
             if spent + tokens <= plan.token_budget:
                 kept.append(hit)
                 lines.append(line)
@@ -230,11 +244,18 @@ def _said_at(cube: MemCube) -> datetime:
     return cube.provenance.occurred_at or cube.descriptive.created_at
 
 
-def _standing(cube: MemCube, now: datetime) -> float:
-    """What is left of a memory's weight: half after each half-life (paper §4.2, lifespan policy)."""
-    half_life = cube.governance.half_life
-    age = max(0.0, (now - _said_at(cube)).total_seconds())
-    return 1.0 if half_life is None else float(0.5 ** (age / half_life.total_seconds()))
+def _standing(cube: MemCube, now: datetime, *, past: bool) -> float:
+    """What a memory weighs beside others (paper §4.2).
+
+    Half after each half-life; half when it no longer holds in the world, unless the past is asked for; up to half as
+    much more, or less, by its priority.
+    """
+    rules, until = cube.governance, cube.descriptive.valid_to
+    weight = 1.0 + rules.priority / 200.0
+    if rules.half_life is not None:
+        age = max(0.0, (now - _said_at(cube)).total_seconds())
+        weight *= 0.5 ** (age / rules.half_life.total_seconds())
+    return weight * (SUPERSEDED_WEIGHT if until is not None and until <= now and not past else 1.0)
 
 
 def _own_signals(cube: MemCube, call: MemoryCall, newest: datetime) -> dict[str, float]:

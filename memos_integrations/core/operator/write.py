@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -30,6 +31,7 @@ from memos_integrations.core.cube import (
     unique,
 )
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.ports import Durability
 from memos_integrations.core.text import entities as entities_of
 from memos_integrations.core.text import keywords, sentences
 from memos_integrations.core.text import terms as terms_of
@@ -49,17 +51,21 @@ MAX_FOUND_LENGTH = 120
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A cube ready to be embedded and put: its words for full text, the text for the embedder."""
+    """A cube ready to be embedded and put: its words for full text, the text for the embedder, what it must survive."""
 
     cube: MemCube
     terms: tuple[str, ...]
     text: str
+    durability: Durability | None = None
 
 
 def search_text(cube: MemCube) -> str:
     """What is indexed of a cube: its words under the name of who said them."""
-    speaker = cube.provenance.speaker
-    return f"{speaker}: {cube.text}" if speaker else cube.text
+    return _spoken(cube.text, cube.provenance.speaker)
+
+
+def _spoken(text: str, speaker: str | None) -> str:
+    return f"{speaker}: {text}" if speaker else text
 
 
 def draft_cube(
@@ -80,10 +86,15 @@ def draft_cube(
         InvalidMemoryError: A field is not valid; the message names it.
     """
     try:
+        payload = PlaintextPayload(text=text)
+        spoken = _spoken(text, provenance.speaker)
+        words = tuple(terms_of(spoken))
+        if links:
+            provenance = provenance.model_copy(update={"links": unique_links([*provenance.links, *links])})
         cube = MemCube(
             id=new_id(),
             namespace=tuple(namespace),
-            payload=PlaintextPayload(text=text),
+            payload=payload,
             descriptive=Descriptive(
                 created_at=now,
                 recorded_at=now,
@@ -91,13 +102,14 @@ def draft_cube(
                 entities=_found(entities_of(text)),
                 **descriptive,
             ),
-            provenance=provenance.model_copy(update={"links": unique_links([*provenance.links, *links])}),
+            provenance=provenance,
             trust=trust,
             governance=governance,
+            behaviour=Behaviour(fingerprint=fingerprint(words)),
         )
     except (ValidationError, TypeError) as exc:
         raise InvalidMemoryError(f"This memory cannot be stored: {_problem(exc)}.") from exc
-    return finished(cube)
+    return Draft(cube, words, spoken)
 
 
 def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str, dict[str, Any]]) -> Draft:
@@ -106,6 +118,8 @@ def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str
     Raises:
         InvalidMemoryError: A field is not valid; the message names it.
     """
+    if text is not None and not isinstance(text, str):
+        raise InvalidMemoryError(f"A memory is text (str), not {type(text).__name__}.")
     fields: dict[str, Any] = cube.model_dump(by_alias=True, exclude={"state", "behaviour"})
     for part, values in changes.items():
         fields[part] |= values
@@ -118,7 +132,8 @@ def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str
     if text is not None:
         # What the rules found in the old words goes with them: a tag must not tell what was redacted.
         kept = [tag for tag in fields["descriptive"]["tags"] if tag not in _found(keywords(cube.text))]
-        fields["payload"] = {"kind": "plaintext", "text": text}
+        blob = {"blob": cube.payload.blob} if isinstance(cube.payload, PlaintextPayload) else {}
+        fields["payload"] = {"kind": "plaintext", "text": text} | blob
         fields["descriptive"]["tags"] = unique([*kept, *_found(keywords(text))])
         fields["descriptive"]["entities"] = _found(entities_of(text))
     try:
@@ -139,9 +154,19 @@ def fingerprint(words: Sequence[str]) -> str:
     """A 64-bit SimHash of the terms in hexadecimal (Charikar 2002): near-duplicates differ in few bits."""
     if not words:
         return "0" * 16
-    hashes = b"".join(blake2b(word.encode(), digest_size=8).digest() for word in words)
-    bits = np.unpackbits(np.frombuffer(hashes, np.uint8).reshape(len(words), 8), axis=1)
-    return np.packbits(bits.sum(axis=0) * 2 > len(words)).tobytes().hex()
+    ones = sum(map(_lanes, words)).to_bytes(64 * 4, "little")
+    return np.packbits(np.frombuffer(ones, "<u4") > len(words) // 2).tobytes().hex()
+
+
+_SPREAD = [np.unpackbits(np.array([byte], np.uint8)).astype("<u4").tobytes() for byte in range(256)]
+
+
+@lru_cache(maxsize=1 << 14)
+def _lanes(word: str) -> int:
+    """The 64 hash bits of a word, each in a 32-bit lane of one number: adding such numbers counts all at once."""
+    return int.from_bytes(
+        b"".join([_SPREAD[byte] for byte in blake2b(word.encode(), digest_size=8).digest()]), "little"
+    )
 
 
 def says_change(text: str) -> bool:
@@ -180,7 +205,7 @@ def supersede(draft: Draft, older: MemCube) -> Draft:
     link = Link(relation=Relation.SUPERSEDES, target=older.id)
     links = unique_links([*draft.cube.provenance.links, link])
     provenance = draft.cube.provenance.model_copy(update={"links": links})
-    return Draft(draft.cube.model_copy(update={"provenance": provenance}), draft.terms, draft.text)
+    return replace(draft, cube=draft.cube.model_copy(update={"provenance": provenance}))
 
 
 def unique_links(links: Sequence[Link]) -> tuple[Link, ...]:

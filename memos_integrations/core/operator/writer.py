@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, wait
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -37,6 +38,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.blob import Blob, captioned
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import Draft, replaces, revised, says_change, supersede
 from memos_integrations.core.ports import CubeFilter, Receipt, VaultQuery, Vectors
@@ -80,11 +82,19 @@ class CubeWriter:
 
     # --- one memory ---------------------------------------------------------------------------------------------
 
-    def remember(self, draft: Draft, caller: Caller, *, key: str | None) -> tuple[MemCube, Future[Receipt] | None]:
-        """Put a new cube; no future when the key had been written before (then the cube of then is returned)."""
+    def remember(
+        self, draft: Draft, caller: Caller, *, key: str | None, blob: Blob | None = None
+    ) -> tuple[MemCube, Future[Receipt] | None]:
+        """Put a new cube; no future when the key had been written before (then the cube of then is returned).
+
+        The bytes of *blob* are durable before the cube that names them is queued.
+        """
         known = self.known(key, caller)
         if known is not None:
             return known, None
+        if blob is not None:
+            with blob.opened() as source:
+                draft = captioned(draft, self._governance.put_blob(source, blob.media_type))
         draft = self._linked(self._inherited(draft, caller), caller, recent=())
         vector = self._embedding.written([draft.text])
         return draft.cube, self._put(draft, caller, None if vector is None else vector[0], key=key)
@@ -237,6 +247,7 @@ class CubeWriter:
             vector=vector,
             key=None if key is None else _scoped(key, caller),
             beside=beside,
+            durability=draft.durability,
         )
 
     def _put_batch(self, batch: Sequence[tuple[Draft, str]], caller: Caller) -> dict[str, str]:
@@ -294,14 +305,18 @@ class CubeWriter:
             return draft
         order = list(TrustLabel)
         label = min([draft.cube.trust.label, *(each.trust.label for each in sources)], key=order.index)
+        sensitivity = unique(name for each in [draft.cube, *sources] for name in each.governance.sensitivity)
+        least = min([draft.cube, *sources], key=lambda each: order.index(each.trust.label))
         ends = [each.governance.expires_at for each in [draft.cube, *sources] if each.governance.expires_at]
         cube = draft.cube.model_copy(
             update={
-                "trust": draft.cube.trust.model_copy(update={"label": label}),
-                "governance": draft.cube.governance.model_copy(update={"expires_at": min(ends, default=None)}),
+                "trust": draft.cube.trust.model_copy(update={"label": label, "channel": least.trust.channel}),
+                "governance": draft.cube.governance.model_copy(
+                    update={"expires_at": min(ends, default=None), "sensitivity": sensitivity}
+                ),
             }
         )
-        return Draft(cube, draft.terms, draft.text)
+        return replace(draft, cube=cube)
 
     @staticmethod
     def _follow(draft: Draft, before: str | None) -> Draft:
@@ -309,7 +324,7 @@ class CubeWriter:
             return draft
         links = (*draft.cube.provenance.links, Link(relation=Relation.FOLLOWS, target=before))
         provenance = draft.cube.provenance.model_copy(update={"links": links})
-        return Draft(draft.cube.model_copy(update={"provenance": provenance}), draft.terms, draft.text)
+        return replace(draft, cube=draft.cube.model_copy(update={"provenance": provenance}))
 
 
 def _said_at(cube: MemCube) -> datetime:

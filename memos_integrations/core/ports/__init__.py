@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from memos_integrations.core.ports.embedder import Embedder, EmbedderIdentity, Vectors
 from memos_integrations.core.ports.log import AuditEntry, AuditRecord, AuditReport, LogFilters, LogQuery, Outcome
-from memos_integrations.core.ports.query import RECALLABLE, CubeFilter, Edge, Found, Match, VaultQuery, Visibility
+from memos_integrations.core.ports.query import (
+    RECALLABLE,
+    CubeFilter,
+    Edge,
+    Found,
+    Match,
+    ValueTest,
+    VaultQuery,
+    Visibility,
+)
 from memos_integrations.core.ports.transaction import (
     HEAT_HALF_LIFE_S,
     Change,
+    Durability,
     Erase,
     Expect,
     Move,
@@ -33,6 +43,7 @@ __all__ = [
     "AuditReport",
     "Change",
     "CubeFilter",
+    "Durability",
     "Edge",
     "Embedder",
     "EmbedderIdentity",
@@ -49,6 +60,7 @@ __all__ = [
     "Receipt",
     "Transaction",
     "Use",
+    "ValueTest",
     "Vault",
     "VaultQuery",
     "Vectors",

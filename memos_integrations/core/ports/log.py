@@ -33,6 +33,7 @@ class AuditRecord(Value):
     digest: Digest | None = None
     purpose: Label | None = None
     application: Label | None = None
+    agent: Label | None = None
     detail: Json = None
 
 

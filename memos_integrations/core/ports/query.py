@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from memos_integrations.core.cube import MemCube, State, Tier
+from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.ports.embedder import Vectors
 
 RECALLABLE = frozenset({State.GENERATED, State.ACTIVATED, State.FROZEN})
@@ -27,13 +30,58 @@ class Visibility:
     application: str | None = None
 
 
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ValueTest:
+    """A condition on one place of a cube's structured payload (`PlaintextPayload.value`).
+
+    `path` names the place from the outside in: keys, and positions in lists as text (`("offers", "0", "price")`).
+    `op` compares what stands there with `operand`: `eq`, `ne`, `in` (a tuple) with scalars of any kind, where 1 equals
+    1.0, but not True; `gt`, `gte`, `lt`, `lte` with numbers, in double precision; `exists` with nothing. Where nothing
+    stands, no test passes, `ne` neither. The first 1,000 places of a payload count, breadth first.
+
+    Raises:
+        InvalidMemoryError: The operand does not fit the operation.
+    """
+
+    path: tuple[str, ...]
+    op: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "exists"]
+    operand: Scalar | tuple[Scalar, ...] = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be compared."""
+        each = self.operand if isinstance(self.operand, tuple) else (self.operand,)
+        if not all(
+            isinstance(one, str | int | float | None) and not (isinstance(one, float) and not math.isfinite(one))
+            for one in each
+        ):
+            raise InvalidMemoryError("A value test compares with texts, numbers, true, false or null.")
+        if self.op not in {"eq", "ne", "gt", "gte", "lt", "lte", "in", "exists"}:
+            raise InvalidMemoryError(f"{self.op!r} is no value test; use eq, ne, gt, gte, lt, lte, in or exists.")
+        if isinstance(self.operand, tuple) != (self.op == "in"):
+            raise InvalidMemoryError("The operand of `in` is a tuple, that of every other value test is not.")
+        if self.op in {"gt", "gte", "lt", "lte"}:
+            _ = self.number
+
+    @property
+    def number(self) -> int | float:
+        """The operand of a test for order."""
+        if isinstance(self.operand, bool) or not isinstance(self.operand, int | float):
+            raise InvalidMemoryError(f"`{self.op}` compares numbers; {self.operand!r} is none.")
+        return self.operand
+
+
 @dataclass(frozen=True, slots=True)
 class CubeFilter:
     """What the caller wants of what is visible. Every empty or None field means any.
 
     `namespace` is a prefix, part by part. `occurred` is half-open [start, end) on the time of the event
-    (`provenance.occurred_at`, else `descriptive.created_at`). `tags`, `entities`, `speakers` match when one is
-    equal (entities and speakers without regard to case). `valid_at` keeps what held then in the world.
+    (`provenance.occurred_at`, else `descriptive.created_at`), `recorded` likewise on the time of writing down
+    (`descriptive.recorded_at` of the version). `tags`, `entities`, `speakers`, `sessions` match when one is equal
+    (entities and speakers without regard to case). `valid_at` keeps what held then in the world. `value` are tests of
+    the structured payload, all of which must pass.
     """
 
     namespace: tuple[str, ...] = ()
@@ -48,16 +96,25 @@ class CubeFilter:
     tiers: frozenset[Tier] = frozenset({Tier.PLAINTEXT})
     occurred: tuple[datetime, datetime] | None = None
     valid_at: datetime | None = None
+    recorded: tuple[datetime, datetime] | None = None
+    sessions: tuple[str, ...] = ()
+    value: tuple[ValueTest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class VaultQuery:
-    """The best `k` by each signal asked for: `terms` by BM25, `vector` by cosine; neither: the latest `k`."""
+    """The best `k` by each signal asked for: `terms` by BM25, `vector` by cosine; neither: the latest `k`.
+
+    Of many terms the rarest count (see `ranking.telling`). `as_of` searches what was known then: of each cube the
+    newest version written down until that moment, if the asker may see that version and the present one too, and the
+    filter wants that version (with the cube's present state). What was erased since is not in the past either.
+    """
 
     k: int
     terms: tuple[str, ...] = ()
     vector: Vectors | None = None
     filter: CubeFilter = field(default_factory=CubeFilter)
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from memos_integrations.core.cube import MemCube, State
 from memos_integrations.core.events import MemEvent
@@ -84,11 +85,29 @@ class Transaction:
     events: tuple[MemEvent, ...] = ()
 
 
+class Durability(StrEnum):
+    """What an acknowledged transaction survives.
+
+    COMMIT: the death of the process and of the machine; it was flushed to the disk before it was acknowledged.
+    PROCESS: the death of the process (`kill -9`) only. The operating system has it, the disk may not: power loss or a
+    crash of the system takes the newest such transactions away, back to the last COMMIT or checkpoint. What is taken is
+    always an end of the log, never one from the middle, and the file stays sound.
+    """
+
+    COMMIT = "commit"
+    PROCESS = "process"
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A transaction is durable: `commit` is its number, growing by at least one with each."""
+    """A transaction is done: `commit` is its number, growing by at least one with each.
+
+    `durability` is what it survives: at least what was asked for, COMMIT when it shared a commit with one that asked
+    for that.
+    """
 
     commit: int
+    durability: Durability = Durability.COMMIT
 
 
 HEAT_HALF_LIFE_S = 7 * 24 * 3600.0

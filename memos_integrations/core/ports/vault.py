@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import BinaryIO, Protocol
 
-from memos_integrations.core.cube import MemCube
+from memos_integrations.core.cube import BlobRef, MemCube
 from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports.embedder import EmbedderIdentity
 from memos_integrations.core.ports.log import AuditEntry, AuditReport, LogQuery
 from memos_integrations.core.ports.query import Edge, Found, VaultQuery, Visibility
-from memos_integrations.core.ports.transaction import Receipt, Transaction
+from memos_integrations.core.ports.transaction import Durability, Receipt, Transaction
 
 
 class Vault(Protocol):
@@ -21,8 +22,11 @@ class Vault(Protocol):
     in every thread, sees it. Only `MemGovernance` holds a vault.
     """
 
-    def submit(self, transaction: Transaction) -> Future[Receipt]:
+    def submit(self, transaction: Transaction, *, durability: Durability | None = None) -> Future[Receipt]:
         """Queue a transaction; the future gives the receipt when it is durable, or the reason why nothing happened.
+
+        *durability* says what the acknowledged transaction must survive; None means what the vault was opened with.
+        Transactions of one thread become true in the order in which they were submitted.
 
         The future raises:
             VersionConflictError: A Put is not the next version of its cube, a Move not from its state, or an Expect
@@ -60,6 +64,29 @@ class Vault(Protocol):
 
     def unembedded(self, limit: int) -> list[MemCube]:
         """Current plaintext cubes without a vector, of all tenants."""
+        ...
+
+    def put_blob(self, source: bytes | BinaryIO, media_type: str = "application/octet-stream") -> BlobRef:
+        """Store bytes under their digest, durably, before a cube names them. A stream is read once, block by block.
+
+        Erasing the last cube that names a blob erases the blob; one that no cube ever names is collected.
+
+        Raises:
+            InvalidMemoryError: Too large, or not bytes.
+            VaultError: The store failed; nothing is left of it.
+        """
+        ...
+
+    def open_blob(self, ref: BlobRef) -> BinaryIO:
+        """A blob to be read from its start; the caller closes it.
+
+        Raises:
+            IntegrityError: It is not there, or does not match its digest.
+        """
+        ...
+
+    def collect_blobs(self, now: datetime, grace: timedelta = timedelta(days=1)) -> int:
+        """Remove the blobs that no version of any cube names and that nobody stored within *grace*; how many."""
         ...
 
     def embedder(self) -> EmbedderIdentity | None:

@@ -122,6 +122,8 @@ def read_by_rules(
 
 
 def _check(prompt: str, now: datetime) -> None:
+    if not isinstance(prompt, str):
+        raise InvalidMemoryError(f"A prompt is text (str), not {type(prompt).__name__}.")
     if now.tzinfo is None or now.utcoffset() is None:
         raise InvalidMemoryError("`now` has no time zone; pass an aware datetime, such as datetime.now(UTC).")
     if not prompt.strip():

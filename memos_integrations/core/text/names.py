@@ -56,6 +56,8 @@ def entities(text: str) -> tuple[str, ...]:
     ("LangChain"), @handles, e-mail addresses and URLs. Left out: weekdays, months, "I", and a capitalised word whose
     only reason may be that a sentence begins there. A sentence all in capitals gives none of the former.
     """
+    if text.isascii() and "@" not in text and "://" not in text and text == text.lower():
+        return ()
     addresses = [match.group().rstrip(".,;:!?") for match in _ADDRESS.finditer(text)]
     plain = _ADDRESS.sub(" , ", text) if addresses else text
     certain: list[str] = []

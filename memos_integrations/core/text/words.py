@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from functools import lru_cache
 
 from memos_integrations.core.text.stem import stem
 
@@ -101,14 +102,23 @@ def keywords(text: str, k: int = 5) -> tuple[str, ...]:
     """
     shown: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    for word in _words(text):
-        is_cjk = _CJK_RUN.match(word) is not None
-        if word in STOP_WORDS or word in LIGHT_WORDS or word.isdigit() or (len(word) < 3 and not is_cjk):
-            continue
-        counts[stem(word)] += 1
-        shown.setdefault(stem(word), word)
+    for word, times in Counter(_words(text)).items():
+        stemmed = _keyword(word)
+        if stemmed is not None:
+            counts[stemmed] += times
+            shown.setdefault(stemmed, word)
     ranked = sorted(counts, key=lambda key: (-counts[key], -len(shown[key])))  # stable: first met wins a tie
     return tuple(shown[key] for key in ranked[: max(k, 0)])
+
+
+@lru_cache(maxsize=1 << 14)
+def _keyword(word: str) -> str | None:
+    """The stem under which a word counts as a keyword; None when it cannot be one."""
+    if word in STOP_WORDS or word in LIGHT_WORDS or word.isdigit():
+        return None
+    if len(word) < 3 and _CJK_RUN.match(word) is None:
+        return None
+    return stem(word)
 
 
 def estimate_tokens(text: str) -> int:

@@ -1,0 +1,234 @@
+"""The reading half of the doorway: what is found, fetched and handed out is decided here, and recorded.
+
+What a principal may see is compiled into the query before the best k are picked, and each row that comes back is
+decided again on its own header, so that a stale or damaged index can miss, never leak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, BinaryIO
+
+from memos_integrations.core.access import (
+    ADMIN_ROLE,
+    AUDITOR_ROLE,
+    IN_CONTEXT,
+    Caller,
+    Verb,
+    decide,
+    may_read,
+    subjects_for,
+)
+from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.errors import (
+    AccessDeniedError,
+    CubeNotFoundError,
+    IntegrityError,
+    InvalidMemoryError,
+)
+from memos_integrations.core.events import AccessDenied
+from memos_integrations.core.ports import (
+    AuditEntry,
+    AuditRecord,
+    AuditReport,
+    Found,
+    LogQuery,
+    Move,
+    Transaction,
+    Use,
+    Vault,
+    VaultQuery,
+    Visibility,
+)
+from memos_integrations.core.reads import ReadAudit, ReadLog
+from memos_integrations.core.records import denied, moved, record_of
+
+NAMED_IN_LOG = 100
+"""How many ids one audit record of a look-up names."""
+
+
+class GovernedReading:
+    """Governed reads over one vault; `MemGovernance` adds the writes."""
+
+    def __init__(self, vault: Vault, *, read_audit: ReadAudit | str = ReadAudit.BATCHED) -> None:
+        self._vault = vault
+        self._reads = ReadLog(vault, ReadAudit(read_audit))
+
+    def search(self, query: VaultQuery, caller: Caller) -> Found:
+        """Candidates among the cubes that the caller may read; what they may not is absent and uncounted.
+
+        Nothing is recorded yet: what is handed out goes through `hand_out`.
+        """
+        visible = Visibility(
+            tenant=caller.by.tenant,
+            subjects=caller.by.subjects,
+            now=caller.now,
+            purpose=caller.context.purpose,
+            application=caller.context.application,
+        )
+        # Nobody reads what has expired: left to the check below, an answer would be shorter than k.
+        states = (query.filter.states or frozenset(State)) - {State.EXPIRED}
+        if not states:
+            return Found((), 0, "what has expired is not recalled")
+        query = replace(query, filter=replace(query.filter, states=states))
+        found = self._vault.search(query, visible)
+        given = {cube.id for cube in self._released([match.cube for match in found.matches], caller)}
+        allowed = tuple(match for match in found.matches if match.cube.id in given)
+        return Found(allowed, found.visible - (len(found.matches) - len(allowed)), found.how)
+
+    def hand_out(self, cubes: Sequence[MemCube], caller: Caller, *, recall_id: str, detail: dict[str, Any]) -> None:
+        """Record that a recall gave *cubes* to the caller: one audit record, and a use of each cube.
+
+        A cube that is used for the first time becomes ACTIVATED (paper §5.4.3).
+        """
+        uses = tuple(Use(cube.id, caller.now, recall_id) for cube in cubes)
+        entry = record_of("recall", caller, detail={**detail, "recall": recall_id, "cubes": [c.id for c in cubes]})
+        fresh = [cube for cube in cubes if cube.state is State.GENERATED]
+        moves = tuple(Move(cube.id, State.GENERATED, State.ACTIVATED) for cube in fresh)
+        events = tuple(moved(cube, State.ACTIVATED, caller) for cube in fresh)
+        # When another recall activated one of them first, or it was just forgotten, the use still counts.
+        self._reads.record(Transaction((*uses, *moves), (entry,), events), instead=Transaction(uses, (entry,)))
+
+    def fetch(self, cube_id: str, verb: Verb, caller: Caller, *, operation: str) -> MemCube:
+        """The current version of a cube, if the caller may do *verb* with it.
+
+        A refusal is recorded here; the record of what was allowed belongs to the operation (`note`, `put`, `erase`).
+
+        Raises:
+            CubeNotFoundError: It does not exist, or the caller may not know that it does.
+            AccessDeniedError: The caller may read it, but not do this.
+        """
+        self._reads.wait_for_uses()
+        found = self._vault.get(caller.by.tenant, [cube_id])
+        readable = bool(self._released(found, caller))
+        if found and (readable or verb not in IN_CONTEXT):
+            decision = decide(found[0], verb, caller)
+            if decision.allowed:
+                return found[0]
+            if readable:
+                self._deny(found[0], verb, operation, decision.reason, caller)
+                raise AccessDeniedError(f"You may not {verb} cube {cube_id!r}: {decision.reason}.")
+        # One record for what is absent and for what is hidden: one's own log is no oracle either.
+        events = (denied(found[0], verb, caller),) if found else ()
+        self._submit(record_of(operation, caller, denied="no cube that one may read", about=cube_id), events)
+        raise CubeNotFoundError(cube_id)
+
+    def read(self, cube_id: str, caller: Caller, *, operation: str = "read") -> MemCube:
+        """The current version of a cube that the caller may read; recorded.
+
+        Raises:
+            CubeNotFoundError: It does not exist, or the caller may not know that it does.
+        """
+        cube = self.fetch(cube_id, Verb.READ, caller, operation=operation)
+        self._reads.record(Transaction((), (record_of(operation, caller, cube=cube),)))
+        return cube
+
+    def readable(
+        self, ids: Sequence[str], caller: Caller, *, verb: Verb = Verb.READ, operation: str = "read"
+    ) -> list[MemCube]:
+        """Those of *ids* with which the caller may do *verb* (one that gives the words away), in order.
+
+        One audit record counts the given and the refused, and names the first hundred of each.
+        """
+        self._reads.wait_for_uses()
+        found = self._released(self._vault.get(caller.by.tenant, ids), caller)
+        allowed = [cube for cube in found if decide(cube, verb, caller).allowed]
+        given = {cube.id for cube in allowed}
+        refused = sorted({*ids} - given)
+        detail = {
+            "given": len(given),
+            "refused": len(refused),
+            "given_ids": sorted(given)[:NAMED_IN_LOG],
+            "refused_ids": refused[:NAMED_IN_LOG],
+        }
+        entry = record_of(operation, caller, detail=detail)
+        if refused:
+            self._submit(entry)
+        else:
+            self._reads.record(Transaction((), (entry,)))
+        return allowed
+
+    def open_blob(self, cube_id: str, number: int, caller: Caller) -> BinaryIO:
+        """A blob of a cube that the caller may read, by its place among the cube's blobs; recorded.
+
+        Raises:
+            CubeNotFoundError: The cube does not exist, or the caller may not know that it does.
+            InvalidMemoryError: It names no such blob.
+            IntegrityError: The blob is missing, or not what the cube says; the error names the cube.
+        """
+        cube = self.read(cube_id, caller, operation="read_blob")
+        if not 0 <= number < len(cube.blobs):
+            raise InvalidMemoryError(f"Cube {cube_id!r} names {len(cube.blobs)} blobs; there is no number {number}.")
+        try:
+            return self._vault.open_blob(cube.blobs[number])
+        except IntegrityError as exc:
+            digest = cube.blobs[number].digest
+            raise IntegrityError(f"Blob {digest} of cube {cube_id!r} is missing or damaged", cube_id) from exc
+
+    def superseded(self, cubes: Sequence[MemCube], caller: Caller) -> dict[str, str]:
+        """For those of *cubes* that a cube which the caller may read supersedes: the id of that cube.
+
+        It counts only where the newer one belongs to somebody who may write the older one.
+        """
+        tenant = caller.by.tenant
+        older = {cube.id: cube for cube in cubes}
+        edges = [edge for edge in self._vault.pointing_at(tenant, list(older)) if edge.relation == "supersedes"]
+        sources = self._vault.get(tenant, list(dict.fromkeys(edge.source for edge in edges)))
+        owners = {cube.id: cube.governance.owner for cube in self._released(sources, caller)}
+        return {
+            edge.target: edge.source
+            for edge in edges
+            if owners.get(edge.source) in subjects_for(Verb.WRITE, older[edge.target].governance)
+        }
+
+    def history(self, cube_id: str, caller: Caller) -> list[MemCube]:
+        """Every version of a cube that the caller may read, oldest first; versions they may not read are absent."""
+        self.read(cube_id, caller, operation="history")
+        return [version for version in self._vault.history(caller.by.tenant, cube_id) if may_read(version, caller)]
+
+    # --- accounting ---------------------------------------------------------------------------------------------
+
+    def log(self, query: LogQuery, caller: Caller) -> list[AuditEntry]:
+        """Audit entries of the caller's tenant: all for the roles admin and auditor, else the caller's own deeds.
+
+        Raises:
+            AccessDeniedError: The query names another tenant.
+        """
+        if query.tenant != caller.by.tenant:
+            self._submit(record_of("audit", caller, denied="another tenant's log"))
+            raise AccessDeniedError("One reads only the audit log of one's own tenant.")
+        if not caller.by.subjects & {ADMIN_ROLE, AUDITOR_ROLE}:
+            query = query.model_copy(update={"actor": caller.by.subject})
+        self._reads.flush()
+        entries = self._vault.log(query)
+        self._reads.record(Transaction((), (record_of("audit", caller, detail={"entries": len(entries)}),)))
+        return entries
+
+    def verify_audit(self) -> AuditReport:
+        """Walk the whole audit chain; see `Vault.verify_audit`."""
+        self._reads.flush()
+        return self._vault.verify_audit()
+
+    def close(self) -> None:
+        """Record what is under way, then close the vault."""
+        try:
+            self._reads.flush()
+        finally:
+            self._vault.close()
+
+    def _released(self, cubes: Sequence[MemCube], caller: Caller) -> list[MemCube]:
+        """Those that the caller may read, and whose sources are as they were and may be read too (promise 3)."""
+        readable = [cube for cube in cubes if may_read(cube, caller)]
+        wanted = list(dict.fromkeys(ref.id for cube in readable for ref in cube.provenance.derived_from))
+        if not wanted:
+            return readable
+        sources = self._released(self._vault.get(caller.by.tenant, wanted), caller)
+        valid = {source.ref for source in sources}
+        return [cube for cube in readable if valid.issuperset(cube.provenance.derived_from)]
+
+    def _deny(self, cube: MemCube, verb: Verb, operation: str, reason: str, caller: Caller) -> None:
+        self._submit(record_of(operation, caller, denied=reason, about=cube.id), (denied(cube, verb, caller),))
+
+    def _submit(self, entry: AuditRecord, events: tuple[AccessDenied, ...] = ()) -> None:
+        self._vault.submit(Transaction((), (entry,), events)).result()

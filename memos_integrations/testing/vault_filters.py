@@ -1,0 +1,189 @@
+"""The part of `VaultContract` about conditions on values and times, common words, and what was known before."""
+
+# ruff: noqa: D102 - the names of the tests are the promises
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from memos_integrations.core import ranking
+from memos_integrations.core.cube import PlaintextPayload, State
+from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.ports import CubeFilter, Erase, Found, Move, Put, ValueTest, Vault, VaultQuery, Visibility
+from memos_integrations.core.text import terms as terms_of
+from memos_integrations.testing.cubes import (
+    EMBEDDER,
+    NOW,
+    asked,
+    cube,
+    days,
+    put,
+    revised,
+    seen_by,
+    stored,
+    submit,
+    texts,
+    unit,
+)
+
+VALUES: list[tuple[Any, ValueTest, bool]] = [
+    ({"price": 12}, ValueTest(("price",), "eq", 12.0), True),
+    ({"price": 12}, ValueTest(("price",), "eq", "12"), False),
+    ({"price": 12}, ValueTest(("price",), "ne", 13), True),
+    ({"price": 12}, ValueTest(("price",), "ne", 12), False),
+    ({"cost": 12}, ValueTest(("price",), "ne", 12), False),
+    ({"price": 12}, ValueTest(("price",), "gt", 12), False),
+    ({"price": 12}, ValueTest(("price",), "gte", 12), True),
+    ({"price": -0.5}, ValueTest(("price",), "lt", 0), True),
+    ({"price": "0"}, ValueTest(("price",), "lt", 1), False),
+    ({"price": True}, ValueTest(("price",), "gte", 0), False),
+    ({"price": True}, ValueTest(("price",), "eq", 1), False),
+    ({"price": True}, ValueTest(("price",), "eq", True), True),
+    ({"price": 10**400}, ValueTest(("price",), "lte", 1e308), False),
+    ({"price": None}, ValueTest(("price",), "eq", None), True),
+    ({"price": None}, ValueTest(("price",), "exists"), True),
+    ({"price": {}}, ValueTest(("price",), "exists"), True),
+    ({"price": {}}, ValueTest(("price",), "ne", 1), True),
+    ({}, ValueTest(("price",), "exists"), False),
+    (None, ValueTest((), "exists"), False),
+    ([{"a": "x"}], ValueTest(("0", "a"), "in", ("y", "x")), True),
+    ([{"a": "x"}], ValueTest(("0", "a"), "in", ("y", 1)), False),
+    ([{"a": "x"}], ValueTest(("0", "a"), "in", ()), False),
+    ("tea", ValueTest((), "eq", "tea"), True),
+    ({"a.b": 1}, ValueTest(("a", "b"), "exists"), False),
+    ({"x' OR 1=1": 1}, ValueTest(("x' OR 1=1",), "eq", 1), True),
+]
+"""A payload's value, a test, and whether the one passes the other."""
+
+
+def asked_then(vault: Vault, when: Any, terms: str = "", *, by: Visibility | None = None, **wanted: Any) -> Found:
+    """Search as of a moment."""
+    query = VaultQuery(99, tuple(terms_of(terms)), None, CubeFilter(**wanted), as_of=when)
+    return vault.search(query, by or seen_by())
+
+
+class VaultFilterContract:
+    """More promises of `Vault.search`. Inherit `VaultContract`, which brings these along."""
+
+    @pytest.fixture
+    def vault(self) -> Vault:
+        """The vault under test: empty, no embedder bound."""
+        raise NotImplementedError("override the fixture `vault`")
+
+    # --- values and times
+
+    @pytest.mark.parametrize(("value", "test", "passes"), VALUES)
+    def test_conditions_on_values(self, vault: Vault, value: Any, test: ValueTest, passes: bool) -> None:
+        there = stored(vault, cube(payload=PlaintextPayload(text="offer", value=value)), terms="offer")
+        stored(vault, cube("pot"))
+        found = asked(vault, "offer", value=(test,))
+        assert [match.cube for match in found.matches] == ([there] if passes else [])
+        assert found.visible == int(passes)
+
+    def test_all_conditions_on_values_must_hold(self, vault: Vault) -> None:
+        for price in range(10):
+            value = {"price": price, "even": price % 2 == 0}
+            stored(vault, cube(payload=PlaintextPayload(text=f"{price}", value=value)))
+        tests = (ValueTest(("price",), "gt", 3), ValueTest(("price",), "lte", 8), ValueTest(("even",), "eq", True))
+        assert texts(asked(vault, value=tests)) == ["4", "6", "8"]
+
+    def test_a_condition_holds_for_the_present_version(self, vault: Vault) -> None:
+        first = stored(vault, cube(payload=PlaintextPayload(text="offer", value={"price": 1})))
+        stored(vault, revised(first, "x", payload=PlaintextPayload(text="offer", value={"price": 2})))
+        assert asked(vault, value=(ValueTest(("price",), "eq", 1),)).visible == 0
+        assert asked(vault, value=(ValueTest(("price",), "eq", 2),)).visible == 1
+
+    @pytest.mark.parametrize(
+        ("op", "operand"),
+        [("gt", "x"), ("lt", True), ("in", 1), ("eq", (1,)), ("like", "x"), ("eq", float("nan")), ("eq", [1])],
+    )
+    def test_conditions_that_make_no_sense_are_refused(self, op: Any, operand: Any) -> None:
+        with pytest.raises(InvalidMemoryError):
+            ValueTest(("price",), op, operand)
+
+    def test_when_it_was_written_down(self, vault: Vault) -> None:
+        for age in range(4):
+            stored(vault, cube(f"{age}", recorded_at=NOW - days(age), occurred_at=NOW - days(99)))
+        assert texts(asked(vault, recorded=(NOW - days(2), NOW))) == ["1", "2"]
+
+    def test_one_of_several_sessions(self, vault: Vault) -> None:
+        for session in ("a", "b", "c", None):
+            stored(vault, cube(f"{session}", session_id=session))
+        assert texts(asked(vault, sessions=("a", "c", "z"))) == ["a", "c"]
+
+    # --- what changes between two searches
+
+    def test_every_search_sees_what_came_and_went_between(self, vault: Vault) -> None:
+        """The same question again and again, while cubes come, change, move, expire and go."""
+        vault.bind_embedder(EMBEDDER)
+        cubes = [stored(vault, cube(f"{n}", expires_at=NOW + days(n)), vector=unit(n)) for n in range(1, 6)]
+
+        def there(moment: Any = NOW) -> list[str]:
+            return texts(asked(vault, vector=unit(0), k=99, by=seen_by(now=moment)))
+
+        assert there() == ["1", "2", "3", "4", "5"]
+        assert there(NOW + days(2.5)) == ["3", "4", "5"]
+        assert there() == ["1", "2", "3", "4", "5"]  # a clock that goes back
+        submit(vault, Erase(cubes[0].id))
+        assert there() == ["2", "3", "4", "5"]
+        submit(vault, Move(cubes[1].id, State.GENERATED, State.ARCHIVED))
+        assert there() == ["3", "4", "5"]
+        stored(vault, revised(cubes[2], "3 anew"), readers=("user:bob",), vector=unit(9))
+        assert there() == ["4", "5"]
+        stored(vault, cube("6"), vector=unit(6))
+        submit(vault, Move(cubes[1].id, State.ARCHIVED, State.ACTIVATED))
+        assert there() == ["2", "4", "5", "6"]
+
+    def test_common_words_are_passed_over_where_rarer_ones_tell(self, vault: Vault) -> None:
+        count = ranking.MANY
+        rare = {number: f"rare{number % 50}" for number in range(count)}
+        for start in range(0, count, 100):
+            submit(vault, *(_worded(f"the {rare[number]}") for number in range(start, start + 100)))
+        submit(vault, _worded("the the the"))
+        found = asked(vault, "the rare7 rare8", k=500)
+        assert {match.cube.text for match in found.matches} == {"the rare7", "the rare8"}
+        assert len(found.matches) == 2 * count // 50
+        assert len(asked(vault, "the rare7", k=2 * count).matches) == count + 1
+
+    # --- what was known before
+
+    def test_as_of_finds_the_versions_of_that_time(self, vault: Vault) -> None:
+        first = stored(vault, cube("kettle old", recorded_at=NOW - days(9)))
+        when = first.descriptive.model_copy(update={"recorded_at": NOW - days(5)})
+        stored(vault, revised(first, "kettle new", descriptive=when))
+        stored(vault, cube("kettle later", recorded_at=NOW - days(1)))
+        assert texts(asked_then(vault, NOW - days(10))) == []
+        assert texts(asked_then(vault, NOW - days(9))) == ["kettle old"]
+        assert texts(asked_then(vault, NOW - days(6), "old")) == ["kettle old"]
+        assert texts(asked_then(vault, NOW - days(5), "kettle")) == ["kettle new"]
+        assert texts(asked_then(vault, NOW)) == ["kettle later", "kettle new"]
+
+    def test_nobody_sees_through_time_what_they_may_not_see(self, vault: Vault) -> None:
+        when: dict[str, Any] = {"recorded_at": NOW - days(9)}
+        lost = stored(vault, cube("lost", **when), readers=("user:bob", "user:ana"))
+        gained = stored(vault, cube("gained", **when), readers=("user:ana",))
+        gone = stored(vault, cube("gone", **when), readers=("user:bob",))
+        later = lost.descriptive.model_copy(update={"recorded_at": NOW})
+        stored(vault, revised(lost, "lost now", descriptive=later), readers=("user:ana",))
+        stored(vault, revised(gained, "gained now", descriptive=later), readers=("user:ana", "user:bob"))
+        bob = seen_by("user:bob")
+        assert texts(asked_then(vault, NOW - days(1), by=bob)) == ["gone"]
+        submit(vault, Erase(gone.id))
+        assert texts(asked_then(vault, NOW - days(1), by=bob)) == []
+        assert texts(asked_then(vault, NOW, by=bob)) == ["gained now"]
+        assert texts(asked_then(vault, NOW - days(1))) == ["gained", "lost"]
+        assert asked_then(vault, NOW, by=replace(bob, tenant="other")).visible == 0
+
+    def test_the_filter_of_a_search_into_the_past_is_for_the_versions_of_then(self, vault: Vault) -> None:
+        first = stored(vault, cube("offer", tags=("old",), recorded_at=NOW - days(9)))
+        now = first.descriptive.model_copy(update={"recorded_at": NOW, "tags": ("new",)})
+        stored(vault, revised(first, "offer", descriptive=now))
+        assert asked_then(vault, NOW - days(1), tags=("old",)).visible == 1
+        assert asked_then(vault, NOW, tags=("old",)).visible == 0
+
+
+def _worded(text: str) -> Put:
+    return put(cube(text))

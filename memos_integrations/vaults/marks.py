@@ -1,0 +1,148 @@
+"""The text of what stands beside a cube in other tables, once from a write and once from the tables: equal or damaged.
+
+Order never counts: each group is sorted. The tables are read, not their indexes, so that an index that says something
+else than its table is found too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+from memos_integrations.vaults.seals import Sealer
+from memos_integrations.vaults.sqlite_rows import PutRows
+
+Texts = Iterable[tuple[int, str]]
+
+
+def _labels_text(readers: Iterable[int], labels: str, leaves: Iterable[object]) -> str:
+    return f"{sorted(readers)}|{labels}|{tuple(leaves)!a}"
+
+
+def put_marks(sealer: Sealer, put: PutRows) -> dict[str, bytes]:
+    """The marks that one Put gives its cube; `keys` is not among them, because keys outlive versions."""
+    words = ",".join([f"{term}:{tf}" for term, tf in sorted(put.postings.items())])
+    return {
+        "labels": _put_labels(sealer, put) if put.leaves else _plain_labels(sealer, put.labels, put.subjects),
+        "words": sealer.mark("words", words),
+        "links": sealer.mark("links", ascii(tuple(sorted(put.links))) if put.links else "()"),
+        "vector": sealer.vector(put.vector),
+    }
+
+
+def _put_labels(sealer: Sealer, put: PutRows) -> bytes:
+    # SQLite has one zero.
+    leaves = [(path, content, 0.0 if number == 0 else number) for path, content, number in put.leaves]
+    leaves.sort(key=lambda leaf: leaf[0])
+    labels = _joined(put.labels)
+    return sealer.mark("labels", _labels_text(put.subjects, labels, leaves))
+
+
+@lru_cache(4096)
+def _plain_labels(sealer: Sealer, labels: frozenset[tuple[int, int]], readers: tuple[int, ...]) -> bytes:
+    """Most cubes of one thread have the same labels and readers."""
+    return sealer.mark("labels", _labels_text(readers, _joined(labels), ()))
+
+
+def _joined(labels: Iterable[tuple[int, int]]) -> str:
+    return ",".join([f"{kind}:{value}" for kind, value in sorted([(int(kind), value) for kind, value in labels])])
+
+
+def keys_mark(sealer: Sealer, keys: Iterable[bytes]) -> bytes:
+    """The mark of a cube's write keys."""
+    return sealer.mark("keys", ascii(tuple(sorted(keys))))
+
+
+def stored_marks(connection: sqlite3.Connection, sealer: Sealer, group: str, tenant: int) -> dict[int, bytes]:
+    """The marks of one group for every cube of a tenant that has rows in it, made anew from the tables."""
+    if group == "past":
+        return _past(connection, sealer, tenant)
+    return {seq: sealer.mark(group, text) for seq, text in _READERS[group](connection, tenant)}
+
+
+def nothing(sealer: Sealer, group: str) -> bytes:
+    """The mark of a cube without any row in a group. Every cube has readers, so `labels` has none such."""
+    return keys_mark(sealer, ()) if group == "keys" else sealer.mark(group, "()" if group == "links" else "")
+
+
+def _labels(connection: sqlite3.Connection, tenant: int) -> Texts:
+    said = dict(
+        connection.execute(
+            """SELECT seq, group_concat(kind || ':' || value) FROM (
+                SELECT c.seq, l.kind, l.value FROM cubes AS c CROSS JOIN labels AS l ON l.cube = c.seq
+                WHERE c.tenant = ? ORDER BY c.seq, l.kind, l.value) GROUP BY seq""",
+            (tenant,),
+        )
+    )
+    leaves = _grouped(
+        connection,
+        """SELECT c.seq, l.path, l.content, l.number FROM cubes AS c CROSS JOIN leaves AS l ON l.cube = c.seq
+        WHERE c.tenant = ? ORDER BY c.seq, l.path""",
+        tenant,
+    )
+    readers: dict[int, list[int]] = defaultdict(list)
+    for subject, audience in connection.execute("SELECT subject, audience FROM audiences"):
+        readers[audience].append(subject)
+    for seq, audience in connection.execute("SELECT seq, audience FROM cubes WHERE tenant = ?", (tenant,)):
+        yield seq, _labels_text(readers[audience], said.get(seq, ""), leaves.get(seq, ()))
+
+
+def _words(connection: sqlite3.Connection, tenant: int) -> Texts:
+    return connection.execute(
+        """SELECT cube, group_concat(term || ':' || tf) FROM (
+            SELECT cube, term, tf FROM postings WHERE tenant = ? ORDER BY cube, term) GROUP BY cube""",
+        (tenant,),
+    )
+
+
+def _links(connection: sqlite3.Connection, tenant: int) -> Texts:
+    rows = _grouped(
+        connection,
+        """SELECT c.seq, l.relation, l.target FROM cubes AS c CROSS JOIN links AS l ON l.cube = c.seq
+        WHERE c.tenant = ? ORDER BY c.seq, l.relation, l.target""",
+        tenant,
+    )
+    return ((seq, ascii(tuple(sorted(links)))) for seq, links in rows.items())
+
+
+def _keys(connection: sqlite3.Connection, tenant: int) -> Texts:
+    rows = _grouped(connection, "SELECT cube, key FROM keys WHERE tenant = ?", tenant)
+    return ((seq, ascii(tuple(sorted(key for (key,) in keys)))) for seq, keys in rows.items())
+
+
+def _vectors(connection: sqlite3.Connection, tenant: int) -> Texts:
+    return connection.execute(
+        """SELECT c.seq, v.row FROM cubes AS c CROSS JOIN vectors AS v ON v.cube = c.seq
+        WHERE c.tenant = ? AND v.number IS c.vector""",
+        (tenant,),
+    )
+
+
+def _past(connection: sqlite3.Connection, sealer: Sealer, tenant: int) -> dict[int, bytes]:
+    marks: dict[int, bytes] = defaultdict(lambda: sealer.mark("past", ""))
+    for seq, *row in connection.execute(
+        """SELECT c.seq, p.version, p.recorded_at, p.audience FROM cubes AS c CROSS JOIN past AS p ON p.cube = c.seq
+        WHERE c.tenant = ? ORDER BY c.seq, p.version""",
+        (tenant,),
+    ):
+        marks[seq] = sealer.past(marks[seq], tuple(row))
+    return dict(marks)
+
+
+def _grouped(connection: sqlite3.Connection, sql: str, tenant: int) -> dict[int, list[tuple[Any, ...]]]:
+    groups: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for seq, *rest in connection.execute(sql, (tenant,)):
+        groups[seq].append(tuple(rest))
+    return groups
+
+
+_READERS: dict[str, Callable[[sqlite3.Connection, int], Texts]] = {
+    "labels": _labels,
+    "words": _words,
+    "links": _links,
+    "vector": _vectors,
+    "keys": _keys,
+}

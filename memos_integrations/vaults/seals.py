@@ -1,0 +1,180 @@
+"""Seals: what shows that a row is the one this package wrote, to whoever holds the vault's integrity key.
+
+Keyed BLAKE2b (RFC 7693 §2.9) with a `person` of its own for each use. What is sealed is `ascii()` of a tuple of
+numbers, texts and bytes: unambiguous, and the same on every Python.
+
+Per cube the table `seals` holds one seal over the whole row of `cubes`, the tenant's name, the current digest, the
+history of digests, and a mark for each group of rows elsewhere (`MARKS`). Per tenant `tallies` holds the sum of what
+every cube and every audit entry contributes, and `roots` the sum of what every tenant contributes, with a seal over
+the vault's counters: so what is missing, added or set back is found as well. Contributions are secret, and each sum
+stands masked under the number of its commit, so that sums tell nothing to whoever watches the file
+(Bellare & Micciancio 1997 for sums of hashes; the mask is what makes 256 bits enough).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from memos_integrations.core.errors import IntegrityError, VaultError, VaultReadOnlyError
+from memos_integrations.core.ports import Vectors
+
+SEAL_KEY_BYTES = 32
+MARKS = ("labels", "words", "links", "vector", "keys", "past")
+"""The groups of rows beside a cube: who may read it and how it is filtered; full text; edges; vector; write keys; who
+could read its earlier versions."""
+
+_SIZE = 1 << 256
+_SHORT = 16
+
+Fields = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one tenant's cubes and audit entries add up to, as of commit `commit`; the sums are in clear here."""
+
+    commit: int = 0
+    cubes: int = 0
+    total: int = 0
+    entries: int = 0
+    log: int = 0
+
+
+@dataclass(slots=True)
+class Root:
+    """What the whole vault adds up to: its tenants' seals, and the events of its outbox; in clear here."""
+
+    tenants: int = 0
+    total: int = 0
+    events: int = 0
+    outbox: int = 0
+
+
+class Sealer:
+    """Makes and checks the seals of one vault with its integrity key (32 bytes)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def _hash(self, use: bytes, content: bytes, size: int = 32) -> bytes:
+        return blake2b(content, digest_size=size, key=self._key, person=use).digest()
+
+    def cube(self, fields: Fields) -> bytes:
+        """The seal of a cube's row: tenant name, digest, history, marks, then every column of `cubes`."""
+        return self._hash(b"cube", ascii(fields).encode())
+
+    def used(self, cube_id: str, behaviour: str) -> bytes:
+        """The seal of a behaviour. It stands apart, so that a use costs no new seal of the cube."""
+        return self._hash(b"used", ascii((cube_id, behaviour)).encode(), _SHORT)
+
+    def mark(self, group: str, content: str | bytes) -> bytes:
+        """The mark of one group of rows; *content* is their text (see `marks.py`) or the vector's bytes."""
+        raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+        return self._hash(b"m:" + group.encode(), raw, _SHORT)
+
+    def vector(self, row: Vectors | bytes | None) -> bytes:
+        """The mark of a vector, or of its absence."""
+        raw = row if isinstance(row, bytes) else b"" if row is None else row.astype("<f4").tobytes()
+        return self.mark("vector", raw)
+
+    def past(self, before: bytes, row: Fields) -> bytes:
+        """The mark of `past` after one more replaced version: `(version, recorded_at, audience)`."""
+        return self.mark("past", before + ascii(row).encode())
+
+    def history(self, before: bytes, version: int, digest: str) -> bytes:
+        """The history after one more version."""
+        return self._hash(b"history", ascii((before, version, digest)).encode())
+
+    def share(self, seal: bytes) -> int:
+        """What a sealed thing contributes to the sum that it is part of."""
+        return int.from_bytes(self._hash(b"share", seal))
+
+    def entry(self, columns: Fields) -> int:
+        """What an audit entry contributes to its tenant's sum; its hash among the columns covers the record."""
+        return self.share(self._hash(b"entry", ascii(columns).encode()))
+
+    def event(self, number: int, body: bytes) -> int:
+        """What an event contributes to the outbox's sum."""
+        return self.share(self._hash(b"event", ascii((number, body)).encode()))
+
+    def masked(self, place: str, commit: int, total: int) -> bytes:
+        """A sum as it may stand in the file."""
+        return ((total + self._mask(place, commit)) % _SIZE).to_bytes(32)
+
+    def unmasked(self, place: str, commit: int, stored: bytes) -> int:
+        """The sum that *stored* hides."""
+        return (int.from_bytes(stored) - self._mask(place, commit)) % _SIZE
+
+    def _mask(self, place: str, commit: int) -> int:
+        return int.from_bytes(self._hash(b"mask", ascii((place, commit)).encode()))
+
+    def tally(self, tenant: str, row: Fields, tally: Fields) -> bytes:
+        """The seal of a tenant: its row of `tenants` (empty when it has none) and its stored tally."""
+        return self._hash(b"tenant", ascii((tenant, row, tally)).encode())
+
+    def root(self, fields: Fields) -> bytes:
+        """The seal of the vault's counters and of the sum over its tenants."""
+        return self._hash(b"root", ascii(fields).encode())
+
+    def named(self, rows: tuple[Fields, ...]) -> bytes:
+        """The seal of the vault's own records (`meta`)."""
+        return self._hash(b"meta", ascii(rows).encode())
+
+    def outside(self, content: bytes) -> str:
+        """The seal of something kept in a file of its own: an anchor's line, an index's manifest."""
+        return self._hash(b"outside", content).hex()
+
+
+def added(total: int, share: int) -> int:
+    """A sum with one more share; a negative share takes one out."""
+    return (total + share) % _SIZE
+
+
+def key_file_of(database: Path) -> Path:
+    """Where a vault's integrity key stands unless the caller keeps it elsewhere."""
+    return database.with_suffix(".key")
+
+
+def key_from(file: Path, *, make: bool) -> bytes:
+    """The integrity key in *file*; made first (mode 0600) when *make* and it is missing.
+
+    Raises:
+        IntegrityError: The file holds no key, or is gone although the vault was written with one.
+        VaultError: It cannot be read or made.
+    """
+    try:
+        if make and not file.exists():
+            _make(file)
+        key = file.read_bytes()
+    except FileNotFoundError as exc:
+        raise IntegrityError(f"The vault's integrity key {file} is missing, so nothing in it can be trusted") from exc
+    except PermissionError as exc:
+        raise VaultReadOnlyError(f"The integrity key {file} cannot be read or made. Check its rights.") from exc
+    except OSError as exc:
+        raise VaultError(f"The integrity key {file} cannot be read or made ({exc}).") from exc
+    if len(key) != SEAL_KEY_BYTES:
+        raise IntegrityError(f"{file} is no integrity key of {SEAL_KEY_BYTES} bytes")
+    return key
+
+
+def _make(file: Path) -> None:
+    aside = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(secrets.token_bytes(SEAL_KEY_BYTES))
+            out.flush()
+            os.fsync(out.fileno())
+        with suppress(FileExistsError):  # another process was first: its key counts
+            os.link(aside, file)
+    finally:
+        aside.unlink(missing_ok=True)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,151 @@
+"""What a SQLite vault reads besides searching: cubes, histories, edges, the audit log, events.
+
+Each read is one transaction, so it sees one moment, and shows what it gives to the witness.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from pydantic import ValidationError
+
+from memos_integrations.core.cube import MemCube, unique
+from memos_integrations.core.errors import VaultCorruptError
+from memos_integrations.core.events import MemEvent
+from memos_integrations.core.ports import AuditEntry, AuditReport, Edge, EmbedderIdentity, LogQuery
+from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.rules import storable
+from memos_integrations.vaults.sqlite_audit import bounded, read_log, verify
+from memos_integrations.vaults.sqlite_rows import EVENTS, Words
+from memos_integrations.vaults.sqlite_search import check_tenant, current_cubes, read_cube, tenant_number
+from memos_integrations.vaults.sqlite_write import read_identity
+
+
+class SQLiteReads(ABC):
+    """The reads of `SQLiteVault`, which gives them their connections."""
+
+    _guard: Guard
+    _words: Words
+    _identity: EmbedderIdentity | None
+
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[sqlite3.Connection]: ...
+
+    def get(self, tenant: str, ids: Sequence[str]) -> list[MemCube]:
+        """The current versions of those of *ids* that exist in *tenant*, in the order asked, each once.
+
+        Raises:
+            IntegrityError: A row does not match its digest.
+        """
+        with self._reading() as connection:
+            self._guard.witness.check_whole(connection, tenant)
+            cubes = current_cubes(connection, tenant, ids)
+            self._guard.witness.check_cubes(connection, tenant, unique(ids))
+            return cubes
+
+    def history(self, tenant: str, cube_id: str) -> list[MemCube]:
+        """Every version of a cube, oldest first; state and behaviour are the cube's present ones.
+
+        Raises:
+            IntegrityError: A row does not match its digest.
+        """
+        with self._reading() as connection:
+            self._guard.witness.check_whole(connection, tenant)
+            number = tenant_number(connection, tenant)
+            if number is None or not storable(cube_id):
+                return []
+            rows = connection.execute(
+                """SELECT c.id, v.version, c.state, v.digest, v.body, b.body
+                FROM cubes AS c JOIN versions AS v ON v.cube = c.seq LEFT JOIN behaviour AS b ON b.cube = c.seq
+                WHERE c.tenant = ? AND c.id = ? ORDER BY v.version""",
+                (number, cube_id),
+            )
+            cubes = [read_cube(row) for row in rows]
+            for cube in cubes:
+                check_tenant(cube, tenant)
+            self._guard.witness.check_cubes(connection, tenant, (cube_id,))
+            self._guard.witness.check_history(connection, tenant, cube_id, cubes)
+            return cubes
+
+    def find_key(self, tenant: str, key: str) -> str | None:
+        """The id of the cube that was put with this key."""
+        with self._reading() as connection:
+            self._guard.witness.check(connection, tenant, "keys")
+            row = connection.execute(
+                "SELECT c.id FROM keys AS k JOIN cubes AS c ON c.seq = k.cube WHERE k.tenant = ? AND k.key = ?",
+                (tenant_number(connection, tenant), self._words.key(key)),
+            ).fetchone()
+            return None if row is None else str(row[0])
+
+    def pointing_at(self, tenant: str, ids: Sequence[str]) -> list[Edge]:
+        """The edges that end at one of *ids*: links of current versions, and their `derived_from`; by source."""
+        targets = [cube_id for cube_id in unique(ids) if storable(cube_id)]
+        with self._reading() as connection:
+            self._guard.witness.check(connection, tenant, "links")
+            rows = connection.execute(
+                """SELECT c.id, l.relation, l.target FROM json_each(?) AS asked
+                CROSS JOIN links AS l ON l.target = asked.value CROSS JOIN cubes AS c ON c.seq = l.cube
+                WHERE c.tenant = ? ORDER BY 1, 2, 3""",
+                (json.dumps(targets), tenant_number(connection, tenant)),
+            )
+            return [Edge(*row) for row in rows]
+
+    def unembedded(self, limit: int) -> list[MemCube]:
+        """Current plaintext cubes without a vector, of all tenants, by id."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                """SELECT CAST(t.name AS TEXT), c.id FROM cubes AS c JOIN tenants AS t ON t.number = c.tenant
+                WHERE c.vector IS NULL AND c.tier = 'plaintext' ORDER BY c.id LIMIT ?""",
+                (bounded(limit),),
+            ).fetchall()
+            for tenant, cube_id in rows:
+                self._guard.witness.check_whole(connection, tenant)
+                self._guard.witness.check_cubes(connection, tenant, (cube_id,))
+            return [cube for tenant, cube_id in rows for cube in current_cubes(connection, tenant, [cube_id])]
+
+    def embedder(self) -> EmbedderIdentity | None:
+        """The embedder that this vault's vectors came from."""
+        with self._reading() as connection:
+            if self._identity is None:  # once bound it never changes
+                self._identity = read_identity(connection)
+            return self._identity
+
+    def log(self, query: LogQuery) -> list[AuditEntry]:
+        """Audit entries, oldest first.
+
+        Raises:
+            IntegrityError: An entry does not match its hash, or stands under columns that are not its own.
+        """
+        with self._reading() as connection:
+            self._guard.witness.check(connection, query.tenant, "log")
+            return read_log(connection, query)
+
+    def verify_audit(self) -> AuditReport:
+        """Walk the whole chain, and hold every stored version against what the chain says was written.
+
+        The head kept beside the chain shows a tail that was cut off. Whoever sets the head back as well is not found
+        out by the file alone: keep `AuditReport.head` somewhere else and compare.
+        """
+        with self._reading() as connection:
+            return verify(connection)
+
+    def events(self, after: int, limit: int = 100) -> list[tuple[int, MemEvent]]:
+        """Outbox events with a number above *after*, oldest first, each with its number.
+
+        Raises:
+            VaultCorruptError: An event cannot be read.
+        """
+        with self._reading() as connection:
+            self._guard.witness.check_events(connection)
+            rows = connection.execute(
+                "SELECT number, body FROM outbox WHERE number > ? ORDER BY number LIMIT ?",
+                (bounded(after), bounded(limit)),
+            ).fetchall()
+        try:
+            return [(number, EVENTS.validate_json(body)) for number, body in rows]
+        except ValidationError as exc:
+            raise VaultCorruptError("An event in the vault is damaged. Restore it from a backup.") from exc
