@@ -95,8 +95,11 @@ def fold(connection: sqlite3.Connection, tenant: int) -> None:
             )
         ]
         insert_rows(connection, "postings", rows)
-    last = "(SELECT ifnull(max(seq), 0) FROM cubes WHERE tenant = ?1)"
-    connection.execute(f"UPDATE tenants SET tail = 0, merged = max(merged, {last}) WHERE number = ?1", (tenant,))
+    connection.execute(
+        """UPDATE tenants SET tail = 0, merged = max(merged, (SELECT ifnull(max(seq), 0) FROM cubes WHERE tenant = ?1))
+        WHERE number = ?1""",
+        (tenant,),
+    )
 
 
 def rewrite(connection: sqlite3.Connection, tenant: int, cube: int, words: bytes) -> None:
