@@ -153,6 +153,11 @@ class PutRows:
     vector: Vectors | None
     key: tuple[str, bytes] | None
 
+    def row(self, seq: int, tenant: int, vector: int | None, commit: int) -> tuple[object, ...]:
+        """Its row of `cubes`."""
+        cube_id, *middle, recorded_at = self.columns.values()
+        return (seq, cube_id, tenant, *middle, vector, recorded_at, commit)
+
 
 @dataclass(frozen=True, slots=True)
 class VectorRow:
@@ -223,6 +228,7 @@ def _put(put: Put, words: Words) -> PutRows:
         behaviour=cube.behaviour.model_dump_json(),
         digest=sha256(body),
         columns={
+            # In the order of the table, where `seq`, `tenant`, `vector` and `changed` come between.
             "id": cube.id,
             "version": cube.version,
             "state": cube.state.value,
