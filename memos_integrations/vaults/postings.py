@@ -72,8 +72,8 @@ def _unpacked(blobs: Sequence[object]) -> tuple[Numbers, Numbers, Numbers]:
 # --- writing, within a write transaction
 
 
-def fold(connection: sqlite3.Connection, tenant: int) -> None:
-    """Make blocks of the cubes of a tenant's tail."""
+def fold(connection: sqlite3.Connection, tenant: int) -> int:
+    """Make blocks of the cubes of a tenant's tail; the last cube that may now stand in one."""
     (merged,) = connection.execute("SELECT merged FROM tenants WHERE number = ?", (tenant,)).fetchone()
     cubes, terms, tf = _words(connection, tenant, merged)
     if cubes.size:
@@ -95,11 +95,12 @@ def fold(connection: sqlite3.Connection, tenant: int) -> None:
             )
         ]
         insert_rows(connection, "postings", rows)
-    connection.execute(
+    ((last,),) = connection.execute(
         """UPDATE tenants SET tail = 0, merged = max(merged, (SELECT ifnull(max(seq), 0) FROM cubes WHERE tenant = ?1))
-        WHERE number = ?1""",
+        WHERE number = ?1 RETURNING merged""",
         (tenant,),
-    )
+    ).fetchall()
+    return int(last)
 
 
 def rewrite(connection: sqlite3.Connection, tenant: int, cube: int, words: bytes) -> None:

@@ -28,10 +28,12 @@ APPLICATION_ID = 0x4D454D4F
 _FIRST = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT",
     # One row: the number of the last commit, the audit chain's head, how many vectors were ever taken away and how
-    # many cubes erased. Every writer reads it inside its write transaction.
+    # many cubes erased, and the last numbers that were given to a cube and to a vector: none is given twice. Every
+    # writer knows it inside its write transaction.
     """CREATE TABLE head (
         one INTEGER PRIMARY KEY CHECK (one = 1), commit_number INTEGER NOT NULL, entries INTEGER NOT NULL,
-        hash TEXT NOT NULL, removed INTEGER NOT NULL, erased INTEGER NOT NULL) STRICT""",
+        hash TEXT NOT NULL, removed INTEGER NOT NULL, erased INTEGER NOT NULL, cubes INTEGER NOT NULL,
+        vectors INTEGER NOT NULL) STRICT""",
     # `changed` is the commit of the last change that a search could notice (a use is none), here and in `cubes`.
     # Cubes above `merged` are in no block of `postings` yet, about `tail` of them; see `postings.py`.
     """CREATE TABLE tenants (
@@ -39,7 +41,7 @@ _FIRST = (
         tail INTEGER NOT NULL DEFAULT 0, merged INTEGER NOT NULL DEFAULT 0) STRICT""",
     # Times are microseconds since 1970. `purposes` and `applications` say whether the cube names any.
     """CREATE TABLE cubes (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
         tenant INTEGER NOT NULL REFERENCES tenants (number), version INTEGER NOT NULL, state TEXT NOT NULL,
         tier TEXT NOT NULL, quarantined INTEGER NOT NULL, expires_at INTEGER, occurred_at INTEGER NOT NULL,
         valid_from INTEGER, valid_to INTEGER, purposes INTEGER NOT NULL, applications INTEGER NOT NULL,
@@ -57,7 +59,7 @@ _FIRST = (
         applications, occurred_at, length, vector, valid_from, valid_to, recorded_at)""",
     "CREATE INDEX cubes_unembedded ON cubes (tier, id) WHERE vector IS NULL",
     """CREATE TABLE versions (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, cube INTEGER NOT NULL REFERENCES cubes (seq),
+        number INTEGER PRIMARY KEY, cube INTEGER NOT NULL REFERENCES cubes (seq),
         version INTEGER NOT NULL, digest TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (cube, version)) STRICT""",
     # Of versions that were replaced: when they were written down, and who could read them.
     """CREATE TABLE past (
@@ -76,7 +78,7 @@ _FIRST = (
     "CREATE INDEX links_by_target ON links (target)",
     "CREATE TABLE behaviour (cube INTEGER PRIMARY KEY REFERENCES cubes (seq), body TEXT NOT NULL) STRICT",
     """CREATE TABLE vectors (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, cube INTEGER NOT NULL UNIQUE REFERENCES cubes (seq),
+        number INTEGER PRIMARY KEY, cube INTEGER NOT NULL UNIQUE REFERENCES cubes (seq),
         row BLOB NOT NULL) STRICT""",
     *postings.TABLES,
     """CREATE TABLE keys (
@@ -95,7 +97,7 @@ _FIRST = (
         hash TEXT NOT NULL) STRICT""",
     "CREATE INDEX audit_by_tenant ON audit (tenant, number)",
     "CREATE INDEX audit_by_cube ON audit (cube_id) WHERE cube_id IS NOT NULL",
-    "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT",
+    "CREATE TABLE outbox (number INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",
     *TABLES,
     CHECKPOINTS,
 )
@@ -151,5 +153,5 @@ def _step(connection: sqlite3.Connection, version: int) -> None:
         key = secrets.token_bytes(KEY_BYTES)
         made = {"vault": secrets.token_hex(16).encode(), "word_key": key, "word_check": word_check(key)}
         connection.executemany("INSERT INTO meta VALUES (?, ?)", made.items())
-        connection.execute("INSERT INTO head VALUES (1, 0, 0, ?, 0, 0)", (GENESIS,))
+        connection.execute("INSERT INTO head VALUES (1, 0, 0, ?, 0, 0, 0, 0)", (GENESIS,))
     connection.execute(f"PRAGMA user_version = {version + 1}")

@@ -15,7 +15,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Use, Vectors
 from memos_integrations.vaults import postings
-from memos_integrations.vaults.audit_chain import entry_hash
+from memos_integrations.vaults.audit_chain import GENESIS, entry_hash
 from memos_integrations.vaults.postings import RECORD_BYTES, rewrite
 from memos_integrations.vaults.rules import check_fits, check_same_embedder
 from memos_integrations.vaults.sqlite_blobs import doom_blobs, name_blobs
@@ -48,6 +48,17 @@ class Head:
     hash: str
     removed: int
     erased: int
+    cubes: int
+    vectors: int
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """As it stands in the table."""
+        return (1, self.commit, self.entries, self.hash, self.removed, self.erased, self.cubes, self.vectors)
+
+
+GENESIS_HEAD = Head(0, 0, GENESIS, 0, 0, 0, 0)
+"""The counters of a new vault."""
 
 
 def read_head(connection: sqlite3.Connection) -> Head:
@@ -56,8 +67,10 @@ def read_head(connection: sqlite3.Connection) -> Head:
     Raises:
         VaultCorruptError: They are damaged.
     """
-    row = connection.execute("SELECT commit_number, entries, hash, removed, erased FROM head").fetchone()
-    if row is None or [type(value) for value in row] != [int, int, str, int, int]:
+    row = connection.execute(
+        "SELECT commit_number, entries, hash, removed, erased, cubes, vectors FROM head"
+    ).fetchone()
+    if row is None or [type(value) for value in row] != [int, int, str, int, int, int, int]:
         raise VaultCorruptError("The vault's counters are damaged. Restore it from a backup.")
     return Head(*row)
 
@@ -65,8 +78,9 @@ def read_head(connection: sqlite3.Connection) -> Head:
 def write_head(connection: sqlite3.Connection, head: Head) -> None:
     """Store the counters."""
     connection.execute(
-        "UPDATE head SET commit_number = ?, entries = ?, hash = ?, removed = ?, erased = ?",
-        (head.commit, head.entries, head.hash, head.removed, head.erased),
+        """UPDATE head SET commit_number = ?, entries = ?, hash = ?, removed = ?, erased = ?, cubes = ?,
+        vectors = ?""",
+        head.row[1:],
     )
 
 
@@ -90,7 +104,7 @@ def bind(connection: sqlite3.Connection, head: Head, identity: EmbedderIdentity)
 
 
 def apply(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> tuple[Head, Receipt]:
-    """Make every change, then the audit entries and events, and count one commit.
+    """Make every change, then the audit entries, and count one commit; the notary numbers the events.
 
     Raises:
         MemOSError: The transaction is refused; the caller undoes what it did so far.
@@ -105,7 +119,6 @@ def apply(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> 
             for change in changes:
                 head = _changed(connection, head, change)
     head = _audit(connection, head, transaction)
-    connection.executemany("INSERT INTO outbox (body) VALUES (?)", [(event,) for event in transaction.events])
     return head, Receipt(head.commit)
 
 
@@ -140,7 +153,8 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
     if row is None:
         if cube.version != 1:
             raise CubeNotFoundError(cube.id)
-        seq = _insert(connection, tenant, put)
+        head = replace(head, cubes=head.cubes + 1)
+        seq = _insert(connection, head, tenant, put)
     else:
         seq, found_tenant, found, _ = row
         if cube.version - 1 != found:
@@ -149,7 +163,7 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
             raise CubeNotFoundError(cube.id)
         head = _replace(connection, head, seq, put)
     if put.vector is not None:
-        _store_vector(connection, seq, put.vector)
+        head = _store_vector(connection, head, seq, put.vector)
     if row is None:
         connection.execute("INSERT INTO words SELECT ?, ?, ? WHERE length(?3)", (tenant, seq, put.words))
     else:
@@ -203,17 +217,10 @@ def _check_key(connection: sqlite3.Connection, tenant: int, key: tuple[str, byte
         raise AlreadyRememberedError(key[0], taken[0])
 
 
-def _insert(connection: sqlite3.Connection, tenant: int, put: PutRows) -> int:
-    cursor = connection.execute(
-        """INSERT INTO cubes (id, tenant, version, state, tier, quarantined, expires_at, occurred_at, valid_from,
-            valid_to, purposes, applications, audience, length, recorded_at)
-        VALUES (:id, :tenant, :version, :state, :tier, :quarantined, :expires_at, :occurred_at, :valid_from,
-            :valid_to, :purposes, :applications, :audience, :length, :recorded_at)""",
-        {**put.columns, "tenant": tenant},
-    )
-    seq = int(cursor.lastrowid or 0)
-    connection.execute("INSERT INTO behaviour VALUES (?, ?)", (seq, put.behaviour))
-    return seq
+def _insert(connection: sqlite3.Connection, head: Head, tenant: int, put: PutRows) -> int:
+    insert_rows(connection, "cubes", [put.row(head.cubes, tenant, None, head.commit)])
+    connection.execute("INSERT INTO behaviour VALUES (?, ?)", (head.cubes, put.behaviour))
+    return head.cubes
 
 
 def _replace(connection: sqlite3.Connection, head: Head, seq: int, put: PutRows) -> Head:
@@ -239,12 +246,12 @@ def _drop_vector(connection: sqlite3.Connection, head: Head, seq: int) -> Head:
     return replace(head, removed=head.removed + gone)
 
 
-def _store_vector(connection: sqlite3.Connection, seq: int, vector: Vectors) -> None:
+def _store_vector(connection: sqlite3.Connection, head: Head, seq: int, vector: Vectors) -> Head:
     check_fits(vector, read_identity(connection))
-    number = connection.execute(
-        "INSERT INTO vectors (cube, row) VALUES (?, ?)", (seq, vector.astype("<f4").tobytes())
-    ).lastrowid
+    number = head.vectors + 1
+    connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (number, seq, vector.tobytes()))
     connection.execute("UPDATE cubes SET vector = ? WHERE seq = ?", (number, seq))
+    return replace(head, vectors=number)
 
 
 def _put_vector(connection: sqlite3.Connection, head: Head, change: VectorRow) -> Head:
@@ -255,7 +262,7 @@ def _put_vector(connection: sqlite3.Connection, head: Head, change: VectorRow) -
     if version != change.version:
         raise VersionConflictError(change.cube_id, change.version, version)
     head = _drop_vector(connection, head, seq)
-    _store_vector(connection, seq, change.vector)
+    head = _store_vector(connection, head, seq, change.vector)
     _touch(connection, head, tenant, seq)
     return head
 
