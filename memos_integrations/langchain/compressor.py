@@ -18,8 +18,8 @@ from memos_integrations.langchain.identity import Identity, identify, running
 from memos_integrations.langchain.retriever import CUBE_ID
 from memos_integrations.memos import MemOS
 
-WEIGHTS = {"retrieved": 0.5, "affinity": 0.4, "trust": 0.1}
-"""How much each signal counts: the retriever's order carries, memory decides between what is near."""
+WEIGHTS = {"retrieved": 0.4, "affinity": 0.6, "trust": 0.1}
+"""How much each signal counts. A document that says half of what memory says overtakes a few places of the order."""
 
 TRUST = list(TrustLabel)
 

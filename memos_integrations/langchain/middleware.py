@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.tools import BaseTool
 from langgraph.config import get_config
 from langgraph.runtime import Runtime
+from langgraph.types import TracePolicy, omit_payload
 
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.errors import InvalidMemoryError
@@ -72,6 +73,8 @@ class MemOSMiddleware(AgentMiddleware[MemOSState, Any, Any]):
     """
 
     state_schema = MemOSState
+    trace_policy = TracePolicy(process_inputs=omit_payload, process_outputs=omit_payload)
+    """The spans of its hooks keep their timing and record no messages; those stand in the spans of the model."""
 
     def __init__(
         self,
@@ -167,20 +170,20 @@ class MemOSMiddleware(AgentMiddleware[MemOSState, Any, Any]):
     def after_agent(self, state: MemOSState, runtime: Runtime[Any]) -> None:
         """Write what the model answered."""
         by, thread, written = self._identify(runtime), _thread(), list[str]()
-        if answers := self._answered(state["messages"]):
-            named = _named(state, self._name)
-            with self._fence("write") as writing:
+        answers, named = self._answered(state["messages"]), _named(state, self._name)
+        with self._fence("write") as writing:
+            if answers:
                 written = self._box.run(lambda: self._memory.write_answers(answers, named, by, thread))
-            self._ended(runtime, written, writing.fault, by, thread)
+        self._ended(runtime, written, writing.fault, by, thread)
 
     async def aafter_agent(self, state: MemOSState, runtime: Runtime[Any]) -> None:
         """`after_agent`, without blocking the event loop."""
         by, thread, written = self._identify(runtime), _thread(), list[str]()
-        if answers := self._answered(state["messages"]):
-            named = _named(state, self._name)
-            with self._fence("write") as writing:
+        answers, named = self._answered(state["messages"]), _named(state, self._name)
+        with self._fence("write") as writing:
+            if answers:
                 written = await self._box.arun(lambda: self._memory.write_answers(answers, named, by, thread))
-            self._ended(runtime, written, writing.fault, by, thread)
+        self._ended(runtime, written, writing.fault, by, thread)
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
@@ -230,8 +233,9 @@ class MemOSMiddleware(AgentMiddleware[MemOSState, Any, Any]):
     def _ended(
         self, runtime: Runtime[Any], written: Sequence[str], fault: Exception | None, by: Principal, thread: str | None
     ) -> None:
-        self._tell(runtime, "write", fault, cubes=list(written))
-        if self._reflection is not None and fault is None:
+        if written or fault is not None:
+            self._tell(runtime, "write", fault, cubes=list(written))
+        if self._reflection is not None and self._remember and fault is None:
             self._reflection(by, thread)
 
     def _tell(self, runtime: Runtime[Any], event: str, fault: Exception | None, **said: Any) -> None:
