@@ -2,6 +2,10 @@
 
 Converts in, calls the engine once, converts out. Needs the extra `langchain`. What needs more is loaded when it is
 first asked for: `MemOSMiddleware` (extra `agents`), `MemOSMemory` (extra `classic`), `MemOSChatModel` (extra `hf`).
+
+There is no `VectorStore`: that interface promises that a document is replaced under its id, metadata included, and that
+it is found by nearness of vectors alone. A memory is versioned, replaced by what supersedes it, and ranked by words,
+time and trust as well; a store that kept the first promise would break the second. Search with `MemOSRetriever`.
 """
 
 from __future__ import annotations
