@@ -1,4 +1,4 @@
-"""Bounds around the engine for callers that must go on without it: a limit of time, and a fence around its faults."""
+"""Bounds around the engine for callers that must go on without it: a limit of time, a fence, and what is owed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
@@ -24,6 +25,8 @@ Policy = Literal["open", "closed"]
 
 MOST_LEFT_BEHIND = 8
 """How many calls may still run after their time was up, before new ones are refused at once."""
+
+MOST_OWED = 1_000
 
 NEVER_TOLERATED = (IdentityError, AccessDeniedError, InvalidMemoryError)
 """Not faults of the engine: who asks, what they may, and what they wrote do not get better by going on."""
@@ -105,6 +108,49 @@ class _Into(Generic[T]):
         if exc is not None:
             self._future.set_exception(exc)
         return True
+
+
+class Owed:
+    """Writes that failed, in their order, to be made up for before the next one. They must be safe to repeat.
+
+    In this process only: what must outlive it has to raise where it fails. The oldest go when there are too many.
+    """
+
+    def __init__(self, most: int = MOST_OWED) -> None:
+        self._writes: deque[Callable[[], object]] = deque(maxlen=most)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._writes)
+
+    def add(self, write: Callable[[], object]) -> None:
+        """Owe a write."""
+        with self._lock:
+            self._writes.append(write)
+
+    def settle(self, write: Callable[[], T]) -> T:
+        """Make up for what is owed, then *write*; what fails is owed, and raises."""
+        while (owed := self._next()) is not None:
+            try:
+                owed()
+            except NEVER_TOLERATED as exc:  # it would fail for ever, and stand in the way of the others
+                log.warning("A write that was owed is given up: %s: %s", type(exc).__name__, exc)
+            except BaseException:
+                with self._lock:
+                    self._writes.appendleft(owed)
+                self.add(write)
+                raise
+        try:
+            return write()
+        except NEVER_TOLERATED:
+            raise
+        except BaseException:
+            self.add(write)
+            raise
+
+    def _next(self) -> Callable[[], object] | None:
+        with self._lock:
+            return self._writes.popleft() if self._writes else None
 
 
 class Fence:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
@@ -14,8 +15,8 @@ from langgraph.runtime import Runtime
 from langgraph.types import TracePolicy, omit_payload
 
 from memos_integrations.core.access import CallContext, Principal
-from memos_integrations.core.errors import InvalidMemoryError
-from memos_integrations.core.fence import Fence, Policy, TimeBox
+from memos_integrations.core.errors import InvalidMemoryError, TooSlowError
+from memos_integrations.core.fence import Fence, Owed, Policy, TimeBox
 from memos_integrations.core.operator import MemoryOptions
 from memos_integrations.langchain.agent_memory import AgentMemory, Namespace, Recalled, Shown
 from memos_integrations.langchain.identity import Identity, identify
@@ -58,7 +59,8 @@ class MemOSMiddleware(AgentMiddleware[MemOSState, Any, Any]):
             principal may read, and writes to the principal's own.
         timeout: Seconds that each touch of memory may take; None for no limit.
         on_error: Whether the agent goes on without memory when memory fails or takes too long (`open`), or raises
-            (`closed`). Identity and access are no faults: they always raise.
+            (`closed`). Identity and access are no faults: they always raise. With `open`, what could not be written is
+            logged, told in the stream, and written with the next turn of this program, in its order.
         remember: Of whom messages are written: `human`, `ai`.
         options: What is said of every memory written (`ttl`, `readers`, `purposes`, …).
         placement: `human`, or `system` for words that are trusted like instructions.
@@ -110,6 +112,7 @@ class MemOSMiddleware(AgentMiddleware[MemOSState, Any, Any]):
             memos, name=name, k=k, token_budget=token_budget, namespace=namespace, context=context, options=options
         )
         self._box = TimeBox(timeout)
+        self._owed = Owed()
         self._on_error: Policy = on_error
         self._remember = frozenset(remember)
         self._placement, self._preamble = placement, preamble
@@ -129,8 +132,10 @@ class MemOSMiddleware(AgentMiddleware[MemOSState, Any, Any]):
         recalled, written = Recalled(), []
         with self._fence("recall") as recalling:
             recalled = self._box.run(lambda: self._memory.recall(state["messages"], by))
+        write = self._writing(self._said(state["messages"]), by, thread)
         with self._fence("write") as writing:
-            written = self._box.run(lambda: self._memory.write(self._said(state["messages"]), by, thread))
+            written = self._box.run(self._settling(write))
+        self._owe(write, writing.fault)
         return self._begun(runtime, recalled, written, recalling.fault, writing.fault)
 
     async def abefore_agent(self, state: MemOSState, runtime: Runtime[Any]) -> dict[str, Any]:
@@ -139,8 +144,10 @@ class MemOSMiddleware(AgentMiddleware[MemOSState, Any, Any]):
         recalled, written = Recalled(), []
         with self._fence("recall") as recalling:
             recalled = await self._box.arun(lambda: self._memory.recall(state["messages"], by))
+        write = self._writing(self._said(state["messages"]), by, thread)
         with self._fence("write") as writing:
-            written = await self._box.arun(lambda: self._memory.write(self._said(state["messages"]), by, thread))
+            written = await self._box.arun(self._settling(write))
+        self._owe(write, writing.fault)
         return self._begun(runtime, recalled, written, recalling.fault, writing.fault)
 
     # --- around each call of the model: show -----------------------------------------------------------------------
@@ -171,24 +178,44 @@ class MemOSMiddleware(AgentMiddleware[MemOSState, Any, Any]):
         """Write what the model answered."""
         by, thread, written = self._identify(runtime), _thread(), list[str]()
         answers, named = self._answered(state["messages"]), _named(state, self._name)
+        write = self._writing(answers, by, thread, named)
         with self._fence("write") as writing:
             if answers:
-                written = self._box.run(lambda: self._memory.write_answers(answers, named, by, thread))
+                written = self._box.run(self._settling(write))
+        self._owe(write, writing.fault)
         self._ended(runtime, written, writing.fault, by, thread)
 
     async def aafter_agent(self, state: MemOSState, runtime: Runtime[Any]) -> None:
         """`after_agent`, without blocking the event loop."""
         by, thread, written = self._identify(runtime), _thread(), list[str]()
         answers, named = self._answered(state["messages"]), _named(state, self._name)
+        write = self._writing(answers, by, thread, named)
         with self._fence("write") as writing:
             if answers:
-                written = await self._box.arun(lambda: self._memory.write_answers(answers, named, by, thread))
+                written = await self._box.arun(self._settling(write))
+        self._owe(write, writing.fault)
         self._ended(runtime, written, writing.fault, by, thread)
 
     # --- parts -----------------------------------------------------------------------------------------------------
 
     def _identify(self, runtime: Any) -> Principal:
         return identify(self._principal, get_config(), runtime)
+
+    def _writing(
+        self, messages: Sequence[Any], by: Principal, thread: str | None, named: Sequence[Any] | None = None
+    ) -> Callable[[], list[str]]:
+        if named is None:
+            return lambda: self._memory.write(messages, by, thread)
+        return lambda: self._memory.write_answers(messages, named, by, thread)
+
+    def _settling(self, write: Callable[[], list[str]]) -> Callable[[], list[str]]:
+        """The write, after those that failed before it; where nothing fails unseen, nothing is owed."""
+        return write if self._on_error == "closed" else partial(self._owed.settle, write)
+
+    def _owe(self, write: Callable[[], list[str]], fault: Exception | None) -> None:
+        """What was late may not even have begun. Should it still end by itself, the second time changes nothing."""
+        if isinstance(fault, TooSlowError):
+            self._owed.add(write)
 
     def _fence(self, during: str) -> Fence:
         return Fence(self._on_error, f"{during} ({self._name})")

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import pytest
 
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, TooSlowError, VaultBusyError
-from memos_integrations.core.fence import MOST_LEFT_BEHIND, Fence, TimeBox
+from memos_integrations.core.fence import MOST_LEFT_BEHIND, Fence, Owed, TimeBox
 
 
 def fail() -> None:
@@ -86,3 +86,29 @@ def test_a_fence_keeps_faults_and_lets_the_rest_pass(caplog: pytest.LogCaptureFi
     for policy, error in (("open", IdentityError), ("closed", VaultBusyError), ("open", KeyboardInterrupt)):
         with pytest.raises(error), Fence(policy, "recall"):  # type: ignore[arg-type]
             raise error("no")
+
+
+def test_what_failed_is_made_up_for_in_order_and_what_never_can_be_is_given_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    owed, done, down = Owed(most=4), list[int](), True
+
+    def write(number: int) -> int:
+        if down:
+            raise VaultBusyError("locked")
+        if number == 2:
+            raise InvalidMemoryError("no words")
+        done.append(number)
+        return number
+
+    for number in range(5):
+        with pytest.raises(VaultBusyError):
+            owed.settle(lambda number=number: write(number))  # type: ignore[misc]
+    assert len(owed) == 4
+    down = False
+    assert owed.settle(lambda: write(5)) == 5
+    assert done[-3:] == [3, 4, 5]
+    assert "given up" in caplog.text
+    with pytest.raises(InvalidMemoryError):
+        owed.settle(lambda: write(2))
+    assert len(owed) == 0
