@@ -4,10 +4,10 @@
 file at a whole step. SQLite 3.40 without any extension is enough.
 
 Why full text is not FTS5: there an erased text stays in old index segments until they merge (`secure-delete` for
-FTS5 needs SQLite 3.42), and its BM25 counts every tenant's documents, so scores would tell of others' memories. The
-table `postings` keeps each tenant's terms together and a deleted row is overwritten on the spot. Terms and labels
-stand there as 63-bit keyed hashes (BLAKE2b; the key is made with the vault): fixed width, any character, and no
-words left behind in index pages.
+FTS5 needs SQLite 3.42), and its BM25 counts every tenant's documents, so scores would tell of others' memories. Here
+each tenant's terms stand together (`postings.py`), and what is deleted is overwritten on the spot. Terms and labels
+are 63-bit keyed hashes (BLAKE2b; the key is made with the vault): fixed width, any character, and no words left behind
+in index pages.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import secrets
 import sqlite3
 
 from memos_integrations.core.errors import VaultCorruptError, VaultSchemaError
+from memos_integrations.vaults import postings
 from memos_integrations.vaults.audit_chain import GENESIS
 from memos_integrations.vaults.integrity import TABLES
 from memos_integrations.vaults.merkle import CHECKPOINTS
@@ -32,8 +33,10 @@ _FIRST = (
         one INTEGER PRIMARY KEY CHECK (one = 1), commit_number INTEGER NOT NULL, entries INTEGER NOT NULL,
         hash TEXT NOT NULL, removed INTEGER NOT NULL, erased INTEGER NOT NULL) STRICT""",
     # `changed` is the commit of the last change that a search could notice (a use is none), here and in `cubes`.
+    # Cubes above `merged` are in no block of `postings` yet, about `tail` of them; see `postings.py`.
     """CREATE TABLE tenants (
-        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, changed INTEGER NOT NULL DEFAULT 0) STRICT""",
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, changed INTEGER NOT NULL DEFAULT 0,
+        tail INTEGER NOT NULL DEFAULT 0, merged INTEGER NOT NULL DEFAULT 0) STRICT""",
     # Times are microseconds since 1970. `purposes` and `applications` say whether the cube names any.
     """CREATE TABLE cubes (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
@@ -75,10 +78,7 @@ _FIRST = (
     """CREATE TABLE vectors (
         number INTEGER PRIMARY KEY AUTOINCREMENT, cube INTEGER NOT NULL UNIQUE REFERENCES cubes (seq),
         row BLOB NOT NULL) STRICT""",
-    """CREATE TABLE postings (
-        tenant INTEGER NOT NULL, term INTEGER NOT NULL, cube INTEGER NOT NULL REFERENCES cubes (seq),
-        tf INTEGER NOT NULL, PRIMARY KEY (tenant, term, cube)) WITHOUT ROWID, STRICT""",
-    "CREATE INDEX postings_by_cube ON postings (cube)",
+    *postings.TABLES,
     """CREATE TABLE keys (
         tenant INTEGER NOT NULL, key BLOB NOT NULL, cube INTEGER NOT NULL REFERENCES cubes (seq),
         PRIMARY KEY (tenant, key)) WITHOUT ROWID, STRICT""",

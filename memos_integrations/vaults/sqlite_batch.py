@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from memos_integrations.core.ports import EmbedderIdentity, Receipt
 from memos_integrations.vaults.rules import check_fits
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows
-from memos_integrations.vaults.sqlite_write import Head, chained, read_identity, tenant_of
+from memos_integrations.vaults.sqlite_write import Head, chained, read_identity, tenant_changed, tenant_of
 
 
 def insert(
@@ -38,6 +39,7 @@ class _Batch:
         self._keys: dict[tuple[str, bytes], str] = {}
         self._tenants: dict[str, int] = {}
         self._changed: dict[int, int] = {}
+        self._fresh: Counter[int] = Counter()
         self._identity: EmbedderIdentity | None = None
         self._seq = self._vector = 0
         if puts:
@@ -104,12 +106,14 @@ class _Batch:
         self._add("versions (cube, version, digest, body)", (seq, 1, put.digest, put.body))
         self._add("behaviour", (seq, put.behaviour))
         self._extend("labels", [(seq, *label) for label in put.labels])
-        self._extend("postings", [(tenant, term, seq, tf) for term, tf in put.postings.items()])
+        if put.words:
+            self._add("words", (tenant, seq, put.words))
         self._extend("leaves", [(seq, *leaf) for leaf in put.leaves])
         self._extend("links", [(seq, *link) for link in put.links])
         self._audiences.update((subject, put.columns["audience"]) for subject in put.subjects)
         self._versions[cube.id] = 1
         self._changed[tenant] = commit
+        self._fresh[tenant] += 1
         if put.key is not None:
             self._keys[cube.tenant, put.key[1]] = cube.id
             self._add("keys", (tenant, put.key[1], seq))
@@ -128,8 +132,8 @@ class _Batch:
         for into, rows in self._rows.items():
             insert_rows(self._connection, into, rows)
         insert_rows(self._connection, "audiences", list(self._audiences), "ON CONFLICT DO NOTHING")
-        changed = ((commit, tenant) for tenant, commit in self._changed.items())
-        self._connection.executemany("UPDATE tenants SET changed = ? WHERE number = ?", changed)
+        for tenant, commit in self._changed.items():
+            tenant_changed(self._connection, tenant, commit, self._fresh[tenant])
 
 
 def _versions(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:

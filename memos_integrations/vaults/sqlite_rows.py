@@ -31,6 +31,7 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.vaults.audit_chain import record_json
 from memos_integrations.vaults.leaves import as_number, leaves, spelling
+from memos_integrations.vaults.postings import packed
 from memos_integrations.vaults.rules import checked_row, edges_from, micros, occurred_at
 from memos_integrations.vaults.sealing import seal
 
@@ -148,7 +149,7 @@ class PutRows:
     labels: frozenset[tuple[int, int]]
     leaves: tuple[tuple[int, int | None, float | None], ...]
     links: tuple[tuple[str, str], ...]
-    postings: dict[int, int]
+    words: bytes
     vector: Vectors | None
     key: tuple[str, bytes] | None
 
@@ -241,7 +242,7 @@ def _put(put: Put, words: Words) -> PutRows:
         labels=frozenset(_labels(cube, words)),
         leaves=tuple(_leaves(cube, words)),
         links=tuple(edges_from(cube)),
-        postings={words.term(term): count for term, count in Counter(put.terms).items()},
+        words=packed({words.term(term): count for term, count in Counter(put.terms).items()}),
         vector=None if put.vector is None else checked_row(put.vector),
         key=None if put.key is None else (put.key, words.key(put.key)),
     )

@@ -14,30 +14,27 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Use, Vectors
+from memos_integrations.vaults import postings
 from memos_integrations.vaults.audit_chain import entry_hash
+from memos_integrations.vaults.postings import RECORD_BYTES, rewrite
 from memos_integrations.vaults.rules import check_fits, check_same_embedder
 from memos_integrations.vaults.sqlite_blobs import doom_blobs, name_blobs
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow, identity_from
 from memos_integrations.vaults.sqlite_use import move_all, use_all
 
+BESIDE = ("versions", "vectors", "words", "past", "labels", "leaves", "links", "keys", "blobs", "behaviour", "seals")
+"""Every table beside `cubes` in which a cube has rows. `REFERENCES cubes` on each: SQLite itself refuses to leave one
+behind. (`postings` is an index of `words`.)"""
+
 PLACES = {
     "cubes": "SELECT count(*) FROM cubes WHERE seq = ?",
-    "versions": "SELECT count(*) FROM versions WHERE cube = ?",
-    "vectors": "SELECT count(*) FROM vectors WHERE cube = ?",
-    "postings": "SELECT count(*) FROM postings WHERE cube = ?",
-    "past": "SELECT count(*) FROM past WHERE cube = ?",
-    "labels": "SELECT count(*) FROM labels WHERE cube = ?",
-    "leaves": "SELECT count(*) FROM leaves WHERE cube = ?",
-    "links": "SELECT count(*) FROM links WHERE cube = ?",
-    "keys": "SELECT count(*) FROM keys WHERE cube = ?",
-    "blobs": "SELECT count(*) FROM blobs WHERE cube = ?",
-    "behaviour": "SELECT count(*) FROM behaviour WHERE cube = ?",
-    "seals": "SELECT count(*) FROM seals WHERE cube = ?",
+    **{table: f"SELECT count(*) FROM {table} WHERE cube = ?" for table in BESIDE if table != "words"},
+    "postings": f"SELECT ifnull(sum(length(packed) / {RECORD_BYTES}), 0) FROM words WHERE cube = ?",
 }
-"""Every table in which a cube has rows. `REFERENCES cubes` on each: SQLite itself refuses to leave one behind."""
+"""How much of a cube stands in each place: rows, and terms of full text."""
 
-_ERASE = tuple(count.replace("SELECT count(*)", "DELETE") for count in reversed(PLACES.values()))
+_ERASE = (*(f"DELETE FROM {table} WHERE cube = ?" for table in reversed(BESIDE)), "DELETE FROM cubes WHERE seq = ?")
 
 _DERIVED = "SELECT 1 FROM links WHERE target = ? AND relation = 'derived_from' LIMIT 1"
 
@@ -153,7 +150,11 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
         head = _replace(connection, head, seq, put)
     if put.vector is not None:
         _store_vector(connection, seq, put.vector)
-    _touch(connection, head, tenant, seq)
+    if row is None:
+        connection.execute("INSERT INTO words SELECT ?, ?, ? WHERE length(?3)", (tenant, seq, put.words))
+    else:
+        rewrite(connection, tenant, seq, put.words)
+    _touch(connection, head, tenant, seq, fresh=row is None)
     connection.execute(
         "INSERT INTO versions (cube, version, digest, body) VALUES (?, ?, ?, ?)",
         (seq, cube.version, put.digest, put.body),
@@ -163,9 +164,6 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
     connection.executemany("INSERT INTO links VALUES (?, ?, ?)", [(seq, *link) for link in put.links])
     name_blobs(connection, seq, (blob.digest for blob in cube.blobs))
     connection.executemany(
-        "INSERT INTO postings VALUES (?, ?, ?, ?)", [(tenant, term, seq, tf) for term, tf in put.postings.items()]
-    )
-    connection.executemany(
         "INSERT OR IGNORE INTO audiences VALUES (?, ?)",
         [(subject, put.columns["audience"]) for subject in put.subjects],
     )
@@ -174,10 +172,18 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
     return head
 
 
-def _touch(connection: sqlite3.Connection, head: Head, tenant: int, seq: int) -> None:
+def _touch(connection: sqlite3.Connection, head: Head, tenant: int, seq: int, *, fresh: bool = False) -> None:
     """Leave word that a search would see the cube otherwise than before this commit."""
     connection.execute("UPDATE cubes SET changed = ? WHERE seq = ?", (head.commit, seq))
-    connection.execute("UPDATE tenants SET changed = ? WHERE number = ?", (head.commit, tenant))
+    tenant_changed(connection, tenant, head.commit, int(fresh))
+
+
+def tenant_changed(connection: sqlite3.Connection, tenant: int, commit: int, fresh: int) -> None:
+    """Leave word that a tenant changed in this commit, also by *fresh* new cubes; make blocks when it is time."""
+    update = "UPDATE tenants SET changed = ?, tail = tail + ? WHERE number = ? RETURNING tail"
+    ((tail,),) = connection.execute(update, (commit, fresh, tenant)).fetchall()
+    if tail >= postings.FOLD_AT:
+        postings.fold(connection, tenant)
 
 
 def tenant_of(connection: sqlite3.Connection, name: str) -> int:
@@ -213,7 +219,7 @@ def _insert(connection: sqlite3.Connection, tenant: int, put: PutRows) -> int:
 def _replace(connection: sqlite3.Connection, head: Head, seq: int, put: PutRows) -> Head:
     head = _drop_vector(connection, head, seq)
     connection.execute("INSERT INTO past SELECT seq, version, recorded_at, audience FROM cubes WHERE seq = ?", (seq,))
-    for table in ("labels", "leaves", "links", "postings"):
+    for table in ("labels", "leaves", "links"):
         connection.execute(f"DELETE FROM {table} WHERE cube = ?", (seq,))
     connection.execute(
         """UPDATE cubes SET version = :version, tier = :tier, quarantined = :quarantined, expires_at = :expires_at,
@@ -272,6 +278,7 @@ def _erase(connection: sqlite3.Connection, head: Head, change: Erase) -> Head:
     _touch(connection, head, row[1], row[0])
     connection.execute("INSERT INTO gone VALUES (?, ?, ?)", (row[1], head.commit, row[0]))
     doom_blobs(connection, row[0])
+    rewrite(connection, row[1], row[0], b"")
     for statement in _ERASE:
         connection.execute(statement, (row[0],))
     return replace(head, erased=head.erased + 1)
