@@ -18,6 +18,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
+from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -28,6 +29,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.langchain import MemOSMiddleware
+from memos_integrations.langchain.chat_model import MemOSChatModel
 from memos_integrations.langchain.transcript import PREAMBLE
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
@@ -112,6 +114,25 @@ async def test_recalled_words_are_in_no_state_no_result_no_checkpoint_and_no_str
     )  # fmt: skip
     assert "blue tin" not in whole(streamed)
     assert "honey" not in whole(streamed)
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+async def test_streamed_messages_are_the_answers_tokens_and_no_recalled_words(
+    memos: MemOS, tiny_model: HuggingFaceModel, how: str
+) -> None:
+    """Also when a node calls the model without streaming: its tokens come one by one."""
+    agent = create_agent(
+        MemOSChatModel(model=tiny_model, max_tokens=12, temperature=5.0, seed=3),
+        [],
+        middleware=[MemOSMiddleware(memos)],
+        context_schema=Who,
+    )
+    asked: Any = {"input": said(), "context": ANA, "stream_mode": "messages"}
+    parts = [part async for part in agent.astream(**asked)] if how == "async" else list(agent.stream(**asked))
+    assert len(parts) > 5
+    assert all(isinstance(message, AIMessage) for message, _ in parts)
+    assert "honey" not in whole(parts)
+    assert parts[-1][0].usage_metadata or parts[-2][0].usage_metadata
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])
