@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Literal, Self, TypeVar
 
@@ -27,6 +29,7 @@ MOST_LEFT_BEHIND = 8
 """How many calls may still run after their time was up, before new ones are refused at once."""
 
 MOST_OWED = 1_000
+MOST_IDLE = 4
 
 NEVER_TOLERATED = (IdentityError, AccessDeniedError, InvalidMemoryError)
 """Not faults of the engine: who asks, what they may, and what they wrote do not get better by going on."""
@@ -82,7 +85,7 @@ class TimeBox:
             with _Into(future):
                 future.set_result(context.run(call))
 
-        threading.Thread(target=work, name="memos-timebox", daemon=True).start()
+        _workers.do(work)
         return future
 
     def _too_slow(self, future: Future[T], exc: TimeoutError) -> BaseException:
@@ -91,6 +94,45 @@ class TimeBox:
         with self._lock:
             self._left.append(future)  # type: ignore[arg-type]
         return TooSlowError(f"Memory did not answer within {self._seconds} s; give it longer, or look at the vault.")
+
+
+class _Workers:
+    """Daemon threads that stay for the next call: a vault opens a connection for every thread that is new to it."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._idle = 0
+
+    def do(self, job: Callable[[], None]) -> None:
+        """Run the job soon; it must not raise."""
+        with self._lock:
+            found = self._idle > 0
+            self._idle -= found
+        self._jobs.put(job)
+        if not found:
+            threading.Thread(target=self._work, name="memos-timebox", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            self._jobs.get()()
+            with self._lock:
+                if self._idle >= MOST_IDLE:
+                    return
+                self._idle += 1
+
+
+_workers = _Workers()
+
+
+def _forked() -> None:
+    """A forked child has none of the threads."""
+    global _workers  # noqa: PLW0603 - the pool is the process's own
+    _workers = _Workers()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 class _Into(Generic[T]):
