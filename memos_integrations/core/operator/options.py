@@ -15,6 +15,7 @@ from memos_integrations.core.conversation import Conversation, Message
 from memos_integrations.core.cube import (
     Channel,
     Governance,
+    Json,
     Layer,
     Link,
     Origin,
@@ -74,6 +75,7 @@ class MemoryOptions(MemoryChanges, total=False):
     occurred_at: when it was said or happened. valid_from, valid_to: when it held in the world.
     purposes, applications: the calling contexts in which it may be used. Default: any.
     supersedes: ids of the cubes that it replaces.
+    value: a structured value (JSON) beside the words, which recall does not search; new words drop it.
     durability: what the acknowledged write survives: `commit` (power loss) or `process` (`kill -9`). Default: as the
         vault was opened.
     """
@@ -86,6 +88,7 @@ class MemoryOptions(MemoryChanges, total=False):
     occurred_at: datetime
     ttl: timedelta
     supersedes: Sequence[str]
+    value: Json
     durability: Durability | str
 
 
@@ -115,6 +118,7 @@ def draft_memory(text: str, caller: Caller, options: MemoryOptions) -> Draft:
             provenance=_provenance(caller, said),
             trust=_trust(said),
             tags=_labels(said.get("tags", ())),
+            value=said.get("value"),
             links=[Link(relation=Relation.SUPERSEDES, target=target) for target in _labels(said.get("supersedes", ()))],
             **{name: value for name, value in said.items() if name in DESCRIPTIVE},
         )

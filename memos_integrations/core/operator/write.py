@@ -18,6 +18,7 @@ from memos_integrations.core.cube import (
     Behaviour,
     Descriptive,
     Governance,
+    Json,
     Layer,
     Link,
     MemCube,
@@ -78,6 +79,7 @@ def draft_cube(
     trust: Trust,
     tags: Sequence[str],
     links: Sequence[Link],
+    value: Json = None,
     **descriptive: Any,
 ) -> Draft:
     """A new cube around *text*, with its entities and tags found by rules.
@@ -86,7 +88,7 @@ def draft_cube(
         InvalidMemoryError: A field is not valid; the message names it.
     """
     try:
-        payload = PlaintextPayload(text=text)
+        payload = PlaintextPayload(text=text, value=value)
         spoken = _spoken(text, provenance.speaker)
         found, told = terms_and_keywords(text, provenance.speaker)
         words = tuple(found)

@@ -18,6 +18,7 @@ from memos_integrations.core.ports.query import (
     ValueTest,
     VaultQuery,
     Visibility,
+    narrowed,
 )
 from memos_integrations.core.ports.transaction import (
     HEAT_HALF_LIFE_S,
@@ -66,4 +67,5 @@ __all__ = [
     "Vectors",
     "Visibility",
     "cooled",
+    "narrowed",
 ]
