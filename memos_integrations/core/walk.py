@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.cube import MemCube
-from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
+from memos_integrations.core.errors import CubeNotFoundError, IdentityError, InvalidMemoryError, VaultClosedError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator import (
     CubeWriter,
@@ -37,6 +38,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NOBODY_IN_PARTICULAR = CallContext()
+ID_FORM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # What a framework takes apart and puts together again (a pickled part, a restored context) finds its engine here.
 _live: WeakValueDictionary[str, Walk] = WeakValueDictionary()
@@ -229,3 +231,15 @@ class Walk:
         if moment.tzinfo is None:
             raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
         return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
+
+
+def is_id(cube_id: object) -> bool:
+    """Whether it has the form of an id. Anything else is asked of no vault, and written into no log."""
+    return isinstance(cube_id, str) and ID_FORM.fullmatch(cube_id) is not None
+
+
+def known_id(cube_id: str) -> str:
+    """The id, when a cube could have it; what could never be an id is unknown without asking the vault."""
+    if not is_id(cube_id):
+        raise CubeNotFoundError(str(cube_id)[:100])
+    return cube_id
