@@ -88,6 +88,7 @@ class MemGovernance(GovernedReading):
             audit=tuple(record_of(operation, version.caller, cube=version.cube) for version in versions),
             events=tuple(written(version.cube, version.caller) for version in versions),
         )
+        self._reads.send()
         return self._vault.submit(transaction, durability=durability)
 
     def _check_put(self, version: NewVersion, operation: str) -> None:

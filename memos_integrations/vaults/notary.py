@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from memos_integrations.core.errors import MemOSError
+from memos_integrations.core.errors import IntegrityError, MemOSError
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Use
 from memos_integrations.vaults.integrity import (
     ENTRY,
@@ -37,6 +37,11 @@ Held = dict[str, Sealed]
 _AGAIN = "ON CONFLICT (cube) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in ("mac", "digest", "history", *MARKS, "used")
 )
+
+_USED = """SELECT c.id, b.body, s.used FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
+    LEFT JOIN behaviour AS b ON b.cube = c.seq LEFT JOIN seals AS s ON s.cube = c.seq"""
+_USED_NOW = """SELECT c.id, c.seq, b.body FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
+    CROSS JOIN behaviour AS b ON b.cube = c.seq"""
 
 
 class Notary:
@@ -187,15 +192,18 @@ class Notary:
 
     def _before(self, connection: sqlite3.Connection, transaction: Prepared) -> Held:
         """What stands already of the cubes that are to be changed, checked."""
-        ids = [
+        ids = {
             _cube_id(change)
             for change in transaction.changes
-            if not isinstance(change, Expect) and not (isinstance(change, PutRows) and change.cube.version == 1)
-        ]
+            if not isinstance(change, Expect | Use) and not (isinstance(change, PutRows) and change.cube.version == 1)
+        }
+        self._check_used(
+            connection, {change.cube_id for change in transaction.changes if isinstance(change, Use)} - ids
+        )
         doomed = {change.cube_id for change in transaction.changes if isinstance(change, Erase)}
         held: Held = {}
         asked = "c.id IN (SELECT value FROM json_each(?))"
-        for row in sealed(connection, asked, (json.dumps(ids),)) if ids else ():
+        for row in sealed(connection, asked, (json.dumps(list(ids)),)) if ids else ():
             if row.cube_id not in doomed:  # what is damaged may still be erased
                 row.check(self._sealer)
             if row.tenant is not None:
@@ -203,26 +211,43 @@ class Notary:
             held[row.cube_id] = row
         return held
 
+    def _check_used(self, connection: sqlite3.Connection, ids: set[str]) -> None:
+        """Cubes that are used and not changed: the behaviours that stand there must be those that were sealed."""
+        if not ids:
+            return
+        for cube_id, behaviour, mark in connection.execute(_USED, (json.dumps(list(ids)),)):
+            if self._sealer.used(cube_id, behaviour) != mark:
+                raise IntegrityError(f"Cube {cube_id!r} has a behaviour that was not sealed", cube_id)
+
+    def _seal_used(self, connection: sqlite3.Connection, ids: Sequence[str]) -> None:
+        found = connection.execute(_USED_NOW, (json.dumps(list(ids)),)).fetchall()
+        connection.executemany(
+            "UPDATE seals SET used = ? WHERE cube = ?",
+            [(self._sealer.used(cube_id, behaviour), seq) for cube_id, seq, behaviour in found],
+        )
+
     def _seal_cubes(self, connection: sqlite3.Connection, touched: dict[str, list[Change]], held: Held) -> None:
+        used = [cube_id for cube_id, changes in touched.items() if all(isinstance(each, Use) for each in changes)]
+        if used:
+            self._seal_used(connection, used)
+            touched = {cube_id: touched[cube_id] for cube_id in touched.keys() - used}
+        if not touched:
+            return
         rows = connection.execute(
             """SELECT t.name, b.body, c.* FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
             JOIN tenants AS t ON t.number = c.tenant LEFT JOIN behaviour AS b ON b.cube = c.seq""",
             (json.dumps(list(touched)),),
         ).fetchall()
         there = {row[3]: row for row in rows}
-        new, uses = [], []
+        new = []
         for cube_id, changes in touched.items():
             before, now = held.get(cube_id), there.get(cube_id)
-            if now is not None and before is not None and all(isinstance(change, Use) for change in changes):
-                uses.append((self._sealer.used(cube_id, now[1]), now[2]))
-                continue
             if now is not None:
                 new.append(self._sealed(connection, before, changes, now))
                 self._count(connection, now[0], 1, self._sealer.share(new[-1][1]))
             if before is not None and before.mac is not None and before.tenant is not None:
                 self._count(connection, before.tenant, -1, -self._sealer.share(before.mac))
         insert_rows(connection, "seals", new, _AGAIN)
-        connection.executemany("UPDATE seals SET used = ? WHERE cube = ?", uses)
 
     def _sealed(
         self, connection: sqlite3.Connection, before: Sealed | None, changes: Sequence[Change], now: tuple[Any, ...]

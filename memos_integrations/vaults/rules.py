@@ -105,14 +105,13 @@ def used(behaviour: Behaviour, use: Use) -> Behaviour:
     """The behaviour after one more use."""
     newest = use.at if behaviour.last_read is None else max(use.at, behaviour.last_read)
     recalls = [recall for recall in behaviour.recalls if recall != use.recall_id]
-    return behaviour.model_copy(
-        update={
-            "reads": behaviour.reads + 1,
-            "last_read": newest.astimezone(UTC),
-            "heat": cooled(behaviour.heat, behaviour.last_read, use.at) + 1.0,
-            "recalls": (*recalls, use.recall_id)[-RECALLS_KEPT:],
-        }
-    )
+    counted = {
+        "reads": behaviour.reads + 1,
+        "last_read": newest.astimezone(UTC),
+        "heat": cooled(behaviour.heat, behaviour.last_read, use.at) + 1.0,
+        "recalls": (*recalls, use.recall_id)[-RECALLS_KEPT:],
+    }
+    return Behaviour.of_checked(**{**behaviour.__dict__, **counted})
 
 
 def state_conflict(cube_id: str, version: int, expected: str, found: str) -> VersionConflictError:
