@@ -135,7 +135,7 @@ class ReadLog:
             if not reads:
                 return
             self._since_durable += len(reads)
-            durability = Durability.PROCESS
+            durability: Durability | None = Durability.PROCESS
             if self._since_durable >= MOST_UNDER_WAY:
                 self._since_durable, durability = 0, None
             if len(reads) == 1:
