@@ -126,7 +126,15 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
     session that is about it, a date that the question names, words of time where it asks when, and a speaker whom it
     names; that one counts little, because a question may be mistaken about who said a thing.
     """
-    weights = {"context": 0.5, "earlier": 0.15, "session": 0.2, "statement": 0.075, "recency": 0.02, "speaker": 0.15}
+    weights = {
+        "context": 0.5,
+        "bm25": 0.05,
+        "earlier": 0.15,
+        "session": 0.2,
+        "statement": 0.075,
+        "recency": 0.02,
+        "speaker": 0.15,
+    }
     if has_vectors:
         weights["dense"] = 0.25
     if has_tokens:
