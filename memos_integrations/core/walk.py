@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
+from uuid import uuid4
+from weakref import WeakValueDictionary
 
 from memos_integrations.core.access import CallContext, Caller, Principal
-from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
+from memos_integrations.core.cube import MemCube
+from memos_integrations.core.errors import CubeNotFoundError, IdentityError, InvalidMemoryError, VaultClosedError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator import (
     CubeWriter,
@@ -22,10 +28,7 @@ from memos_integrations.core.operator import (
     Recall,
     parts,
 )
-from memos_integrations.core.ports import (
-    Embedder,
-    Vault,
-)
+from memos_integrations.core.ports import CubeFilter, Embedder, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
 from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
@@ -35,6 +38,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 NOBODY_IN_PARTICULAR = CallContext()
+ID_FORM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+# What a framework takes apart and puts together again (a pickled part, a restored context) finds its engine here.
+_live: WeakValueDictionary[str, Walk] = WeakValueDictionary()
+_live_lock = threading.Lock()
 
 
 def utc_now() -> datetime:
@@ -66,6 +74,12 @@ class Walk:
         self._closed = False
         self._process = os.getpid()
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="memos")
+        self._embedder_missing = embedder is None
+        path = getattr(vault, "path", None)
+        self.uri = path.resolve().as_uri() if isinstance(path, Path) else f"memory:{uuid4().hex}"
+        """Where the vault is: `file:` and its path, or `memory:` and a name that only this process knows."""
+        with _live_lock:
+            _live[self.uri] = self
 
     def recall(
         self,
@@ -79,12 +93,13 @@ class Walk:
         context: CallContext | None = None,
         now: datetime | None = None,
         needed: bool | None = None,
+        where: CubeFilter | None = None,
     ) -> Recall:
         """What *by* may know about *prompt*: at most *k* memories, best first, at most *token_budget* tokens.
 
         Cubes that *by* may not read are absent, not masked and not counted. Reading counts as use. `namespace` limits
-        the search to a prefix; `needed=True` searches even when the prompt is small talk. `now` is what "yesterday" is
-        counted from; what has expired is decided by the clock.
+        the search to a prefix, `where` to the cubes that pass it; `needed=True` searches even when the prompt is small
+        talk. `now` is what "yesterday" is counted from; what has expired is decided by the clock.
 
         Raises:
             IdentityError: *by* is not a principal.
@@ -93,7 +108,7 @@ class Walk:
         started = perf_counter()
         call = self.read(prompt, history=history, now=now)
         read_ms = (perf_counter() - started) * 1e3
-        plan = self.plan(call, k=k, namespace=namespace, token_budget=token_budget, needed=needed)
+        plan = self.plan(call, k=k, namespace=namespace, token_budget=token_budget, needed=needed, where=where)
         plan_ms = (perf_counter() - started) * 1e3 - read_ms
         recall = self.execute(plan, call, by=by, context=context)
         total_ms = (perf_counter() - started) * 1e3
@@ -114,12 +129,13 @@ class Walk:
         namespace: Sequence[str] = (),
         token_budget: int | None = None,
         needed: bool | None = None,
+        where: CubeFilter | None = None,
     ) -> MemoryPlan:
         """Second step, MemScheduler: what to look for, where, in which order."""
         for name, number in (("k", k), ("token_budget", token_budget)):
             if number is not None and (not isinstance(number, int) or number < 1):
                 raise InvalidMemoryError(f"{name} must be a whole number of at least 1, not {number!r}.")
-        return self._scheduler.plan(
+        plan = self._scheduler.plan(
             call,
             k=k,
             namespace=parts(namespace),
@@ -128,6 +144,7 @@ class Walk:
             has_tokens=self._embedding.has_tokens(),
             needed=needed,
         )
+        return plan if where is None else plan.model_copy(update={"where": where})
 
     def execute(
         self,
@@ -139,6 +156,38 @@ class Walk:
     ) -> Recall:
         """Third step, MemOperator: carry the plan out for *by*."""
         return self._operator.execute(plan, call, self._caller(by, context))
+
+    def find(
+        self, where: CubeFilter, *, by: Principal, k: int = 100, context: CallContext | None = None
+    ) -> list[MemCube]:
+        """The newest *k* cubes that pass *where* and that *by* may read, newest first: a list, not a recall.
+
+        On record like every read; it warms no cube.
+        """
+        if not isinstance(k, int) or k < 1:
+            raise InvalidMemoryError(f"k must be a whole number of at least 1, not {k!r}.")
+        return self._governance.find(VaultQuery(k=k, filter=where), self._caller(by, context))
+
+    def superseded(
+        self, cubes: Sequence[MemCube], *, by: Principal, context: CallContext | None = None
+    ) -> dict[str, str]:
+        """For those of *cubes* that a newer cube replaces which *by* may read: the id of the newer one."""
+        return self._governance.superseded(cubes, self._caller(by, context))
+
+    @classmethod
+    def live(cls, uri: str) -> Self | None:
+        """The engine that is open over the vault at *uri* in this program, the newest if there are several."""
+        with _live_lock:
+            found = _live.get(uri)
+        return found if isinstance(found, cls) and not found._closed and found._process == os.getpid() else None
+
+    def lacks_embedder(self) -> bool:
+        """Whether the vault holds vectors, and there is no embedder here to search them with."""
+        return self._embedder_missing and self._governance.embedder() is not None
+
+    async def afind(self, where: CubeFilter, *, by: Principal, **how: Any) -> list[MemCube]:
+        """`find`, in the read pool."""
+        return await self._off_loop(self.find, where, by=by, **how)
 
     async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
         """`recall`, in the read pool."""
@@ -183,3 +232,15 @@ class Walk:
         if moment.tzinfo is None:
             raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
         return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
+
+
+def is_id(cube_id: object) -> bool:
+    """Whether it has the form of an id. Anything else is asked of no vault, and written into no log."""
+    return isinstance(cube_id, str) and ID_FORM.fullmatch(cube_id) is not None
+
+
+def known_id(cube_id: str) -> str:
+    """The id, when a cube could have it; what could never be an id is unknown without asking the vault."""
+    if not is_id(cube_id):
+        raise CubeNotFoundError(str(cube_id)[:100])
+    return cube_id

@@ -28,7 +28,8 @@ def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Row], 
     rest = len(rows) - start
     if rest:
         values = tuple(chain.from_iterable(rows[start:] if start else rows))
-        connection.execute(_statement(into, len(rows[start]), rest, otherwise), values)
+        statement = _statement(into, len(rows[start]), rest, otherwise)
+        connection.execute(statement, values)
 
 
 @lru_cache(maxsize=512)

@@ -210,7 +210,7 @@ def prepared(transaction: Transaction, words: Words) -> Prepared:
             for change in transaction.changes
         ),
         audit=tuple((_outline(record), record_json(record)) for record in transaction.audit),
-        events=tuple(EVENTS.dump_json(event) for event in transaction.events),
+        events=tuple(event._canonical for event in transaction.events),
     )
 
 
@@ -225,8 +225,8 @@ def _put(put: Put, words: Words) -> PutRows:
     return PutRows(
         cube=cube,
         body=body,
-        behaviour=cube.behaviour.model_dump_json(),
-        digest=sha256(body),
+        behaviour=cube.behaviour._canonical.decode(),
+        digest=cube.digest if body is cube.canonical() else sha256(body),
         columns={
             # In the order of the table, where `seq`, `tenant`, `vector` and `changed` come between.
             "id": cube.id,

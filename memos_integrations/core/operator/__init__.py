@@ -12,7 +12,7 @@ from memos_integrations.core.operator.options import (
     draft_message,
     parts,
 )
-from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, render
+from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, excerpt, render
 from memos_integrations.core.operator.write import Draft, finished
 from memos_integrations.core.operator.writer import CubeWriter, ErasureReceipt, IngestReport, Progress
 
@@ -34,6 +34,7 @@ __all__ = [
     "changes_by_part",
     "draft_memory",
     "draft_message",
+    "excerpt",
     "finished",
     "parts",
     "render",

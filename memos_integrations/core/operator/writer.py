@@ -7,7 +7,7 @@ vault needs: `remember` gives a future, so that one caller can block on it and a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from datetime import datetime
@@ -39,6 +39,7 @@ from memos_integrations.core.errors import (
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.blob import Blob, captioned
+from memos_integrations.core.operator.bulk import put_in_bulk
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import Draft, replaces, revised, says_change, search_text, supersede
 from memos_integrations.core.ports import CubeFilter, Receipt, VaultQuery, Vectors
@@ -178,6 +179,14 @@ class CubeWriter:
             return draft.cube.ref
 
     # --- many ---------------------------------------------------------------------------------------------------
+
+    def remember_many(self, drafts: Iterable[Draft], caller: Caller) -> list[MemCube]:
+        """Put new cubes, many to a transaction, durable on return; see `put_in_bulk`."""
+
+        def linked(draft: Draft, recent: Sequence[Draft]) -> Draft:
+            return self._linked(self._inherited(draft, caller), caller, recent=recent)
+
+        return put_in_bulk(drafts, caller, linked, self._embedding, self._governance)
 
     def ingest(
         self,

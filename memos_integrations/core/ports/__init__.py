@@ -18,6 +18,7 @@ from memos_integrations.core.ports.query import (
     ValueTest,
     VaultQuery,
     Visibility,
+    narrowed,
 )
 from memos_integrations.core.ports.transaction import (
     HEAT_HALF_LIFE_S,
@@ -67,4 +68,5 @@ __all__ = [
     "Vectors",
     "Visibility",
     "cooled",
+    "narrowed",
 ]
