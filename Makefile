@@ -6,7 +6,7 @@ MEMOS_MODELS ?= $(CURDIR)/.models
 export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors lint format clean
+.PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -17,6 +17,7 @@ help:
 	@echo "test-matrix  the doors' tests on the lowest and the highest supported frameworks"
 	@echo "bench-doors  what the doors add to a turn: CUBES=10000 JSON=file"
 	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b JSON=file"
+	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm JSON=file"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
 	@echo "clean      remove the environment, caches and builds; weights stay"
 
@@ -61,6 +62,10 @@ SIZE ?= 5k
 PEERS ?= none
 bench-vault: .venv-bench/.ready
 	.venv-bench/bin/python tests/benchmarks/vault.py --cubes $(SIZE) --peers $(PEERS) $(if $(JSON),--json $(JSON))
+
+TRACK ?= lexical
+bench-recall: .venv/.ready
+	$(BIN)/python tests/benchmarks/recall.py --data $(DATA) --track $(TRACK) --peers $(if $(JSON),--json $(JSON))
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -141,6 +141,7 @@ class Walk:
             namespace=parts(namespace),
             token_budget=token_budget,
             has_vectors=self._embedding.has_vectors(),
+            has_tokens=self._embedding.has_tokens(),
             needed=needed,
         )
         return plan if where is None else plan.model_copy(update={"where": where})

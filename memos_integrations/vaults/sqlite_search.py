@@ -20,6 +20,7 @@ from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Postings
 from memos_integrations.vaults.rules import cosines, storable
 from memos_integrations.vaults.sealing import unseal
+from memos_integrations.vaults.sqlite_around import posting, scores_around
 from memos_integrations.vaults.sqlite_rows import Words
 
 Nearest = Callable[[sqlite3.Connection, Sought], tuple[Numbers, str]]
@@ -107,12 +108,16 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
         return Found(tuple(Match(cube) for _, cube in rows), there.count, f"the latest of {there.count} visible cubes")
     best: set[int] = set()
     bm25: dict[int, float] = {}
+    around: dict[int, dict[str, float]] = {}
     told = []
     if query.terms:
-        everything = there.count == columns.table.shape[1]
-        bm25, how = _bm25(connection, [by.words.term(term) for term in unique(query.terms)], tenant, there, everything)
+        terms = [by.words.term(term) for term in unique(query.terms)]
+        bm25, how = _bm25(connection, terms, tenant, there, there.count == columns.table.shape[1])
         best.update(_top(connection, *_columns(bm25), k))
         told.append(how)
+        if query.around:
+            around = scores_around(connection, Postings(connection, tenant, terms), terms, there, bm25)
+            best.update(_top(connection, *_columns({seq: each["context"] for seq, each in around.items()}), k))
     cosine: dict[int, float] = {}
     if query.vector is not None:
         near, how = _near(connection, there, Sought(tenant, query.vector, there.vector, k), by.nearest)
@@ -124,6 +129,7 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
             cube,
             bm25=bm25.get(seq, 0.0) if query.terms else None,
             cosine=cosine.get(seq),
+            around=around.get(seq, {}),
         )
         for seq, cube in _cubes(connection, visible.tenant, best)
     ]
@@ -158,13 +164,13 @@ def _bm25(
         # All of the tenant's cubes may be seen, so its counts give nothing away, and common words need not be read.
         matching = [postings.count(term) for term in terms]
     else:
-        read = {term: _posting(postings, term, there) for term in terms}
+        read = {term: posting(postings, term, there) for term in terms}
         matching = [int(read[term][0].size) for term in terms]
     telling = ranking.telling(matching, count)
     scores = np.zeros(count)
     average = int(there.length.sum()) / count
     for term in (terms[place] for place in telling):
-        places, tf = read[term] if read else _posting(postings, term, there)
+        places, tf = read[term] if read else posting(postings, term, there)
         scores[places] += ranking.bm25(
             tf.astype(np.float64),
             there.length[places].astype(np.float64),
@@ -174,14 +180,6 @@ def _bm25(
     hits = np.flatnonzero(scores > 0.0)
     how = "BM25" if len(telling) == len(terms) else f"BM25 of the {len(telling)} most telling of {len(terms)} words"
     return dict(zip(there.seq[hits].tolist(), scores[hits].tolist(), strict=True)), how
-
-
-def _posting(postings: Postings, term: int, there: Allowed) -> tuple[Numbers, Numbers]:
-    """The places of the allowed cubes that hold a term, and how often each does."""
-    cubes, tf = postings.of(term)
-    places = np.minimum(np.searchsorted(there.seq, cubes), there.count - 1)
-    held = there.seq[places] == cubes
-    return places[held], tf[held]
 
 
 def _near(connection: sqlite3.Connection, there: Allowed, sought: Sought, nearest: Nearest) -> tuple[set[int], str]:

@@ -41,7 +41,7 @@ from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.blob import Blob, captioned
 from memos_integrations.core.operator.bulk import put_in_bulk
 from memos_integrations.core.operator.embedding import Embedding
-from memos_integrations.core.operator.write import Draft, replaces, revised, says_change, supersede
+from memos_integrations.core.operator.write import Draft, replaces, revised, says_change, search_text, supersede
 from memos_integrations.core.ports import CubeFilter, Receipt, VaultQuery, Vectors
 
 BATCH = 64
@@ -149,6 +149,7 @@ class CubeWriter:
         """
         before = self._governance.traces(cube_id)
         doomed, receipt = self._governance.erase(cube_id, caller)
+        self._embedding.drop([search_text(each) for each in doomed])
         remaining: dict[str, int] = {}
         for each in doomed:
             for place, count in self._governance.traces(each.id).items():

@@ -7,7 +7,7 @@ the subjects that may read a cube into its `Put`; a vault only compares the two,
 
 from __future__ import annotations
 
-from memos_integrations.core.ports.embedder import Embedder, EmbedderIdentity, Vectors
+from memos_integrations.core.ports.embedder import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
 from memos_integrations.core.ports.log import AuditEntry, AuditRecord, AuditReport, LogFilters, LogQuery, Outcome
 from memos_integrations.core.ports.query import (
     RECALLABLE,
@@ -59,6 +59,7 @@ __all__ = [
     "Put",
     "PutVector",
     "Receipt",
+    "TokenEmbedder",
     "Transaction",
     "Use",
     "ValueTest",
