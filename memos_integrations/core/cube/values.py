@@ -172,7 +172,8 @@ _SPELLED: dict[type, Callable[[Any], str]] = {
 
 def _without_canonical(copied: _AnyValue) -> _AnyValue:
     copied.__dict__.pop("_canonical", None)
-    copied.__dict__.pop("digest", None)
+    if "digest" not in type(copied).model_fields:  # elsewhere it is a field, not what was computed
+        copied.__dict__.pop("digest", None)
     return copied
 
 
