@@ -6,10 +6,12 @@ this loads no torch.
 
 from __future__ import annotations
 
+from memos_integrations.backends.kv.cubes import ActivationCubes
 from memos_integrations.backends.kv.memory import ActivationMemory, MemoryPrompt, counted, plain_prompt
 from memos_integrations.backends.kv.store import KVStatistics, KVStore, StoredPrefix
 
 __all__ = [
+    "ActivationCubes",
     "ActivationMemory",
     "KVStatistics",
     "KVStore",

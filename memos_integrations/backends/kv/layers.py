@@ -175,3 +175,22 @@ def parts_of(cache: DynamicCache, start: int, end: int) -> list[Part]:
             raise ModelError(f"Layer {number} computed keys or values that are not finite; nothing was stored.")
         found.append((part[0], part[1]))
     return found
+
+
+class ScatterLayer(DynamicLayer):  # type: ignore[misc]
+    """Holds a fixed run of tokens, of which some are computed anew: they are put where they stand."""
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor, places: torch.Tensor) -> None:
+        super().__init__()
+        self.keys, self.values, self._places = keys.clone(), values.clone(), places
+        self.device, self.dtype, self.is_initialized = keys.device, keys.dtype, True
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> Part:
+        """Replace, and give everything."""
+        self.keys[..., self._places, :] = key_states
+        self.values[..., self._places, :] = value_states
+        return self.keys, self.values
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """No token is added."""
+        return int(self.keys.shape[-2]), 0

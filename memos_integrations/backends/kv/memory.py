@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from memos_integrations.backends.batch import answer_batch
 from memos_integrations.backends.huggingface import HuggingFaceModel, KVPrefix, Token
 from memos_integrations.backends.kv.layout import Layout, MemoryLine, lay_out, lines_of
 from memos_integrations.backends.kv.store import KVStore, StoredPrefix
+from memos_integrations.core.cube import CubeRef
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.operator import Recall
 from memos_integrations.core.ports import cooled
@@ -95,7 +96,7 @@ class ActivationMemory:
             ModelError: No messages, memories of several tenants, or a prompt that is too long.
         """
         lines = lines_of(recall)
-        layout = self._layout(messages, lines)
+        layout = self.layout(messages, lines)
         if not lines:
             return MemoryPrompt(layout.ids, None, 0, 0)
         if len({line.tenant for line in lines}) > 1:
@@ -107,9 +108,9 @@ class ActivationMemory:
         self._note(layout, lines)
         known = self.store.holds(memory, tenant=tenant, adapters=adapters)
         if self.compose is not None and known < len(memory) and self.compose.allowed(adapters):
-            composed = self.compose.join(layout, lines, adapters=adapters)
-            return MemoryPrompt(layout.ids, composed, len(memory), composed.recomputed, True, tenant)
-        prefix = self._put(layout, lines, adapters)
+            joined = self.compose.join(layout, lines, adapters=adapters)
+            return MemoryPrompt(joined.ids, joined.prefix, len(memory), joined.recomputed, True, tenant)
+        prefix = self.put(layout, lines, adapters)
         recomputed = len(memory) - known
         if self.keep_turns:
             longer = self.store.match(layout.ids, tenant=tenant, adapters=adapters)
@@ -161,7 +162,7 @@ class ActivationMemory:
         lines = lines_of(recall)
         if not lines:
             raise ModelError("There is nothing to warm: the recall has no memories.")
-        return self._background.submit(self._put, self._layout(chat, lines), lines, adapters)
+        return self._background.submit(self.put, self.layout(chat, lines), lines, adapters)
 
     # --- tiers --------------------------------------------------------------------------------------------------
 
@@ -179,15 +180,18 @@ class ActivationMemory:
             decided.append((tuple(line.ref.id for line in use.lines), decision))
         return decided
 
-    def drop(self, cube_ids: Sequence[str]) -> int:
+    def drop(self, cube_ids: Collection[str]) -> int:
         """Erase what was made from the cubes; called when they are forgotten or changed."""
         gone = set(cube_ids)
         with self._lock:
             for key, use in list(self._sets.items()):
                 if gone.intersection(line.ref.id for line in use.lines):
                     del self._sets[key]
-        composed = self.compose.drop(gone) if self.compose is not None else 0
-        return self.store.drop(gone) + composed
+        return self.store.drop(gone)
+
+    def sources(self) -> set[tuple[str, CubeRef]]:
+        """The cubes that something kept was made from, each with its tenant."""
+        return self.store.sources()
 
     def close(self) -> None:
         """Finish what is being warmed, and close the store."""
@@ -202,11 +206,14 @@ class ActivationMemory:
 
     # --- parts --------------------------------------------------------------------------------------------------
 
-    def _layout(self, messages: Chat, lines: Sequence[MemoryLine]) -> Layout:
+    def layout(self, messages: Chat, lines: Sequence[MemoryLine]) -> Layout:
+        """The pieces of the prompt of a chat with memories."""
         return lay_out(messages, lines, render_text=self.model.render_text, encode=self.model.encode)
 
-    def _put(self, layout: Layout, lines: Sequence[MemoryLine], adapters: Sequence[str] = ()) -> StoredPrefix:
-        ends, at = [], len(layout.head)
+    def put(self, layout: Layout, lines: Sequence[MemoryLine], adapters: Sequence[str] = ()) -> StoredPrefix:
+        """The prefix of a prompt up to its last memory, from the store, completed where it lacks."""
+        at = len(layout.head)
+        ends = [at]
         for line in layout.lines:
             at += len(line)
             ends.append(at)
@@ -228,10 +235,13 @@ class ActivationMemory:
         tokens = len(use.layout.memory)
         per_token = counts.built_seconds / counts.built_tokens if counts.built_tokens else 0.0
         size = tokens * self.store.bytes_per_token
+        build = per_token * tokens
+        # Until a load was timed, and where there is no disk, loading counts as building.
+        load = counts.load_seconds / counts.loaded_bytes * size if counts.loaded_bytes else build
         known = self.store.holds(use.layout.memory, tenant=use.lines[0].tenant)
         return TierCosts(
-            build_seconds=per_token * tokens,
-            load_seconds=counts.load_seconds / counts.loaded_bytes * size if counts.loaded_bytes else 0.0,
+            build_seconds=build,
+            load_seconds=min(load, build),
             expected_uses=cooled(use.heat, use.at, self._clock()),
             size=size,
             changes=sum(line.ref.version - 1 for line in use.lines) / max(len(use.lines), 1),
@@ -243,7 +253,7 @@ class ActivationMemory:
         built = self.store.holds(memory, tenant=tenant) == len(memory)
         if placement is Placement.MEMORY:
             if not built:
-                self._background.submit(self._put, use.layout, use.lines)
+                self._background.submit(self.put, use.layout, use.lines)
         elif built:
             self.store.demote(memory, tenant=tenant, away=placement is Placement.TEXT)
 

@@ -33,6 +33,7 @@ class Shelf:
     ) -> None:
         self._memory_most, self._disk_most, self._folder, self._cold, self._clock = memory, disk, folder, cold, clock
         self._trees: dict[bytes, Run] = {}
+        self.tenants: dict[bytes, str] = {}
         self.memory = self.disk = self.loads = self.spills = self.evictions = 0
         self.refused_files = self.failed_spills = self.loaded_bytes = self.bytes_per_token = 0
         self.load_seconds = 0.0
@@ -130,9 +131,14 @@ class Shelf:
         doomed = [node for node in self._runs() if cubes.intersection(ref.id for ref in node.sources)]
         return sum(self._erase(node, pinned=True) for node in doomed if node.parent is not None)
 
-    def sources(self) -> set[CubeRef]:
-        """What the runs were made from."""
-        return {ref for node in self._runs() for ref in node.sources}
+    def sources(self) -> set[tuple[str, CubeRef]]:
+        """What the runs were made from, with its tenant."""
+        return {
+            (self.tenants[root], ref)
+            for root, tree in self._trees.items()
+            for node in tree.below()
+            for ref in node.sources
+        }
 
     def count(self) -> int:
         """How many runs there are."""
@@ -162,7 +168,7 @@ class Shelf:
         started = time.perf_counter()
         try:
             segment, tokens, said = read(node.file, self.secret, trusted=node.stamp)
-            if tuple(tokens) != node.tokens or said.get("run") != node.file.stem or not _sound(segment):
+            if tuple(tokens) != node.tokens or said.get("run") != node.file.stem or not sound(segment):
                 raise ModelError(f"{node.file.name} holds another run of tokens.")
         except ModelError:
             self.refused_files += 1
@@ -214,6 +220,7 @@ class Shelf:
         return {
             "run": run,
             "root": self._root_of(node).hex(),
+            "tenant": self.tenants[self._root_of(node)],
             "after": self._name(above) if above is not None and above.parent is not None else "",
             "sources": " ".join(f"{ref.id}@{ref.version}" for ref in sorted(node.sources, key=lambda ref: ref.id)),
             "seconds": f"{node.seconds:.6f}",
@@ -278,6 +285,7 @@ class Shelf:
                 tokens, said = peek(file)
                 bytes.fromhex(said["root"])
                 float(said["seconds"])
+                self.tenants[bytes.fromhex(said["root"])] = said["tenant"]
                 waiting.setdefault(said["after"] or said["root"], []).append((file, tokens, said))
             except (ModelError, KeyError, ValueError):
                 self.refused_files += 1
@@ -304,7 +312,7 @@ class Shelf:
         return node
 
 
-def _sound(segment: Segment) -> bool:
+def sound(segment: Segment) -> bool:
     """Whether there is no number in it that is none."""
     floats = [tensor for tensor in (*segment.tensors, *segment.scales) if tensor.is_floating_point()]
     return all(bool(tensor.float().sum().isfinite()) for tensor in floats)

@@ -18,7 +18,7 @@ import struct
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -37,22 +37,27 @@ def write(file: Path, segment: Segment, tokens: Sequence[int], said: Mapping[str
     Raises:
         OSError: The disk is full, or the folder cannot be written; nothing is left behind.
     """
-    tensors = {"tokens": torch.tensor(list(tokens), dtype=torch.int32), **_named(segment)}
-    bodies = [_bytes(tensor) for tensor in tensors.values()]
-    shapes = {name: (_NAMES[tensor.dtype], list(tensor.shape)) for name, tensor in tensors.items()}
-    metadata = {**said, "format": FORMAT, "precision": segment.precision.value}
-    seal = _seal(secret, _header(shapes, metadata), bodies)
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=".new-")
     try:
         with os.fdopen(handle, "wb") as opened:
-            opened.write(_header(shapes, metadata | {"seal": seal}))
-            for body in bodies:
-                opened.write(body)
+            pour(opened, segment, tokens, said, secret)
         os.replace(name, file)
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def pour(into: IO[bytes], segment: Segment, tokens: Sequence[int], said: Mapping[str, str], secret: bytes) -> None:
+    """Write what a file would hold into an open stream."""
+    tensors = {"tokens": torch.tensor(list(tokens), dtype=torch.int32), **_named(segment)}
+    bodies = [_bytes(tensor) for tensor in tensors.values()]
+    shapes = {name: (_NAMES[tensor.dtype], list(tensor.shape)) for name, tensor in tensors.items()}
+    metadata = {**said, "format": FORMAT, "precision": segment.precision.value}
+    seal = _seal(secret, _header(shapes, metadata), bodies)
+    into.write(_header(shapes, metadata | {"seal": seal}))
+    for body in bodies:
+        into.write(body)
 
 
 def read(file: Path, secret: bytes, *, trusted: tuple[int, ...] | None = None) -> tuple[Segment, list[int], dict[str, str]]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.kv.fingerprint import check_family, fingerprint_of, path_key, root_key
@@ -122,6 +122,7 @@ class KVStore:
         self._counts = KVStatistics()
         self._gone: set[str] = set()
         self._closed = False
+        self._known_shapes: list[tuple[tuple[int, ...], int, Any]] | None = None
 
     # --- storing and finding ------------------------------------------------------------------------------------
 
@@ -137,7 +138,7 @@ class KVStore:
         """The prefix of exactly these tokens, from what is stored, the rest computed and stored.
 
         *sources* are the cubes whose words are in the tokens: when one is dropped, so is the prefix. With *ends*, each
-        source's words end at its number of tokens, and what stands before them stays. A prefix that the budgets do not
+        source's words end at its number of tokens; one more, in front, is where they begin, and what is before stays. A prefix that the budgets do not
         hold is given all the same, and forgotten.
 
         Raises:
@@ -211,6 +212,42 @@ class KVStore:
             if self.holds(ids[:known], tenant=tenant, adapters=adapters) == known:
                 self._add(root, ids, known, parts, (), (), 0.0)
 
+    def dump(self, prefix: StoredPrefix, into: IO[bytes]) -> None:
+        """Write a whole prefix into a stream, as safetensors."""
+        import torch
+
+        from memos_integrations.backends.kv.spill import pour
+        from memos_integrations.backends.kv.tiers import exact
+
+        parts = [(torch.cat([p[0] for p in each], -2), torch.cat([p[1] for p in each], -2)) for each in prefix.layers]
+        pour(into, exact(parts), prefix.token_ids, {}, b"")
+
+    def undump(self, content: bytearray, name: str) -> tuple[list[int], list[Part]]:
+        """Tokens, and keys and values, of what `dump` wrote and somebody else vouched for; *content* is kept.
+
+        Raises:
+            ModelError: It is damaged, holds what is no number, or does not have this model's layers and sizes.
+        """
+        from memos_integrations.backends.kv.shelf import sound
+        from memos_integrations.backends.kv.spill import parsed
+
+        segment, tokens, _ = parsed(memoryview(content), b"", name, sealed=True)
+        with self.model.lock:
+            wanted = self._shapes()
+        shapes = [(tuple(t.shape[:2]), t.shape[-1], t.dtype) for t in segment.tensors]
+        if shapes != wanted or any(t.shape[-2] != len(tokens) for t in segment.tensors) or not sound(segment):
+            raise ModelError(f"The keys and values of {name} are not whole, or not of {self.model.name}; not used.")
+        self._checked(tokens)
+        return tokens, list(segment.parts(self.model.network.dtype))
+
+    def prefix_of(
+        self, token_ids: Sequence[int], parts: Sequence[Part], *, tenant: str, adapters: Sequence[str] = ()
+    ) -> StoredPrefix:
+        """A prefix around keys and values that `undump` gave, whether the budgets hold it or not."""
+        ids = tuple(token_ids)
+        layers = tuple((part,) for part in parts)
+        return StoredPrefix(ids, self.key(ids, tenant=tenant, adapters=adapters), True, 0.0, layers, self._shares)
+
     def key(self, token_ids: Sequence[int], *, tenant: str, adapters: Sequence[str] = ()) -> str:
         """The key of a prefix: model, tokenizer, template, dtype, adapters, positions, tenant and tokens, salted."""
         return path_key(self._root(tenant, adapters), list(token_ids))
@@ -261,8 +298,8 @@ class KVStore:
             self._gone.update(cube_ids)
             return self._shelf.drop(set(cube_ids))
 
-    def sources(self) -> set[CubeRef]:
-        """The cubes that something stored was made from."""
+    def sources(self) -> set[tuple[str, CubeRef]]:
+        """The cubes that something stored was made from, each with its tenant."""
         with self._lock:
             return self._shelf.sources()
 
@@ -342,7 +379,10 @@ class KVStore:
         """Shelve what was computed, in one run, or in one per source."""
         if self._closed or self._gone.intersection(ref.id for ref in sources):
             return
-        runs = [(end, frozenset({ref})) for end, ref in zip(ends, sources, strict=True)] if ends else []
+        runs: list[tuple[int, frozenset[CubeRef]]] = []
+        if ends:
+            before = [(end, frozenset[CubeRef]()) for end in ends[: len(ends) - len(sources)]]
+            runs = [*before, *((end, frozenset({ref})) for end, ref in zip(ends[len(before) :], sources, strict=True))]
         if not runs or runs[-1][0] < len(ids):
             runs.append((len(ids), frozenset(() if runs else sources)))
         for end, refs in runs:
@@ -351,7 +391,9 @@ class KVStore:
     def _root(self, tenant: str, adapters: Sequence[str]) -> bytes:
         if not tenant:
             raise ModelError("Whose prefix is it? Give the tenant; prefixes of different tenants are kept apart.")
-        return root_key(fingerprint_of(self.model, adapters), tenant, self._shelf.secret)
+        root = root_key(fingerprint_of(self.model, adapters), tenant, self._shelf.secret)
+        self._shelf.tenants[root] = tenant
+        return root
 
     def _find(self, root: bytes, ids: list[int]) -> StoredPrefix | None:
         import torch
@@ -388,6 +430,17 @@ class KVStore:
         for start in range(known, len(ids), CHUNK):
             self.model._forward(ids[start : start + CHUNK], cache, adapters)
         return parts_of(cache, known, len(ids))
+
+    def _shapes(self) -> list[tuple[tuple[int, ...], int, Any]]:
+        """Rows and heads, head size and dtype of each tensor that this model computes; asked of it once."""
+        from transformers import DynamicCache
+
+        if self._known_shapes is None:
+            cache = DynamicCache()
+            self.model._forward([0], cache, ())
+            pairs = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
+            self._known_shapes = [(tuple(t.shape[:2]), t.shape[-1], t.dtype) for t in pairs]
+        return self._known_shapes
 
     def _count(self, **more: Any) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memos_integrations.core.operator.activation import draft_activation
 from memos_integrations.core.operator.blob import Blob, blob_of
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.options import (
@@ -32,6 +33,7 @@ __all__ = [
     "Recall",
     "blob_of",
     "changes_by_part",
+    "draft_activation",
     "draft_memory",
     "draft_message",
     "finished",
