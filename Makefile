@@ -6,7 +6,7 @@ MEMOS_MODELS ?= $(CURDIR)/.models
 export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup models demo test test-slow bench-vault lint format clean
+.PHONY: help setup models demo test test-slow bench-vault bench-ttft lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -15,6 +15,7 @@ help:
 	@echo "test       ruff, mypy and the tests that take seconds"
 	@echo "test-slow  the tests that take minutes"
 	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b JSON=file"
+	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
 	@echo "clean      remove the environment, caches and builds; weights stay"
 
@@ -52,6 +53,9 @@ SIZE ?= 5k
 PEERS ?= none
 bench-vault: .venv-bench/.ready
 	.venv-bench/bin/python tests/benchmarks/vault.py --cubes $(SIZE) --peers $(PEERS) $(if $(JSON),--json $(JSON))
+
+bench-ttft: .venv/.models
+	$(BIN)/python tests/benchmarks/ttft.py $(ARGS) $(if $(JSON),--json $(JSON))
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
