@@ -26,15 +26,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.benchmarks.meta import meta, single_threaded
 
-PARTS = ("lengths", "prompts", "int8", "disk", "shared", "compose", "conversation")
 QUERY = 26
-NAMES = "Ana Ben Cleo Dan Eva Finn Gus Hana Ivo Jana Kai Lea Max Nora Otto Pia Quin Rosa Sam Tess Uma Vera Will Yara".split()
-CITIES = "Lisbon Oslo Rome Cairo Lima Kyoto Accra Quito Paris Delhi Tunis Bern Riga Perth Seoul Dakar Malmo Turin Porto Lagos Miami Osaka Graz Leeds".split()
+NAMES = (
+    "Ana Ben Cleo Dan Eva Finn Gus Hana Ivo Jana Kai Lea Max Nora Otto Pia Quin Rosa Sam Tess Uma Vera Will Yara"
+).split()
+CITIES = (
+    "Lisbon Oslo Rome Cairo Lima Kyoto Accra Quito Paris Delhi Tunis Bern Riga Perth Seoul Dakar Malmo Turin Porto "
+    "Lagos Miami Osaka Graz Leeds"
+).split()
 PETS = ("cat", "dog", "parrot", "horse", "rabbit", "snake", "goat", "turtle")
 JOBS = ("baker", "pilot", "nurse", "lawyer", "painter", "teacher")
 
 
-def clocked(acts: dict[str, Callable[[], Any]], repeats: int) -> tuple[dict[str, float], dict[str, float], dict[str, Any]]:
+def clocked(
+    acts: dict[str, Callable[[], Any]], repeats: int
+) -> tuple[dict[str, float], dict[str, float], dict[str, Any]]:
     """Median CPU and wall milliseconds of each, taken turn by turn after one warm-up, and the last results."""
     cpu: dict[str, list[float]] = {name: [] for name in acts}
     wall: dict[str, list[float]] = {name: [] for name in acts}
@@ -287,10 +293,12 @@ class Bench:
         cities = dict(zip(people, self.random.sample(CITIES, size), strict=True))
         lines = [
             MemoryLine(
-                f"- {NAMES[n]} works as a {self.random.choice(JOBS)}. {NAMES[n]} lives in {cities[n]}. {NAMES[n]} has a "
-                f"{self.random.choice(PETS)}. The weather was mild and the days went by as they do, quietly and well.",
-                CubeRef(id=f"c{n:02}", version=1), "bench", float(n == target),
-            )  # fmt: skip
+                f"- {NAMES[n]} works as a {self.random.choice(JOBS)}. {NAMES[n]} lives in {cities[n]}. {NAMES[n]} has "
+                f"a {self.random.choice(PETS)}. The weather was mild and the days went by quietly and well.",
+                CubeRef(id=f"c{n:02}", version=1),
+                "bench",
+                float(n == target),
+            )
             for n in sorted(people)
         ]
         chat = [{"role": "user", "content": f"Where does {NAMES[target]} live?"}]
@@ -318,7 +326,12 @@ class Bench:
             ]
             return [*layout.ids, *lead], cache_of(joined_parts, shared=head.shared)
 
-        acts = {"full": full, "joined": lambda: joined(0), "joined_link8": lambda: joined(8), "concatenated": concatenated}
+        acts = {
+            "full": full,
+            "joined": lambda: joined(0),
+            "joined_link8": lambda: joined(8),
+            "concatenated": concatenated,
+        }
         rows: dict[str, dict[str, float]] = {}
         # The divergence is that of the cache: against computing the same ids, in the same order.
         exact = {name: self.logits(model, act()[0]) for name, act in acts.items() if name in {"full", "joined"}}
@@ -384,10 +397,82 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=6, help="of the composition, per number of memories")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--memory", type=int, default=512, help="tokens of memory in the conversation")
-    parser.add_argument("--parts", default="all", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--parts", default="all", help=f"of {', '.join(PARTS)}; default all")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
+
+
+def lengths_part(bench: Bench, asked: argparse.Namespace, result: dict[str, Any]) -> None:
+    """The table of lengths, with what follows from it."""
+    rows = bench.lengths([int(each) for each in asked.lengths.split(",")], asked.repeats)
+    result["lengths"] = rows
+    if "4096" in rows:
+        result["fork_ms_4096"] = rows["4096"]["fork_ms"]
+    else:
+        result["not_run"]["fork_ms_4096"] = "4096 is not among the lengths"
+    result["baselines"]["transformers_deepcopy_cut_pct"] = {n: row["cut_deepcopy_pct"] for n, row in rows.items()}
+    for length, row in rows.items():
+        print(
+            f"{length:>6} tokens: full {row['full_ms']:8.0f} ms, injected {row['injected_ms']:6.0f} ms, "
+            f"cut {row['cut_pct']:.1f} % (stock {row['cut_deepcopy_pct']:.1f} %), "
+            f"logits {row['max_abs_logit_diff']:.1e}, same answer {row['greedy_same']}, fork {row['fork_ms']:.3f} ms",
+            flush=True,
+        )
+
+
+def prompts_part(bench: Bench, asked: argparse.Namespace, result: dict[str, Any]) -> None:
+    """Greedy answers, cold and injected."""
+    found = bench.prompts(asked.prompts)
+    result |= {"greedy_mismatches": found["greedy_mismatches"], "prompts": found["prompts"]}
+    result["prompts_max_abs_logit_diff"] = found["max_abs_logit_diff"]
+    print(found, flush=True)
+
+
+def int8_part(bench: Bench, asked: argparse.Namespace, result: dict[str, Any]) -> None:
+    """The int8 tier."""
+    result["int8"] = bench.int8(max(20, asked.prompts))
+    print("int8", result["int8"], flush=True)
+
+
+def disk_part(bench: Bench, asked: argparse.Namespace, result: dict[str, Any]) -> None:
+    """Loading against computing."""
+    found = bench.disk(asked.repeats)
+    result |= found
+    print("disk", found, flush=True)
+
+
+def shared_part(bench: Bench, asked: argparse.Namespace, result: dict[str, Any]) -> None:
+    """Eight sessions on one memory."""
+    found = bench.shared(asked.repeats)
+    result |= found
+    result["baselines"]["dynamic_cache_step_ms"] = found["step_ms"]["dynamic_stock"]
+    print("shared", found, flush=True)
+
+
+def compose_part(bench: Bench, asked: argparse.Namespace, result: dict[str, Any]) -> None:
+    """Memories computed apart."""
+    result["compose"] = bench.compose((4, 8, 16), asked.samples)
+    found = {size: row["memos_concatenation"] for size, row in result["compose"].items()}
+    result["baselines"]["memos_concatenation"] = found
+    print(json.dumps(result["compose"], indent=1), flush=True)
+
+
+def conversation_part(bench: Bench, asked: argparse.Namespace, result: dict[str, Any]) -> None:
+    """End to end."""
+    result["conversation_s"] = bench.conversation(asked.turns, asked.memory)
+    print("conversation", result["conversation_s"], flush=True)
+
+
+PARTS = {
+    "lengths": lengths_part,
+    "prompts": prompts_part,
+    "int8": int8_part,
+    "disk": disk_part,
+    "shared": shared_part,
+    "compose": compose_part,
+    "conversation": conversation_part,
+}
 
 
 def main() -> None:
@@ -398,50 +483,15 @@ def main() -> None:
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     bench = Bench(model_folder("smollm2"), asked.seed)
-    wanted = PARTS if asked.parts == "all" else tuple(asked.parts.split(","))
-    lengths = [int(each) for each in asked.lengths.split(",")]
+    wanted = list(PARTS) if asked.parts == "all" else asked.parts.split(",")
+    said = {"lengths": asked.lengths, "query_tokens": QUERY, "seed": asked.seed, "packed_weights": True}
     result: dict[str, Any] = {
-        "meta": meta(Path(tempfile.gettempdir()), model=bench.model.name, lengths=lengths, query_tokens=QUERY,
-                     seed=asked.seed, time="CPU of one thread", packed_weights=True),
+        "meta": meta(Path(tempfile.gettempdir()), model=bench.model.name, time="CPU of one thread", **said),
         "not_run": {part: "not asked for" for part in PARTS if part not in wanted},
         "baselines": {},
-    }  # fmt: skip
-    if "lengths" in wanted:
-        result["lengths"] = bench.lengths(lengths, asked.repeats)
-        result["fork_ms_4096"] = result["lengths"].get("4096", {}).get("fork_ms")
-        if result["fork_ms_4096"] is None:
-            result["not_run"]["fork_ms_4096"] = "4096 is not among the lengths"
-        result["baselines"]["transformers_deepcopy_cut_pct"] = {
-            n: row["cut_deepcopy_pct"] for n, row in result["lengths"].items()
-        }
-        for length, row in result["lengths"].items():
-            print(f"{length:>6} tokens: full {row['full_ms']:8.0f} ms, injected {row['injected_ms']:6.0f} ms, cut "
-                  f"{row['cut_pct']:.1f} % (stock {row['cut_deepcopy_pct']:.1f} %), logits {row['max_abs_logit_diff']:.1e}, "
-                  f"same answer {row['greedy_same']}, fork {row['fork_ms']:.3f} ms", flush=True)  # fmt: skip
-    if "prompts" in wanted:
-        found = bench.prompts(asked.prompts)
-        result |= {"greedy_mismatches": found["greedy_mismatches"], "prompts": found["prompts"]}
-        result["prompts_max_abs_logit_diff"] = found["max_abs_logit_diff"]
-        print(found, flush=True)
-    if "int8" in wanted:
-        result["int8"] = bench.int8(max(20, asked.prompts))
-        print("int8", result["int8"], flush=True)
-    if "disk" in wanted:
-        result |= (found := bench.disk(asked.repeats))
-        print(found, flush=True)
-    if "shared" in wanted:
-        result |= (found := bench.shared(asked.repeats))
-        result["baselines"]["dynamic_cache_step_ms"] = found["step_ms"]["dynamic_stock"]
-        print(found, flush=True)
-    if "compose" in wanted:
-        result["compose"] = bench.compose((4, 8, 16), asked.samples)
-        result["baselines"]["memos_concatenation"] = {
-            n: row["memos_concatenation"] for n, row in result["compose"].items()
-        }
-        print(json.dumps(result["compose"], indent=1), flush=True)
-    if "conversation" in wanted:
-        result["conversation_s"] = bench.conversation(asked.turns, asked.memory)
-        print("conversation", result["conversation_s"], flush=True)
+    }
+    for part in wanted:
+        PARTS[part](bench, asked, result)
     if asked.json:
         asked.json.write_text(json.dumps(result, indent=1))
 

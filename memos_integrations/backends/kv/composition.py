@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from memos_integrations.backends.kv.fingerprint import fingerprint_of
+from memos_integrations.backends.kv.fingerprint import fingerprint_of, has_windows
 from memos_integrations.backends.kv.layout import Layout, MemoryLine, lay_out
 from memos_integrations.backends.kv.store import KVStore, StoredPrefix
 from memos_integrations.core.cube import ModelFingerprint, Value
@@ -108,7 +108,9 @@ class Composition:
             link = self.calibration.link if self.calibration is not None else 0
         if link and others:
             starts = _starts(len(head), [layout.lines[n] for n in others])
-            chosen = [at for start, n in zip(starts, others, strict=True) for at in _first(start, layout.lines[n], link)]
+            chosen = [
+                at for start, n in zip(starts, others, strict=True) for at in _first(start, layout.lines[n], link)
+            ]
             parts = self._linked(parts, ids, chosen, tuple(adapters))
             computed += len(chosen)
         prefix = StoredPrefix(
@@ -141,7 +143,9 @@ class Composition:
         fingerprint = fingerprint_of(self.store.model, adapters)
         found = []
         for link in LINKS:
-            measured = [self.compare(chat, lines, link=link, tokens=tokens, adapters=adapters) for chat, lines in samples]
+            measured = [
+                self.compare(chat, lines, link=link, tokens=tokens, adapters=adapters) for chat, lines in samples
+            ]
             kl = sum(each[0] for each in measured) / len(measured)
             agreement = sum(each[1] for each in measured) / len(measured)
             found.append(
@@ -202,10 +206,14 @@ class Composition:
             keys, values = zip(*(_whole(parts) for parts in layer), strict=True)
             turned = [_turned(k[..., head:, :], turn, self._frequencies) for k, turn in zip(keys, turns, strict=True)]
             tails = [v[..., head:, :] for v in values]
-            found.append((torch.cat([keys[0][..., :head, :], *turned], -2), torch.cat([values[0][..., :head, :], *tails], -2)))
+            found.append(
+                (torch.cat([keys[0][..., :head, :], *turned], -2), torch.cat([values[0][..., :head, :], *tails], -2))
+            )
         return found
 
-    def _linked(self, parts: Sequence[Part], ids: Sequence[int], chosen: list[int], adapters: tuple[str, ...]) -> list[Part]:
+    def _linked(
+        self, parts: Sequence[Part], ids: Sequence[int], chosen: list[int], adapters: tuple[str, ...]
+    ) -> list[Part]:
         """The parts with the *chosen* tokens computed anew, each seeing all that is before it."""
         import torch
         from transformers import DynamicCache
@@ -279,7 +287,12 @@ def _frequencies(store: KVStore) -> Any:
         f"The positions of {store.model.name} cannot be shifted exactly (it has {kind or 'no'} RoPE); memories computed "
         "apart cannot be joined for it. Leave `compose` out: prompts are then exact."
     )
-    if rotary is None or kind not in SHIFTABLE or not isinstance(getattr(rotary, "inv_freq", None), torch.Tensor):
+    if (
+        rotary is None
+        or has_windows(network)
+        or kind not in SHIFTABLE
+        or not isinstance(getattr(rotary, "inv_freq", None), torch.Tensor)
+    ):
         raise refusal
     frequencies = rotary.inv_freq.float()
     trial = torch.arange(1, 5).remainder(config.vocab_size)[None]

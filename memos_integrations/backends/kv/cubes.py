@@ -6,7 +6,6 @@ import hashlib
 import struct
 import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from memos_integrations.backends.kv.fingerprint import fingerprint_of

@@ -36,6 +36,13 @@ def check_family(network: Any) -> None:
         raise ModelError(f"{name} has an encoder; activation memory is for decoders.")
 
 
+def has_windows(network: Any) -> bool:
+    """Whether a layer sees only the last tokens, so that what stands between two tokens counts."""
+    config = network.config.get_text_config(decoder=True)
+    kinds = getattr(config, "layer_types", None) or ("sliding_attention",)
+    return getattr(config, "sliding_window", None) is not None and "sliding_attention" in kinds
+
+
 def fingerprint_of(model: HuggingFaceModel, adapters: Sequence[str] = ()) -> ModelFingerprint:
     """The model's fingerprint with the adapters that are active, each as `name:digest of its weights`.
 

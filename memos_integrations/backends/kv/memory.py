@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from memos_integrations.backends.batch import answer_batch
 from memos_integrations.backends.huggingface import HuggingFaceModel, KVPrefix, Token
+from memos_integrations.backends.kv.batch import answer_batch
 from memos_integrations.backends.kv.layout import Layout, MemoryLine, lay_out, lines_of
 from memos_integrations.backends.kv.store import KVStore, StoredPrefix
 from memos_integrations.core.cube import CubeRef

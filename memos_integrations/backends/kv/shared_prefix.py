@@ -14,6 +14,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, DynamicCach
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from memos_integrations.backends.kv.fingerprint import has_windows
 from memos_integrations.backends.kv.layers import cache_of, parts_of
 
 NAME = "memos_shared_prefix"
@@ -100,11 +101,7 @@ def install(network: Any) -> bool:
     own = config._attn_implementation
     if own == NAME:
         return True
-    slides = getattr(config, "sliding_window", None) is not None and "full_attention" not in {
-        *(getattr(config, "layer_types", None) or ["sliding_attention"])
-    }
-    mixed = "sliding_attention" in (getattr(config, "layer_types", None) or ())
-    if own != "sdpa" or slides or mixed or network.device.type != "cpu":
+    if own != "sdpa" or has_windows(network) or network.device.type != "cpu":
         return False
     AttentionInterface.register(NAME, attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)

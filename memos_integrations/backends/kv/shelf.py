@@ -292,7 +292,9 @@ class Shelf:
                 file.unlink(missing_ok=True)
         for stale in folder.glob(".new-*"):
             stale.unlink(missing_ok=True)
-        ready = [(self.tree(bytes.fromhex(k)), k) for k in list(waiting) if any(not s["after"] for _, _, s in waiting[k])]
+        ready = [
+            (self.tree(bytes.fromhex(k)), k) for k in list(waiting) if any(not s["after"] for _, _, s in waiting[k])
+        ]
         while ready:
             parent, name = ready.pop()
             for file, tokens, said in waiting.pop(name, []):

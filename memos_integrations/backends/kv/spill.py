@@ -60,7 +60,9 @@ def pour(into: IO[bytes], segment: Segment, tokens: Sequence[int], said: Mapping
         into.write(body)
 
 
-def read(file: Path, secret: bytes, *, trusted: tuple[int, ...] | None = None) -> tuple[Segment, list[int], dict[str, str]]:
+def read(
+    file: Path, secret: bytes, *, trusted: tuple[int, ...] | None = None
+) -> tuple[Segment, list[int], dict[str, str]]:
     """The segment of a file, mapped; its tokens; and what was said of it.
 
     *trusted* is the `stamp` of the file when this process wrote it: as long as it is the same (no program can set a
@@ -87,7 +89,9 @@ def parsed(
     shapes, metadata, start = header_of(content, name)
     sizes = {each: math.prod(shape) * _DTYPES[kind].itemsize for each, (kind, shape) in shapes.items()}
     if start + sum(sizes.values()) != len(content):
-        raise ModelError(f"{name} has {len(content)} bytes, not the {start + sum(sizes.values())} that its header says.")
+        raise ModelError(
+            f"{name} has {len(content)} bytes, not the {start + sum(sizes.values())} that its header says."
+        )
     if not sealed:
         unsealed = {key: value for key, value in metadata.items() if key != "seal"}
         seal = _seal(secret, _header(shapes, unsealed), [content[start:]])

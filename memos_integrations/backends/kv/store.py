@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Self
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.kv.fingerprint import check_family, fingerprint_of, path_key, root_key
 from memos_integrations.backends.kv.shelf import Shelf
-from memos_integrations.backends.kv.tree import Node, walk
+from memos_integrations.backends.kv.tree import walk
 from memos_integrations.core.cube import CubeRef
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.extras import require
@@ -396,7 +396,6 @@ class KVStore:
         return root
 
     def _find(self, root: bytes, ids: list[int]) -> StoredPrefix | None:
-        import torch
 
         with self._lock:
             done, nodes = self._shelf.fetch(root, ids)

@@ -90,4 +90,3 @@ def _shared_namespace(namespaces: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
             break
         shared.append(parts[0])
     return tuple(shared)
-

@@ -108,9 +108,7 @@ class CubeWriter:
             CubeNotFoundError: There is one, and the caller may not read it.
         """
         try:
-            self._governance.put(
-                draft.cube, caller, operation="activate", terms=(), vector=None, key=key
-            ).result()
+            self._governance.put(draft.cube, caller, operation="activate", terms=(), vector=None, key=key).result()
         except AlreadyRememberedError as exc:
             return self._governance.read(exc.cube_id, caller)
         return draft.cube
@@ -170,9 +168,7 @@ class CubeWriter:
         remaining: dict[str, int] = {}
         if self.derivatives:
             before["derivatives"] = sum(each.drop(gone) for each in self.derivatives)
-            remaining["derivatives"] = sum(
-                ref.id in gone for each in self.derivatives for _, ref in each.sources()
-            )
+            remaining["derivatives"] = sum(ref.id in gone for each in self.derivatives for _, ref in each.sources())
         for each in doomed:
             for place, count in self._governance.traces(each.id).items():
                 remaining[place] = remaining.get(place, 0) + count

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memos_integrations.backends.huggingface import HuggingFaceModel, KVPrefix, Token, Usage
+from memos_integrations.backends.kv.fingerprint import has_windows
 from memos_integrations.backends.text_stream import Detokeniser, StopStrings
 from memos_integrations.core.errors import ModelError
 
@@ -26,7 +27,8 @@ def answer_batch(
     """The greedy answers to several prompts, each as `HuggingFaceModel.stream` would give it, in their order.
 
     All prompts begin with *prefix*, which exists once whatever their number; each is forwarded from there, padded
-    between the memory and its own question. With a cache that slides or keeps a state they are answered one by one.
+    between the memory and its own question. Without a prefix, and by a model with sliding windows, they are
+    answered one by one.
 
     Raises:
         ModelError: No prompts, one that is too long, or one that does not begin with the prefix.
@@ -40,7 +42,7 @@ def answer_batch(
     most = model.context_tokens - max(map(len, rows))
     if not all(rows) or most < 1 or max_new_tokens < 1:
         raise ModelError(f"Prompts have 1 to {model.context_tokens - 1} tokens for {model.name}, answers at least 1.")
-    if len(rows) == 1 or prefix is None:
+    if len(rows) == 1 or prefix is None or has_windows(model.network):  # a pad would take a token's place in a window
         how = {"max_new_tokens": max_new_tokens, "stop": stop, "adapters": adapters}
         return [list(model.stream(row, prefix=prefix, **how)) for row in rows]  # type: ignore[arg-type]
     return _Batch(model, rows, prefix, stop, tuple(adapters)).run(min(max_new_tokens, most))
