@@ -213,8 +213,8 @@ class HuggingFaceModel:
 
         Greedy at temperature 0, else sampled, reproducibly where *seed* is given. *prefix* must be the beginning
         of *ids*; what it covers is not computed again, save the prompt's last token. *adapters* are applied
-        together. Arguments are checked at the call, not at the first token. *keep* is given, when the answer has ended, the
-        tokens that the cache holds then, and the cache.
+        together. Arguments are checked at the call, not at the first token. *keep* is called when the answer has ended,
+        with the tokens that the cache holds then, and the cache.
 
         Raises:
             ModelError: A prompt that is empty or too long, an adapter that is not loaded, a prefix of another

@@ -10,7 +10,7 @@ Written against vLLM's OpenAI-compatible `/v1/completions` (prompt as token ids,
 
 To keep blocks beyond the GPU's memory, start vLLM with LMCache:
 
-    LMCACHE_CONFIG_FILE=lmcache.yaml vllm serve MODEL --enable-prompt-tokens-details \\
+    LMCACHE_CONFIG_FILE=lmcache.yaml vllm serve MODEL --enable-prompt-tokens-details
         --kv-transfer-config '{"kv_connector": "LMCacheConnectorV1", "kv_role": "kv_both"}'
 
     # lmcache.yaml
@@ -30,7 +30,7 @@ import hmac
 import json
 import secrets
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any, Literal, Protocol
@@ -146,7 +146,7 @@ class InferenceServer:
         return layout, lines[0].tenant if lines else None
 
     def _stream(self, layout: Layout, ids: list[int], tenant: str, said: dict[str, Any]) -> Iterator[Token]:
-        read = _sglang if self.engine == "sglang" else _vllm
+        read: type[_Vllm] | type[_Sglang] = _Sglang if self.engine == "sglang" else _Vllm
         path, body = read.request(self.model, ids, self.cache_salt(tenant), said)
         memory = len(layout.memory) if layout.lines else 0
         with self._asked(path, body) as response:
@@ -214,11 +214,6 @@ def _events(response: HTTPResponse) -> Iterator[dict[str, Any]]:
 Piece = tuple[str, Literal["stop", "length"] | None, dict[str, int] | None]
 
 
-class _Dialect(Protocol):
-    request: Callable[[str, list[int], str, dict[str, Any]], tuple[str, dict[str, Any]]]
-    events: Callable[[Iterator[dict[str, Any]]], Iterator[Piece]]
-
-
 class _Vllm:
     """vLLM's OpenAI-compatible completions."""
 
@@ -281,7 +276,3 @@ class _Sglang:
                 "cached": int(about.get("cached_tokens") or 0),
             }
             yield "", "length" if reason == "length" else "stop", counts
-
-
-_vllm: _Dialect = _Vllm()
-_sglang: _Dialect = _Sglang()

@@ -40,9 +40,10 @@ def pack(network: Any) -> int:
 
     The rearranged weights take as much memory again as the linear layers have.
     """
-    if not torch.backends.mkldnn.is_available() or network.device.type != "cpu":
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not available or network.device.type != "cpu":
         return 0
     layers = [layer for layer in network.modules() if type(layer) is torch.nn.Linear]
     for layer in layers:
-        layer.forward = PackedLinear(layer)
+        layer.forward = PackedLinear(layer)  # type: ignore[method-assign, assignment]
     return len(layers)

@@ -1,8 +1,8 @@
 """Which form a memory should have: what it costs to keep it computed, and what that is expected to save. Pure.
 
-Paper §5.4.2 and Table 2: a hot, stable plaintext memory becomes activation memory, a cold one becomes text again. Every
-figure is measured, none assumed: seconds it took to compute, seconds it takes to load, bytes, uses that have cooled with
-time. The decision is one comparison, and says why.
+Paper §5.4.2 and Table 2: a hot, stable plaintext memory becomes activation memory, a cold one becomes text again.
+Every figure is measured, none assumed: seconds it took to compute, seconds it takes to load, bytes, uses that have
+cooled with time. The decision is one comparison, and says why.
 """
 
 from __future__ import annotations

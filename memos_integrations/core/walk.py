@@ -170,8 +170,8 @@ class Walk:
     ) -> MemCube:
         """Keep computed keys and values as an activation cube of *by*, derived from *sources*; durable on return.
 
-        Readable by whoever may read every source, erased with the first of them. *key* names model, tenant and tokens, salted,
-        so that nobody learns from it what others keep.
+        Readable by whoever may read every source, erased with the first of them. *key* names model, tenant and
+        tokens, salted, so that nobody learns from it what others keep.
 
         Raises:
             InvalidMemoryError: No sources, or not plaintext.

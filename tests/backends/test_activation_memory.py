@@ -14,6 +14,7 @@ from memos_integrations.backends.huggingface import HuggingFaceModel, Token
 from memos_integrations.backends.kv import ActivationCubes, ActivationMemory, KVStore, plain_prompt
 from memos_integrations.backends.kv.composition import Calibration, Composition
 from memos_integrations.backends.kv.layout import PREAMBLE, MemoryLine, lines_of
+from memos_integrations.backends.kv.transfer import dump, undump
 from memos_integrations.core.cube import ActivationPayload, CubeRef, Tier
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError, ModelError
 from memos_integrations.core.tiers import Placement, Rent, TierCosts, decide_tier
@@ -272,9 +273,9 @@ def test_a_damaged_dump_is_refused(model: HuggingFaceModel, damage: str) -> None
     store = KVStore(model)
     prefix = store.put(list(range(40)), tenant="a")
     out = io.BytesIO()
-    store.dump(prefix, out)
+    dump(prefix, out)
     content = bytearray(out.getvalue())
-    tokens, parts = store.undump(bytearray(content), "cube x")
+    tokens, parts = undump(model, bytearray(content), "cube x")
     assert tokens == list(range(40))
     assert torch.equal(parts[1][1], prefix.layers[1][0][1])
     if damage == "truncated":
@@ -291,7 +292,7 @@ def test_a_damaged_dump_is_refused(model: HuggingFaceModel, damage: str) -> None
         pour(out, exact([(torch.zeros(1, 3, 40, 8), torch.zeros(1, 3, 40, 8))] * 2), tokens, {}, b"")
         content = bytearray(out.getvalue())
     with pytest.raises(ModelError, match="cube x"):
-        store.undump(content, "cube x")
+        undump(model, content, "cube x")
 
 
 # --- tiers ---------------------------------------------------------------------------------------------------------

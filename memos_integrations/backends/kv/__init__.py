@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from memos_integrations.backends.kv.cubes import ActivationCubes
 from memos_integrations.backends.kv.memory import ActivationMemory, MemoryPrompt, counted, plain_prompt
-from memos_integrations.backends.kv.store import KVStatistics, KVStore, StoredPrefix
+from memos_integrations.backends.kv.prefix import KVStatistics, StoredPrefix
+from memos_integrations.backends.kv.store import KVStore
 
 __all__ = [
     "ActivationCubes",

@@ -16,7 +16,8 @@ from pydantic import Field
 
 from memos_integrations.backends.kv.fingerprint import fingerprint_of, has_windows
 from memos_integrations.backends.kv.layout import Layout, MemoryLine, lay_out
-from memos_integrations.backends.kv.store import KVStore, StoredPrefix
+from memos_integrations.backends.kv.prefix import StoredPrefix
+from memos_integrations.backends.kv.store import KVStore
 from memos_integrations.core.cube import ModelFingerprint, Value
 from memos_integrations.core.errors import ModelError
 
@@ -284,8 +285,8 @@ def _frequencies(store: KVStore) -> Any:
     rotary = getattr(getattr(network, "model", None), "rotary_emb", None)
     kind = (getattr(config, "rope_parameters", None) or {}).get("rope_type")
     refusal = ModelError(
-        f"The positions of {store.model.name} cannot be shifted exactly (it has {kind or 'no'} RoPE); memories computed "
-        "apart cannot be joined for it. Leave `compose` out: prompts are then exact."
+        f"The positions of {store.model.name} cannot be shifted exactly (it has {kind or 'no'} RoPE); memories that "
+        "were computed apart cannot be joined for it. Leave `compose` out: prompts are then exact."
     )
     if (
         rotary is None

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from memos_integrations.backends.kv.fingerprint import fingerprint_of
 from memos_integrations.backends.kv.layout import MemoryLine
 from memos_integrations.backends.kv.memory import ActivationMemory
-from memos_integrations.backends.kv.store import StoredPrefix
+from memos_integrations.backends.kv.prefix import StoredPrefix
+from memos_integrations.backends.kv.transfer import dump, undump
 from memos_integrations.core.access import CallContext, Principal, Verb
 from memos_integrations.core.cube import ActivationPayload, MemCube
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError, ModelError
@@ -83,10 +84,10 @@ class ActivationCubes:
         if not prefix.exact:
             raise ModelError("What is stored of these memories was rounded; an activation cube is exact.")
         with tempfile.TemporaryFile() as content:
-            self.memory.store.dump(prefix, content)
+            dump(prefix, content)
             content.seek(0)
             return self._memos.keep_activation(
-                content,  # type: ignore[arg-type]  # a binary file of the system's
+                content,
                 sources,
                 token_count=len(prefix.token_ids),
                 token_ids_digest=_digest(prefix.token_ids),
@@ -117,7 +118,7 @@ class ActivationCubes:
                 "its sources again with this model."
             )
         with self._memos.read_blob(found.id, by=by, context=context) as blob:  # checked against its digest there
-            tokens, parts = self.memory.store.undump(bytearray(blob.read()), f"cube {found.id}")
+            tokens, parts = undump(self.memory.model, bytearray(blob.read()), f"cube {found.id}")
         if len(tokens) != payload.token_count or _digest(tokens) != payload.token_ids_digest:
             raise ModelError(f"Cube {found.id!r} holds other tokens than it says; it is not used.")
         return self._stored(tokens, parts, found, adapters)

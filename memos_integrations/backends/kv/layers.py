@@ -110,17 +110,20 @@ class SharedLayer(DynamicLayer):  # type: ignore[misc]
 
     def __init__(self, parts: Sequence[Part]) -> None:
         super().__init__()
+        self.is_initialized = False
+        self.keys: torch.Tensor | None = None
+        self.values: torch.Tensor | None = None
         self.parts: tuple[Part, ...] = tuple(parts)
         self.device, self.dtype = parts[0][0].device, parts[0][0].dtype
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> Part:
         """Append, and give the new tokens, with the parts attached to the keys."""
-        if not self.is_initialized:
+        if self.keys is None or self.values is None:
             self.keys, self.values, self.is_initialized = key_states, value_states, True
         else:
             self.keys = torch.cat([self.keys, key_states], dim=-2)
             self.values = torch.cat([self.values, value_states], dim=-2)
-        self.keys.memos_parts = self.parts
+        self.keys.memos_parts = self.parts  # type: ignore[attr-defined]  # read by `shared_prefix.attention`
         return self.keys, self.values
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 from memos_integrations.backends.huggingface import HuggingFaceModel, KVPrefix, Token
 from memos_integrations.backends.kv.batch import answer_batch
 from memos_integrations.backends.kv.layout import Layout, MemoryLine, lay_out, lines_of
-from memos_integrations.backends.kv.store import KVStore, StoredPrefix
+from memos_integrations.backends.kv.prefix import StoredPrefix
+from memos_integrations.backends.kv.store import KVStore
 from memos_integrations.core.cube import CubeRef
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.operator import Recall

@@ -24,7 +24,7 @@ TOLERANCE = 1e-3
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
-def attention(
+def attention(  # noqa: PLR0917  # the interface's order
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -50,7 +50,7 @@ def attention(
         out, lse = _flash(folded, keys, values, 0.0, False, scale=scaling)
         outs.append(out.view(shared, rows, group, new, -1).transpose(0, 1).reshape(rows, heads, new, -1))
         sums.append(lse.view(shared, rows, group, new).transpose(0, 1).reshape(rows, heads, new))
-    out, lse = _recent(query, key, value, attention_mask, scaling, group)
+    out, lse = _recent(query, key, value, attention_mask, scaling=scaling, group=group)
     merged = _merge([*outs, out], [*sums, lse])
     return merged.to(query.dtype).transpose(1, 2).contiguous(), None
 
@@ -60,6 +60,7 @@ def _recent(
     key: torch.Tensor,
     value: torch.Tensor,
     mask: torch.Tensor | None,
+    *,
     scaling: float | None,
     group: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -29,7 +29,14 @@ class Shelf:
     """Radix trees under their roots, and two budgets. The store's lock is held during every call."""
 
     def __init__(
-        self, memory: int, disk: int, folder: Path | None, cold: str, secret: bytes | None, clock: Callable[[], float]
+        self,
+        memory: int,
+        disk: int,
+        folder: Path | None,
+        *,
+        cold: str,
+        secret: bytes | None,
+        clock: Callable[[], float],
     ) -> None:
         self._memory_most, self._disk_most, self._folder, self._cold, self._clock = memory, disk, folder, cold, clock
         self._trees: dict[bytes, Run] = {}
@@ -67,9 +74,16 @@ class Shelf:
         return min(done, reached), found
 
     def add(
-        self, root: bytes, ids: Sequence[int], known: int, parts: Sequence[Part], sources: frozenset[CubeRef], s: float
+        self,
+        root: bytes,
+        ids: Sequence[int],
+        known: int,
+        parts: Sequence[Part],
+        *,
+        sources: frozenset[CubeRef],
+        seconds: float,
     ) -> None:
-        """Store a run after the first *known* tokens, of whose *parts* all took *s* seconds; what is there is kept."""
+        """Store a run after the first *known* tokens, of whose *parts* all took *seconds*; what is there is kept."""
         from memos_integrations.backends.kv.tiers import exact
 
         node, same, done = walk(self.tree(root), ids)
@@ -88,7 +102,7 @@ class Shelf:
         if done > known or len(ids) - known < total:
             segment = segment.between(done - known, len(ids) - known)
         run: Run = Node(tuple(ids[done:]), node, segment=segment, size=segment.size, sources=sources | node.sources)
-        run.seconds = s * len(run.tokens) / total
+        run.seconds = seconds * len(run.tokens) / total
         run.used_at = self._clock()
         node.children[run.tokens[0]] = run
         self.memory += run.size

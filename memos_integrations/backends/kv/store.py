@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.kv.fingerprint import check_family, fingerprint_of, path_key, root_key
+from memos_integrations.backends.kv.prefix import KVStatistics, StoredPrefix
 from memos_integrations.backends.kv.shelf import Shelf
+from memos_integrations.backends.kv.transfer import difference
 from memos_integrations.backends.kv.tree import walk
 from memos_integrations.core.cube import CubeRef
 from memos_integrations.core.errors import ModelError
@@ -25,56 +27,6 @@ if TYPE_CHECKING:
 
 CHUNK = 512
 """Tokens of one forward pass while a prefix is built: between two passes others get their turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class KVStatistics:
-    """What a store has done: tokens and seconds are those of the prefixes that it was asked for."""
-
-    hits: int = 0
-    misses: int = 0
-    hit_tokens: int = 0
-    built_tokens: int = 0
-    saved_seconds: float = 0.0
-    built_seconds: float = 0.0
-    loads: int = 0
-    load_seconds: float = 0.0
-    loaded_bytes: int = 0
-    spills: int = 0
-    evictions: int = 0
-    refused_files: int = 0
-    failed_spills: int = 0
-    memory_bytes: int = 0
-    disk_bytes: int = 0
-    prefixes: int = 0
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class StoredPrefix:
-    """The stored beginning of a prompt; it stays whole while somebody holds it, whatever the store evicts.
-
-    `exact` is False when it was rounded (fp16, int8) on its way. `key` names its content, model and tenant.
-    """
-
-    token_ids: Sequence[int]
-    key: str
-    exact: bool
-    seconds: float
-    layers: tuple[tuple[Part, ...], ...]
-    shared: bool
-
-    def fork(self, *, shared: bool | None = None) -> DynamicCache:
-        """A cache of these tokens for one answer, or one batch: O(layers), and nothing stored is ever written.
-
-        *shared* leaves the prefix where it is (see `shared_prefix`); False joins it with what is new, as transformers
-        does, for code that reads the cache's tensors itself. The default is what the model can do.
-        """
-        from memos_integrations.backends.kv.layers import cache_of
-
-        return cache_of(self.layers, shared=self.shared if shared is None else shared and self.shared)
-
-    def __repr__(self) -> str:
-        return f"StoredPrefix({self.key[:16]}, {len(self.token_ids)} tokens{'' if self.exact else ', rounded'})"
 
 
 class KVStore:
@@ -115,14 +67,20 @@ class KVStore:
         self.model = model
         with model.lock:
             self._shares = shared_prefix.install(model.network)
-        self._shelf = Shelf(memory_bytes, disk_bytes, Path(folder) if folder is not None else None, cold, secret, clock)
+        self._shelf = Shelf(
+            memory_bytes,
+            disk_bytes,
+            Path(folder) if folder is not None else None,
+            cold=cold,
+            secret=secret,
+            clock=clock,
+        )
         self._clock = clock
         self._lock = threading.RLock()
         self._building = threading.Lock()
         self._counts = KVStatistics()
         self._gone: set[str] = set()
         self._closed = False
-        self._known_shapes: list[tuple[tuple[int, ...], int, Any]] | None = None
 
     # --- storing and finding ------------------------------------------------------------------------------------
 
@@ -138,8 +96,8 @@ class KVStore:
         """The prefix of exactly these tokens, from what is stored, the rest computed and stored.
 
         *sources* are the cubes whose words are in the tokens: when one is dropped, so is the prefix. With *ends*, each
-        source's words end at its number of tokens; one more, in front, is where they begin, and what is before stays. A prefix that the budgets do not
-        hold is given all the same, and forgotten.
+        source's words end at its number of tokens; one more, in front, is where they begin, and what is before stays. A
+        prefix that the budgets do not hold is given all the same, and forgotten.
 
         Raises:
             ModelError: No tokens, more than the model reads, or a failure of torch.
@@ -154,29 +112,27 @@ class KVStore:
             started = time.perf_counter()
             parts = self._compute(ids, found, tuple(adapters))
             seconds = time.perf_counter() - started
-            known = 0 if found is None else len(found.token_ids)
-            self._count(misses=1, built_tokens=len(ids) - known, built_seconds=seconds)
-            if known:
-                self._count(hit_tokens=known, saved_seconds=found.seconds if found else 0.0)
+            known, saved = (0, 0.0) if found is None else (len(found.token_ids), found.seconds)
+            built = {"built_tokens": len(ids) - known, "built_seconds": seconds}
+            self._count(misses=1, hit_tokens=known, saved_seconds=saved, **built)
             layers = [(part,) if found is None else (*found.layers[n], part) for n, part in enumerate(parts)]
             exact = found is None or found.exact
             with self._lock:
-                self._add(root, ids, known, parts, sources, ends, seconds)
-            total = seconds + (found.seconds if found else 0.0)
-            return StoredPrefix(tuple(ids), path_key(root, ids), exact, total, tuple(layers), self._shares)
+                self._add(root, ids, known, parts, sources=sources, ends=ends, seconds=seconds)
+            return StoredPrefix(tuple(ids), path_key(root, ids), exact, seconds + saved, tuple(layers), self._shares)
 
     def match(self, token_ids: Sequence[int], *, tenant: str, adapters: Sequence[str] = ()) -> StoredPrefix | None:
         """The longest stored beginning of a prompt, at most all but its last token; None when there is none."""
         ids = self._checked(token_ids)[:-1]
         found = self._find(self._root(tenant, adapters), ids) if ids else None
-        if found is None:
-            self._count(misses=1)
-        else:
-            self._count(hits=1, hit_tokens=len(found.token_ids), saved_seconds=found.seconds)
+        hit = (
+            {"hits": 1, "hit_tokens": len(found.token_ids), "saved_seconds": found.seconds} if found else {"misses": 1}
+        )
+        self._count(**hit)
         return found
 
     def holds(self, token_ids: Sequence[int], *, tenant: str, adapters: Sequence[str] = ()) -> int:
-        """How many tokens of the beginning are stored, in memory or on disk; counts as no use."""
+        """How many tokens of the beginning are stored, in memory or on disk; not counted as a use."""
         with self._lock:
             return walk(self._shelf.tree(self._root(tenant, adapters)), list(token_ids))[2]
 
@@ -195,7 +151,7 @@ class KVStore:
         ids = self._checked(token_ids)
         root = self._root(tenant, adapters)
         with self._building, self._lock:
-            self._add(root, ids, 0, parts, sources, ends, seconds)
+            self._add(root, ids, 0, parts, sources=sources, ends=ends, seconds=seconds)
 
     def put_tail(
         self, token_ids: Sequence[int], cache: DynamicCache, *, tenant: str, adapters: Sequence[str] = ()
@@ -210,46 +166,18 @@ class KVStore:
         parts = parts_of(cache, known, len(ids))
         with self._building, self._lock:
             if self.holds(ids[:known], tenant=tenant, adapters=adapters) == known:
-                self._add(root, ids, known, parts, (), (), 0.0)
-
-    def dump(self, prefix: StoredPrefix, into: IO[bytes]) -> None:
-        """Write a whole prefix into a stream, as safetensors."""
-        import torch
-
-        from memos_integrations.backends.kv.spill import pour
-        from memos_integrations.backends.kv.tiers import exact
-
-        parts = [(torch.cat([p[0] for p in each], -2), torch.cat([p[1] for p in each], -2)) for each in prefix.layers]
-        pour(into, exact(parts), prefix.token_ids, {}, b"")
-
-    def undump(self, content: bytearray, name: str) -> tuple[list[int], list[Part]]:
-        """Tokens, and keys and values, of what `dump` wrote and somebody else vouched for; *content* is kept.
-
-        Raises:
-            ModelError: It is damaged, holds what is no number, or does not have this model's layers and sizes.
-        """
-        from memos_integrations.backends.kv.shelf import sound
-        from memos_integrations.backends.kv.spill import parsed
-
-        segment, tokens, _ = parsed(memoryview(content), b"", name, sealed=True)
-        with self.model.lock:
-            wanted = self._shapes()
-        shapes = [(tuple(t.shape[:2]), t.shape[-1], t.dtype) for t in segment.tensors]
-        if shapes != wanted or any(t.shape[-2] != len(tokens) for t in segment.tensors) or not sound(segment):
-            raise ModelError(f"The keys and values of {name} are not whole, or not of {self.model.name}; not used.")
-        self._checked(tokens)
-        return tokens, list(segment.parts(self.model.network.dtype))
+                self._add(root, ids, known, parts)
 
     def prefix_of(
         self, token_ids: Sequence[int], parts: Sequence[Part], *, tenant: str, adapters: Sequence[str] = ()
     ) -> StoredPrefix:
-        """A prefix around keys and values that `undump` gave, whether the budgets hold it or not."""
+        """A prefix around keys and values that `transfer.undump` gave, whether the budgets hold it or not."""
         ids = tuple(token_ids)
         layers = tuple((part,) for part in parts)
         return StoredPrefix(ids, self.key(ids, tenant=tenant, adapters=adapters), True, 0.0, layers, self._shares)
 
     def key(self, token_ids: Sequence[int], *, tenant: str, adapters: Sequence[str] = ()) -> str:
-        """The key of a prefix: model, tokenizer, template, dtype, adapters, positions, tenant and tokens, salted."""
+        """The key of a prefix: of model, tokenizer, template, dtype, adapters, positions, tenant, tokens; salted."""
         return path_key(self._root(tenant, adapters), list(token_ids))
 
     # --- keeping ------------------------------------------------------------------------------------------------
@@ -308,19 +236,7 @@ class KVStore:
 
         Float32 gives at most 1e-4 where the prefix is exact. Costs a full prefill.
         """
-        import torch
-
-        ids = list(prefix.token_ids)
-        end = torch.tensor([ids[-1:]], device=self.model.network.device)
-        with self.model.lock, torch.inference_mode():
-            self.model._apply(tuple(adapters))
-            cold = self.model.network(torch.tensor([ids], device=end.device), use_cache=False, logits_to_keep=1).logits
-            if len(ids) == 1:
-                return float("nan") if not bool(cold.isfinite().all()) else 0.0
-            fork = prefix.fork()
-            fork.crop(-1)
-            warm = self.model.network(end, past_key_values=fork, use_cache=True, logits_to_keep=1).logits
-        return float((cold - warm).abs().max())
+        return difference(self.model, prefix, tuple(adapters))
 
     @property
     def statistics(self) -> KVStatistics:
@@ -372,9 +288,10 @@ class KVStore:
         ids: list[int],
         known: int,
         parts: Sequence[Part],
-        sources: Collection[CubeRef],
-        ends: Sequence[int],
-        seconds: float,
+        *,
+        sources: Collection[CubeRef] = (),
+        ends: Sequence[int] = (),
+        seconds: float = 0.0,
     ) -> None:
         """Shelve what was computed, in one run, or in one per source."""
         if self._closed or self._gone.intersection(ref.id for ref in sources):
@@ -386,7 +303,7 @@ class KVStore:
         if not runs or runs[-1][0] < len(ids):
             runs.append((len(ids), frozenset(() if runs else sources)))
         for end, refs in runs:
-            self._shelf.add(root, ids[:end], known, parts, refs, seconds)
+            self._shelf.add(root, ids[:end], known, parts, sources=refs, seconds=seconds)
 
     def _root(self, tenant: str, adapters: Sequence[str]) -> bytes:
         if not tenant:
@@ -429,17 +346,6 @@ class KVStore:
         for start in range(known, len(ids), CHUNK):
             self.model._forward(ids[start : start + CHUNK], cache, adapters)
         return parts_of(cache, known, len(ids))
-
-    def _shapes(self) -> list[tuple[tuple[int, ...], int, Any]]:
-        """Rows and heads, head size and dtype of each tensor that this model computes; asked of it once."""
-        from transformers import DynamicCache
-
-        if self._known_shapes is None:
-            cache = DynamicCache()
-            self.model._forward([0], cache, ())
-            pairs = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values)]
-            self._known_shapes = [(tuple(t.shape[:2]), t.shape[-1], t.dtype) for t in pairs]
-        return self._known_shapes
 
     def _count(self, **more: Any) -> None:
         with self._lock:

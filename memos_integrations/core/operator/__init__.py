@@ -14,8 +14,9 @@ from memos_integrations.core.operator.options import (
     parts,
 )
 from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, render
+from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.write import Draft, finished
-from memos_integrations.core.operator.writer import CubeWriter, ErasureReceipt, IngestReport, Progress
+from memos_integrations.core.operator.writer import CubeWriter, Progress
 
 __all__ = [
     "Blob",

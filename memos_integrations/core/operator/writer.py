@@ -13,19 +13,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
-
 from memos_integrations.core.access import Caller, Verb, may_read
 from memos_integrations.core.conversation import Conversation, Message
 from memos_integrations.core.cube import (
     CubeRef,
-    Label,
     Link,
     MemCube,
-    Moment,
     Relation,
     TrustLabel,
-    Value,
     check_text,
     unique,
 )
@@ -40,6 +35,7 @@ from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.blob import Blob, captioned
 from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.write import Draft, replaces, revised, says_change, supersede
 from memos_integrations.core.ports import CubeFilter, Derivative, Receipt, VaultQuery, Vectors
 
@@ -47,30 +43,6 @@ BATCH = 64
 MAX_RETRIES = 100
 MAX_LOOKUP_TERMS = 32
 Progress = Callable[[int, int], None]
-
-
-class ErasureReceipt(Value):
-    """What was forgotten, place by place, and that nothing is left: `remaining` is zero in every table.
-
-    `remaining["files"]` is 1 while a long read elsewhere keeps old pages alive; they go with the next write after it.
-    `derived` names what went with it, as far as the caller could see it.
-    """
-
-    cube_id: Label
-    derived: tuple[Label, ...] = ()
-    erased: dict[str, int]
-    remaining: dict[str, int]
-    at: Moment
-    commit: int
-
-
-class IngestReport(Value):
-    """What an ingestion did: ids in the order of the messages; `known` of them were there already."""
-
-    conversation: Label
-    cubes: tuple[Label, ...] = ()
-    written: int = Field(ge=0)
-    known: int = Field(ge=0)
 
 
 class CubeWriter:
