@@ -78,9 +78,8 @@ class KVStore:
         self._clock = clock
         self._lock = threading.RLock()
         self._building = threading.Lock()
-        self._counts = KVStatistics()
+        self._counts, self._closed = KVStatistics(), False
         self._gone: set[str] = set()
-        self._closed = False
 
     # --- storing and finding ------------------------------------------------------------------------------------
 
@@ -207,9 +206,8 @@ class KVStore:
         """
         with self._lock:
             ids = prefix.token_ids if isinstance(prefix, StoredPrefix) else prefix
-            node, _, done = walk(self._shelf.tree(self._root(tenant, adapters)), ids)
-            if done:
-                self._shelf.demote(node, away=away)
+            node = walk(self._shelf.tree(self._root(tenant, adapters)), ids)[0]
+            self._shelf.demote(node, away=away)
 
     @property
     def bytes_per_token(self) -> int:
