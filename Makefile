@@ -6,7 +6,7 @@ MEMOS_MODELS ?= $(CURDIR)/.models
 export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup models demo test test-slow bench-vault bench-ttft lint format clean
+.PHONY: help setup models demo test test-slow test-matrix bench-vault bench-ttft bench-doors lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -14,6 +14,8 @@ help:
 	@echo "demo       a conversation in, governed recall out"
 	@echo "test       ruff, mypy and the tests that take seconds"
 	@echo "test-slow  the tests that take minutes"
+	@echo "test-matrix  the doors' tests on the lowest and the highest supported frameworks"
+	@echo "bench-doors  what the doors add to a turn: CUBES=10000 JSON=file"
 	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b JSON=file"
 	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
@@ -43,6 +45,13 @@ test: lint .venv/.models
 test-slow: .venv/.models
 	$(BIN)/python -m pytest -q -m slow
 
+test-matrix: .venv/.models
+	$(BIN)/python tests/matrix/run.py
+
+CUBES ?= 10000
+bench-doors: .venv/.ready
+	$(BIN)/python tests/benchmarks/doors.py --cubes $(CUBES) $(if $(JSON),--json $(JSON))
+
 # The peers come into an environment of their own: they bring hundreds of packages.
 .venv-bench/.ready: pyproject.toml constraints.txt
 	$(PY) -m venv .venv-bench
@@ -67,5 +76,5 @@ format: .venv/.ready
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-bench .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-bench .venv-matrix .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -149,6 +149,14 @@ class GovernedReading:
             self._reads.record(Transaction((), (entry,)))
         return allowed
 
+    def find(self, query: VaultQuery, caller: Caller) -> list[MemCube]:
+        """What the query finds for the caller, newest first; recorded, but no use that would warm a cube."""
+        self._reads.wait_for_uses()
+        found = [match.cube for match in self.search(query, caller).matches]
+        detail = {"given": len(found), "given_ids": [cube.id for cube in found[:NAMED_IN_LOG]]}
+        self._reads.record(Transaction((), (record_of("find", caller, detail=detail),)))
+        return found
+
     def open_blob(self, cube_id: str, number: int, caller: Caller) -> BinaryIO:
         """A blob of a cube that the caller may read, by its place among the cube's blobs; recorded.
 

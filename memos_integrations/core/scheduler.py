@@ -12,6 +12,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from memos_integrations.core.cube import Label, Labels, Value
+from memos_integrations.core.ports.query import CubeFilter
 from memos_integrations.core.reader import Intent, MemoryCall
 from memos_integrations.core.when import TimeWindow
 
@@ -44,7 +45,8 @@ class MemoryPlan(Value):
     """What to do, in order. `weights` says how much each signal counts in the final order.
 
     `prefix` (ids of activation cubes, in prompt order) and `adapters` (ids of parameter cubes) name the memories that
-    a local model should load rather than read; they are empty while there are only plaintext memories.
+    a local model should load rather than read; they are empty while there are only plaintext memories. `where` limits
+    every step to the cubes that pass it.
     """
 
     needed: bool
@@ -56,6 +58,7 @@ class MemoryPlan(Value):
     newest_first: bool = False
     prefix: tuple[Label, ...] = ()
     adapters: tuple[Label, ...] = ()
+    where: CubeFilter | None = None
 
 
 class MemScheduler:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Any, BinaryIO, ParamSpec, Self, TypeVar
+from uuid import uuid4
+from weakref import WeakValueDictionary
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb
 from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, Tier
@@ -36,6 +40,10 @@ T = TypeVar("T")
 ACTIVATION_MEDIA = "application/vnd.safetensors"
 
 NOBODY_IN_PARTICULAR = CallContext()
+
+# What a framework takes apart and puts together again (a pickled part, a restored context) finds its engine here.
+_live: WeakValueDictionary[str, Walk] = WeakValueDictionary()
+_live_lock = threading.Lock()
 
 
 def utc_now() -> datetime:
@@ -67,6 +75,12 @@ class Walk:
         self._closed = False
         self._process = os.getpid()
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="memos")
+        self._embedder_missing = embedder is None
+        path = getattr(vault, "path", None)
+        self.uri = path.resolve().as_uri() if isinstance(path, Path) else f"memory:{uuid4().hex}"
+        """Where the vault is: `file:` and its path, or `memory:` and a name that only this process knows."""
+        with _live_lock:
+            _live[self.uri] = self
 
     def recall(
         self,
@@ -80,12 +94,13 @@ class Walk:
         context: CallContext | None = None,
         now: datetime | None = None,
         needed: bool | None = None,
+        where: CubeFilter | None = None,
     ) -> Recall:
         """What *by* may know about *prompt*: at most *k* memories, best first, at most *token_budget* tokens.
 
         Cubes that *by* may not read are absent, not masked and not counted. Reading counts as use. `namespace` limits
-        the search to a prefix; `needed=True` searches even when the prompt is small talk. `now` is what "yesterday" is
-        counted from; what has expired is decided by the clock.
+        the search to a prefix, `where` to the cubes that pass it; `needed=True` searches even when the prompt is small
+        talk. `now` is what "yesterday" is counted from; what has expired is decided by the clock.
 
         Raises:
             IdentityError: *by* is not a principal.
@@ -94,7 +109,7 @@ class Walk:
         started = perf_counter()
         call = self.read(prompt, history=history, now=now)
         read_ms = (perf_counter() - started) * 1e3
-        plan = self.plan(call, k=k, namespace=namespace, token_budget=token_budget, needed=needed)
+        plan = self.plan(call, k=k, namespace=namespace, token_budget=token_budget, needed=needed, where=where)
         plan_ms = (perf_counter() - started) * 1e3 - read_ms
         recall = self.execute(plan, call, by=by, context=context)
         total_ms = (perf_counter() - started) * 1e3
@@ -115,12 +130,13 @@ class Walk:
         namespace: Sequence[str] = (),
         token_budget: int | None = None,
         needed: bool | None = None,
+        where: CubeFilter | None = None,
     ) -> MemoryPlan:
         """Second step, MemScheduler: what to look for, where, in which order."""
         for name, number in (("k", k), ("token_budget", token_budget)):
             if number is not None and (not isinstance(number, int) or number < 1):
                 raise InvalidMemoryError(f"{name} must be a whole number of at least 1, not {number!r}.")
-        return self._scheduler.plan(
+        plan = self._scheduler.plan(
             call,
             k=k,
             namespace=parts(namespace),
@@ -128,6 +144,7 @@ class Walk:
             has_vectors=self._embedding.has_vectors(),
             needed=needed,
         )
+        return plan if where is None else plan.model_copy(update={"where": where})
 
     def execute(
         self,
@@ -139,6 +156,38 @@ class Walk:
     ) -> Recall:
         """Third step, MemOperator: carry the plan out for *by*."""
         return self._operator.execute(plan, call, self._caller(by, context))
+
+    def find(
+        self, where: CubeFilter, *, by: Principal, k: int = 100, context: CallContext | None = None
+    ) -> list[MemCube]:
+        """The newest *k* cubes that pass *where* and that *by* may read, newest first: a list, not a recall.
+
+        On record like every read; it warms no cube.
+        """
+        if not isinstance(k, int) or k < 1:
+            raise InvalidMemoryError(f"k must be a whole number of at least 1, not {k!r}.")
+        return self._governance.find(VaultQuery(k=k, filter=where), self._caller(by, context))
+
+    def superseded(
+        self, cubes: Sequence[MemCube], *, by: Principal, context: CallContext | None = None
+    ) -> dict[str, str]:
+        """For those of *cubes* that a newer cube replaces which *by* may read: the id of the newer one."""
+        return self._governance.superseded(cubes, self._caller(by, context))
+
+    @classmethod
+    def live(cls, uri: str) -> Self | None:
+        """The engine that is open over the vault at *uri* in this program, the newest if there are several."""
+        with _live_lock:
+            found = _live.get(uri)
+        return found if isinstance(found, cls) and not found._closed and found._process == os.getpid() else None
+
+    def lacks_embedder(self) -> bool:
+        """Whether the vault holds vectors, and there is no embedder here to search them with."""
+        return self._embedder_missing and self._governance.embedder() is not None
+
+    async def afind(self, where: CubeFilter, *, by: Principal, **how: Any) -> list[MemCube]:
+        """`find`, in the read pool."""
+        return await self._off_loop(self.find, where, by=by, **how)
 
     # --- memory that is computed from memory: keys and values -----------------------------------------------------
 
@@ -193,8 +242,7 @@ class Walk:
 
     def activations(self, *, by: Principal, k: int = 100, context: CallContext | None = None) -> list[MemCube]:
         """The activation cubes that *by* may read, latest first."""
-        query = VaultQuery(k=k, filter=CubeFilter(tiers=frozenset({Tier.ACTIVATION})))
-        return [match.cube for match in self._governance.search(query, self._caller(by, context)).matches]
+        return self.find(CubeFilter(tiers=frozenset({Tier.ACTIVATION})), by=by, k=k, context=context)
 
     async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
         """`recall`, in the read pool."""

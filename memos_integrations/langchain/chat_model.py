@@ -10,7 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
@@ -58,7 +58,14 @@ class MemOSChatModel(BaseChatModel):
     An LLM cache keys answers on the prompt, the model's fingerprint, the settings, and the per-call arguments as
     `str` shows them. `adapters` is therefore in the key. A `kv_prefix` is exact and cannot change an answer, but
     its `repr` is in the key too: give it one that names its content, or the same prompt is computed again.
+
+    `memory_ids` and `memory_fingerprint` are what `MemOSMiddleware` says of the memories that an answer is made with,
+    and of whose they are. They are in the key, so that a cache never serves one user's answer to another;
+    `memory_fingerprint` can also be set for good, for a model that is used without the middleware.
     """
+
+    reads_memory_ids: ClassVar[bool] = True
+    """Tells the middleware that `memory_ids` and `memory_fingerprint` may be among the settings of a call."""
 
     model: HuggingFaceModel = Field(exclude=True, repr=False)
     memory: ActivationMemory | None = Field(default=None, exclude=True, repr=False)
@@ -68,6 +75,7 @@ class MemOSChatModel(BaseChatModel):
     seed: int | None = None
     timeout: float | None = None
     max_retries: int = 0
+    memory_fingerprint: str | None = None
 
     @property
     def _llm_type(self) -> str:
@@ -82,6 +90,7 @@ class MemOSChatModel(BaseChatModel):
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "seed": self.seed,
+            "memory": self.memory_fingerprint,
         }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:

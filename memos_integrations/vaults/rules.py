@@ -50,7 +50,7 @@ def checked_row(vector: Vectors) -> Vectors:
     Raises:
         EmbeddingError: It is not one row of finite numbers of length 1 (or all zero: a text that says nothing).
     """
-    row = np.array(vector, dtype=np.float32)
+    row = np.array(vector, dtype="<f4")
     with np.errstate(all="ignore"):
         # What is not finite fails this too, and goes on to be told apart.
         if row.ndim == 1 and abs(float(row.dot(row)) - 1.0) < 1e-3:

@@ -17,6 +17,7 @@ from memos_integrations.core.ports import Found, Match, VaultQuery, Vectors, Vis
 from memos_integrations.core.ranking import Floats
 from memos_integrations.vaults.allowed import Allowed, Asked, Columns, Numbers, TenantColumns, allowed, integers
 from memos_integrations.vaults.planner import Sought
+from memos_integrations.vaults.postings import Postings
 from memos_integrations.vaults.rules import cosines, storable
 from memos_integrations.vaults.sealing import unseal
 from memos_integrations.vaults.sqlite_rows import Words
@@ -151,19 +152,19 @@ def _bm25(
     count = there.count
     if not count:
         return {}, "BM25"
-    postings: dict[int, tuple[Numbers, Numbers]] = {}
+    postings = Postings(connection, tenant, terms)
+    read: dict[int, tuple[Numbers, Numbers]] = {}
     if everything and count >= ranking.MANY:
         # All of the tenant's cubes may be seen, so its counts give nothing away, and common words need not be read.
-        most = count // ranking.COMMON_ONE_IN + 1
-        matching = [_counted(connection, tenant, term, most) for term in terms]
+        matching = [postings.count(term) for term in terms]
     else:
-        postings = {term: _posting(connection, tenant, term, there) for term in terms}
-        matching = [int(postings[term][0].size) for term in terms]
+        read = {term: _posting(postings, term, there) for term in terms}
+        matching = [int(read[term][0].size) for term in terms]
     telling = ranking.telling(matching, count)
     scores = np.zeros(count)
     average = int(there.length.sum()) / count
     for term in (terms[place] for place in telling):
-        places, tf = postings[term] if postings else _posting(connection, tenant, term, there)
+        places, tf = read[term] if read else _posting(postings, term, there)
         scores[places] += ranking.bm25(
             tf.astype(np.float64),
             there.length[places].astype(np.float64),
@@ -175,22 +176,9 @@ def _bm25(
     return dict(zip(there.seq[hits].tolist(), scores[hits].tolist(), strict=True)), how
 
 
-def _counted(connection: sqlite3.Connection, tenant: int, term: int, most: int) -> int:
-    """How many of a tenant's cubes hold a term, counted no further than *most*."""
-    row = connection.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM postings WHERE tenant = ? AND term = ? LIMIT ?)", (tenant, term, most)
-    ).fetchone()
-    return int(row[0])
-
-
-def _posting(connection: sqlite3.Connection, tenant: int, term: int, there: Allowed) -> tuple[Numbers, Numbers]:
+def _posting(postings: Postings, term: int, there: Allowed) -> tuple[Numbers, Numbers]:
     """The places of the allowed cubes that hold a term, and how often each does."""
-    cubes, tf = integers(
-        connection.execute(
-            "SELECT cube, tf FROM postings WHERE tenant = ? AND term = ? ORDER BY cube", (tenant, term)
-        ).fetchall(),
-        2,
-    )
+    cubes, tf = postings.of(term)
     places = np.minimum(np.searchsorted(there.seq, cubes), there.count - 1)
     held = there.seq[places] == cubes
     return places[held], tf[held]

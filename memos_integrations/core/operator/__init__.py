@@ -13,7 +13,7 @@ from memos_integrations.core.operator.options import (
     draft_message,
     parts,
 )
-from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, render
+from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, excerpt, render
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.write import Draft, finished
 from memos_integrations.core.operator.writer import CubeWriter, Progress
@@ -37,6 +37,7 @@ __all__ = [
     "draft_activation",
     "draft_memory",
     "draft_message",
+    "excerpt",
     "finished",
     "parts",
     "render",

@@ -13,7 +13,7 @@ from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.embedding import Embedding
-from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors
+from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors, narrowed
 from memos_integrations.core.ranking import closeness, fuse, scaled
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
@@ -169,7 +169,7 @@ class MemOperator:
         vector = self._embedding.asked(call.query) if Action.DENSE in actions else None
         candidates: dict[str, _Candidate] = {}
         told = []
-        for query in _queries(plan.steps, words, vector):
+        for query in _queries(plan.steps, words, vector, plan.where):
             found = self._governance.search(query, caller)
             if not found.matches and query.filter.occurred is not None:
                 # The question names a time and other words than were used then: what was said then, latest first.
@@ -226,12 +226,16 @@ class MemOperator:
         return kept, "\n".join(lines), spent
 
 
-def _queries(steps: Sequence[PlanStep], words: tuple[str, ...], vector: Vectors | None) -> list[VaultQuery]:
+def _queries(
+    steps: Sequence[PlanStep], words: tuple[str, ...], vector: Vectors | None, where: CubeFilter | None
+) -> list[VaultQuery]:
     """One vault query per scope: steps that differ only in their action are answered together."""
     queries: dict[tuple[CubeFilter, bool], VaultQuery] = {}
     for step in steps:
         window = (step.window.start, step.window.end) if step.window else None
         scope = CubeFilter(namespace=step.namespace, semantic_types=step.semantic_types, occurred=window)
+        if where is not None:
+            scope = narrowed(scope, where)
         latest = step.action is Action.LATEST or (step.action is Action.WINDOW and len(steps) == 1)
         if latest:
             queries[scope, latest] = VaultQuery(k=step.k, filter=scope)

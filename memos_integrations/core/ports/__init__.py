@@ -19,6 +19,7 @@ from memos_integrations.core.ports.query import (
     ValueTest,
     VaultQuery,
     Visibility,
+    narrowed,
 )
 from memos_integrations.core.ports.transaction import (
     HEAT_HALF_LIFE_S,
@@ -68,4 +69,5 @@ __all__ = [
     "Vectors",
     "Visibility",
     "cooled",
+    "narrowed",
 ]

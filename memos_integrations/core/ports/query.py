@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -99,6 +99,29 @@ class CubeFilter:
     recorded: tuple[datetime, datetime] | None = None
     sessions: tuple[str, ...] = ()
     value: tuple[ValueTest, ...] = ()
+
+
+NOTHING = ("\u2205",)
+"""A wish that no cube meets: what is left when two filters exclude each other."""
+
+
+def narrowed(scope: CubeFilter, where: CubeFilter) -> CubeFilter:
+    """The cubes that pass *where*, within the namespace, types and time of *scope*.
+
+    Raises:
+        InvalidMemoryError: *where* names a namespace that is not within that of *scope*.
+    """
+    shorter, longer = sorted((scope.namespace, where.namespace), key=len)
+    if longer[: len(shorter)] != shorter:
+        raise InvalidMemoryError(f"The filter's namespace {where.namespace} is not within {scope.namespace}.")
+    types = scope.semantic_types or where.semantic_types
+    if scope.semantic_types and where.semantic_types:
+        types = tuple(name for name in scope.semantic_types if name in where.semantic_types) or NOTHING
+    occurred = scope.occurred or where.occurred
+    if scope.occurred and where.occurred:
+        start = max(scope.occurred[0], where.occurred[0])
+        occurred = (start, max(start, min(scope.occurred[1], where.occurred[1])))
+    return replace(where, namespace=longer, semantic_types=types, occurred=occurred)
 
 
 @dataclass(frozen=True, slots=True)
