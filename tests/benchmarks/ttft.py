@@ -266,19 +266,21 @@ class Bench:
             rows = [self._composed(composition, size) for _ in range(samples)]
             right = {arm: sum(row[arm]["right"] for row in rows) for arm in rows[0]}
             cpu = {arm: statistics.median(row[arm]["cpu"] for row in rows) for arm in rows[0]}
+            # Exact in the canonical order, and in the order of joined memories: the better is the measure.
+            best = max(right["full"], right["full_best_last"])
             found[str(size)] = {
-                "recall_vs_full_pct": 100 * right["joined"] / max(right["full"], 1),
+                "recall_vs_full_pct": 100 * right["joined"] / max(best, 1),
                 "cpu_vs_full_pct": 100 * cpu["joined"] / cpu["full"],
                 "kl": statistics.mean(row["joined"]["kl"] for row in rows),
-                "recall_vs_full_link8_pct": 100 * right["joined_link8"] / max(right["full"], 1),
+                "recall_vs_full_link8_pct": 100 * right["joined_link8"] / max(best, 1),
                 "cpu_vs_full_link8_pct": 100 * cpu["joined_link8"] / cpu["full"],
                 "kl_link8": statistics.mean(row["joined_link8"]["kl"] for row in rows),
                 "memos_concatenation": {
-                    "recall_vs_full_pct": 100 * right["concatenated"] / max(right["full"], 1),
+                    "recall_vs_full_pct": 100 * right["concatenated"] / max(best, 1),
                     "cpu_vs_full_pct": 100 * cpu["concatenated"] / cpu["full"],
                     "kl": statistics.mean(row["concatenated"]["kl"] for row in rows),
                 },
-                "full_right": right["full"],
+                "right": right,
                 "samples": samples,
             }
         return found
@@ -328,6 +330,7 @@ class Bench:
 
         acts = {
             "full": full,
+            "full_best_last": lambda: (joined(0)[0], None),
             "joined": lambda: joined(0),
             "joined_link8": lambda: joined(8),
             "concatenated": concatenated,
