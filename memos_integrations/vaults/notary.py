@@ -195,9 +195,6 @@ class Notary:
             for change in transaction.changes
             if not isinstance(change, Expect) and not (isinstance(change, PutRows) and change.cube.version == 1)
         }
-        self._check_used(
-            connection, {change.cube_id for change in transaction.changes if isinstance(change, Use)} - ids
-        )
         doomed = {change.cube_id for change in transaction.changes if isinstance(change, Erase)}
         held: Held = {}
         asked = "c.id IN (SELECT value FROM json_each(?))"
