@@ -86,6 +86,12 @@ class Columns:
         """Columns whose states are those of the table."""
         return cls(changed, table, table[STATE].astype(np.int8))
 
+    def as_table(self) -> Numbers:
+        """A copy of the table with the states that count."""
+        table = self.table.copy()
+        table[STATE] = self.states
+        return table
+
 
 def integers(rows: Sequence[tuple[int, ...]], width: int) -> Numbers:
     """One array per column.
@@ -153,13 +159,10 @@ def _level(connection: sqlite3.Connection, tenant: int, before: Columns, changed
         places = np.searchsorted(seq, fresh[SEQ])
         if np.array_equal(np.delete(table[:, places], STATE, axis=0), np.delete(fresh, STATE, axis=0)):
             return _moved(before, changed, places, fresh[STATE])
-        table = table.copy()
-        table[STATE] = before.states
+        table = before.as_table()
         table[:, places] = fresh
         return Columns.of(changed, table)
-    table = table.copy()
-    table[STATE] = before.states
-    table = np.concatenate([table[:, ~np.isin(seq, stale)], fresh], axis=1)
+    table = np.concatenate([before.as_table()[:, ~np.isin(seq, stale)], fresh], axis=1)
     return Columns.of(changed, np.ascontiguousarray(table[:, np.argsort(table[SEQ], kind="stable")]))
 
 
@@ -283,7 +286,7 @@ def _labels(asked: Asked) -> Iterable[tuple[Kind, list[int]]]:
             yield kind, [words.folded(kind, value) for value in values]
 
 
-def _among(column: Numbers | npt.NDArray[np.int8], values: Collection[int]) -> Mask:
+def _among(column: npt.NDArray[np.integer[Any]], values: Collection[int]) -> Mask:
     if len(values) > 6:
         return np.isin(column, np.fromiter(values, dtype=np.int64, count=len(values)))
     keep = np.zeros(column.size, dtype=np.bool_)
@@ -293,10 +296,8 @@ def _among(column: Numbers | npt.NDArray[np.int8], values: Collection[int]) -> M
 
 
 def _numbered(asked: Asked) -> list[int]:
-    found = asked.connection.execute(
-        "SELECT seq FROM cubes WHERE id IN (SELECT value FROM json_each(?))",
-        (json.dumps([cube_id for cube_id in asked.wanted.ids if storable(cube_id)]),),
-    )
+    ids = json.dumps([cube_id for cube_id in asked.wanted.ids if storable(cube_id)])
+    found = asked.connection.execute("SELECT seq FROM cubes WHERE id IN (SELECT value FROM json_each(?))", (ids,))
     return [row[0] for row in found]
 
 
@@ -338,13 +339,8 @@ def _tested(asked: Asked, table: Numbers, test: ValueTest) -> Mask:
         values.append(json.dumps([asked.words.leaf(operand) for operand in operands]))
     elif test.op != "exists":
         values.append(as_number(test.number))
-    where = ["c.tenant = ?", _TESTS[test.op]]
-    found = asked.connection.execute(
-        "SELECT v.cube FROM cubes AS c CROSS JOIN leaves AS v ON v.cube = c.seq AND v.path = ? WHERE "
-        + " AND ".join(where),
-        values,
-    )
-    return _there(table, found)
+    where = "FROM cubes AS c CROSS JOIN leaves AS v ON v.cube = c.seq AND v.path = ? WHERE c.tenant = ? AND "
+    return _there(table, asked.connection.execute(f"SELECT v.cube {where} {_TESTS[test.op]}", values))
 
 
 def _there(table: Numbers, found: Iterable[tuple[int]]) -> Mask:
