@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,10 @@ def chat_model(name: str, arguments: str) -> BaseChatModel:
             return model
     from langchain.chat_models import init_chat_model
 
-    return init_chat_model(name, **given)
+    found = init_chat_model(name, **given)
+    if not isinstance(found, BaseChatModel):
+        raise SystemExit(f"{name!r} is no chat model.")
+    return found
 
 
 def ask(model: BaseChatModel, instruction: str, text: str) -> tuple[str, Line]:
@@ -198,24 +201,28 @@ def summed(lines: Sequence[Line]) -> dict[str, Line]:
     for line in lines:
         of[line["system"]].append(line)
 
-    def mean(those: Sequence[Line], value: Callable[[Line], float | None]) -> float | None:
-        given = [one for line in those if (one := value(line)) is not None]
+    def mean(values: Sequence[float | None]) -> float | None:
+        given = [one for one in values if one is not None]
         return round(sum(given) / len(given), 2) if given else None
 
+    def right(those: Sequence[Line], judge: str) -> float | None:
+        return mean([None if line[judge] is None else 100.0 * line[judge] for line in those])
+
+    costs = ("input_tokens", "output_tokens", "recall_ms", "answer_ms")
     return {
         system: {
             "n": len(those),
-            "f1": mean(those, lambda line: 100 * line["f1"]),
-            **{f"{name}_pct": mean(those, lambda line, name=name: None if line[name] is None else 100.0 * line[name])
-               for name in JUDGES},
-            "unjudged": sum(line[name] is None for line in those for name in JUDGES),
-            **{name: mean(those, lambda line, name=name: line[name])
-               for name in ("input_tokens", "output_tokens", "recall_ms", "answer_ms")},
-            "by_category": {category: mean([line for line in those if line["category"] == category],
-                                           lambda line: 100 * line["f1"]) for category in CATEGORIES.values()},
+            "f1": mean([100 * line["f1"] for line in those]),
+            **{f"{judge}_pct": right(those, judge) for judge in JUDGES},
+            "unjudged": sum(line[judge] is None for line in those for judge in JUDGES),
+            **{name: mean([line[name] for line in those]) for name in costs},
+            "f1_by_category": {
+                category: mean([100 * line["f1"] for line in those if line["category"] == category])
+                for category in CATEGORIES.values()
+            },
         }
         for system, those in of.items()
-    }  # fmt: skip
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
