@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Self, Unpack, cast
 from pydantic import ValidationError
 
 from memos_integrations.core.access import READING, CallContext, Decision, Principal, Verb, as_subject, decide
+from memos_integrations.core.asking import Asking
 from memos_integrations.core.conversation import Conversation
 from memos_integrations.core.cube import CubeRef, MemCube, first_problem
 from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
@@ -40,10 +41,10 @@ from memos_integrations.core.ports import (
     LogFilters,
     LogQuery,
 )
-from memos_integrations.core.walk import Walk, is_id, known_id
+from memos_integrations.core.walk import is_id, known_id
 
 
-class MemOS(Walk):
+class MemOS(Asking):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:

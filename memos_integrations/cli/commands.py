@@ -13,6 +13,7 @@ import typer
 
 from memos_integrations.cli.opening import Choice, opened, principal
 from memos_integrations.cli.output import (
+    hit_as_json,
     note,
     print_json,
     progress,
@@ -87,6 +88,7 @@ def ask(
     embedder: EmbedderChoice = Choice.AUTO,
     tenant: Tenant = "local",
     user: User = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the plan, the path and each score's parts.")] = False,
     as_json: Json = False,
 ) -> None:
     """Recall what you may know about TEXT: best first, with where each memory is from and why it ranked."""
@@ -96,9 +98,43 @@ def ask(
     if why:
         note(why)
     if as_json:
-        print_json(recall_as_json(recall) | {"embedder": name, "note": why})
+        told = {"explanation": recall.explain().model_dump(mode="json")} if explain else {}
+        print_json(recall_as_json(recall) | told | {"embedder": name, "note": why})
+    elif explain:
+        say(str(recall.explain()))
     else:
         say_recall(recall)
+
+
+@app.command()
+def answer(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The question.")],
+    *,
+    vault: Vault,
+    k: Annotated[int, typer.Option("--k", "-k", help="Of at most so many memories.")] = 10,
+    now: Annotated[str | None, typer.Option("--now", help="The present, ISO 8601 with zone. Default: now.")] = None,
+    embedder: EmbedderChoice = Choice.AUTO,
+    tenant: Tenant = "local",
+    user: User = None,
+    as_json: Json = False,
+) -> None:
+    """Answer TEXT in a few words of what you may know, without a model, and show the memory that says it."""
+    moment = _moment(now)
+    with opened(vault, embedder) as (memos, name, why):
+        found = memos.answer(text, by=principal(tenant, user), k=k, now=moment)
+    if why:
+        note(why)
+    if as_json:
+        told = {"question": text, "answer": found.text, "abstained": found.abstained, "kind": found.kind}
+        told |= {"confidence": found.confidence, "reason": found.reason, "sentence": found.sentence}
+        evidence = hit_as_json(found.evidence) if found.evidence else None
+        print_json(told | {"evidence": evidence, "embedder": name, "note": why})
+        return
+    say(str(found), "bold")
+    if found.evidence is not None:
+        said = f"{found.evidence.said_at:%Y-%m-%d}  {found.evidence.provenance.speaker or ''}: {found.sentence}"
+        say(f"  {said}", "dim")
+        say(f"  {found.reason}; confidence {found.confidence:.2f}", "dim")
 
 
 @app.command()

@@ -14,6 +14,7 @@ from pydantic import Field
 from memos_integrations.core.cube import Label, Labels, Value
 from memos_integrations.core.ports.query import CubeFilter
 from memos_integrations.core.reader import Intent, MemoryCall
+from memos_integrations.core.router import MemoryPath, MemoryPathResolver
 from memos_integrations.core.when import TimeWindow
 
 MORE_CANDIDATES = 50
@@ -46,7 +47,7 @@ class MemoryPlan(Value):
 
     `prefix` (ids of activation cubes, in prompt order) and `adapters` (ids of parameter cubes) name the memories that
     a local model should load rather than read; they are empty while there are only plaintext memories. `where` limits
-    every step to the cubes that pass it.
+    every step to the cubes that pass it. `path` shows the layers that the question was taken apart into.
     """
 
     needed: bool
@@ -59,10 +60,20 @@ class MemoryPlan(Value):
     prefix: tuple[Label, ...] = ()
     adapters: tuple[Label, ...] = ()
     where: CubeFilter | None = None
+    path: MemoryPath | None = None
 
 
 class MemScheduler:
-    """Plans by rules that can be read (and replaced: anything with this `plan` will do)."""
+    """Plans by rules that can be read (and replaced: anything with this `plan` will do).
+
+    *resolver* says where the question leads; its path stands in the plan.
+    """
+
+    _resolver = MemoryPathResolver()
+
+    def __init__(self, *, resolver: MemoryPathResolver | None = None) -> None:
+        if resolver is not None:
+            self._resolver = resolver
 
     def plan(
         self,
@@ -94,6 +105,7 @@ class MemScheduler:
             token_budget=budget,
             weights=_weights(call, has_vectors, has_vectors and has_tokens),
             newest_first=whole_window,
+            path=self._resolver.resolve(call, namespace=tuple(namespace)),
         )
 
 

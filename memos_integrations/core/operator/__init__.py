@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from memos_integrations.core.operator.activation import draft_activation
 from memos_integrations.core.operator.blob import Blob, blob_of
+from memos_integrations.core.operator.context import Citation, CitedContext, cited_context
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.options import (
     MemoryChanges,
@@ -20,6 +21,8 @@ from memos_integrations.core.operator.writer import CubeWriter, Progress
 
 __all__ = [
     "Blob",
+    "Citation",
+    "CitedContext",
     "Cost",
     "CubeWriter",
     "Draft",
@@ -34,6 +37,7 @@ __all__ = [
     "Recall",
     "blob_of",
     "changes_by_part",
+    "cited_context",
     "draft_activation",
     "draft_memory",
     "draft_message",

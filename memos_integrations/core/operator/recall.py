@@ -20,6 +20,7 @@ from memos_integrations.core.operator.evidence import (
     said_at,
     stretch,
 )
+from memos_integrations.core.operator.explain import Explanation, HitReasons
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors, narrowed
 from memos_integrations.core.ranking import fuse
@@ -96,6 +97,34 @@ class Recall(Value):
     cost: Cost = Cost()
     prefix: tuple[Label, ...] = ()
     adapters: tuple[Label, ...] = ()
+
+    def explain(self) -> Explanation:
+        """Each hit's shares, the plan, the path, and how many candidates were left out; print it to read it."""
+        plan = self.plan
+        return Explanation(
+            question=self.call.prompt,
+            query=self.call.query,
+            plan=plan.reason,
+            path=str(plan.path) if plan.path else "",
+            steps=tuple(f"{step.action.value}: {step.reason}" for step in plan.steps),
+            weights=plan.weights,
+            hits=tuple(
+                HitReasons(
+                    id=hit.cube.id,
+                    text=hit.text,
+                    score=hit.score,
+                    parts=hit.parts,
+                    why=hit.why,
+                    superseded_by=hit.superseded_by,
+                )
+                for hit in self.hits
+            ),
+            considered=self.cost.candidates,
+            left_out=max(0, self.cost.candidates - len(self.hits)),
+            tokens=self.token_count,
+            token_budget=plan.token_budget,
+            search=self.how,
+        )
 
 
 def render(hit: Hit) -> str:

@@ -7,7 +7,17 @@ passed in, and the rules stand behind it. Reads no vault and decides no tier: th
 
 from __future__ import annotations
 
-from memos_integrations.core.reader.call import MAX_PROMPT, Intent, MemoryCall, Turn
+from memos_integrations.core.reader.call import MAX_PROMPT, Intent, MemoryCall, QuestionType, Slots, Turn
 from memos_integrations.core.reader.rules import MemReader, Parser, read_by_rules
 
-__all__ = ["MAX_PROMPT", "Intent", "MemReader", "MemoryCall", "Parser", "Turn", "read_by_rules"]
+__all__ = [
+    "MAX_PROMPT",
+    "Intent",
+    "MemReader",
+    "MemoryCall",
+    "Parser",
+    "QuestionType",
+    "Slots",
+    "Turn",
+    "read_by_rules",
+]

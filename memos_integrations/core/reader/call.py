@@ -24,6 +24,40 @@ class Intent(StrEnum):
     NONE = "none"
 
 
+class QuestionType(StrEnum):
+    """What kind of thing would answer."""
+
+    WHEN = "when"
+    HOW_LONG = "how_long"
+    WHO = "who"
+    WHERE = "where"
+    HOW_MANY = "how_many"
+    YES_NO = "yes_no"
+    WHY = "why"
+    HOW = "how"
+    WHAT = "what"
+    LIST = "list"
+    SUMMARY = "summary"
+
+
+class Slots(BaseModel):
+    """What an answer has to fill in: `asked_for` (a book, a colour, a date), `of` whom, `about` what, in which `time`.
+
+    Each stands as in the query; None where the question does not say. "Which book did Melanie read last summer?" asks
+    for a "book", of "Melanie", about "read", in the time "last summer".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asked_for: str | None = None
+    of: str | None = None
+    about: str | None = None
+    time: str | None = None
+
+
+NO_SLOTS = Slots()
+
+
 class Turn(BaseModel):
     """One message of the conversation so far."""
 
@@ -47,6 +81,8 @@ class MemoryCall(BaseModel):
     - `speakers` are the known speakers whom the prompt names: whose statements it most likely asks for.
     - `resolved` pairs each pronoun that was replaced in `query` with what it stands for.
     - `asks_when`: the answer is a time or a length of time. `about_past`: it asks for what used to be true.
+    - `question_type` is what kind of thing would answer, None when nothing is asked; `slots` what is asked for, of
+      whom, about what, in which time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,3 +103,5 @@ class MemoryCall(BaseModel):
     resolved: tuple[tuple[str, str], ...] = ()
     asks_when: bool = False
     about_past: bool = False
+    question_type: QuestionType | None = None
+    slots: Slots = NO_SLOTS

@@ -11,6 +11,7 @@ from memos_integrations.core.reader.call import MAX_PROMPT, Intent, MemoryCall, 
 from memos_integrations.core.reader.coreference import resolve
 from memos_integrations.core.reader.intent import asks_when, intent_of, is_about_past, semantic_types, straight
 from memos_integrations.core.reader.need import unquote, why_no_memory, without_languages
+from memos_integrations.core.reader.question import question_type, slots_of
 from memos_integrations.core.text import STOP_WORDS, entities, keywords, terms
 from memos_integrations.core.text.names import CALENDAR_NAMES
 from memos_integrations.core.text.words import LIGHT_WORDS, fold
@@ -101,6 +102,9 @@ def read_by_rules(
     timeless = _without(windows, query)
     topic = _topic(timeless, names)
     words = keywords(query, 8)
+    window = _over_all(windows) if intent is Intent.COMPARE else most_specific(windows)
+    said_by = _named_speakers(timeless, history, speakers)
+    asked_for = None if why_not else question_type(query, looked_at, summary=intent is Intent.SUMMARISE)
     return MemoryCall(
         prompt=prompt,
         query=query,
@@ -112,12 +116,14 @@ def read_by_rules(
         entities=names,
         keywords=words,
         terms=tuple(dict.fromkeys(terms(query))),
-        window=_over_all(windows) if intent is Intent.COMPARE else most_specific(windows),
+        window=window,
         semantic_types=semantic_types(asked),
-        speakers=_named_speakers(timeless, history, speakers),
+        speakers=said_by,
         resolved=resolved,
         asks_when=asks_when(asked, looked_at),
         about_past=is_about_past(_without(windows, asked)),
+        question_type=asked_for,
+        slots=slots_of(query, asked_for, entities=names, speakers=said_by, window=window),
     )
 
 

@@ -1,0 +1,180 @@
+"""What stands on recall: answers without a model, and lasting memories drawn from what was said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from memos_integrations.core.access import CallContext, Caller, Principal
+from memos_integrations.core.answer import Answer, answered
+from memos_integrations.core.cube import (
+    Channel,
+    MemCube,
+    Origin,
+    Provenance,
+    Trust,
+    TrustLabel,
+    canonical_json,
+    first_problem,
+    sha256,
+)
+from memos_integrations.core.errors import AlreadyRememberedError, ModelError
+from memos_integrations.core.operator import draft_memory
+from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.walk import Walk
+
+MOST_EXTRACTED = 256
+RAW = ("message",)
+"""What memories are drawn from where the caller does not say: raw turns, never what was drawn before."""
+
+
+class Extracted(BaseModel):
+    """One memory drawn from turns: its words, its kind, and the places (from 0) of the turns it was drawn from."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    text: str = Field(min_length=1, max_length=4_000)
+    semantic_type: str = Field(default="fact", min_length=1, max_length=100)
+    sources: tuple[int, ...] = Field(default=(), max_length=64)
+
+
+Extractor = Callable[[Sequence[MemCube]], Sequence[Any]]
+"""Draws memories from turns, oldest first: texts, mappings or objects with `text`, `semantic_type` and `sources`."""
+
+
+class Asking(Walk):
+    """`Walk`, with what is made of a recall."""
+
+    def answer(self, question: str, *, by: Principal, k: int = 10, **how: Any) -> Answer:
+        """The answer to *question* from what *by* may know, without a model; `how` is what `recall` takes.
+
+        By rules: a date for "when" (resolved on the day of the message), a number, a name, a place, yes or no, else the
+        telling words of the best sentence. `abstained` when nothing that was recalled speaks of what is asked.
+
+        Raises:
+            IdentityError, InvalidMemoryError: As `recall`.
+        """
+        return answered(self.recall(question, by=by, k=k, **{"needed": True, **how}))
+
+    async def aanswer(self, question: str, *, by: Principal, **how: Any) -> Answer:
+        """`answer`, in the read pool."""
+        return await self._off_loop(self.answer, question, by=by, **how)
+
+    def extract(
+        self,
+        extractor: Extractor,
+        *,
+        by: Principal,
+        where: CubeFilter | None = None,
+        k: int = 32,
+        context: CallContext | None = None,
+    ) -> list[MemCube]:
+        """Draw facts, preferences, events from the newest *k* turns of *by* that pass *where*; durable on return.
+
+        What is drawn is derived from its turns: it has their trust at most and never more than `unverified`, is
+        private to *by*, and dies with them; the turns stay. The same turns asked again give the same memories, without
+        asking *extractor* (the key is made of the turns). Nothing that was itself drawn, summarised or recalled is
+        drawn from: only turns that name no source of their own.
+
+        Raises:
+            ModelError: The extractor gave something else than memories; nothing was written.
+            IdentityError: *by* is not a principal.
+        """
+        caller = self._caller(by, context)
+        scope = where or CubeFilter(semantic_types=RAW)
+        turns = [
+            cube
+            for cube in sorted(self.find(scope, by=by, k=k, context=context), key=_said)
+            if not cube.provenance.derived_from and cube.governance.owner == by.subject
+        ]
+        if not turns:
+            return []
+        batch = sha256(canonical_json([[cube.id, cube.version] for cube in turns]))
+        known = self._drawn(batch, caller)
+        if known is not None:
+            return known
+        drawn = _checked(extractor(turns), len(turns))
+        return [
+            self._keep(each, turns, caller, number=number, count=len(drawn), batch=batch)
+            for number, each in enumerate(drawn)
+        ]
+
+    async def aextract(self, extractor: Extractor, *, by: Principal, **how: Any) -> list[MemCube]:
+        """`extract`, off the loop."""
+        return await self._off_loop(self.extract, extractor, by=by, **how)
+
+    def _drawn(self, batch: str, caller: Caller) -> list[MemCube] | None:
+        """What was drawn from these turns before; None when that was nothing, or was not finished."""
+        first = self._writer.known(_key(batch, 0), caller)
+        if first is None:
+            return None
+        count = int(str(first.provenance.trigger).rpartition("/")[2])
+        found = [self._writer.known(_key(batch, number), caller) for number in range(count)]
+        return [cube for cube in found if cube is not None] if all(found) else None
+
+    def _keep(
+        self, drawn: Extracted, turns: Sequence[MemCube], caller: Caller, *, number: int, count: int, batch: str
+    ) -> MemCube:
+        sources = [turns[place] for place in dict.fromkeys(drawn.sources)] or list(turns)
+        last = sources[-1]
+        speakers = {cube.provenance.speaker for cube in sources}
+        provenance = Provenance(
+            source="memos.extract",
+            trigger=f"extraction {number + 1}/{count}",
+            speaker=last.provenance.speaker if len(speakers) == 1 else None,
+            thread_id=last.provenance.thread_id,
+            occurred_at=last.provenance.occurred_at or last.descriptive.created_at,
+            derived_from=tuple(cube.ref for cube in sources),
+        )
+        draft = draft_memory(
+            drawn.text,
+            caller,
+            {
+                "namespace": last.namespace,
+                "semantic_type": drawn.semantic_type,
+                "origin": Origin.INFERENCE_EXTRACTION,
+                "trust": Trust(channel=Channel.ASSISTANT, label=TrustLabel.UNVERIFIED),
+                "provenance": provenance,
+            },
+        )
+        cube, written = self._writer.remember(draft, caller, key=_key(batch, number))
+        try:
+            if written is not None:
+                written.result()
+        except AlreadyRememberedError:
+            return self._writer.known(_key(batch, number), caller) or cube
+        return cube
+
+
+def _said(cube: MemCube) -> tuple[datetime, str]:
+    return cube.provenance.occurred_at or cube.descriptive.created_at, cube.id
+
+
+def _key(batch: str, number: int) -> str:
+    return json.dumps(["memos.extract", batch, number])
+
+
+def _checked(drawn: object, turns: int) -> list[Extracted]:
+    """What an extractor gave, as memories.
+
+    Raises:
+        ModelError: It is none, too many, or names turns that there are not.
+    """
+    if isinstance(drawn, str | bytes) or not isinstance(drawn, Sequence) or len(drawn) > MOST_EXTRACTED:
+        raise ModelError(f"An extractor gives a list of at most {MOST_EXTRACTED} memories, not {type(drawn).__name__}.")
+    found: list[Extracted] = []
+    for each in drawn:
+        told = {"text": each} if isinstance(each, str) else each
+        try:
+            one = Extracted.model_validate(told, from_attributes=True)
+        except ValidationError as exc:
+            raise ModelError(f"This is no memory that could be drawn: {first_problem(exc)}.") from exc
+        if not one.text.strip() or any(not 0 <= place < turns for place in one.sources):
+            raise ModelError("A drawn memory is empty, or names a turn that there is not.")
+        found.append(one)
+    unique = {" ".join(one.text.split()).casefold(): one for one in reversed(found)}
+    return list(reversed(unique.values()))

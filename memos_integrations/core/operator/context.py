@@ -1,0 +1,82 @@
+"""Recalled memories as context that a model can cite: near-duplicates out, in the order of their dates, numbered.
+
+Recalled text is data: each memory is one line behind its marker, and whatever in it looks like a marker or a tag is
+written so that it is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from memos_integrations.core.cube import CubeRef, Provenance, Value
+from memos_integrations.core.operator.recall import Hit, Recall, render
+from memos_integrations.core.text import estimate_tokens
+from memos_integrations.core.text import terms as terms_of
+
+ALIKE = 0.85
+"""Two memories that share so much of their words say the same."""
+
+_MARKS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "`": "'", "|": "¦"})  # noqa: RUF001
+_ROLE = re.compile(r"\b(system|assistant|user|human|developer|tool)\s*:", re.IGNORECASE)
+
+
+class Citation(Value):
+    """What a marker stands for."""
+
+    marker: str
+    ref: CubeRef
+    provenance: Provenance
+
+
+class CitedContext(Value):
+    """Evidence within a token budget: `text` for a prompt, and the `citations` that its markers stand for."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    token_count: int
+    duplicates: int
+
+    def cited(self, answer: str) -> list[Citation]:
+        """The citations that an answer names; markers that there are not are passed over."""
+        named = set(re.findall(r"\[(\d+)\]", answer))
+        return [each for each in self.citations if each.marker.strip("[]") in named]
+
+
+def cited_context(
+    recall: Recall, *, token_budget: int | None = None, count_tokens: Callable[[str], int] = estimate_tokens
+) -> CitedContext:
+    """The best hits of a recall that fit into the budget (default: the recall's), oldest first, each with a marker."""
+    budget = token_budget or recall.plan.token_budget
+    kept: list[Hit] = []
+    spent = duplicates = 0
+    for hit in recall.hits:
+        if any(_alike(hit, other) for other in kept):
+            duplicates += 1
+            continue
+        cost = count_tokens(f"\n[{len(recall.hits)}] {_as_data(hit)}")
+        if spent + cost <= budget:
+            kept.append(hit)
+            spent += cost
+    ordered = sorted(kept, key=lambda hit: (hit.said_at, hit.cube.id))
+    lines = [f"[{number}] {_as_data(hit)}" for number, hit in enumerate(ordered, 1)]
+    citations = [
+        Citation(marker=f"[{number}]", ref=hit.cube.ref, provenance=hit.provenance)
+        for number, hit in enumerate(ordered, 1)
+    ]
+    text = "\n".join(lines)
+    return CitedContext(text=text, citations=tuple(citations), token_count=count_tokens(text), duplicates=duplicates)
+
+
+def _as_data(hit: Hit) -> str:
+    """A memory as one line that opens no tag, no marker and no turn of a conversation."""
+    line = "".join(letter if letter.isprintable() else " " for letter in render(hit).removeprefix("- "))
+    return " ".join(_ROLE.sub(r"\1 -", line.translate(_MARKS)).split())
+
+
+def _alike(one: Hit, other: Hit) -> bool:
+    ours, theirs = set(terms_of(one.text)), set(terms_of(other.text))
+    numbers = [sorted(re.findall(r"\d+", hit.text)) for hit in (one, other)]
+    if one.text == other.text:
+        return True
+    return numbers[0] == numbers[1] and len(ours & theirs) >= ALIKE * max(len(ours | theirs), 1)
