@@ -6,7 +6,8 @@ MEMOS_MODELS ?= $(CURDIR)/.models
 export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall lint format clean
+.PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-report \
+	lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -18,6 +19,8 @@ help:
 	@echo "bench-doors  what the doors add to a turn: CUBES=10000 JSON=file"
 	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b JSON=file"
 	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm JSON=file"
+	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
+	@echo "bench-report  README's figures from tests/benchmarks/results"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
 	@echo "clean      remove the environment, caches and builds; weights stay"
 
@@ -66,6 +69,13 @@ bench-vault: .venv-bench/.ready
 TRACK ?= lexical
 bench-recall: .venv/.ready
 	$(BIN)/python tests/benchmarks/recall.py --data $(DATA) --track $(TRACK) --peers $(if $(JSON),--json $(JSON))
+
+bench-ttft: .venv/.models
+	$(BIN)/python tests/benchmarks/ttft.py $(ARGS) $(if $(JSON),--json $(JSON))
+
+# README's figures, from the results in tests/benchmarks/results.
+bench-report: .venv/.ready
+	$(BIN)/python tests/benchmarks/report.py
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from memos_integrations.core.errors import IntegrityError, MemOSError
+from memos_integrations.core.errors import MemOSError
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Use
 from memos_integrations.vaults.integrity import (
     ENTRY,
@@ -38,8 +38,6 @@ _AGAIN = "ON CONFLICT (cube) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in ("mac", "digest", "history", *MARKS, "used")
 )
 
-_USED = """SELECT c.id, b.body, s.used FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
-    LEFT JOIN behaviour AS b ON b.cube = c.seq LEFT JOIN seals AS s ON s.cube = c.seq"""
 _USED_NOW = """SELECT c.id, c.seq, b.body FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
     CROSS JOIN behaviour AS b ON b.cube = c.seq"""
 
@@ -195,11 +193,8 @@ class Notary:
         ids = {
             _cube_id(change)
             for change in transaction.changes
-            if not isinstance(change, Expect | Use) and not (isinstance(change, PutRows) and change.cube.version == 1)
+            if not isinstance(change, Expect) and not (isinstance(change, PutRows) and change.cube.version == 1)
         }
-        self._check_used(
-            connection, {change.cube_id for change in transaction.changes if isinstance(change, Use)} - ids
-        )
         doomed = {change.cube_id for change in transaction.changes if isinstance(change, Erase)}
         held: Held = {}
         asked = "c.id IN (SELECT value FROM json_each(?))"
@@ -210,14 +205,6 @@ class Notary:
                 self._ledger.account(connection, row.tenant)
             held[row.cube_id] = row
         return held
-
-    def _check_used(self, connection: sqlite3.Connection, ids: set[str]) -> None:
-        """Cubes that are used and not changed: the behaviours that stand there must be those that were sealed."""
-        if not ids:
-            return
-        for cube_id, behaviour, mark in connection.execute(_USED, (json.dumps(list(ids)),)):
-            if self._sealer.used(cube_id, behaviour) != mark:
-                raise IntegrityError(f"Cube {cube_id!r} has a behaviour that was not sealed", cube_id)
 
     def _seal_used(self, connection: sqlite3.Connection, ids: Sequence[str]) -> None:
         found = connection.execute(_USED_NOW, (json.dumps(list(ids)),)).fetchall()

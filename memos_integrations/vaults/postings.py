@@ -10,10 +10,13 @@ blocks of a term, and the words of the tail. Blocks of one term never overlap; e
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from struct import Struct
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +28,9 @@ Numbers = npt.NDArray[np.int64]
 
 FOLD_AT = 2048
 """How many cubes of a tenant are in no block before blocks are made of them."""
+
+MOST_TAILS = 64
+"""How many tenants' tails are kept in memory: of at most `FOLD_AT` cubes each, some megabyte."""
 
 _RECORD = np.dtype([("number", "<i8"), ("tf", "<u4")])
 RECORD_BYTES = _RECORD.itemsize
@@ -152,20 +158,57 @@ def _words(
     return np.repeat(np.array([row[0] for row in rows], dtype=np.int64), sizes), terms, tf
 
 
-class Postings:
-    """What one tenant's full text says of some terms, as of the connection's transaction."""
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The words of a tenant's cubes that no block holds, term by term; `merged` is the last cube that one does."""
 
-    def __init__(self, connection: sqlite3.Connection, tenant: int, terms: Iterable[int]) -> None:
-        self._connection, self._tenant = connection, tenant
+    changed: int
+    merged: int
+    cubes: Numbers
+    terms: Numbers
+    tf: Numbers
+
+    def of(self, term: int) -> slice:
+        """Where a term's records stand."""
+        return slice(int(np.searchsorted(self.terms, term)), int(np.searchsorted(self.terms, term, side="right")))
+
+
+class Tails:
+    """The tails of the tenants that were searched last, each as of one change number. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._held: OrderedDict[int, Tail] = OrderedDict()
+
+    def at(self, connection: sqlite3.Connection, tenant: int, changed: int) -> Tail:
+        """The tail as of the connection's transaction, in which the tenant's change number is *changed*."""
         (merged,) = connection.execute("SELECT merged FROM tenants WHERE number = ?", (tenant,)).fetchone()
-        cubes, there, tf = _words(connection, tenant, merged)
-        wanted = np.isin(there, np.array(list(terms), dtype=np.int64))
-        self._tail = cubes[wanted], there[wanted], tf[wanted]
-        self._has_blocks = merged > 0
+        with self._lock:
+            held = self._held.get(tenant)
+        if held is not None and (held.changed, held.merged) == (changed, merged):
+            return held
+        cubes, terms, tf = _words(connection, tenant, merged)
+        order = np.argsort(terms, kind="stable")  # cubes rise already
+        fresh = Tail(changed, merged, cubes[order], terms[order], tf[order])
+        with self._lock:
+            self._held[tenant] = fresh
+            self._held.move_to_end(tenant)
+            while len(self._held) > MOST_TAILS:
+                self._held.popitem(last=False)
+        return fresh
+
+
+class Postings:
+    """What one tenant's full text says of terms, as of the connection's transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, tenant: int, tail: Tail) -> None:
+        self._connection, self._tenant, self._tail = connection, tenant, tail
+        self._has_blocks = tail.merged > 0
 
     def count(self, term: int) -> int:
         """How many of the tenant's cubes hold a term; no block is read for it."""
-        count = int((self._tail[1] == term).sum())
+        here = self._tail.of(term)
+        count = int(here.stop) - int(here.start)
         if self._has_blocks:
             (size,) = self._connection.execute(
                 "SELECT ifnull(sum(length(packed)), 0) FROM postings WHERE tenant = ? AND term = ?",
@@ -176,8 +219,7 @@ class Postings:
 
     def of(self, term: int) -> tuple[Numbers, Numbers]:
         """The cubes that hold a term, rising, and how often each does."""
-        cubes, terms, tf = self._tail
-        here = terms == term
+        cubes, tf, here = self._tail.cubes, self._tail.tf, self._tail.of(term)
         if not self._has_blocks:
             return cubes[here], tf[here]
         rows = self._connection.execute(

@@ -17,7 +17,7 @@ from memos_integrations.core.ports import Found, Match, VaultQuery, Vectors, Vis
 from memos_integrations.core.ranking import Floats
 from memos_integrations.vaults.allowed import Allowed, Asked, Columns, Numbers, TenantColumns, allowed, integers
 from memos_integrations.vaults.planner import Sought
-from memos_integrations.vaults.postings import Postings
+from memos_integrations.vaults.postings import Postings, Tails
 from memos_integrations.vaults.rules import cosines, storable
 from memos_integrations.vaults.sealing import unseal
 from memos_integrations.vaults.sqlite_around import posting, scores_around
@@ -86,6 +86,7 @@ class Searching:
 
     words: Words
     columns: TenantColumns
+    tails: Tails
     nearest: Nearest
     past: Callable[[Asked, Columns, VaultQuery, datetime], Found]
 
@@ -112,11 +113,12 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
     told = []
     if query.terms:
         terms = [by.words.term(term) for term in unique(query.terms)]
-        bm25, how = _bm25(connection, terms, tenant, there, there.count == columns.table.shape[1])
+        postings = Postings(connection, tenant, by.tails.at(connection, tenant, changed))
+        bm25, how = _bm25(postings, terms, there, there.count == columns.table.shape[1])
         best.update(_top(connection, *_columns(bm25), k))
         told.append(how)
         if query.around:
-            around = scores_around(connection, Postings(connection, tenant, terms), terms, there, bm25)
+            around = scores_around(connection, postings, terms, there, bm25)
             best.update(_top(connection, *_columns({seq: each["context"] for seq, each in around.items()}), k))
     cosine: dict[int, float] = {}
     if query.vector is not None:
@@ -151,14 +153,11 @@ def _tenant(connection: sqlite3.Connection, name: str) -> tuple[int | None, int]
 # --- scores
 
 
-def _bm25(
-    connection: sqlite3.Connection, terms: Sequence[int], tenant: int, there: Allowed, everything: bool
-) -> tuple[dict[int, float], str]:
+def _bm25(postings: Postings, terms: Sequence[int], there: Allowed, everything: bool) -> tuple[dict[int, float], str]:
     """BM25 of every allowed cube that holds a telling term; all statistics are of the allowed cubes alone."""
     count = there.count
     if not count:
         return {}, "BM25"
-    postings = Postings(connection, tenant, terms)
     read: dict[int, tuple[Numbers, Numbers]] = {}
     if everything and count >= ranking.MANY:
         # All of the tenant's cubes may be seen, so its counts give nothing away, and common words need not be read.

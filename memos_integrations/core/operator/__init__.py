@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memos_integrations.core.operator.activation import draft_activation
 from memos_integrations.core.operator.blob import Blob, blob_of
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.options import (
@@ -13,8 +14,9 @@ from memos_integrations.core.operator.options import (
     parts,
 )
 from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, excerpt, render
+from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.write import Draft, finished
-from memos_integrations.core.operator.writer import CubeWriter, ErasureReceipt, IngestReport, Progress
+from memos_integrations.core.operator.writer import CubeWriter, Progress
 
 __all__ = [
     "Blob",
@@ -32,6 +34,7 @@ __all__ = [
     "Recall",
     "blob_of",
     "changes_by_part",
+    "draft_activation",
     "draft_memory",
     "draft_message",
     "excerpt",
