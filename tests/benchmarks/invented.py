@@ -2,10 +2,10 @@
 
     python tests/benchmarks/invented.py --track minilm --json invented.json
 
-Each holds the same made-up facts (`invented.json`), each told once among many messages about the same things, and asks for
-them twice: in other words, and with some of the same. What differs is the shape: who speaks, in how many words, in how many sessions. Asked beside
-SQLite FTS5 (porter, any of the words, stop words out). R@10 is the share of questions whose
-fact is among the first ten.
+Each holds the same made-up facts (`invented.json`), each told once among many messages about the same things, and asks
+for them twice: in other words, and with some of the same. What differs is the shape: who speaks, in how many words, in
+how many sessions. Asked beside SQLite FTS5 (porter, any of the words, stop words out). R@10 is the share of questions
+whose fact is among the first ten.
 """
 
 from __future__ import annotations

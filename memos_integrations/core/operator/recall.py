@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import (
     Candidate,
+    held_share,
     in_shape,
     named_speakers,
     own_signals,
@@ -21,7 +23,7 @@ from memos_integrations.core.operator.evidence import (
     stretch,
 )
 from memos_integrations.core.operator.write import search_text
-from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors, narrowed
+from memos_integrations.core.ports import CubeFilter, Found, VaultQuery, Vectors, narrowed
 from memos_integrations.core.ranking import fuse
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
@@ -29,6 +31,14 @@ from memos_integrations.core.text import terms as terms_of
 
 CHARACTERS_PER_TOKEN = 3
 """How many characters a token has at least, in most texts: a memory longer than half the budget is shown in part."""
+
+LATE_ROWS = 2_000
+"""Of so many visible memories all are looked at token by token; of more, the best by words and by vector."""
+
+MOST_PLACES = 10_000
+
+PROMISING = 200
+"""So many at least are judged by their header and words too."""
 
 SUPERSEDED_WEIGHT = 0.5
 """What is left of the score of a memory that a newer one replaces, unless the question is about the past."""
@@ -127,6 +137,8 @@ class MemOperator:
         self._governance = governance
         self._embedding = embedding
         self._count_tokens = count_tokens
+        # How many were visible at the last look, by tenant and namespace: a guess, so that one search is enough.
+        self._visible: dict[tuple[str, tuple[str, ...]], int] = {}
 
     def execute(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Recall:
         """The memories that the plan finds for the caller, best first; what was handed out is on record.
@@ -167,7 +179,9 @@ class MemOperator:
         candidates: dict[str, Candidate] = {}
         told = []
         for query in _queries(plan.steps, words, vector, plan.where):
-            found = self._governance.search(query, caller)
+            found = self._looked_at(
+                query, caller, whole=bool(plan.weights.get("late")) and query.filter.occurred is None
+            )
             if not found.matches and query.filter.occurred is not None:
                 # The question names a time and other words than were used then: what was said then, latest first.
                 found = self._governance.search(VaultQuery(k=query.k, filter=query.filter), caller)
@@ -180,15 +194,34 @@ class MemOperator:
                         candidate.signals.setdefault(name, score)
         return candidates, "; ".join(dict.fromkeys(told))
 
+    def _looked_at(self, query: VaultQuery, caller: Caller, *, whole: bool) -> Found:
+        """The best by each signal; all that is visible, where *whole* and it is at most `LATE_ROWS`."""
+        if not whole or not (query.terms or query.vector is not None):
+            return self._governance.search(query, caller)
+        where = (caller.by.tenant, query.filter.namespace)
+        expected = self._visible.get(where, LATE_ROWS + 1)
+        wide = replace(query, k=expected + query.k) if expected <= LATE_ROWS else query
+        found = self._governance.search(wide, caller)
+        if len(found.matches) < found.visible <= LATE_ROWS:
+            found = self._governance.search(replace(query, k=found.visible), caller)
+        if len(self._visible) >= MOST_PLACES:
+            self._visible.clear()
+        self._visible[where] = found.visible
+        return found
+
     def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:
         """All candidates as hits, best first; equal scores go to the newer."""
         newest = max((said_at(c.cube) for c in candidates), default=caller.now)
-        weights = in_shape(plan.weights, [c.cube.text for c in candidates])
+        held = held_share(candidates, terms_of(call.query)) if plan.weights.get("late") else 1.0
+        weights = in_shape(plan.weights, [c.cube for c in candidates], held)
         if weights.get("late") and candidates:
+            candidates.sort(key=lambda c: (-c.signals.get("dense", -1.0), c.cube.id))
             late = self._embedding.late(call.query, [search_text(c.cube) for c in candidates])
-            for candidate, score in zip(candidates, late.tolist(), strict=True):
-                candidate.signals["late"] = score
+            for candidate, score in zip(candidates, late, strict=True):
+                if score is not None:
+                    candidate.signals["late"] = score
         stretch(candidates)
+        candidates = _promising(candidates, weights, max(PROMISING, 2 * plan.k), timed=call.window is not None)
         named = named_speakers([c.cube for c in candidates], call)
         for candidate in candidates:
             candidate.signals.update(own_signals(candidate.cube, call, newest, named))
@@ -228,6 +261,16 @@ class MemOperator:
                 lines.append(line)
                 spent += tokens
         return kept, "\n".join(lines), spent
+
+
+def _promising(candidates: list[Candidate], weights: Mapping[str, float], most: int, *, timed: bool) -> list[Candidate]:
+    """The *most* candidates that can still come out on top; all where a date decides, which is not looked at yet."""
+    if timed or len(candidates) <= most:
+        return candidates
+    signals = {name: [c.signals.get(name, 0.0) for c in candidates] for name in weights}
+    scores = fuse(signals, weights)
+    places = sorted(range(len(candidates)), key=lambda place: (-scores[place], candidates[place].cube.id))
+    return [candidates[place] for place in places[:most]]
 
 
 def _queries(
