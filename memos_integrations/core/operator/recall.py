@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from math import isfinite
 
 from pydantic import Field
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
+from memos_integrations.core.errors import RerankError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import (
@@ -23,7 +25,7 @@ from memos_integrations.core.operator.evidence import (
     stretch,
 )
 from memos_integrations.core.operator.write import search_text
-from memos_integrations.core.ports import CubeFilter, Found, VaultQuery, Vectors, narrowed
+from memos_integrations.core.ports import CubeFilter, Found, Reranker, VaultQuery, Vectors, narrowed
 from memos_integrations.core.ranking import fuse
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
@@ -36,6 +38,12 @@ LATE_ROWS = 2_000
 """Of so many visible memories all are looked at token by token; of more, the best by words and by vector."""
 
 MOST_PLACES = 10_000
+
+RERANKED = 50
+"""So many of the best, or k if that is more, are shown to the reranker."""
+
+RERANK_WEIGHT = 4.0
+"""More than all other signals together: the order of those shown is the reranker's, near ties go by the rest."""
 
 PROMISING = 200
 """So many at least are judged by their header and words too."""
@@ -133,10 +141,18 @@ def excerpt(line: str, terms: Sequence[str], length: int) -> str:
 class MemOperator:
     """Carries out plans over governed storage."""
 
-    def __init__(self, governance: MemGovernance, embedding: Embedding, *, count_tokens: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        governance: MemGovernance,
+        embedding: Embedding,
+        *,
+        count_tokens: Callable[[str], int],
+        reranker: Reranker | None = None,
+    ) -> None:
         self._governance = governance
         self._embedding = embedding
         self._count_tokens = count_tokens
+        self._reranker = reranker
         # How many were visible at the last look, by tenant and namespace: a guess, so that one search is enough.
         self._visible: dict[tuple[str, tuple[str, ...]], int] = {}
 
@@ -145,6 +161,7 @@ class MemOperator:
 
         Raises:
             EmbeddingError: The embedder failed on the question.
+            RerankError: The reranker failed, or did not give one finite number per text.
             VaultError: The store failed, or the record of the recall could not be made durable.
         """
         started = time.perf_counter()
@@ -153,6 +170,8 @@ class MemOperator:
             return Recall(id=recall_id, call=call, plan=plan, how=plan.reason)
         candidates, how = self._search(plan, call, caller)
         ranked = self._rank(list(candidates.values()), plan, call, caller)
+        if self._reranker is not None and ranked and not plan.newest_first:
+            ranked = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
         hits, text, tokens = self._trim(ranked, plan, call.terms)
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         self._governance.hand_out([hit.cube for hit in hits], caller, recall_id=recall_id, detail=detail)
@@ -271,6 +290,23 @@ def _promising(candidates: list[Candidate], weights: Mapping[str, float], most: 
     scores = fuse(signals, weights)
     places = sorted(range(len(candidates)), key=lambda place: (-scores[place], candidates[place].cube.id))
     return [candidates[place] for place in places[:most]]
+
+
+def _reranked(ranked: list[Hit], reranker: Reranker, query: str, most: int) -> list[Hit]:
+    """The best *most* in the reranker's order, the others after them; the shares still add up to the score."""
+    best = ranked[:most]
+    scores = [float(score) for score in reranker.rerank(query, [search_text(hit.cube) for hit in best])]
+    if len(scores) != len(best) or not all(isfinite(score) for score in scores):
+        raise RerankError(f"The reranker gave {len(scores)} scores for {len(best)} texts; one finite number each.")
+    low, span = min(scores), max(scores) - min(scores)
+    hits = []
+    for hit, score in zip(best, scores, strict=True):
+        share = RERANK_WEIGHT * ((score - low) / span if span > 0.0 else 1.0)
+        told = sum(hit.parts.values())
+        standing = hit.score / told if told > 0.0 else 1.0
+        update = {"score": (told + share) * standing, "parts": {**hit.parts, "rerank": share}}
+        hits.append(hit.model_copy(update=update))
+    return sorted(hits, key=lambda hit: (hit.score, hit.said_at, hit.cube.id), reverse=True) + ranked[most:]
 
 
 def _queries(
