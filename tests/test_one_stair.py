@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
@@ -27,11 +28,11 @@ def test_every_door_gives_the_hits_of_recall(with_model: bool, tmp_path: Path, m
         graph = memory_subgraph(memos, principal=ME, k=5)
         nodes = MemOSNodePostprocessor(memos, principal=ME, k=5)
         for asked, _ in made.questions[1::4]:
-            hits = [(hit.cube.id, pytest.approx(hit.score)) for hit in memos.recall(asked, by=ME, k=5).hits]
+            hits: list[Any] = [(hit.cube.id, pytest.approx(hit.score)) for hit in memos.recall(asked, by=ME, k=5).hits]
             assert hits
             assert [(each.id, each.metadata["score"]) for each in retriever.invoke(asked)] == hits
             state = graph.invoke({"messages": [HumanMessage(asked)]})
             assert [(each["id"], each["score"]) for each in state["memory"]["cubes"]] == hits
             found = nodes.postprocess_nodes([], query_str=asked)
-            assert [(each.node.metadata["memcube_id"], each.score) for each in found] == hits
+            assert [(str(each.node.metadata["memcube_id"]), float(each.score or 0.0)) for each in found] == hits
         assert not MemOSRetriever(memos=memos, principal=BOB).invoke(made.questions[0][0])

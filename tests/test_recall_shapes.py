@@ -12,7 +12,7 @@ from memos_integrations.backends.minilm import MiniLMEmbedder
 from memos_integrations.core.operator import tokens
 from memos_integrations.core.operator.tokens import TokenCache
 from memos_integrations.vaults.memory import InMemoryVault
-from tests.benchmarks.invented import SHAPES, collection, measured
+from tests.benchmarks.invented import SHAPES, Only, collection, measured
 
 ANA = Principal(tenant="acme", user="ana")
 
@@ -46,6 +46,13 @@ def test_without_a_model_it_finds_no_less_than_full_text_search(shape: str) -> N
 def test_with_minilm_it_finds_ten_points_more(shape: str, minilm: MiniLMEmbedder) -> None:
     found = measured(collection(shape, first=40), minilm, k=3)
     assert found["memos"] >= found["fts5"] + 10
+
+
+@pytest.mark.parametrize("signal", ["late", "dense", "bm25", "context", "speaker"])
+def test_a_scheduler_may_weigh_one_signal_alone(signal: str, minilm: MiniLMEmbedder) -> None:
+    with MemOS(InMemoryVault(), embedder=minilm, scheduler=Only({signal: 1.0})) as memos:
+        memos.remember("The kettle is blue.", by=ANA)
+        assert set(memos.recall("What colour is the kettle?", by=ANA).hits[0].parts) == {signal}
 
 
 def held(memos: MemOS) -> int:

@@ -33,6 +33,7 @@ from memos_integrations.core.conversation import Conversation
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
 from memos_integrations.core.text import STOP_WORDS, estimate_tokens
+from tests.benchmarks.crossfit import Shares, cross_fitted, shares_of
 from tests.benchmarks.meta import meta, single_threaded
 
 KS = (5, 10, 20, 50)
@@ -50,6 +51,7 @@ SIGNALS = (
     "when",
     "statement",
     "recency",
+    "bm25",
 )
 PEERS_NOT_RUN = {
     "langgraph_inmemorystore": "not written yet",
@@ -86,6 +88,8 @@ class Asked:
 
     question: Question
     found: tuple[str, ...]
+    scores: tuple[float, ...]
+    parts: tuple[dict[str, float], ...]
     tokens: tuple[int, ...]
     ms: float
     cpu_ms: float
@@ -107,8 +111,12 @@ class Asked:
 
     @property
     def sessions(self) -> float:
-        """How many of the evidence's sessions are among the first ten, in the order of their best turns."""
-        ranked = list(dict.fromkeys(turn.split(":")[0] for turn in self.found))[:10]
+        """How many of the evidence's sessions are among the first ten by the mean of their best three turns."""
+        best: dict[str, list[float]] = defaultdict(list)
+        for turn, score in zip(self.found, self.scores, strict=True):
+            best[turn.split(":")[0]].append(score)
+        # A turn that was not found counts nothing.
+        ranked = sorted(best, key=lambda session: -sum(sorted(best[session], reverse=True)[:3]))[:10]
         gold = {turn.split(":")[0] for turn in self.question.gold}
         return len(gold & set(ranked)) / len(gold)
 
@@ -128,7 +136,9 @@ def ask(memos: MemOS, question: Question, turn_of: dict[str, str], k: int = max(
     found = memos.recall(question.text, by=ME, k=k, token_budget=1_000_000, needed=True)
     ms, cpu_ms = (time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3
     tokens = tuple(estimate_tokens(f"{hit.provenance.speaker}: {hit.text}") for hit in found.hits)
-    return Asked(question, tuple(turn_of[hit.cube.id] for hit in found.hits), tokens, ms, cpu_ms)
+    turns, scores = tuple(turn_of[hit.cube.id] for hit in found.hits), tuple(hit.score for hit in found.hits)
+    parts = tuple({name: round(share, 5) for name, share in hit.parts.items()} for hit in found.hits)
+    return Asked(question, turns, scores, parts, tokens, ms, cpu_ms)
 
 
 def full_text(conversation: Conversation, asked: Sequence[Question]) -> list[Asked]:
@@ -141,12 +151,28 @@ def full_text(conversation: Conversation, asked: Sequence[Question]) -> list[Ask
         for question in asked:
             words = [word for word in re.findall(r"\w+", question.text.lower()) if word not in STOP_WORDS]
             query, wall = " OR ".join(f'"{word}"' for word in words), time.perf_counter()
-            ids = (
-                db.execute("SELECT id FROM turns WHERE turns MATCH ? ORDER BY rank LIMIT 50", (query,)) if words else ()
+            sql = "SELECT id, -rank FROM turns WHERE turns MATCH ? ORDER BY rank LIMIT 50"
+            rows: list[tuple[str, float]] = db.execute(sql, (query,)).fetchall() if words else []
+            ms = (time.perf_counter() - wall) * 1e3
+            found.append(
+                Asked(
+                    question,
+                    tuple(turn for turn, _ in rows),
+                    tuple(score for _, score in rows),
+                    (),
+                    (0,) * len(rows),
+                    ms,
+                    0.0,
+                )
             )
-            turns = tuple(row[0] for row in ids)
-            found.append(Asked(question, turns, (0,) * len(turns), (time.perf_counter() - wall) * 1e3, 0.0))
     return found
+
+
+def recorded(one: Asked) -> Shares:
+    """What the weights are fitted on."""
+    asked = one.question
+    plain = asked.category != "adversarial"
+    return shares_of(asked.conversation, plain, one.parts, one.scores, one.found, asked.gold, SIGNALS)
 
 
 def mean(values: Sequence[float]) -> float:
@@ -216,9 +242,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "vault_bytes_per_turn": round(size / turns),
         "ablation": {name: mean([one.recall(10) for one in those if one.question.category != "adversarial"])
                      for name, those in ablated.items()},
+        "crossfit": cross_fitted([recorded(one) for one in every], SIGNALS) if arguments.crossfit else {},
         "peers": {"sqlite_fts5": {key: figures(others)[key] for key in ("recall_at_10", "mrr")}} if others else {},
         "not_run": {
-            "crossfit": "no weights are fitted yet",
+            **({} if arguments.crossfit else {"crossfit": "--crossfit was not given"}),
             "extractive_f1": "measured by locomo_qa.py",
             "index_bytes_per_turn": "only the whole vault's size is measured (vault_bytes_per_turn)",
             **{f"peers.{name}": why for name, why in PEERS_NOT_RUN.items()},
@@ -242,6 +269,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path(".models/all-MiniLM-L6-v2"))
     parser.add_argument("--peers", action="store_true", help="SQLite FTS5 on the same questions")
     parser.add_argument("--ablation", action="store_true", help="ask everything again without each signal")
+    parser.add_argument("--crossfit", action="store_true", help="fit the weights on one half, try them on the other")
     parser.add_argument("--json", type=Path)
     result = run(parser.parse_args())
     for name, value in result.items():

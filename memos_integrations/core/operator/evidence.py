@@ -67,8 +67,9 @@ def in_shape(weights: Mapping[str, float], cubes: Sequence[MemCube], held: float
     if "late" in shaped:
         told = near if any(cube.provenance.session_id or cube.provenance.thread_id for cube in cubes) else 0.0
         trust = min(1.0, held / ENOUGH_HELD) ** 2
-        shaped["context"] *= trust * (WITHOUT_NEIGHBOURS + (1.0 - WITHOUT_NEIGHBOURS) * told)
-        for name in ("bm25", "earlier", "session", "speaker"):
+        if "context" in shaped:
+            shaped["context"] *= WITHOUT_NEIGHBOURS + (1.0 - WITHOUT_NEIGHBOURS) * told
+        for name in ("context", "bm25", "earlier", "session", "speaker"):
             if name in shaped:
                 shaped[name] *= trust
     return shaped
