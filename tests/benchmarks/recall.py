@@ -152,15 +152,15 @@ def full_text(conversation: Conversation, asked: Sequence[Question]) -> list[Ask
             words = [word for word in re.findall(r"\w+", question.text.lower()) if word not in STOP_WORDS]
             query, wall = " OR ".join(f'"{word}"' for word in words), time.perf_counter()
             sql = "SELECT id, -rank FROM turns WHERE turns MATCH ? ORDER BY rank LIMIT 50"
-            rows: list[tuple[str, float]] = db.execute(sql, (query,)).fetchall() if words else []
+            ranked: list[tuple[str, float]] = db.execute(sql, (query,)).fetchall() if words else []
             ms = (time.perf_counter() - wall) * 1e3
             found.append(
                 Asked(
                     question,
-                    tuple(turn for turn, _ in rows),
-                    tuple(score for _, score in rows),
+                    tuple(turn for turn, _ in ranked),
+                    tuple(score for _, score in ranked),
                     (),
-                    (0,) * len(rows),
+                    (0,) * len(ranked),
                     ms,
                     0.0,
                 )
