@@ -35,6 +35,7 @@ from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
 from memos_integrations.core.text import STOP_WORDS, estimate_tokens
 from tests.benchmarks.crossfit import Shares, cross_fitted, shares_of
 from tests.benchmarks.meta import meta, single_threaded
+from tests.benchmarks.recall_peers import PEERS, not_run
 
 KS = (5, 10, 20, 50)
 BUDGETS = (500, 1_000, 2_000)
@@ -53,13 +54,6 @@ SIGNALS = (
     "recency",
     "bm25",
 )
-PEERS_NOT_RUN = {
-    "langgraph_inmemorystore": "not written yet",
-    "llamaindex_vector": "not written yet",
-    "llamaindex_bm25": "not written yet",
-    "mem0": "not written yet",
-    "txtai_hybrid": "not written yet",
-}
 ME = Principal(tenant="bench", user="me")
 
 
@@ -175,6 +169,23 @@ def recorded(one: Asked) -> Shares:
     return shares_of(asked.conversation, plain, one.parts, one.scores, one.found, asked.gold, SIGNALS)
 
 
+def ranked_by(found: Sequence[tuple[str, ...]], asked: Sequence[Question]) -> list[Asked]:
+    """What a peer found, of which only the order is known."""
+    return [
+        Asked(one, turns, tuple(1 / (n + 1) for n in range(len(turns))), (), (0,) * len(turns), 0.0, 0.0)
+        for one, turns in zip(asked, found, strict=True)
+    ]
+
+
+def peer_figures(asked: Sequence[Asked]) -> dict[str, float]:
+    """Beside ours: R@5, R@10, MRR, and R@10 of the adversarial questions."""
+    plain = [one for one in asked if one.question.category != "adversarial"]
+    odd = [one.recall(10) for one in asked if one.question.category == "adversarial"]
+    found = {f"recall_at_{k}": mean([one.recall(k) for one in plain]) for k in (5, 10)}
+    mrr = round(mean([one.reciprocal for one in plain]) / 100, 4)
+    return {**found, "mrr": mrr, "adversarial_recall_at_10": mean(odd)}
+
+
 def mean(values: Sequence[float]) -> float:
     return round(100 * float(np.mean(values)), 2) if values else 0.0
 
@@ -213,7 +224,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     embedder = MiniLMEmbedder(arguments.model) if arguments.track == "minilm" else None
     every: list[Asked] = []
     timed: list[Asked] = []
-    others: list[Asked] = []
+    peers: dict[str, list[Asked]] = defaultdict(list)
+    lacking = not_run(embedder)
     ablated: dict[str, list[Asked]] = defaultdict(list)
     size = turns = 0
     for number in [int(one) for one in arguments.conversations.split(",")]:
@@ -231,7 +243,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             size += sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
             turns += len(cubes)
         if arguments.peers:
-            others += full_text(conversation, asked)
+            peers["sqlite_fts5"] += full_text(conversation, asked)
+            for name, (_, search) in PEERS.items():
+                if embedder is not None and name not in lacking:
+                    peers[name] += ranked_by(search(conversation, [one.text for one in asked], embedder), asked)
     result = {
         "meta": meta(Path(tempfile.gettempdir()), track=arguments.track, conversations=arguments.conversations,
                      data_sha256=sha256(raw).hexdigest()),
@@ -243,12 +258,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "ablation": {name: mean([one.recall(10) for one in those if one.question.category != "adversarial"])
                      for name, those in ablated.items()},
         "crossfit": cross_fitted([recorded(one) for one in every], SIGNALS) if arguments.crossfit else {},
-        "peers": {"sqlite_fts5": {key: figures(others)[key] for key in ("recall_at_10", "mrr")}} if others else {},
+        "peers": {name: peer_figures(those) for name, those in peers.items()},
         "not_run": {
             **({} if arguments.crossfit else {"crossfit": "--crossfit was not given"}),
             "extractive_f1": "measured by locomo_qa.py",
             "index_bytes_per_turn": "only the whole vault's size is measured (vault_bytes_per_turn)",
-            **{f"peers.{name}": why for name, why in PEERS_NOT_RUN.items()},
+            **{f"peers.{name}": why for name, why in lacking.items()},
             **({} if arguments.peers else {"peers.sqlite_fts5": "--peers was not given"}),
             **({} if arguments.ablation else {"ablation": "--ablation was not given"}),
         },
