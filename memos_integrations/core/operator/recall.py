@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import accumulate
 from math import isfinite
 
 from pydantic import Field
@@ -36,6 +37,9 @@ CHARACTERS_PER_TOKEN = 3
 
 LATE_ROWS = 2_000
 """Of so many visible memories all are looked at token by token; of more, the best by words and by vector."""
+
+LATE_CHARACTERS = 200_000
+"""So much text is looked at token by token, the nearest by vector first; of long memories fewer, the rest by vector."""
 
 MOST_PLACES = 10_000
 
@@ -235,8 +239,10 @@ class MemOperator:
         weights = in_shape(plan.weights, [c.cube for c in candidates], held)
         if weights.get("late") and candidates:
             candidates.sort(key=lambda c: (-c.signals.get("dense", -1.0), c.cube.id))
-            late = self._embedding.late(call.query, [search_text(c.cube) for c in candidates])
-            for candidate, score in zip(candidates, late, strict=True):
+            texts = [search_text(c.cube) for c in candidates]
+            within = [total <= LATE_CHARACTERS for total in accumulate(map(len, texts))]
+            late = self._embedding.late(call.query, texts[: max(1, sum(within))])
+            for candidate, score in zip(candidates, late, strict=False):
                 if score is not None:
                     candidate.signals["late"] = score
         stretch(candidates)
