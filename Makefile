@@ -68,7 +68,7 @@ bench-vault: .venv-bench/.ready
 
 TRACK ?= lexical
 bench-recall: .venv/.ready
-	$(BIN)/python tests/benchmarks/recall.py --data $(DATA) --track $(TRACK) --peers $(if $(JSON),--json $(JSON))
+	$(BIN)/python tests/benchmarks/recall.py --data $(DATA) --track $(TRACK) --peers --crossfit $(if $(JSON),--json $(JSON))
 
 bench-ttft: .venv/.models
 	$(BIN)/python tests/benchmarks/ttft.py $(ARGS) $(if $(JSON),--json $(JSON))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from memos_integrations.core.errors import MemOSError
     from memos_integrations.core.operator import ErasureReceipt, Hit, IngestReport, Recall
-    from memos_integrations.core.ports import Embedder, Vault
+    from memos_integrations.core.ports import Embedder, Reranker, Vault
     from memos_integrations.core.reader import Intent, MemoryCall, MemReader, Turn
     from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
     from memos_integrations.memos import MemOS
@@ -72,6 +72,7 @@ _ROOMS = {
     ),
     "memos_integrations.core.ports": (
         "Embedder",
+        "Reranker",
         "Vault",
     ),
     "memos_integrations.core.reader": (
@@ -112,6 +113,7 @@ __all__ = [
     "Principal",
     "Provenance",
     "Recall",
+    "Reranker",
     "State",
     "Tier",
     "Trust",

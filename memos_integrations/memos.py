@@ -50,6 +50,7 @@ class MemOS(Asking):
     Args:
         vault: Where the truth is kept. `MemOS.open(path)` makes one in a file.
         embedder: Finds by meaning as well as by words. None is fine: recall is lexical then.
+        reranker: Orders the best 50 anew, by reading question and memory together. When it fails, recall fails.
         reader, scheduler: The first two steps of the walk; pass your own to change them.
         count_tokens: Counts the tokens of a text for budgets; the default is an estimate.
         clock: Gives the present; pass a fixed one in tests.

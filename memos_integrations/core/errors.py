@@ -66,6 +66,10 @@ class EmbeddingError(MemOSError, RuntimeError):
     """The embedder failed or returned vectors that cannot be used; nothing was written."""
 
 
+class RerankError(MemOSError, RuntimeError):
+    """The reranker failed or gave scores that cannot be used; nothing was handed out. Recall again, or without it."""
+
+
 class ModelError(MemOSError, RuntimeError):
     """A local model could not be loaded or run."""
 

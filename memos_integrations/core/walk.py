@@ -29,7 +29,7 @@ from memos_integrations.core.operator import (
     draft_activation,
     parts,
 )
-from memos_integrations.core.ports import CubeFilter, Derivative, Embedder, Vault, VaultQuery
+from memos_integrations.core.ports import CubeFilter, Derivative, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
 from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
@@ -61,6 +61,7 @@ class Walk:
         vault: Vault,
         *,
         embedder: Embedder | None = None,
+        reranker: Reranker | None = None,
         reader: MemReader | None = None,
         scheduler: MemScheduler | None = None,
         count_tokens: Callable[[str], int] = estimate_tokens,
@@ -72,7 +73,7 @@ class Walk:
         self._writer = CubeWriter(self._governance, self._embedding)
         self._reader = reader or MemReader()
         self._scheduler = scheduler or MemScheduler()
-        self._operator = MemOperator(self._governance, self._embedding, count_tokens=count_tokens)
+        self._operator = MemOperator(self._governance, self._embedding, count_tokens=count_tokens, reranker=reranker)
         self._clock = clock
         self._closed = False
         self._process = os.getpid()
@@ -106,6 +107,7 @@ class Walk:
 
         Raises:
             IdentityError: *by* is not a principal.
+            RerankError: The reranker failed; nothing was handed out.
             InvalidMemoryError: The prompt is empty or not valid Unicode, *k* is below 1, or *now* is naive.
         """
         started = perf_counter()

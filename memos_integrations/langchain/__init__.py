@@ -24,6 +24,7 @@ from memos_integrations.langchain.loader import MemOSLoader  # noqa: E402
 from memos_integrations.langchain.parser import ChatParser  # noqa: E402
 from memos_integrations.langchain.redaction import RedactedCallbacks, redact  # noqa: E402
 from memos_integrations.langchain.reflection import ChatExtractor, MemOSReflection, Reflection  # noqa: E402
+from memos_integrations.langchain.reranker import LangChainReranker  # noqa: E402
 from memos_integrations.langchain.retriever import MemOSRetriever  # noqa: E402
 from memos_integrations.langchain.tools import (  # noqa: E402
     ExplainTool,
@@ -53,6 +54,7 @@ __all__ = [
     "ForgetTool",
     "HistoryTool",
     "LangChainEmbedder",
+    "LangChainReranker",
     "MemOSChatMessageHistory",
     "MemOSChatModel",
     "MemOSDocumentCompressor",

@@ -9,5 +9,6 @@ require("llama_index.core", extra="llama-index")
 
 from memos_integrations.llama_index.embeddings import LlamaIndexEmbedder  # noqa: E402
 from memos_integrations.llama_index.postprocessor import MemOSNodePostprocessor  # noqa: E402
+from memos_integrations.llama_index.reranker import LlamaIndexReranker  # noqa: E402
 
-__all__ = ["LlamaIndexEmbedder", "MemOSNodePostprocessor"]
+__all__ = ["LlamaIndexEmbedder", "LlamaIndexReranker", "MemOSNodePostprocessor"]

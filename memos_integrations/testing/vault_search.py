@@ -14,6 +14,7 @@ import pytest
 from memos_integrations.core.cube import ActivationPayload, BlobRef, ModelFingerprint, State, Tier
 from memos_integrations.core.errors import EmbedderMismatchError, EmbeddingError
 from memos_integrations.core.ports import CubeFilter, EmbedderIdentity, Erase, Move, PutVector, Vault, VaultQuery
+from memos_integrations.core.ranking import around
 from memos_integrations.testing.cubes import (
     EMBEDDER,
     NOW,
@@ -202,6 +203,33 @@ class VaultSearchContract:
         assert scores["kettle"][1] is None
         assert scores["near"][0] == 0.0
         assert scores["near"][1] == pytest.approx(1.0, abs=1e-6)
+
+    def test_around_is_what_the_neighbours_in_a_session_say(self, vault: Vault) -> None:
+        """The scores are those of `ranking.around`, over the visible cubes in the order of writing."""
+        said = [
+            ("kettle blue", "s", "t"), ("yes since friday", "s", "t"), ("pot", "s", "t"), ("kettle", "u", "t"),
+            ("pan", None, "t"), ("spoon tea", None, "t"), ("tea", None, None), ("fork", None, None),
+        ]  # fmt: skip
+        ids = []
+        for number, (text, session, thread) in enumerate(said):
+            ids.append(stored(vault, cube(text, session_id=session, thread_id=thread)).id)
+            stored(vault, cube("kettle tea", session_id=session, thread_id=thread), readers=("user:bob",))
+            if number == 4:
+                stored(vault, cube("kettle", session_id="s", namespace=("other",)))
+        words = ("kettle", "tea")
+        found = vault.search(VaultQuery(20, words, None, CubeFilter(), around=True), seen_by())
+        docs = [text.split() for text, _, _ in said]
+        tf = [np.array([float(doc.count(word)) for doc in docs]) for word in words]
+        matching = [sum(word in doc for doc in docs) for word in words]
+        lengths = np.array([float(len(doc)) for doc in docs])
+        sessions = np.array([1, 1, 1, 2, 3, 3, 0, 0])
+        expected = around(tf, matching, lengths, sessions, documents=len(docs), average=float(lengths.mean()))
+        given = {match.cube.id: match.around for match in found.matches}
+        assert ids[1] in given, "a message is found by the words of the one before it"
+        for place, cube_id in enumerate(ids):
+            there = {name: float(scores[place]) for name, scores in expected.items()}
+            if any(there[name] > 0.0 for name in ("words", "context", "earlier")):
+                assert given[cube_id] == pytest.approx(there, abs=1e-9), said[place]
 
     def test_equal_scores_go_by_id(self, vault: Vault) -> None:
         vault.bind_embedder(EMBEDDER)

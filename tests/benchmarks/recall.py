@@ -33,7 +33,9 @@ from memos_integrations.core.conversation import Conversation
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
 from memos_integrations.core.text import STOP_WORDS, estimate_tokens
+from tests.benchmarks.crossfit import Shares, cross_fitted, shares_of
 from tests.benchmarks.meta import meta, single_threaded
+from tests.benchmarks.recall_peers import PEERS, not_run
 
 KS = (5, 10, 20, 50)
 BUDGETS = (500, 1_000, 2_000)
@@ -50,14 +52,8 @@ SIGNALS = (
     "when",
     "statement",
     "recency",
+    "bm25",
 )
-PEERS_NOT_RUN = {
-    "langgraph_inmemorystore": "not written yet",
-    "llamaindex_vector": "not written yet",
-    "llamaindex_bm25": "not written yet",
-    "mem0": "not written yet",
-    "txtai_hybrid": "not written yet",
-}
 ME = Principal(tenant="bench", user="me")
 
 
@@ -86,6 +82,8 @@ class Asked:
 
     question: Question
     found: tuple[str, ...]
+    scores: tuple[float, ...]
+    parts: tuple[dict[str, float], ...]
     tokens: tuple[int, ...]
     ms: float
     cpu_ms: float
@@ -107,8 +105,12 @@ class Asked:
 
     @property
     def sessions(self) -> float:
-        """How many of the evidence's sessions are among the first ten, in the order of their best turns."""
-        ranked = list(dict.fromkeys(turn.split(":")[0] for turn in self.found))[:10]
+        """How many of the evidence's sessions are among the first ten by the mean of their best three turns."""
+        best: dict[str, list[float]] = defaultdict(list)
+        for turn, score in zip(self.found, self.scores, strict=True):
+            best[turn.split(":")[0]].append(score)
+        # A turn that was not found counts nothing.
+        ranked = sorted(best, key=lambda session: -sum(sorted(best[session], reverse=True)[:3]))[:10]
         gold = {turn.split(":")[0] for turn in self.question.gold}
         return len(gold & set(ranked)) / len(gold)
 
@@ -128,7 +130,9 @@ def ask(memos: MemOS, question: Question, turn_of: dict[str, str], k: int = max(
     found = memos.recall(question.text, by=ME, k=k, token_budget=1_000_000, needed=True)
     ms, cpu_ms = (time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3
     tokens = tuple(estimate_tokens(f"{hit.provenance.speaker}: {hit.text}") for hit in found.hits)
-    return Asked(question, tuple(turn_of[hit.cube.id] for hit in found.hits), tokens, ms, cpu_ms)
+    turns, scores = tuple(turn_of[hit.cube.id] for hit in found.hits), tuple(hit.score for hit in found.hits)
+    parts = tuple({name: round(share, 5) for name, share in hit.parts.items()} for hit in found.hits)
+    return Asked(question, turns, scores, parts, tokens, ms, cpu_ms)
 
 
 def full_text(conversation: Conversation, asked: Sequence[Question]) -> list[Asked]:
@@ -141,12 +145,45 @@ def full_text(conversation: Conversation, asked: Sequence[Question]) -> list[Ask
         for question in asked:
             words = [word for word in re.findall(r"\w+", question.text.lower()) if word not in STOP_WORDS]
             query, wall = " OR ".join(f'"{word}"' for word in words), time.perf_counter()
-            ids = (
-                db.execute("SELECT id FROM turns WHERE turns MATCH ? ORDER BY rank LIMIT 50", (query,)) if words else ()
+            sql = "SELECT id, -rank FROM turns WHERE turns MATCH ? ORDER BY rank LIMIT 50"
+            ranked: list[tuple[str, float]] = db.execute(sql, (query,)).fetchall() if words else []
+            ms = (time.perf_counter() - wall) * 1e3
+            found.append(
+                Asked(
+                    question,
+                    tuple(turn for turn, _ in ranked),
+                    tuple(score for _, score in ranked),
+                    (),
+                    (0,) * len(ranked),
+                    ms,
+                    0.0,
+                )
             )
-            turns = tuple(row[0] for row in ids)
-            found.append(Asked(question, turns, (0,) * len(turns), (time.perf_counter() - wall) * 1e3, 0.0))
     return found
+
+
+def recorded(one: Asked) -> Shares:
+    """What the weights are fitted on."""
+    asked = one.question
+    plain = asked.category != "adversarial"
+    return shares_of(asked.conversation, plain, one.parts, one.scores, one.found, asked.gold, SIGNALS)
+
+
+def ranked_by(found: Sequence[tuple[str, ...]], asked: Sequence[Question]) -> list[Asked]:
+    """What a peer found, of which only the order is known."""
+    return [
+        Asked(one, turns, tuple(1 / (n + 1) for n in range(len(turns))), (), (0,) * len(turns), 0.0, 0.0)
+        for one, turns in zip(asked, found, strict=True)
+    ]
+
+
+def peer_figures(asked: Sequence[Asked]) -> dict[str, float]:
+    """Beside ours: R@5, R@10, MRR, and R@10 of the adversarial questions."""
+    plain = [one for one in asked if one.question.category != "adversarial"]
+    odd = [one.recall(10) for one in asked if one.question.category == "adversarial"]
+    found = {f"recall_at_{k}": mean([one.recall(k) for one in plain]) for k in (5, 10)}
+    mrr = round(mean([one.reciprocal for one in plain]) / 100, 4)
+    return {**found, "mrr": mrr, "adversarial_recall_at_10": mean(odd)}
 
 
 def mean(values: Sequence[float]) -> float:
@@ -187,7 +224,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     embedder = MiniLMEmbedder(arguments.model) if arguments.track == "minilm" else None
     every: list[Asked] = []
     timed: list[Asked] = []
-    others: list[Asked] = []
+    peers: dict[str, list[Asked]] = defaultdict(list)
+    lacking = not_run(embedder)
     ablated: dict[str, list[Asked]] = defaultdict(list)
     size = turns = 0
     for number in [int(one) for one in arguments.conversations.split(",")]:
@@ -205,7 +243,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             size += sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
             turns += len(cubes)
         if arguments.peers:
-            others += full_text(conversation, asked)
+            peers["sqlite_fts5"] += full_text(conversation, asked)
+            for name, (_, search) in PEERS.items():
+                if embedder is not None and name not in lacking:
+                    peers[name] += ranked_by(search(conversation, [one.text for one in asked], embedder), asked)
     result = {
         "meta": meta(Path(tempfile.gettempdir()), track=arguments.track, conversations=arguments.conversations,
                      data_sha256=sha256(raw).hexdigest()),
@@ -216,12 +257,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "vault_bytes_per_turn": round(size / turns),
         "ablation": {name: mean([one.recall(10) for one in those if one.question.category != "adversarial"])
                      for name, those in ablated.items()},
-        "peers": {"sqlite_fts5": {key: figures(others)[key] for key in ("recall_at_10", "mrr")}} if others else {},
+        "crossfit": cross_fitted([recorded(one) for one in every], SIGNALS) if arguments.crossfit else {},
+        "peers": {name: peer_figures(those) for name, those in peers.items()},
         "not_run": {
-            "crossfit": "no weights are fitted yet",
+            **({} if arguments.crossfit else {"crossfit": "--crossfit was not given"}),
             "extractive_f1": "measured by locomo_qa.py",
             "index_bytes_per_turn": "only the whole vault's size is measured (vault_bytes_per_turn)",
-            **{f"peers.{name}": why for name, why in PEERS_NOT_RUN.items()},
+            **{f"peers.{name}": why for name, why in lacking.items()},
             **({} if arguments.peers else {"peers.sqlite_fts5": "--peers was not given"}),
             **({} if arguments.ablation else {"ablation": "--ablation was not given"}),
         },
@@ -242,6 +284,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path(".models/all-MiniLM-L6-v2"))
     parser.add_argument("--peers", action="store_true", help="SQLite FTS5 on the same questions")
     parser.add_argument("--ablation", action="store_true", help="ask everything again without each signal")
+    parser.add_argument("--crossfit", action="store_true", help="fit the weights on one half, try them on the other")
     parser.add_argument("--json", type=Path)
     result = run(parser.parse_args())
     for name, value in result.items():

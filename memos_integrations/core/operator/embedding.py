@@ -8,7 +8,7 @@ from memos_integrations.core.errors import EmbeddingError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.tokens import TokenCache
 from memos_integrations.core.ports import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
-from memos_integrations.core.ranking import Floats, late_interaction
+from memos_integrations.core.ranking import late_interaction
 from memos_integrations.core.vectors import unit_rows
 
 
@@ -41,8 +41,10 @@ class Embedding:
         """Whether the embedder tells the vectors of single tokens."""
         return self._tokens is not None
 
-    def late(self, query: str, texts: Sequence[str]) -> Floats:
-        """How well each text answers to the tokens of a question; see `ranking.late_interaction`.
+    def late(self, query: str, texts: Sequence[str]) -> list[float | None]:
+        """How well each text answers to the tokens of a question, see `ranking.late_interaction`.
+
+        None where the tokens of a text are not there yet: they are made for the first ones first, within a budget.
 
         Raises:
             EmbeddingError: The embedder has no tokens, or failed.
@@ -50,7 +52,9 @@ class Embedding:
         if self._tokens is None:
             raise EmbeddingError("Late interaction needs an embedder that has `embed_with_tokens`.")
         asked, ids = self._tokens.asked(query)
-        return late_interaction(asked, ids, self._tokens.of(texts))
+        rows = self._tokens.of(texts)
+        scores = iter(late_interaction(asked, ids, [each for each in rows if each is not None]).tolist())
+        return [None if each is None else next(scores) for each in rows]
 
     def drop(self, texts: Sequence[str]) -> None:
         """Forget what is held in memory of texts that were erased."""

@@ -18,6 +18,12 @@ TERMS_PER_WORD = 0.45
 ROLES = frozenset("user assistant system tool human ai bot agent me you".split())
 """Who speaks, where that is no name: a question that holds such a word names nobody."""
 
+ENOUGH_HELD = 0.6
+"""From so much of a question's words on in one memory, a search by words is taken at its word."""
+
+WITHOUT_NEIGHBOURS = 0.2
+"""What the words of a memory without neighbours count, beside late interaction."""
+
 STATEMENT_WORDS = 40
 """From so many words on a message is a full statement, not a reply."""
 
@@ -42,13 +48,15 @@ def said_at(cube: MemCube) -> datetime:
     return cube.provenance.occurred_at or cube.descriptive.created_at
 
 
-def in_shape(weights: Mapping[str, float], texts: Sequence[str]) -> dict[str, float]:
-    """The weights for memories of this length.
+def in_shape(weights: Mapping[str, float], cubes: Sequence[MemCube], held: float = 1.0) -> dict[str, float]:
+    """The weights for memories of this length, and for a question of whose words they hold so much (see `held_share`).
 
     A long message is a text of its own: its vector tells what it is about, and neither its session nor the one
-    time word in it tells that it answers.
+    time word in it tells that it answers. Late interaction sees a memory's own words as well; beside it a count of
+    words adds what the neighbours say, so it counts less where a memory has none, and less where the question's words
+    are not theirs: then the best by words is best by chance.
     """
-    words = sum(len(text.split()) for text in texts) / max(len(texts), 1)
+    words = sum(len(cube.text.split()) for cube in cubes) / max(len(cubes), 1)
     near = shape_of(words * TERMS_PER_WORD).near
     shaped = dict(weights)
     for name in ("session", "when", "earlier", "late_next", "statement"):
@@ -56,7 +64,22 @@ def in_shape(weights: Mapping[str, float], texts: Sequence[str]) -> dict[str, fl
             shaped[name] *= near
     if "dense" in shaped:
         shaped["dense"] += (1.0 - near) * 0.5
+    if "late" in shaped:
+        told = near if any(cube.provenance.session_id or cube.provenance.thread_id for cube in cubes) else 0.0
+        trust = min(1.0, held / ENOUGH_HELD) ** 2
+        if "context" in shaped:
+            shaped["context"] *= WITHOUT_NEIGHBOURS + (1.0 - WITHOUT_NEIGHBOURS) * told
+        for name in ("context", "bm25", "earlier", "session", "speaker"):
+            if name in shaped:
+                shaped[name] *= trust
     return shaped
+
+
+def held_share(candidates: Sequence[Candidate], terms: Sequence[str]) -> float:
+    """How many of the question's terms the best of the five best memories by words holds, 0..1."""
+    asked = set(terms)
+    best = sorted(candidates, key=lambda c: (-c.signals.get("bm25", 0.0), c.cube.id))[:5]
+    return max((len(asked.intersection(terms_of(c.cube.text))) for c in best), default=0) / max(len(asked), 1)
 
 
 FROM_NOTHING = ("context", "words", "earlier", "session", "bm25")
@@ -68,6 +91,7 @@ def stretch(candidates: Sequence[Candidate]) -> None:
 
     `late_next` is the late interaction of the message that follows, where that is a candidate too.
     """
+    told = {c.cube.id for c in candidates if "late" in c.signals}
     for name in FROM_NOTHING:
         top = max((c.signals.get(name, 0.0) for c in candidates), default=0.0)
         for candidate in candidates:
@@ -78,6 +102,11 @@ def stretch(candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
             raw = candidate.signals.get(name, low)
             candidate.signals[name] = (raw - low) / span if span > 0.0 else float(name in candidate.signals)
+    for candidate in candidates:
+        # Where the tokens are not there yet (see `TokenCache.of`), the one vector stands in.
+        candidate.signals["late"] = (
+            candidate.signals["late"] if candidate.cube.id in told else candidate.signals["dense"]
+        )
     by_id = {c.cube.id: c for c in candidates}
     for candidate in candidates:
         for link in candidate.cube.provenance.links:

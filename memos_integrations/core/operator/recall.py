@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from itertools import accumulate
+from math import isfinite
 
 from pydantic import Field
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
+from memos_integrations.core.errors import RerankError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import (
     Candidate,
+    held_share,
     in_shape,
     named_speakers,
     own_signals,
@@ -22,7 +27,7 @@ from memos_integrations.core.operator.evidence import (
 )
 from memos_integrations.core.operator.explain import Explanation, HitReasons
 from memos_integrations.core.operator.write import search_text
-from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors, narrowed
+from memos_integrations.core.ports import CubeFilter, Found, Reranker, VaultQuery, Vectors, narrowed
 from memos_integrations.core.ranking import fuse
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
@@ -30,6 +35,23 @@ from memos_integrations.core.text import terms as terms_of
 
 CHARACTERS_PER_TOKEN = 3
 """How many characters a token has at least, in most texts: a memory longer than half the budget is shown in part."""
+
+LATE_ROWS = 2_000
+"""Of so many visible memories all are looked at token by token; of more, the best by words and by vector."""
+
+LATE_CHARACTERS = 200_000
+"""So much text is looked at token by token, the nearest by vector first; of long memories fewer, the rest by vector."""
+
+MOST_PLACES = 10_000
+
+RERANKED = 50
+"""So many of the best, or k if that is more, are shown to the reranker."""
+
+RERANK_WEIGHT = 4.0
+"""More than all other signals together: the order of those shown is the reranker's, near ties go by the rest."""
+
+PROMISING = 200
+"""So many at least are judged by their header and words too."""
 
 SUPERSEDED_WEIGHT = 0.5
 """What is left of the score of a memory that a newer one replaces, unless the question is about the past."""
@@ -152,16 +174,27 @@ def excerpt(line: str, terms: Sequence[str], length: int) -> str:
 class MemOperator:
     """Carries out plans over governed storage."""
 
-    def __init__(self, governance: MemGovernance, embedding: Embedding, *, count_tokens: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        governance: MemGovernance,
+        embedding: Embedding,
+        *,
+        count_tokens: Callable[[str], int],
+        reranker: Reranker | None = None,
+    ) -> None:
         self._governance = governance
         self._embedding = embedding
         self._count_tokens = count_tokens
+        self._reranker = reranker
+        # How many were visible at the last look, by tenant and namespace: a guess, so that one search is enough.
+        self._visible: dict[tuple[str, tuple[str, ...]], int] = {}
 
     def execute(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Recall:
         """The memories that the plan finds for the caller, best first; what was handed out is on record.
 
         Raises:
             EmbeddingError: The embedder failed on the question.
+            RerankError: The reranker failed, or did not give one finite number per text.
             VaultError: The store failed, or the record of the recall could not be made durable.
         """
         started = time.perf_counter()
@@ -170,6 +203,8 @@ class MemOperator:
             return Recall(id=recall_id, call=call, plan=plan, how=plan.reason)
         candidates, how = self._search(plan, call, caller)
         ranked = self._rank(list(candidates.values()), plan, call, caller)
+        if self._reranker is not None and ranked and not plan.newest_first:
+            ranked = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
         hits, text, tokens = self._trim(ranked, plan, call.terms)
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         self._governance.hand_out([hit.cube for hit in hits], caller, recall_id=recall_id, detail=detail)
@@ -196,7 +231,9 @@ class MemOperator:
         candidates: dict[str, Candidate] = {}
         told = []
         for query in _queries(plan.steps, words, vector, plan.where):
-            found = self._governance.search(query, caller)
+            found = self._looked_at(
+                query, caller, whole=bool(plan.weights.get("late")) and query.filter.occurred is None
+            )
             if not found.matches and query.filter.occurred is not None:
                 # The question names a time and other words than were used then: what was said then, latest first.
                 found = self._governance.search(VaultQuery(k=query.k, filter=query.filter), caller)
@@ -209,15 +246,36 @@ class MemOperator:
                         candidate.signals.setdefault(name, score)
         return candidates, "; ".join(dict.fromkeys(told))
 
+    def _looked_at(self, query: VaultQuery, caller: Caller, *, whole: bool) -> Found:
+        """The best by each signal; all that is visible, where *whole* and it is at most `LATE_ROWS`."""
+        if not whole or not (query.terms or query.vector is not None):
+            return self._governance.search(query, caller)
+        where = (caller.by.tenant, query.filter.namespace)
+        expected = self._visible.get(where, LATE_ROWS + 1)
+        wide = replace(query, k=expected + query.k) if expected <= LATE_ROWS else query
+        found = self._governance.search(wide, caller)
+        if len(found.matches) < found.visible <= LATE_ROWS:
+            found = self._governance.search(replace(query, k=found.visible), caller)
+        if len(self._visible) >= MOST_PLACES:
+            self._visible.clear()
+        self._visible[where] = found.visible
+        return found
+
     def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:
         """All candidates as hits, best first; equal scores go to the newer."""
         newest = max((said_at(c.cube) for c in candidates), default=caller.now)
-        weights = in_shape(plan.weights, [c.cube.text for c in candidates])
+        held = held_share(candidates, terms_of(call.query)) if plan.weights.get("late") else 1.0
+        weights = in_shape(plan.weights, [c.cube for c in candidates], held)
         if weights.get("late") and candidates:
-            late = self._embedding.late(call.query, [search_text(c.cube) for c in candidates])
-            for candidate, score in zip(candidates, late.tolist(), strict=True):
-                candidate.signals["late"] = score
+            candidates.sort(key=lambda c: (-c.signals.get("dense", -1.0), c.cube.id))
+            texts = [search_text(c.cube) for c in candidates]
+            within = [total <= LATE_CHARACTERS for total in accumulate(map(len, texts))]
+            late = self._embedding.late(call.query, texts[: max(1, sum(within))])
+            for candidate, score in zip(candidates, late, strict=False):
+                if score is not None:
+                    candidate.signals["late"] = score
         stretch(candidates)
+        candidates = _promising(candidates, weights, max(PROMISING, 2 * plan.k), timed=call.window is not None)
         named = named_speakers([c.cube for c in candidates], call)
         for candidate in candidates:
             candidate.signals.update(own_signals(candidate.cube, call, newest, named))
@@ -257,6 +315,33 @@ class MemOperator:
                 lines.append(line)
                 spent += tokens
         return kept, "\n".join(lines), spent
+
+
+def _promising(candidates: list[Candidate], weights: Mapping[str, float], most: int, *, timed: bool) -> list[Candidate]:
+    """The *most* candidates that can still come out on top; all where a date decides, which is not looked at yet."""
+    if timed or len(candidates) <= most:
+        return candidates
+    signals = {name: [c.signals.get(name, 0.0) for c in candidates] for name in weights}
+    scores = fuse(signals, weights)
+    places = sorted(range(len(candidates)), key=lambda place: (-scores[place], candidates[place].cube.id))
+    return [candidates[place] for place in places[:most]]
+
+
+def _reranked(ranked: list[Hit], reranker: Reranker, query: str, most: int) -> list[Hit]:
+    """The best *most* in the reranker's order, the others after them; the shares still add up to the score."""
+    best = ranked[:most]
+    scores = [float(score) for score in reranker.rerank(query, [search_text(hit.cube) for hit in best])]
+    if len(scores) != len(best) or not all(isfinite(score) for score in scores):
+        raise RerankError(f"The reranker gave {len(scores)} scores for {len(best)} texts; one finite number each.")
+    low, span = min(scores), max(scores) - min(scores)
+    hits = []
+    for hit, score in zip(best, scores, strict=True):
+        share = RERANK_WEIGHT * ((score - low) / span if span > 0.0 else 1.0)
+        told = sum(hit.parts.values())
+        standing = hit.score / told if told > 0.0 else 1.0
+        update = {"score": (told + share) * standing, "parts": {**hit.parts, "rerank": share}}
+        hits.append(hit.model_copy(update=update))
+    return sorted(hits, key=lambda hit: (hit.score, hit.said_at, hit.cube.id), reverse=True) + ranked[most:]
 
 
 def _queries(

@@ -16,6 +16,13 @@ from memos_integrations.core.ranking import TokenRows, packed_rows
 HELD_BYTES = 256_000_000
 """About 17,000 messages of 40 tokens with 384 dimensions; what was not looked at longest is let go."""
 
+MADE_AT_ONCE = 24_000
+"""How many characters one recall embeds at most, about two seconds of one core: after a restart the first recalls judge
+the rest by their one vector, and find the tokens of the best candidates first."""
+
+COUNTED = 1_200
+"""A text counts as so many characters at most: embedders cut what is longer."""
+
 Asked = tuple[Vectors, npt.NDArray[np.int64]]
 
 
@@ -50,19 +57,27 @@ class TokenCache:
             return said[1]
         return self._embedder.embed_with_tokens([query])[1][0]
 
-    def of(self, texts: Sequence[str]) -> list[TokenRows]:
-        """The token vectors of texts, made now where they are not held."""
+    def of(self, texts: Sequence[str]) -> list[TokenRows | None]:
+        """The token vectors of texts, made now where they are not held, in order, for `MADE_AT_ONCE` characters.
+
+        None stands for those that were not reached: they are the next call's.
+        """
         keys = [_key(text) for text in texts]
         with self._lock:
             found = {key: self._held[key] for key in keys if key in self._held}
             for key in found:
                 self._held.move_to_end(key)
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        missing: dict[bytes, str] = {}
+        left = MADE_AT_ONCE
+        for key, text in zip(keys, texts, strict=True):
+            if key not in found and key not in missing and left > 0:
+                missing[key] = text
+                left -= min(len(text), COUNTED)
         if missing:
             for key, made in zip(missing, self._embedder.embed_with_tokens(list(missing.values()))[1], strict=True):
                 found[key] = packed_rows(*made)
                 self._hold(key, found[key])
-        return [found[key] for key in keys]
+        return [found.get(key) for key in keys]
 
     def drop(self, texts: Sequence[str]) -> None:
         """Let go of texts."""

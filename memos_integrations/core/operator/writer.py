@@ -123,6 +123,7 @@ class CubeWriter:
                 if expected_version is not None:
                     raise
                 continue
+            self._embedding.drop([search_text(cube)] if search_text(cube) != draft.text else [])
             for derivative in self.derivatives:
                 derivative.drop([cube_id])
             return draft.cube

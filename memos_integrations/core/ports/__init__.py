@@ -21,6 +21,7 @@ from memos_integrations.core.ports.query import (
     Visibility,
     narrowed,
 )
+from memos_integrations.core.ports.reranker import Reranker
 from memos_integrations.core.ports.transaction import (
     HEAT_HALF_LIFE_S,
     Change,
@@ -61,6 +62,7 @@ __all__ = [
     "Put",
     "PutVector",
     "Receipt",
+    "Reranker",
     "TokenEmbedder",
     "Transaction",
     "Use",

@@ -6,7 +6,6 @@ in windows, of which the best counts: over the whole of it every question finds 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +20,9 @@ TokenRows = tuple[Packed, TokenIds]
 
 WINDOW = 192
 STEP = 96
+
+TOKENS_AT_ONCE = 16_384
+"""So many are unpacked at a time: 25 MB with 384 dimensions."""
 
 
 def packed_rows(rows: npt.NDArray[np.float32], ids: TokenIds) -> TokenRows:
@@ -37,15 +39,41 @@ def late_interaction(asked: npt.NDArray[np.float32], ids: TokenIds, memories: Se
     there = [place for place, (rows, _) in enumerate(memories) if len(rows)]
     if not there or not len(ids):
         return scores
-    df = Counter(token for place in there for token in set(memories[place][1].tolist()))
-    weights = np.array([idf(len(there), df[token]) for token in ids.tolist()])
-    weights /= weights.sum()
-    cosines = np.concatenate([memories[place][0] for place in there]).astype(np.float32) @ (asked.T / np.float32(127))
-    start = 0
-    for place in there:
-        stop = start + len(memories[place][0])
-        begins = range(start, max(start + 1, stop - WINDOW + STEP), STEP)
-        nearest = np.stack([cosines[at : min(at + WINDOW, stop)].max(axis=0) for at in begins])
-        scores[place] = float((nearest @ weights).max())
-        start = stop
+    weights = _weights(ids, [memories[place][1] for place in there])
+    turned = asked.T / np.float32(127)
+    lengths = np.cumsum([len(memories[place][0]) for place in there])
+    first = 0
+    while first < len(there):
+        done = lengths[first - 1] if first else 0
+        stop = max(first + 1, int(np.searchsorted(lengths, done + TOKENS_AT_ONCE, side="right")))
+        part = there[first:stop]
+        scores[part] = _best_windows([memories[place][0] for place in part], turned, weights)
+        first = stop
     return scores
+
+
+def _weights(ids: TokenIds, held: Sequence[TokenIds]) -> Floats:
+    """What each token of the question weighs, together 1."""
+    every, starts = np.concatenate(held), _starts([len(each) for each in held])
+    df = [int(np.logical_or.reduceat(every == token, starts).sum()) for token in ids.tolist()]
+    weights = np.array([idf(len(held), each) for each in df])
+    total: Floats = weights / weights.sum()
+    return total
+
+
+def _best_windows(rows: Sequence[Packed], turned: npt.NDArray[np.float32], weights: Floats) -> Floats:
+    """The score of each memory's best window."""
+    cosines = np.concatenate(rows).astype(np.float32) @ turned
+    starts = _starts([len(each) for each in rows])
+    scores: Floats = np.maximum.reduceat(cosines, starts, axis=0) @ weights
+    for place, each in enumerate(rows):
+        if len(each) > WINDOW:
+            start, stop = int(starts[place]), int(starts[place]) + len(each)
+            begins = range(start, stop - WINDOW + STEP, STEP)
+            nearest = np.stack([cosines[at : min(at + WINDOW, stop)].max(axis=0) for at in begins])
+            scores[place] = float((nearest @ weights).max())
+    return scores
+
+
+def _starts(lengths: Sequence[int]) -> TokenIds:
+    return np.concatenate(([0], np.cumsum(lengths)[:-1])).astype(np.int64)

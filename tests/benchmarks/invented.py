@@ -1,0 +1,227 @@
+"""Collections of other shapes than a chat between two: what recall must hold on, whatever the material is like.
+
+    python tests/benchmarks/invented.py --track minilm --json invented.json
+
+Each holds the same made-up facts (`invented.json`), each told once among many messages about the same things, and asks
+for them twice: in other words, and with some of the same. What differs is the shape: who speaks, in how many words, in
+how many sessions. Asked beside SQLite FTS5 (porter, any of the words, stop words out). R@10 is the share of questions
+whose fact is among the first ten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from memos_integrations import Conversation, Embedder, MemOS, Message, Principal, Provenance
+from memos_integrations.core.reader import MemoryCall
+from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
+from memos_integrations.core.text import STOP_WORDS
+
+TOLD = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
+ME = Principal(tenant="bench", user="me")
+BEGUN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+TALKED = ("talk", "assistant", "tasks")
+"""Shapes that are conversations; the others are remembered one by one."""
+SHAPES = (*TALKED, "log", "documents", "notes")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Texts with who said them and in which session, and questions with the place of the text that answers each."""
+
+    shape: str
+    texts: tuple[str, ...]
+    speakers: tuple[str | None, ...]
+    sessions: tuple[str | None, ...]
+    questions: tuple[tuple[str, int], ...]
+
+    @property
+    def conversation(self) -> Conversation:
+        """The texts as a conversation, an hour between sessions."""
+        names = list(dict.fromkeys(self.sessions))
+        return Conversation(
+            id=self.shape,
+            messages=tuple(
+                Message(
+                    id=str(place),
+                    speaker=who or "me",
+                    role="assistant" if who == "assistant" else "user",
+                    text=text,
+                    session_id=session,
+                    at=BEGUN + timedelta(hours=names.index(session), seconds=place),
+                )
+                for place, (text, who, session) in enumerate(zip(self.texts, self.speakers, self.sessions, strict=True))
+            ),
+        )
+
+
+class _Teller:
+    """Makes sentences up, the same for the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.dice = random.Random(seed)
+
+    def about(self, topic: str, count: int) -> list[str]:
+        picked = self.dice.sample(TOLD["filler"][topic], count)
+        return [one.format(day=self.dice.choice(DAYS), n=self.dice.randint(2, 40)) for one in picked]
+
+    def advice(self, topic: str, words: int, fact: str = "") -> str:
+        """A long answer of about so many words: half of it on the topic, with a fact in the middle if there is one."""
+        sentences = self.dice.sample(TOLD["advice"], 8) + self.about(topic, 6)
+        while sum(len(one.split()) for one in sentences) < words:
+            sentences += [self.dice.choice(TOLD["advice"]), *self.about(self.dice.choice([topic, "work", "home"]), 1)]
+        self.dice.shuffle(sentences)
+        return prose([*sentences[: len(sentences) // 2], *([fact] if fact else []), *sentences[len(sentences) // 2 :]])
+
+
+def prose(sentences: Sequence[str]) -> str:
+    """Sentences as a text."""
+    return " ".join(f"{one}." for one in sentences)
+
+
+def facts() -> list[tuple[str, str, tuple[str, str]]]:
+    """Topic, what was said, what is asked: in other words, and with some of the same."""
+    return [(one["topic"], one["said"], (one["asked_in_other_words"], one["asked_alike"])) for one in TOLD["facts"]]
+
+
+def collection(shape: str, *, first: int = 200, distractors: int = 5, seed: int = 7) -> Collection:
+    """The *first* so many facts in a collection of a *shape*, each session or group with so many other texts."""
+    tell = _Teller(seed)
+    chosen = facts()
+    tell.dice.shuffle(chosen)
+    texts: list[str] = []
+    speakers: list[str | None] = []
+    sessions: list[str | None] = []
+    questions: list[tuple[str, int]] = []
+
+    def say(text: str, who: str | None, session: str | None) -> None:
+        texts.append(text)
+        speakers.append(who)
+        sessions.append(session)
+
+    for number, (topic, said, asked) in enumerate(chosen[:first]):
+        session = f"s{number:03}" if shape in TALKED else None
+        at = tell.dice.randrange(distractors + 1)
+        for place in range(distractors + 1):
+            who, told = _speaker(shape, place, number), said if place == at else ""
+            if told:
+                questions += [(one, len(texts)) for one in asked]
+            say(_text(tell, shape, who, topic if tell.dice.random() < 0.7 else "home", told), who, session)
+    return Collection(shape, tuple(texts), tuple(speakers), tuple(sessions), tuple(questions))
+
+
+def _speaker(shape: str, place: int, number: int) -> str | None:
+    if shape == "talk":
+        return ("Nora", "Idris")[place % 2]
+    if shape in {"assistant", "tasks"}:
+        return ("user", "assistant")[place % 2]
+    return ("Priya", "Marek", "Ines")[number % 3] if shape == "log" else None
+
+
+def _text(tell: _Teller, shape: str, who: str | None, topic: str, told: str) -> str:
+    if shape == "assistant" and who == "assistant":
+        return tell.advice(topic, tell.dice.randint(150, 330), told)
+    if shape == "documents":
+        return tell.advice(topic, tell.dice.randint(80, 130), told)
+    low, high = {"talk": (0, 2), "assistant": (1, 4), "tasks": (3, 8), "log": (2, 5), "notes": (0, 0)}[shape]
+    sentences = tell.about(topic, max(tell.dice.randint(low, high), 0 if told else 1))
+    sentences.insert(tell.dice.randint(0, len(sentences)), told) if told else None
+    return prose(sentences)
+
+
+class Only(MemScheduler):
+    """The scheduler with other weights: for one signal alone."""
+
+    def __init__(self, weights: Mapping[str, float]) -> None:
+        self._only = dict(weights)
+
+    def plan(self, call: MemoryCall, **how: Any) -> MemoryPlan:
+        return super().plan(call, **how).model_copy(update={"weights": self._only})
+
+
+def full_text(made: Collection, k: int) -> float:
+    """What SQLite FTS5 finds as it comes: porter, any of the words, stop words out."""
+    with sqlite3.connect(":memory:") as db:
+        db.execute("CREATE VIRTUAL TABLE texts USING fts5(words, tokenize = 'porter unicode61')")
+        spoken = ((f"{who}: {text}" if who else text,) for who, text in zip(made.speakers, made.texts, strict=True))
+        db.executemany("INSERT INTO texts VALUES (?)", spoken)
+        found = 0
+        for asked, gold in made.questions:
+            words = [word for word in re.findall(r"\w+", asked.lower()) if word not in STOP_WORDS]
+            query = " OR ".join(f'"{word}"' for word in words)
+            rows = db.execute("SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY rank LIMIT ?", (query, k))
+            found += any(row[0] == gold + 1 for row in rows)
+    return found / len(made.questions)
+
+
+def fill(memos: MemOS, made: Collection) -> list[str]:
+    """Remember a collection; the ids of its cubes in order."""
+    if made.shape in TALKED:
+        return list(memos.ingest(made.conversation, by=ME).cubes)
+    said = zip(made.texts, made.speakers, strict=True)
+    return [memos.remember(text, by=ME, provenance=Provenance(speaker=who)).id for text, who in said]
+
+
+def recalled(memos: MemOS, made: Collection, ids: Sequence[str], k: int) -> float:
+    """The share of questions whose text is among the first *k* hits."""
+    found = 0
+    for asked, gold in made.questions:
+        hits = memos.recall(asked, by=ME, k=k, token_budget=1_000_000, needed=True).hits
+        found += ids[gold] in {hit.cube.id for hit in hits}
+    return found / len(made.questions)
+
+
+def measured(
+    made: Collection, embedder: Embedder | None, *, k: int = 10, alone: Sequence[str] = ()
+) -> dict[str, float]:
+    """R@k of FTS5, of `memos.recall`, and of single signals *alone*."""
+    with tempfile.TemporaryDirectory() as folder, MemOS.open(folder, embedder=embedder, durability="process") as memos:
+        ids = fill(memos, made)
+        found = {"fts5": full_text(made, k), "memos": recalled(memos, made, ids, k)}
+        given = memos._scheduler
+        for signal in alone:
+            memos._scheduler = Only({signal: 1.0})
+            found[signal] = recalled(memos, made, ids, k)
+        memos._scheduler = given
+    return {name: round(100 * value, 1) for name, value in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--track", choices=("lexical", "minilm"), default="lexical")
+    parser.add_argument("--model", type=Path, default=Path(".models/all-MiniLM-L6-v2"))
+    parser.add_argument("--shapes", default=",".join(SHAPES))
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    embedder, alone = None, ["bm25", "context"]
+    if arguments.track == "minilm":
+        from memos_integrations.backends.minilm import MiniLMEmbedder
+
+        embedder, alone = MiniLMEmbedder(arguments.model), ["bm25", "context", "late", "dense"]
+    table = {}
+    for shape in arguments.shapes.split(","):
+        made = collection(shape, seed=arguments.seed)
+        words = sum(len(text.split()) for text in made.texts) / len(made.texts)
+        table[shape] = {"texts": len(made.texts), "words": round(words, 1), "questions": len(made.questions)}
+        table[shape] |= measured(made, embedder, alone=alone)
+        print(shape, table[shape], flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(table, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""The doors give the hits of `memos.recall`: same cubes, same order, same scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from memos_integrations import MemOS, Principal
+from memos_integrations.backends.minilm import MiniLMEmbedder
+from memos_integrations.langchain import MemOSRetriever
+from memos_integrations.langgraph import memory_subgraph
+from memos_integrations.llama_index import MemOSNodePostprocessor
+from tests.benchmarks.invented import ME, collection, fill
+
+BOB = Principal(tenant="bench", user="bob")
+
+
+@pytest.mark.parametrize("with_model", [False, True])
+def test_every_door_gives_the_hits_of_recall(with_model: bool, tmp_path: Path, models: dict[str, Path]) -> None:
+    made = collection("talk", first=12)
+    embedder = MiniLMEmbedder(models["minilm"]) if with_model else None
+    with MemOS.open(tmp_path, embedder=embedder) as memos:
+        fill(memos, made)
+        retriever = MemOSRetriever(memos=memos, principal=ME, k=5)
+        graph = memory_subgraph(memos, principal=ME, k=5)
+        nodes = MemOSNodePostprocessor(memos, principal=ME, k=5)
+        for asked, _ in made.questions[1::4]:
+            hits: list[Any] = [(hit.cube.id, pytest.approx(hit.score)) for hit in memos.recall(asked, by=ME, k=5).hits]
+            assert hits
+            assert [(each.id, each.metadata["score"]) for each in retriever.invoke(asked)] == hits
+            state = graph.invoke({"messages": [HumanMessage(asked)]})
+            assert [(each["id"], each["score"]) for each in state["memory"]["cubes"]] == hits
+            found = nodes.postprocess_nodes([], query_str=asked)
+            assert [(str(each.node.metadata["memcube_id"]), float(each.score or 0.0)) for each in found] == hits
+        assert not MemOSRetriever(memos=memos, principal=BOB).invoke(made.questions[0][0])

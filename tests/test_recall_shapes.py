@@ -1,0 +1,103 @@
+"""Recall on material of other shapes than a chat between two, beside SQLite FTS5; and token vectors of what is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memos_integrations import MemOS, Principal
+from memos_integrations.backends.minilm import MiniLMEmbedder
+from memos_integrations.core.operator import tokens
+from memos_integrations.core.operator.tokens import TokenCache
+from memos_integrations.vaults.memory import InMemoryVault
+from tests.benchmarks.invented import SHAPES, Only, collection, measured
+
+ANA = Principal(tenant="acme", user="ana")
+
+
+@pytest.fixture(scope="module")
+def minilm(models: dict[str, Path]) -> MiniLMEmbedder:
+    return MiniLMEmbedder(models["minilm"])
+
+
+def test_the_invented_collections_are_what_they_say() -> None:
+    words = {}
+    for shape in SHAPES:
+        made = collection(shape)
+        assert len(made.questions) >= 80
+        assert len(made.texts) > 500
+        words[shape] = sum(len(text.split()) for text in made.texts) / len(made.texts)
+        long = [len(t.split()) for t, who in zip(made.texts, made.speakers, strict=True) if who == "assistant"]
+        if shape == "assistant":
+            assert min(long) >= 140
+            assert max(long) <= 370
+    assert words["notes"] < words["talk"] < words["tasks"] < words["documents"] < words["assistant"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_without_a_model_it_finds_no_less_than_full_text_search(shape: str) -> None:
+    found = measured(collection(shape), None)
+    assert found["memos"] >= found["fts5"]
+
+
+@pytest.mark.parametrize("shape", ["talk", "log"])
+def test_with_minilm_it_finds_ten_points_more(shape: str, minilm: MiniLMEmbedder) -> None:
+    found = measured(collection(shape, first=40), minilm, k=3)
+    assert found["memos"] >= found["fts5"] + 10
+
+
+@pytest.mark.parametrize("signal", ["late", "dense", "bm25", "context", "speaker"])
+def test_a_scheduler_may_weigh_one_signal_alone(signal: str, minilm: MiniLMEmbedder) -> None:
+    with MemOS(InMemoryVault(), embedder=minilm, scheduler=Only({signal: 1.0})) as memos:
+        memos.remember("The kettle is blue.", by=ANA)
+        assert set(memos.recall("What colour is the kettle?", by=ANA).hits[0].parts) == {signal}
+
+
+def held(memos: MemOS) -> int:
+    cache = memos._embedding._tokens
+    assert cache is not None
+    return len(cache._held)
+
+
+def test_token_vectors_of_old_and_forgotten_words_are_let_go(minilm: MiniLMEmbedder) -> None:
+    with MemOS(InMemoryVault(), embedder=minilm) as memos:
+        cube = memos.remember("The kettle is blue.", by=ANA)
+        memos.remember("The train leaves at noon.", by=ANA)
+        assert held(memos) == 2
+        memos.update(cube.id, by=ANA, text="The kettle is red.")
+        assert held(memos) == 2, "the old words' are gone, the new words' are there"
+        memos.recall("What colour has the kettle?", by=ANA)
+        assert held(memos) == 2
+        memos.forget(cube.id, by=ANA)
+        assert held(memos) == 1
+
+
+def test_after_a_restart_tokens_are_made_within_a_budget_and_the_rest_later(
+    minilm: MiniLMEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "MADE_AT_ONCE", 58)
+    cache, texts = TokenCache(minilm), [f"Sentence number {number} of several." for number in range(6)]
+    first = cache.of(texts)
+    assert [each is not None for each in first] == [True, True, False, False, False, False]
+    assert [each is not None for each in cache.of(texts)] == [True] * 4 + [False] * 2
+    assert all(each is not None for each in cache.of(texts))
+    again, fresh = cache.of(texts[:1])[0], first[0]
+    assert again is not None
+    assert fresh is not None
+    assert np.array_equal(again[0], fresh[0])
+
+
+def test_what_is_not_reached_yet_is_judged_by_its_vector(
+    tmp_path: Path, minilm: MiniLMEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MemOS.open(tmp_path, embedder=minilm) as memos:
+        for text in ("The kettle is blue.", "The train leaves at noon.", "My sister adopted twins."):
+            memos.remember(text, by=ANA)
+    monkeypatch.setattr(tokens, "MADE_AT_ONCE", 0)
+    with MemOS.open(tmp_path, embedder=minilm) as memos:
+        hits = memos.recall("Which children joined her sibling's family?", by=ANA, k=3).hits
+        assert held(memos) == 0
+        assert hits[0].text == "My sister adopted twins."
+        assert hits[0].parts["late"] > hits[-1].parts["late"]
