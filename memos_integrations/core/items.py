@@ -5,32 +5,35 @@ An item is its principal's own: two principals may use one address and never lea
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb
 from memos_integrations.core.cube import (
-    Descriptive,
-    Governance,
     MemCube,
-    PlaintextPayload,
-    Provenance,
-    Trust,
-    TrustLabel,
-    check_text,
-    new_id,
 )
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
-    InvalidMemoryError,
     VersionConflictError,
 )
 from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.item import (
+    ITEM,
+    Address,
+    Item,
+    ItemQuery,
+    ItemWrite,
+    bound_of,
+    content_of,
+    cube_of,
+    item_of,
+    scope_of,
+    score_of,
+    value_of,
+    vault_key,
+)
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import finished
@@ -39,59 +42,10 @@ from memos_integrations.core.ports import CubeFilter, ValueTest, VaultQuery
 from memos_integrations.core.records import NewVersion
 from memos_integrations.core.text import terms as terms_of
 
-ITEM = "item"
-"""The semantic type of every item."""
-
 MAX_RETRIES = 200
 PAGE = 500
 REFRESH_SHARE = 0.01
 """A read that would lengthen a life by less than this share of it does not write a new version."""
-
-HALF = 2.0
-"""The BM25 score at which words alone give half of the highest score."""
-
-
-class Address(NamedTuple):
-    """Where an item stands: below its principal's tenant."""
-
-    namespace: tuple[str, ...]
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class ItemWrite:
-    """A new value at an address, or None: the item goes. `text` is what a search finds it by; empty: nothing."""
-
-    address: Address
-    value: Mapping[str, Any] | None
-    text: str = ""
-    ttl: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A value at an address, with the version of the cube that holds it. `score` is 0..1, or None: not scored."""
-
-    address: Address
-    value: dict[str, Any]
-    created_at: datetime
-    updated_at: datetime
-    cube_id: str
-    version: int
-    expires_at: datetime | None = None
-    score: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ItemQuery:
-    """Items below a prefix that pass every test, and `keep` where the tests say too little; best or newest first."""
-
-    prefix: tuple[str, ...] = ()
-    tests: tuple[ValueTest, ...] = ()
-    keep: Callable[[Mapping[str, Any]], bool] | None = None
-    text: str = ""
-    limit: int = 10
-    offset: int = 0
 
 
 class Items:
@@ -143,8 +97,8 @@ class Items:
                 before = self._governance.fetch(before.id, Verb.WRITE, caller, operation="put")
                 check_change(before)
                 changed.append(before.id)
-            draft = finished(_cube(each, caller, before))
-            key = None if before is not None else _vault_key(each.address, caller)
+            draft = finished(cube_of(each, caller, before))
+            key = None if before is not None else vault_key(each.address, caller)
             versions.append(NewVersion(draft.cube, caller, draft.terms, None, key))
         indexed = [number for number, version in enumerate(versions) if version.cube.text.strip()]
         rows = self._embedding.written([versions[number].cube.text for number in indexed]) if indexed else None
@@ -197,7 +151,7 @@ class Items:
         for cube_id, wanted in zip(ids, refresh, strict=False):
             if wanted and cube_id in cubes:
                 self._refresh(cubes[cube_id], caller)
-        return [_item(cubes[cube_id]) if cube_id in cubes else None for cube_id in ids]
+        return [item_of(cubes[cube_id]) if cube_id in cubes else None for cube_id in ids]
 
     def history(self, address: Address, *, by: Principal, context: CallContext | None = None) -> list[Item]:
         """Every value that an address held since it was last deleted, oldest first."""
@@ -206,7 +160,7 @@ class Items:
         if cube_id is None:
             return []
         try:
-            found = [item for cube in self._governance.history(cube_id, caller) if (item := _item(cube))]
+            found = [item for cube in self._governance.history(cube_id, caller) if (item := item_of(cube))]
         except CubeNotFoundError:
             return []
         # A version that only lengthened a life says nothing new.
@@ -218,7 +172,7 @@ class Items:
     ) -> list[Item]:
         """The items that the query asks for, never fewer than there are."""
         caller = self._caller(by, context)
-        scope = _scope(query.prefix, caller, query.tests)
+        scope = scope_of(query.prefix, caller, query.tests)
         end = query.offset + query.limit
         if query.limit < 1:
             return []
@@ -233,14 +187,14 @@ class Items:
         if refresh:
             for cube, _ in page:
                 self._refresh(cube, caller)
-        return [item for cube, score in page if (item := _item(cube, score)) is not None]
+        return [item for cube, score in page if (item := item_of(cube, score)) is not None]
 
     def namespaces(
         self, prefix: tuple[str, ...] = (), *, by: Principal, context: CallContext | None = None
     ) -> set[tuple[str, ...]]:
         """The namespaces at or below *prefix* in which there are items of the principal."""
         caller = self._caller(by, context)
-        return {cube.namespace[1:] for cube in self._pages(_scope(prefix, caller), caller)}
+        return {cube.namespace[1:] for cube in self._pages(scope_of(prefix, caller), caller)}
 
     def _ranked(
         self, query: ItemQuery, scope: CubeFilter, caller: Caller, end: int
@@ -253,19 +207,19 @@ class Items:
             found = self._governance.found(VaultQuery(k=k, terms=words, vector=vector, filter=scope), caller)
             scored: list[tuple[MemCube, float | None]] = []
             for match in found.matches:
-                if match.cube.text.strip() and (query.keep is None or query.keep(_value(match.cube))):
-                    scored.append((match.cube, _score(match.bm25, match.cosine, vector is not None)))
+                if match.cube.text.strip() and (query.keep is None or query.keep(value_of(match.cube))):
+                    scored.append((match.cube, score_of(match.bm25, match.cosine, vector is not None)))
             scored = [each for each in scored if each[1]]
             scored.sort(key=lambda each: (-(each[1] or 0.0), each[0].id))
             # What was not found scores no more by either signal than the last found by it.
-            if k >= found.visible or (len(scored) >= end and (scored[end - 1][1] or 0.0) >= _bound(found.matches, k)):
+            if k >= found.visible or (len(scored) >= end and (scored[end - 1][1] or 0.0) >= bound_of(found.matches, k)):
                 break
             k *= 4
         if len(scored) < end:
             there = {cube.id for cube, _ in scored}
             missing = end - len(scored)
             for cube in self._pages(scope, caller):
-                if cube.id not in there and (query.keep is None or query.keep(_value(cube))):
+                if cube.id not in there and (query.keep is None or query.keep(value_of(cube))):
                     scored.append((cube, None))
                     missing -= 1
                     if not missing:
@@ -276,7 +230,7 @@ class Items:
         assert query.keep is not None
         kept: list[MemCube] = []
         for cube in self._pages(scope, caller):
-            if query.keep(_value(cube)):
+            if query.keep(value_of(cube)):
                 kept.append(cube)
                 if len(kept) == end:
                     break
@@ -296,7 +250,7 @@ class Items:
             k *= 8
 
     def _refresh(self, cube: MemCube, caller: Caller) -> None:
-        content = _content(cube)
+        content = content_of(cube)
         ends, minutes = cube.governance.expires_at, content.get("ttl")
         if ends is None or minutes is None:
             return
@@ -315,74 +269,7 @@ class Items:
             return  # it was written or deleted meanwhile: that counts more
 
     def _id(self, address: Address, caller: Caller) -> str | None:
-        return self._governance.known(_vault_key(address, caller), caller)
+        return self._governance.known(vault_key(address, caller), caller)
 
 
-def _vault_key(address: Address, caller: Caller) -> str:
-    return json.dumps([caller.by.subject, ITEM, list(address.namespace), address.key])
-
-
-def _scope(prefix: tuple[str, ...], caller: Caller, tests: tuple[ValueTest, ...] = ()) -> CubeFilter:
-    return CubeFilter(namespace=(caller.by.tenant, *prefix), semantic_types=(ITEM,), value=tests)
-
-
-def _cube(write: ItemWrite, caller: Caller, before: MemCube | None) -> MemCube:
-    content: dict[str, Any] = {"key": write.address.key, "value": dict(write.value or {})}
-    if write.ttl is not None:
-        content["ttl"] = write.ttl / timedelta(minutes=1)
-    created = before.descriptive.created_at if before else caller.now
-    try:
-        check_text(write.address.key)
-        governance = before.governance if before else Governance(owner=caller.by.subject)
-        ends = None if write.ttl is None else caller.now + write.ttl
-        return MemCube(
-            id=before.id if before else new_id(),
-            version=before.version + 1 if before else 1,
-            namespace=(caller.by.tenant, *write.address.namespace),
-            payload=PlaintextPayload(text=write.text, value=content),
-            descriptive=Descriptive(created_at=created, recorded_at=caller.now, semantic_type=ITEM),
-            provenance=Provenance(author=caller.by.subject, occurred_at=caller.now),
-            trust=before.trust if before else Trust(label=TrustLabel.UNVERIFIED),
-            governance=governance.model_copy(update={"expires_at": ends}),
-        )
-    except (ValueError, OverflowError) as exc:
-        raise InvalidMemoryError(f"This item cannot be stored: {exc}.") from exc
-
-
-def _content(cube: MemCube) -> dict[str, Any]:
-    value = cube.payload.value if isinstance(cube.payload, PlaintextPayload) else None
-    return value if isinstance(value, dict) else {}
-
-
-def _value(cube: MemCube) -> dict[str, Any]:
-    value = _content(cube).get("value")
-    return value if isinstance(value, dict) else {}
-
-
-def _item(cube: MemCube, score: float | None = None) -> Item | None:
-    key = _content(cube).get("key")
-    if not isinstance(key, str):
-        return None
-    return Item(
-        Address(cube.namespace[1:], key),
-        _value(cube),
-        cube.descriptive.created_at,
-        cube.provenance.occurred_at or cube.descriptive.recorded_at,
-        cube.id,
-        cube.version,
-        cube.governance.expires_at,
-        score,
-    )
-
-
-def _score(bm25: float | None, cosine: float | None, has_vectors: bool) -> float:
-    words = (bm25 or 0.0) / ((bm25 or 0.0) + HALF)
-    return 0.5 * words + 0.5 * max(0.0, cosine or 0.0) if has_vectors else words
-
-
-def _bound(matches: Sequence[Any], k: int) -> float:
-    """The most that something not among the best *k* by either signal can score."""
-    bm25 = sorted((match.bm25 or 0.0 for match in matches), reverse=True)[k - 1 : k] or [0.0]
-    cosine = [match.cosine for match in matches if match.cosine is not None]
-    nearest = sorted(cosine, reverse=True)[k - 1 : k] or [0.0]
-    return _score(bm25[0], nearest[0], bool(cosine))
+__all__ = ["Address", "Item", "ItemQuery", "ItemWrite", "Items"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -25,8 +24,6 @@ from langgraph.store.base import (
     SearchItem,
     SearchOp,
     TTLConfig,
-    get_text_at_path,
-    tokenize_path,
 )
 from langgraph.store.base import Item as StoreItem
 
@@ -35,11 +32,10 @@ from memos_integrations.core.errors import IdentityError, InvalidMemoryError
 from memos_integrations.core.items import Address, Item, ItemQuery, ItemWrite
 from memos_integrations.langgraph.filters import compiled
 from memos_integrations.langgraph.identity import Identity, identify
+from memos_integrations.langgraph.store_values import check_parts, checked_value, searched_text, some_value
 from memos_integrations.memos import MemOS
 
 Index = Literal[False] | list[str] | None
-DEEPEST = 31
-"""How many parts a namespace may have."""
 
 
 class MemOSStore(BaseStore):
@@ -133,8 +129,8 @@ class MemOSStore(BaseStore):
         address = Address(tuple(op.namespace), op.key)
         if op.value is None:
             return ItemWrite(address, None)
-        value = _checked(op.value)
-        text = "" if op.index is False else _text(value, self._fields if op.index is None else op.index)
+        value = checked_value(op.value)
+        text = "" if op.index is False else searched_text(value, self._fields if op.index is None else op.index)
         if op.ttl is not None and not (math.isfinite(op.ttl) and op.ttl > 0):
             raise InvalidMemoryError(f"ttl is a number of minutes above 0, not {op.ttl!r}.")
         return ItemWrite(address, value, text, None if op.ttl is None else timedelta(minutes=op.ttl))
@@ -158,14 +154,14 @@ class MemOSStore(BaseStore):
 
     def history(self, namespace: tuple[str, ...], key: str) -> list[StoreItem]:
         """Every value that the item had since it was last deleted, oldest first."""
-        _check_parts(namespace)
+        check_parts(namespace)
         by = self._who()
         found = self._memos.items.history(Address(tuple(namespace), key), by=by, context=self._context)
         return [_given(item) for item in found]
 
     def cube_id(self, namespace: tuple[str, ...], key: str) -> str | None:
         """The id of the cube that holds the item: for `memos.audit`, `hold`, `explain_access` and the other verbs."""
-        _check_parts(namespace)
+        check_parts(namespace)
         (item,) = self._memos.items.read([Address(tuple(namespace), key)], by=self._who(), context=self._context)
         return None if item is None else item.cube_id
 
@@ -227,7 +223,7 @@ class MemOSStore(BaseStore):
         ttl: float | NotProvided | None = NOT_PROVIDED,
     ) -> None:
         """Store a value at an address, durable on return; a value that was there becomes its history."""
-        self.batch([PutOp(namespace, str(key), _some(value), index, self._minutes(ttl))])
+        self.batch([PutOp(namespace, str(key), some_value(value), index, self._minutes(ttl))])
 
     async def aput(
         self,
@@ -239,7 +235,7 @@ class MemOSStore(BaseStore):
         ttl: float | NotProvided | None = NOT_PROVIDED,
     ) -> None:
         """`put`, without blocking the event loop."""
-        await self.abatch([PutOp(namespace, str(key), _some(value), index, self._minutes(ttl))])
+        await self.abatch([PutOp(namespace, str(key), some_value(value), index, self._minutes(ttl))])
 
     def delete(self, namespace: tuple[str, ...], key: str) -> None:
         """Erase the item with all its versions, vectors and words; nothing happens when there is none."""
@@ -320,78 +316,17 @@ def _matches(condition: MatchCondition, namespace: tuple[str, ...]) -> bool:
 def _check(op: Op) -> None:
     match op:
         case GetOp():
-            _check_parts(op.namespace)
+            check_parts(op.namespace)
         case PutOp():
-            _check_parts(op.namespace)
+            check_parts(op.namespace)
             if not op.namespace:
                 raise InvalidNamespaceError("Namespace cannot be empty.")
             if op.value is not None and op.namespace[0] == "langgraph":
                 raise InvalidNamespaceError(f'Root label for namespace cannot be "langgraph". Got: {op.namespace}')
         case SearchOp():
-            _check_parts(op.namespace_prefix)
+            check_parts(op.namespace_prefix)
         case ListNamespacesOp():
             for condition in op.match_conditions or ():
-                _check_parts(condition.path)
+                check_parts(condition.path)
         case _:
             raise InvalidMemoryError(f"Unknown operation type: {type(op)}")
-
-
-def _check_parts(namespace: Sequence[str]) -> None:
-    if isinstance(namespace, str):
-        raise InvalidNamespaceError(f"A namespace is a tuple such as ('users', 'ana'), not {namespace!r}.")
-    for part in namespace:
-        if not isinstance(part, str):
-            raise InvalidNamespaceError(f"Namespace parts are texts; {part!r} in {namespace} is not. Use str(...).")
-        if not part.strip() or "\x00" in part or len(part) > 1_000 or not _encodes(part):
-            raise InvalidNamespaceError(
-                f"Invalid namespace part {part!r:.80}: it is empty, longer than 1,000 characters, or no valid Unicode."
-            )
-    if len(namespace) > DEEPEST:
-        raise InvalidNamespaceError(f"A namespace has at most {DEEPEST} parts, not {len(namespace)}.")
-
-
-def _encodes(part: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in part)
-
-
-def _some(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if value is None:
-        raise InvalidMemoryError("put needs a value; use delete to take an item away.")
-    return value
-
-
-def _checked(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise InvalidMemoryError(f"A value is a JSON object (a dict), not {type(value).__name__}.")
-    copied: dict[str, Any] = _json(value, "value")
-    return copied
-
-
-def _json(value: Any, where: str) -> Any:
-    """A copy of a JSON value: nobody can change what is stored by changing what they gave."""
-    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise InvalidMemoryError(f"{where} has the key {key!r}; keys in JSON are texts.")
-        return {key: _json(inner, f"{where}.{key}") for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(inner, f"{where}[{place}]") for place, inner in enumerate(value)]
-    raise InvalidMemoryError(f"{where} is {value!r:.80} ({type(value).__name__}), which JSON cannot hold.")
-
-
-def _text(value: dict[str, Any], paths: Sequence[str]) -> str:
-    """What a query searches: the texts at the paths, a line each; `$` is every text and number in it."""
-    lines: list[str] = []
-    for path in paths:
-        lines += _words(value) if path == "$" else get_text_at_path(value, tokenize_path(path))
-    return "\n".join(line for line in lines if line.strip()).replace("\x00", " ")
-
-
-def _words(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        return [f"{key}: {line}" for key, inner in value.items() for line in _words(inner)]
-    if isinstance(value, list):
-        return [line for inner in value for line in _words(inner)]
-    return [value if isinstance(value, str) else json.dumps(value)]

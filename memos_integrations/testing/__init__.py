@@ -27,7 +27,9 @@ def __getattr__(name: str) -> Any:
     """`StoreConformance` needs LangGraph: it is loaded when it is asked for."""
     if name != "StoreConformance":
         raise AttributeError(name)
-    pytest.register_assert_rewrite("memos_integrations.testing.store_conformance")
+    pytest.register_assert_rewrite(
+        "memos_integrations.testing.store_conformance", "memos_integrations.testing.store_searches"
+    )
     from memos_integrations.testing.store_conformance import StoreConformance
 
     return StoreConformance
