@@ -6,6 +6,11 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
+from langchain.agents import create_agent
+from langchain.tools import ToolRuntime
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
 from langgraph.config import get_store
 from langgraph.graph import START, StateGraph
 
@@ -106,3 +111,25 @@ def test_it_is_there_after_a_restart(tmp_path: Path, ana: Principal) -> None:
         item = MemOSStore(memos, principal=ana).get(("a@b.com", "x.y"), "k")
         assert item is not None
         assert item.value == {"n": 1}
+
+
+class ToolCaller(GenericFakeChatModel):
+    """Says what it was told to say, tools or not."""
+
+    def bind_tools(self, tools: Any, **_: Any) -> Any:
+        return self
+
+
+def test_an_agents_tools_write_for_whoever_runs_it(memos: MemOS) -> None:
+    @tool
+    def note(text: str, runtime: ToolRuntime) -> str:
+        """Note it."""
+        runtime.store.put(("notes",), text, {"text": text})
+        return str(len(runtime.store.search(("notes",))))
+
+    call = {"name": "note", "args": {"text": "hi"}, "id": "1"}
+    said = [AIMessage("", tool_calls=[call]), AIMessage("done")] * 2
+    agent = create_agent(ToolCaller(messages=iter(said)), [note], store=MemOSStore(memos))
+    for user in ("ana", "bob"):
+        who = {"configurable": {"tenant": "home", "user_id": user}}
+        assert agent.invoke({"messages": [("user", "note hi")]}, who)["messages"][-2].content == "1"
