@@ -26,6 +26,9 @@ from memos_integrations.core.ports import CubeFilter, Match, ValueTest
 ITEM = "item"
 """The semantic type of every item."""
 
+TESTED = 990
+"""A value with more places is marked: a vault's tests may not reach all of them."""
+
 HALF = 2.0
 """The BM25 score at which words alone give half of the highest score."""
 
@@ -63,11 +66,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ItemQuery:
-    """Items below a prefix that pass every test, and `keep` where the tests say too little; best or newest first."""
+    """Items below a prefix that pass every test and `keep`; best or newest first.
+
+    `exact`: the tests say all that `keep` says.
+    """
 
     prefix: tuple[str, ...] = ()
     tests: tuple[ValueTest, ...] = ()
     keep: Callable[[Mapping[str, Any]], bool] | None = None
+    exact: bool = False
     text: str = ""
     limit: int = 10
     offset: int = 0
@@ -92,6 +99,8 @@ def cube_of(write: ItemWrite, caller: Caller, before: MemCube | None) -> MemCube
     content: dict[str, Any] = {"key": write.address.key, "value": dict(write.value or {})}
     if write.ttl is not None:
         content["ttl"] = write.ttl / timedelta(minutes=1)
+    if _places(content) > TESTED:
+        content["wide"] = True
     created = before.descriptive.created_at if before else caller.now
     try:
         check_text(write.address.key)
@@ -109,6 +118,11 @@ def cube_of(write: ItemWrite, caller: Caller, before: MemCube | None) -> MemCube
         )
     except (ValueError, OverflowError) as exc:
         raise InvalidMemoryError(f"This item cannot be stored: {exc}.") from exc
+
+
+def _places(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return 1 + sum(_places(each) for each in inner)
 
 
 def content_of(cube: MemCube) -> dict[str, Any]:

@@ -18,8 +18,8 @@ INNER = ("value",)
 """Where an item's value stands in its cube's structured payload."""
 
 
-def compiled(wanted: Mapping[str, Any] | None) -> tuple[tuple[ValueTest, ...], Keep | None]:
-    """Tests that every wanted item passes, and what still has to be looked at; None when the tests say it all.
+def compiled(wanted: Mapping[str, Any] | None) -> tuple[tuple[ValueTest, ...], Keep | None, bool]:
+    """Tests that every wanted item passes, the whole filter (None: there is none), and whether the tests say it all.
 
     Raises:
         InvalidMemoryError: An operator that there is not.
@@ -30,7 +30,7 @@ def compiled(wanted: Mapping[str, Any] | None) -> tuple[tuple[ValueTest, ...], K
         found, exact = _tests((*INNER, name), expected)
         tests += found
         whole = whole and exact
-    return tuple(tests), None if whole else lambda value: passes(value, wanted or {})
+    return tuple(tests), (lambda value: passes(value, wanted)) if wanted else None, whole
 
 
 def passes(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -112,10 +112,10 @@ class MemOSStore(BaseStore):
         return results
 
     def _search(self, op: SearchOp, by: Principal) -> list[SearchItem]:
-        tests, keep = compiled(op.filter)
+        tests, keep, exact = compiled(op.filter)
         if op.limit < 0 or op.offset < 0:
             raise InvalidMemoryError("limit and offset are whole numbers of at least 0.")
-        query = ItemQuery(tuple(op.namespace_prefix), tests, keep, op.query or "", op.limit, op.offset)
+        query = ItemQuery(tuple(op.namespace_prefix), tests, keep, exact, op.query or "", op.limit, op.offset)
         found = self._memos.items.search(query, by=by, refresh=op.refresh_ttl, context=self._context)
         return [_scored(item) for item in found]
 

@@ -133,3 +133,21 @@ def test_an_agents_tools_write_for_whoever_runs_it(memos: MemOS) -> None:
     for user in ("ana", "bob"):
         who = {"configurable": {"tenant": "home", "user_id": user}}
         assert agent.invoke({"messages": [("user", "note hi")]}, who)["messages"][-2].content == "1"
+
+
+def test_a_filter_finds_what_stands_deep_in_a_very_wide_value(memos: MemOS, ana: Principal) -> None:
+    store = MemOSStore(memos, principal=ana)
+    store.put(("a",), "narrow", {"z": {"last": 1}})
+    store.put(("a",), "wide", {**{f"k{n}": n for n in range(3_000)}, "z": {"last": 1}})
+    assert {item.key for item in store.search((), filter={"z": {"last": 1}})} == {"narrow", "wide"}
+    assert [item.key for item in store.search((), filter={"k2999": {"$gte": 2999}}, limit=1)] == ["wide"]
+
+
+def test_text_is_ordered_too_and_what_is_absent_is_not_equal(memos: MemOS, ana: Principal) -> None:
+    store = MemOSStore(memos, principal=ana)
+    store.put(("a",), "old", {"day": "2026-01-02"})
+    store.put(("a",), "new", {"day": "2026-03-04"})
+    store.put(("a",), "none", {})
+    assert [item.key for item in store.search((), filter={"day": {"$gt": "2026-02"}})] == ["new"]
+    assert {item.key for item in store.search((), filter={"day": {"$ne": "2026-01-02"}})} == {"new", "none"}
+    assert [item.key for item in store.search((), filter={"day": None})] == ["none"]
