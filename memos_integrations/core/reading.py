@@ -151,9 +151,14 @@ class GovernedReading:
 
     def find(self, query: VaultQuery, caller: Caller) -> list[MemCube]:
         """What the query finds for the caller, newest first; recorded, but no use that would warm a cube."""
+        return [match.cube for match in self.found(query, caller).matches]
+
+    def found(self, query: VaultQuery, caller: Caller) -> Found:
+        """What the query finds for the caller, with scores; recorded like `find`."""
         self._reads.wait_for_uses()
-        found = [match.cube for match in self.search(query, caller).matches]
-        detail = {"given": len(found), "given_ids": [cube.id for cube in found[:NAMED_IN_LOG]]}
+        found = self.search(query, caller)
+        given = [match.cube.id for match in found.matches]
+        detail = {"given": len(given), "given_ids": given[:NAMED_IN_LOG]}
         self._reads.record(Transaction((), (record_of("find", caller, detail=detail),)))
         return found
 

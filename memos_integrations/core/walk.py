@@ -21,6 +21,7 @@ from memos_integrations.core.access import CallContext, Caller, Principal, Verb
 from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, Tier
 from memos_integrations.core.errors import CubeNotFoundError, IdentityError, InvalidMemoryError, VaultClosedError
 from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.items import Items
 from memos_integrations.core.operator import (
     CubeWriter,
     Embedding,
@@ -74,6 +75,8 @@ class Walk:
         self._reader = reader or MemReader()
         self._scheduler = scheduler or MemScheduler()
         self._operator = MemOperator(self._governance, self._embedding, count_tokens=count_tokens, reranker=reranker)
+        self.items = Items(self._governance, self._embedding, self._writer, self._caller)
+        """JSON values under addresses, each a governed cube: what stores are made of."""
         self._clock = clock
         self._closed = False
         self._process = os.getpid()
@@ -270,6 +273,10 @@ class Walk:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What *call* returns, run in the read pool."""
+        return await self._off_loop(call, *args, **kwargs)
 
     async def _off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         self._check_open()

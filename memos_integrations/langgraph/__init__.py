@@ -10,6 +10,7 @@ require("langchain", extra="langgraph")
 
 from memos_integrations.langgraph.identity import Identity  # noqa: E402
 from memos_integrations.langgraph.recalled_context import RecalledContext  # noqa: E402
+from memos_integrations.langgraph.store import MemOSStore  # noqa: E402
 from memos_integrations.langgraph.subgraph import MemoryState, memory_subgraph  # noqa: E402
 
-__all__ = ["Identity", "MemoryState", "RecalledContext", "memory_subgraph"]
+__all__ = ["Identity", "MemOSStore", "MemoryState", "RecalledContext", "memory_subgraph"]

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.channels import UntrackedValue
+from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
@@ -76,7 +77,9 @@ def memory_subgraph(
     `memory` (see `MemoryState`), `recalled` (`text`, a block ready for a prompt, and `hits` as plain JSON),
     `memory_call` and `memory_plan` (how the prompt was read and what was planned, as JSON). Who asks comes from
     `principal`, `runtime.context` or `configurable`, in this order (see `identify`); one compiled graph serves all.
-    It keeps no checkpoints of its own unless it is given a `checkpointer`.
+    With `stream_mode="custom"` it tells `memos.read`, `memos.plan` and `memos.recall` as they happen; the reasons of
+    a plan may quote words of the prompt, what was recalled is told by ids. It keeps no checkpoints of its own unless
+    it is given a `checkpointer`.
 
     Raises:
         IdentityError: At run time, when nobody is asking.
@@ -85,11 +88,13 @@ def memory_subgraph(
     def mem_reader(state: _Walk) -> Update:
         prompt, history = _asked(state["messages"])
         call = memos.read(prompt, history=history) if prompt else WORDLESS
+        _tell("memos.read", intent=call.intent.value, needed=call.is_memory_needed)
         return {"memory_call": _plain(call)}
 
     def mem_scheduler(state: _Walk) -> Update:
         call = MemoryCall.model_validate(state["memory_call"])
         plan = memos.plan(call, k=k, namespace=namespace, token_budget=token_budget)
+        _tell("memos.plan", needed=plan.needed, reasons=[step.reason for step in plan.steps] or [plan.reason])
         return {"memory_plan": _plain(plan)}
 
     def mem_operator(state: _Walk, config: RunnableConfig) -> Update:
@@ -109,6 +114,11 @@ def memory_subgraph(
     graph.add_edge("mem_scheduler", "mem_operator")
     graph.add_edge("mem_operator", END)
     return graph.compile(checkpointer=checkpointer, name="memory")
+
+
+def _tell(event: str, **told: Any) -> None:
+    """Tell whoever streams the graph with `stream_mode="custom"`."""
+    get_stream_writer()({"event": event, **told})
 
 
 def _asked(messages: Sequence[Any]) -> tuple[str, list[Turn]]:
@@ -151,6 +161,7 @@ def _found(recall: Recall) -> Update:
         "tokens": recall.token_count,
         "milliseconds": recall.cost.total_ms,
     }
+    _tell("memos.recall", **memory)
     return {"memory": memory, "recalled": {"text": recall.text, "hits": [_hit(hit) for hit in recall.hits]}}
 
 

@@ -11,6 +11,8 @@ Needs pytest (extra `test`).
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 # Asserts in these modules explain themselves only when pytest rewrites them.
@@ -18,4 +20,16 @@ pytest.register_assert_rewrite("memos_integrations.testing.vault_contract", "mem
 
 from memos_integrations.testing.vault_contract import VaultContract  # noqa: E402
 
-__all__ = ["VaultContract"]
+__all__ = ["StoreConformance", "VaultContract"]
+
+
+def __getattr__(name: str) -> Any:
+    """`StoreConformance` needs LangGraph: it is loaded when it is asked for."""
+    if name != "StoreConformance":
+        raise AttributeError(name)
+    pytest.register_assert_rewrite(
+        "memos_integrations.testing.store_conformance", "memos_integrations.testing.store_searches"
+    )
+    from memos_integrations.testing.store_conformance import StoreConformance
+
+    return StoreConformance

@@ -339,8 +339,12 @@ def _tested(asked: Asked, table: Numbers, test: ValueTest) -> Mask:
         values.append(json.dumps([asked.words.leaf(operand) for operand in operands]))
     elif test.op != "exists":
         values.append(as_number(test.number))
-    where = "FROM cubes AS c CROSS JOIN leaves AS v ON v.cube = c.seq AND v.path = ? WHERE c.tenant = ? AND "
-    return _there(table, asked.connection.execute(f"SELECT v.cube {where} {_TESTS[test.op]}", values))
+    found = asked.connection.execute(
+        "SELECT v.cube FROM cubes AS c CROSS JOIN leaves AS v ON v.cube = c.seq AND v.path = ? WHERE c.tenant = ? AND "
+        + _TESTS[test.op],
+        values,
+    )
+    return _there(table, found)
 
 
 def _there(table: Numbers, found: Iterable[tuple[int]]) -> Mask:

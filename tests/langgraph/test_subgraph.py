@@ -415,3 +415,13 @@ def test_a_reading_model_does_not_talk_into_the_answers_stream(ana: Principal) -
         )
     assert modes[-1][1]["memory_call"]["query"] == "green tea"
     assert [chunk for mode, chunk in modes if mode == "messages"] == []
+
+
+async def test_streaming_tells_each_step_and_no_memory(memos: MemOS, ana: Principal) -> None:
+    graph = memory_subgraph(memos, principal=ana)
+    told = list(graph.stream(ASKED, stream_mode="custom"))
+    assert [each["event"] for each in told] == ["memos.read", "memos.plan", "memos.recall"]
+    assert told[2]["cubes"]
+    assert "honey" not in json.dumps(told)
+    later = [each["event"] async for each in graph.astream(ASKED, stream_mode="custom")]
+    assert later == [each["event"] for each in told]
