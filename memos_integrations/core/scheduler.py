@@ -46,7 +46,8 @@ class MemoryPlan(Value):
 
     `prefix` (ids of activation cubes, in prompt order) and `adapters` (ids of parameter cubes) name the memories that
     a local model should load rather than read; they are empty while there are only plaintext memories. `where` limits
-    every step to the cubes that pass it.
+    every step to the cubes that pass it. `shown` are cubes that whoever asks has before them already: they are neither
+    counted nor handed out.
     """
 
     needed: bool
@@ -59,6 +60,7 @@ class MemoryPlan(Value):
     prefix: tuple[Label, ...] = ()
     adapters: tuple[Label, ...] = ()
     where: CubeFilter | None = None
+    shown: tuple[Label, ...] = ()
 
 
 class MemScheduler:

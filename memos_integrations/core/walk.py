@@ -92,12 +92,14 @@ class Walk:
         now: datetime | None = None,
         needed: bool | None = None,
         where: CubeFilter | None = None,
+        shown: Sequence[str] = (),
     ) -> Recall:
         """What *by* may know about *prompt*: at most *k* memories, best first, at most *token_budget* tokens.
 
         Cubes that *by* may not read are absent, not masked and not counted. Reading counts as use. `namespace` limits
         the search to a prefix, `where` to the cubes that pass it; `needed=True` searches even when the prompt is small
-        talk. `now` is what "yesterday" is counted from; what has expired is decided by the clock.
+        talk. What is `shown` to the asker already (ids) is not handed out again. `now` is what "yesterday" is counted
+        from; what has expired is decided by the clock.
 
         Raises:
             IdentityError: *by* is not a principal.
@@ -106,7 +108,9 @@ class Walk:
         started = perf_counter()
         call = self.read(prompt, history=history, now=now)
         read_ms = (perf_counter() - started) * 1e3
-        plan = self.plan(call, k=k, namespace=namespace, token_budget=token_budget, needed=needed, where=where)
+        plan = self.plan(
+            call, k=k, namespace=namespace, token_budget=token_budget, needed=needed, where=where, shown=shown
+        )
         plan_ms = (perf_counter() - started) * 1e3 - read_ms
         recall = self.execute(plan, call, by=by, context=context)
         total_ms = (perf_counter() - started) * 1e3
@@ -128,6 +132,7 @@ class Walk:
         token_budget: int | None = None,
         needed: bool | None = None,
         where: CubeFilter | None = None,
+        shown: Sequence[str] = (),
     ) -> MemoryPlan:
         """Second step, MemScheduler: what to look for, where, in which order."""
         for name, number in (("k", k), ("token_budget", token_budget)):
@@ -141,7 +146,7 @@ class Walk:
             has_vectors=self._embedding.has_vectors(),
             needed=needed,
         )
-        return plan if where is None else plan.model_copy(update={"where": where})
+        return plan.model_copy(update={"where": where, "shown": tuple(shown)}) if where or shown else plan
 
     def execute(
         self,
@@ -185,6 +190,10 @@ class Walk:
     async def afind(self, where: CubeFilter, *, by: Principal, **how: Any) -> list[MemCube]:
         """`find`, in the read pool."""
         return await self._off_loop(self.find, where, by=by, **how)
+
+    async def asuperseded(self, cubes: Sequence[MemCube], *, by: Principal, **how: Any) -> dict[str, str]:
+        """`superseded`, in the read pool."""
+        return await self._off_loop(self.superseded, cubes, by=by, **how)
 
     async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
         """`recall`, in the read pool."""

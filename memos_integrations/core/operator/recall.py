@@ -16,7 +16,7 @@ from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors, narrowed
 from memos_integrations.core.ranking import closeness, fuse, scaled
 from memos_integrations.core.reader import MemoryCall
-from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
+from memos_integrations.core.scheduler import Action, MemoryPlan
 from memos_integrations.core.text import terms as terms_of
 
 CHARACTERS_PER_TOKEN = 3
@@ -169,7 +169,7 @@ class MemOperator:
         vector = self._embedding.asked(call.query) if Action.DENSE in actions else None
         candidates: dict[str, _Candidate] = {}
         told = []
-        for query in _queries(plan.steps, words, vector, plan.where):
+        for query in _queries(plan, words, vector):
             found = self._governance.search(query, caller)
             if not found.matches and query.filter.occurred is not None:
                 # The question names a time and other words than were used then: what was said then, latest first.
@@ -181,6 +181,8 @@ class MemOperator:
                 candidate = candidates.setdefault(match.cube.id, _Candidate(match.cube))
                 candidate.keep("bm25", by_words)
                 candidate.keep("dense", by_meaning)
+        for cube_id in plan.shown:
+            candidates.pop(cube_id, None)
         return candidates, "; ".join(dict.fromkeys(told))
 
     def _rank(self, candidates: list[_Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:
@@ -226,21 +228,20 @@ class MemOperator:
         return kept, "\n".join(lines), spent
 
 
-def _queries(
-    steps: Sequence[PlanStep], words: tuple[str, ...], vector: Vectors | None, where: CubeFilter | None
-) -> list[VaultQuery]:
+def _queries(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None) -> list[VaultQuery]:
     """One vault query per scope: steps that differ only in their action are answered together."""
     queries: dict[tuple[CubeFilter, bool], VaultQuery] = {}
-    for step in steps:
+    for step in plan.steps:
         window = (step.window.start, step.window.end) if step.window else None
         scope = CubeFilter(namespace=step.namespace, semantic_types=step.semantic_types, occurred=window)
-        if where is not None:
-            scope = narrowed(scope, where)
-        latest = step.action is Action.LATEST or (step.action is Action.WINDOW and len(steps) == 1)
+        if plan.where is not None:
+            scope = narrowed(scope, plan.where)
+        latest = step.action is Action.LATEST or (step.action is Action.WINDOW and len(plan.steps) == 1)
+        k = step.k + len(plan.shown)
         if latest:
-            queries[scope, latest] = VaultQuery(k=step.k, filter=scope)
+            queries[scope, latest] = VaultQuery(k=k, filter=scope)
         else:
-            queries[scope, latest] = VaultQuery(k=step.k, terms=words, vector=vector, filter=scope)
+            queries[scope, latest] = VaultQuery(k=k, terms=words, vector=vector, filter=scope)
     return list(queries.values())
 
 
