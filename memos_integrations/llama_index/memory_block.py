@@ -93,7 +93,7 @@ class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
                 by=by,
                 context=self.context,
                 key=key,
-                namespace=(*(self.namespace or (by.tenant, by.user)), "chat", session_id or "block"),
+                namespace=(*(self.namespace or (by.tenant, by.user)), "said", session_id or self.name),
                 semantic_type="message",
                 provenance=told,
                 trust=TRUST_OF_ROLE[role],
