@@ -6,7 +6,8 @@ MEMOS_MODELS ?= $(CURDIR)/.models
 export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup models demo test test-slow bench-vault lint format clean
+.PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-report \
+	lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -14,7 +15,11 @@ help:
 	@echo "demo       a conversation in, governed recall out"
 	@echo "test       ruff, mypy and the tests that take seconds"
 	@echo "test-slow  the tests that take minutes"
+	@echo "test-matrix  the doors' tests on the lowest and the highest supported frameworks"
+	@echo "bench-doors  what the doors add to a turn: CUBES=10000 JSON=file"
 	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b JSON=file"
+	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm JSON=file"
+	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
 	@echo "clean      remove the environment, caches and builds; weights stay"
 
@@ -42,6 +47,13 @@ test: lint .venv/.models
 test-slow: .venv/.models
 	$(BIN)/python -m pytest -q -m slow
 
+test-matrix: .venv/.models
+	$(BIN)/python tests/matrix/run.py
+
+CUBES ?= 10000
+bench-doors: .venv/.ready
+	$(BIN)/python tests/benchmarks/doors.py --cubes $(CUBES) $(if $(JSON),--json $(JSON))
+
 # The peers come into an environment of their own: they bring hundreds of packages.
 .venv-bench/.ready: pyproject.toml constraints.txt
 	$(PY) -m venv .venv-bench
@@ -53,6 +65,13 @@ PEERS ?= none
 bench-vault: .venv-bench/.ready
 	.venv-bench/bin/python tests/benchmarks/vault.py --cubes $(SIZE) --peers $(PEERS) $(if $(JSON),--json $(JSON))
 
+TRACK ?= lexical
+bench-recall: .venv/.ready
+	$(BIN)/python tests/benchmarks/recall.py --data $(DATA) --track $(TRACK) --peers $(if $(JSON),--json $(JSON))
+
+bench-ttft: .venv/.models
+	$(BIN)/python tests/benchmarks/ttft.py $(ARGS) $(if $(JSON),--json $(JSON))
+
 lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -63,5 +82,5 @@ format: .venv/.ready
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-bench .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-bench .venv-matrix .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,20 +7,19 @@ Every door (LangChain, LangGraph, LlamaIndex, the command line) comes in here; t
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Self, Unpack
+from typing import Any, BinaryIO, Self, Unpack, cast
 
 from pydantic import ValidationError
 
 from memos_integrations.core.access import READING, CallContext, Decision, Principal, Verb, as_subject, decide
 from memos_integrations.core.conversation import Conversation
 from memos_integrations.core.cube import CubeRef, MemCube, first_problem
-from memos_integrations.core.errors import AlreadyRememberedError, CubeNotFoundError, InvalidMemoryError
+from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
 from memos_integrations.core.operator import (
     ErasureReceipt,
     IngestReport,
@@ -41,9 +40,7 @@ from memos_integrations.core.ports import (
     LogFilters,
     LogQuery,
 )
-from memos_integrations.core.walk import Walk
-
-ID_FORM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+from memos_integrations.core.walk import Walk, is_id, known_id
 
 
 class MemOS(Walk):
@@ -129,7 +126,7 @@ class MemOS(Walk):
         Raises:
             CubeNotFoundError: It does not exist, or *by* may not know that it does.
         """
-        return self._governance.read(_known_id(cube_id), self._caller(by, context))
+        return self._governance.read(known_id(cube_id), self._caller(by, context))
 
     def get_many(
         self,
@@ -142,7 +139,7 @@ class MemOS(Walk):
         """The current versions of those of the ids with which *by* may do *verb* now, in order; others are absent."""
         if verb not in READING:
             raise InvalidMemoryError(f"get_many gives words away: read, use_in_prompt or train_on, not {verb!r}.")
-        ids = [cube_id for cube_id in cube_ids if _is_id(cube_id)]
+        ids = [cube_id for cube_id in cube_ids if is_id(cube_id)]
         return self._governance.readable(ids, self._caller(by, context), verb=Verb(verb))
 
     def hold(self, cube_id: str, *, by: Principal, held: bool = True, context: CallContext | None = None) -> CubeRef:
@@ -151,7 +148,7 @@ class MemOS(Walk):
         Raises:
             CubeNotFoundError, AccessDeniedError: There is no such cube for *by*, or *by* is no admin.
         """
-        return self._writer.hold(_known_id(cube_id), self._caller(by, context), held=held)
+        return self._writer.hold(known_id(cube_id), self._caller(by, context), held=held)
 
     def update(
         self,
@@ -172,7 +169,7 @@ class MemOS(Walk):
         """
         caller = self._caller(by, context)
         return self._writer.update(
-            _known_id(cube_id), caller, text=text, changes=changes_by_part(changes), expected_version=expected_version
+            known_id(cube_id), caller, text=text, changes=changes_by_part(changes), expected_version=expected_version
         )
 
     def forget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> ErasureReceipt:
@@ -182,11 +179,11 @@ class MemOS(Walk):
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not delete it.
             LegalHoldError: It, or something derived from it, is under legal hold. Nothing was erased.
         """
-        return self._writer.forget(_known_id(cube_id), self._caller(by, context))
+        return self._writer.forget(known_id(cube_id), self._caller(by, context))
 
     def history(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> list[MemCube]:
         """Every version of a cube, oldest first."""
-        return self._governance.history(_known_id(cube_id), self._caller(by, context))
+        return self._governance.history(known_id(cube_id), self._caller(by, context))
 
     def read_blob(
         self, cube_id: str, *, by: Principal, number: int = 0, context: CallContext | None = None
@@ -198,7 +195,7 @@ class MemOS(Walk):
             InvalidMemoryError: It names no such blob.
             IntegrityError: The bytes are missing or were changed.
         """
-        return self._governance.open_blob(_known_id(cube_id), number, self._caller(by, context))
+        return self._governance.open_blob(known_id(cube_id), number, self._caller(by, context))
 
     def collect_blobs(self, grace: timedelta = timedelta(days=1)) -> int:
         """Remove blobs that were stored longer than *grace* ago and that no memory names; how many."""
@@ -223,14 +220,14 @@ class MemOS(Walk):
             CubeNotFoundError: There is no such cube for *by*.
         """
         asker = self._caller(principal if by is None else by, context)
-        seen = cube if isinstance(cube, MemCube) else self._governance.read(_known_id(cube), asker, operation="explain")
+        seen = cube if isinstance(cube, MemCube) else self._governance.read(known_id(cube), asker, operation="explain")
         if verb not in set(Verb):
             raise InvalidMemoryError(f"There is no verb {verb!r}: {', '.join(Verb)}.")
         return decide(seen, Verb(verb), self._caller(principal, context))
 
     def may_read(self, cube_ids: Iterable[str], *, by: Principal, context: CallContext | None = None) -> set[str]:
         """Those of the ids that exist and that *by* may read now."""
-        ids = [cube_id for cube_id in cube_ids if _is_id(cube_id)]
+        ids = [cube_id for cube_id in cube_ids if is_id(cube_id)]
         return {cube.id for cube in self._governance.readable(ids, self._caller(by, context), operation="check")}
 
     def audit(self, *, by: Principal, **filters: Unpack[LogFilters]) -> list[AuditEntry]:
@@ -256,6 +253,20 @@ class MemOS(Walk):
         return self._governance.verify_audit()
 
     # --- many ---------------------------------------------------------------------------------------------------
+
+    def remember_many(
+        self, texts: Iterable[str], *, by: Principal, context: CallContext | None = None, **options: Any
+    ) -> list[MemCube]:
+        """Write many memories of *by*, in the order given, all with the same `MemoryOptions`; durable on return.
+
+        Much faster than `remember`: 512 to a transaction, each written whole or not at all; when one raises what
+        `remember` raises, those before it stand.
+        """
+        if isinstance(texts, str):
+            raise InvalidMemoryError("remember_many takes several texts; use remember for one.")
+        caller = self._caller(by, context)
+        said = cast(MemoryOptions, options)
+        return self._writer.remember_many((draft_memory(text, caller, said) for text in texts), caller)
 
     def ingest(
         self,
@@ -305,6 +316,10 @@ class MemOS(Walk):
             return await self._off_loop(self._writer.known, key, caller) or cube
         return cube
 
+    async def aremember_many(self, texts: Iterable[str], *, by: Principal, **how: Any) -> list[MemCube]:
+        """`remember_many`, off the loop."""
+        return await self._off_loop(self.remember_many, texts, by=by, **how)
+
     async def aget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> MemCube:
         """`get`, in the read pool."""
         return await self._off_loop(self.get, cube_id, by=by, context=context)
@@ -330,15 +345,3 @@ class MemOS(Walk):
     async def aingest(self, conversation: Conversation, *, by: Principal, **how: Any) -> IngestReport:
         """`ingest`, off the loop."""
         return await self._off_loop(self.ingest, conversation, by=by, **how)
-
-
-def _is_id(cube_id: object) -> bool:
-    """Whether it has the form of an id. Anything else is asked of no vault, and written into no log."""
-    return isinstance(cube_id, str) and ID_FORM.fullmatch(cube_id) is not None
-
-
-def _known_id(cube_id: str) -> str:
-    """The id, when a cube could have it; what could never be an id is unknown without asking the vault."""
-    if not _is_id(cube_id):
-        raise CubeNotFoundError(str(cube_id)[:100])
-    return cube_id

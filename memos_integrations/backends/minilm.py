@@ -103,6 +103,21 @@ class MiniLMEmbedder:
                 found[place] = (_unit(rows[1:-1]), one[1:-1])
         return found
 
+    def embed_with_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[tuple[Vectors, TokenIds]]]:
+        """What `embed` and `embed_tokens` give, for the price of one.
+
+        Raises:
+            EmbeddingError: A text cannot be tokenised.
+        """
+        rows: Vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        found: list[tuple[Vectors, TokenIds]] = [(rows[:0], np.empty(0, np.int64))] * len(texts)
+        for places, ids, hidden in self._run(texts):
+            ends = np.cumsum([len(one) for one in ids])
+            for place, one, each in zip(places, ids, np.split(hidden, ends[:-1]), strict=True):
+                rows[place] = each.mean(axis=0)
+                found[place] = (_unit(each[1:-1]), one[1:-1])
+        return _unit(rows), found
+
     def _run(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[TokenIds], Vectors]]:
         """Batches of alike length: places in *texts*, token ids, and the last layer's rows of all their tokens."""
         ids = [self._encode(text) for text in texts]

@@ -102,6 +102,10 @@ class VaultBusyError(VaultError, TimeoutError):
     """Another process held the vault's lock for too long; nothing was written, try again."""
 
 
+class TooSlowError(MemOSError, TimeoutError):
+    """Memory did not answer within the time allowed. The call may still end; a write may still become durable."""
+
+
 class VaultCorruptError(VaultError):
     """The vault's file is not a vault, or is damaged."""
 

@@ -21,7 +21,7 @@ from memos_integrations.core.access import (
     Verb,
     subjects_for,
 )
-from memos_integrations.core.cube import BlobRef, MemCube, Relation, TrustLabel
+from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, Relation, TrustLabel
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -88,6 +88,7 @@ class MemGovernance(GovernedReading):
             audit=tuple(record_of(operation, version.caller, cube=version.cube) for version in versions),
             events=tuple(written(version.cube, version.caller) for version in versions),
         )
+        self._reads.send()
         return self._vault.submit(transaction, durability=durability)
 
     def _check_put(self, version: NewVersion, operation: str) -> None:
@@ -135,6 +136,11 @@ class MemGovernance(GovernedReading):
         """A cube of the caller's own, whatever its context or age; None when it is gone or somebody else's."""
         found = self._vault.get(caller.by.tenant, [cube_id])
         return found[0] if found and found[0].governance.owner == caller.by.subject else None
+
+    def current(self, tenant: str, refs: Collection[CubeRef]) -> set[CubeRef]:
+        """Those of *refs* that are still the present versions of their cubes. No word of them leaves the vault."""
+        found = {cube.ref for cube in self._vault.get(tenant, list(dict.fromkeys(ref.id for ref in refs)))}
+        return found.intersection(refs)
 
     def put_blob(self, source: bytes | BinaryIO, media_type: str) -> BlobRef:
         """Store bytes that a cube is about to name; see `Vault.put_blob`."""

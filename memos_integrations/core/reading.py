@@ -239,4 +239,5 @@ class GovernedReading:
         self._submit(record_of(operation, caller, denied=reason, about=cube.id), (denied(cube, verb, caller),))
 
     def _submit(self, entry: AuditRecord, events: tuple[AccessDenied, ...] = ()) -> None:
+        self._reads.send()
         self._vault.submit(Transaction((), (entry,), events)).result()

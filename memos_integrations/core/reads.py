@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
 from enum import StrEnum
-from threading import Lock, Semaphore
+from functools import partial
+from threading import Lock, Semaphore, Timer
 
 from memos_integrations.core.errors import CubeNotFoundError, MemOSError, VersionConflictError
-from memos_integrations.core.ports import Durability, Receipt, Transaction, Vault
+from memos_integrations.core.events import CubeMoved, MemEvent
+from memos_integrations.core.ports import Change, Durability, Move, Receipt, Transaction, Vault
 
 MOST_UNDER_WAY = 64
 """How many records of reads may be unacknowledged at once."""
+
+MOST_GATHERED = 32
+"""How many records go to the vault together: half of what may be under way, so that gathering goes on meanwhile."""
+
+GATHERED_S = 0.02
+"""How long the first of them waits for others."""
 
 
 class ReadAudit(StrEnum):
@@ -19,7 +29,8 @@ class ReadAudit(StrEnum):
 
     STRICT: when its record survives what the vault's writes survive. It costs every read a flush to the disk.
 
-    BATCHED: when its record is queued for the vault's writer; an earlier record that failed raises in the next call.
+    BATCHED: when its record is queued; records go to the vault's writer `MOST_GATHERED` (32) together, or after
+    `GATHERED_S` (20 ms). An earlier record that failed raises in a later call, at the latest in `close`.
     When the process dies (`kill -9`) the records of at most the last `MOST_UNDER_WAY` (64) reads are missing. When the
     machine dies, up to 64 more: every 64th record asks for the durability of the vault's writes, and flushes those
     before it. Any durable write, and `flush`, do too. Nothing goes missing from the middle, and the chain holds. What
@@ -30,15 +41,25 @@ class ReadAudit(StrEnum):
     STRICT = "strict"
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One record on its way: what is written, and *instead* of it when a cube moved or went in the meantime."""
+
+    transaction: Transaction
+    instead: Transaction | None
+    recorded: Future[None] = field(default_factory=Future)
+
+
 class ReadLog:
     """Records of reads on their way into a vault. Thread-safe."""
 
     def __init__(self, vault: Vault, how: ReadAudit) -> None:
         self._vault, self._how = vault, how
+        self._gathered: list[_Read] = []
         self._under_way: deque[Future[None]] = deque()
         self._room = Semaphore(MOST_UNDER_WAY)
-        self._lock = Lock()
-        self._submitted = 0
+        self._lock, self._sending = Lock(), Lock()
+        self._since_durable = 0
         self._uses: list[Future[None]] = []
 
     def record(self, transaction: Transaction, instead: Transaction | None = None) -> None:
@@ -48,22 +69,25 @@ class ReadLog:
             VaultError: This record (STRICT), or one before it, failed.
         """
         self.settle()
+        read = _Read(transaction, instead)
         if self._how is ReadAudit.STRICT:
-            self._submit(transaction, instead, None).result()
+            self._alone(read, None)
+            read.recorded.result()
             return
         self._room.acquire()
-        try:
-            with self._lock:
-                self._submitted += 1
-                durability = None if self._submitted % MOST_UNDER_WAY == 0 else Durability.PROCESS
-                recorded = self._submit(transaction, instead, durability)
-                self._under_way.append(recorded)
-                if transaction.changes:
-                    self._uses = [use for use in self._uses if not use.done()] + [recorded]
-        except MemOSError:
-            self._room.release()
-            raise
-        recorded.add_done_callback(lambda _: self._room.release())
+        read.recorded.add_done_callback(lambda _: self._room.release())
+        with self._lock:
+            self._gathered.append(read)
+            self._under_way.append(read.recorded)
+            if transaction.changes:
+                self._uses = [use for use in self._uses if not use.done()] + [read.recorded]
+            count = len(self._gathered)
+        if count >= MOST_GATHERED:
+            self.send()
+        elif count == 1:
+            later = Timer(GATHERED_S, self.send)
+            later.daemon = True
+            later.start()
 
     def settle(self) -> None:
         """Take what is in the log off the list.
@@ -84,6 +108,7 @@ class ReadLog:
         Raises:
             VaultError: A record failed; it is not in the log.
         """
+        self.send()
         with self._lock:
             under_way = list(self._under_way)
         wait(under_way)
@@ -95,32 +120,94 @@ class ReadLog:
         with self._lock:
             self._uses = [use for use in self._uses if not use.done()]
             uses = list(self._uses)
+        if uses:
+            self.send()
         wait(uses)
         self.settle()
 
-    def _submit(
-        self, transaction: Transaction, instead: Transaction | None, durability: Durability | None
-    ) -> Future[None]:
-        """A future of the record, whichever of the two it becomes."""
-        recorded: Future[None] = Future()
+    # --- to the vault
+
+    def send(self) -> None:
+        """Hand over what was gathered, as one transaction: what is written next comes after it in the log."""
+        with self._sending:  # one at a time: records reach the vault in the order of the reads
+            with self._lock:
+                reads, self._gathered = self._gathered, []
+            if not reads:
+                return
+            self._since_durable += len(reads)
+            durability: Durability | None = Durability.PROCESS
+            if self._since_durable >= MOST_UNDER_WAY:
+                self._since_durable, durability = 0, None
+            if len(reads) == 1:
+                self._alone(reads[0], durability)
+                return
+            try:
+                written = self._vault.submit(_together(reads), durability=durability)
+            except MemOSError as exc:
+                _done(reads, exc)
+            else:
+                written.add_done_callback(partial(self._sent, reads, durability))
+
+    def _sent(self, reads: Sequence[_Read], durability: Durability | None, written: Future[Receipt]) -> None:
+        # Runs in the vault's writer thread, which must not wait.
+        failure = written.exception()
+        if isinstance(failure, VersionConflictError | CubeNotFoundError):
+            for read in reads:
+                self._alone(read, durability)
+        else:
+            _done(reads, failure)
+
+    def _alone(self, read: _Read, durability: Durability | None) -> None:
+        """One record, or what is recorded instead of it."""
 
         def ended(written: Future[Receipt]) -> None:
-            # Runs in the vault's writer thread, which must not wait.
             failure = written.exception()
-            if isinstance(failure, VersionConflictError | CubeNotFoundError) and instead is not None:
-                try:
-                    self._vault.submit(instead).add_done_callback(finished)
-                except MemOSError as exc:
-                    recorded.set_exception(exc)
+            if isinstance(failure, VersionConflictError | CubeNotFoundError) and read.instead is not None:
+                self._submitted(read, read.instead, durability, lambda again: _done([read], again.exception()))
             else:
-                finished(written)
+                _done([read], failure)
 
-        def finished(written: Future[Receipt]) -> None:
-            failure = written.exception()
-            if failure is None:
-                recorded.set_result(None)
-            else:
-                recorded.set_exception(failure)
+        self._submitted(read, read.transaction, durability, ended)
 
-        self._vault.submit(transaction, durability=durability).add_done_callback(ended)
-        return recorded
+    def _submitted(
+        self,
+        read: _Read,
+        transaction: Transaction,
+        durability: Durability | None,
+        ended: Callable[[Future[Receipt]], None],
+    ) -> None:
+        try:
+            written = self._vault.submit(transaction, durability=durability)
+        except MemOSError as exc:
+            _done([read], exc)
+        else:
+            written.add_done_callback(ended)
+
+
+def _together(reads: Sequence[_Read]) -> Transaction:
+    """All of them in one; a cube that several of them used first moves once."""
+    moved: set[str] = set()
+    told: set[str] = set()
+    changes: list[Change] = []
+    events: list[MemEvent] = []
+    for read in reads:
+        for change in read.transaction.changes:
+            if not isinstance(change, Move) or change.cube_id not in moved:
+                changes.append(change)
+            if isinstance(change, Move):
+                moved.add(change.cube_id)
+        for event in read.transaction.events:
+            if not isinstance(event, CubeMoved) or event.cube_id not in told:
+                events.append(event)
+            if isinstance(event, CubeMoved):
+                told.add(event.cube_id)
+    entries = tuple(entry for read in reads for entry in read.transaction.audit)
+    return Transaction(tuple(changes), entries, tuple(events))
+
+
+def _done(reads: Sequence[_Read], failure: BaseException | None) -> None:
+    for read in reads:
+        if failure is None:
+            read.recorded.set_result(None)
+        else:
+            read.recorded.set_exception(failure)

@@ -36,7 +36,7 @@ def record_of(
 ) -> AuditRecord:
     """An audit record in the caller's tenant: of a *cube*, or of what was asked *about*."""
     # What comes from a caller and a cube was checked when they were made; the rest is checked here.
-    make = AuditRecord.model_construct if about is None and detail is None else AuditRecord
+    make = AuditRecord.of_checked if about is None and detail is None else AuditRecord
     return make(
         at=caller.now,
         tenant=caller.by.tenant,
@@ -57,14 +57,14 @@ def record_of(
 
 def written(cube: MemCube, caller: Caller) -> CubeWritten:
     """The event of a stored version."""
-    return CubeWritten.model_construct(
+    return CubeWritten.of_checked(
         at=caller.now, tenant=cube.tenant, cube_id=cube.id, actor=caller.by.subject, version=cube.version
     )
 
 
 def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
     """The event of a cube that passes from its state to another."""
-    return CubeMoved.model_construct(
+    return CubeMoved.of_checked(
         at=caller.now, tenant=cube.tenant, cube_id=cube.id, actor=caller.by.subject, before=cube.state, after=after
     )
 

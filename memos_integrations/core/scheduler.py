@@ -16,8 +16,8 @@ from memos_integrations.core.ports.query import CubeFilter
 from memos_integrations.core.reader import Intent, MemoryCall
 from memos_integrations.core.when import TimeWindow
 
-CANDIDATES_PER_HIT = 3
-MIN_CANDIDATES = 24
+MORE_CANDIDATES = 50
+"""How many more are looked at, by each signal, than are asked for."""
 DEFAULT_TOKEN_BUDGET = 2_000
 
 
@@ -74,17 +74,19 @@ class MemScheduler:
         namespace: Labels = (),
         token_budget: int | None = None,
         has_vectors: bool = False,
+        has_tokens: bool = False,
         needed: bool | None = None,
     ) -> MemoryPlan:
         """The plan for *call*: at most *k* memories of at most *token_budget* tokens (default 2,000) in all.
 
-        `namespace` is the prefix to search under; `has_vectors` says whether the store can search by meaning;
+        `namespace` is the prefix to search under; `has_vectors` says whether the store can search by meaning,
+        `has_tokens` whether the embedder tells single tokens apart (`TokenEmbedder`);
         `needed` overrides what the reader thought of whether memory is needed at all.
         """
         budget = token_budget or DEFAULT_TOKEN_BUDGET
         if not (call.is_memory_needed if needed is None else needed):
             return MemoryPlan(needed=False, reason=call.why_not or "no memory is needed", k=k, token_budget=budget)
-        steps = _steps(call, max(k * CANDIDATES_PER_HIT, MIN_CANDIDATES), tuple(namespace), has_vectors)
+        steps = _steps(call, k + MORE_CANDIDATES, tuple(namespace), has_vectors)
         whole_window = call.intent is Intent.SUMMARISE and call.window is not None
         return MemoryPlan(
             needed=True,
@@ -92,7 +94,7 @@ class MemScheduler:
             steps=steps,
             k=k,
             token_budget=budget,
-            weights=_weights(call, has_vectors),
+            weights=_weights(call, has_vectors, has_vectors and has_tokens),
             newest_first=whole_window,
         )
 
@@ -120,15 +122,33 @@ def _steps(call: MemoryCall, candidates: int, namespace: Labels, has_vectors: bo
     return tuple(steps)
 
 
-def _weights(call: MemoryCall, has_vectors: bool) -> dict[str, float]:
-    """How much each signal counts: words and meaning carry the order, the others break near-ties."""
-    weights = {"bm25": 0.6 if has_vectors else 0.9, "recency": 0.02}
+def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str, float]:
+    """How much each signal counts, of 0..1 each.
+
+    What was said carries the order: the words of a message and its neighbours, and with an embedder of tokens, late
+    interaction, which finds other words for the same. One vector for a whole message (dense) tells less of short
+    messages than their words, and more of long ones (see `MemOperator`). The rest moves what is near in rank: the
+    session that is about it, a date that the question names, words of time where it asks when, and a speaker whom it
+    names; that one counts little, because a question may be mistaken about who said a thing.
+    """
+    weights = {
+        "context": 0.5,
+        "bm25": 0.05,
+        "earlier": 0.15,
+        "session": 0.2,
+        "statement": 0.075,
+        "recency": 0.02,
+        "speaker": 0.15,
+    }
     if has_vectors:
-        weights["dense"] = 0.4
+        weights["dense"] = 0.25
+    if has_tokens:
+        weights |= {"late": 0.6, "late_next": 0.15, "context": 0.15, "session": 0.15, "dense": 0.05}
+        del weights["statement"]
     if call.window is not None:
-        weights["time"] = 0.5
-    if call.speakers:
-        weights["speaker"] = 0.15
+        weights["time"] = 0.6
+    if call.asks_when:
+        weights["when"] = 0.1 if has_tokens else 0.16
     if call.semantic_types:
         weights["type"] = 0.05
     return weights

@@ -10,7 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams, LanguageModelInput
@@ -34,6 +34,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
 from memos_integrations.backends.huggingface import HuggingFaceModel, Token
+from memos_integrations.backends.kv import ActivationMemory, MemoryPrompt, counted, plain_prompt
 from memos_integrations.core.errors import ModelError
 from memos_integrations.langchain import tool_calls
 
@@ -48,21 +49,33 @@ class MemOSChatModel(BaseChatModel):
     exchanged, and has no effect: nothing here fails by chance.
 
     Per call (`invoke(..., key=value)`, `bind`, or an agent's `model_settings`): `temperature`, `max_tokens`,
-    `seed`, and the two forms of memory of a local model: `kv_prefix`, a `KVPrefix` that must be the beginning of
-    the rendered prompt, and `adapters`, names of adapters loaded on the model.
+    `seed`, `adapters` (names of adapters loaded on the model), and `recall`, what `memos.recall(...)` gave. Its
+    memories stand at the head of the first human message, as data. With a `memory` (an `ActivationMemory` over the same
+    model) their keys and values are taken from its store; the answer is the same without it, and comes later.
+    `usage_metadata["input_token_details"]` then counts `cache_read`, `recomputed` and `new` tokens.
+    `kv_prefix`, a `KVPrefix` of one's own, must be the beginning of the rendered prompt; not together with `recall`.
 
     An LLM cache keys answers on the prompt, the model's fingerprint, the settings, and the per-call arguments as
     `str` shows them. `adapters` is therefore in the key. A `kv_prefix` is exact and cannot change an answer, but
     its `repr` is in the key too: give it one that names its content, or the same prompt is computed again.
+
+    `memory_ids` and `memory_fingerprint` are what `MemOSMiddleware` says of the memories that an answer is made with,
+    and of whose they are. They are in the key, so that a cache never serves one user's answer to another;
+    `memory_fingerprint` can also be set for good, for a model that is used without the middleware.
     """
 
+    reads_memory_ids: ClassVar[bool] = True
+    """Tells the middleware that `memory_ids` and `memory_fingerprint` may be among the settings of a call."""
+
     model: HuggingFaceModel = Field(exclude=True, repr=False)
+    memory: ActivationMemory | None = Field(default=None, exclude=True, repr=False)
     temperature: float = Field(default=0.0, ge=0)
     max_tokens: int = Field(default=256, ge=1)
     stop: list[str] | None = None
     seed: int | None = None
     timeout: float | None = None
     max_retries: int = 0
+    memory_fingerprint: str | None = None
 
     @property
     def _llm_type(self) -> str:
@@ -77,6 +90,7 @@ class MemOSChatModel(BaseChatModel):
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "seed": self.seed,
+            "memory": self.memory_fingerprint,
         }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -191,21 +205,34 @@ class MemOSChatModel(BaseChatModel):
     ) -> Iterator[Token]:
         deadline = time.monotonic() + self.timeout if self.timeout is not None else None
         stops = [*self._stops(stop), *([tool_calls.CLOSE] if lead else [])]
-        ids = self.model.render(chat)
+        how = {
+            "max_new_tokens": settings.get("max_tokens", self.max_tokens),
+            "temperature": settings.get("temperature", self.temperature),
+            "stop": stops,
+            "adapters": settings.get("adapters", ()),
+            "seed": settings.get("seed", self.seed),
+        }
+        prompt = self._prompt(chat, settings)
         if lead:
-            ids += self.model.encode(lead)
-        for token in self.model.stream(
-            ids,
-            max_new_tokens=settings.get("max_tokens", self.max_tokens),
-            temperature=settings.get("temperature", self.temperature),
-            stop=stops,
-            prefix=settings.get("kv_prefix"),
-            adapters=settings.get("adapters", ()),
-            seed=settings.get("seed", self.seed),
-        ):
+            prompt.ids.extend(self.model.encode(lead))
+        if self.memory is not None and settings.get("kv_prefix") is None:
+            tokens = self.memory.answer(prompt, **how)
+        else:
+            tokens = (counted(token, prompt) for token in self.model.stream(prompt.ids, prefix=prompt.prefix, **how))
+        for token in tokens:
             yield token
             if deadline is not None and time.monotonic() > deadline and not token.usage:
                 raise ModelError(f"{self.model.name} did not finish within {self.timeout} s; raise `timeout`.")
+
+    def _prompt(self, chat: list[dict[str, str]], settings: dict[str, Any]) -> MemoryPrompt:
+        recall, prefix = settings.get("recall"), settings.get("kv_prefix")
+        if recall is not None and prefix is not None:
+            raise ModelError("Give `recall` or `kv_prefix`, not both: each says how the prompt begins.")
+        if self.memory is not None and self.memory.model is not self.model:
+            raise ModelError("`memory` keeps keys and values of another model than `model`; open both over one.")
+        if self.memory is None or prefix is not None:
+            return plain_prompt(self.model, chat, recall, prefix)
+        return self.memory.prepare(chat, recall, adapters=settings.get("adapters", ()))
 
     def _last(self, text: str, token: Token, reader: tool_calls.ToolCallReader | None) -> ChatGenerationChunk:
         calls: list[ToolCall] = []
@@ -214,18 +241,24 @@ class MemOSChatModel(BaseChatModel):
             rest, calls, invalid = reader.finish()
             text += rest
         assert token.usage is not None
+        details: dict[str, int] = {"cache_read": token.usage.cached_tokens}
+        if token.usage.memory_tokens:
+            details |= {"recomputed": token.usage.recomputed_tokens, "new": token.usage.new_tokens}
         usage = UsageMetadata(
             input_tokens=token.usage.input_tokens,
             output_tokens=token.usage.output_tokens,
             total_tokens=token.usage.input_tokens + token.usage.output_tokens,
-            input_token_details=InputTokenDetails(cache_read=token.usage.cached_tokens),
+            input_token_details=cast("InputTokenDetails", details),
         )
+        told: dict[str, Any] = {"model_name": self.model.name, "finish_reason": token.finish}
+        if token.usage.approximate:
+            told["approximate_memory"] = True
         message = AIMessageChunk(
             content=text,
             tool_calls=calls,
             invalid_tool_calls=invalid,
             usage_metadata=usage,
-            response_metadata={"model_name": self.model.name, "finish_reason": token.finish},
+            response_metadata=told,
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)

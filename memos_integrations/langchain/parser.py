@@ -60,7 +60,7 @@ class ChatParser:
     """
 
     def __init__(self, model: BaseChatModel) -> None:
-        self._instruction, self._ask = _asking(model)
+        self._instruction, self._ask = asking(model, INSTRUCTION, Reading)
 
     def __call__(self, prompt: str, history: Sequence[Turn], now: datetime) -> MemoryCall | None:
         """The model's reading of *prompt*, or None when its answer does not parse."""
@@ -99,13 +99,16 @@ def _completed(reading: Reading, prompt: str, history: Sequence[Turn], now: date
     return MemoryCall.model_validate(fields)
 
 
-def _asking(model: BaseChatModel) -> tuple[str, Runnable[LanguageModelInput, Any]]:
+def asking(
+    model: BaseChatModel, instruction: str, schema: type[BaseModel]
+) -> tuple[str, Runnable[LanguageModelInput, Any]]:
+    """A model that answers in *schema*, and what to tell it: by structured output if it has it, else by JSON."""
     try:
-        return INSTRUCTION, model.with_structured_output(Reading)
+        return instruction, model.with_structured_output(schema)
     except NotImplementedError:
-        schema = json.dumps(Reading.model_json_schema())
-        parser: PydanticOutputParser[Reading] = PydanticOutputParser(pydantic_object=Reading)
-        wanted = f"{INSTRUCTION}\n\nAnswer with one JSON object of this schema and nothing else:\n{schema}"
+        form = json.dumps(schema.model_json_schema())
+        parser: PydanticOutputParser[BaseModel] = PydanticOutputParser(pydantic_object=schema)
+        wanted = f"{instruction}\n\nAnswer with one JSON object of this schema and nothing else:\n{form}"
         return wanted, model | parser
 
 

@@ -8,72 +8,57 @@ from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, Callba
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever, LangSmithRetrieverParams
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import ensure_config
 from pydantic import Field
 
 from memos_integrations.core.access import CallContext, Principal
-from memos_integrations.core.errors import IdentityError
+from memos_integrations.core.cube import MemCube
 from memos_integrations.core.operator import Hit
+from memos_integrations.langchain.identity import Identity, identify, running
 from memos_integrations.memos import MemOS
 
-
-def identify(principal: Principal | None, config: RunnableConfig | None) -> Principal:
-    """Who asks: *principal* if it is given, else what the caller put under `configurable` in *config*.
-
-    There, `principal` may hold a whole `Principal`; otherwise `tenant` and `user_id`. Groups and roles are not taken
-    from it: many servers let their clients fill it in. The query plays no part: a model may have written it.
-
-    Raises:
-        IdentityError: Neither names a tenant and a user.
-    """
-    if principal is not None:
-        return principal
-    given = ensure_config(config).get("configurable", {})
-    if isinstance(whole := given.get("principal"), Principal):
-        return whole
-    if given.get("tenant") is None or given.get("user_id") is None:
-        raise IdentityError(
-            "Nobody is asking: give the retriever principal=Principal(...), or call it with "
-            'config={"configurable": {"tenant": ..., "user_id": ...}}.'
-        )
-    return Principal(tenant=given["tenant"], user=given["user_id"])
+CUBE_ID = "memcube_id"
+"""The key of a document's metadata that says from which cube it was made."""
 
 
-def to_document(hit: Hit) -> Document:
-    """A hit as a document: its id is the cube's, its metadata plain JSON that says why and from where."""
-    cube = hit.cube
+def document_of(cube: MemCube, **further: Any) -> Document:
+    """A cube as a document: its id is the cube's, its metadata plain JSON that says from where it comes."""
     occurred_at = cube.provenance.occurred_at
     return Document(
         id=cube.id,
-        page_content=hit.text,
+        page_content=cube.text,
         metadata={
-            "score": hit.score,
-            "parts": dict(hit.parts),
+            CUBE_ID: cube.id,
+            **further,
             "provenance": cube.provenance.model_dump(mode="json", exclude_defaults=True),
+            "trust": cube.trust.label.value,
             "created_at": cube.descriptive.created_at.isoformat(),
             "occurred_at": occurred_at.isoformat() if occurred_at else None,
             "version": cube.version,
             "semantic_type": cube.descriptive.semantic_type,
             "namespace": list(cube.namespace),
-            "superseded_by": hit.superseded_by,
         },
     )
+
+
+def to_document(hit: Hit) -> Document:
+    """A hit as a document that also says how it scored, signal by signal, and why."""
+    return document_of(hit.cube, score=hit.score, parts=dict(hit.parts), why=hit.why, superseded_by=hit.superseded_by)
 
 
 class MemOSRetriever(BaseRetriever):
     """What one principal may know about the query, best first, as LangChain documents.
 
-    Who asks is `principal`, or what the caller's config says (see `identify`). A retriever that is called by another
-    one (compression, multi-query) gets no config from it: give such a one its `principal`. `k` can be given again
-    with each call: `retriever.invoke("tea", k=3)`. `namespace` narrows recall to what begins with it. Whoever calls a
-    retriever wants a search, so it searches for small talk too.
+    Who asks is `principal`, or what the graph's context or the caller's config says (see `identify`). A retriever that
+    is called by another one (compression, multi-query) gets no config from it: give such a one its `principal`. `k`
+    can be given again with each call, `retriever.invoke("tea", k=3)`, or made `configurable_fields`. `namespace`
+    narrows recall to what begins with it. Whoever calls a retriever wants a search, so it searches for small talk too.
 
     Raises:
         IdentityError: Nobody is asking.
     """
 
     memos: MemOS = Field(exclude=True, repr=False)
-    principal: Principal | None = Field(default=None, exclude=True, repr=False)
+    principal: Identity | None = Field(default=None, exclude=True, repr=False)
     k: int = Field(default=8, ge=1)
     namespace: tuple[str, ...] = ()
     context: CallContext | None = None
@@ -82,11 +67,11 @@ class MemOSRetriever(BaseRetriever):
 
     def invoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
         """Recall for whoever is asking; see `MemOS.recall`."""
-        return super().invoke(input, config, **{**kwargs, "by": identify(self.principal, config)})
+        return super().invoke(input, config, **{**kwargs, "by": self._identify(config)})
 
     async def ainvoke(self, input: str, config: RunnableConfig | None = None, **kwargs: Any) -> list[Document]:
         """Recall for whoever is asking, without blocking the event loop."""
-        return await super().ainvoke(input, config, **{**kwargs, "by": identify(self.principal, config)})
+        return await super().ainvoke(input, config, **{**kwargs, "by": self._identify(config)})
 
     def _get_relevant_documents(
         self,
@@ -110,9 +95,12 @@ class MemOSRetriever(BaseRetriever):
         recall = await self.memos.arecall(query, **self._wishes(k, by))
         return [to_document(hit) for hit in recall.hits]
 
+    def _identify(self, config: RunnableConfig | None) -> Principal:
+        return identify(self.principal, config, running())
+
     def _wishes(self, k: int | None, by: Principal | None) -> dict[str, Any]:
         return {
-            "by": by or identify(self.principal, None),
+            "by": by or self._identify(None),
             "k": self.k if k is None else k,
             "namespace": self.namespace,
             "context": self.context,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.errors import IdentityError
+from memos_integrations.core.identity import named_in
 
 Identity = Principal | Callable[[Runtime[Any]], Principal]
 """A fixed principal, or a function that reads one from the runtime."""
@@ -30,8 +31,7 @@ def identify(given: Identity | None, runtime: Runtime[Any], config: RunnableConf
         return given
     if given is not None:
         return _checked(given(runtime))
-    context = _named_in(runtime.context, ("groups", "roles"))
-    return context or _named_in(config.get("configurable"), ()) or _checked(None)
+    return named_in(runtime.context, ("groups", "roles")) or named_in(config.get("configurable")) or _checked(None)
 
 
 def _checked(principal: Any) -> Principal:
@@ -41,17 +41,3 @@ def _checked(principal: Any) -> Principal:
         "Nobody is asking: invoke the graph with context=..., an object with tenant and user_id, or with "
         'config={"configurable": {"tenant": ..., "user_id": ...}}, or build it with principal=Principal(...).'
     )
-
-
-def _named_in(source: Any, further: tuple[str, ...]) -> Principal | None:
-    if isinstance(source, Principal):
-        return source
-    if isinstance(whole := _value(source, "principal"), Principal):
-        return whole
-    fields = {"tenant": "tenant", "user": "user_id"} | dict(zip(further, further, strict=True))
-    given = {field: value for field, name in fields.items() if (value := _value(source, name)) is not None}
-    return Principal(**given) if {"tenant", "user"} & given.keys() else None
-
-
-def _value(source: Any, name: str) -> Any:
-    return source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)

@@ -5,19 +5,18 @@ A question is told by its digest, so that a trace can be joined to the audit log
 
 from __future__ import annotations
 
-import logging
-from typing import Any, Literal
+from types import TracebackType
+from typing import Literal
 
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.instrumentation.events.base import BaseEvent  # type: ignore[attr-defined]
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import sha256
-from memos_integrations.core.errors import AccessDeniedError, IdentityError, InvalidMemoryError, LegalHoldError
+from memos_integrations.core.fence import Fence as EngineFence
 from memos_integrations.core.operator import Recall
 
 dispatcher = get_dispatcher("memos_integrations.llama_index")
-log = logging.getLogger(__name__)
 
 Policy = Literal["continue", "raise"]
 """What happens when the engine fails in the middle of a turn: it goes on without memory, or it raises."""
@@ -135,25 +134,21 @@ def wrote(part: str, by: Principal, operation: str, cube_ids: list[str]) -> None
     dispatcher.event(MemoryWriteEvent(part=part, principal=by.subject, operation=operation, cube_ids=cube_ids))
 
 
-class Fence:
-    """Keeps a fault of the engine from ending a turn, where the policy is to continue; it is told and logged.
+class Fence(EngineFence):
+    """Keeps a fault of the engine from ending a turn, where the policy is to continue; it is told as an event, too.
 
     What the caller did wrong (no identity, no right, an invalid memory) is not a fault, and is raised always.
     """
 
     def __init__(self, part: str, operation: str, policy: Policy) -> None:
-        self._part, self._operation, self._policy = part, operation, policy
-        self.fault: Exception | None = None
+        super().__init__("open" if policy == "continue" else "closed", f"{operation} ({part})")
+        self._part, self._operation = part, operation
 
-    def __enter__(self) -> Fence:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: Any) -> bool:
-        theirs = isinstance(exc, IdentityError | AccessDeniedError | LegalHoldError | InvalidMemoryError)
-        if self._policy == "raise" or theirs or not isinstance(exc, Exception):
-            return False
-        self.fault = exc
-        name = type(exc).__name__
-        log.warning("%s: %s failed (%s); the turn goes on without it", self._part, self._operation, name)
-        dispatcher.event(MemoryFaultEvent(part=self._part, operation=self._operation, error=name))
-        return True
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        ended = super().__exit__(kind, exc, trace)
+        if ended:
+            event = MemoryFaultEvent(part=self._part, operation=self._operation, error=type(exc).__name__)
+            dispatcher.event(event)
+        return ended

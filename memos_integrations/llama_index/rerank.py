@@ -14,10 +14,10 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from pydantic import Field, field_validator
 
 from memos_integrations.core.access import Principal, Verb
+from memos_integrations.core.affinity import affinity
 from memos_integrations.core.cube import Channel, MemCube, TrustLabel
 from memos_integrations.core.operator import Hit, Recall
 from memos_integrations.core.ranking import fuse, scaled
-from memos_integrations.core.text import terms as terms_of
 from memos_integrations.llama_index.attached import Attached
 from memos_integrations.llama_index.events import Fence, MemoryRankEvent, Policy, dispatcher, recalled, recalling
 from memos_integrations.llama_index.nodes import cube_id_of, cube_ids
@@ -153,7 +153,7 @@ def signals_of(
     newest = max((_said_at(cube) for cube in own if cube), default=None)
     return {
         "retrieved": _retrieved(nodes),
-        "affinity": _affinity(nodes, hits),
+        "affinity": affinity([node.node.get_content(MetadataMode.NONE) for node in nodes], hits),
         "used": [0.0 if cube is None else _used(cube) for cube in own],
         "said": [float(cube is not None and _said(cube, by)) for cube in own],
         "prefers": [float(cube is not None and cube.descriptive.semantic_type == "preference") for cube in own],
@@ -167,19 +167,6 @@ def _retrieved(nodes: Sequence[NodeWithScore]) -> list[float]:
     if any(score is None for score in scores):
         return [1.0 - place / len(nodes) for place in range(len(nodes))]
     return scaled(scores)
-
-
-def _affinity(nodes: Sequence[NodeWithScore], hits: Sequence[Hit]) -> list[float]:
-    """How much of what memory says of the question a node shares: for the best hit, the share of the hit's words."""
-    best = max((hit.score for hit in hits), default=0.0)
-    if best <= 0:
-        return [0.0] * len(nodes)
-    known = [(hit.score / best, words) for hit in hits if (words := set(terms_of(hit.text)))]
-    shares = []
-    for node in nodes:
-        words = set(terms_of(node.node.get_content(MetadataMode.NONE)))
-        shares.append(max((weight * len(words & theirs) / len(theirs) for weight, theirs in known), default=0.0))
-    return shares
 
 
 def _used(cube: MemCube) -> float:

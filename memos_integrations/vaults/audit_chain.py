@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from memos_integrations.core.cube import canonical_json, sha256
+from memos_integrations.core.cube import sha256
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import AuditEntry, AuditRecord, AuditReport, LogQuery, Outcome
 
@@ -27,7 +27,7 @@ _MOST_PROBLEMS = 100
 
 def record_json(record: AuditRecord) -> bytes:
     """The canonical bytes of a record."""
-    return canonical_json(record.model_dump(mode="json"))
+    return record._canonical
 
 
 def entry_hash(number: int, previous: str, record: bytes) -> str:

@@ -122,7 +122,7 @@ def connect(file: Path, *, busy_timeout_s: float, reading: bool = False) -> sqli
         timeout=busy_timeout_s,
         isolation_level=None,
         check_same_thread=False,
-        cached_statements=256,
+        cached_statements=512,
     )
     try:
         _to_wal(connection, busy_timeout_s)

@@ -21,11 +21,12 @@ from memos_integrations.vaults.connection import FOREIGN, connect, database_file
 from memos_integrations.vaults.integrity import MARK_ROWS, check_meta, read_root, read_tally, sealed
 from memos_integrations.vaults.marks import nothing, stored_marks
 from memos_integrations.vaults.merkle import check_checkpoints
+from memos_integrations.vaults.postings import misplaced
 from memos_integrations.vaults.schema import MIGRATIONS
 from memos_integrations.vaults.seals import MARKS, Sealer, key_file_of, key_from
 from memos_integrations.vaults.segments import Segment, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.sqlite_audit import verify
-from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
+from memos_integrations.vaults.sqlite_write import BESIDE, read_head, read_identity
 from memos_integrations.vaults.sums import check_log, check_outbox, check_root, check_tally
 
 _MOST = 100
@@ -94,11 +95,7 @@ def examine(
     return Report(tuple(findings))
 
 
-_LOST = {
-    place: f"SELECT count(*) FROM {place} WHERE cube NOT IN (SELECT seq FROM cubes)"
-    for place in PLACES
-    if place != "cubes"
-}
+_LOST = {table: f"SELECT count(*) FROM {table} WHERE cube NOT IN (SELECT seq FROM cubes)" for table in BESIDE}
 
 Counted = Iterator[str | None]
 """One item per thing that was looked at: None, or what is wrong with it."""
@@ -245,6 +242,9 @@ def _marks(connection: sqlite3.Connection, sealer: Sealer) -> Counted:
                 right = there.pop(seq, none) == marks[at]
                 yield None if right else f"cube {cube_id!r} has other {group} than were sealed"
             yield from (f"rows of {group} name number {seq}, which is no cube of their tenant" for seq in there)
+        for seq in misplaced(connection, tenant):
+            (cube_id,) = connection.execute("SELECT id FROM cubes WHERE seq = ?", (seq,)).fetchone() or (seq,)
+            yield f"cube {cube_id!r} is found by other words than were sealed"
 
 
 SEALED_CHECKS: dict[str, Check] = {

@@ -95,13 +95,13 @@ class Guard:
         """Let the witness watch over a reading connection of its own."""
         self._witness = Witness(self._sealer, connection)
 
-    def begin(self, connection: sqlite3.Connection) -> None:
-        """A group of transactions starts, under the write lock.
+    def begin(self, connection: sqlite3.Connection) -> Head:
+        """A group of transactions starts, under the write lock; the vault's counters.
 
         Raises:
-            IntegrityError: The vault's counters are not what was sealed.
+            IntegrityError: They are not what was sealed.
         """
-        self.notary.begin(connection)
+        return self.notary.begin(connection)
 
     @contextmanager
     def committing(self, connection: sqlite3.Connection, head: Head) -> Iterator[None]:

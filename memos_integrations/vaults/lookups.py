@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from memos_integrations.core.errors import IntegrityError
+from memos_integrations.vaults.postings import misplaced
 
 _TENANT = "SELECT count(*) FROM tenants NOT INDEXED WHERE name = ?1 AND number IS NOT ?2"
 
@@ -48,6 +49,18 @@ def check_link_lookups(connection: sqlite3.Connection, tenant: str) -> None:
     found = connection.execute("SELECT number FROM tenants WHERE name = ?", (tenant,)).fetchone()
     if found is not None and connection.execute(_LINKS, found).fetchone()[0]:
         raise _refusal("links")
+
+
+def check_word_lookups(connection: sqlite3.Connection, tenant: int) -> None:
+    """Hold the blocks by which a tenant's cubes are found by their words against the words.
+
+    Raises:
+        IntegrityError: A block says something else; a cube of which it does is named.
+    """
+    for seq in misplaced(connection, tenant):
+        found = connection.execute("SELECT id FROM cubes WHERE seq = ?", (seq,)).fetchone()
+        named = f"number {seq}" if found is None else repr(found[0])
+        raise IntegrityError(f"Full text finds cube {named} by other words than were sealed", found and found[0])
 
 
 def _refusal(what: str) -> IntegrityError:

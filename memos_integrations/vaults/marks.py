@@ -24,10 +24,9 @@ def _labels_text(readers: Iterable[int], labels: str, leaves: Iterable[object]) 
 
 def put_marks(sealer: Sealer, put: PutRows) -> dict[str, bytes]:
     """The marks that one Put gives its cube; `keys` is not among them, because keys outlive versions."""
-    words = ",".join([f"{term}:{tf}" for term, tf in sorted(put.postings.items())])
     return {
         "labels": _put_labels(sealer, put) if put.leaves else _plain_labels(sealer, put.labels, put.subjects),
-        "words": sealer.mark("words", words),
+        "words": sealer.mark("words", put.words),
         "links": sealer.mark("links", ascii(tuple(sorted(put.links))) if put.links else "()"),
         "vector": sealer.vector(put.vector),
     }
@@ -91,11 +90,7 @@ def _labels(connection: sqlite3.Connection, tenant: int) -> Texts:
 
 
 def _words(connection: sqlite3.Connection, tenant: int) -> Texts:
-    return connection.execute(
-        """SELECT cube, group_concat(term || ':' || tf) FROM (
-            SELECT cube, term, tf FROM postings WHERE tenant = ? ORDER BY cube, term) GROUP BY cube""",
-        (tenant,),
-    )
+    return connection.execute("SELECT cube, packed FROM words WHERE tenant = ?", (tenant,))
 
 
 def _links(connection: sqlite3.Connection, tenant: int) -> Texts:

@@ -12,11 +12,15 @@ import numpy as np
 from memos_integrations.core import ranking
 from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State, sha256, unique
 from memos_integrations.core.ports import CubeFilter, Found, Match, ValueTest, VaultQuery, Vectors, Visibility
+from memos_integrations.core.ranking import CONTEXT_ROWS
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.vaults.leaves import leaves
 from memos_integrations.vaults.leaves import passes as passes_test
 from memos_integrations.vaults.rules import cosines, occurred_at
 from memos_integrations.vaults.sealing import unseal
+
+BEST, REACH = 200, 2
+"""Among very many cubes: how many of the best by their own words are looked at, and how far around each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,15 @@ def search(everything: Iterable[Row], query: VaultQuery, asked: Vectors | None, 
         return _latest(rows, query.k)
     bm25 = _bm25_scores(rows, query.terms) if query.terms else None
     cosine = _cosine_scores(rows, asked) if asked is not None else None
-    best = {cube_id for scores in (bm25, cosine) if scores for cube_id in _top(scores, query.k)}
+    around = _around(rows, query.terms, bm25) if query.around and query.as_of is None and bm25 is not None else {}
+    context = {cube_id: scores["context"] for cube_id, scores in around.items()}
+    best = {cube_id for scores in (bm25, cosine, context) if scores for cube_id in _top(scores, query.k)}
     found = tuple(
         Match(
             rows[cube_id].current(),
             bm25=None if bm25 is None else bm25.get(cube_id, 0.0),
             cosine=None if cosine is None else cosine.get(cube_id),
+            around=around.get(cube_id, {}),
         )
         for cube_id in sorted(best)
     )
@@ -167,6 +174,30 @@ def _bm25_scores(rows: dict[str, Row], terms: Sequence[str]) -> dict[str, float]
         for cube_id, share in zip(holding, shares.tolist(), strict=True):
             scores[cube_id] = scores.get(cube_id, 0.0) + share
     return scores
+
+
+def _around(rows: dict[str, Row], terms: Sequence[str], bm25: dict[str, float]) -> dict[str, dict[str, float]]:
+    ids, lengths = list(rows), [len(row.terms) for row in rows.values()]
+    if not ids:
+        return {}
+    best = set(sorted(bm25, key=lambda cube_id: -bm25[cube_id])[:BEST])
+    near = [
+        n for n in range(len(ids)) if len(ids) <= CONTEXT_ROWS or best & set(ids[max(0, n - REACH) : n + REACH + 1])
+    ]
+    said = [rows[ids[n]].cube.provenance for n in near]
+    named = [(one.session_id or one.thread_id, one.session_id is None) for one in said]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(named), start=1)}
+    counts = [Counter(row.terms) for row in rows.values()]
+    found = ranking.around(
+        [np.array([counts[n][term] for n in near], dtype=np.float64) for term in unique(terms)],
+        [sum(term in count for count in counts) for term in unique(terms)],
+        np.array(lengths, dtype=np.float64)[near],
+        np.array([numbers[name] if name[0] else 0 for name in named], dtype=np.int64),
+        documents=len(ids),
+        average=sum(lengths) / len(ids),
+    )
+    scores = {ids[n]: {name: float(each[at]) for name, each in found.items()} for at, n in enumerate(near)}
+    return {cube_id: each for cube_id, each in scores.items() if each["words"] or each["context"] or each["earlier"]}
 
 
 def _cosine_scores(rows: dict[str, Row], asked: Vectors) -> dict[str, float]:

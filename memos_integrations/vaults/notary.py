@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from memos_integrations.core.errors import MemOSError
@@ -19,18 +18,16 @@ from memos_integrations.vaults.integrity import (
     ENTRY,
     Sealed,
     check_meta,
-    read_root,
-    read_tally,
-    root_seal,
     seal_meta,
     sealed,
     stored_root,
-    tally_seal,
 )
+from memos_integrations.vaults.ledger import Ledger
 from memos_integrations.vaults.marks import keys_mark, nothing, put_marks
 from memos_integrations.vaults.merkle import EVERY, add_checkpoints
-from memos_integrations.vaults.seals import MARKS, Root, Sealer, added
-from memos_integrations.vaults.sqlite_insert import insert_rows
+from memos_integrations.vaults.seals import MARKS, Sealer, added
+from memos_integrations.vaults.sqlite_batch import Batch
+from memos_integrations.vaults.sqlite_insert import Row, insert_rows
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow
 from memos_integrations.vaults.sqlite_write import Head, apply, bind
 
@@ -41,36 +38,30 @@ _AGAIN = "ON CONFLICT (cube) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in ("mac", "digest", "history", *MARKS, "used")
 )
 
-
-@dataclass(slots=True)
-class _Account:
-    """A tenant's tally while a group of transactions is written. `before` is its seal so far, empty for a new one."""
-
-    cubes: int
-    total: int
-    entries: int
-    log: int
-    before: bytes
-    changed: bool = False
+_USED_NOW = """SELECT c.id, c.seq, b.body FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
+    CROSS JOIN behaviour AS b ON b.cube = c.seq"""
 
 
 class Notary:
-    """Seals for the writer thread: `begin`, then the jobs, then `finish`, in one write transaction."""
+    """Seals for the writer thread: `begin`, then the jobs, then `finish` or `forget`, in one write transaction."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
-        self._accounts: dict[str, _Account] = {}
-        self._root = Root()
+        self._ledger = Ledger(sealer)
         self._block_full = False
 
-    def begin(self, connection: sqlite3.Connection) -> None:
-        """Start a group.
+    def begin(self, connection: sqlite3.Connection) -> Head:
+        """Start a group; the vault's counters.
 
         Raises:
-            IntegrityError: The vault's counters are not what was sealed.
+            IntegrityError: They are not what was sealed.
         """
-        self._root = read_root(connection, self._sealer)
-        self._accounts = {}
+        return self._ledger.begin(connection)
+
+    def forget(self) -> None:
+        """The group failed, and nothing of it was written."""
+        self._ledger.forget()
+        self._block_full = False
 
     def apply(self, connection: sqlite3.Connection, head: Head, transaction: Prepared) -> tuple[Head, Receipt]:
         """`sqlite_write.apply`, sealed.
@@ -79,28 +70,69 @@ class Notary:
             IntegrityError: A row that is to be changed is not what was sealed.
             MemOSError: The transaction is refused; the caller undoes what it did so far.
         """
-        held = self._before(connection, [transaction])
+        self._open_accounts(connection, [transaction])
+        held = self._before(connection, transaction)
+        self._ledger.tenants.clear()  # the transaction may change their rows
         after, receipt = apply(connection, head, transaction)
-        self._after(connection, head.entries, [transaction], held)
+        touched: dict[str, list[Change]] = {}
+        for change in transaction.changes:
+            if not isinstance(change, Expect):
+                touched.setdefault(_cube_id(change), []).append(change)
+        if touched:
+            self._seal_cubes(connection, touched, held)
+        if transaction.audit:
+            self._note_entries(connection, connection.execute(ENTRY + "number > ?", (head.entries,)).fetchall())
+        number = self._ledger.root.events
+        rows = [(number + place, event) for place, event in enumerate(transaction.events, start=1)]
+        insert_rows(connection, "outbox", rows)
+        self._note_events(rows)
         return after, receipt
 
     def inserted(
-        self,
-        connection: sqlite3.Connection,
-        head: Head,
-        transactions: Sequence[Prepared],
-        insert: Callable[[sqlite3.Connection, Head, Sequence[Prepared]], tuple[Head, list[Receipt | MemOSError]]],
+        self, connection: sqlite3.Connection, head: Head, transactions: Sequence[Prepared]
     ) -> tuple[Head, list[Receipt | MemOSError]]:
-        """`sqlite_batch.insert`, sealed.
+        """Many transactions that only bring something new, sealed; see `sqlite_batch`.
+
+        What is sealed is what was written, so nothing is read back.
 
         Raises:
-            IntegrityError: The counts of a tenant are not what was sealed; nothing was done.
+            IntegrityError: The counts of a tenant are not what was sealed; the caller undoes what was done.
         """
-        held = self._before(connection, transactions)
-        after, outcomes = insert(connection, head, transactions)
-        done = [each for each, said in zip(transactions, outcomes, strict=True) if not isinstance(said, MemOSError)]
-        self._after(connection, head.entries, done, held)
-        return after, outcomes
+        self._open_accounts(connection, transactions)
+        batch = Batch(connection, self._ledger, head)
+        outcomes = [batch.add(transaction) for transaction in transactions]
+        batch.flush()
+        seals = []
+        for put, row in batch.cubes:
+            seals.append(self._new(put, row))
+            self._count(connection, put.cube.tenant, 1, self._sealer.share(seals[-1][1]))
+        insert_rows(connection, "seals", seals)
+        self._note_entries(connection, [(*row[:8], *row[9:]) for row in batch.entries])
+        self._note_events(batch.events)
+        return batch.head, outcomes
+
+    def _new(self, put: PutRows, row: Row) -> tuple[Any, ...]:
+        """The row of `seals` of a new cube."""
+        sealer, marks = self._sealer, put_marks(self._sealer, put)
+        marks["keys"] = nothing(sealer, "keys") if put.key is None else keys_mark(sealer, [put.key[1]])
+        marks["past"] = nothing(sealer, "past")
+        history = sealer.history(b"", 1, put.digest)
+        ordered = tuple([marks[group] for group in MARKS])
+        mac = sealer.cube((put.cube.tenant, put.digest, history, *ordered, *row))
+        return (row[0], mac, put.digest, history, *ordered, sealer.used(put.cube.id, put.behaviour))
+
+    def _note_entries(self, connection: sqlite3.Connection, entries: Sequence[Row]) -> None:
+        for entry in entries:
+            account = self._ledger.account(connection, str(entry[1]))
+            account.entries, account.changed = account.entries + 1, True
+            account.log = added(account.log, self._sealer.entry(entry))
+            self._block_full |= entry[0] % EVERY == 0  # type: ignore[operator]
+
+    def _note_events(self, rows: Sequence[Row]) -> None:
+        root = self._ledger.root
+        for number, body in rows:
+            root.outbox = added(root.outbox, self._sealer.event(number, body))  # type: ignore[arg-type]
+        root.events += len(rows)
 
     def bind(self, connection: sqlite3.Connection, head: Head, identity: EmbedderIdentity) -> tuple[Head, None]:
         """`sqlite_write.bind`, sealed.
@@ -112,15 +144,16 @@ class Notary:
         check_meta(connection, self._sealer)
         outcome = bind(connection, head, identity)
         seal_meta(connection, self._sealer)
+        self._ledger.identity = identity
         return outcome
 
     def finish(self, connection: sqlite3.Connection, head: Head) -> None:
         """Seal the tenants that the group changed, and the vault's counters: the last thing before its COMMIT."""
-        sealer, commit, root = self._sealer, head.commit, self._root
+        sealer, commit, root = self._sealer, head.commit, self._ledger.root
         if self._block_full:
             add_checkpoints(connection, head.entries)
             self._block_full = False
-        for tenant, account in self._accounts.items():
+        for tenant, account in self._ledger.accounts.items():
             if not account.changed:
                 continue
             stored = (
@@ -130,89 +163,78 @@ class Notary:
                 account.entries,
                 sealer.masked(tenant + "\0log", commit, account.log),
             )
-            mac = tally_seal(connection, sealer, tenant, stored)
+            mac = sealer.tally(tenant, self._ledger.stored_tenant(connection, tenant), stored)
             connection.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)", (tenant, *stored, mac))
             if account.before:
                 root.total = added(root.total, -sealer.share(account.before))
             else:
                 root.tenants += 1
             root.total = added(root.total, sealer.share(mac))
+            account.before, account.changed = mac, False
         sums = stored_root(sealer, commit, root)
         connection.execute(
             "UPDATE roots SET tenants = ?, total = ?, events = ?, outbox = ?, mac = ?",
-            (*sums, root_seal(connection, sealer, sums)),
+            (*sums, sealer.root((*head.row, *sums))),
         )
+        self._ledger.head = head
 
     # --- parts
 
-    def _before(self, connection: sqlite3.Connection, transactions: Sequence[Prepared]) -> Held:
-        """What stands already of the cubes that are to be changed, checked; the accounts of all tenants are open."""
-        ids = []
-        doomed = set()
+    def _open_accounts(self, connection: sqlite3.Connection, transactions: Sequence[Prepared]) -> None:
+        # Before anything is changed: a tally's seal covers the tenant's row.
         for transaction in transactions:
-            for tenant in {put.cube.tenant for put in transaction.puts} | {said[0] for said, _ in transaction.audit}:
-                self._account(connection, tenant)
-            for change in transaction.changes:
-                if isinstance(change, Expect):
-                    continue
-                if not (isinstance(change, PutRows) and change.cube.version == 1):
-                    ids.append(_cube_id(change))
-                if isinstance(change, Erase):
-                    doomed.add(change.cube_id)
+            for put in transaction.puts:
+                self._ledger.account(connection, put.cube.tenant)
+            for said, _ in transaction.audit:
+                self._ledger.account(connection, said[0])
+
+    def _before(self, connection: sqlite3.Connection, transaction: Prepared) -> Held:
+        """What stands already of the cubes that are to be changed, checked."""
+        ids = {
+            _cube_id(change)
+            for change in transaction.changes
+            if not isinstance(change, Expect) and not (isinstance(change, PutRows) and change.cube.version == 1)
+        }
+        doomed = {change.cube_id for change in transaction.changes if isinstance(change, Erase)}
         held: Held = {}
         asked = "c.id IN (SELECT value FROM json_each(?))"
-        for row in sealed(connection, asked, (json.dumps(ids),)) if ids else ():
+        for row in sealed(connection, asked, (json.dumps(list(ids)),)) if ids else ():
             if row.cube_id not in doomed:  # what is damaged may still be erased
                 row.check(self._sealer)
             if row.tenant is not None:
-                self._account(connection, row.tenant)
+                self._ledger.account(connection, row.tenant)
             held[row.cube_id] = row
         return held
 
-    def _after(
-        self, connection: sqlite3.Connection, entries: int, transactions: Sequence[Prepared], held: Held
-    ) -> None:
-        touched: dict[str, list[Change]] = {}
-        for transaction in transactions:
-            for change in transaction.changes:
-                if isinstance(change, Expect):
-                    continue
-                touched.setdefault(_cube_id(change), []).append(change)
-        if touched:
-            self._seal_cubes(connection, touched, held)
-        if any(transaction.audit for transaction in transactions):
-            for entry in connection.execute(ENTRY + "number > ?", (entries,)).fetchall():
-                account = self._accounts[entry[1]]
-                account.entries, account.changed = account.entries + 1, True
-                account.log = added(account.log, self._sealer.entry(entry))
-                self._block_full |= entry[0] % EVERY == 0
-
-        events = sum(len(transaction.events) for transaction in transactions)
-        if events:
-            for row in connection.execute("SELECT number, body FROM outbox ORDER BY number DESC LIMIT ?", (events,)):
-                self._root.outbox = added(self._root.outbox, self._sealer.event(*row))
-            self._root.events += events
+    def _seal_used(self, connection: sqlite3.Connection, ids: Sequence[str]) -> None:
+        found = connection.execute(_USED_NOW, (json.dumps(list(ids)),)).fetchall()
+        connection.executemany(
+            "UPDATE seals SET used = ? WHERE cube = ?",
+            [(self._sealer.used(cube_id, behaviour), seq) for cube_id, seq, behaviour in found],
+        )
 
     def _seal_cubes(self, connection: sqlite3.Connection, touched: dict[str, list[Change]], held: Held) -> None:
+        used = [cube_id for cube_id, changes in touched.items() if all(isinstance(each, Use) for each in changes)]
+        if used:
+            self._seal_used(connection, used)
+            touched = {cube_id: touched[cube_id] for cube_id in touched.keys() - used}
+        if not touched:
+            return
         rows = connection.execute(
             """SELECT t.name, b.body, c.* FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
             JOIN tenants AS t ON t.number = c.tenant LEFT JOIN behaviour AS b ON b.cube = c.seq""",
             (json.dumps(list(touched)),),
         ).fetchall()
         there = {row[3]: row for row in rows}
-        new, uses = [], []
+        new = []
         for cube_id, changes in touched.items():
             before, now = held.get(cube_id), there.get(cube_id)
-            if now is not None and before is not None and all(isinstance(change, Use) for change in changes):
-                uses.append((self._sealer.used(cube_id, now[1]), now[2]))
-                continue
             if now is not None:
                 new.append(self._sealed(connection, before, changes, now))
-                self._count(now[0], 1, self._sealer.share(new[-1][1]))
+                self._count(connection, now[0], 1, self._sealer.share(new[-1][1]))
             if before is not None and before.mac is not None and before.tenant is not None:
-                self._count(before.tenant, -1, -self._sealer.share(before.mac))
+                self._count(connection, before.tenant, -1, -self._sealer.share(before.mac))
         insert_rows(connection, "seals", new, _AGAIN)
-        connection.executemany("UPDATE seals SET used = ? WHERE cube = ?", uses)
 
     def _sealed(
         self, connection: sqlite3.Connection, before: Sealed | None, changes: Sequence[Change], now: tuple[Any, ...]
@@ -238,14 +260,9 @@ class Notary:
         mac = sealer.cube((tenant, digest, history, *ordered, *row))
         return (row[0], mac, digest, history, *ordered, sealer.used(row[1], behaviour))
 
-    def _count(self, tenant: str, cubes: int, share: int) -> None:
-        account = self._accounts[tenant]
+    def _count(self, connection: sqlite3.Connection, tenant: str, cubes: int, share: int) -> None:
+        account = self._ledger.account(connection, tenant)
         account.cubes, account.total, account.changed = account.cubes + cubes, added(account.total, share), True
-
-    def _account(self, connection: sqlite3.Connection, tenant: str) -> None:
-        if tenant not in self._accounts:
-            tally, mac = read_tally(connection, self._sealer, tenant)
-            self._accounts[tenant] = _Account(tally.cubes, tally.total, tally.entries, tally.log, mac)
 
 
 def _new_marks(sealer: Sealer) -> dict[str, bytes]:

@@ -50,7 +50,7 @@ def checked_row(vector: Vectors) -> Vectors:
     Raises:
         EmbeddingError: It is not one row of finite numbers of length 1 (or all zero: a text that says nothing).
     """
-    row = np.array(vector, dtype=np.float32)
+    row = np.array(vector, dtype="<f4")
     with np.errstate(all="ignore"):
         # What is not finite fails this too, and goes on to be told apart.
         if row.ndim == 1 and abs(float(row.dot(row)) - 1.0) < 1e-3:
@@ -105,14 +105,13 @@ def used(behaviour: Behaviour, use: Use) -> Behaviour:
     """The behaviour after one more use."""
     newest = use.at if behaviour.last_read is None else max(use.at, behaviour.last_read)
     recalls = [recall for recall in behaviour.recalls if recall != use.recall_id]
-    return behaviour.model_copy(
-        update={
-            "reads": behaviour.reads + 1,
-            "last_read": newest.astimezone(UTC),
-            "heat": cooled(behaviour.heat, behaviour.last_read, use.at) + 1.0,
-            "recalls": (*recalls, use.recall_id)[-RECALLS_KEPT:],
-        }
-    )
+    counted = {
+        "reads": behaviour.reads + 1,
+        "last_read": newest.astimezone(UTC),
+        "heat": cooled(behaviour.heat, behaviour.last_read, use.at) + 1.0,
+        "recalls": (*recalls, use.recall_id)[-RECALLS_KEPT:],
+    }
+    return Behaviour.of_checked(**{**behaviour.__dict__, **counted})
 
 
 def state_conflict(cube_id: str, version: int, expected: str, found: str) -> VersionConflictError:

@@ -4,10 +4,10 @@
 file at a whole step. SQLite 3.40 without any extension is enough.
 
 Why full text is not FTS5: there an erased text stays in old index segments until they merge (`secure-delete` for
-FTS5 needs SQLite 3.42), and its BM25 counts every tenant's documents, so scores would tell of others' memories. The
-table `postings` keeps each tenant's terms together and a deleted row is overwritten on the spot. Terms and labels
-stand there as 63-bit keyed hashes (BLAKE2b; the key is made with the vault): fixed width, any character, and no
-words left behind in index pages.
+FTS5 needs SQLite 3.42), and its BM25 counts every tenant's documents, so scores would tell of others' memories. Here
+each tenant's terms stand together (`postings.py`), and what is deleted is overwritten on the spot. Terms and labels
+are 63-bit keyed hashes (BLAKE2b; the key is made with the vault): fixed width, any character, and no words left behind
+in index pages.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import secrets
 import sqlite3
 
 from memos_integrations.core.errors import VaultCorruptError, VaultSchemaError
+from memos_integrations.vaults import postings
 from memos_integrations.vaults.audit_chain import GENESIS
 from memos_integrations.vaults.integrity import TABLES
 from memos_integrations.vaults.merkle import CHECKPOINTS
@@ -27,16 +28,20 @@ APPLICATION_ID = 0x4D454D4F
 _FIRST = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID, STRICT",
     # One row: the number of the last commit, the audit chain's head, how many vectors were ever taken away and how
-    # many cubes erased. Every writer reads it inside its write transaction.
+    # many cubes erased, and the last numbers that were given to a cube and to a vector: none is given twice. Every
+    # writer knows it inside its write transaction.
     """CREATE TABLE head (
         one INTEGER PRIMARY KEY CHECK (one = 1), commit_number INTEGER NOT NULL, entries INTEGER NOT NULL,
-        hash TEXT NOT NULL, removed INTEGER NOT NULL, erased INTEGER NOT NULL) STRICT""",
+        hash TEXT NOT NULL, removed INTEGER NOT NULL, erased INTEGER NOT NULL, cubes INTEGER NOT NULL,
+        vectors INTEGER NOT NULL) STRICT""",
     # `changed` is the commit of the last change that a search could notice (a use is none), here and in `cubes`.
+    # Cubes above `merged` are in no block of `postings` yet, about `tail` of them; see `postings.py`.
     """CREATE TABLE tenants (
-        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, changed INTEGER NOT NULL DEFAULT 0) STRICT""",
+        number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, changed INTEGER NOT NULL DEFAULT 0,
+        tail INTEGER NOT NULL DEFAULT 0, merged INTEGER NOT NULL DEFAULT 0) STRICT""",
     # Times are microseconds since 1970. `purposes` and `applications` say whether the cube names any.
     """CREATE TABLE cubes (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+        seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
         tenant INTEGER NOT NULL REFERENCES tenants (number), version INTEGER NOT NULL, state TEXT NOT NULL,
         tier TEXT NOT NULL, quarantined INTEGER NOT NULL, expires_at INTEGER, occurred_at INTEGER NOT NULL,
         valid_from INTEGER, valid_to INTEGER, purposes INTEGER NOT NULL, applications INTEGER NOT NULL,
@@ -54,7 +59,7 @@ _FIRST = (
         applications, occurred_at, length, vector, valid_from, valid_to, recorded_at)""",
     "CREATE INDEX cubes_unembedded ON cubes (tier, id) WHERE vector IS NULL",
     """CREATE TABLE versions (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, cube INTEGER NOT NULL REFERENCES cubes (seq),
+        number INTEGER PRIMARY KEY, cube INTEGER NOT NULL REFERENCES cubes (seq),
         version INTEGER NOT NULL, digest TEXT NOT NULL, body BLOB NOT NULL, UNIQUE (cube, version)) STRICT""",
     # Of versions that were replaced: when they were written down, and who could read them.
     """CREATE TABLE past (
@@ -73,12 +78,9 @@ _FIRST = (
     "CREATE INDEX links_by_target ON links (target)",
     "CREATE TABLE behaviour (cube INTEGER PRIMARY KEY REFERENCES cubes (seq), body TEXT NOT NULL) STRICT",
     """CREATE TABLE vectors (
-        number INTEGER PRIMARY KEY AUTOINCREMENT, cube INTEGER NOT NULL UNIQUE REFERENCES cubes (seq),
+        number INTEGER PRIMARY KEY, cube INTEGER NOT NULL UNIQUE REFERENCES cubes (seq),
         row BLOB NOT NULL) STRICT""",
-    """CREATE TABLE postings (
-        tenant INTEGER NOT NULL, term INTEGER NOT NULL, cube INTEGER NOT NULL REFERENCES cubes (seq),
-        tf INTEGER NOT NULL, PRIMARY KEY (tenant, term, cube)) WITHOUT ROWID, STRICT""",
-    "CREATE INDEX postings_by_cube ON postings (cube)",
+    *postings.TABLES,
     """CREATE TABLE keys (
         tenant INTEGER NOT NULL, key BLOB NOT NULL, cube INTEGER NOT NULL REFERENCES cubes (seq),
         PRIMARY KEY (tenant, key)) WITHOUT ROWID, STRICT""",
@@ -95,7 +97,7 @@ _FIRST = (
         hash TEXT NOT NULL) STRICT""",
     "CREATE INDEX audit_by_tenant ON audit (tenant, number)",
     "CREATE INDEX audit_by_cube ON audit (cube_id) WHERE cube_id IS NOT NULL",
-    "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL) STRICT",
+    "CREATE TABLE outbox (number INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",
     *TABLES,
     CHECKPOINTS,
 )
@@ -151,5 +153,5 @@ def _step(connection: sqlite3.Connection, version: int) -> None:
         key = secrets.token_bytes(KEY_BYTES)
         made = {"vault": secrets.token_hex(16).encode(), "word_key": key, "word_check": word_check(key)}
         connection.executemany("INSERT INTO meta VALUES (?, ?)", made.items())
-        connection.execute("INSERT INTO head VALUES (1, 0, 0, ?, 0, 0)", (GENESIS,))
+        connection.execute("INSERT INTO head VALUES (1, 0, 0, ?, 0, 0, 0, 0)", (GENESIS,))
     connection.execute(f"PRAGMA user_version = {version + 1}")

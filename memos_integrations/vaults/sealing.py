@@ -6,13 +6,21 @@ body, so no caller changes.
 
 from __future__ import annotations
 
-from memos_integrations.core.cube import MemCube, sha256
+from functools import lru_cache
+
+from memos_integrations.core.cube import MemCube, PlaintextPayload, sha256
 from memos_integrations.core.errors import IntegrityError, InvalidMemoryError
 
 
 def seal(cube: MemCube) -> bytes:
     """The body to store: what the cube's digest covers, without state and behaviour."""
     return cube.canonical()
+
+
+@lru_cache(2048)
+def _parsed(body: bytes) -> MemCube:
+    """What a body says; one that was read lately is not parsed again."""
+    return MemCube.from_json(body)
 
 
 def unseal(body: bytes, digest: str, *, cube_id: str, version: int) -> MemCube:
@@ -25,7 +33,9 @@ def unseal(body: bytes, digest: str, *, cube_id: str, version: int) -> MemCube:
     if not isinstance(body, bytes) or sha256(body) != digest:
         raise IntegrityError(f"Version {version} of cube {cube_id!r} does not match its digest", cube_id)
     try:
-        cube = MemCube.from_json(body)
+        cube = _parsed(body)
+        if not isinstance(cube.payload, PlaintextPayload) or cube.payload.value is not None:
+            cube = MemCube.from_json(body)  # holds what a caller could change: everyone gets their own
     except InvalidMemoryError as exc:
         raise IntegrityError(f"Version {version} of cube {cube_id!r} is not a cube ({exc})", cube_id) from exc
     if (cube.id, cube.version) != (cube_id, version):

@@ -38,6 +38,7 @@ from memos_integrations.vaults.faiss_index import SEAL_AT, FaissIndex, Numbers, 
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.past import search_past
 from memos_integrations.vaults.planner import Sought
+from memos_integrations.vaults.postings import Tails
 from memos_integrations.vaults.rules import check_fits, checked_row, storable
 from memos_integrations.vaults.schema import migrate
 from memos_integrations.vaults.sqlite_blobs import GRACE, BlobShelf, beside
@@ -103,7 +104,7 @@ class SQLiteVault(SQLiteReads):
         with translating():
             self._words, self._name = self._opened()
             self._guard.watch(connect(self._file, busy_timeout_s=busy_timeout_s, reading=True))
-            self._columns = TenantColumns(self._sealed_columns)
+            self._columns, self._tails = TenantColumns(self._sealed_columns), Tails()
             self._pool = ReadPool(self._file, size=max(1, read_connections), busy_timeout_s=busy_timeout_s)
             self._writer = GroupWriter(self._connect, self._drop_files, self._guard)
 
@@ -214,7 +215,8 @@ class SQLiteVault(SQLiteReads):
                 return self._faiss().nearest(connection, sought)
 
             self._guard.witness.check_search(connection, query, visible)
-            found = search(connection, Searching(self._words, self._columns, nearest, search_past), query, visible)
+            by = Searching(self._words, self._columns, self._tails, nearest, search_past)
+            found = search(connection, by, query, visible)
             ids = [match.cube.id for match in found.matches]
             self._guard.witness.check_cubes(connection, visible.tenant, ids, vectors=query.vector is not None)
         if self._index is not None and self._index.wants_sealing:

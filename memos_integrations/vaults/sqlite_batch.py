@@ -2,81 +2,98 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from memos_integrations.core.errors import AlreadyRememberedError, MemOSError, VersionConflictError
-from memos_integrations.core.ports import EmbedderIdentity, Receipt
+from memos_integrations.core.ports import Receipt
+from memos_integrations.vaults import postings
+from memos_integrations.vaults.ledger import Ledger, TenantRow
 from memos_integrations.vaults.rules import check_fits
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows
-from memos_integrations.vaults.sqlite_write import Head, chained, read_identity, tenant_of
+from memos_integrations.vaults.sqlite_write import Head, chained
+
+_TABLES = (
+    "cubes",  # parents first, so that every reference holds at once
+    "vectors",
+    "versions (cube, version, digest, body)",
+    "behaviour",
+    "labels",
+    "words",
+    "leaves",
+    "links",
+    "keys",
+    "audit",
+    "outbox",
+    "audiences",
+)
 
 
-def insert(
-    connection: sqlite3.Connection, head: Head, transactions: Sequence[Prepared]
-) -> tuple[Head, list[Receipt | MemOSError]]:
-    """Apply transactions that only bring new cubes, records and events (`Prepared.is_new`), in their order.
+class Batch:
+    """Transactions that only bring new cubes, records and events (`Prepared.is_new`), on their way into the tables.
 
-    A transaction that must be refused leaves nothing; its error stands in the place of its receipt.
+    A transaction that must be refused leaves nothing; its error stands in the place of its receipt. `cubes` are the new
+    ones as `(put, row of cubes)`, `entries` and `events` the rows of the audit log and of the outbox.
+
+    Raises:
+        sqlite3.IntegrityError: By `flush`: an id is taken. The caller undoes the batch and finds out whose it was.
     """
-    batch = _Batch(connection, head, [put for each in transactions for put in each.puts])
-    outcomes = [batch.outcome(each) for each in transactions]
-    batch.flush()
-    return batch.head, outcomes
 
-
-class _Batch:
-    """Rows on their way into the tables."""
-
-    def __init__(self, connection: sqlite3.Connection, head: Head, puts: Sequence[PutRows]) -> None:
+    def __init__(self, connection: sqlite3.Connection, ledger: Ledger, head: Head) -> None:
         self.head = head
-        self._connection = connection
-        self._versions = _versions(connection, [put.cube.id for put in puts])
+        self.cubes: list[tuple[PutRows, Row]] = []
+        self._connection, self._ledger = connection, ledger
         self._keys: dict[tuple[str, bytes], str] = {}
-        self._tenants: dict[str, int] = {}
-        self._changed: dict[int, int] = {}
-        self._identity: EmbedderIdentity | None = None
-        self._seq = self._vector = 0
-        if puts:
-            self._identity = read_identity(connection)
-            self._seq, self._vector = _last(connection, "cubes"), _last(connection, "vectors")
-        self._columns = tuple(puts[0].columns) if puts else ()
-        self._rows: dict[str, list[Row]] = {}
-        self._audiences: set[Row] = set()
+        self._touched: dict[str, TenantRow] = {}
+        self._event = ledger.root.events
+        self._rows: dict[str, list[Row]] = {table: [] for table in _TABLES}
 
-    def outcome(self, transaction: Prepared) -> Receipt | MemOSError:
+    @property
+    def entries(self) -> list[Row]:
+        """The new rows of the audit log."""
+        return self._rows["audit"]
+
+    @property
+    def events(self) -> list[Row]:
+        """The new rows of the outbox."""
+        return self._rows["outbox"]
+
+    def add(self, transaction: Prepared) -> Receipt | MemOSError:
         """The receipt of a transaction whose rows are now on their way, or why it is refused."""
-        refusal = self._refusal(transaction.puts)
+        puts = transaction.puts
+        refusal = self._refusal(puts)
         if refusal is not None:
             return refusal
         self.head, entries = chained(replace(self.head, commit=self.head.commit + 1), transaction)
-        for put in transaction.puts:
+        for put in puts:
             self._put(put, self.head.commit)
-        self._extend("audit", entries)
-        self._extend("outbox (body)", [(event,) for event in transaction.events])
+        self.entries.extend(entries)
+        for event in transaction.events:
+            self._event += 1
+            self.events.append((self._event, event))
         return Receipt(self.head.commit)
 
     def _refusal(self, puts: Sequence[PutRows]) -> MemOSError | None:
-        seen = dict(self._versions)
+        seen: set[str] = set()
+        keys: dict[tuple[str, bytes], str] = {}
         for put in puts:
             cube = put.cube
-            if put.key is not None and (taken := self._taken(cube.tenant, put.key[1])) is not None:
-                return AlreadyRememberedError(put.key[0], taken)
+            if put.key is not None:
+                key = (cube.tenant, put.key[1])
+                taken = keys.get(key) or self._taken(*key)
+                if taken is not None:
+                    return AlreadyRememberedError(put.key[0], taken)
+                keys[key] = cube.id
             if cube.id in seen:
-                return VersionConflictError(cube.id, 0, seen[cube.id])
-            seen[cube.id] = 1
+                return VersionConflictError(cube.id, 0, 1)
+            seen.add(cube.id)
             if put.vector is not None:
                 try:
-                    check_fits(put.vector, self._identity)
+                    check_fits(put.vector, self._ledger.identity)
                 except MemOSError as exc:
                     return exc
-        keys = [(put.cube.tenant, put.key[1]) for put in puts if put.key is not None]
-        if len(set(keys)) < len(keys):
-            twice = next(put for put in puts if put.key and keys.count((put.cube.tenant, put.key[1])) > 1)
-            return AlreadyRememberedError(twice.key[0] if twice.key else "", twice.cube.id)
         return None
 
     def _taken(self, tenant: str, key: bytes) -> str | None:
@@ -90,60 +107,46 @@ class _Batch:
         return None if row is None else str(row[0])
 
     def _put(self, put: PutRows, commit: int) -> None:
-        cube = put.cube
-        tenant = self._tenants.get(cube.tenant)
+        rows, head = self._rows, self.head
+        name = put.cube.tenant
+        tenant = self._touched.get(name)
         if tenant is None:
-            tenant = self._tenants[cube.tenant] = tenant_of(self._connection, cube.tenant)
-        self._seq += 1
-        seq, vector = self._seq, None
+            tenant = self._touched[name] = self._ledger.tenant(self._connection, name)
+        seq, vector, number = head.cubes + 1, None, tenant.number
         if put.vector is not None:
-            self._vector += 1
-            vector = self._vector
-            self._add("vectors", (vector, seq, put.vector.astype("<f4", copy=False).tobytes()))
-        self._add("cubes", (*put.columns.values(), seq, tenant, vector, commit))
-        self._add("versions (cube, version, digest, body)", (seq, 1, put.digest, put.body))
-        self._add("behaviour", (seq, put.behaviour))
-        self._extend("labels", [(seq, *label) for label in put.labels])
-        self._extend("postings", [(tenant, term, seq, tf) for term, tf in put.postings.items()])
-        self._extend("leaves", [(seq, *leaf) for leaf in put.leaves])
-        self._extend("links", [(seq, *link) for link in put.links])
-        self._audiences.update((subject, put.columns["audience"]) for subject in put.subjects)
-        self._versions[cube.id] = 1
-        self._changed[tenant] = commit
+            vector = head.vectors + 1
+            rows["vectors"].append((vector, seq, put.vector.tobytes()))
+        self.head = replace(head, cubes=seq, vectors=vector or head.vectors)
+        row = put.row(seq, number, vector, commit)
+        self.cubes.append((put, row))
+        rows["cubes"].append(row)
+        rows["versions (cube, version, digest, body)"].append((seq, 1, put.digest, put.body))
+        rows["behaviour"].append((seq, put.behaviour))
+        rows["labels"] += [(seq, kind, value) for kind, value in put.labels]
+        if put.words:
+            rows["words"].append((number, seq, put.words))
+        if put.leaves:
+            rows["leaves"] += [(seq, *leaf) for leaf in put.leaves]
+        if put.links:
+            rows["links"] += [(seq, *link) for link in put.links]
         if put.key is not None:
-            self._keys[cube.tenant, put.key[1]] = cube.id
-            self._add("keys", (tenant, put.key[1], seq))
-
-    def _add(self, into: str, row: Row) -> None:
-        self._rows.setdefault(into, []).append(row)
-
-    def _extend(self, into: str, rows: Iterable[Row]) -> None:
-        self._rows.setdefault(into, []).extend(rows)
+            self._keys[name, put.key[1]] = put.cube.id
+            rows["keys"].append((number, put.key[1], seq))
+        for subject in put.subjects:
+            reads = (subject, put.columns["audience"])
+            if reads not in self._ledger.audiences:
+                self._ledger.audiences.add(reads)
+                rows["audiences"].append(reads)
+        tenant.changed, tenant.tail = commit, tenant.tail + 1
 
     def flush(self) -> None:
         """Fill the tables."""
-        cubes = self._rows.pop("cubes", [])
-        # Parents first, so that every reference holds at once.
-        insert_rows(self._connection, f"cubes ({', '.join(self._columns)}, seq, tenant, vector, changed)", cubes)
         for into, rows in self._rows.items():
-            insert_rows(self._connection, into, rows)
-        insert_rows(self._connection, "audiences", list(self._audiences), "ON CONFLICT DO NOTHING")
-        changed = ((commit, tenant) for tenant, commit in self._changed.items())
-        self._connection.executemany("UPDATE tenants SET changed = ? WHERE number = ?", changed)
-
-
-def _versions(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
-    if not ids:
-        return {}
-    return dict(
-        connection.execute(
-            "SELECT c.id, c.version FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value",
-            (json.dumps(ids),),
-        )
-    )
-
-
-def _last(connection: sqlite3.Connection, table: str) -> int:
-    """The highest number that AUTOINCREMENT gave out in a table."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-    return 0 if row is None else int(row[0])
+            insert_rows(self._connection, into, rows, "ON CONFLICT DO NOTHING" if into == "audiences" else "")
+        for tenant in self._touched.values():
+            self._connection.execute(
+                "UPDATE tenants SET changed = ?, tail = ? WHERE number = ?",
+                (tenant.changed, tenant.tail, tenant.number),
+            )
+            if tenant.tail >= postings.FOLD_AT:
+                tenant.tail, tenant.merged = 0, postings.fold(self._connection, tenant.number)

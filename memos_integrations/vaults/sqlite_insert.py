@@ -13,7 +13,7 @@ from itertools import chain
 
 Row = tuple[object, ...]
 
-_SIZES = (256, 64, 16, 4, 1)
+_SIZES = (256, 64, 16)
 
 
 def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Row], otherwise: str = "") -> None:
@@ -25,6 +25,11 @@ def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Row], 
             statement = _statement(into, len(rows[start]), size, otherwise)
             connection.execute(statement, values)
             start += size
+    rest = len(rows) - start
+    if rest:
+        values = tuple(chain.from_iterable(rows[start:] if start else rows))
+        statement = _statement(into, len(rows[start]), rest, otherwise)
+        connection.execute(statement, values)
 
 
 @lru_cache(maxsize=512)

@@ -31,6 +31,7 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.vaults.audit_chain import record_json
 from memos_integrations.vaults.leaves import as_number, leaves, spelling
+from memos_integrations.vaults.postings import packed
 from memos_integrations.vaults.rules import checked_row, edges_from, micros, occurred_at
 from memos_integrations.vaults.sealing import seal
 
@@ -148,9 +149,14 @@ class PutRows:
     labels: frozenset[tuple[int, int]]
     leaves: tuple[tuple[int, int | None, float | None], ...]
     links: tuple[tuple[str, str], ...]
-    postings: dict[int, int]
+    words: bytes
     vector: Vectors | None
     key: tuple[str, bytes] | None
+
+    def row(self, seq: int, tenant: int, vector: int | None, commit: int) -> tuple[object, ...]:
+        """Its row of `cubes`."""
+        cube_id, *middle, recorded_at = self.columns.values()
+        return (seq, cube_id, tenant, *middle, vector, recorded_at, commit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +210,7 @@ def prepared(transaction: Transaction, words: Words) -> Prepared:
             for change in transaction.changes
         ),
         audit=tuple((_outline(record), record_json(record)) for record in transaction.audit),
-        events=tuple(EVENTS.dump_json(event) for event in transaction.events),
+        events=tuple(event._canonical for event in transaction.events),
     )
 
 
@@ -219,9 +225,10 @@ def _put(put: Put, words: Words) -> PutRows:
     return PutRows(
         cube=cube,
         body=body,
-        behaviour=cube.behaviour.model_dump_json(),
-        digest=sha256(body),
+        behaviour=cube.behaviour._canonical.decode(),
+        digest=cube.digest if body is cube.canonical() else sha256(body),
         columns={
+            # In the order of the table, where `seq`, `tenant`, `vector` and `changed` come between.
             "id": cube.id,
             "version": cube.version,
             "state": cube.state.value,
@@ -241,7 +248,7 @@ def _put(put: Put, words: Words) -> PutRows:
         labels=frozenset(_labels(cube, words)),
         leaves=tuple(_leaves(cube, words)),
         links=tuple(edges_from(cube)),
-        postings={words.term(term): count for term, count in Counter(put.terms).items()},
+        words=packed({words.term(term): count for term, count in Counter(put.terms).items()}),
         vector=None if put.vector is None else checked_row(put.vector),
         key=None if put.key is None else (put.key, words.key(put.key)),
     )

@@ -17,8 +17,10 @@ from memos_integrations.core.ports import Found, Match, VaultQuery, Vectors, Vis
 from memos_integrations.core.ranking import Floats
 from memos_integrations.vaults.allowed import Allowed, Asked, Columns, Numbers, TenantColumns, allowed, integers
 from memos_integrations.vaults.planner import Sought
+from memos_integrations.vaults.postings import Postings, Tails
 from memos_integrations.vaults.rules import cosines, storable
 from memos_integrations.vaults.sealing import unseal
+from memos_integrations.vaults.sqlite_around import posting, scores_around
 from memos_integrations.vaults.sqlite_rows import Words
 
 Nearest = Callable[[sqlite3.Connection, Sought], tuple[Numbers, str]]
@@ -84,6 +86,7 @@ class Searching:
 
     words: Words
     columns: TenantColumns
+    tails: Tails
     nearest: Nearest
     past: Callable[[Asked, Columns, VaultQuery, datetime], Found]
 
@@ -106,12 +109,17 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
         return Found(tuple(Match(cube) for _, cube in rows), there.count, f"the latest of {there.count} visible cubes")
     best: set[int] = set()
     bm25: dict[int, float] = {}
+    around: dict[int, dict[str, float]] = {}
     told = []
     if query.terms:
-        everything = there.count == columns.table.shape[1]
-        bm25, how = _bm25(connection, [by.words.term(term) for term in unique(query.terms)], tenant, there, everything)
+        terms = [by.words.term(term) for term in unique(query.terms)]
+        postings = Postings(connection, tenant, by.tails.at(connection, tenant, changed))
+        bm25, how = _bm25(postings, terms, there, there.count == columns.table.shape[1])
         best.update(_top(connection, *_columns(bm25), k))
         told.append(how)
+        if query.around:
+            around = scores_around(connection, postings, terms, there, bm25)
+            best.update(_top(connection, *_columns({seq: each["context"] for seq, each in around.items()}), k))
     cosine: dict[int, float] = {}
     if query.vector is not None:
         near, how = _near(connection, there, Sought(tenant, query.vector, there.vector, k), by.nearest)
@@ -123,6 +131,7 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
             cube,
             bm25=bm25.get(seq, 0.0) if query.terms else None,
             cosine=cosine.get(seq),
+            around=around.get(seq, {}),
         )
         for seq, cube in _cubes(connection, visible.tenant, best)
     ]
@@ -144,26 +153,23 @@ def _tenant(connection: sqlite3.Connection, name: str) -> tuple[int | None, int]
 # --- scores
 
 
-def _bm25(
-    connection: sqlite3.Connection, terms: Sequence[int], tenant: int, there: Allowed, everything: bool
-) -> tuple[dict[int, float], str]:
+def _bm25(postings: Postings, terms: Sequence[int], there: Allowed, everything: bool) -> tuple[dict[int, float], str]:
     """BM25 of every allowed cube that holds a telling term; all statistics are of the allowed cubes alone."""
     count = there.count
     if not count:
         return {}, "BM25"
-    postings: dict[int, tuple[Numbers, Numbers]] = {}
+    read: dict[int, tuple[Numbers, Numbers]] = {}
     if everything and count >= ranking.MANY:
         # All of the tenant's cubes may be seen, so its counts give nothing away, and common words need not be read.
-        most = count // ranking.COMMON_ONE_IN + 1
-        matching = [_counted(connection, tenant, term, most) for term in terms]
+        matching = [postings.count(term) for term in terms]
     else:
-        postings = {term: _posting(connection, tenant, term, there) for term in terms}
-        matching = [int(postings[term][0].size) for term in terms]
+        read = {term: posting(postings, term, there) for term in terms}
+        matching = [int(read[term][0].size) for term in terms]
     telling = ranking.telling(matching, count)
     scores = np.zeros(count)
     average = int(there.length.sum()) / count
     for term in (terms[place] for place in telling):
-        places, tf = postings[term] if postings else _posting(connection, tenant, term, there)
+        places, tf = read[term] if read else posting(postings, term, there)
         scores[places] += ranking.bm25(
             tf.astype(np.float64),
             there.length[places].astype(np.float64),
@@ -173,27 +179,6 @@ def _bm25(
     hits = np.flatnonzero(scores > 0.0)
     how = "BM25" if len(telling) == len(terms) else f"BM25 of the {len(telling)} most telling of {len(terms)} words"
     return dict(zip(there.seq[hits].tolist(), scores[hits].tolist(), strict=True)), how
-
-
-def _counted(connection: sqlite3.Connection, tenant: int, term: int, most: int) -> int:
-    """How many of a tenant's cubes hold a term, counted no further than *most*."""
-    row = connection.execute(
-        "SELECT count(*) FROM (SELECT 1 FROM postings WHERE tenant = ? AND term = ? LIMIT ?)", (tenant, term, most)
-    ).fetchone()
-    return int(row[0])
-
-
-def _posting(connection: sqlite3.Connection, tenant: int, term: int, there: Allowed) -> tuple[Numbers, Numbers]:
-    """The places of the allowed cubes that hold a term, and how often each does."""
-    cubes, tf = integers(
-        connection.execute(
-            "SELECT cube, tf FROM postings WHERE tenant = ? AND term = ? ORDER BY cube", (tenant, term)
-        ).fetchall(),
-        2,
-    )
-    places = np.minimum(np.searchsorted(there.seq, cubes), there.count - 1)
-    held = there.seq[places] == cubes
-    return places[held], tf[held]
 
 
 def _near(connection: sqlite3.Connection, there: Allowed, sought: Sought, nearest: Nearest) -> tuple[set[int], str]:

@@ -14,30 +14,27 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Use, Vectors
-from memos_integrations.vaults.audit_chain import entry_hash
+from memos_integrations.vaults import postings
+from memos_integrations.vaults.audit_chain import GENESIS, entry_hash
+from memos_integrations.vaults.postings import RECORD_BYTES, rewrite
 from memos_integrations.vaults.rules import check_fits, check_same_embedder
 from memos_integrations.vaults.sqlite_blobs import doom_blobs, name_blobs
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow, identity_from
 from memos_integrations.vaults.sqlite_use import move_all, use_all
 
+BESIDE = ("versions", "vectors", "words", "past", "labels", "leaves", "links", "keys", "blobs", "behaviour", "seals")
+"""Every table beside `cubes` in which a cube has rows. `REFERENCES cubes` on each: SQLite itself refuses to leave one
+behind. (`postings` is an index of `words`.)"""
+
 PLACES = {
     "cubes": "SELECT count(*) FROM cubes WHERE seq = ?",
-    "versions": "SELECT count(*) FROM versions WHERE cube = ?",
-    "vectors": "SELECT count(*) FROM vectors WHERE cube = ?",
-    "postings": "SELECT count(*) FROM postings WHERE cube = ?",
-    "past": "SELECT count(*) FROM past WHERE cube = ?",
-    "labels": "SELECT count(*) FROM labels WHERE cube = ?",
-    "leaves": "SELECT count(*) FROM leaves WHERE cube = ?",
-    "links": "SELECT count(*) FROM links WHERE cube = ?",
-    "keys": "SELECT count(*) FROM keys WHERE cube = ?",
-    "blobs": "SELECT count(*) FROM blobs WHERE cube = ?",
-    "behaviour": "SELECT count(*) FROM behaviour WHERE cube = ?",
-    "seals": "SELECT count(*) FROM seals WHERE cube = ?",
+    **{table: f"SELECT count(*) FROM {table} WHERE cube = ?" for table in BESIDE if table != "words"},
+    "postings": f"SELECT ifnull(sum(length(packed) / {RECORD_BYTES}), 0) FROM words WHERE cube = ?",
 }
-"""Every table in which a cube has rows. `REFERENCES cubes` on each: SQLite itself refuses to leave one behind."""
+"""How much of a cube stands in each place: rows, and terms of full text."""
 
-_ERASE = tuple(count.replace("SELECT count(*)", "DELETE") for count in reversed(PLACES.values()))
+_ERASE = (*(f"DELETE FROM {table} WHERE cube = ?" for table in reversed(BESIDE)), "DELETE FROM cubes WHERE seq = ?")
 
 _DERIVED = "SELECT 1 FROM links WHERE target = ? AND relation = 'derived_from' LIMIT 1"
 
@@ -51,6 +48,17 @@ class Head:
     hash: str
     removed: int
     erased: int
+    cubes: int
+    vectors: int
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """As it stands in the table."""
+        return (1, self.commit, self.entries, self.hash, self.removed, self.erased, self.cubes, self.vectors)
+
+
+GENESIS_HEAD = Head(0, 0, GENESIS, 0, 0, 0, 0)
+"""The counters of a new vault."""
 
 
 def read_head(connection: sqlite3.Connection) -> Head:
@@ -59,8 +67,10 @@ def read_head(connection: sqlite3.Connection) -> Head:
     Raises:
         VaultCorruptError: They are damaged.
     """
-    row = connection.execute("SELECT commit_number, entries, hash, removed, erased FROM head").fetchone()
-    if row is None or [type(value) for value in row] != [int, int, str, int, int]:
+    row = connection.execute(
+        "SELECT commit_number, entries, hash, removed, erased, cubes, vectors FROM head"
+    ).fetchone()
+    if row is None or [type(value) for value in row] != [int, int, str, int, int, int, int]:
         raise VaultCorruptError("The vault's counters are damaged. Restore it from a backup.")
     return Head(*row)
 
@@ -68,8 +78,9 @@ def read_head(connection: sqlite3.Connection) -> Head:
 def write_head(connection: sqlite3.Connection, head: Head) -> None:
     """Store the counters."""
     connection.execute(
-        "UPDATE head SET commit_number = ?, entries = ?, hash = ?, removed = ?, erased = ?",
-        (head.commit, head.entries, head.hash, head.removed, head.erased),
+        """UPDATE head SET commit_number = ?, entries = ?, hash = ?, removed = ?, erased = ?, cubes = ?,
+        vectors = ?""",
+        head.row[1:],
     )
 
 
@@ -93,7 +104,7 @@ def bind(connection: sqlite3.Connection, head: Head, identity: EmbedderIdentity)
 
 
 def apply(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> tuple[Head, Receipt]:
-    """Make every change, then the audit entries and events, and count one commit.
+    """Make every change, then the audit entries, and count one commit; the notary numbers the events.
 
     Raises:
         MemOSError: The transaction is refused; the caller undoes what it did so far.
@@ -108,7 +119,6 @@ def apply(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> 
             for change in changes:
                 head = _changed(connection, head, change)
     head = _audit(connection, head, transaction)
-    connection.executemany("INSERT INTO outbox (body) VALUES (?)", [(event,) for event in transaction.events])
     return head, Receipt(head.commit)
 
 
@@ -143,7 +153,8 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
     if row is None:
         if cube.version != 1:
             raise CubeNotFoundError(cube.id)
-        seq = _insert(connection, tenant, put)
+        head = replace(head, cubes=head.cubes + 1)
+        seq = _insert(connection, head, tenant, put)
     else:
         seq, found_tenant, found, _ = row
         if cube.version - 1 != found:
@@ -152,8 +163,12 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
             raise CubeNotFoundError(cube.id)
         head = _replace(connection, head, seq, put)
     if put.vector is not None:
-        _store_vector(connection, seq, put.vector)
-    _touch(connection, head, tenant, seq)
+        head = _store_vector(connection, head, seq, put.vector)
+    if row is None:
+        connection.execute("INSERT INTO words SELECT ?, ?, ? WHERE length(?3)", (tenant, seq, put.words))
+    else:
+        rewrite(connection, tenant, seq, put.words)
+    _touch(connection, head, tenant, seq, fresh=row is None)
     connection.execute(
         "INSERT INTO versions (cube, version, digest, body) VALUES (?, ?, ?, ?)",
         (seq, cube.version, put.digest, put.body),
@@ -163,9 +178,6 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
     connection.executemany("INSERT INTO links VALUES (?, ?, ?)", [(seq, *link) for link in put.links])
     name_blobs(connection, seq, (blob.digest for blob in cube.blobs))
     connection.executemany(
-        "INSERT INTO postings VALUES (?, ?, ?, ?)", [(tenant, term, seq, tf) for term, tf in put.postings.items()]
-    )
-    connection.executemany(
         "INSERT OR IGNORE INTO audiences VALUES (?, ?)",
         [(subject, put.columns["audience"]) for subject in put.subjects],
     )
@@ -174,10 +186,18 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
     return head
 
 
-def _touch(connection: sqlite3.Connection, head: Head, tenant: int, seq: int) -> None:
+def _touch(connection: sqlite3.Connection, head: Head, tenant: int, seq: int, *, fresh: bool = False) -> None:
     """Leave word that a search would see the cube otherwise than before this commit."""
     connection.execute("UPDATE cubes SET changed = ? WHERE seq = ?", (head.commit, seq))
-    connection.execute("UPDATE tenants SET changed = ? WHERE number = ?", (head.commit, tenant))
+    tenant_changed(connection, tenant, head.commit, int(fresh))
+
+
+def tenant_changed(connection: sqlite3.Connection, tenant: int, commit: int, fresh: int) -> None:
+    """Leave word that a tenant changed in this commit, also by *fresh* new cubes; make blocks when it is time."""
+    update = "UPDATE tenants SET changed = ?, tail = tail + ? WHERE number = ? RETURNING tail"
+    ((tail,),) = connection.execute(update, (commit, fresh, tenant)).fetchall()
+    if tail >= postings.FOLD_AT:
+        postings.fold(connection, tenant)
 
 
 def tenant_of(connection: sqlite3.Connection, name: str) -> int:
@@ -197,23 +217,16 @@ def _check_key(connection: sqlite3.Connection, tenant: int, key: tuple[str, byte
         raise AlreadyRememberedError(key[0], taken[0])
 
 
-def _insert(connection: sqlite3.Connection, tenant: int, put: PutRows) -> int:
-    cursor = connection.execute(
-        """INSERT INTO cubes (id, tenant, version, state, tier, quarantined, expires_at, occurred_at, valid_from,
-            valid_to, purposes, applications, audience, length, recorded_at)
-        VALUES (:id, :tenant, :version, :state, :tier, :quarantined, :expires_at, :occurred_at, :valid_from,
-            :valid_to, :purposes, :applications, :audience, :length, :recorded_at)""",
-        {**put.columns, "tenant": tenant},
-    )
-    seq = int(cursor.lastrowid or 0)
-    connection.execute("INSERT INTO behaviour VALUES (?, ?)", (seq, put.behaviour))
-    return seq
+def _insert(connection: sqlite3.Connection, head: Head, tenant: int, put: PutRows) -> int:
+    insert_rows(connection, "cubes", [put.row(head.cubes, tenant, None, head.commit)])
+    connection.execute("INSERT INTO behaviour VALUES (?, ?)", (head.cubes, put.behaviour))
+    return head.cubes
 
 
 def _replace(connection: sqlite3.Connection, head: Head, seq: int, put: PutRows) -> Head:
     head = _drop_vector(connection, head, seq)
     connection.execute("INSERT INTO past SELECT seq, version, recorded_at, audience FROM cubes WHERE seq = ?", (seq,))
-    for table in ("labels", "leaves", "links", "postings"):
+    for table in ("labels", "leaves", "links"):
         connection.execute(f"DELETE FROM {table} WHERE cube = ?", (seq,))
     connection.execute(
         """UPDATE cubes SET version = :version, tier = :tier, quarantined = :quarantined, expires_at = :expires_at,
@@ -233,12 +246,12 @@ def _drop_vector(connection: sqlite3.Connection, head: Head, seq: int) -> Head:
     return replace(head, removed=head.removed + gone)
 
 
-def _store_vector(connection: sqlite3.Connection, seq: int, vector: Vectors) -> None:
+def _store_vector(connection: sqlite3.Connection, head: Head, seq: int, vector: Vectors) -> Head:
     check_fits(vector, read_identity(connection))
-    number = connection.execute(
-        "INSERT INTO vectors (cube, row) VALUES (?, ?)", (seq, vector.astype("<f4").tobytes())
-    ).lastrowid
+    number = head.vectors + 1
+    connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (number, seq, vector.tobytes()))
     connection.execute("UPDATE cubes SET vector = ? WHERE seq = ?", (number, seq))
+    return replace(head, vectors=number)
 
 
 def _put_vector(connection: sqlite3.Connection, head: Head, change: VectorRow) -> Head:
@@ -249,7 +262,7 @@ def _put_vector(connection: sqlite3.Connection, head: Head, change: VectorRow) -
     if version != change.version:
         raise VersionConflictError(change.cube_id, change.version, version)
     head = _drop_vector(connection, head, seq)
-    _store_vector(connection, seq, change.vector)
+    head = _store_vector(connection, head, seq, change.vector)
     _touch(connection, head, tenant, seq)
     return head
 
@@ -272,6 +285,7 @@ def _erase(connection: sqlite3.Connection, head: Head, change: Erase) -> Head:
     _touch(connection, head, row[1], row[0])
     connection.execute("INSERT INTO gone VALUES (?, ?, ?)", (row[1], head.commit, row[0]))
     doom_blobs(connection, row[0])
+    rewrite(connection, row[1], row[0], b"")
     for statement in _ERASE:
         connection.execute(statement, (row[0],))
     return replace(head, erased=head.erased + 1)

@@ -7,7 +7,7 @@ import sqlite3
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.vaults.audit_chain import entry_hash
 from memos_integrations.vaults.integrity import ENTRY, MARK_ROWS, check_meta, read_root, read_tally
-from memos_integrations.vaults.lookups import check_link_lookups, check_lookups
+from memos_integrations.vaults.lookups import check_link_lookups, check_lookups, check_word_lookups
 from memos_integrations.vaults.marks import nothing, stored_marks
 from memos_integrations.vaults.seals import MARKS, Sealer, Tally, added
 
@@ -117,6 +117,8 @@ def marks_wrong(connection: sqlite3.Connection, sealer: Sealer, tenant: str, gro
         return []
     if group == "links":
         check_link_lookups(connection, tenant)
+    elif group == "words":
+        check_word_lookups(connection, found[0])
     there, none = stored_marks(connection, sealer, group, found[0]), nothing(sealer, group)
     at = MARKS.index(group)
     bad = [

@@ -18,9 +18,8 @@ from memos_integrations.core.errors import InvalidMemoryError, MemOSError, Vault
 from memos_integrations.core.ports import Durability, Receipt
 from memos_integrations.vaults.connection import FOREIGN, translated
 from memos_integrations.vaults.guard import Guard
-from memos_integrations.vaults.sqlite_batch import insert
 from memos_integrations.vaults.sqlite_rows import Prepared
-from memos_integrations.vaults.sqlite_write import Head, read_head, write_head
+from memos_integrations.vaults.sqlite_write import Head, write_head
 
 GROUP = 512
 """Most transactions per commit: enough that the fsync is shared, few enough that nobody waits long."""
@@ -32,6 +31,7 @@ POISON = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, O
 """What one transaction's values can raise: its own failure, not that of the others in the group."""
 
 Work = Callable[[sqlite3.Connection, Head], tuple[Head, Any]]
+Together = Callable[[sqlite3.Connection, Head, "list[Job]"], tuple[Head, list[Any]]]
 
 
 @dataclass(slots=True)
@@ -158,33 +158,59 @@ class GroupWriter:
         if survives is not self._survives:
             connection.execute(f"PRAGMA synchronous = {'FULL' if survives is Durability.COMMIT else 'NORMAL'}")
             self._survives = survives
-        connection.execute("BEGIN IMMEDIATE")
         try:
-            head = read_head(connection)
-            self._guard.begin(connection)
-            outcomes: list[Any] = []
-            for may_share, run in groupby(jobs, key=lambda job: job.new is not None):
-                head, more = (self._together if may_share else _singly)(connection, head, list(run))
-                outcomes += more
+            outcomes = self._transact(connection, jobs, self._in_runs)
+        except (MemOSError, *POISON):
+            # A row that is refused is one transaction's matter: find out whose.
+            outcomes = self._transact(connection, jobs, self._singly)
+        return [replace(each, durability=survives) if isinstance(each, Receipt) else each for each in outcomes]
+
+    def _transact(self, connection: sqlite3.Connection, jobs: list[Job], work: Together) -> list[Any]:
+        """Do jobs in one transaction, and commit it."""
+        connection.execute("BEGIN IMMEDIATE")
+        done = False
+        try:
+            head, outcomes = work(connection, self._guard.begin(connection), jobs)
             write_head(connection, head)
             with self._guard.committing(connection, head):
                 connection.execute("COMMIT")
+            done = True
         finally:
+            if not done:
+                self._guard.notary.forget()
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-        return [replace(each, durability=survives) if isinstance(each, Receipt) else each for each in outcomes]
+        return outcomes
 
-    def _together(self, connection: sqlite3.Connection, head: Head, jobs: list[Job]) -> tuple[Head, list[Any]]:
-        connection.execute("SAVEPOINT run")
-        try:
-            new = [job.new for job in jobs if job.new is not None]
-            return self._guard.notary.inserted(connection, head, new, insert)
-        except (MemOSError, *POISON):
-            # A row that is refused is one transaction's matter: find out whose.
-            connection.execute("ROLLBACK TO run")
-            return _singly(connection, head, jobs)
-        finally:
-            connection.execute("RELEASE run")
+    def _in_runs(self, connection: sqlite3.Connection, head: Head, jobs: list[Job]) -> tuple[Head, list[Any]]:
+        """Jobs that only bring something new share their statements with those beside them."""
+        outcomes: list[Any] = []
+        for may_share, run in groupby(jobs, key=lambda job: job.new is not None):
+            if may_share:
+                new = [job.new for job in run if job.new is not None]
+                head, more = self._guard.notary.inserted(connection, head, new)
+            else:
+                head, more = self._singly(connection, head, list(run))
+            outcomes += more
+        return head, outcomes
+
+    def _singly(self, connection: sqlite3.Connection, head: Head, jobs: list[Job]) -> tuple[Head, list[Any]]:
+        """Each job under a savepoint of its own: a refused one is undone alone."""
+        outcomes: list[Any] = []
+        for job in jobs:
+            connection.execute("SAVEPOINT job")
+            try:
+                head, outcome = job.work(connection, head)
+            except MemOSError as exc:
+                outcome = exc
+                connection.execute("ROLLBACK TO job")
+            except POISON as exc:
+                outcome = _poisoned(exc)
+                outcome.__cause__ = exc
+                connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+            outcomes.append(outcome)
+        return head, outcomes
 
     def _recover(self, exc: Exception) -> None:
         """After an I/O error the connection's view of the file cannot be trusted: the next group opens a new one."""
@@ -230,25 +256,6 @@ class GroupWriter:
                 return
             if job is not None and job.future.set_running_or_notify_cancel():
                 job.future.set_exception(VaultClosedError("The vault was closed; open it again."))
-
-
-def _singly(connection: sqlite3.Connection, head: Head, jobs: list[Job]) -> tuple[Head, list[Any]]:
-    """Each job under a savepoint of its own: a refused one is undone alone."""
-    outcomes: list[Any] = []
-    for job in jobs:
-        connection.execute("SAVEPOINT job")
-        try:
-            head, outcome = job.work(connection, head)
-        except MemOSError as exc:
-            outcome = exc
-            connection.execute("ROLLBACK TO job")
-        except POISON as exc:
-            outcome = _poisoned(exc)
-            outcome.__cause__ = exc
-            connection.execute("ROLLBACK TO job")
-        connection.execute("RELEASE job")
-        outcomes.append(outcome)
-    return head, outcomes
 
 
 def _poisoned(exc: Exception) -> MemOSError:

@@ -133,6 +133,9 @@ def test_the_canonical_form_is_json_with_sorted_keys(cube: MemCube) -> None:
     plain = json.loads(cube.canonical())
     assert json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() == cube.canonical()
     assert {"behaviour", "state"}.isdisjoint(plain)
+    dumped = cube.model_dump(mode="json", by_alias=True, exclude={"behaviour", "state"})
+    assert canonical_json(dumped) == cube.canonical()
+    assert canonical_json(cube.behaviour.model_dump(mode="json")) == cube.behaviour._canonical
 
 
 def test_use_and_state_leave_the_digest_alone_and_everything_else_changes_it() -> None:

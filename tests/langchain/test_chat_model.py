@@ -21,6 +21,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.tool import tool_call
 from langchain_core.tools import tool
+from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import BaseModel, ValidationError
 
@@ -47,6 +48,34 @@ class TestStandard(ChatModelUnitTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"model": tiny()}
+
+
+@pytest.mark.slow
+class TestStandardOnSmolLM2(ChatModelIntegrationTests):
+    """LangChain's own integration tests, unmodified, on the model that is shipped.
+
+    Its template has no tools and it was not trained to call them: the suite's own flags leave those tests out.
+    """
+
+    @pytest.fixture(autouse=True)
+    def _open(self, smollm2: HuggingFaceModel) -> None:
+        self.opened = smollm2
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return MemOSChatModel
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {"model": self.opened, "max_tokens": 48}
+
+    @property
+    def has_tool_calling(self) -> bool:
+        return False
+
+    @property
+    def has_structured_output(self) -> bool:
+        return False
 
 
 @pytest.fixture
@@ -378,6 +407,26 @@ def test_what_is_set_for_good_is_in_the_key_too() -> None:
     assert MemOSChatModel(model=tiny(), max_tokens=24, stop=[whole[6:9]]).invoke("Hello", model="any").text != whole
     assert MemOSChatModel(model=tiny(1), max_tokens=24).invoke("Hello", model="any").text != whole
     assert MemOSChatModel(model=tiny(), max_tokens=5).invoke("Hello", model="any").text != whole
+
+
+@pytest.mark.usefixtures("llm_cache")
+def test_an_answer_made_with_one_users_memory_is_not_served_to_another(llm_cache: InMemoryCache) -> None:
+    """However the memory reaches the model: with the call, bound, or set for good."""
+    chat = MemOSChatModel(model=tiny(), max_tokens=5)
+    for told in (
+        {"memory_fingerprint": "ana"},
+        {"memory_fingerprint": "bob"},
+        {"memory_ids": ["1"]},
+        {"memory_ids": []},
+    ):
+        before = len(llm_cache._cache)
+        chat.invoke("Hello", **told)
+        chat.bind(**told).invoke("Hello")
+        assert len(llm_cache._cache) == before + 1
+    before = len(llm_cache._cache)
+    for name in ("ana", "bob", "bob"):
+        MemOSChatModel(model=tiny(), max_tokens=5, memory_fingerprint=name).invoke("Hello")
+    assert len(llm_cache._cache) == before + 2
 
 
 @pytest.mark.usefixtures("llm_cache")

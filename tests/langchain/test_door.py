@@ -17,7 +17,7 @@ def run(code: str) -> str:
 
 
 def test_opening_the_door_loads_no_torch_and_no_other_framework() -> None:
-    heavy = "('torch', 'transformers', 'langgraph', 'llama_index', 'langchain')"
+    heavy = "('torch', 'transformers', 'langgraph', 'llama_index', 'langchain', 'langchain_classic')"
     assert (
         run(f"import sys, memos_integrations.langchain; print([m for m in {heavy} if m in sys.modules])").strip()
         == "[]"
@@ -41,7 +41,25 @@ def test_everything_promised_is_there() -> None:
     ],
 )
 def test_a_missing_extra_is_named_with_its_pip_line(module: str, extra: str, package: str) -> None:
-    code = f"""
+    assert f'pip install "memos-integrations[{extra}]"' in run(without(package, f"import {module}"))
+
+
+@pytest.mark.parametrize(
+    ("name", "extra", "package"),
+    [("MemOSMiddleware", "agents", "langchain"), ("MemOSMemory", "classic", "langchain_classic")],
+)
+def test_what_needs_more_says_so_and_the_rest_works_without(name: str, extra: str, package: str) -> None:
+    told = run(without(package, f"from memos_integrations.langchain import MemOSRetriever, {name}"))
+    assert f'pip install "memos-integrations[{extra}]"' in told
+    works = (
+        "from memos_integrations.langchain import MemOSRetriever, memory_tools, MemOSChatMessageHistory; print('ok')"
+    )
+    assert run(without(package, works)).strip() == "ok"
+
+
+def without(package: str, code: str) -> str:
+    """A program in which a distribution looks as if it were not installed."""
+    return f"""
 import sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
@@ -50,8 +68,7 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 from memos_integrations.core.errors import MissingExtraError
 try:
-    import {module}
+    {code}
 except MissingExtraError as exc:
     print(exc)
 """
-    assert f'pip install "memos-integrations[{extra}]"' in run(code)

@@ -10,10 +10,12 @@ import time
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
+from langchain_core.messages import AIMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import ConfigurableField, RunnableLambda, RunnablePassthrough
 from langchain_core.tools import create_retriever_tool
 from langchain_tests.integration_tests import RetrieversIntegrationTests
+from langgraph.graph import MessagesState, StateGraph
 from pydantic import ValidationError
 
 from memos_integrations.core.access import CallContext, Principal
@@ -211,3 +213,23 @@ def test_threads_share_one_retriever(memos: MemOS) -> None:
     for thread in threads:
         thread.join()
     assert failed == []
+
+
+async def test_in_a_graph_the_runtime_context_says_who_asks(memos: MemOS) -> None:
+    retriever = MemOSRetriever(memos=memos)
+
+    def look(state: MessagesState) -> dict:
+        return {"messages": [AIMessage(texts(retriever.invoke("tea or coffee?")))]}
+
+    async def alook(state: MessagesState) -> dict:
+        return {"messages": [AIMessage(texts(await retriever.ainvoke("tea or coffee?")))]}
+
+    graph = StateGraph(MessagesState, context_schema=dict)
+    graph.add_node("look", RunnableLambda(look, alook))
+    graph.set_entry_point("look")
+    agent = graph.compile()
+    for user, coffee in (("ana", False), ("bob", True)):
+        context = {"tenant": "home", "user_id": user}
+        asked = {"messages": [("user", "I am bob.")]}
+        assert ("black coffee" in agent.invoke(asked, context=context)["messages"][-1].text) == coffee
+        assert ("black coffee" in (await agent.ainvoke(asked, context=context))["messages"][-1].text) == coffee

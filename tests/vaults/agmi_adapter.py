@@ -22,7 +22,7 @@ COLUMNS = ("seq", "id", "tenant", "digest", "body", "occurred_at")
 READ = """SELECT c.seq, c.id, c.tenant, v.digest, v.body, c.occurred_at FROM cubes AS c
     JOIN versions AS v ON v.cube = c.seq AND v.version = c.version JOIN tenants AS t ON t.number = c.tenant
     WHERE t.name = ? ORDER BY c.seq"""
-OF_A_CUBE = ("seals", "behaviour", "vectors", "postings", "labels", "leaves", "links", "keys", "blobs", "versions")
+OF_A_CUBE = ("seals", "behaviour", "vectors", "words", "labels", "leaves", "links", "keys", "blobs", "versions")
 
 
 class VaultAdapter(MemoryAdapter):

@@ -12,6 +12,7 @@ import pytest
 
 from memos_integrations.core.cube import MemCube
 from memos_integrations.testing.cubes import EMBEDDER, asked, cube, stored, unit
+from memos_integrations.vaults import postings
 from memos_integrations.vaults.sqlite import SQLiteVault
 
 Python = Callable[[str], str]
@@ -21,6 +22,12 @@ Python = Callable[[str], str]
 def folder(tmp_path: Path) -> Path:
     """Where a vault may stand."""
     return tmp_path / "vault"
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full text makes blocks of three cubes already."""
+    monkeypatch.setattr(postings, "FOLD_AT", 3)
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from memos_integrations import CallContext, Principal
+from memos_integrations import CallContext, MemOS, Principal
 from memos_integrations.core.access import Caller
 from memos_integrations.core.errors import (
     AccessDeniedError,
     AlreadyRememberedError,
     EmbedderMismatchError,
+    InvalidMemoryError,
     MemOSError,
     VersionConflictError,
 )
@@ -135,3 +136,33 @@ def test_a_refused_cube_says_why(tmp_path: Path, error: type[MemOSError]) -> Non
         with pytest.raises(error):
             vault.submit(Transaction((refused[error],))).result()
         assert texts(asked(vault)) == ["first"]
+
+
+@pytest.mark.parametrize("sort", ["memory", "sqlite"])
+async def test_remember_many_writes_all_in_order_and_each_can_be_found_changed_and_forgotten(
+    sort: str, tmp_path: Path
+) -> None:
+    ana = Principal(tenant="acme", user="ana")
+    texts = [f"Kettle number{n} is blue." for n in range(1100)]
+    with MemOS(InMemoryVault() if sort == "memory" else SQLiteVault(tmp_path / "vault")) as memos:
+        cubes = memos.remember_many(texts[:1000], by=ana, tags=("kettle",))
+        cubes += await memos.aremember_many(texts[1000:], by=ana, tags=("kettle",))
+        assert [cube.text for cube in cubes] == texts
+        assert all("kettle" in cube.descriptive.tags for cube in cubes)
+        assert [hit.cube.id for hit in memos.recall("number1099", by=ana, k=1, needed=True).hits] == [cubes[-1].id]
+        assert memos.get(cubes[3].id, by=ana).digest == cubes[3].digest
+        entries = memos.audit(by=ana, operation="remember", limit=10_000)
+        assert [entry.record.cube_id for entry in entries] == [cube.id for cube in cubes]
+        assert not any(memos.forget(cubes[5].id, by=ana).remaining.values())
+        assert memos.verify_audit().ok
+
+
+def test_what_comes_before_a_text_that_cannot_be_stored_stands_batch_by_batch(tmp_path: Path) -> None:
+    ana = Principal(tenant="acme", user="ana")
+    with MemOS(SQLiteVault(tmp_path / "vault")) as memos:
+        with pytest.raises(InvalidMemoryError):
+            memos.remember_many([f"text {n}" for n in range(600)] + ["nul \x00"], by=ana)
+        assert len(memos.audit(by=ana, operation="remember", limit=10_000)) == 512
+        with pytest.raises(InvalidMemoryError):
+            memos.remember_many("one text", by=ana)
+        assert memos.remember_many([], by=ana) == []

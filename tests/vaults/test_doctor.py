@@ -43,7 +43,7 @@ def test_it_looks_at_a_vault_that_is_open_and_changes_nothing(folder: Path, fill
         ("UPDATE versions SET body = x'00' WHERE cube = 4", "audit log and digests"),
         ("UPDATE cubes SET state = 'frozen' WHERE seq = 4", "seals"),
         ("UPDATE behaviour SET body = '{}' WHERE cube = 4", "seals"),
-        ("DELETE FROM postings WHERE cube = 4", "labels, words, links, vectors, keys, past"),
+        ("DELETE FROM words WHERE cube = 4", "labels, words, links, vectors, keys, past"),
         ("DELETE FROM labels WHERE cube = 4", "labels, words, links, vectors, keys, past"),
         ("UPDATE audiences SET subject = 5", "labels, words, links, vectors, keys, past"),
         ("UPDATE vectors SET row = zeroblob(7) WHERE cube = 4", "vectors"),

@@ -35,6 +35,7 @@ from memos_integrations.testing.cubes import (
     submit,
     unit,
 )
+from memos_integrations.vaults import postings
 from memos_integrations.vaults.doctor import examine
 from memos_integrations.vaults.schema import migrate
 from memos_integrations.vaults.sqlite import SQLiteVault
@@ -73,7 +74,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], di
     """A vault with rows in every table that a search can depend on, and everything that it answers."""
     folder = tmp_path_factory.mktemp("whole") / "vault"
     cubes: list[MemCube] = []
-    with SQLiteVault(folder) as vault:
+    with pytest.MonkeyPatch.context() as patch, SQLiteVault(folder) as vault:
+        patch.setattr(postings, "FOLD_AT", 2)  # so that full text has blocks
         vault.bind_embedder(EMBEDDER)
         for n in range(6):
             namespace = ("acme" if n < 4 else "other", f"team {n}")
@@ -180,7 +182,7 @@ def test_an_edit_of_any_row_is_refused_or_changes_no_answer(
 
 def test_a_row_set_back_to_an_older_state_that_was_genuine_is_refused(tmp_path: Path) -> None:
     """Everything of one cube as it was a version ago, seals and all; the rest of the vault as it is now."""
-    folder, of_a_cube = tmp_path / "vault", ("cubes", "seals", "versions", "behaviour", "labels", "postings", "leaves")
+    folder, of_a_cube = tmp_path / "vault", ("cubes", "seals", "versions", "behaviour", "labels", "words", "leaves")
     with SQLiteVault(folder) as vault:
         old = cube("ana may read")
         submit(vault, put(old), audit=(record(old),))

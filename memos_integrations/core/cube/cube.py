@@ -78,7 +78,7 @@ class MemCube(Value):
         """SHA-256 of the canonical payload: equal for equal content, whoever owns it."""
         return sha256(self.payload._canonical)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical cube without `behaviour` and `state`."""
         return sha256(self.canonical())

@@ -7,9 +7,11 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import cached_property
+from enum import StrEnum
+from functools import cached_property, lru_cache
+from json.encoder import encode_basestring
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -92,7 +94,22 @@ class Value(BaseModel):
     @cached_property
     def _canonical(self) -> bytes:
         # Kept beside the fields: governance, audit and the vault all need it, and parts are shared by many cubes.
-        return canonical_json(self.model_dump(mode="json", by_alias=True))
+        # Spelled here, because pydantic's dump and the encoder cost four times as much; a test holds the two equal.
+        try:
+            return _object(type(self), self.__dict__).encode()
+        except TypeError:
+            return canonical_json(self.model_dump(mode="json", by_alias=True))
+
+    @classmethod
+    def of_checked(cls, **fields: Any) -> Self:
+        """A value of fields that were checked already; like `model_construct`, at a tenth of its cost."""
+        made = cls.__new__(cls)
+        put = object.__setattr__
+        put(made, "__dict__", {**_defaults(cls), **fields})
+        put(made, "__pydantic_fields_set__", set(fields))
+        put(made, "__pydantic_extra__", None)
+        put(made, "__pydantic_private__", None)
+        return made
 
     def __copy__(self) -> Self:
         """A copy, which `model_copy` may give other fields: it computes its canonical form anew."""
@@ -107,8 +124,56 @@ _AnyValue = TypeVar("_AnyValue", bound=Value)
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+@lru_cache(maxsize=256)
+def _defaults(kind: type[Value]) -> dict[str, Any]:
+    return {name: None if field.is_required() else field.get_default() for name, field in kind.model_fields.items()}
+
+
+@lru_cache(maxsize=256)
+def _spelled_names(kind: type[Value]) -> list[tuple[str, str]]:
+    names = {field.serialization_alias or name: name for name, field in kind.model_fields.items()}
+    return [(f"{encode_basestring(alias)}:", names[alias]) for alias in sorted(names)]
+
+
+def _object(kind: type[Value], fields: dict[str, Any]) -> str:
+    return "{" + ",".join([alias + _spelled(fields[name]) for alias, name in _spelled_names(kind)]) + "}"
+
+
+def _spelled(value: Any) -> str:
+    """The canonical JSON of what stands in a field.
+
+    Raises:
+        TypeError: Only pydantic knows how that is spelled.
+    """
+    spell = _SPELLED.get(type(value))
+    if spell is not None:
+        return spell(value)
+    if isinstance(value, Value):
+        return value._canonical.decode()
+    if isinstance(value, StrEnum):
+        return str(encode_basestring(value.value))
+    raise TypeError(type(value))
+
+
+def _spelled_moment(moment: datetime) -> str:
+    if moment.tzinfo is not UTC:
+        raise TypeError(moment)
+    return f'"{moment.isoformat()[:-6]}Z"'
+
+
+_SPELLED: dict[type, Callable[[Any], str]] = {
+    type(None): lambda _: "null",
+    str: encode_basestring,
+    tuple: lambda values: "[" + ",".join([_spelled(each) for each in values]) + "]",
+    datetime: _spelled_moment,
+    **dict.fromkeys((bool, int, float, list, dict), _CANONICAL.encode),
+}
+
+
 def _without_canonical(copied: _AnyValue) -> _AnyValue:
     copied.__dict__.pop("_canonical", None)
+    if "digest" not in type(copied).model_fields:  # elsewhere it is a field, not what was computed
+        copied.__dict__.pop("digest", None)
     return copied
 
 

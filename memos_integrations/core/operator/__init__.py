@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memos_integrations.core.operator.activation import draft_activation
 from memos_integrations.core.operator.blob import Blob, blob_of
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.options import (
@@ -12,9 +13,10 @@ from memos_integrations.core.operator.options import (
     draft_message,
     parts,
 )
-from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, render
+from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, excerpt, render
+from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.write import Draft, finished
-from memos_integrations.core.operator.writer import CubeWriter, ErasureReceipt, IngestReport, Progress
+from memos_integrations.core.operator.writer import CubeWriter, Progress
 
 __all__ = [
     "Blob",
@@ -32,8 +34,10 @@ __all__ = [
     "Recall",
     "blob_of",
     "changes_by_part",
+    "draft_activation",
     "draft_memory",
     "draft_message",
+    "excerpt",
     "finished",
     "parts",
     "render",

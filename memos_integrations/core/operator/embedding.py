@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from memos_integrations.core.errors import EmbeddingError
 from memos_integrations.core.governance import MemGovernance
-from memos_integrations.core.ports import Embedder, EmbedderIdentity, Vectors
+from memos_integrations.core.operator.tokens import TokenCache
+from memos_integrations.core.ports import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
+from memos_integrations.core.ranking import Floats, late_interaction
 from memos_integrations.core.vectors import unit_rows
 
 
@@ -21,6 +23,7 @@ class Embedding:
     def __init__(self, governance: MemGovernance, embedder: Embedder | None) -> None:
         self._governance = governance
         self._embedder = embedder
+        self._tokens = TokenCache(embedder) if isinstance(embedder, TokenEmbedder) else None
         self._bound = False
         if embedder is not None:
             self._identity = _identity(embedder)
@@ -34,6 +37,26 @@ class Embedding:
             self._bound = self._governance.embedder() is not None
         return self._bound
 
+    def has_tokens(self) -> bool:
+        """Whether the embedder tells the vectors of single tokens."""
+        return self._tokens is not None
+
+    def late(self, query: str, texts: Sequence[str]) -> Floats:
+        """How well each text answers to the tokens of a question; see `ranking.late_interaction`.
+
+        Raises:
+            EmbeddingError: The embedder has no tokens, or failed.
+        """
+        if self._tokens is None:
+            raise EmbeddingError("Late interaction needs an embedder that has `embed_with_tokens`.")
+        asked, ids = self._tokens.asked(query)
+        return late_interaction(asked, ids, self._tokens.of(texts))
+
+    def drop(self, texts: Sequence[str]) -> None:
+        """Forget what is held in memory of texts that were erased."""
+        if self._tokens is not None:
+            self._tokens.drop(texts)
+
     def asked(self, query: str) -> Vectors:
         """The unit row of a question.
 
@@ -42,6 +65,8 @@ class Embedding:
         """
         if self._embedder is None:
             raise EmbeddingError("The plan searches by meaning, but no embedder was given to MemOS.")
+        if self._tokens is not None:
+            return self._checked(self._tokens.question(query))
         row: Vectors = self._rows(self._embedder, [query])[0]
         return row
 
@@ -53,12 +78,23 @@ class Embedding:
         """
         if self._embedder is None:
             return None
-        rows = self._rows(self._embedder, texts)
+        if self._tokens is None:
+            rows = self._rows(self._embedder, texts)
+        else:
+            rows = unit_rows(self._tokens.written(texts), count=len(texts), dim=self._embedder.dim, source=self._source)
         if not self._bound:
             # Not before there is a vector: opening a vault with the wrong embedder must not tie it to that one.
             self._governance.bind_embedder(self._identity)
             self._bound = True
         return rows
+
+    @property
+    def _source(self) -> str:
+        return f"Embedder {self._identity.name!r}"
+
+    def _checked(self, row: Vectors) -> Vectors:
+        one: Vectors = unit_rows(row[None], count=1, dim=self._identity.dim, source=self._source)[0]
+        return one
 
     @staticmethod
     def _rows(embedder: Embedder, texts: Sequence[str]) -> Vectors:

@@ -110,14 +110,13 @@ def draft_memory(text: str, caller: Caller, options: MemoryOptions) -> Draft:
     if not isinstance(text, str):
         raise InvalidMemoryError(f"A memory is text (str), not {type(text).__name__}.")
     try:
-        trust = said.get("trust") or TRUST_OF_ROLE["user"]
         draft = draft_cube(
             text,
             namespace=parts(said.get("namespace") or (caller.by.tenant, caller.by.user)),
             governance=_governance(caller, said),
             now=caller.now,
             provenance=_provenance(caller, said),
-            trust=Trust.model_validate(trust.model_dump(warnings=False)),
+            trust=_trust(said),
             tags=_labels(said.get("tags", ())),
             value=said.get("value"),
             links=[Link(relation=Relation.SUPERSEDES, target=target) for target in _labels(said.get("supersedes", ()))],
@@ -181,6 +180,13 @@ def parts(namespace: Sequence[str]) -> tuple[str, ...]:
     if isinstance(namespace, str) or not all(isinstance(part, str) for part in namespace):
         raise InvalidMemoryError(f"A namespace is a sequence of strings such as ('acme', 'ana'), not {namespace!r}.")
     return tuple(namespace)
+
+
+def _trust(said: Mapping[str, Any]) -> Trust:
+    trust: Trust = said.get("trust") or TRUST_OF_ROLE["user"]
+    if any(trust is ours for ours in TRUST_OF_ROLE.values()):
+        return trust
+    return Trust.model_validate(trust.model_dump(warnings=False))
 
 
 def _provenance(caller: Caller, said: Mapping[str, Any]) -> Provenance:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import Field
@@ -13,8 +12,17 @@ from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.evidence import (
+    Candidate,
+    in_shape,
+    named_speakers,
+    own_signals,
+    said_at,
+    stretch,
+)
+from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors, narrowed
-from memos_integrations.core.ranking import closeness, fuse, scaled
+from memos_integrations.core.ranking import fuse
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import Action, MemoryPlan
 from memos_integrations.core.text import terms as terms_of
@@ -112,17 +120,6 @@ def excerpt(line: str, terms: Sequence[str], length: int) -> str:
     return f"{line[:40]} […] {line[start : start + length]} […]" if start > 40 else f"{line[:length]} […]"
 
 
-@dataclass(slots=True)
-class _Candidate:
-    """A cube under consideration, with its best scaled score per signal."""
-
-    cube: MemCube
-    signals: dict[str, float] = field(default_factory=dict)
-
-    def keep(self, signal: str, score: float) -> None:
-        self.signals[signal] = max(score, self.signals.get(signal, 0.0))
-
-
 class MemOperator:
     """Carries out plans over governed storage."""
 
@@ -162,12 +159,12 @@ class MemOperator:
             adapters=plan.adapters,
         )
 
-    def _search(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> tuple[dict[str, _Candidate], str]:
+    def _search(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> tuple[dict[str, Candidate], str]:
         """One query per scope; a candidate keeps its best score of each signal over the queries that found it."""
         words = tuple(terms_of(call.query))
         actions = {step.action for step in plan.steps}
         vector = self._embedding.asked(call.query) if Action.DENSE in actions else None
-        candidates: dict[str, _Candidate] = {}
+        candidates: dict[str, Candidate] = {}
         told = []
         for query in _queries(plan, words, vector):
             found = self._governance.search(query, caller)
@@ -175,27 +172,34 @@ class MemOperator:
                 # The question names a time and other words than were used then: what was said then, latest first.
                 found = self._governance.search(VaultQuery(k=query.k, filter=query.filter), caller)
             told.append(found.how)
-            bm25 = scaled([match.bm25 for match in found.matches])
-            cosine = scaled([match.cosine for match in found.matches])
-            for match, by_words, by_meaning in zip(found.matches, bm25, cosine, strict=True):
-                candidate = candidates.setdefault(match.cube.id, _Candidate(match.cube))
-                candidate.keep("bm25", by_words)
-                candidate.keep("dense", by_meaning)
+            for match in found.matches:
+                candidate = candidates.setdefault(match.cube.id, Candidate(match.cube))
+                for name, score in {**match.around, "bm25": match.bm25, "dense": match.cosine}.items():
+                    # Of a narrower scope's statistics only what the wider one did not find.
+                    if score is not None:
+                        candidate.signals.setdefault(name, score)
         for cube_id in plan.shown:
             candidates.pop(cube_id, None)
         return candidates, "; ".join(dict.fromkeys(told))
 
-    def _rank(self, candidates: list[_Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:
+    def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:
         """All candidates as hits, best first; equal scores go to the newer."""
-        newest = max((_said_at(c.cube) for c in candidates), default=caller.now)
+        newest = max((said_at(c.cube) for c in candidates), default=caller.now)
+        weights = in_shape(plan.weights, [c.cube.text for c in candidates])
+        if weights.get("late") and candidates:
+            late = self._embedding.late(call.query, [search_text(c.cube) for c in candidates])
+            for candidate, score in zip(candidates, late.tolist(), strict=True):
+                candidate.signals["late"] = score
+        stretch(candidates)
+        named = named_speakers([c.cube for c in candidates], call)
         for candidate in candidates:
-            candidate.signals.update(_own_signals(candidate.cube, call, newest))
-        signals = {name: [c.signals.get(name, 0.0) for c in candidates] for name in plan.weights}
-        scores = fuse(signals, plan.weights)
+            candidate.signals.update(own_signals(candidate.cube, call, newest, named))
+        signals = {name: [c.signals.get(name, 0.0) for c in candidates] for name in weights}
+        scores = fuse(signals, weights)
         replaced = self._governance.superseded([c.cube for c in candidates], caller)
         hits = []
         for candidate, score in zip(candidates, scores, strict=True):
-            parts = {name: weight * candidate.signals.get(name, 0.0) for name, weight in plan.weights.items()}
+            parts = {name: weight * candidate.signals.get(name, 0.0) for name, weight in weights.items()}
             newer = replaced.get(candidate.cube.id)
             factor = _standing(candidate.cube, caller.now, past=call.about_past)
             if newer and not call.about_past:
@@ -241,12 +245,8 @@ def _queries(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None) -
         if latest:
             queries[scope, latest] = VaultQuery(k=k, filter=scope)
         else:
-            queries[scope, latest] = VaultQuery(k=k, terms=words, vector=vector, filter=scope)
+            queries[scope, latest] = VaultQuery(k=k, terms=words, vector=vector, filter=scope, around=True)
     return list(queries.values())
-
-
-def _said_at(cube: MemCube) -> datetime:
-    return cube.provenance.occurred_at or cube.descriptive.created_at
 
 
 def _standing(cube: MemCube, now: datetime, *, past: bool) -> float:
@@ -258,19 +258,6 @@ def _standing(cube: MemCube, now: datetime, *, past: bool) -> float:
     rules, until = cube.governance, cube.descriptive.valid_to
     weight = 1.0 + rules.priority / 200.0
     if rules.half_life is not None:
-        age = max(0.0, (now - _said_at(cube)).total_seconds())
+        age = max(0.0, (now - said_at(cube)).total_seconds())
         weight *= 0.5 ** (age / rules.half_life.total_seconds())
     return weight * (SUPERSEDED_WEIGHT if until is not None and until <= now and not past else 1.0)
-
-
-def _own_signals(cube: MemCube, call: MemoryCall, newest: datetime) -> dict[str, float]:
-    """What a cube's header says about its fit, each 0..1: time, speaker, type, and recency among the candidates."""
-    age_days = max(0.0, (newest - _said_at(cube)).total_seconds() / 86_400.0)
-    signals = {"recency": 1.0 / (1.0 + age_days / 30.0)}
-    if call.window is not None:
-        signals["time"] = closeness(_said_at(cube), (call.window.start, call.window.end))
-    if call.speakers and cube.provenance.speaker:
-        signals["speaker"] = float(cube.provenance.speaker.casefold() in {s.casefold() for s in call.speakers})
-    if call.semantic_types:
-        signals["type"] = float(cube.descriptive.semantic_type in call.semantic_types)
-    return signals

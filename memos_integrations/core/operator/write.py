@@ -34,7 +34,7 @@ from memos_integrations.core.cube import (
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.ports import Durability
 from memos_integrations.core.text import entities as entities_of
-from memos_integrations.core.text import keywords, sentences
+from memos_integrations.core.text import keywords, sentences, terms_and_keywords
 from memos_integrations.core.text import terms as terms_of
 
 CHANGE_WORDS = re.compile(
@@ -90,24 +90,23 @@ def draft_cube(
     try:
         payload = PlaintextPayload(text=text, value=value)
         spoken = _spoken(text, provenance.speaker)
-        words = tuple(terms_of(spoken))
+        found, told = terms_and_keywords(text, provenance.speaker)
+        words = tuple(found)
+        given: dict[str, Any] = {"created_at": now, "recorded_at": now, "entities": _found(entities_of(text))}
+        given["tags"] = unique([*tags, *_found(told)])
+        # With nothing said but the text, every label was found in a text that is checked.
+        make = Descriptive if tags or descriptive else Descriptive.of_checked
         if links:
             provenance = provenance.model_copy(update={"links": unique_links([*provenance.links, *links])})
         cube = MemCube(
             id=new_id(),
             namespace=tuple(namespace),
             payload=payload,
-            descriptive=Descriptive(
-                created_at=now,
-                recorded_at=now,
-                tags=unique([*tags, *_found(keywords(text))]),
-                entities=_found(entities_of(text)),
-                **descriptive,
-            ),
+            descriptive=make(**given, **descriptive),
             provenance=provenance,
             trust=trust,
             governance=governance,
-            behaviour=Behaviour(fingerprint=fingerprint(words)),
+            behaviour=Behaviour.of_checked(fingerprint=fingerprint(words)),
         )
     except (ValidationError, TypeError) as exc:
         raise InvalidMemoryError(f"This memory cannot be stored: {_problem(exc)}.") from exc
@@ -173,6 +172,8 @@ def _lanes(word: str) -> int:
 
 def says_change(text: str) -> bool:
     """Whether a statement in *text* announces that something is no longer as it was."""
+    if CHANGE_WORDS.search(text) is None:
+        return False
     return any(CHANGE_WORDS.search(sentence) for sentence in _statements(text))
 
 

@@ -7,25 +7,20 @@ vault needs: `remember` gives a future, so that one caller can block on it and a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
-
 from memos_integrations.core.access import Caller, Verb, may_read
 from memos_integrations.core.conversation import Conversation, Message
 from memos_integrations.core.cube import (
     CubeRef,
-    Label,
     Link,
     MemCube,
-    Moment,
     Relation,
     TrustLabel,
-    Value,
     check_text,
     unique,
 )
@@ -39,38 +34,16 @@ from memos_integrations.core.errors import (
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.blob import Blob, captioned
+from memos_integrations.core.operator.bulk import put_in_bulk
 from memos_integrations.core.operator.embedding import Embedding
-from memos_integrations.core.operator.write import Draft, replaces, revised, says_change, supersede
-from memos_integrations.core.ports import CubeFilter, Receipt, VaultQuery, Vectors
+from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
+from memos_integrations.core.operator.write import Draft, replaces, revised, says_change, search_text, supersede
+from memos_integrations.core.ports import CubeFilter, Derivative, Receipt, VaultQuery, Vectors
 
 BATCH = 64
 MAX_RETRIES = 100
 MAX_LOOKUP_TERMS = 32
 Progress = Callable[[int, int], None]
-
-
-class ErasureReceipt(Value):
-    """What was forgotten, place by place, and that nothing is left: `remaining` is zero in every table.
-
-    `remaining["files"]` is 1 while a long read elsewhere keeps old pages alive; they go with the next write after it.
-    `derived` names what went with it, as far as the caller could see it.
-    """
-
-    cube_id: Label
-    derived: tuple[Label, ...] = ()
-    erased: dict[str, int]
-    remaining: dict[str, int]
-    at: Moment
-    commit: int
-
-
-class IngestReport(Value):
-    """What an ingestion did: ids in the order of the messages; `known` of them were there already."""
-
-    conversation: Label
-    cubes: tuple[Label, ...] = ()
-    written: int = Field(ge=0)
-    known: int = Field(ge=0)
 
 
 class CubeWriter:
@@ -79,6 +52,8 @@ class CubeWriter:
     def __init__(self, governance: MemGovernance, embedding: Embedding) -> None:
         self._governance = governance
         self._embedding = embedding
+        self.derivatives: list[Derivative] = []
+        """Stores outside the vault that go with their sources."""
 
     # --- one memory ---------------------------------------------------------------------------------------------
 
@@ -98,6 +73,18 @@ class CubeWriter:
         draft = self._linked(self._inherited(draft, caller), caller, recent=())
         vector = self._embedding.written([draft.text])
         return draft.cube, self._put(draft, caller, None if vector is None else vector[0], key=key)
+
+    def activate(self, draft: Draft, caller: Caller, *, key: str) -> MemCube:
+        """Put an activation cube, durable on return; where its tenant has one with this key, that one, if readable.
+
+        Raises:
+            CubeNotFoundError: There is one, and the caller may not read it.
+        """
+        try:
+            self._governance.put(draft.cube, caller, operation="activate", terms=(), vector=None, key=key).result()
+        except AlreadyRememberedError as exc:
+            return self._governance.read(exc.cube_id, caller)
+        return draft.cube
 
     def known(self, key: str | None, caller: Caller) -> MemCube | None:
         """The caller's cube that was written with this key."""
@@ -136,6 +123,8 @@ class CubeWriter:
                 if expected_version is not None:
                     raise
                 continue
+            for derivative in self.derivatives:
+                derivative.drop([cube_id])
             return draft.cube
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
@@ -148,7 +137,12 @@ class CubeWriter:
         """
         before = self._governance.traces(cube_id)
         doomed, receipt = self._governance.erase(cube_id, caller)
+        self._embedding.drop([search_text(each) for each in doomed])
+        gone = {each.id for each in doomed}
         remaining: dict[str, int] = {}
+        if self.derivatives:
+            before["derivatives"] = sum(each.drop(gone) for each in self.derivatives)
+            remaining["derivatives"] = sum(ref.id in gone for each in self.derivatives for _, ref in each.sources())
         for each in doomed:
             for place, count in self._governance.traces(each.id).items():
                 remaining[place] = remaining.get(place, 0) + count
@@ -177,6 +171,14 @@ class CubeWriter:
             return draft.cube.ref
 
     # --- many ---------------------------------------------------------------------------------------------------
+
+    def remember_many(self, drafts: Iterable[Draft], caller: Caller) -> list[MemCube]:
+        """Put new cubes, many to a transaction, durable on return; see `put_in_bulk`."""
+
+        def linked(draft: Draft, recent: Sequence[Draft]) -> Draft:
+            return self._linked(self._inherited(draft, caller), caller, recent=recent)
+
+        return put_in_bulk(drafts, caller, linked, self._embedding, self._governance)
 
     def ingest(
         self,

@@ -7,7 +7,8 @@ the subjects that may read a cube into its `Put`; a vault only compares the two,
 
 from __future__ import annotations
 
-from memos_integrations.core.ports.embedder import Embedder, EmbedderIdentity, Vectors
+from memos_integrations.core.ports.derivative import Derivative
+from memos_integrations.core.ports.embedder import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
 from memos_integrations.core.ports.log import AuditEntry, AuditRecord, AuditReport, LogFilters, LogQuery, Outcome
 from memos_integrations.core.ports.query import (
     RECALLABLE,
@@ -44,6 +45,7 @@ __all__ = [
     "AuditReport",
     "Change",
     "CubeFilter",
+    "Derivative",
     "Durability",
     "Edge",
     "Embedder",
@@ -59,6 +61,7 @@ __all__ = [
     "Put",
     "PutVector",
     "Receipt",
+    "TokenEmbedder",
     "Transaction",
     "Use",
     "ValueTest",

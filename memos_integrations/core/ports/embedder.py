@@ -38,6 +38,19 @@ class Embedder(Protocol):
         ...
 
 
+@runtime_checkable
+class TokenEmbedder(Embedder, Protocol):
+    """An embedder that also tells each token's vector, for late interaction (`ranking.late_interaction`)."""
+
+    def embed_with_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[tuple[Vectors, npt.NDArray[np.int64]]]]:
+        """The rows of `embed`, and per text one unit row per token with the token ids. An empty text has no tokens.
+
+        Raises:
+            EmbeddingError: The model failed.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class EmbedderIdentity:
     """Which embedder filled a vault."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -131,6 +132,8 @@ class VaultQuery:
     Of many terms the rarest count (see `ranking.telling`). `as_of` searches what was known then: of each cube the
     newest version written down until that moment, if the asker may see that version and the present one too, and the
     filter wants that version (with the cube's present state). What was erased since is not in the past either.
+    `around` also scores each cube with what stands beside it in its session (`ranking.around`) and finds the best `k`
+    by that; not together with `as_of`.
     """
 
     k: int
@@ -138,15 +141,20 @@ class VaultQuery:
     vector: Vectors | None = None
     filter: CubeFilter = field(default_factory=CubeFilter)
     as_of: datetime | None = None
+    around: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A cube that a query found. Scores not asked for are None; a score asked for is given for every match."""
+    """A cube that a query found. Scores not asked for are None; a score asked for is given for every match.
+
+    `around` has the scores of `ranking.around` by name, where they were asked for.
+    """
 
     cube: MemCube
     bm25: float | None = None
     cosine: float | None = None
+    around: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

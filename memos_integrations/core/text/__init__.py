@@ -9,6 +9,13 @@ from __future__ import annotations
 
 from memos_integrations.core.text.names import entities
 from memos_integrations.core.text.stem import stem
-from memos_integrations.core.text.words import STOP_WORDS, estimate_tokens, keywords, sentences, terms
+from memos_integrations.core.text.words import (
+    STOP_WORDS,
+    estimate_tokens,
+    keywords,
+    sentences,
+    terms,
+    terms_and_keywords,
+)
 
-__all__ = ["STOP_WORDS", "entities", "estimate_tokens", "keywords", "sentences", "stem", "terms"]
+__all__ = ["STOP_WORDS", "entities", "estimate_tokens", "keywords", "sentences", "stem", "terms", "terms_and_keywords"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
 from functools import lru_cache
 
 from memos_integrations.core.text.stem import stem
@@ -76,9 +75,27 @@ def terms(text: str) -> list[str]:
     spaces and pairs need no dictionary (the indexing unit of Lucene's `CJKBigramFilter`); a lone character stands
     for itself.
     """
-    words = _words(text)
-    content = [stem(word) for word in words if word not in STOP_WORDS]
+    return _content(_words(text))
+
+
+def _content(words: list[str]) -> list[str]:
+    content = [term for term in map(_term, words) if term is not None]
     return content or words
+
+
+@lru_cache(maxsize=1 << 16)
+def _term(word: str) -> str | None:
+    """The term that a word is searched by; None for a stop word."""
+    return None if word in STOP_WORDS else stem(word)
+
+
+def terms_and_keywords(text: str, speaker: str | None = None) -> tuple[list[str], tuple[str, ...]]:
+    """`terms` of the text under the name of who said it, and `keywords` of the text alone, in one walk over it."""
+    words = _words(text)
+    if speaker:
+        spoken = [*_words(speaker), *words] if text.isascii() and speaker.isascii() else _words(f"{speaker}: {text}")
+        return _content(spoken), _ranked(words, 5)
+    return _content(words), _ranked(words, 5)
 
 
 def sentences(text: str) -> list[str]:
@@ -100,13 +117,20 @@ def keywords(text: str, k: int = 5) -> tuple[str, ...]:
     Forms of one word ("run", "running") count together and are shown as first met. Left out: stop words, words that
     say little ("went", "really"), numbers, and words of fewer than three letters except in scripts without spaces.
     """
+    return _ranked(_words(text), k)
+
+
+def _ranked(words: list[str], k: int) -> tuple[str, ...]:
     shown: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for word, times in Counter(_words(text)).items():
+    counts: dict[str, int] = {}
+    for word in words:
         stemmed = _keyword(word)
-        if stemmed is not None:
-            counts[stemmed] += times
-            shown.setdefault(stemmed, word)
+        if stemmed is None:
+            continue
+        if stemmed in counts:
+            counts[stemmed] += 1
+        else:
+            counts[stemmed], shown[stemmed] = 1, word
     ranked = sorted(counts, key=lambda key: (-counts[key], -len(shown[key])))  # stable: first met wins a tie
     return tuple(shown[key] for key in ranked[: max(k, 0)])
 

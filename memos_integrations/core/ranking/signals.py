@@ -1,7 +1,4 @@
-"""Ranking: the retrieval signals and how they become one order. Pure.
-
-Every statistic is taken over the cubes that the asker may see, so that no score tells of others' memories.
-"""
+"""Single signals: BM25, closeness in time, and their weighted sum."""
 
 from __future__ import annotations
 
@@ -46,13 +43,13 @@ def telling(matching: Sequence[int], documents: int) -> list[int]:
     return sorted(sorted(kept, key=lambda place: (matching[place], place))[:MOST_TERMS])
 
 
-def bm25(tf: Floats, lengths: Floats, *, weight: float, average: float) -> Floats:
-    """One term's share of BM25 for the documents that hold it (Robertson and Zaragoza 2009, k1 0.9, b 0.75).
+def bm25(tf: Floats, lengths: Floats, *, weight: float, average: float, b: float = B) -> Floats:
+    """One term's share of BM25 for the documents that hold it (Robertson and Zaragoza 2009, k1 0.9).
 
     `tf` is how often each document holds the term, `lengths` their lengths in terms, `weight` the term's `idf`,
-    `average` the mean length of all documents searched.
+    `average` the mean length of all documents searched, `b` how far a long one is held back.
     """
-    scores: Floats = weight * tf / (tf + K1 * (1.0 - B + B * lengths / max(average, 1e-9)))
+    scores: Floats = weight * tf / (tf + K1 * (1.0 - b + b * lengths / max(average, 1e-9)))
     return scores
 
 

@@ -1,0 +1,283 @@
+"""ActivationMemory: a recall in front of a chat, taken from what is stored of it, computed where nothing is."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from memos_integrations.backends.huggingface import HuggingFaceModel, KVPrefix, Token
+from memos_integrations.backends.kv.batch import answer_batch
+from memos_integrations.backends.kv.layout import Layout, MemoryLine, lay_out, lines_of
+from memos_integrations.backends.kv.prefix import StoredPrefix
+from memos_integrations.backends.kv.store import KVStore
+from memos_integrations.core.cube import CubeRef
+from memos_integrations.core.errors import ModelError
+from memos_integrations.core.operator import Recall
+from memos_integrations.core.ports import cooled
+from memos_integrations.core.tiers import Placement, Rent, TierCosts, TierDecision, decide_tier
+
+if TYPE_CHECKING:
+    from memos_integrations.backends.kv.composition import Composition
+
+Chat = Sequence[Mapping[str, str]]
+SETS_KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPrompt:
+    """A prompt ready for `HuggingFaceModel.stream`: its ids, and the stored beginning, if there is one.
+
+    `recomputed_tokens` of the memory were not in the store, or were computed again by a composition.
+    """
+
+    ids: list[int]
+    prefix: KVPrefix | None
+    memory_tokens: int
+    recomputed_tokens: int
+    approximate: bool = False
+    tenant: str | None = None
+
+
+@dataclass(slots=True)
+class _Use:
+    """How often one set of memories, under one head, has been in a prompt."""
+
+    layout: Layout
+    lines: tuple[MemoryLine, ...]
+    heat: float = 0.0
+    at: datetime | None = None
+
+
+class ActivationMemory:
+    """What a local model remembers as keys and values. Shared by threads, chat models and doors.
+
+    Args:
+        store: Where they are kept.
+        compose: Join memories that were computed apart, where a calibration allows it: approximate, and off by default.
+        keep_turns: Keep what a conversation's earlier turns computed, too, so that only the newest turn is new.
+        rent: What keeping a byte has to save, for `tend`.
+    """
+
+    def __init__(
+        self,
+        store: KVStore,
+        *,
+        compose: Composition | None = None,
+        keep_turns: bool = False,
+        rent: Rent | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.store = store
+        self.compose = compose
+        self.keep_turns = keep_turns
+        self._rent, self._clock = rent or Rent(), clock
+        self._sets: OrderedDict[tuple[Any, ...], _Use] = OrderedDict()
+        self._lock = threading.Lock()
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="memos-warm")
+
+    @property
+    def model(self) -> HuggingFaceModel:
+        """The model whose keys and values are kept."""
+        return self.store.model
+
+    # --- prompts and answers ------------------------------------------------------------------------------------
+
+    def prepare(self, messages: Chat, recall: Recall | None = None, *, adapters: Sequence[str] = ()) -> MemoryPrompt:
+        """The prompt of a chat (each message with `role` and `content`) with the memories of *recall*.
+
+        Memories stand at the head of the first human message, as data, in canonical order. What the store has of them
+        is taken, the rest is computed and stored. Without memories it is the plain prompt.
+
+        Raises:
+            ModelError: No messages, memories of several tenants, or a prompt that is too long.
+        """
+        lines = lines_of(recall)
+        layout = self.layout(messages, lines)
+        if not lines:
+            return MemoryPrompt(layout.ids, None, 0, 0)
+        if len({line.tenant for line in lines}) > 1:
+            raise ModelError("Memories of several tenants never stand in one prompt.")
+        tenant, memory = lines[0].tenant, layout.memory
+        if len(layout.ids) >= self.model.context_tokens:
+            most = self.model.context_tokens
+            raise ModelError(f"Memory and messages have {len(layout.ids)} tokens, {self.model.name} reads {most - 1}.")
+        self._note(layout, lines)
+        known = self.store.holds(memory, tenant=tenant, adapters=adapters)
+        if self.compose is not None and known < len(memory) and self.compose.allowed(adapters):
+            joined = self.compose.join(layout, lines, adapters=adapters)
+            return MemoryPrompt(joined.ids, joined.prefix, len(memory), joined.recomputed, True, tenant)
+        prefix = self.put(layout, lines, adapters)
+        recomputed = len(memory) - known
+        if self.keep_turns:
+            longer = self.store.match(layout.ids, tenant=tenant, adapters=adapters)
+            prefix = longer if longer is not None and len(longer.token_ids) > len(memory) else prefix
+        return MemoryPrompt(layout.ids, prefix, len(memory), recomputed, not prefix.exact, tenant)
+
+    def stream(
+        self, messages: Chat, *, recall: Recall | None = None, adapters: Sequence[str] = (), **how: Any
+    ) -> Iterator[Token]:
+        """The answer to a chat with the memories of *recall*; see `HuggingFaceModel.stream` for the rest.
+
+        The usage of the last token says which tokens were cached, recomputed and new.
+        """
+        return self.answer(self.prepare(messages, recall, adapters=adapters), adapters=adapters, **how)
+
+    def answer(self, prompt: MemoryPrompt, *, adapters: Sequence[str] = (), **how: Any) -> Iterator[Token]:
+        """The answer to a prompt that `prepare` made, perhaps with more tokens after it."""
+
+        def keep(ids: list[int], cache: Any) -> None:
+            assert prompt.tenant is not None
+            self.store.put_tail(ids, cache, tenant=prompt.tenant, adapters=adapters)
+
+        if self.keep_turns and prompt.tenant is not None and not prompt.approximate:
+            how["keep"] = keep
+        tokens = self.model.stream(prompt.ids, prefix=prompt.prefix, adapters=adapters, **how)
+        return (counted(token, prompt) for token in tokens)
+
+    def answer_batch(
+        self, chats: Sequence[Chat], *, recall: Recall, max_new_tokens: int, stop: Sequence[str] = ()
+    ) -> list[list[Token]]:
+        """Greedy answers to several chats over the memories of one recall, which are held once for all of them."""
+        prompts = [self.prepare(chat, recall) for chat in chats]
+        if not prompts or not prompts[0].memory_tokens or prompts[0].prefix is None:
+            return answer_batch(self.model, [each.ids for each in prompts], max_new_tokens=max_new_tokens, stop=stop)
+        known = list(prompts[0].prefix.token_ids)
+        if prompts[0].approximate or any(each.ids[: len(known)] != known for each in prompts):
+            return [list(self.answer(each, max_new_tokens=max_new_tokens, stop=stop)) for each in prompts]
+        rows = answer_batch(
+            self.model, [p.ids for p in prompts], max_new_tokens=max_new_tokens, prefix=prompts[0].prefix, stop=stop
+        )
+        return [[counted(token, prompt) for token in row] for row, prompt in zip(rows, prompts, strict=True)]
+
+    def warm(self, recall: Recall, messages: Chat = (), *, adapters: Sequence[str] = ()) -> Future[StoredPrefix]:
+        """Compute the memories of *recall* in the background, under the system message in *messages* if there is one.
+
+        In pieces, between which running answers get their turn.
+        """
+        chat = [*(m for m in messages if m["role"] == "system"), {"role": "user", "content": "?"}]
+        lines = lines_of(recall)
+        if not lines:
+            raise ModelError("There is nothing to warm: the recall has no memories.")
+        return self._background.submit(self.put, self.layout(chat, lines), lines, adapters)
+
+    # --- tiers --------------------------------------------------------------------------------------------------
+
+    def tend(self) -> list[tuple[tuple[str, ...], TierDecision]]:
+        """Decide, for every set of memories seen, where its computed form belongs, and move it there.
+
+        Promotion is computed in the background; demotion happens now. Gives each set's cube ids and the decision.
+        """
+        with self._lock:
+            uses = list(self._sets.values())
+        decided = []
+        for use in uses:
+            decision = decide_tier(self._costs(use), self._rent)
+            self._move(use, decision.placement)
+            decided.append((tuple(line.ref.id for line in use.lines), decision))
+        return decided
+
+    def drop(self, cube_ids: Collection[str]) -> int:
+        """Erase what was made from the cubes; called when they are forgotten or changed."""
+        gone = set(cube_ids)
+        with self._lock:
+            for key, use in list(self._sets.items()):
+                if gone.intersection(line.ref.id for line in use.lines):
+                    del self._sets[key]
+        return self.store.drop(gone)
+
+    def sources(self) -> set[tuple[str, CubeRef]]:
+        """The cubes that something kept was made from, each with its tenant."""
+        return self.store.sources()
+
+    def close(self) -> None:
+        """Finish what is being warmed, and close the store."""
+        self._background.shutdown(wait=True)
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- parts --------------------------------------------------------------------------------------------------
+
+    def layout(self, messages: Chat, lines: Sequence[MemoryLine]) -> Layout:
+        """The pieces of the prompt of a chat with memories."""
+        return lay_out(messages, lines, render_text=self.model.render_text, encode=self.model.encode)
+
+    def put(self, layout: Layout, lines: Sequence[MemoryLine], adapters: Sequence[str] = ()) -> StoredPrefix:
+        """The prefix of a prompt up to its last memory, from the store, completed where it lacks."""
+        at = len(layout.head)
+        ends = [at]
+        for line in layout.lines:
+            at += len(line)
+            ends.append(at)
+        refs = [line.ref for line in lines]
+        return self.store.put(layout.memory, tenant=lines[0].tenant, sources=refs, ends=ends, adapters=adapters)
+
+    def _note(self, layout: Layout, lines: tuple[MemoryLine, ...]) -> None:
+        now = self._clock()
+        key = (lines[0].tenant, layout.head, layout.lines)
+        with self._lock:
+            use = self._sets.setdefault(key, _Use(layout, lines))
+            use.heat, use.at = cooled(use.heat, use.at, now) + 1.0, now
+            self._sets.move_to_end(key)
+            while len(self._sets) > SETS_KEPT:
+                self._sets.popitem(last=False)
+
+    def _costs(self, use: _Use) -> TierCosts:
+        counts = self.store.statistics
+        tokens = len(use.layout.memory)
+        per_token = counts.built_seconds / counts.built_tokens if counts.built_tokens else 0.0
+        size = tokens * self.store.bytes_per_token
+        build = per_token * tokens
+        # Until a load was timed, and where there is no disk, loading counts as building.
+        load = counts.load_seconds / counts.loaded_bytes * size if counts.loaded_bytes else build
+        known = self.store.holds(use.layout.memory, tenant=use.lines[0].tenant)
+        return TierCosts(
+            build_seconds=build,
+            load_seconds=min(load, build),
+            expected_uses=cooled(use.heat, use.at, self._clock()),
+            size=size,
+            changes=sum(line.ref.version - 1 for line in use.lines) / max(len(use.lines), 1),
+            built=known == tokens,
+        )
+
+    def _move(self, use: _Use, placement: Placement) -> None:
+        tenant, memory = use.lines[0].tenant, use.layout.memory
+        built = self.store.holds(memory, tenant=tenant) == len(memory)
+        if placement is Placement.MEMORY:
+            if not built:
+                self._background.submit(self.put, use.layout, use.lines)
+        elif built:
+            self.store.demote(memory, tenant=tenant, away=placement is Placement.TEXT)
+
+
+def counted(token: Token, prompt: MemoryPrompt) -> Token:
+    """The token; the last one's usage tells what was cached before this prompt from what was computed for it."""
+    if token.usage is None or not prompt.memory_tokens:
+        return token
+    usage = replace(
+        token.usage,
+        cached_tokens=max(0, token.usage.cached_tokens - prompt.recomputed_tokens),
+        recomputed_tokens=prompt.recomputed_tokens,
+        approximate=prompt.approximate,
+        memory_tokens=prompt.memory_tokens,
+    )
+    return replace(token, usage=usage)
+
+
+def plain_prompt(
+    model: HuggingFaceModel, messages: Chat, recall: Recall | None, prefix: KVPrefix | None = None
+) -> MemoryPrompt:
+    """The prompt that `ActivationMemory.prepare` gives, with nothing stored: every memory is computed."""
+    lines = lines_of(recall)
+    layout = lay_out(messages, lines, render_text=model.render_text, encode=model.encode)
+    memory = len(layout.memory) if lines else 0
+    return MemoryPrompt(layout.ids, prefix, memory, memory)

@@ -1,0 +1,92 @@
+"""Activation cubes: keys and values of plaintext memories, under the rules that all of these memories share. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from memos_integrations.core.access import EVERYONE, Caller, Verb, as_subject, subjects_for
+from memos_integrations.core.cube import (
+    ActivationPayload,
+    Descriptive,
+    Governance,
+    MemCube,
+    Origin,
+    Provenance,
+    Trust,
+    TrustLabel,
+    new_id,
+    unique,
+)
+from memos_integrations.core.errors import AccessDeniedError, InvalidMemoryError
+from memos_integrations.core.operator.write import Draft, layer_for
+
+
+def draft_activation(payload: ActivationPayload, sources: Sequence[MemCube], caller: Caller) -> Draft:
+    """A cube around stored keys and values: readable by whom every source may be read by, and no longer than each.
+
+    Raises:
+        InvalidMemoryError: No sources, or not all of them plaintext.
+        AccessDeniedError: No calling context may use all of them.
+    """
+    if not sources or any(not cube.text for cube in sources):
+        raise InvalidMemoryError("Activation memory is derived from plaintext memories; name at least one.")
+    rules = [cube.governance for cube in sources]
+    readers = _shared_readers(rules) - {caller.by.subject}
+    order = list(TrustLabel)
+    least = min(sources, key=lambda cube: order.index(cube.trust.label))
+    ends = [each.expires_at for each in rules if each.expires_at]
+    governance = Governance(
+        owner=caller.by.subject,
+        readers=tuple(sorted(readers)),
+        layer=layer_for({"readers": tuple(readers)}),
+        purposes=_shared_contexts([each.purposes for each in rules]),
+        applications=_shared_contexts([each.applications for each in rules]),
+        expires_at=min(ends, default=None),
+        sensitivity=unique(name for each in rules for name in each.sensitivity),
+        legal_hold=False,
+    )
+    cube = MemCube(
+        id=new_id(),
+        namespace=_shared_namespace([cube.namespace for cube in sources]),
+        payload=payload,
+        descriptive=Descriptive(
+            created_at=caller.now,
+            recorded_at=caller.now,
+            origin=Origin.INFERENCE_EXTRACTION,
+            semantic_type="activation",
+        ),
+        provenance=Provenance(
+            author=caller.by.subject,
+            model_id=payload.fingerprint.model,
+            derived_from=tuple(cube.ref for cube in sources),
+        ),
+        trust=Trust(channel=least.trust.channel, label=least.trust.label),
+        governance=governance,
+    )
+    return Draft(cube, (), "")
+
+
+def _shared_readers(rules: Sequence[Governance]) -> set[str]:
+    """The subjects that may read under every one of the rules; `*` only where all say so."""
+    named = [subjects_for(Verb.READ, each) for each in rules]
+    narrow = [subjects for subjects in named if EVERYONE not in subjects]
+    return set(frozenset.intersection(*narrow)) if narrow else {as_subject(EVERYONE)}
+
+
+def _shared_contexts(named: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Purposes (or applications) that all sources allow; none named means any."""
+    narrow = [set(each) for each in named if each]
+    shared = set.intersection(*narrow) if narrow else set()
+    if narrow and not shared:
+        raise AccessDeniedError("No calling context may use all of these memories together.")
+    return tuple(sorted(shared))
+
+
+def _shared_namespace(namespaces: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The longest namespace that all of them stand under."""
+    shared = []
+    for parts in zip(*namespaces, strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    return tuple(shared)

@@ -1,0 +1,31 @@
+"""What erasing and ingesting give back."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from memos_integrations.core.cube import Label, Moment, Value
+
+
+class ErasureReceipt(Value):
+    """What was forgotten, place by place, and that nothing is left: `remaining` is zero in every table.
+
+    `remaining["files"]` is 1 while a long read elsewhere keeps old pages alive; they go with the next write after it.
+    `derived` names what went with it, as far as the caller could see it.
+    """
+
+    cube_id: Label
+    derived: tuple[Label, ...] = ()
+    erased: dict[str, int]
+    remaining: dict[str, int]
+    at: Moment
+    commit: int
+
+
+class IngestReport(Value):
+    """What an ingestion did: ids in the order of the messages; `known` of them were there already."""
+
+    conversation: Label
+    cubes: tuple[Label, ...] = ()
+    written: int = Field(ge=0)
+    known: int = Field(ge=0)

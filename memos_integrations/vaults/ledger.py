@@ -1,0 +1,114 @@
+"""What the writer thread knows of the file's counters and sums, so that it need not read them at every commit.
+
+It holds for as long as nobody else commits: `PRAGMA data_version` changes when any other connection did, in this
+process or another, and then everything is read, and held against its seal, anew. After a failure too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from memos_integrations.core.ports import EmbedderIdentity
+from memos_integrations.vaults.integrity import read_root, read_tally
+from memos_integrations.vaults.seals import Fields, Root, Sealer
+from memos_integrations.vaults.sqlite_write import GENESIS_HEAD, Head, read_head, read_identity, tenant_of
+
+_MOST = 10_000
+"""How many tenants are kept in mind."""
+
+
+@dataclass(slots=True)
+class Account:
+    """A tenant's tally. `before` is its seal so far, empty for a new one."""
+
+    cubes: int
+    total: int
+    entries: int
+    log: int
+    before: bytes
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class TenantRow:
+    """A tenant's row in `tenants`."""
+
+    number: int
+    name: str
+    changed: int
+    tail: int
+    merged: int
+
+    @property
+    def fields(self) -> Fields:
+        """As it stands in the table."""
+        return (self.number, self.name, self.changed, self.tail, self.merged)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Counters, sums, tenants and sets of readers as of the last commit."""
+
+    sealer: Sealer
+    head: Head = GENESIS_HEAD
+    root: Root = field(default_factory=Root)
+    identity: EmbedderIdentity | None = None
+    accounts: dict[str, Account] = field(default_factory=dict)
+    tenants: dict[str, TenantRow] = field(default_factory=dict)
+    audiences: set[tuple[object, object]] = field(default_factory=set)
+    _version: tuple[sqlite3.Connection, int] | None = None
+
+    def begin(self, connection: sqlite3.Connection) -> Head:
+        """The counters as of the connection's write transaction.
+
+        Raises:
+            IntegrityError: They are not what was sealed.
+            VaultCorruptError: They are damaged.
+        """
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if self._version != (connection, version):
+            self.forget()
+            self.head = read_head(connection)
+            self.root = read_root(connection, self.sealer)
+            self.identity = read_identity(connection)
+            self._version = (connection, version)
+        elif len(self.accounts) > _MOST or len(self.audiences) > _MOST:
+            self._clear()
+        return self.head
+
+    def forget(self) -> None:
+        """Read everything anew next time."""
+        self._version = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self.accounts, self.tenants, self.audiences = {}, {}, set()
+
+    def account(self, connection: sqlite3.Connection, tenant: str) -> Account:
+        """The tally of a tenant, to be changed.
+
+        Raises:
+            IntegrityError: It is not what was sealed.
+        """
+        account = self.accounts.get(tenant)
+        if account is None:
+            tally, mac = read_tally(connection, self.sealer, tenant)
+            account = self.accounts[tenant] = Account(tally.cubes, tally.total, tally.entries, tally.log, mac)
+        return account
+
+    def tenant(self, connection: sqlite3.Connection, name: str) -> TenantRow:
+        """The row of a tenant, made when there is none."""
+        row = self.tenants.get(name)
+        if row is None:
+            tenant_of(connection, name)
+            found = connection.execute("SELECT * FROM tenants WHERE name = ?", (name,)).fetchone()
+            row = self.tenants[name] = TenantRow(*found)
+        return row
+
+    def stored_tenant(self, connection: sqlite3.Connection, name: str) -> Fields:
+        """The row of a tenant as it stands in the table; empty when there is none."""
+        row = self.tenants.get(name)
+        if row is not None:
+            return row.fields
+        return connection.execute("SELECT * FROM tenants WHERE name = ?", (name,)).fetchone() or ()

@@ -1,0 +1,151 @@
+"""The README's figures, written from the results that the benchmarks left in `results/`.
+
+`python tests/benchmarks/report.py` puts them into README.md; with `--check` it only says whether they stand there.
+A result that is not there gives no line, and a figure that is not in its result is not guessed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path(__file__).parent / "results"
+START, END = "<!-- measured: make bench-report -->", "<!-- end of measured -->"
+
+Result = Mapping[str, Any]
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def figure(value: object, digits: int = 1) -> str:
+    """A number as people write it; a dash where there is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "–"
+    if digits == 0 or abs(value) >= 1_000:
+        return f"{value:,.0f}"
+    return f"{value:,.{digits}f}"
+
+
+def where(result: Result) -> str:
+    """Machine and date of a run, and the commit it ran on."""
+    about = result["meta"]
+    machine = about["machine"]
+    return f"{machine['processor']}, {machine['cores']} cores, {about['date'][:10]}, commit {about['commit'][:7]}"
+
+
+def storage(results: Mapping[str, Result]) -> list[str]:
+    """Latency against size, ours and the peers' of the same run."""
+    lines = []
+    rows = []
+    for name in ("vault-100k", "vault-1m"):
+        if name not in results:
+            continue
+        ours = results[name]
+        size = f"{ours['meta']['cubes']:,} cubes, {ours['meta']['tenants']:,} tenants"
+        searched = figure(ours["tenant_search_p50_ms"], 2), figure(ours["global_search_p50_ms"], 2)
+        rows.append([f"**ours**, {size}", *searched, figure(ours["durable_add_p50_ms"], 2)])
+        for peer, theirs in sorted(ours.get("peers", {}).items()):
+            said = (
+                figure(theirs.get(key), 2) for key in ("tenant_search_p50_ms", "global_search_p50_ms", "add_p50_ms")
+            )
+            rows.append([f"{peer}{' (loading cut short)' if theirs.get('capped') else ''}", *said])
+        flat, bare = figure(ours["global_flat_p50_ms"], 2), figure(ours["bare_sqlite_commit_p50_ms"], 2)
+        rows.append(["bare FAISS Flat, bare SQLite commit", "–", flat, bare])
+        lines.append(f"{size}: {where(ours)}; {_storage_rest(ours)}.")
+    return [*table(["p50, ms", "search one tenant", "search all", "add one"], rows), "", *lines] if rows else []
+
+
+def _storage_rest(ours: Result) -> str:
+    return (
+        f"p95 {figure(ours['tenant_search_p95_ms'])} ms in one tenant, {figure(ours['text_search_p95_ms'])} ms hybrid; "
+        f"{figure(ours['bulk_add_per_s'], 0)} cubes/s in bulk; 64 callers {figure(ours['concurrent_add_speedup_64'])}x "
+        f"one; open and first answer {figure(ours['open_first_answer_s'], 2)} s; governance costs "
+        f"{figure(ours['governance_overhead_pct'], 0)} % of a search"
+    )
+
+
+def recall(results: Mapping[str, Result]) -> list[str]:
+    """Turn-level recall on LoCoMo, ours and the peers' of the same run."""
+    rows, lines = [], []
+    for track in ("recall-lexical", "recall-minilm"):
+        if track not in results:
+            continue
+        ours = results[track]
+        label = "no model" if track == "recall-lexical" else "MiniLM"
+        adversarial = ours["by_category"].get("adversarial", {}).get("recall_at_10")
+        rows.append([f"**ours**, {label}", *(figure(ours[key]) for key in ("recall_at_5", "recall_at_10")),
+                     figure(ours["mrr"], 2), figure(adversarial), figure(ours["p50_ms"], 0)])  # fmt: skip
+        for peer, theirs in sorted(ours.get("peers", {}).items()):
+            found = figure(theirs.get("recall_at_5")), figure(theirs.get("recall_at_10"))
+            rows.append([f"{peer} ({label} run)", *found, figure(theirs.get("mrr"), 2), "–", "–"])
+        lines.append(f"{label}: n = {ours['n']:,}, {where(ours)}.")
+    head = ["LoCoMo, turn level", "R@5", "R@10", "MRR", "adversarial R@10", "p50 ms"]
+    return [*table(head, rows), "", *lines] if rows else []
+
+
+def activation(results: Mapping[str, Result]) -> list[str]:
+    """Time to the first token with and without activation memory."""
+    if "ttft" not in results:
+        return []
+    ours = results["ttft"]
+    rows = [
+        [f"{int(length):,}", *(figure(found[key], 0 if key == "full_ms" else 1) for key in ("full_ms", "injected_ms")),
+         f"{figure(found['cut_pct'], 2)} %", f"{found['max_abs_logit_diff']:.1e}"]
+        for length, found in ours["lengths"].items()
+    ]  # fmt: skip
+    head = ["memory tokens", "full prefill, ms", "injected, ms", "cut", "largest logit difference"]
+    greedy = f"{ours['greedy_mismatches']} greedy mismatches over {ours['prompts']} prompts"
+    return [*table(head, rows), "", f"{greedy}; {where(ours)}."]
+
+
+SECTIONS: tuple[Callable[[Mapping[str, Result]], list[str]], ...] = (storage, recall, activation)
+
+
+def rendered(results: Mapping[str, Result]) -> str:
+    """The whole block, markers included."""
+    parts = [lines for section in SECTIONS if (lines := section(results))]
+    return "\n".join([START, "", *(line for lines in parts for line in (*lines, "")), END])
+
+
+def read_results(folder: Path = RESULTS) -> dict[str, Result]:
+    """The results by name of file."""
+    return {file.stem: json.loads(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))}
+
+
+def replaced(text: str, block: str) -> str:
+    """*text* with what stands between the markers replaced.
+
+    Raises:
+        ValueError: The markers are not there, or not once.
+    """
+    before, start, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not start or not end or START in after:
+        raise ValueError(f"README needs {START} and {END} once each.")
+    return before + block + after
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when the README says otherwise")
+    said = parser.parse_args()
+    readme = ROOT / "README.md"
+    text = readme.read_text("utf-8")
+    wanted = replaced(text, rendered(read_results()))
+    if said.check:
+        sys.exit(wanted != text)
+    readme.write_text(wanted, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
