@@ -20,6 +20,7 @@ help:
 	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b JSON=file"
 	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm JSON=file"
 	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
+	@echo "bench-report  README's figures from tests/benchmarks/results"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
 	@echo "clean      remove the environment, caches and builds; weights stay"
 
@@ -71,6 +72,10 @@ bench-recall: .venv/.ready
 
 bench-ttft: .venv/.models
 	$(BIN)/python tests/benchmarks/ttft.py $(ARGS) $(if $(JSON),--json $(JSON))
+
+# README's figures, from the results in tests/benchmarks/results.
+bench-report: .venv/.ready
+	$(BIN)/python tests/benchmarks/report.py
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from tests.benchmarks.report import read_results, rendered, replaced
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -46,3 +48,7 @@ def test_the_commands_exist_with_the_options_shown(line: str) -> None:
 
 def test_it_can_be_read_in_one_go() -> None:
     assert len(README.splitlines()) <= 200
+
+
+def test_the_figures_are_those_of_the_result_files() -> None:
+    assert replaced(README, rendered(read_results())) == README, "run `make bench-report`"

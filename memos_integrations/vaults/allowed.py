@@ -27,6 +27,8 @@ from memos_integrations.vaults.sqlite_rows import Kind, Words
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Question = tuple[frozenset[str], str | None, str | None, CubeFilter]
+"""Whose, for what, where, and which cubes."""
 
 _NEVER = (1 << 63) - 1
 _STATES = {state: number for number, state in enumerate(State)}
@@ -68,11 +70,21 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A tenant's cubes at one change number: `table[SEQ]` and so on, by rising `seq`; and what was asked of them."""
+    """A tenant's cubes at one change number: `table[SEQ]` and so on, by rising `seq`; and what was asked of them.
+
+    `states` stands apart and is what counts (`table[STATE]` is as old as the table): a first use changes it and nothing
+    else, so that the table need not be copied for it.
+    """
 
     changed: int
     table: Numbers
-    answers: dict[object, Numbers] = field(default_factory=dict)
+    states: npt.NDArray[np.int8]
+    answers: dict[Question, Numbers] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, changed: int, table: Numbers) -> Columns:
+        """Columns whose states are those of the table."""
+        return cls(changed, table, table[STATE].astype(np.int8))
 
 
 def integers(rows: Sequence[tuple[int, ...]], width: int) -> Numbers:
@@ -109,7 +121,7 @@ class TenantColumns:
         before = held if held is not None and held.changed < changed else self._sealed(connection, tenant)
         if before is None or before.changed > changed:
             rows = connection.execute(COLUMNS + "c.tenant = ? ORDER BY c.seq", (tenant,)).fetchall()
-            fresh = Columns(changed, integers(rows, WIDTH))
+            fresh = Columns.of(changed, integers(rows, WIDTH))
         else:
             fresh = _level(connection, tenant, before, changed)
         self._hold(tenant, fresh)
@@ -133,16 +145,35 @@ def _level(connection: sqlite3.Connection, tenant: int, before: Columns, changed
     rows = connection.execute(COLUMNS + "c.tenant = ? AND c.changed > ? ORDER BY c.seq", since).fetchall()
     gone = connection.execute("SELECT cube FROM gone WHERE tenant = ? AND changed > ?", since).fetchall()
     if not rows and not gone:
-        return Columns(changed, before.table, before.answers)
+        return Columns(changed, before.table, before.states, before.answers)
     fresh = integers(rows, WIDTH)
     stale = np.concatenate([fresh[SEQ], integers(gone, 1)[0]])
     table, seq = before.table, before.table[SEQ]
-    if fresh.shape[1] == stale.size and np.isin(stale, seq).all():
-        table = table.copy()  # nothing came or went: most often a first use
-        table[:, np.searchsorted(seq, fresh[SEQ])] = fresh
-        return Columns(changed, table)
+    if fresh.shape[1] == stale.size and np.isin(stale, seq).all():  # nothing came or went
+        places = np.searchsorted(seq, fresh[SEQ])
+        if np.array_equal(np.delete(table[:, places], STATE, axis=0), np.delete(fresh, STATE, axis=0)):
+            return _moved(before, changed, places, fresh[STATE])
+        table = table.copy()
+        table[STATE] = before.states
+        table[:, places] = fresh
+        return Columns.of(changed, table)
+    table = table.copy()
+    table[STATE] = before.states
     table = np.concatenate([table[:, ~np.isin(seq, stale)], fresh], axis=1)
-    return Columns(changed, np.ascontiguousarray(table[:, np.argsort(table[SEQ], kind="stable")]))
+    return Columns.of(changed, np.ascontiguousarray(table[:, np.argsort(table[SEQ], kind="stable")]))
+
+
+def _moved(before: Columns, changed: int, places: Numbers, after: Numbers) -> Columns:
+    """The columns after nothing but states changed: most often a first use. What no such change touches stays known."""
+    concerned = {*before.states[places].tolist(), *after.tolist()}
+    states = before.states.copy()
+    states[places] = after
+    answers = {}
+    for question, table in list(before.answers.items()):
+        wanted = {_STATES[state] for state in question[3].states}
+        if not wanted or concerned <= wanted or not concerned & wanted:
+            answers[question] = table
+    return Columns(changed, before.table, states, answers)
 
 
 # --- visibility and filter
@@ -166,7 +197,7 @@ def allowed(asked: Asked, columns: Columns) -> Allowed:
     table = columns.answers.get(key)
     if table is None:
         keep = _visible(asked, columns.table)
-        keep = _wanted(asked, columns.table, keep)
+        keep = _wanted(asked, columns, keep)
         head = columns.table[: EXPIRES + 1]
         table = head if keep.all() else np.ascontiguousarray(head[:, keep])
         if len(columns.answers) >= (_MEMORIES if columns.table.shape[1] < _LARGE else 2):
@@ -202,8 +233,11 @@ def audiences_of(asked: Asked) -> list[int]:
     return integers([(row,) for row in set(rows)], 1)[0].tolist()  # type: ignore[no-any-return]
 
 
-def _wanted(asked: Asked, table: Numbers, keep: Mask) -> Mask:
+def _wanted(asked: Asked, columns: Columns, keep: Mask) -> Mask:
+    table = columns.table
     keep = keep & _typed(asked.wanted, table)
+    if asked.wanted.states:
+        keep &= _among(columns.states, [_STATES[state] for state in asked.wanted.states])
     if asked.wanted.ids:
         keep &= _among(table[SEQ], _numbered(asked))
     for kind, numbers in _labels(asked):
@@ -218,8 +252,6 @@ def _wanted(asked: Asked, table: Numbers, keep: Mask) -> Mask:
 def _typed(wanted: CubeFilter, table: Numbers) -> Mask:
     """What the columns alone say."""
     keep = np.ones(table.shape[1], dtype=np.bool_)
-    if wanted.states:
-        keep &= _among(table[STATE], [_STATES[state] for state in wanted.states])
     if wanted.tiers:
         keep &= _among(table[TIER], [_TIERS[tier] for tier in wanted.tiers])
     for column, window in ((OCCURRED, wanted.occurred), (RECORDED, wanted.recorded)):
@@ -251,7 +283,7 @@ def _labels(asked: Asked) -> Iterable[tuple[Kind, list[int]]]:
             yield kind, [words.folded(kind, value) for value in values]
 
 
-def _among(column: Numbers, values: Collection[int]) -> Mask:
+def _among(column: Numbers | npt.NDArray[np.int8], values: Collection[int]) -> Mask:
     if len(values) > 6:
         return np.isin(column, np.fromiter(values, dtype=np.int64, count=len(values)))
     keep = np.zeros(column.size, dtype=np.bool_)

@@ -54,7 +54,7 @@ class SealedColumns:
         rows = self._rows[self._starts[place] : self._starts[place + 1]]
         if zlib.crc32(rows.tobytes()) != self._checks[place]:
             return None
-        return Columns(int(self._changed[place]), np.ascontiguousarray(rows.T))
+        return Columns.of(int(self._changed[place]), np.ascontiguousarray(rows.T))
 
 
 def write_columns(database: Path, connection: sqlite3.Connection) -> Piece | None:

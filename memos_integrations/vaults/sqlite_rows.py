@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -74,20 +74,17 @@ class Words:
         self._key = key
         if not isinstance(key, bytes) or len(key) != KEY_BYTES or check != word_check(key):
             raise VaultCorruptError("The vault's word key is damaged. Restore it from a backup.")
-        self._term = lru_cache(WORDS_KEPT)(self._hashed_term)
-        self._label = lru_cache(WORDS_KEPT)(self._hashed_label)
-        self._audience = lru_cache(1024)(self._hashed_audience)
-
-    def term(self, term: str) -> int:
+        # Attributes and not methods: a write asks some fifty times.
+        self.term: Callable[[str], int] = lru_cache(WORDS_KEPT)(self._hashed_term)
         """The number of a full-text term."""
-        return self._term(term)
+        self.label: Callable[[Kind, str], int] = lru_cache(WORDS_KEPT)(self._hashed_label)
+        """The number of a label."""
+        self.namespace: Callable[[tuple[str, ...]], int] = lru_cache(1024)(self._hashed_namespace)
+        """The number of a namespace prefix."""
+        self._audience = lru_cache(1024)(self._hashed_audience)
 
     def _hashed_term(self, term: str) -> int:
         return int.from_bytes(self._hash(b"t" + _bytes(term), 8)) >> 1  # SQLite's integers are signed
-
-    def label(self, kind: Kind, value: str) -> int:
-        """The number of a label."""
-        return self._label(kind, value)
 
     def _hashed_label(self, kind: Kind, value: str) -> int:
         return int.from_bytes(self._hash(b"l%d:" % kind + _bytes(value), 8)) >> 1
@@ -96,8 +93,8 @@ class Words:
         """The number of a label that is compared without regard to case."""
         return self.label(kind, value.casefold())
 
-    def namespace(self, parts: tuple[str, ...]) -> int:
-        """The number of a namespace prefix. Lengths are hashed in, so no character can stand for a boundary."""
+    def _hashed_namespace(self, parts: tuple[str, ...]) -> int:
+        # Lengths are hashed in, so no character can stand for a boundary.
         return self.label(Kind.NAMESPACE, _joined(parts))
 
     def path(self, path: tuple[str, ...]) -> int:

@@ -130,13 +130,23 @@ def _defaults(kind: type[Value]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _spelled_names(kind: type[Value]) -> list[tuple[str, str]]:
+def _spelled_names(kind: type[Value]) -> list[tuple[str, str, object, str]]:
+    """In order: how a field's name is spelled, the field, its default, and how name and default are spelled."""
     names = {field.serialization_alias or name: name for name, field in kind.model_fields.items()}
-    return [(f"{encode_basestring(alias)}:", names[alias]) for alias in sorted(names)]
+    rows: list[tuple[str, str, object, str]] = []
+    for alias in sorted(names):
+        default, spelled = kind.model_fields[names[alias]].get_default(), f"{encode_basestring(alias)}:"
+        known = default is None or default == () or isinstance(default, StrEnum | int)
+        rows.append((spelled, names[alias], default if known else rows, spelled + (_spelled(default) if known else "")))
+    return rows
 
 
 def _object(kind: type[Value], fields: dict[str, Any]) -> str:
-    return "{" + ",".join([alias + _spelled(fields[name]) for alias, name in _spelled_names(kind)]) + "}"
+    spelled = [
+        whole if (value := fields[name]) is default else alias + _spelled(value)
+        for alias, name, default, whole in _spelled_names(kind)
+    ]
+    return "{" + ",".join(spelled) + "}"
 
 
 def _spelled(value: Any) -> str:
@@ -166,7 +176,9 @@ _SPELLED: dict[type, Callable[[Any], str]] = {
     str: encode_basestring,
     tuple: lambda values: "[" + ",".join([_spelled(each) for each in values]) + "]",
     datetime: _spelled_moment,
-    **dict.fromkeys((bool, int, float, list, dict), _CANONICAL.encode),
+    bool: lambda value: "true" if value else "false",
+    int: int.__repr__,
+    **dict.fromkeys((float, list, dict), _CANONICAL.encode),
 }
 
 
