@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -26,12 +26,16 @@ from llama_index.core.llms.custom import CustomLLM
 from pydantic import Field, PrivateAttr
 
 from memos_integrations.backends.huggingface import HuggingFaceModel, KVPrefix, Token
+from memos_integrations.backends.kv import ActivationMemory, MemoryPrompt, counted, plain_prompt
 from memos_integrations.core.errors import ModelError
+from memos_integrations.core.operator import Recall
 
 T = TypeVar("T")
+Asked = str | list[dict[str, str]]
+"""A prompt as it stands, or a chat that the model's template is to render."""
 
 _request: ContextVar[dict[str, Any]] = ContextVar("memos_llm_request", default={})  # noqa: B039 - never changed
-PER_REQUEST = frozenset({"temperature", "max_tokens", "seed", "stop", "kv_prefix", "adapters"})
+PER_REQUEST = frozenset({"temperature", "max_tokens", "seed", "stop", "recall", "kv_prefix", "adapters"})
 OF_THE_FRAMEWORK = frozenset({"formatted", "image_documents"})
 ROLES = {
     MessageRole.ASSISTANT: "assistant",
@@ -44,10 +48,12 @@ SYSTEM = (MessageRole.SYSTEM, MessageRole.DEVELOPER)
 class MemOSLLM(CustomLLM):
     """Answers with a local Hugging Face model through its own chat template, streaming real tokens.
 
-    Per request, as keywords of a call (`llm.chat(messages, adapters=["ana"])`) or, for engines that pass none on,
-    around it (`with llm.using(adapters=["ana"]): engine.query(...)`): `temperature`, `max_tokens`, `seed`, `stop`, and
-    the two forms of memory of a local model: `kv_prefix`, a `KVPrefix` that must be the beginning of the rendered
-    prompt, and `adapters`, names of adapters loaded on the model.
+    Per request, as keywords of a call (`llm.chat(messages, recall=...)`) or, for engines that pass none on, around it
+    (`with llm.using(recall=...): engine.query(...)`): `temperature`, `max_tokens`, `seed`, `stop`; `adapters`, names of
+    adapters loaded on the model; and `recall`, what `memos.recall(...)` gave. Its memories stand at the head of the
+    first user message, as data. With a `memory` (an `ActivationMemory` over the same model) their keys and values are
+    taken from its store: the answer is the same without it, and comes later. `kv_prefix`, a `KVPrefix` of one's own,
+    must be the beginning of the rendered prompt; not together with `recall`.
 
     The model may be shared by threads, tasks and other models: answers interleave token by token, and a request's
     adapters are its own. Async calls compute in worker threads. `complete` asks a text as one user message;
@@ -63,10 +69,13 @@ class MemOSLLM(CustomLLM):
     stop: list[str] = Field(default_factory=list)
     seed: int | None = None
     _model: HuggingFaceModel = PrivateAttr()
+    _memory: ActivationMemory | None = PrivateAttr(default=None)
 
-    def __init__(self, model: HuggingFaceModel, **settings: Any) -> None:
+    def __init__(self, model: HuggingFaceModel, *, memory: ActivationMemory | None = None, **settings: Any) -> None:
         super().__init__(**settings)
-        self._model = model
+        if memory is not None and memory.model is not model:
+            raise ModelError("`memory` keeps keys and values of another model than `model`; open both over one.")
+        self._model, self._memory = model, memory
 
     @classmethod
     def class_name(cls) -> str:
@@ -90,10 +99,15 @@ class MemOSLLM(CustomLLM):
 
     @contextmanager
     def using(
-        self, *, kv_prefix: KVPrefix | None = None, adapters: Sequence[str] | None = None, **settings: Any
+        self,
+        *,
+        recall: Recall | None = None,
+        kv_prefix: KVPrefix | None = None,
+        adapters: Sequence[str] | None = None,
+        **settings: Any,
     ) -> Iterator[None]:
         """Within it, every request of this thread or task, through any engine, has these; a call's own come first."""
-        given = settings | {"kv_prefix": kv_prefix, "adapters": adapters}
+        given = settings | {"recall": recall, "kv_prefix": kv_prefix, "adapters": adapters}
         token = _request.set(_known({**_request.get(), **{k: v for k, v in given.items() if v is not None}}))
         try:
             yield
@@ -103,66 +117,75 @@ class MemOSLLM(CustomLLM):
     @llm_chat_callback()
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """The answer to *messages*."""
-        return _last(self._replies(self._model.render(to_chat(messages)), kwargs))
+        return _last(self._replies(to_chat(messages), kwargs))
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """The answer, token by token."""
-        return self._replies(self._model.render(to_chat(messages)), kwargs)
+        return self._replies(to_chat(messages), kwargs)
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """The answer, computed in a worker thread."""
-        return _last(await asyncio.to_thread(self._all, lambda: self._model.render(to_chat(messages)), kwargs))
+        return _last(await asyncio.to_thread(self._all, to_chat(messages), kwargs))
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """The answer, token by token, computed in a worker thread."""
-        return _in_thread(self._replies(self._model.render(to_chat(messages)), kwargs))
+        return _in_thread(self._replies(to_chat(messages), kwargs))
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """The answer to a text."""
-        return _as_completion(_last(self._replies(self._ids(prompt, formatted), kwargs)))
+        return _as_completion(_last(self._replies(_as_chat(prompt, formatted), kwargs)))
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """The answer to a text, token by token."""
-        replies = self._replies(self._ids(prompt, formatted), kwargs)
+        replies = self._replies(_as_chat(prompt, formatted), kwargs)
         return (_as_completion(reply) for reply in replies)
 
     @llm_completion_callback()
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """The answer to a text, computed in a worker thread."""
-        return _as_completion(_last(await asyncio.to_thread(self._all, lambda: self._ids(prompt, formatted), kwargs)))
+        return _as_completion(_last(await asyncio.to_thread(self._all, _as_chat(prompt, formatted), kwargs)))
 
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """The answer to a text, token by token, computed in a worker thread."""
-        replies = _in_thread(self._replies(self._ids(prompt, formatted), kwargs))
+        replies = _in_thread(self._replies(_as_chat(prompt, formatted), kwargs))
         return _mapped(replies)
 
-    def _ids(self, prompt: str, formatted: bool) -> list[int]:
-        if formatted:
-            return self._model.encode(prompt)
-        return self._model.render([{"role": "user", "content": prompt}])
+    def _all(self, asked: Asked, kwargs: dict[str, Any]) -> list[ChatResponse]:
+        return list(self._replies(asked, kwargs))
 
-    def _all(self, ids: Callable[[], list[int]], kwargs: dict[str, Any]) -> list[ChatResponse]:
-        return list(self._replies(ids(), kwargs))
-
-    def _replies(self, ids: list[int], kwargs: dict[str, Any]) -> ChatResponseGen:
+    def _replies(self, asked: Asked, kwargs: dict[str, Any]) -> ChatResponseGen:
         """What was said so far, after each token; arguments are checked here, not at the first token."""
         wished = _known({**_request.get(), **{k: v for k, v in kwargs.items() if k not in OF_THE_FRAMEWORK}})
-        tokens = self._model.stream(
-            ids,
-            max_new_tokens=wished.get("max_tokens", self.max_tokens),
-            temperature=wished.get("temperature", self.temperature),
-            stop=wished.get("stop", self.stop),
-            prefix=wished.get("kv_prefix"),
-            adapters=wished.get("adapters", ()),
-            seed=wished.get("seed", self.seed),
-        )
-        return self._said(tokens)
+        prompt = self._prompt(asked, wished)
+        how = {
+            "max_new_tokens": wished.get("max_tokens", self.max_tokens),
+            "temperature": wished.get("temperature", self.temperature),
+            "stop": wished.get("stop", self.stop),
+            "adapters": wished.get("adapters", ()),
+            "seed": wished.get("seed", self.seed),
+        }
+        if self._memory is not None and wished.get("kv_prefix") is None:
+            return self._said(self._memory.answer(prompt, **how))
+        tokens = self._model.stream(prompt.ids, prefix=prompt.prefix, **how)
+        return self._said(counted(token, prompt) for token in tokens)
+
+    def _prompt(self, asked: Asked, wished: dict[str, Any]) -> MemoryPrompt:
+        recall, prefix = wished.get("recall"), wished.get("kv_prefix")
+        if recall is not None and (prefix is not None or isinstance(asked, str)):
+            raise ModelError(
+                "`recall` stands in a chat: not in a text that is formatted already, nor with `kv_prefix`."
+            )
+        if isinstance(asked, str):
+            return MemoryPrompt(self._model.encode(asked), prefix, 0, 0)
+        if self._memory is None or prefix is not None:
+            return plain_prompt(self._model, asked, recall, prefix)
+        return self._memory.prepare(asked, recall, adapters=wished.get("adapters", ()))
 
     def _said(self, tokens: Iterator[Token]) -> ChatResponseGen:
         text = ""
@@ -172,6 +195,10 @@ class MemOSLLM(CustomLLM):
                 continue
             message = ChatMessage(role=MessageRole.ASSISTANT, content=text)
             yield ChatResponse(message=message, delta=token.text, raw=_usage(token), additional_kwargs=_usage(token))
+
+
+def _as_chat(prompt: str, formatted: bool) -> Asked:
+    return prompt if formatted else [{"role": "user", "content": prompt}]
 
 
 def to_chat(messages: Sequence[ChatMessage]) -> list[dict[str, str]]:
@@ -210,6 +237,7 @@ def _usage(token: Token) -> dict[str, Any]:
         "completion_tokens": token.usage.output_tokens,
         "total_tokens": token.usage.input_tokens + token.usage.output_tokens,
         "cached_tokens": token.usage.cached_tokens,
+        "recomputed_tokens": token.usage.recomputed_tokens,
         "finish_reason": token.finish,
     }
 
