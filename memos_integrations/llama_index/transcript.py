@@ -232,8 +232,8 @@ class Transcript:
             with self.memos.read_blob(cube.id, by=self.by, context=self._in_history()) as stream:
                 whole = stream.read()
         try:
-            message = None if whole is None else ChatMessage.model_validate_json(whole)
-        except ValidationError as exc:
+            message = None if whole is None else ChatMessage.model_validate(json.loads(whole))
+        except (ValidationError, ValueError) as exc:
             raise InvalidMemoryError(f"Cube {cube.id!r} holds no chat message: {exc}") from exc
         if message is not None and words(message) == cube.text:
             return message
