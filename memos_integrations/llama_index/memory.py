@@ -121,6 +121,7 @@ class MemOSMemory(Attached, BaseMemory):
             if hits is None:
                 recalling(self.class_name(), by, question)
                 hits = self._keep(turn, by, self.memos.recall(question, **self._wishes(by, shown)))
+                return self._with(_lines(hits, [hit.cube for hit, _ in hits], shown), shown, input)
             read = self.memos.get_many([hit.cube.id for hit, _ in hits], **self._reading(by)) if hits else []
             lines = _lines(hits, read, shown)
         return self._with(lines, shown, input)
@@ -140,6 +141,7 @@ class MemOSMemory(Attached, BaseMemory):
             if hits is None:
                 recalling(self.class_name(), by, question)
                 hits = self._keep(turn, by, await self.memos.arecall(question, **self._wishes(by, shown)))
+                return self._with(_lines(hits, [hit.cube for hit, _ in hits], shown), shown, input)
             read = await self.memos.aget_many([hit.cube.id for hit, _ in hits], **self._reading(by)) if hits else []
             lines = _lines(hits, read, shown)
         return self._with(lines, shown, input)
