@@ -47,7 +47,8 @@ class MemoryPlan(Value):
 
     `prefix` (ids of activation cubes, in prompt order) and `adapters` (ids of parameter cubes) name the memories that
     a local model should load rather than read; they are empty while there are only plaintext memories. `where` limits
-    every step to the cubes that pass it. `path` shows the layers that the question was taken apart into.
+    every step to the cubes that pass it. `path` shows the layers that the question was taken apart into. `shown` are
+    cubes that whoever asks has before them already: they are neither counted nor handed out.
     """
 
     needed: bool
@@ -61,6 +62,7 @@ class MemoryPlan(Value):
     adapters: tuple[Label, ...] = ()
     where: CubeFilter | None = None
     path: MemoryPath | None = None
+    shown: tuple[Label, ...] = ()
 
 
 class MemScheduler:

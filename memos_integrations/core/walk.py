@@ -101,12 +101,14 @@ class Walk:
         now: datetime | None = None,
         needed: bool | None = None,
         where: CubeFilter | None = None,
+        shown: Sequence[str] = (),
     ) -> Recall:
         """What *by* may know about *prompt*: at most *k* memories, best first, at most *token_budget* tokens.
 
         Cubes that *by* may not read are absent, not masked and not counted. Reading counts as use. `namespace` limits
         the search to a prefix, `where` to the cubes that pass it; `needed=True` searches even when the prompt is small
-        talk. `now` is what "yesterday" is counted from; what has expired is decided by the clock.
+        talk. What is `shown` to the asker already (ids) is not handed out again. `now` is what "yesterday" is counted
+        from; what has expired is decided by the clock.
 
         Raises:
             IdentityError: *by* is not a principal.
@@ -116,7 +118,9 @@ class Walk:
         started = perf_counter()
         call = self.read(prompt, history=history, now=now)
         read_ms = (perf_counter() - started) * 1e3
-        plan = self.plan(call, k=k, namespace=namespace, token_budget=token_budget, needed=needed, where=where)
+        plan = self.plan(
+            call, k=k, namespace=namespace, token_budget=token_budget, needed=needed, where=where, shown=shown
+        )
         plan_ms = (perf_counter() - started) * 1e3 - read_ms
         recall = self.execute(plan, call, by=by, context=context)
         total_ms = (perf_counter() - started) * 1e3
@@ -138,6 +142,7 @@ class Walk:
         token_budget: int | None = None,
         needed: bool | None = None,
         where: CubeFilter | None = None,
+        shown: Sequence[str] = (),
     ) -> MemoryPlan:
         """Second step, MemScheduler: what to look for, where, in which order."""
         for name, number in (("k", k), ("token_budget", token_budget)):
@@ -152,7 +157,7 @@ class Walk:
             has_tokens=self._embedding.has_tokens(),
             needed=needed,
         )
-        return plan if where is None else plan.model_copy(update={"where": where})
+        return plan.model_copy(update={"where": where, "shown": tuple(shown)}) if where or shown else plan
 
     def execute(
         self,
@@ -196,6 +201,10 @@ class Walk:
     async def afind(self, where: CubeFilter, *, by: Principal, **how: Any) -> list[MemCube]:
         """`find`, in the read pool."""
         return await self._off_loop(self.find, where, by=by, **how)
+
+    async def asuperseded(self, cubes: Sequence[MemCube], *, by: Principal, **how: Any) -> dict[str, str]:
+        """`superseded`, in the read pool."""
+        return await self._off_loop(self.superseded, cubes, by=by, **how)
 
     # --- memory that is computed from memory: keys and values -----------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llama_index.core.schema import NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
+from llama_index.core.schema import MetadataMode, NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
 
 from memos_integrations.core.cube import MemCube, Relation
 from memos_integrations.core.operator import Hit
@@ -44,6 +44,31 @@ def to_node(hit: Hit) -> NodeWithScore:
         relationships=_relationships(cube, hit.superseded_by),
     )
     return NodeWithScore(node=node, score=hit.score)
+
+
+def cube_id_of(node: NodeWithScore) -> str | None:
+    """The cube that a node says it was made from."""
+    cube_id = node.node.metadata.get(CUBE_ID)
+    return None if cube_id is None else str(cube_id)
+
+
+def cube_ids(nodes: Sequence[NodeWithScore]) -> list[str]:
+    """The cubes that the nodes were made from, each once."""
+    return list(dict.fromkeys(cube_id for node in nodes if (cube_id := cube_id_of(node)) is not None))
+
+
+def fresh(node: NodeWithScore, cube: MemCube) -> NodeWithScore:
+    """The node, when it shows the cube as it is now; else a copy with the present words and version."""
+    said = node.node.get_content(MetadataMode.NONE)
+    known = node.node.metadata.get("version")
+    if known in (None, cube.version) and said == cube.text:
+        return node
+    copied = node.node.model_copy(deep=True)
+    copied.set_content(cube.text)
+    copied.embedding = None
+    if known is not None:
+        copied.metadata["version"] = cube.version
+    return NodeWithScore(node=copied, score=node.score)
 
 
 def node_id(cube_id: str) -> str:

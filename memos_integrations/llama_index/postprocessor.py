@@ -1,123 +1,143 @@
-"""Recall and access as a LlamaIndex node postprocessor."""
+"""Recall as a LlamaIndex node postprocessor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NoReturn, Self
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
-from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
-from memos_integrations.core.access import CallContext, Principal
-from memos_integrations.core.errors import IdentityError, MemOSError
-from memos_integrations.core.operator import Hit
-from memos_integrations.llama_index.nodes import CUBE_ID, to_node
-from memos_integrations.memos import MemOS
+from memos_integrations.core.access import Principal
+from memos_integrations.core.operator import Hit, Recall
+from memos_integrations.core.text import estimate_tokens
+from memos_integrations.llama_index.attached import Attached
+from memos_integrations.llama_index.events import Fence, Policy, dispatcher, recalled, recalling
+from memos_integrations.llama_index.nodes import cube_id_of, cube_ids, to_node
 
-Identity = Principal | Callable[[], Principal]
-"""A fixed principal, or a function that says who is asking now (a context variable's `get`, for instance)."""
-
-dispatcher = get_dispatcher(__name__)
-
-
-def identify(given: Identity | None) -> Principal:
-    """Who asks. LlamaIndex passes no runtime context, so it is what the application gave, or what its function says.
-
-    Raises:
-        IdentityError: Nothing was given, or the function did not return a principal.
-    """
-    principal = given if given is None or isinstance(given, Principal) else given()
-    if isinstance(principal, Principal):
-        return principal
-    raise IdentityError(
-        "Nobody is asking: give the postprocessor principal=Principal(...), or a function that returns one."
-    )
+RRF = 60
+"""The constant of reciprocal rank fusion (Cormack, Clarke and Buettcher 2009)."""
 
 
-class MemOSNodePostprocessor(BaseNodePostprocessor):
+class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
     """Adds what the principal may recall about the query, and drops nodes that the principal may not read.
 
     A node made from a cube says so by `memcube_id` in its metadata; it stays only while the principal may read that
-    cube, with a query or without. Nodes without the key are not memories and pass. Recalled memories come `first`
-    (the default) or `last`; one that arrives as a node already is taken fresh from the engine, and one whose text a
-    node already has is not repeated. Incoming nodes are never changed.
+    cube, with a query or without. Nodes without the key are not memories and pass. A memory that arrives as a node
+    already is taken fresh from the engine, and one whose text a node already has is not repeated. Incoming nodes are
+    never changed. It works on an empty list too: then memory answers alone.
 
-    `to_dict` gives the settings without engine and identity; `from_dict(settings, memos=..., principal=...)` takes
-    them back.
+    With a `token_budget`, memories and nodes are fused by rank (reciprocal rank fusion), and what is best by both
+    orders stays while it fits. Recalled memories come `first` (the default), `last`, or `fused` among the nodes.
+    `on_fault` says whether a failing recall ends the query (`raise`, the default) or leaves the nodes as they are;
+    access is decided in either case, or nothing passes.
+
+    See `Attached` for how it is stored and restored.
 
     Raises:
-        IdentityError: At query time, when `principal` is missing or its function names nobody.
+        IdentityError: At query time, when nobody is asking.
     """
 
     k: int = Field(default=8, ge=1)
-    position: Literal["first", "last"] = "first"
+    position: Literal["first", "last", "fused"] = "first"
+    token_budget: int | None = Field(default=None, ge=1)
     namespace: tuple[str, ...] = ()
-    context: CallContext | None = None
-    _memos: MemOS = PrivateAttr()
-    _principal: Identity | None = PrivateAttr()
-
-    def __init__(self, memos: MemOS, *, principal: Identity | None = None, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._memos = memos
-        self._principal = principal
+    on_fault: Policy = "raise"
 
     @classmethod
     def class_name(cls) -> str:
         """The name under which `to_dict` files it."""
         return "MemOSNodePostprocessor"
 
-    def __getstate__(self) -> NoReturn:
-        raise MemOSError(
-            "A MemOSNodePostprocessor holds an open vault and cannot be pickled. Build one in each process, for "
-            "example with MemOSNodePostprocessor.from_dict(settings, memos=MemOS.open(...), principal=...)."
-        )
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return self.model_copy()
-
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        by = identify(self._principal)
-        ids = cube_ids(nodes)
-        readable = self._memos.may_read(ids, by=by, context=self.context) if ids else set()
-        kept = [node for node in nodes if _cube_id(node) in {None, *readable}]
-        if query_bundle is None or not query_bundle.query_str.strip():
+        by, ids, recall = self.by, cube_ids(nodes), None
+        readable = self.memos.may_read(ids, by=by, context=self.context) if ids else set()
+        kept = [node for node in nodes if cube_id_of(node) in {None, *readable}]
+        if not (question := asked(query_bundle)):
             return kept
-        recall = self._memos.recall(query_bundle.query_str, **self._wishes(by))
-        return self._joined(kept, recall.hits)
+        with Fence(self.class_name(), "recall", self.on_fault):
+            recalling(self.class_name(), by, question)
+            recall = self.memos.recall(question, **self._wishes(by))
+        return self._joined(kept, by, recall)
 
     @dispatcher.span
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        by = identify(self._principal)
-        ids = cube_ids(nodes)
-        readable = await self._memos.amay_read(ids, by=by, context=self.context) if ids else set()
-        kept = [node for node in nodes if _cube_id(node) in {None, *readable}]
-        if query_bundle is None or not query_bundle.query_str.strip():
+        by, ids, recall = self.by, cube_ids(nodes), None
+        readable = await self.memos.amay_read(ids, by=by, context=self.context) if ids else set()
+        kept = [node for node in nodes if cube_id_of(node) in {None, *readable}]
+        if not (question := asked(query_bundle)):
             return kept
-        recall = await self._memos.arecall(query_bundle.query_str, **self._wishes(by))
-        return self._joined(kept, recall.hits)
+        with Fence(self.class_name(), "recall", self.on_fault):
+            recalling(self.class_name(), by, question)
+            recall = await self.memos.arecall(question, **self._wishes(by))
+        return self._joined(kept, by, recall)
 
     def _wishes(self, by: Principal) -> dict[str, Any]:
-        return {"by": by, "k": self.k, "namespace": self.namespace, "context": self.context}
+        wishes = {"by": by, "k": self.k, "namespace": self.namespace, "context": self.context}
+        return wishes if self.token_budget is None else {**wishes, "token_budget": self.token_budget}
 
-    def _joined(self, nodes: list[NodeWithScore], hits: Sequence[Hit]) -> list[NodeWithScore]:
-        recalled = {hit.cube.id for hit in hits}
-        others = [node for node in nodes if _cube_id(node) not in recalled]
-        said = {node.node.get_content(MetadataMode.NONE).strip() for node in others}
-        memories = [to_node(hit) for hit in hits if hit.text.strip() not in said]
-        return memories + others if self.position == "first" else others + memories
+    def _joined(self, nodes: list[NodeWithScore], by: Principal, recall: Recall | None) -> list[NodeWithScore]:
+        if recall is None:
+            return nodes
+        recalled(self.class_name(), by, recall)
+        memories, others = without_repeats(recall.hits, nodes)
+        fused = by_rank(memories, others)
+        if self.token_budget is not None:
+            fused = within(self.token_budget, fused)
+        if self.position == "fused":
+            return fused
+        kept = {id(node) for node in fused}
+        first, then = (memories, others) if self.position == "first" else (others, memories)
+        return [node for node in (*first, *then) if id(node) in kept]
 
 
-def cube_ids(nodes: Sequence[NodeWithScore]) -> list[str]:
-    """The cubes that the nodes were made from, each once."""
-    return list(dict.fromkeys(cube_id for node in nodes if (cube_id := _cube_id(node)) is not None))
+def asked(query_bundle: QueryBundle | None) -> str:
+    """The words of a query; empty when there are none."""
+    return "" if query_bundle is None else query_bundle.query_str.strip()
 
 
-def _cube_id(node: NodeWithScore) -> str | None:
-    cube_id = node.node.metadata.get(CUBE_ID)
-    return None if cube_id is None else str(cube_id)
+def without_repeats(
+    hits: Sequence[Hit], nodes: Sequence[NodeWithScore]
+) -> tuple[list[NodeWithScore], list[NodeWithScore]]:
+    """The hits as nodes and the other nodes, each memory and each text once; a recalled memory takes its node's place.
+
+    Only a memory gives way to a document with the same words: documents among themselves are the retriever's affair.
+    """
+    recalled_ids = {hit.cube.id for hit in hits}
+    others = [node for node in nodes if cube_id_of(node) not in recalled_ids]
+    said = {_folded(node.node.get_content(MetadataMode.NONE)) for node in others}
+    memories = []
+    for hit in hits:
+        words = _folded(hit.text)
+        if words not in said:
+            said.add(words)
+            memories.append(to_node(hit))
+    return memories, others
+
+
+def by_rank(*lists: Sequence[NodeWithScore]) -> list[NodeWithScore]:
+    """The lists in one order by reciprocal rank; of equal ranks the earlier list's comes first. Scores stay."""
+    ranked = [
+        (1.0 / (RRF + rank), -number, node) for number, each in enumerate(lists) for rank, node in enumerate(each)
+    ]
+    return [node for _, _, node in sorted(ranked, key=lambda entry: (entry[0], entry[1]), reverse=True)]
+
+
+def within(budget: int, nodes: Iterable[NodeWithScore]) -> list[NodeWithScore]:
+    """The nodes that fit into *budget* tokens, as a language model is shown them; one too long is passed over."""
+    kept = []
+    for node in nodes:
+        tokens = estimate_tokens(node.node.get_content(MetadataMode.LLM))
+        if tokens <= budget:
+            kept.append(node)
+            budget -= tokens
+    return kept
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()

@@ -168,8 +168,7 @@ def _level(connection: sqlite3.Connection, tenant: int, before: Columns, changed
 
 def _moved(before: Columns, changed: int, places: Numbers, after: Numbers) -> Columns:
     """The columns after nothing but states changed: most often a first use. What no such change touches stays known."""
-    concerned = {*before.states[places].tolist(), *after.tolist()}
-    states = before.states.copy()
+    concerned, states = {*before.states[places].tolist(), *after.tolist()}, before.states.copy()
     states[places] = after
     answers = {}
     for question, table in list(before.answers.items()):
@@ -177,9 +176,6 @@ def _moved(before: Columns, changed: int, places: Numbers, after: Numbers) -> Co
         if not wanted or concerned <= wanted or not concerned & wanted:
             answers[question] = table
     return Columns(changed, before.table, states, answers)
-
-
-# --- visibility and filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,9 +335,10 @@ def _tested(asked: Asked, table: Numbers, test: ValueTest) -> Mask:
         values.append(json.dumps([asked.words.leaf(operand) for operand in operands]))
     elif test.op != "exists":
         values.append(as_number(test.number))
+    where = ["c.tenant = ?", _TESTS[test.op]]
     found = asked.connection.execute(
-        "SELECT v.cube FROM cubes AS c CROSS JOIN leaves AS v ON v.cube = c.seq AND v.path = ? WHERE c.tenant = ? AND "
-        + _TESTS[test.op],
+        "SELECT v.cube FROM cubes AS c CROSS JOIN leaves AS v ON v.cube = c.seq AND v.path = ? WHERE "
+        + " AND ".join(where),
         values,
     )
     return _there(table, found)

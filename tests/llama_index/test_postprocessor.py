@@ -6,10 +6,13 @@ import asyncio
 import copy
 import json
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from llama_index.core import VectorStoreIndex
@@ -24,10 +27,11 @@ from pydantic import ValidationError
 
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.cube import CubeRef, Provenance
-from memos_integrations.core.errors import IdentityError, MemOSError
-from memos_integrations.llama_index import MemOSNodePostprocessor
+from memos_integrations.core.errors import EmbedderMismatchError, IdentityError, VaultError
+from memos_integrations.llama_index import MemOSNodePostprocessor, acting_as
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
+from tests.words_embedder import WordsEmbedder
 
 QUERY = QueryBundle("Which tea or coffee do I like?")
 
@@ -264,20 +268,30 @@ def test_threads_share_one_postprocessor(memos: MemOS, ana: Principal) -> None:
 # --- settings -----------------------------------------------------------------------------------------------------
 
 
-def test_settings_round_trip_without_engine_or_identity(memos: MemOS, ana: Principal) -> None:
+def test_settings_are_json_and_find_engine_and_identity_again(memos: MemOS, ana: Principal) -> None:
     given = MemOSNodePostprocessor(
         memos, principal=ana, k=3, position="last", namespace=("home", "ana"), context=CallContext(purpose="chat")
     )
     settings = json.loads(json.dumps(given.to_dict()))
-    assert settings == {
-        "class_name": "MemOSNodePostprocessor",
-        "k": 3,
-        "position": "last",
-        "namespace": ["home", "ana"],
-        "context": {"purpose": "chat", "application": None, "agent": None},
-    }
-    again = MemOSNodePostprocessor.from_dict(settings, memos=memos, principal=ana)
+    assert (settings["k"], settings["position"], settings["namespace"]) == (3, "last", ["home", "ana"])
+    assert settings["vault"] == memos.uri
+    again = MemOSNodePostprocessor.from_dict(settings)
     assert both(again, [document()]) == both(given, [document()])
+    handed = MemOSNodePostprocessor.from_dict(settings, memos=memos, principal=ana)
+    assert both(handed, [document()]) == both(given, [document()])
+
+
+def test_settings_cannot_be_edited_into_somebody_elses(memos: MemOS, ana: Principal, bob: Principal) -> None:
+    settings = MemOSNodePostprocessor(memos, principal=ana).to_dict()
+    for change in ({"user": "bob"}, {"roles": ["admin"]}, {"seal": "0" * 64}, {"tenant": "other"}):
+        forged = MemOSNodePostprocessor.from_dict({**settings, "acts_for": {**settings["acts_for"], **change}})
+        with pytest.raises(IdentityError):
+            forged.postprocess_nodes([], QUERY)
+    unknown = {**settings, "acts_for": {**settings["acts_for"], "seal": "of another process"}}
+    with acting_as(ana):
+        assert both(MemOSNodePostprocessor.from_dict(unknown), [])
+    with acting_as(bob), pytest.raises(IdentityError, match="another principal"):
+        MemOSNodePostprocessor.from_dict(unknown).postprocess_nodes([], QUERY)
 
 
 @pytest.mark.parametrize("wrong", [{"k": 0}, {"position": "middle"}])
@@ -286,9 +300,61 @@ def test_settings_that_make_no_sense_are_refused(memos: MemOS, ana: Principal, w
         MemOSNodePostprocessor(memos, principal=ana, **wrong)
 
 
-def test_pickling_fails_with_a_way_out(memos: MemOS, ana: Principal) -> None:
-    with pytest.raises(MemOSError, match="from_dict"):
-        pickle.dumps(MemOSNodePostprocessor(memos, principal=ana))
+def test_a_pickled_copy_finds_the_engine_again(memos: MemOS, ana: Principal) -> None:
+    given = MemOSNodePostprocessor(memos, principal=ana, k=2)
+    copied = pickle.loads(pickle.dumps(given))
+    assert (copied.k, copied.memos) == (2, memos)
+    assert both(copied, [document()]) == both(given, [document()])
+    resolved = pickle.loads(pickle.dumps(MemOSNodePostprocessor(memos, principal=lambda: ana)))
+    with pytest.raises(IdentityError):
+        resolved.postprocess_nodes([], QUERY)
+
+
+def test_another_process_opens_the_vault_by_its_address(tmp_path: Path, ana: Principal) -> None:
+    with MemOS.open(tmp_path / "vault") as memos:
+        memos.remember("Ana likes green tea with honey.", by=ana)
+        kept = tmp_path / "part.pickle"
+        kept.write_bytes(pickle.dumps(MemOSNodePostprocessor(memos, principal=ana)))
+    code = (
+        "import pickle, sys; part = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "print(*[n.node.text for n in part.postprocess_nodes([], query_str='Which tea do I like?')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(kept)], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "Ana likes green tea with honey.", done.stderr
+
+
+def test_a_vault_with_vectors_is_not_quietly_opened_without_its_embedder(tmp_path: Path, ana: Principal) -> None:
+    with MemOS.open(tmp_path / "vault", embedder=WordsEmbedder()) as memos:
+        memos.remember("Ana likes tea.", by=ana)
+        part = pickle.dumps(MemOSNodePostprocessor(memos, principal=ana))
+    with pytest.raises(EmbedderMismatchError, match="embedder="):
+        pickle.loads(part).postprocess_nodes([], QUERY)
+    with MemOS.open(tmp_path / "vault", embedder=WordsEmbedder()):
+        assert contents(pickle.loads(part).postprocess_nodes([], QUERY)) == ["Ana likes tea."]
+
+
+def test_a_budget_keeps_what_is_best_of_memories_and_documents(memos: MemOS, ana: Principal) -> None:
+    documents = [document(f"Document {number} about tea and how it is grown in the hills.") for number in range(6)]
+    fused = both(MemOSNodePostprocessor(memos, principal=ana, position="fused", token_budget=110), documents)
+    assert 3 <= len(fused) < 10
+    assert fused[0] in " ".join(both(MemOSNodePostprocessor(memos, principal=ana), []))
+    assert fused[1] == documents[0].text
+    first = both(MemOSNodePostprocessor(memos, principal=ana, token_budget=110), documents)
+    assert sorted(first) == sorted(fused)
+    assert first != fused
+
+
+def test_a_failing_recall_ends_the_query_or_leaves_the_nodes_as_the_policy_says(ana: Principal) -> None:
+    class Broken(InMemoryVault):
+        def search(self, *args, **kwargs):
+            raise VaultError("The disk is gone.")
+
+    with MemOS(Broken()) as memos:
+        assert both(MemOSNodePostprocessor(memos, principal=ana, on_fault="continue"), [document()]) == [
+            "Tea is a drink."
+        ]
+        with pytest.raises(VaultError):
+            MemOSNodePostprocessor(memos, principal=ana).postprocess_nodes([], QUERY)
 
 
 def test_a_copy_shares_the_engine(memos: MemOS, ana: Principal) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from memos_integrations.core.cube import MemCube, Relation
-from memos_integrations.core.ranking import closeness, shape_of
+from memos_integrations.core.ranking import closeness, fuse, shape_of
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.text import terms as terms_of
 
@@ -26,6 +26,9 @@ WITHOUT_NEIGHBOURS = 0.2
 
 STATEMENT_WORDS = 40
 """From so many words on a message is a full statement, not a reply."""
+
+SUPERSEDED_WEIGHT = 0.5
+"""What is left of the score of a memory that a newer one replaces, unless the question is about the past."""
 
 TIME_WORDS = re.compile(
     r"\b(?:yesterday|today|tonight|tomorrow|ago|since|recently|(?:last|next|this|past) \w+|weekends?|(?:mon|tues|wednes"
@@ -138,3 +141,27 @@ def own_signals(cube: MemCube, call: MemoryCall, newest: datetime, named: frozen
     if call.semantic_types:
         signals["type"] = float(cube.descriptive.semantic_type in call.semantic_types)
     return signals
+
+
+def promising(candidates: list[Candidate], weights: Mapping[str, float], most: int, *, timed: bool) -> list[Candidate]:
+    """The *most* candidates that can still come out on top; all where a date decides, which is not looked at yet."""
+    if timed or len(candidates) <= most:
+        return candidates
+    signals = {name: [c.signals.get(name, 0.0) for c in candidates] for name in weights}
+    scores = fuse(signals, weights)
+    places = sorted(range(len(candidates)), key=lambda place: (-scores[place], candidates[place].cube.id))
+    return [candidates[place] for place in places[:most]]
+
+
+def standing(cube: MemCube, now: datetime, *, past: bool) -> float:
+    """What a memory weighs beside others (paper §4.2).
+
+    Half after each half-life; half when it no longer holds in the world, unless the past is asked for; up to half as
+    much more, or less, by its priority.
+    """
+    rules, until = cube.governance, cube.descriptive.valid_to
+    weight = 1.0 + rules.priority / 200.0
+    if rules.half_life is not None:
+        age = max(0.0, (now - said_at(cube)).total_seconds())
+        weight *= 0.5 ** (age / rules.half_life.total_seconds())
+    return weight * (SUPERSEDED_WEIGHT if until is not None and until <= now and not past else 1.0)

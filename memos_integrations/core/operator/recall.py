@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
@@ -17,20 +17,24 @@ from memos_integrations.core.errors import RerankError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import (
+    SUPERSEDED_WEIGHT,
     Candidate,
     held_share,
     in_shape,
     named_speakers,
     own_signals,
+    promising,
     said_at,
+    standing,
     stretch,
 )
 from memos_integrations.core.operator.explain import Explanation, HitReasons
+from memos_integrations.core.operator.queries import queries_of
 from memos_integrations.core.operator.write import search_text
-from memos_integrations.core.ports import CubeFilter, Found, Reranker, VaultQuery, Vectors, narrowed
+from memos_integrations.core.ports import Found, Reranker, VaultQuery
 from memos_integrations.core.ranking import fuse
 from memos_integrations.core.reader import MemoryCall
-from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
+from memos_integrations.core.scheduler import Action, MemoryPlan
 from memos_integrations.core.text import terms as terms_of
 
 CHARACTERS_PER_TOKEN = 3
@@ -52,9 +56,6 @@ RERANK_WEIGHT = 4.0
 
 PROMISING = 200
 """So many at least are judged by their header and words too."""
-
-SUPERSEDED_WEIGHT = 0.5
-"""What is left of the score of a memory that a newer one replaces, unless the question is about the past."""
 
 
 class Hit(Value):
@@ -230,7 +231,7 @@ class MemOperator:
         vector = self._embedding.asked(call.query) if Action.DENSE in actions else None
         candidates: dict[str, Candidate] = {}
         told = []
-        for query in _queries(plan.steps, words, vector, plan.where):
+        for query in queries_of(plan, words, vector):
             found = self._looked_at(
                 query, caller, whole=bool(plan.weights.get("late")) and query.filter.occurred is None
             )
@@ -244,6 +245,8 @@ class MemOperator:
                     # Of a narrower scope's statistics only what the wider one did not find.
                     if score is not None:
                         candidate.signals.setdefault(name, score)
+        for cube_id in plan.shown:
+            candidates.pop(cube_id, None)
         return candidates, "; ".join(dict.fromkeys(told))
 
     def _looked_at(self, query: VaultQuery, caller: Caller, *, whole: bool) -> Found:
@@ -275,7 +278,7 @@ class MemOperator:
                 if score is not None:
                     candidate.signals["late"] = score
         stretch(candidates)
-        candidates = _promising(candidates, weights, max(PROMISING, 2 * plan.k), timed=call.window is not None)
+        candidates = promising(candidates, weights, max(PROMISING, 2 * plan.k), timed=call.window is not None)
         named = named_speakers([c.cube for c in candidates], call)
         for candidate in candidates:
             candidate.signals.update(own_signals(candidate.cube, call, newest, named))
@@ -286,7 +289,7 @@ class MemOperator:
         for candidate, score in zip(candidates, scores, strict=True):
             parts = {name: weight * candidate.signals.get(name, 0.0) for name, weight in weights.items()}
             newer = replaced.get(candidate.cube.id)
-            factor = _standing(candidate.cube, caller.now, past=call.about_past)
+            factor = standing(candidate.cube, caller.now, past=call.about_past)
             if newer and not call.about_past:
                 factor *= SUPERSEDED_WEIGHT
             hits.append(Hit(cube=candidate.cube, score=score * factor, parts=parts, superseded_by=newer))
@@ -317,16 +320,6 @@ class MemOperator:
         return kept, "\n".join(lines), spent
 
 
-def _promising(candidates: list[Candidate], weights: Mapping[str, float], most: int, *, timed: bool) -> list[Candidate]:
-    """The *most* candidates that can still come out on top; all where a date decides, which is not looked at yet."""
-    if timed or len(candidates) <= most:
-        return candidates
-    signals = {name: [c.signals.get(name, 0.0) for c in candidates] for name in weights}
-    scores = fuse(signals, weights)
-    places = sorted(range(len(candidates)), key=lambda place: (-scores[place], candidates[place].cube.id))
-    return [candidates[place] for place in places[:most]]
-
-
 def _reranked(ranked: list[Hit], reranker: Reranker, query: str, most: int) -> list[Hit]:
     """The best *most* in the reranker's order, the others after them; the shares still add up to the score."""
     best = ranked[:most]
@@ -342,35 +335,3 @@ def _reranked(ranked: list[Hit], reranker: Reranker, query: str, most: int) -> l
         update = {"score": (told + share) * standing, "parts": {**hit.parts, "rerank": share}}
         hits.append(hit.model_copy(update=update))
     return sorted(hits, key=lambda hit: (hit.score, hit.said_at, hit.cube.id), reverse=True) + ranked[most:]
-
-
-def _queries(
-    steps: Sequence[PlanStep], words: tuple[str, ...], vector: Vectors | None, where: CubeFilter | None
-) -> list[VaultQuery]:
-    """One vault query per scope: steps that differ only in their action are answered together."""
-    queries: dict[tuple[CubeFilter, bool], VaultQuery] = {}
-    for step in steps:
-        window = (step.window.start, step.window.end) if step.window else None
-        scope = CubeFilter(namespace=step.namespace, semantic_types=step.semantic_types, occurred=window)
-        if where is not None:
-            scope = narrowed(scope, where)
-        latest = step.action is Action.LATEST or (step.action is Action.WINDOW and len(steps) == 1)
-        if latest:
-            queries[scope, latest] = VaultQuery(k=step.k, filter=scope)
-        else:
-            queries[scope, latest] = VaultQuery(k=step.k, terms=words, vector=vector, filter=scope, around=True)
-    return list(queries.values())
-
-
-def _standing(cube: MemCube, now: datetime, *, past: bool) -> float:
-    """What a memory weighs beside others (paper §4.2).
-
-    Half after each half-life; half when it no longer holds in the world, unless the past is asked for; up to half as
-    much more, or less, by its priority.
-    """
-    rules, until = cube.governance, cube.descriptive.valid_to
-    weight = 1.0 + rules.priority / 200.0
-    if rules.half_life is not None:
-        age = max(0.0, (now - said_at(cube)).total_seconds())
-        weight *= 0.5 ** (age / rules.half_life.total_seconds())
-    return weight * (SUPERSEDED_WEIGHT if until is not None and until <= now and not past else 1.0)
