@@ -18,9 +18,7 @@ from memos_integrations.core.cube import (
     Provenance,
     Trust,
     TrustLabel,
-    canonical_json,
     first_problem,
-    sha256,
 )
 from memos_integrations.core.errors import AlreadyRememberedError, ModelError
 from memos_integrations.core.operator import draft_memory
@@ -76,9 +74,9 @@ class Asking(Walk):
         """Draw facts, preferences, events from the newest *k* turns of *by* that pass *where*; durable on return.
 
         What is drawn is derived from its turns: it has their trust at most and never more than `unverified`, is
-        private to *by*, and dies with them; the turns stay. The same turns asked again give the same memories, without
-        asking *extractor* (the key is made of the turns). Nothing that was itself drawn, summarised or recalled is
-        drawn from: only turns that name no source of their own.
+        private to *by*, and dies with them; the turns stay. A turn that something was drawn from is not shown to
+        *extractor* again, however the conversation grows: what was drawn from it is given back. Nothing that was itself
+        drawn, summarised or recalled is drawn from: only turns that name no source of their own.
 
         Raises:
             ModelError: The extractor gave something else than memories; nothing was written.
@@ -93,32 +91,34 @@ class Asking(Walk):
         ]
         if not turns:
             return []
-        batch = sha256(canonical_json([[cube.id, cube.version] for cube in turns]))
-        known = self._drawn(batch, caller)
-        if known is not None:
-            return known
-        drawn = _checked(extractor(turns), len(turns))
-        return [
-            self._keep(each, turns, caller, number=number, count=len(drawn), batch=batch)
-            for number, each in enumerate(drawn)
+        drawn = [cube for turn in turns for cube in self._drawn(turn, caller)]
+        used = {ref for cube in drawn for ref in cube.provenance.derived_from}
+        fresh = [turn for turn in turns if turn.ref not in used]
+        if not fresh:
+            return drawn
+        by_turn: dict[str, list[Extracted]] = {}
+        for each in _checked(extractor(fresh), len(fresh)):
+            by_turn.setdefault(fresh[each.sources[-1] if each.sources else -1].id, []).append(each)
+        return drawn + [
+            self._keep(each, fresh, caller, number=number, count=len(same))
+            for same in by_turn.values()
+            for number, each in enumerate(same)
         ]
 
     async def aextract(self, extractor: Extractor, *, by: Principal, **how: Any) -> list[MemCube]:
         """`extract`, off the loop."""
         return await self._off_loop(self.extract, extractor, by=by, **how)
 
-    def _drawn(self, batch: str, caller: Caller) -> list[MemCube] | None:
-        """What was drawn from these turns before; None when that was nothing, or was not finished."""
-        first = self._writer.known(_key(batch, 0), caller)
+    def _drawn(self, turn: MemCube, caller: Caller) -> list[MemCube]:
+        """What was drawn before and is kept under this turn, its last source; nothing where that was not finished."""
+        first = self._writer.known(_key(turn, 0), caller)
         if first is None:
-            return None
+            return []
         count = int(str(first.provenance.trigger).rpartition("/")[2])
-        found = [self._writer.known(_key(batch, number), caller) for number in range(count)]
-        return [cube for cube in found if cube is not None] if all(found) else None
+        found = [first, *(self._writer.known(_key(turn, number), caller) for number in range(1, count))]
+        return [cube for cube in found if cube is not None] if all(found) else []
 
-    def _keep(
-        self, drawn: Extracted, turns: Sequence[MemCube], caller: Caller, *, number: int, count: int, batch: str
-    ) -> MemCube:
+    def _keep(self, drawn: Extracted, turns: Sequence[MemCube], caller: Caller, *, number: int, count: int) -> MemCube:
         sources = [turns[place] for place in dict.fromkeys(drawn.sources)] or list(turns)
         last = sources[-1]
         speakers = {cube.provenance.speaker for cube in sources}
@@ -141,12 +141,12 @@ class Asking(Walk):
                 "provenance": provenance,
             },
         )
-        cube, written = self._writer.remember(draft, caller, key=_key(batch, number))
+        cube, written = self._writer.remember(draft, caller, key=_key(last, number))
         try:
             if written is not None:
                 written.result()
         except AlreadyRememberedError:
-            return self._writer.known(_key(batch, number), caller) or cube
+            return self._writer.known(_key(last, number), caller) or cube
         return cube
 
 
@@ -154,8 +154,8 @@ def _said(cube: MemCube) -> tuple[datetime, str]:
     return cube.provenance.occurred_at or cube.descriptive.created_at, cube.id
 
 
-def _key(batch: str, number: int) -> str:
-    return json.dumps(["memos.extract", batch, number])
+def _key(turn: MemCube, number: int) -> str:
+    return json.dumps(["memos.extract", turn.id, turn.version, number])
 
 
 def _checked(drawn: object, turns: int) -> list[Extracted]:

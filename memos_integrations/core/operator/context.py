@@ -47,7 +47,7 @@ def cited_context(
     recall: Recall, *, token_budget: int | None = None, count_tokens: Callable[[str], int] = estimate_tokens
 ) -> CitedContext:
     """The best hits of a recall that fit into the budget (default: the recall's), oldest first, each with a marker."""
-    budget = token_budget or recall.plan.token_budget
+    budget = recall.plan.token_budget if token_budget is None else token_budget
     kept: list[Hit] = []
     spent = duplicates = 0
     for hit in recall.hits:
