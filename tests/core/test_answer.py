@@ -100,6 +100,8 @@ def test_slots(question: str, asked_for: str, of: str, about: str | None, time: 
         ("How many paddles does the canoe have?", "three"),
         ("Where is the spare key?", "the blue drawer"),
         ("Is the canoe insured?", "Yes"),
+        ("When does the ferry leave?", "7:40"),
+        ("From which pier does the ferry leave?", "6"),
     ],
 )
 def test_a_memory_answers(question: str, told: str) -> None:
@@ -109,6 +111,7 @@ def test_a_memory_answers(question: str, told: str) -> None:
             "The canoe has three paddles.",
             "The spare key is in the blue drawer.",
             "The canoe is insured with Heron Mutual.",
+            "The ferry leaves at 7:40 from pier 6.",
         ):
             memos.remember(text, by=ANA)
         answer = answered(memos.recall(question, by=ANA))

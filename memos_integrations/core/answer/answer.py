@@ -111,6 +111,10 @@ def _what(call: MemoryCall, asked: Asked, found: Sequence[Statement]) -> Found:
     named = phrases.titles(best.text, call.slots.asked_for or "")
     if named:
         return ", ".join(named), best, "the title in the sentence", 0.9
+    for statement in _likely(found)[:3]:
+        which = phrases.numbered(statement.text, call.query)
+        if which:
+            return which, statement, "which one the sentence names", 0.9
     return phrases.phrase(best.text, asked.terms), best, "the telling words of the best sentence", 0.7
 
 
@@ -122,6 +126,9 @@ def _when(call: MemoryCall, asked: Asked, found: Sequence[Statement]) -> Found |
                 return times[0][1].text, statement, "the time that the message names, as it was said", 0.8
             if times:
                 return times[0][0], statement, "the time that the message names", 0.9
+        clock = phrases.clock(statement.text)
+        if clock:
+            return clock, statement, "the time of day that the message names", 0.8
     best = found[0]
     day = day_in_words(best.hit.said_at.date())
     return day, best, "the message names no time: the day on which it was said", 0.4

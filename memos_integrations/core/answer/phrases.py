@@ -80,6 +80,10 @@ _KIN = re.compile(
     r"|roommates?|buddy|buddies|manager|landlord|dentist|therapist)\b",
     _I,
 )
+_CLOCK = re.compile(
+    r"\b(?:[01]?\d|2[0-3])[:.][0-5]\d(?: ?[ap]\.?m\b)?|\b1?\d ?[ap]\.?m\b|\b(?:noon|midnight|o'clock)\b", _I
+)
+_WHICH = re.compile(r"\b(?:which|what) ([^\W\d_]{3,})\b(?! (?:of|kind|type))", _I)
 _REASON = re.compile(
     r"\b(?:because(?: of)?|since|so that|so (?=i |we |he |she |they |it |you )|in order to|due to|thanks to"
     r"|as it|which is why)"
@@ -164,6 +168,21 @@ def _joined(sentence: str, tokens: list[re.Match[str]], clauses: list[int], chos
         else:
             pieces.append([place])
     return ", ".join(sentence[tokens[piece[0]].start() : tokens[piece[-1]].end()] for piece in pieces)
+
+
+def clock(sentence: str) -> str:
+    """The time of day that a sentence names, as it stands there; empty when it names none."""
+    found = _CLOCK.search(sentence)
+    return found.group() if found else ""
+
+
+def numbered(sentence: str, question: str) -> str:
+    """For "which platform": the number or letter that follows this word in a sentence; empty when none does."""
+    asked = _WHICH.search(question)
+    if asked is None:
+        return ""
+    found = re.search(rf"\b{re.escape(asked[1])} (?:number |no\. ?|#)?(\d[\w-]*|[A-Z]\b)", sentence, _I)
+    return found[1] if found else ""
 
 
 def titles(sentence: str, wanted: str) -> list[str]:
