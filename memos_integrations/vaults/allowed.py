@@ -155,8 +155,8 @@ def _level(connection: sqlite3.Connection, tenant: int, before: Columns, changed
     fresh = integers(rows, WIDTH)
     stale = np.concatenate([fresh[SEQ], integers(gone, 1)[0]])
     table, seq = before.table, before.table[SEQ]
-    if fresh.shape[1] == stale.size and np.isin(stale, seq).all():  # nothing came or went
-        places = np.searchsorted(seq, fresh[SEQ])
+    places = np.minimum(np.searchsorted(seq, stale), max(seq.size - 1, 0))
+    if fresh.shape[1] == stale.size and seq.size and (seq[places] == stale).all():  # nothing came or went
         if np.array_equal(np.delete(table[:, places], STATE, axis=0), np.delete(fresh, STATE, axis=0)):
             return _moved(before, changed, places, fresh[STATE])
         table = before.as_table()

@@ -100,6 +100,8 @@ def of_all(folder: Path, corpus: Corpus, lookup: Lookup, flat: Any, timings: dic
     whole = Corpus(corpus.cubes, 1, corpus.seed)
     filled = Filled(folder, whole, lookup)
     fill(filled, lambda rows: None)
+    filled.memos.close()  # which seals the index; left open, that happens beside the first searches
+    filled = Filled(folder, whole, lookup)
     found: list[tuple[Rows, Found]] = []
     acts: dict[str, Callable[[Rows], object]] = {
         "global_search": lambda one: found.append((one, filled.governed(VaultQuery(K, vector=one.vectors[0]), 0))),
