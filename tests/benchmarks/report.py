@@ -53,15 +53,21 @@ def storage(results: Mapping[str, Result]) -> list[str]:
         size = f"{ours['meta']['cubes']:,} cubes, {ours['meta']['tenants']:,} tenants"
         searched = figure(ours["tenant_search_p50_ms"], 2), figure(ours["global_search_p50_ms"], 2)
         rows.append([f"**ours**, {size}", *searched, figure(ours["durable_add_p50_ms"], 2)])
-        for peer, theirs in sorted(ours.get("peers", {}).items()):
-            said = (
-                figure(theirs.get(key), 2) for key in ("tenant_search_p50_ms", "global_search_p50_ms", "add_p50_ms")
-            )
-            rows.append([f"{peer}{' (loading cut short)' if theirs.get('capped') else ''}", *said])
+        peers = sorted(ours.get("peers", {}).items())
+        for peer, theirs in peers:
+            if theirs.get("survives") != "nothing":
+                rows.append([f"{peer}{' (loading cut short)' if theirs.get('capped') else ''}", *_times([theirs])])
+        if lost := [(peer, theirs) for peer, theirs in peers if theirs.get("survives") == "nothing"]:
+            rows.append([f"{', '.join(peer for peer, _ in lost)} (not durable)", *_times([each for _, each in lost])])
         flat, bare = figure(ours["global_flat_p50_ms"], 2), figure(ours["bare_sqlite_commit_p50_ms"], 2)
         rows.append(["bare FAISS Flat, bare SQLite commit", "–", flat, bare])
         lines.append(f"{size}: {where(ours)}; {_storage_rest(ours)}.")
     return [*table(["p50, ms", "search one tenant", "search all", "add one"], rows), "", *lines] if rows else []
+
+
+def _times(peers: Sequence[Result]) -> list[str]:
+    keys = ("tenant_search_p50_ms", "global_search_p50_ms", "add_p50_ms")
+    return [" / ".join(figure(theirs.get(key), 2) for theirs in peers) for key in keys]
 
 
 def _storage_rest(ours: Result) -> str:
@@ -85,11 +91,13 @@ def recall(results: Mapping[str, Result]) -> list[str]:
         rows.append([f"**ours**, {label}", *(figure(ours[key]) for key in ("recall_at_5", "recall_at_10")),
                      figure(ours["mrr"], 2), figure(adversarial), figure(ours["p50_ms"], 0)])  # fmt: skip
         for peer, theirs in sorted(ours.get("peers", {}).items()):
+            if track == "recall-minilm" and peer in results.get("recall-lexical", {}).get("peers", {}):
+                continue
             found = figure(theirs.get("recall_at_5")), figure(theirs.get("recall_at_10"))
-            rows.append([f"{peer} ({label} run)", *found, figure(theirs.get("mrr"), 2), "–", "–"])
+            rows.append([peer, *found, figure(theirs.get("mrr"), 2), "–", "–"])
         lines.append(f"{label}: n = {ours['n']:,}, {where(ours)}.")
     head = ["LoCoMo, turn level", "R@5", "R@10", "MRR", "adversarial R@10", "p50 ms"]
-    return [*table(head, rows), "", *lines] if rows else []
+    return [*table(head, rows), "", " ".join(lines)] if rows else []
 
 
 def activation(results: Mapping[str, Result]) -> list[str]:
