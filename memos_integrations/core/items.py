@@ -188,21 +188,35 @@ class Items:
         if query.text.strip():
             cubes = self._ranked(query, scope, caller, end)
         elif query.keep is None:
-            cubes = [(cube, None) for cube in self._governance.find(VaultQuery(k=end, filter=scope), caller)]
+            return self._latest(query, scope, caller, refresh=refresh)
         else:
             cubes = [(cube, None) for cube in self._kept(query, scope, caller, end)]
         page = cubes[query.offset : end]
-        if refresh:
-            for cube, _ in page:
-                self._refresh(cube, caller)
-        return [item for cube, score in page if (item := item_of(cube, score)) is not None]
+        return self._given(page, caller, refresh=refresh)
 
     def namespaces(
         self, prefix: tuple[str, ...] = (), *, by: Principal, context: CallContext | None = None
     ) -> set[tuple[str, ...]]:
         """The namespaces at or below *prefix* in which there are items of the principal."""
         caller = self._caller(by, context)
-        return {cube.namespace[1:] for cube in self._pages(scope_of(prefix, caller), caller)}
+        return {namespace[1:] for namespace in self._governance.places(scope_of(prefix, caller), caller)}
+
+    def _given(self, page: Sequence[tuple[MemCube, float | None]], caller: Caller, *, refresh: bool) -> list[Item]:
+        if refresh:
+            for cube, _ in page:
+                self._refresh(cube, caller)
+        return [item for cube, score in page if (item := item_of(cube, score)) is not None]
+
+    def _latest(self, query: ItemQuery, scope: CubeFilter, caller: Caller, *, refresh: bool) -> list[Item]:
+        """A page of the newest; what stands before it is not read."""
+        asked = VaultQuery(k=query.limit, filter=scope, skip=query.offset)
+        found = self._governance.found(asked, caller)
+        cubes = [match.cube for match in found.matches]
+        if len(cubes) < query.limit and query.offset + query.limit < found.visible:
+            # Some of the page may not be read after all; those after them move up.
+            asked = VaultQuery(k=query.offset + query.limit, filter=scope)
+            cubes = self._governance.find(asked, caller)[query.offset :]
+        return self._given([(cube, None) for cube in cubes], caller, refresh=refresh)
 
     def _ranked(
         self, query: ItemQuery, scope: CubeFilter, caller: Caller, end: int

@@ -6,6 +6,7 @@ decided again on its own header, so that a stale or damaged index can miss, neve
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -20,7 +21,7 @@ from memos_integrations.core.access import (
     may_read,
     subjects_for,
 )
-from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.cube import CubeRef, MemCube, State
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -29,9 +30,11 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.events import AccessDenied
 from memos_integrations.core.ports import (
+    RECALLABLE,
     AuditEntry,
     AuditRecord,
     AuditReport,
+    CubeFilter,
     Found,
     LogQuery,
     Move,
@@ -60,22 +63,40 @@ class GovernedReading:
 
         Nothing is recorded yet: what is handed out goes through `hand_out`.
         """
-        visible = Visibility(
-            tenant=caller.by.tenant,
-            subjects=caller.by.subjects,
-            now=caller.now,
-            purpose=caller.context.purpose,
-            application=caller.context.application,
-        )
         # Nobody reads what has expired: left to the check below, an answer would be shorter than k.
         states = (query.filter.states or frozenset(State)) - {State.EXPIRED}
         if not states:
             return Found((), 0, "what has expired is not recalled")
         query = replace(query, filter=replace(query.filter, states=states))
-        found = self._vault.search(query, visible)
+        found = self._vault.search(query, _visible_to(caller))
         given = {cube.id for cube in self._released([match.cube for match in found.matches], caller)}
         allowed = tuple(match for match in found.matches if match.cube.id in given)
         return Found(allowed, found.visible - (len(found.matches) - len(allowed)), found.how)
+
+    def candidates(self, refs: Sequence[CubeRef], caller: Caller) -> list[MemCube]:
+        """Those of *refs* that the caller may read, where the version named is still the present one and recallable.
+
+        Nothing is recorded yet: what is handed out goes through `hand_out`.
+        """
+        wanted = {ref.id: ref.version for ref in refs}
+        found = self._released(self._vault.get(caller.by.tenant, list(wanted)), caller)
+        return [cube for cube in found if cube.version == wanted[cube.id] and cube.state in RECALLABLE]
+
+    def places(self, wanted: CubeFilter, caller: Caller) -> set[tuple[str, ...]]:
+        """The namespaces in which there are cubes that pass *wanted* and that the caller may read; recorded."""
+        self._reads.wait_for_uses()
+        named = self._vault.places(wanted, _visible_to(caller))
+        there = {cube.namespace for cube in self._released(named, caller)}
+        for namespace in {cube.namespace for cube in named} - there:
+            # The one that was named may not be read after all (its source changed): perhaps another one.
+            rest = VaultQuery(k=sys.maxsize, filter=replace(wanted, namespace=namespace))
+            there |= {match.cube.namespace for match in self.search(rest, caller).matches} & {namespace}
+        self._reads.record(Transaction((), (record_of("find", caller, detail={"places": len(there)}),)))
+        return there
+
+    def generation(self, caller: Caller) -> int:
+        """A number that changes with whatever a search in the caller's tenant could notice; see `Vault.generation`."""
+        return self._vault.generation(caller.by.tenant)
 
     def hand_out(self, cubes: Sequence[MemCube], caller: Caller, *, recall_id: str, detail: dict[str, Any]) -> None:
         """Record that a recall gave *cubes* to the caller: one audit record, and a use of each cube.
@@ -246,3 +267,14 @@ class GovernedReading:
     def _submit(self, entry: AuditRecord, events: tuple[AccessDenied, ...] = ()) -> None:
         self._reads.send()
         self._vault.submit(Transaction((), (entry,), events)).result()
+
+
+def _visible_to(caller: Caller) -> Visibility:
+    """What the caller may see, for a vault to go by before it picks the best."""
+    return Visibility(
+        tenant=caller.by.tenant,
+        subjects=caller.by.subjects,
+        now=caller.now,
+        purpose=caller.context.purpose,
+        application=caller.context.application,
+    )

@@ -25,6 +25,7 @@ from memos_integrations.core.items import Items
 from memos_integrations.core.operator import (
     CubeWriter,
     Embedding,
+    Finding,
     MemOperator,
     Recall,
     draft_activation,
@@ -166,9 +167,26 @@ class Walk:
         *,
         by: Principal,
         context: CallContext | None = None,
+        findings: Sequence[Finding] = (),
     ) -> Recall:
-        """Third step, MemOperator: carry the plan out for *by*."""
-        return self._operator.execute(plan, call, self._caller(by, context))
+        """Third step, MemOperator: carry the plan out for *by*. *findings* of `look` spare it the search."""
+        return self._operator.execute(plan, call, self._caller(by, context), findings)
+
+    def look(
+        self, plan: MemoryPlan, call: MemoryCall, scope: int, *, by: Principal, context: CallContext | None = None
+    ) -> Finding:
+        """What one scope of a plan (`scopes_of`) finds for *by*: so that scopes may be searched apart, then executed.
+
+        It holds ids and scores; no words, and nothing that *by* may not read.
+
+        Raises:
+            InvalidMemoryError: The plan has no such scope.
+        """
+        return self._operator.look(plan, call, self._caller(by, context), scope)
+
+    def generation(self, *, by: Principal) -> int:
+        """A number that is another one after any change in *by*'s tenant that a recall could notice."""
+        return self._governance.generation(self._caller(by, None))
 
     def find(
         self, where: CubeFilter, *, by: Principal, k: int = 100, context: CallContext | None = None
@@ -268,6 +286,10 @@ class Walk:
     async def aexecute(self, plan: MemoryPlan, call: MemoryCall, *, by: Principal, **how: Any) -> Recall:
         """`execute`, in the read pool."""
         return await self._off_loop(self.execute, plan, call, by=by, **how)
+
+    async def alook(self, plan: MemoryPlan, call: MemoryCall, scope: int, *, by: Principal, **how: Any) -> Finding:
+        """`look`, in the read pool."""
+        return await self._off_loop(self.look, plan, call, scope, by=by, **how)
 
     def close(self) -> None:
         """Finish what was begun and release the vault. Safe to call twice."""

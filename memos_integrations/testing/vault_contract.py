@@ -49,10 +49,11 @@ from memos_integrations.testing.cubes import (
 from memos_integrations.testing.vault_blobs import VaultBlobContract
 from memos_integrations.testing.vault_expectations import VaultExpectations
 from memos_integrations.testing.vault_filters import VaultFilterContract
+from memos_integrations.testing.vault_places import VaultPlaceContract
 from memos_integrations.testing.vault_search import VaultSearchContract, activation
 
 
-class VaultContract(VaultExpectations, VaultFilterContract, VaultSearchContract, VaultBlobContract):
+class VaultContract(VaultExpectations, VaultFilterContract, VaultPlaceContract, VaultSearchContract, VaultBlobContract):
     """Every promise of the port. Override the fixture `vault` with an empty vault of yours, no embedder bound."""
 
     # --- versions

@@ -6,13 +6,12 @@ Everything is a dictionary under one lock; every search looks at every cube. `SQ
 from __future__ import annotations
 
 import threading
-from collections import ChainMap
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import BinaryIO, Self, TypeVar
+from typing import BinaryIO, Self
 
 from memos_integrations.core.cube import BlobRef, MemCube, Tier, sha256, unique
 from memos_integrations.core.errors import (
@@ -28,6 +27,7 @@ from memos_integrations.core.ports import (
     AuditEntry,
     AuditReport,
     Change,
+    CubeFilter,
     Durability,
     Edge,
     EmbedderIdentity,
@@ -47,7 +47,8 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.vaults.audit_chain import GENESIS, ChainWalk, link, matches, record_json
 from memos_integrations.vaults.blobs import BlobsInMemory
-from memos_integrations.vaults.memory_search import Row, search
+from memos_integrations.vaults.memory_draft import Draft
+from memos_integrations.vaults.memory_search import Row, places, search, tenants_in
 from memos_integrations.vaults.rules import (
     check_fits,
     check_same_embedder,
@@ -57,17 +58,6 @@ from memos_integrations.vaults.rules import (
     used,
 )
 from memos_integrations.vaults.sealing import seal
-
-_Name = TypeVar("_Name")
-_Kept = TypeVar("_Kept")
-
-
-@dataclass(slots=True)
-class _Draft:
-    """What a transaction would change: None for what it takes away."""
-
-    rows: ChainMap[str, Row | None]
-    keys: ChainMap[tuple[str, str], str | None]
 
 
 class InMemoryVault:
@@ -82,6 +72,7 @@ class InMemoryVault:
         self._outbox: list[MemEvent] = []
         self._embedder: EmbedderIdentity | None = None
         self._commit = 0
+        self._changed_at: dict[str, int] = {}
         self._blobs = BlobsInMemory()
 
     def __enter__(self) -> Self:
@@ -106,7 +97,7 @@ class InMemoryVault:
         return future
 
     def _apply(self, transaction: Transaction) -> Receipt:
-        draft = _Draft(ChainMap({}, self._rows), ChainMap({}, self._keys))
+        draft = Draft.over(self._rows, self._keys)
         for change in transaction.changes:
             self._change(draft, change)
         chain = list[AuditEntry]()
@@ -115,15 +106,15 @@ class InMemoryVault:
             number, head = (last[0].number, last[0].hash) if last else (0, GENESIS)
             chain.append(link(number + 1, head, record))
         # From here on nothing can fail: all of it becomes true.
-        _settle(self._rows, draft.rows.maps[0])
-        _settle(self._keys, draft.keys.maps[0])
+        self._commit += 1
+        self._changed_at |= dict.fromkeys(tenants_in(transaction.changes, draft.rows, self._rows), self._commit)
+        draft.settle(self._rows, self._keys)
         self._chain += chain
         self._outbox += transaction.events
         self._blobs.follow(transaction, self._named_blobs)
-        self._commit += 1
         return Receipt(self._commit)
 
-    def _change(self, draft: _Draft, change: Change) -> None:
+    def _change(self, draft: Draft, change: Change) -> None:
         if isinstance(change, Put):
             self._put(draft, change)
             return
@@ -161,7 +152,7 @@ class InMemoryVault:
                     raise VersionConflictError(change.cube_id, change.version, len(row.bodies))
                 return replace(row, vector=self._fitting(change.vector))
 
-    def _put(self, draft: _Draft, put: Put) -> None:
+    def _put(self, draft: Draft, put: Put) -> None:
         cube, body = put.cube, seal(put.cube)
         key = None if put.key is None else (cube.tenant, put.key)
         if key is not None and (taken := draft.keys.get(key)) is not None:
@@ -244,6 +235,18 @@ class InMemoryVault:
             self._check_open()
             asked = None if query.vector is None else self._fitting(query.vector)
             return search((row for _, row in self._living()), query, asked, visible)
+
+    def places(self, wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
+        """One cube of every namespace in which there is a visible one; see `Vault.places`."""
+        with self._lock:
+            self._check_open()
+            return places((row for _, row in self._living()), wanted, visible)
+
+    def generation(self, tenant: str) -> int:
+        """A number that changes with the tenant; see `Vault.generation`."""
+        with self._lock:
+            self._check_open()
+            return self._changed_at.get(tenant, 0)
 
     def pointing_at(self, tenant: str, ids: Sequence[str]) -> list[Edge]:
         """The edges that end at one of *ids*: links of current versions, and their `derived_from`; by source."""
@@ -329,11 +332,3 @@ class InMemoryVault:
     def _check_open(self) -> None:
         if self._closed:
             raise VaultClosedError("This vault was closed; what it held in memory is gone. Make a new one.")
-
-
-def _settle(truth: dict[_Name, _Kept | None], changed: MutableMapping[_Name, _Kept | None]) -> None:
-    for name, value in changed.items():
-        if value is None:
-            truth.pop(name, None)
-        else:
-            truth[name] = value

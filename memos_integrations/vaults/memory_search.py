@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,7 +11,18 @@ import numpy as np
 
 from memos_integrations.core import ranking
 from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State, sha256, unique
-from memos_integrations.core.ports import CubeFilter, Found, Match, ValueTest, VaultQuery, Vectors, Visibility
+from memos_integrations.core.ports import (
+    Change,
+    CubeFilter,
+    Found,
+    Match,
+    Put,
+    Use,
+    ValueTest,
+    VaultQuery,
+    Vectors,
+    Visibility,
+)
 from memos_integrations.core.ranking import CONTEXT_ROWS
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.vaults.leaves import leaves
@@ -75,7 +86,7 @@ def search(everything: Iterable[Row], query: VaultQuery, asked: Vectors | None, 
         everything = [there for row in present if (there := row.then(query.as_of)) is not None]
     rows = {row.cube.id: row for row in everything if is_visible(row, visible) and passes(row, query.filter)}
     if not query.terms and asked is None:
-        return _latest(rows, query.k)
+        return _latest(rows, query)
     bm25 = _bm25_scores(rows, query.terms) if query.terms else None
     cosine = _cosine_scores(rows, asked) if asked is not None else None
     around = _around(rows, query.terms, bm25) if query.around and query.as_of is None and bm25 is not None else {}
@@ -92,6 +103,18 @@ def search(everything: Iterable[Row], query: VaultQuery, asked: Vectors | None, 
     )
     signals = [name for name, scores in (("BM25", bm25), ("exact cosine", cosine)) if scores is not None]
     return Found(found, len(rows), f"{' and '.join(signals)} over {len(rows)} visible cubes, in memory")
+
+
+def places(everything: Iterable[Row], wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
+    """One visible and wanted cube of every namespace, by namespace."""
+    there = {row.cube.namespace: row for row in everything if is_visible(row, visible) and passes(row, wanted)}
+    return [row.current() for _, row in sorted(there.items())]
+
+
+def tenants_in(changes: Iterable[Change], *rows: Mapping[str, Row | None]) -> set[str]:
+    """The tenants in which something changes that a search could notice; *rows* hold the cubes after, and before."""
+    ids = [each.cube.id if isinstance(each, Put) else each.cube_id for each in changes if not isinstance(each, Use)]
+    return {row.cube.tenant for cube_id in ids for known in rows if (row := known.get(cube_id)) is not None}
 
 
 def is_visible(row: Row, visible: Visibility) -> bool:
@@ -151,10 +174,10 @@ def _folded(labels: Iterable[str]) -> list[str]:
     return [label.casefold() for label in labels]
 
 
-def _latest(rows: dict[str, Row], k: int) -> Found:
+def _latest(rows: dict[str, Row], query: VaultQuery) -> Found:
     order = sorted(rows)
     order.sort(key=lambda cube_id: occurred_at(rows[cube_id].cube), reverse=True)  # stable: ties stay by id
-    matches = tuple(Match(rows[cube_id].current()) for cube_id in order[: max(0, k)])
+    matches = tuple(Match(rows[cube_id].current()) for cube_id in order[query.skip : query.skip + max(0, query.k)])
     return Found(matches, len(rows), f"the latest of {len(rows)} visible cubes, in memory")
 
 

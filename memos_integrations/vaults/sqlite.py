@@ -20,9 +20,10 @@ from threading import Lock, Thread
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from memos_integrations.core.cube import BlobRef
+from memos_integrations.core.cube import BlobRef, MemCube
 from memos_integrations.core.errors import VaultClosedError, VaultCorruptError, VaultError
 from memos_integrations.core.ports import (
+    CubeFilter,
     Durability,
     EmbedderIdentity,
     Erase,
@@ -42,6 +43,7 @@ from memos_integrations.vaults.postings import Tails
 from memos_integrations.vaults.rules import check_fits, checked_row, storable
 from memos_integrations.vaults.schema import migrate
 from memos_integrations.vaults.sqlite_blobs import GRACE, BlobShelf, beside
+from memos_integrations.vaults.sqlite_places import generation, places
 from memos_integrations.vaults.sqlite_reads import SQLiteReads
 from memos_integrations.vaults.sqlite_rows import Words, prepared
 from memos_integrations.vaults.sqlite_search import (
@@ -222,6 +224,19 @@ class SQLiteVault(SQLiteReads):
         if self._index is not None and self._index.wants_sealing:
             self._seal_aside()
         return found
+
+    def places(self, wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
+        """One cube of every namespace in which there is a visible one; see `Vault.places`."""
+        with self._reading() as connection:
+            self._guard.witness.check_search(connection, VaultQuery(k=1, filter=wanted), visible)
+            cubes = places(connection, self._words, self._columns, wanted, visible)
+            self._guard.witness.check_cubes(connection, visible.tenant, [cube.id for cube in cubes])
+            return cubes
+
+    def generation(self, tenant: str) -> int:
+        """A number that changes with the tenant; see `Vault.generation`."""
+        with self._reading() as connection:
+            return generation(connection, tenant)
 
     def traces(self, cube_id: str) -> dict[str, int]:
         """How many rows of a cube each place still holds; all zero after an Erase.

@@ -93,7 +93,7 @@ class Searching:
 
 def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, visible: Visibility) -> Found:
     """The best k by each signal asked for, or the latest k; see `Vault.search`."""
-    tenant, changed = _tenant(connection, visible.tenant)
+    tenant, changed = tenant_at(connection, visible.tenant)
     if tenant is None:
         return Found((), 0, "nothing is stored in this tenant")
     columns = by.columns.at(connection, tenant, changed)
@@ -103,8 +103,8 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
     there = allowed(asked, columns)
     k = max(0, min(query.k, there.count))
     if not query.terms and query.vector is None:
-        latest = _top(connection, there.seq, there.occurred, k)
-        rows = _cubes(connection, visible.tenant, latest)
+        latest = latest_page(connection, there, query)
+        rows = cubes_at(connection, visible.tenant, latest)
         rows.sort(key=lambda row: (-int(there.occurred[np.searchsorted(there.seq, row[0])]), row[1].id))
         return Found(tuple(Match(cube) for _, cube in rows), there.count, f"the latest of {there.count} visible cubes")
     best: set[int] = set()
@@ -133,13 +133,13 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
             cosine=cosine.get(seq),
             around=around.get(seq, {}),
         )
-        for seq, cube in _cubes(connection, visible.tenant, best)
+        for seq, cube in cubes_at(connection, visible.tenant, best)
     ]
     how = f"{' and '.join(told)} over {there.count} visible cubes"
     return Found(tuple(sorted(matches, key=lambda match: match.cube.id)), there.count, how)
 
 
-def _tenant(connection: sqlite3.Connection, name: str) -> tuple[int | None, int]:
+def tenant_at(connection: sqlite3.Connection, name: str) -> tuple[int | None, int]:
     """A tenant's number and change number, as of the connection's transaction."""
     if not storable(name):
         return None, 0
@@ -232,6 +232,18 @@ def _top(connection: sqlite3.Connection, seqs: Numbers, scores: Floats | Numbers
     return above + tied[: k - len(above)]
 
 
+def latest_page(connection: sqlite3.Connection, there: Allowed, query: VaultQuery) -> list[int]:
+    """The latest k, after the `skip` latest; only the ids of those left out are read."""
+    k = max(0, query.k)
+    latest = _top(connection, there.seq, there.occurred, min(k + query.skip, there.count))
+    if not query.skip:
+        return latest
+    ids = _ids(connection, latest)
+    at = dict(zip(latest, there.occurred[np.searchsorted(there.seq, latest)].tolist(), strict=True))
+    latest.sort(key=lambda seq: (-at[seq], ids[seq]))
+    return latest[query.skip :]
+
+
 def _ids(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, str]:
     found = connection.execute(
         "SELECT seq, id FROM cubes WHERE seq IN (SELECT value FROM json_each(?))", (json.dumps(seqs),)
@@ -242,7 +254,8 @@ def _ids(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, str]:
     return ids
 
 
-def _cubes(connection: sqlite3.Connection, tenant: str, seqs: Iterable[int]) -> list[tuple[int, MemCube]]:
+def cubes_at(connection: sqlite3.Connection, tenant: str, seqs: Iterable[int]) -> list[tuple[int, MemCube]]:
+    """The current versions of the cubes with these numbers, in no order."""
     # One statement for all: measured at ten rows, it takes half as long as ten statements.
     asked = list(seqs)
     found = connection.execute(_CURRENT + "c.seq IN (SELECT value FROM json_each(?))", (json.dumps(asked),)).fetchall()

@@ -14,8 +14,10 @@ from memos_integrations.core.operator.options import (
     draft_message,
     parts,
 )
+from memos_integrations.core.operator.queries import scopes_of
 from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, excerpt, render
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
+from memos_integrations.core.operator.scopes import Finding
 from memos_integrations.core.operator.write import Draft, finished
 from memos_integrations.core.operator.writer import CubeWriter, Progress
 
@@ -28,6 +30,7 @@ __all__ = [
     "Draft",
     "Embedding",
     "ErasureReceipt",
+    "Finding",
     "Hit",
     "IngestReport",
     "MemOperator",
@@ -45,4 +48,5 @@ __all__ = [
     "finished",
     "parts",
     "render",
+    "scopes_of",
 ]

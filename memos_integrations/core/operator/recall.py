@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
 from math import isfinite
@@ -29,24 +28,19 @@ from memos_integrations.core.operator.evidence import (
     stretch,
 )
 from memos_integrations.core.operator.explain import Explanation, HitReasons
-from memos_integrations.core.operator.queries import queries_of
+from memos_integrations.core.operator.scopes import Finding, ScopeSearch
 from memos_integrations.core.operator.write import search_text
-from memos_integrations.core.ports import Found, Reranker, VaultQuery
+from memos_integrations.core.ports import Reranker
 from memos_integrations.core.ranking import fuse
 from memos_integrations.core.reader import MemoryCall
-from memos_integrations.core.scheduler import Action, MemoryPlan
+from memos_integrations.core.scheduler import MemoryPlan
 from memos_integrations.core.text import terms as terms_of
 
 CHARACTERS_PER_TOKEN = 3
 """How many characters a token has at least, in most texts: a memory longer than half the budget is shown in part."""
 
-LATE_ROWS = 2_000
-"""Of so many visible memories all are looked at token by token; of more, the best by words and by vector."""
-
 LATE_CHARACTERS = 200_000
 """So much text is looked at token by token, the nearest by vector first; of long memories fewer, the rest by vector."""
-
-MOST_PLACES = 10_000
 
 RERANKED = 50
 """So many of the best, or k if that is more, are shown to the reranker."""
@@ -187,11 +181,13 @@ class MemOperator:
         self._embedding = embedding
         self._count_tokens = count_tokens
         self._reranker = reranker
-        # How many were visible at the last look, by tenant and namespace: a guess, so that one search is enough.
-        self._visible: dict[tuple[str, tuple[str, ...]], int] = {}
+        self._scopes = ScopeSearch(governance, embedding)
 
-    def execute(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Recall:
+    def execute(self, plan: MemoryPlan, call: MemoryCall, caller: Caller, findings: Sequence[Finding] = ()) -> Recall:
         """The memories that the plan finds for the caller, best first; what was handed out is on record.
+
+        *findings* are those of `look`, one for each scope of the plan. What they name is read again as the caller; when
+        one of them is missing, or something they name changed, everything is looked for anew.
 
         Raises:
             EmbeddingError: The embedder failed on the question.
@@ -202,7 +198,8 @@ class MemOperator:
         recall_id = new_id()
         if not plan.needed:
             return Recall(id=recall_id, call=call, plan=plan, how=plan.reason)
-        candidates, how = self._search(plan, call, caller)
+        found = self._scopes.gathered(plan, findings, caller) if findings else None
+        candidates, how = found or self._scopes.search(plan, call, caller)
         ranked = self._rank(list(candidates.values()), plan, call, caller)
         if self._reranker is not None and ranked and not plan.newest_first:
             ranked = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
@@ -224,45 +221,9 @@ class MemOperator:
             adapters=plan.adapters,
         )
 
-    def _search(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> tuple[dict[str, Candidate], str]:
-        """One query per scope; a candidate keeps its best score of each signal over the queries that found it."""
-        words = tuple(terms_of(call.query))
-        actions = {step.action for step in plan.steps}
-        vector = self._embedding.asked(call.query) if Action.DENSE in actions else None
-        candidates: dict[str, Candidate] = {}
-        told = []
-        for query in queries_of(plan, words, vector):
-            found = self._looked_at(
-                query, caller, whole=bool(plan.weights.get("late")) and query.filter.occurred is None
-            )
-            if not found.matches and query.filter.occurred is not None:
-                # The question names a time and other words than were used then: what was said then, latest first.
-                found = self._governance.search(VaultQuery(k=query.k, filter=query.filter), caller)
-            told.append(found.how)
-            for match in found.matches:
-                candidate = candidates.setdefault(match.cube.id, Candidate(match.cube))
-                for name, score in {**match.around, "bm25": match.bm25, "dense": match.cosine}.items():
-                    # Of a narrower scope's statistics only what the wider one did not find.
-                    if score is not None:
-                        candidate.signals.setdefault(name, score)
-        for cube_id in plan.shown:
-            candidates.pop(cube_id, None)
-        return candidates, "; ".join(dict.fromkeys(told))
-
-    def _looked_at(self, query: VaultQuery, caller: Caller, *, whole: bool) -> Found:
-        """The best by each signal; all that is visible, where *whole* and it is at most `LATE_ROWS`."""
-        if not whole or not (query.terms or query.vector is not None):
-            return self._governance.search(query, caller)
-        where = (caller.by.tenant, query.filter.namespace)
-        expected = self._visible.get(where, LATE_ROWS + 1)
-        wide = replace(query, k=expected + query.k) if expected <= LATE_ROWS else query
-        found = self._governance.search(wide, caller)
-        if len(found.matches) < found.visible <= LATE_ROWS:
-            found = self._governance.search(replace(query, k=found.visible), caller)
-        if len(self._visible) >= MOST_PLACES:
-            self._visible.clear()
-        self._visible[where] = found.visible
-        return found
+    def look(self, plan: MemoryPlan, call: MemoryCall, caller: Caller, scope: int) -> Finding:
+        """What one scope of the plan finds for the caller; see `ScopeSearch.look`."""
+        return self._scopes.look(plan, call, caller, scope)
 
     def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:
         """All candidates as hits, best first; equal scores go to the newer."""

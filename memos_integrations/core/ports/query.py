@@ -133,7 +133,10 @@ class VaultQuery:
     newest version written down until that moment, if the asker may see that version and the present one too, and the
     filter wants that version (with the cube's present state). What was erased since is not in the past either.
     `around` also scores each cube with what stands beside it in its session (`ranking.around`) and finds the best `k`
-    by that; not together with `as_of`.
+    by that; not together with `as_of`. `skip` leaves out so many of the latest first, to page on: only for the latest.
+
+    Raises:
+        InvalidMemoryError: `skip` is negative, or stands beside terms, a vector or `as_of`.
     """
 
     k: int
@@ -142,6 +145,12 @@ class VaultQuery:
     filter: CubeFilter = field(default_factory=CubeFilter)
     as_of: datetime | None = None
     around: bool = False
+    skip: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse to page through what has no one order."""
+        if self.skip < 0 or (self.skip and (self.terms or self.vector is not None or self.as_of is not None)):
+            raise InvalidMemoryError("skip is at least 0, and pages through the latest only.")
 
 
 @dataclass(frozen=True, slots=True)

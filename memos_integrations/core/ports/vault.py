@@ -11,7 +11,7 @@ from memos_integrations.core.cube import BlobRef, MemCube
 from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports.embedder import EmbedderIdentity
 from memos_integrations.core.ports.log import AuditEntry, AuditReport, LogQuery
-from memos_integrations.core.ports.query import Edge, Found, VaultQuery, Visibility
+from memos_integrations.core.ports.query import CubeFilter, Edge, Found, VaultQuery, Visibility
 from memos_integrations.core.ports.transaction import Durability, Receipt, Transaction
 
 
@@ -56,6 +56,21 @@ class Vault(Protocol):
 
     def search(self, query: VaultQuery, visible: Visibility) -> Found:
         """The best matches among what is visible: exact, never fewer than k when k match."""
+        ...
+
+    def places(self, wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
+        """One cube of every namespace in which there is a visible one that passes *wanted*, by namespace.
+
+        Raises:
+            IntegrityError: A row does not match its digest.
+        """
+        ...
+
+    def generation(self, tenant: str) -> int:
+        """A number that is another one after any change in *tenant* that a search could notice (a use is none).
+
+        It says nothing of other tenants.
+        """
         ...
 
     def pointing_at(self, tenant: str, ids: Sequence[str]) -> list[Edge]:

@@ -1,0 +1,147 @@
+"""The search of a plan, scope by scope: each is one query of the vault, and may be asked apart from the others.
+
+A `Finding` names cubes and says how they scored; it holds no words, so that it may be kept and passed along. Whoever
+puts findings together reads the cubes again, as whoever asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydantic import Field
+
+from memos_integrations.core.access import Caller
+from memos_integrations.core.cube import CubeRef, Label, Value
+from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.evidence import Candidate
+from memos_integrations.core.operator.queries import queries_of, scopes_of
+from memos_integrations.core.ports import Found, Match, VaultQuery
+from memos_integrations.core.reader import MemoryCall
+from memos_integrations.core.scheduler import Action, MemoryPlan
+from memos_integrations.core.text import terms as terms_of
+
+LATE_ROWS = 2_000
+"""Of so many visible memories all are looked at token by token; of more, the best by words and by vector."""
+
+MOST_PLACES = 10_000
+
+Candidates = tuple[dict[str, Candidate], str]
+"""What comes into consideration, by id, and how it was searched."""
+
+
+class Seen(Value):
+    """A cube that a scope found: which version, and its score by each signal."""
+
+    id: Label
+    version: int
+    signals: dict[str, float] = Field(default_factory=dict)
+
+
+class Finding(Value):
+    """What scope number `scope` of a plan found, in the vault's order, and how it was searched."""
+
+    scope: int
+    how: str
+    seen: tuple[Seen, ...] = ()
+
+
+class ScopeSearch:
+    """Searches the scopes of plans over governed storage."""
+
+    def __init__(self, governance: MemGovernance, embedding: Embedding) -> None:
+        self._governance, self._embedding = governance, embedding
+        # How many were visible at the last look, by tenant and namespace: a guess, so that one search is enough.
+        self._visible: dict[tuple[str, tuple[str, ...]], int] = {}
+
+    def search(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Candidates:
+        """Every scope in turn; a candidate keeps its score of each signal from the first scope that gave it."""
+        candidates: dict[str, Candidate] = {}
+        told = []
+        for query in self._queries(plan, call):
+            found = self._answered(query, plan, caller)
+            told.append(found.how)
+            for match in found.matches:
+                _join(candidates.setdefault(match.cube.id, Candidate(match.cube)), _signals(match))
+        return _without(candidates, plan), "; ".join(dict.fromkeys(told))
+
+    def look(self, plan: MemoryPlan, call: MemoryCall, caller: Caller, scope: int) -> Finding:
+        """What one scope of the plan (see `scopes_of`) finds for the caller: ids and signals, no words.
+
+        Nothing is handed out by it, and so nothing recorded: that is for whoever reads the words.
+
+        Raises:
+            InvalidMemoryError: The plan has no such scope.
+        """
+        queries = self._queries(plan, call)
+        if not 0 <= scope < len(queries):
+            raise InvalidMemoryError(f"The plan has {len(queries)} scopes; there is no number {scope}.")
+        found = self._answered(queries[scope], plan, caller)
+        seen = (Seen(id=m.cube.id, version=m.cube.version, signals=_signals(m)) for m in found.matches)
+        return Finding(scope=scope, how=found.how, seen=tuple(seen))
+
+    def gathered(self, plan: MemoryPlan, findings: Sequence[Finding], caller: Caller) -> Candidates | None:
+        """What `search` gives, out of findings: the cubes are read again, as the caller.
+
+        None when a scope is missing, or something found is no longer what it was: then it is to be searched anew.
+        """
+        by_scope = {finding.scope: finding for finding in findings}
+        if sorted(by_scope) != list(range(len(scopes_of(plan)))):
+            return None
+        ordered = [by_scope[number] for number in sorted(by_scope)]
+        refs = {each.id: CubeRef(id=each.id, version=each.version) for finding in ordered for each in finding.seen}
+        cubes = {cube.id: cube for cube in self._governance.candidates(list(refs.values()), caller)}
+        if cubes.keys() != refs.keys():
+            return None
+        candidates: dict[str, Candidate] = {}
+        for finding in ordered:
+            for each in finding.seen:
+                _join(candidates.setdefault(each.id, Candidate(cubes[each.id])), each.signals)
+        return _without(candidates, plan), "; ".join(dict.fromkeys(finding.how for finding in ordered))
+
+    def _queries(self, plan: MemoryPlan, call: MemoryCall) -> list[VaultQuery]:
+        actions = {step.action for step in plan.steps}
+        vector = self._embedding.asked(call.query) if Action.DENSE in actions else None
+        return queries_of(plan, tuple(terms_of(call.query)), vector)
+
+    def _answered(self, query: VaultQuery, plan: MemoryPlan, caller: Caller) -> Found:
+        found = self._looked_at(query, caller, whole=bool(plan.weights.get("late")) and query.filter.occurred is None)
+        if not found.matches and query.filter.occurred is not None:
+            # The question names a time and other words than were used then: what was said then, latest first.
+            return self._governance.search(VaultQuery(k=query.k, filter=query.filter), caller)
+        return found
+
+    def _looked_at(self, query: VaultQuery, caller: Caller, *, whole: bool) -> Found:
+        """The best by each signal; all that is visible, where *whole* and it is at most `LATE_ROWS`."""
+        if not whole or not (query.terms or query.vector is not None):
+            return self._governance.search(query, caller)
+        where = (caller.by.tenant, query.filter.namespace)
+        expected = self._visible.get(where, LATE_ROWS + 1)
+        wide = replace(query, k=expected + query.k) if expected <= LATE_ROWS else query
+        found = self._governance.search(wide, caller)
+        if len(found.matches) < found.visible <= LATE_ROWS:
+            found = self._governance.search(replace(query, k=found.visible), caller)
+        if len(self._visible) >= MOST_PLACES:
+            self._visible.clear()
+        self._visible[where] = found.visible
+        return found
+
+
+def _signals(match: Match) -> dict[str, float]:
+    """The scores of a match, by signal; only those that were asked for."""
+    scores = {**match.around, "bm25": match.bm25, "dense": match.cosine}
+    return {name: score for name, score in scores.items() if score is not None}
+
+
+def _join(candidate: Candidate, signals: dict[str, float]) -> None:
+    """Of a narrower scope's statistics only what the wider one did not find."""
+    for name, score in signals.items():
+        candidate.signals.setdefault(name, score)
+
+
+def _without(candidates: dict[str, Candidate], plan: MemoryPlan) -> dict[str, Candidate]:
+    for cube_id in plan.shown:
+        candidates.pop(cube_id, None)
+    return candidates
