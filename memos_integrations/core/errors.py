@@ -28,6 +28,10 @@ class LegalHoldError(AccessDeniedError):
     """The cube is under legal hold and may not be changed or erased."""
 
 
+class ApprovalError(MemOSError, RuntimeError):
+    """A human has to approve this, and none can be asked here; nothing was done."""
+
+
 class CubeNotFoundError(MemOSError, LookupError):
     """No cube with this id that the principal may know of.
 

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from memos_integrations.core.access import CallContext, Principal, Verb
-from memos_integrations.core.cube import CubeRef, MemCube, canonical_json, sha256
-from memos_integrations.core.errors import CubeNotFoundError, VersionConflictError
-from memos_integrations.core.operator import Hit, MemoryOptions, excerpt, render
+from memos_integrations.core.access import CallContext, Principal
+from memos_integrations.core.cube import MemCube, canonical_json, sha256
+from memos_integrations.core.operator import MemoryOptions, excerpt
 from memos_integrations.core.scheduler import DEFAULT_TOKEN_BUDGET
 from memos_integrations.core.text import estimate_tokens
 from memos_integrations.core.text import terms as terms_of
-from memos_integrations.langchain.transcript import PREAMBLE, asked, key_of, memories_of, words_of
+from memos_integrations.core.turns import Namespace, TurnWriter, line_of
+from memos_integrations.langchain.transcript import asked, said_by
 from memos_integrations.memos import MemOS
 
-Namespace = Sequence[str] | Callable[[Principal], Sequence[str]]
-"""A namespace, tenant first, or a function of who asks that gives one."""
-
 SOURCE = "langchain.agent"
-RESTATED = 0.5
-"""An answer that holds this share of a memory's words restates it."""
-
-FEWEST_WORDS = 2
-MAX_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +54,14 @@ class AgentMemory:
     ) -> None:
         self._memos, self._name, self._k, self._context = memos, name, k, context
         self._budget = token_budget or DEFAULT_TOKEN_BUDGET
-        self._namespace = namespace
-        self._options: dict[str, Any] = dict(options or {})
+        self._turns = TurnWriter(
+            memos.remember,
+            memos.get_many,
+            source=SOURCE,
+            namespace=namespace,
+            context=context,
+            options=options,
+        )
 
     def recall(self, messages: Sequence[BaseMessage], by: Principal) -> Recalled:
         """What is known about the last question, besides what stands in the conversation already."""
@@ -76,7 +74,7 @@ class AgentMemory:
             by=by,
             k=self._k + min(len(here), 4 * self._k),
             history=history,
-            namespace=self._place(by),
+            namespace=self._turns.place(by),
             token_budget=2 * self._budget,
             context=self._context,
         )
@@ -85,12 +83,12 @@ class AgentMemory:
 
     def show(self, named: Sequence[Mapping[str, Any]], messages: Sequence[BaseMessage], by: Principal) -> Shown:
         """The words of what was recalled, as far as *by* may still use them in a prompt, within the budget."""
-        cubes, spent = self._read(named, by), 0
+        cubes, spent = self._turns.read(named, by), 0
         replaced = {each["id"]: each["superseded_by"] for each in named}
         terms = tuple(terms_of(asked(messages)[0]))
         kept: list[tuple[MemCube, str]] = []
         for cube in cubes:
-            line = excerpt(_line(cube, replaced[cube.id]), terms, self._budget * 3 // 2)
+            line = excerpt(line_of(cube, replaced[cube.id]), terms, self._budget * 3 // 2)
             tokens = estimate_tokens(line) + 1
             if spent + tokens <= self._budget:
                 kept.append((cube, line))
@@ -104,69 +102,14 @@ class AgentMemory:
 
     def write(self, messages: Sequence[BaseMessage], by: Principal, thread: str | None) -> list[str]:
         """Write messages, each once; the ids of their cubes. Durable on return."""
-        return [
-            cube_id for message in messages for cube_id in self._write(message, words_of(message), by, thread, refs=())
-        ]
+        return self._turns.write([said_by(message) for message in messages], by, thread)
 
     def write_answers(
         self, answers: Sequence[AIMessage], named: Sequence[Mapping[str, Any]], by: Principal, thread: str | None
     ) -> list[str]:
         """Write what the model answered, without what it repeated of the prompt; derived from what it restates."""
-        written: list[str] = []
-        for answer in answers:
-            for attempt in range(MAX_TRIES):
-                cubes = self._read(named, by) if named else []
-                words = _without(words_of(answer), cubes)
-                refs = [cube.ref for cube in cubes if restates(words, cube)]
-                try:
-                    written += self._write(answer, words, by, thread, refs=refs)
-                    break
-                except (VersionConflictError, CubeNotFoundError):
-                    # A memory was changed or forgotten since it was read; look again at what is left of it.
-                    if attempt == MAX_TRIES - 1:
-                        raise
-        return written
-
-    def _write(
-        self, message: BaseMessage, words: str, by: Principal, thread: str | None, *, refs: Sequence[CubeRef]
-    ) -> list[str]:
-        place = self._place(by)
-        options = {name: value for name, value in self._options.items() if not (refs and name in _AUDIENCE)}
-        ids = []
-        for number, said in enumerate(memories_of(message, words, source=SOURCE, thread_id=thread)):
-            provenance = said["provenance"].model_copy(update={"derived_from": tuple(refs)})
-            key = key_of(message, said["text"], SOURCE, *place, thread or "", str(number))
-            told = {**said, **({"namespace": place} if place else {}), **options, "provenance": provenance}
-            ids.append(self._memos.remember(**told, by=by, key=key, context=self._context).id)
-        return ids
-
-    def _read(self, named: Sequence[Mapping[str, Any]], by: Principal) -> list[MemCube]:
-        ids = [each["id"] for each in named]
-        return self._memos.get_many(ids, by=by, verb=Verb.USE_IN_PROMPT, context=self._context)
-
-    def _place(self, by: Principal) -> tuple[str, ...]:
-        return tuple(self._namespace(by) if callable(self._namespace) else self._namespace)
-
-
-_AUDIENCE = ("readers", "writers", "sharers", "layer")
-
-
-def restates(answer: str, cube: MemCube) -> bool:
-    """Whether the answer says again what the memory says: half of its words, and at least two."""
-    words = set(terms_of(cube.text))
-    again = words & set(terms_of(answer))
-    return len(again) >= FEWEST_WORDS and len(again) >= RESTATED * len(words)
+        return self._turns.write_answers([said_by(answer) for answer in answers], named, by, thread)
 
 
 def _fingerprint(by: Principal, cubes: Sequence[MemCube]) -> str:
     return sha256(canonical_json([by.tenant, by.user, [f"{cube.id}@{cube.version}" for cube in cubes]]))
-
-
-def _line(cube: MemCube, superseded_by: str | None) -> str:
-    return render(Hit(cube=cube, score=0.0, superseded_by=superseded_by))
-
-
-def _without(words: str, cubes: Sequence[MemCube]) -> str:
-    """An answer without lines that only repeat the recalled block: they would be remembered a second time."""
-    shown = {PREAMBLE, *(_line(cube, None) for cube in cubes), *(_line(cube, "x") for cube in cubes)}
-    return "\n".join(line for line in words.splitlines() if line.strip() not in shown).strip()

@@ -21,7 +21,8 @@ from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError
 from memos_integrations.core.operator import MemoryOptions
 from memos_integrations.core.ports import CubeFilter
-from memos_integrations.langchain.transcript import memories_of, words_of
+from memos_integrations.core.turns import memories_of
+from memos_integrations.langchain.transcript import said_by, words_of
 from memos_integrations.memos import MemOS
 
 SOURCE = "langchain.history"
@@ -112,7 +113,7 @@ class MemOSChatMessageHistory(BaseChatMessageHistory):
 
     def _memory(self, message: BaseMessage) -> dict[str, Any]:
         words = words_of(message) or f"({message.type} message without words)"
-        said = next(memories_of(message, words, source=SOURCE, thread_id=self._session))
+        said = next(memories_of(said_by(message), words, source=SOURCE, thread_id=self._session))
         place = {"namespace": self._namespace} if self._namespace else {}
         return {**said, **place, **self._options, "value": {"message": _as_json(message)}}
 

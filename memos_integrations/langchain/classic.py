@@ -16,8 +16,9 @@ from pydantic import ConfigDict, Field
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.operator import render
+from memos_integrations.core.turns import PREAMBLE
 from memos_integrations.langchain.chat_history import MemOSChatMessageHistory
-from memos_integrations.langchain.transcript import PREAMBLE, recalled_message, turns_of
+from memos_integrations.langchain.transcript import recalled_message, turns_of
 from memos_integrations.memos import MemOS
 
 

@@ -18,9 +18,10 @@ from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.errors import InvalidMemoryError, TooSlowError
 from memos_integrations.core.fence import Fence, Owed, Policy, TimeBox
 from memos_integrations.core.operator import MemoryOptions
-from memos_integrations.langchain.agent_memory import AgentMemory, Namespace, Recalled, Shown
+from memos_integrations.core.turns import PREAMBLE, Namespace
+from memos_integrations.langchain.agent_memory import AgentMemory, Recalled, Shown
 from memos_integrations.langchain.identity import Identity, identify
-from memos_integrations.langchain.transcript import PREAMBLE, is_recalled, recalled_message
+from memos_integrations.langchain.transcript import is_recalled, recalled_message
 from memos_integrations.memos import MemOS
 
 Answer = ModelResponse[Any]

@@ -17,8 +17,9 @@ from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage, ToolMessage
 
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.turns import PREAMBLE
 from memos_integrations.langchain.retriever import CUBE_ID
-from memos_integrations.langchain.transcript import MARK, PREAMBLE
+from memos_integrations.langchain.transcript import MARK
 
 WITHHELD = "[recalled words withheld]"
 BLOCK = re.compile(re.escape(PREAMBLE) + r"(?:\n- \[[^\n]*)*")

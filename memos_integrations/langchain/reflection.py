@@ -24,8 +24,8 @@ from memos_integrations.core.errors import ModelError
 from memos_integrations.core.fence import Fence
 from memos_integrations.core.operator import MemoryOptions
 from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.turns import MODEL
 from memos_integrations.langchain.parser import asking
-from memos_integrations.langchain.transcript import MODEL
 from memos_integrations.memos import MemOS
 
 JOURNAL = CallContext(purpose="memos.reflection")

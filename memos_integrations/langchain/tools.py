@@ -27,9 +27,8 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.operator import ErasureReceipt, MemoryOptions, Recall
-from memos_integrations.langchain.agent_memory import Namespace
+from memos_integrations.core.turns import MODEL, Namespace
 from memos_integrations.langchain.identity import Identity, identify, running
-from memos_integrations.langchain.transcript import MODEL
 from memos_integrations.memos import MemOS
 
 T = TypeVar("T")

@@ -8,9 +8,24 @@ from memos_integrations.core.extras import require
 require("langgraph", extra="langgraph")
 require("langchain", extra="langgraph")
 
+from memos_integrations.langgraph.approvals import MemoryRequest, RequestState, memory_requests  # noqa: E402
 from memos_integrations.langgraph.identity import Identity  # noqa: E402
+from memos_integrations.langgraph.nodes import as_node, memory_writer  # noqa: E402
+from memos_integrations.langgraph.policies import RETRY  # noqa: E402
 from memos_integrations.langgraph.recalled_context import RecalledContext  # noqa: E402
 from memos_integrations.langgraph.store import MemOSStore  # noqa: E402
 from memos_integrations.langgraph.subgraph import MemoryState, memory_subgraph  # noqa: E402
 
-__all__ = ["Identity", "MemOSStore", "MemoryState", "RecalledContext", "memory_subgraph"]
+__all__ = [
+    "RETRY",
+    "Identity",
+    "MemOSStore",
+    "MemoryRequest",
+    "MemoryState",
+    "RecalledContext",
+    "RequestState",
+    "as_node",
+    "memory_requests",
+    "memory_subgraph",
+    "memory_writer",
+]

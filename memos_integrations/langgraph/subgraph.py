@@ -1,4 +1,4 @@
-"""The walk of a prompt as three nodes: `mem_reader`, `mem_scheduler`, `mem_operator`.
+"""The walk of a prompt as nodes: `mem_reader`, `mem_scheduler`, `mem_look` (once per scope), `mem_operator`.
 
 The state holds plain JSON. `memory` names what was recalled (ids, reasons, tokens) and may be kept anywhere; the
 words themselves are in `recalled`, a channel that no checkpoint of this graph holds. LangGraph copies the whole input
@@ -8,24 +8,28 @@ an agent declares `memory` alone (see `MemoryState`) and gives the agent a `Reca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, NotRequired, TypedDict
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, convert_to_messages
+from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langgraph.cache.base import BaseCache
 from langgraph.channels import UntrackedValue
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import get_runtime
-from langgraph.types import Checkpointer
+from langgraph.types import Checkpointer, Command, RetryPolicy, Send
 
-from memos_integrations.core.access import CallContext
-from memos_integrations.core.operator import Hit, Recall
-from memos_integrations.core.reader import MAX_PROMPT, Intent, MemoryCall, Turn
+from memos_integrations.core.access import CallContext, Principal
+from memos_integrations.core.errors import IdentityError, InvalidMemoryError
+from memos_integrations.core.operator import Finding, Hit, Recall, scopes_of
+from memos_integrations.core.reader import Intent, MemoryCall
 from memos_integrations.core.scheduler import MemoryPlan
 from memos_integrations.langgraph.identity import Identity, identify
+from memos_integrations.langgraph.policies import RETRY, asker, kept_for
+from memos_integrations.langgraph.transcript import question_in
 from memos_integrations.memos import MemOS
 
 Update = dict[str, Any]
@@ -33,6 +37,9 @@ WORDLESS = MemoryCall(
     prompt="", query="", intent=Intent.NONE, is_memory_needed=False, why_not="no human message has words"
 )
 MemoryGraph = CompiledStateGraph[Any, Any, Any, Any]
+
+Ask = Callable[[Any], Any]
+"""What a state asks of memory: a text, or messages of which the last human one asks."""
 
 
 class MemoryState(TypedDict):
@@ -57,8 +64,23 @@ class _Recalled(TypedDict):
     memory_plan: NotRequired[dict[str, Any]]
 
 
-class _Walk(_Asked, _Recalled):
-    pass
+def _added(before: list[Update], after: list[Update] | None) -> list[Update]:
+    """Findings beside each other; None clears those of the turn before."""
+    return [] if after is None else [*before, *after]
+
+
+class _Walk(_Recalled):
+    memory_findings: NotRequired[Annotated[list[Update], _added]]
+
+
+class _Task(TypedDict):
+    """One scope to look through: nothing in it says who asks but a fingerprint, which is compared, not believed."""
+
+    plan: Update
+    call: Update
+    scope: int
+    asker: str
+    generation: int
 
 
 def memory_subgraph(
@@ -69,6 +91,11 @@ def memory_subgraph(
     token_budget: int | None = None,
     namespace: Sequence[str] = (),
     context: CallContext | None = None,
+    state_schema: type[Any] | None = None,
+    ask: Ask | None = None,
+    retry: RetryPolicy | None = RETRY,
+    keep_s: float | None = None,
+    cache: BaseCache[Any] | None = None,
     checkpointer: Checkpointer = False,
 ) -> MemoryGraph:
     """A compiled graph that recalls what is known about the last human message of `messages`.
@@ -78,74 +105,130 @@ def memory_subgraph(
     `memory_call` and `memory_plan` (how the prompt was read and what was planned, as JSON). Who asks comes from
     `principal`, `runtime.context` or `configurable`, in this order (see `identify`); one compiled graph serves all.
     With `stream_mode="custom"` it tells `memos.read`, `memos.plan` and `memos.recall` as they happen; the reasons of
-    a plan may quote words of the prompt, what was recalled is told by ids. It keeps no checkpoints of its own unless
-    it is given a `checkpointer`.
+    a plan may quote words of the prompt, what was recalled is told by ids.
+
+    The steps of a plan that look through the same scope are one query; where a plan has several scopes, each is a
+    task of its own (`Send`), and what they find is read, ranked and put on record once: the recall is that of
+    `memos.recall`. The engine is the one given here, whatever store or cache a parent has.
+
+    `state_schema` is a state of your own instead of `messages`, with *ask* to say what it asks: a text, or messages.
+    For a parent that shares nothing with it, see `as_node`. `retry` says when a node is run again: by default three
+    times when the engine is busy; what is denied raises at once. With `keep_s`, what a scope found may be used again
+    for so many seconds from its own `cache`, by the same asker, while nothing changed (see `kept_for`). It keeps no
+    checkpoints of its own unless it is given a `checkpointer`.
 
     Raises:
+        InvalidMemoryError: One of `keep_s` and `cache` without the other.
         IdentityError: At run time, when nobody is asking.
     """
-
-    def mem_reader(state: _Walk) -> Update:
-        prompt, history = _asked(state["messages"])
-        call = memos.read(prompt, history=history) if prompt else WORDLESS
-        _tell("memos.read", intent=call.intent.value, needed=call.is_memory_needed)
-        return {"memory_call": _plain(call)}
-
-    def mem_scheduler(state: _Walk) -> Update:
-        call = MemoryCall.model_validate(state["memory_call"])
-        plan = memos.plan(call, k=k, namespace=namespace, token_budget=token_budget)
-        _tell("memos.plan", needed=plan.needed, reasons=[step.reason for step in plan.steps] or [plan.reason])
-        return {"memory_plan": _plain(plan)}
-
-    def mem_operator(state: _Walk, config: RunnableConfig) -> Update:
-        by = identify(principal, get_runtime(), config)
-        return _found(memos.execute(*_walked(state), by=by, context=context))
-
-    async def amem_operator(state: _Walk, config: RunnableConfig) -> Update:
-        by = identify(principal, get_runtime(), config)
-        return _found(await memos.aexecute(*_walked(state), by=by, context=context))
-
-    graph = StateGraph(_Walk, input_schema=_Asked, output_schema=_Recalled)
-    graph.add_node("mem_reader", mem_reader)
-    graph.add_node("mem_scheduler", mem_scheduler)
-    graph.add_node("mem_operator", RunnableLambda(mem_operator, amem_operator))
+    if (keep_s is None) != (cache is None):
+        raise InvalidMemoryError("keep_s says for how long, cache where: give both, or neither.")
+    nodes = _Nodes(memos, principal, context, ask, apart=keep_s is not None)
+    nodes.plans = {"k": k, "namespace": tuple(namespace), "token_budget": token_budget}
+    asked = state_schema or _Asked
+    graph: StateGraph[Any, Any, Any, Any] = StateGraph(_Walk, input_schema=asked, output_schema=_Recalled)
+    graph.add_node("mem_reader", nodes.read, input_schema=asked, retry_policy=retry)
+    graph.add_node("mem_scheduler", nodes.plan, retry_policy=retry, destinations=("mem_look", "mem_operator"))
+    graph.add_node(
+        "mem_look",
+        RunnableLambda(nodes.look, nodes.alook),
+        input_schema=_Task,
+        retry_policy=retry,
+        cache_policy=None if keep_s is None else kept_for(keep_s),
+    )
+    graph.add_node("mem_operator", RunnableLambda(nodes.execute, nodes.aexecute), retry_policy=retry)
     graph.add_edge(START, "mem_reader")
     graph.add_edge("mem_reader", "mem_scheduler")
-    graph.add_edge("mem_scheduler", "mem_operator")
+    graph.add_edge("mem_look", "mem_operator")
     graph.add_edge("mem_operator", END)
-    return graph.compile(checkpointer=checkpointer, name="memory")
+    return graph.compile(checkpointer=checkpointer, cache=cache, name="memory")
 
 
-def _tell(event: str, **told: Any) -> None:
+class _Nodes:
+    """What the nodes do: convert in, call the engine, convert out."""
+
+    plans: dict[str, Any]
+
+    def __init__(
+        self, memos: MemOS, principal: Identity | None, context: CallContext | None, ask: Ask | None, *, apart: bool
+    ) -> None:
+        self._memos, self._principal, self._context, self._ask = memos, principal, context, ask
+        self._apart = apart
+
+    def read(self, state: Any) -> Update:
+        prompt, history = question_in(state["messages"] if self._ask is None else self._ask(state))
+        call = self._memos.read(prompt, history=history) if prompt else WORDLESS
+        tell("memos.read", intent=call.intent.value, needed=call.is_memory_needed)
+        return {"memory_call": _plain(call)}
+
+    def plan(self, state: _Walk, config: RunnableConfig) -> Command[Literal["mem_look", "mem_operator"]]:
+        call = MemoryCall.model_validate(state["memory_call"])
+        plan = self._memos.plan(call, **self.plans)
+        scopes = scopes_of(plan)
+        reasons = [step.reason for step in plan.steps] or [plan.reason]
+        tell("memos.plan", needed=plan.needed, reasons=reasons, scopes=len(scopes))
+        update = {"memory_plan": _plain(plan), "memory_findings": None}
+        # One scope alone is looked through where it is ranked; a task of its own would only read everything twice.
+        if len(scopes) < (1 if self._apart else 2):
+            return Command(update=update, goto="mem_operator")
+        by = self._identify(config)
+        task = {
+            "plan": update["memory_plan"],
+            "call": state["memory_call"],
+            "asker": asker(self._memos, by, self._context),
+            "generation": self._memos.generation(by=by) if self._apart else 0,
+        }
+        return Command(update=update, goto=[Send("mem_look", {**task, "scope": n}) for n in range(len(scopes))])
+
+    def look(self, task: _Task, config: RunnableConfig) -> Update:
+        by = self._asks(task, config)
+        return _one(self._memos.look(*_planned(task), task["scope"], by=by, context=self._context))
+
+    async def alook(self, task: _Task, config: RunnableConfig) -> Update:
+        by = self._asks(task, config)
+        return _one(await self._memos.alook(*_planned(task), task["scope"], by=by, context=self._context))
+
+    def execute(self, state: _Walk, config: RunnableConfig) -> Update:
+        by, findings = self._identify(config), _findings(state)
+        return _found(self._memos.execute(*_walked(state), by=by, context=self._context, findings=findings))
+
+    async def aexecute(self, state: _Walk, config: RunnableConfig) -> Update:
+        by, findings = self._identify(config), _findings(state)
+        return _found(await self._memos.aexecute(*_walked(state), by=by, context=self._context, findings=findings))
+
+    def _identify(self, config: RunnableConfig) -> Principal:
+        return identify(self._principal, get_runtime(), config)
+
+    def _asks(self, task: _Task, config: RunnableConfig) -> Principal:
+        """Who asks now, if it is the one for whom the task was made: else its result would be kept as theirs."""
+        by = self._identify(config)
+        if asker(self._memos, by, self._context) != task["asker"]:
+            raise IdentityError("Somebody else goes on with a recall that was begun: ask again, as yourself.")
+        return by
+
+
+def tell(event: str, **told: Any) -> None:
     """Tell whoever streams the graph with `stream_mode="custom"`."""
     get_stream_writer()({"event": event, **told})
 
 
-def _asked(messages: Sequence[Any]) -> tuple[str, list[Turn]]:
-    """The text of the last human message that has any, and the turns before it."""
-    worded = [message for message in convert_to_messages(messages) if message.text.strip()]
-    spoken = [message for message in worded if isinstance(message, HumanMessage | AIMessage)]
-    while spoken and not isinstance(spoken[-1], HumanMessage):
-        spoken.pop()
-    return (_readable(spoken[-1].text) if spoken else ""), [_turn(message) for message in spoken[:-1]]
-
-
-def _readable(text: str) -> str:
-    """What the reader takes of a message: its last part when it is very long, without what is no text."""
-    return text[-MAX_PROMPT:].replace("\x00", " ").encode("utf-8", "replace").decode("utf-8").strip()
-
-
-def _turn(message: BaseMessage) -> Turn:
-    return Turn(
-        role="user" if isinstance(message, HumanMessage) else "assistant", speaker=message.name, text=message.text
-    )
+def _planned(task: _Task) -> tuple[MemoryPlan, MemoryCall]:
+    return MemoryPlan.model_validate(task["plan"]), MemoryCall.model_validate(task["call"])
 
 
 def _walked(state: _Walk) -> tuple[MemoryPlan, MemoryCall]:
     return MemoryPlan.model_validate(state["memory_plan"]), MemoryCall.model_validate(state["memory_call"])
 
 
-def _plain(value: MemoryCall | MemoryPlan) -> Update:
+def _one(finding: Finding) -> Update:
+    return {"memory_findings": [_plain(finding)]}
+
+
+def _findings(state: _Walk) -> list[Finding]:
+    return [Finding.model_validate(each) for each in state.get("memory_findings") or ()]
+
+
+def _plain(value: MemoryCall | MemoryPlan | Finding) -> Update:
     return value.model_dump(mode="json")
 
 
@@ -161,7 +244,7 @@ def _found(recall: Recall) -> Update:
         "tokens": recall.token_count,
         "milliseconds": recall.cost.total_ms,
     }
-    _tell("memos.recall", **memory)
+    tell("memos.recall", **memory)
     return {"memory": memory, "recalled": {"text": recall.text, "hits": [_hit(hit) for hit in recall.hits]}}
 
 

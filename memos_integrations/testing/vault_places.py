@@ -47,7 +47,7 @@ class VaultPlaceContract:
     def test_only_the_latest_have_pages(self) -> None:
         for wrong in ({"terms": ("a",), "skip": 1}, {"as_of": NOW, "skip": 1}, {"skip": -1}):
             with pytest.raises(InvalidMemoryError):
-                VaultQuery(1, **wrong)  # type: ignore[arg-type]
+                VaultQuery(1, **wrong)
 
     def test_the_generation_follows_what_a_search_could_notice(self, vault: Vault) -> None:
         vault.bind_embedder(EMBEDDER)

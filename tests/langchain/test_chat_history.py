@@ -18,8 +18,8 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 from memos_integrations.core.access import Principal
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, LegalHoldError
 from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.turns import PREAMBLE
 from memos_integrations.langchain import MemOSChatMessageHistory, MemOSMemory
-from memos_integrations.langchain.transcript import PREAMBLE
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
 from tests.langchain.scripted import ScriptedModel, call

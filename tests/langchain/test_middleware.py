@@ -28,9 +28,9 @@ from memos_integrations.core.errors import (
     VaultBusyError,
 )
 from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.turns import PREAMBLE
 from memos_integrations.langchain import MemOSMiddleware
 from memos_integrations.langchain.chat_model import MemOSChatModel
-from memos_integrations.langchain.transcript import PREAMBLE
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
