@@ -67,7 +67,7 @@ FAULTS_IN_MEMORY = {
     "test_an_empty_namespace_is_not_listed": "reading makes a namespace, deleting leaves it: langgraph#8734",
     "test_a_query_does_not_find_what_is_no_longer_indexed": "index=False keeps the old vector: langgraph#8214",
     "test_a_batch_of_equal_texts_can_be_found_by_query": "equal texts in a batch raise ValueError: langgraph#8822",
-    "test_a_filter_on_a_field_that_some_lack": "$gt on an absent field is a TypeError; no issue was found",
+    "test_a_filter_on_a_field_that_some_lack": "$gt on an absent field is a TypeError: langgraph#7880",
     "test_a_batch_checks_its_namespaces": "batch() bypasses namespace validation: langgraph#8832",
 }
 
@@ -85,8 +85,8 @@ class TestInMemoryStore(StoreConformance):
 class TestSqliteStore(StoreConformance):
     has_async = False  # that is AsyncSqliteStore's
     known_faults = {  # noqa: RUF012 - read only
-        "test_what_was_put_is_got": "times are given back without a time zone; no issue was looked for",
-        "test_a_filter_on_something_within": "a filter on an object is taken for operators; no issue was looked for",
+        "test_what_was_put_is_got": "times are given back without a time zone; no upstream issue is known to us",
+        "test_a_filter_on_something_within": "a filter on an object is taken for operators: langgraph#8786",
     }
 
     @pytest.fixture
