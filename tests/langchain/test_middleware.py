@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import subprocess
 import sys
 import time
@@ -643,3 +644,13 @@ async def test_many_users_at_once_stay_apart(memos: MemOS) -> None:
     await asyncio.gather(*(ask(agent, "Tea or coffee?", how="async", context=who) for who in [ANA, BOB] * 8))
     for texts in model.texts:
         assert ("honey" in texts[0]) != ("black coffee" in texts[0])
+
+
+def test_hooks_take_what_langchain_hands_them_by_name() -> None:
+    """LangChain passes `runtime` by name: a hook that calls it otherwise fails when it is run."""
+    hooks = [
+        getattr(MemOSMiddleware, f"{prefix}{name}") for prefix in ("", "a") for name in ("before_agent", "after_agent")
+    ]
+    assert [list(inspect.signature(hook).parameters) for hook in hooks] == [["self", "state", "runtime"]] * 4
+    own = vars(MemOSMiddleware)
+    assert all(name in own and f"a{name}" in own for name in ("before_agent", "after_agent", "wrap_model_call"))

@@ -22,12 +22,13 @@ from memos_integrations.core.cube import Provenance
 from memos_integrations.core.errors import IdentityError
 from memos_integrations.core.reader import MemReader
 from memos_integrations.langchain import ChatParser
-from memos_integrations.langgraph import MemoryState, RecalledContext, memory_subgraph
+from memos_integrations.langgraph import MemoryState, MemOSStore, RecalledContext, memory_subgraph
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
 
 ANA = {"configurable": {"tenant": "home", "user_id": "ana"}}
 BOB = {"configurable": {"tenant": "home", "user_id": "bob"}}
+ANA_HERSELF = Principal(tenant="home", user="ana")
 ASKED = {"messages": [HumanMessage("Which tea or coffee do I like?")]}
 
 
@@ -426,3 +427,42 @@ async def test_streaming_tells_each_step_and_no_memory(memos: MemOS, ana: Princi
     assert "honey" not in json.dumps(told)
     later = [each["event"] async for each in graph.astream(ASKED, stream_mode="custom")]
     assert later == [each["event"] for each in told]
+
+
+@pytest.mark.parametrize("has_store", [False, True])
+async def test_whatever_store_the_parent_has_the_engine_is_the_one_given(memos: MemOS, has_store: bool) -> None:
+    with MemOS(InMemoryVault()) as other:
+        alone = words(memory_subgraph(memos).invoke(ASKED, ANA))
+        parent = StateGraph(MemoryState)
+        parent.add_node("memory", memory_subgraph(memos))
+        parent.add_edge(START, "memory")
+        graph = parent.compile(store=MemOSStore(other) if has_store else None)
+        found = [graph.invoke(ASKED, ANA), await graph.ainvoke(ASKED, ANA)]
+    names = [[memos.get(cube["id"], by=ANA_HERSELF).text for cube in each["memory"]["cubes"]] for each in found]
+    assert names[0] == names[1] != []
+    assert all(text in alone for text in names[0])
+
+
+@dataclass
+class Login:
+    """What another application might pass: nothing that we know."""
+
+    login: str
+
+
+def test_a_parents_foreign_context_names_by_a_function(memos: MemOS) -> None:
+    def who(runtime: Any) -> Principal:
+        return Principal(tenant="home", user=runtime.context.login)
+
+    parent = StateGraph(MemoryState, context_schema=Login)
+    parent.add_node("memory", memory_subgraph(memos, principal=who))
+    parent.add_edge(START, "memory")
+    found = parent.compile().invoke(ASKED, context=Login("bob"))
+    (cube,) = found["memory"]["cubes"]
+    assert "black coffee" in memos.get(cube["id"], by=Principal(tenant="home", user="bob")).text
+    # Without the function a context that names nobody is nobody.
+    nobody = StateGraph(MemoryState, context_schema=Login)
+    nobody.add_node("memory", memory_subgraph(memos))
+    nobody.add_edge(START, "memory")
+    with pytest.raises(IdentityError):
+        nobody.compile().invoke(ASKED, context=Login("bob"))
