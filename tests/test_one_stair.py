@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langgraph.cache.memory import InMemoryCache
 
 from memos_integrations import MemOS, Principal
 from memos_integrations.backends.minilm import MiniLMEmbedder
@@ -26,13 +27,15 @@ def test_every_door_gives_the_hits_of_recall(with_model: bool, tmp_path: Path, m
         fill(memos, made)
         retriever = MemOSRetriever(memos=memos, principal=ME, k=5)
         graph = memory_subgraph(memos, principal=ME, k=5)
+        apart = memory_subgraph(memos, principal=ME, k=5, keep_s=60, cache=InMemoryCache())
         nodes = MemOSNodePostprocessor(memos, principal=ME, k=5)
         for asked, _ in made.questions[1::4]:
             hits: list[Any] = [(hit.cube.id, pytest.approx(hit.score)) for hit in memos.recall(asked, by=ME, k=5).hits]
             assert hits
             assert [(each.id, each.metadata["score"]) for each in retriever.invoke(asked)] == hits
-            state = graph.invoke({"messages": [HumanMessage(asked)]})
-            assert [(each["id"], each["score"]) for each in state["memory"]["cubes"]] == hits
+            for each_graph in (graph, apart, apart):  # searched where it is ranked, apart, and out of a cache
+                state = each_graph.invoke({"messages": [HumanMessage(asked)]})
+                assert [(each["id"], each["score"]) for each in state["memory"]["cubes"]] == hits
             found = nodes.postprocess_nodes([], query_str=asked)
             assert [(str(each.node.metadata["memcube_id"]), float(each.score or 0.0)) for each in found] == hits
         assert not MemOSRetriever(memos=memos, principal=BOB).invoke(made.questions[0][0])

@@ -5,6 +5,7 @@ An item is its principal's own: two principals may use one address and never lea
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -39,7 +40,7 @@ from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import finished
 from memos_integrations.core.operator.writer import CubeWriter
-from memos_integrations.core.ports import CubeFilter, ValueTest, VaultQuery
+from memos_integrations.core.ports import CubeFilter, Found, ValueTest, VaultQuery
 from memos_integrations.core.records import NewVersion
 from memos_integrations.core.text import terms as terms_of
 
@@ -128,7 +129,7 @@ class Items:
         # Looked for as of the beginning of time, when nothing has expired yet; nothing of it is handed out.
         early = caller._replace(now=datetime.min.replace(tzinfo=caller.now.tzinfo))
         ended = 0
-        for cube in self._pages(scope, early):
+        for cube in list(self._pages(scope, early)):
             if cube.governance.owner == by.subject and cube.governance.is_expired(caller.now):
                 self._erase(cube.id, caller)
                 ended += 1
@@ -260,16 +261,24 @@ class Items:
 
     def _pages(self, scope: CubeFilter, caller: Caller) -> Iterator[MemCube]:
         """Everything in scope, newest first; more and more at a time, each once."""
+        before = self._governance.generation(caller)
         seen: set[str] = set()
-        k = PAGE
+        k, skip = PAGE, 0
         while True:
-            found = self._governance.find(VaultQuery(k=k, filter=scope), caller)
-            fresh = [cube for cube in found if cube.id not in seen]
-            seen.update(cube.id for cube in fresh)
-            yield from fresh
-            if len(found) < k:
-                return
-            k *= 8
+            found = self._governance.found(VaultQuery(k=k, filter=scope, skip=skip), caller)
+            yield from self._fresh(found, seen)
+            if skip + len(found.matches) >= found.visible:
+                break
+            k, skip = k * 8, skip + k
+        if skip and self._governance.generation(caller) != before:
+            # Something came or went in between, and others moved up over the edge of a page.
+            yield from self._fresh(self._governance.found(VaultQuery(k=sys.maxsize, filter=scope), caller), seen)
+
+    @staticmethod
+    def _fresh(found: Found, seen: set[str]) -> list[MemCube]:
+        fresh = [match.cube for match in found.matches if match.cube.id not in seen]
+        seen.update(cube.id for cube in fresh)
+        return fresh
 
     def _refresh(self, cube: MemCube, caller: Caller) -> None:
         content = content_of(cube)

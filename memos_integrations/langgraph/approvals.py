@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import get_runtime
-from langgraph.types import Checkpointer, interrupt
+from langgraph.types import Checkpointer, RetryPolicy, interrupt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memos_integrations.core.access import CallContext, Principal, Verb, as_subject
@@ -29,7 +29,7 @@ from memos_integrations.core.errors import (
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.turns import MODEL
 from memos_integrations.langgraph.identity import Identity, identify
-from memos_integrations.langgraph.policies import asker
+from memos_integrations.langgraph.policies import RETRY, asker
 from memos_integrations.langgraph.subgraph import MemoryGraph, tell
 from memos_integrations.memos import MemOS
 
@@ -91,6 +91,7 @@ def memory_requests(
     approve: Approve = HUMAN_DECIDES,
     distil: Distil | None = None,
     context: CallContext | None = None,
+    retry: RetryPolicy | None = RETRY,
     checkpointer: Checkpointer = None,
 ) -> MemoryGraph:
     """A compiled graph that does what `memory_request` asks, after a human said yes where *approve* says so.
@@ -106,7 +107,8 @@ def memory_requests(
     `memory_receipt` says `done`, `action`, `cubes`, `reason`; `memory_request` is cleared. `memos.approval` and
     `memos.write` are told to `stream_mode="custom"`.
 
-    Without *distil*, requests to distil are refused. It is called again, with the same key, if the process dies in it.
+    *retry* says when a step is tried again, as in `memory_subgraph`. Without *distil*, requests to distil are refused;
+    it is called again, with the same key, if the process dies in it.
 
     Raises:
         IdentityError: At run time: nobody is asking, or somebody else goes on.
@@ -117,9 +119,9 @@ def memory_requests(
         raise InvalidMemoryError(f"approve= names {', '.join(ACTIONS)}, not {sorted(wrong)}.")
     nodes = _Nodes(memos, principal, approve, distil, context)
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(_Requested, input_schema=_Asked, output_schema=RequestState)
-    graph.add_node("mem_request", RunnableLambda(nodes.fix, nodes.afix))
+    graph.add_node("mem_request", RunnableLambda(nodes.fix, nodes.afix), retry_policy=retry)
     graph.add_node("mem_approval", nodes.decide)
-    graph.add_node("mem_operation", RunnableLambda(nodes.do, nodes.ado))
+    graph.add_node("mem_operation", RunnableLambda(nodes.do, nodes.ado), retry_policy=retry)
     graph.add_edge(START, "mem_request")
     graph.add_edge("mem_request", "mem_approval")
     graph.add_edge("mem_approval", "mem_operation")

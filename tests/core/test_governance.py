@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memos_integrations.core.access import CallContext, Caller, Principal, may_read
-from memos_integrations.core.cube import MemCube
+from memos_integrations.core.cube import CubeRef, MemCube, Provenance
 from memos_integrations.core.errors import CubeNotFoundError
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
+from memos_integrations.vaults.sqlite import SQLiteVault
 
 NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 WORDS = ["tea", "coffee", "garden", "lisbon", "heron", "budget"]
@@ -127,3 +131,32 @@ def test_versions_form_an_unbroken_chain_whatever_is_written(
             assert not may_read(cube, Caller(asker, context, NOW))
         else:
             assert theirs == versions
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_namespace_is_named_by_what_may_be_read_in_it_only(on_disk: bool, tmp_path: Path) -> None:
+    """What was derived from a memory that changed is not handed out, and its namespace not named for it."""
+    ana, ben = (Principal(tenant="acme", user=user) for user in ("ana", "ben"))
+    vault = SQLiteVault(tmp_path) if on_disk else InMemoryVault()
+    with MemOS(vault, clock=lambda: NOW) as memos:
+
+        def remember(text: str, place: str, by: Principal = ana, **how: Any) -> MemCube:
+            return memos.remember(text, by=by, namespace=("acme", place), **how)
+
+        source = remember("tea", "sources")
+        derived = Provenance(derived_from=(source.ref,))
+        for place in ("only derived", "both"):
+            remember("tea again", place, provenance=derived)
+        remember("coffee", "both")
+        remember("coffee", "shared", by=ben, readers=["ana"])
+        remember("coffee", "hidden", by=ben)
+        memos.update(source.id, by=ana, text="no tea")
+        caller = Caller(ana, CallContext(), NOW)
+        named = memos._governance.places(CubeFilter(), caller)
+        assert {place for _, place in named} == {"sources", "both", "shared"}
+        assert memos._governance.places(CubeFilter(namespace=("acme", "both")), caller) == {("acme", "both")}
+        gone = [*memos.find(CubeFilter(namespace=("acme", "both")), by=ana), derived.derived_from[0]]
+        assert (
+            memos._governance.candidates([CubeRef(id=each.id, version=each.version) for each in gone], caller)
+            == gone[:1]
+        )

@@ -13,9 +13,11 @@ from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.config import get_store
 from langgraph.graph import START, StateGraph
+from langgraph.store.base import PutOp
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, LegalHoldError
+from memos_integrations.core.items import ItemQuery
 from memos_integrations.langgraph import MemOSStore
 from memos_integrations.memos import MemOS
 
@@ -151,3 +153,25 @@ def test_text_is_ordered_too_and_what_is_absent_is_not_equal(memos: MemOS, ana: 
     assert [item.key for item in store.search((), filter={"day": {"$gt": "2026-02"}})] == ["new"]
     assert {item.key for item in store.search((), filter={"day": {"$ne": "2026-01-02"}})} == {"new", "none"}
     assert [item.key for item in store.search((), filter={"day": None})] == ["none"]
+
+
+def test_what_comes_and_goes_while_many_items_are_looked_through_hides_no_other(memos: MemOS, ana: Principal) -> None:
+    store = MemOSStore(memos, principal=ana)
+    store.batch([PutOp(("n", f"{n % 3}"), f"k{n}", {"n": n}) for n in range(620)])
+    looked: list[int] = []
+
+    def keep(value: Any) -> bool:
+        if not looked:  # two of the first page go, while it is looked through
+            newest = store.search((), limit=2)
+            for item in newest:
+                store.delete(item.namespace, item.key)
+        looked.append(value["n"])
+        return value["n"] % 2 == 0
+
+    found = memos.items.search(ItemQuery(keep=keep, limit=1_000), by=ana)
+    left = {item.value["n"] for item in store.search((), limit=1_000)}
+    assert len(left) == 618
+    assert {item.value["n"] for item in found} >= {n for n in left if n % 2 == 0}
+    assert len(looked) == len(set(looked))
+    pages = [store.search((), limit=100, offset=offset) for offset in range(0, 700, 100)]
+    assert {item.value["n"] for page in pages for item in page} == left
