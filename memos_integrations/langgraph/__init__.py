@@ -8,11 +8,12 @@ from memos_integrations.core.extras import require
 require("langgraph", extra="langgraph")
 require("langchain", extra="langgraph")
 
-from memos_integrations.langgraph.approvals import MemoryRequest, RequestState, memory_requests  # noqa: E402
+from memos_integrations.langgraph.approvals import RequestState, memory_requests  # noqa: E402
 from memos_integrations.langgraph.identity import Identity  # noqa: E402
 from memos_integrations.langgraph.nodes import as_node, memory_writer  # noqa: E402
 from memos_integrations.langgraph.policies import RETRY  # noqa: E402
 from memos_integrations.langgraph.recalled_context import RecalledContext  # noqa: E402
+from memos_integrations.langgraph.request import MemoryRequest  # noqa: E402
 from memos_integrations.langgraph.store import MemOSStore  # noqa: E402
 from memos_integrations.langgraph.subgraph import MemoryState, memory_subgraph  # noqa: E402
 

@@ -7,17 +7,16 @@ Whatever is asked again after a crash or a second resume is asked of what was fi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import get_runtime
 from langgraph.types import Checkpointer, RetryPolicy, interrupt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memos_integrations.core.access import CallContext, Principal, Verb, as_subject
-from memos_integrations.core.cube import MemCube, canonical_json, first_problem, sha256
+from memos_integrations.core.cube import MemCube, canonical_json, sha256
 from memos_integrations.core.errors import (
     AccessDeniedError,
     ApprovalError,
@@ -30,36 +29,11 @@ from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.turns import MODEL
 from memos_integrations.langgraph.identity import Identity, identify
 from memos_integrations.langgraph.policies import RETRY, asker
+from memos_integrations.langgraph.request import ACTIONS, HUMAN_DECIDES, Action, MemoryRequest, checked_request
 from memos_integrations.langgraph.subgraph import MemoryGraph, tell
 from memos_integrations.memos import MemOS
 
-Action = Literal["remember", "share", "forget", "distil"]
-ACTIONS: tuple[Action, ...] = ("remember", "share", "forget", "distil")
-HUMAN_DECIDES: frozenset[Action] = frozenset({"share", "forget", "distil"})
-
 Update = dict[str, Any]
-
-
-class MemoryRequest(BaseModel):
-    """What is asked: to `remember` a text, `share` one cube with readers, `forget` one cube, or `distil` cubes.
-
-    To remember with readers is to share. `id` tells two requests of the same content in one thread apart; without it
-    they are one, and done once.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    action: Action
-    text: str = ""
-    cubes: tuple[str, ...] = Field(default=(), max_length=100)
-    readers: tuple[str, ...] = Field(default=(), max_length=100)
-    id: str = Field(default="", max_length=200)
-
-    @property
-    def weight(self) -> Action:
-        """The action for which it needs approval."""
-        return "share" if self.action == "remember" and self.readers else self.action
-
 
 Approve = Collection[Action] | Callable[[MemoryRequest, Principal], bool]
 """The actions that a human decides on, or a policy: whether one decides on this request of this principal."""
@@ -99,8 +73,9 @@ def memory_requests(
     It runs alone (with a *checkpointer*) or as a node of a parent that has one and shares `RequestState`. Who asks
     comes from the runtime (see `identify`), never from the request, and may go on only as the same. What they may not
     do is refused before anybody is asked. The human sees an `interrupt`: `action`, `cubes` (ids and versions),
-    `readers`, `text` of what is to be remembered, `by`, `request` (a digest); no words of memories, which stand in no
-    checkpoint. They answer with `Command(resume=True)`, `False`, or `{"approved": ..., "reason": ...}`; all else is no.
+    `readers`, `text` of what is to be remembered (it stands in the checkpoints, like messages), `by`, `request` (a
+    digest); no words of memories. They answer with `Command(resume=True)`, `False`, or `{"approved": ..., "reason":
+    ...}`; all else is no.
 
     What was approved is done as it was shown: a cube that was changed in between is left alone. It is done once,
     however often the thread is resumed, also when the process dies after it was done and before that was noted.
@@ -115,6 +90,8 @@ def memory_requests(
         ApprovalError: At run time: a human has to be asked, and there is no checkpointer to wait with; nothing is done.
         InvalidMemoryError, AccessDeniedError, CubeNotFoundError, LegalHoldError: At run time, for such a request.
     """
+    if checkpointer is False:
+        raise InvalidMemoryError("Requests wait in checkpoints: give a checkpointer, or None for that of the parent.")
     if not callable(approve) and (wrong := set(approve) - set(ACTIONS)):
         raise InvalidMemoryError(f"approve= names {', '.join(ACTIONS)}, not {sorted(wrong)}.")
     nodes = _Nodes(memos, principal, approve, distil, context)
@@ -155,9 +132,9 @@ class _Nodes:
         given = state.get("memory_request")
         if not given:
             return {"memory_fixed": None, "memory_decision": None}
-        request = _checked(given)
-        if request.action == "distil" and self._distil is None:
-            raise InvalidMemoryError("Nothing here can distil: build memory_requests with distil=...")
+        request = checked_request(given)
+        if request.action == "distil":
+            self._distiller()
         verb = _VERBS.get(request.action)
         cubes = [self._allowed(cube_id, verb, by) for cube_id in request.cubes] if verb else []
         waits = self._approve(request, by) if callable(self._approve) else request.weight in self._approve
@@ -211,7 +188,7 @@ class _Nodes:
             return None
         if asker(self._memos, by, self._context) != fixed["asker"]:
             raise IdentityError("Somebody else goes on with a request: only who made it may. Nothing was done.")
-        request = _checked(fixed["request"])
+        request = checked_request(fixed["request"])
         receipt: Update = {"action": request.action, "cubes": list(request.cubes), "request": fixed["key"]}
         approved = decision.get("approved") is True and decision.get("request") == fixed["key"]
         if fixed["waits"] and not approved:
@@ -235,17 +212,30 @@ class _Nodes:
             case "forget":
                 return {"derived": self._forget(fixed["versions"], by)}
             case "distil":
-                assert self._distil is not None
                 cubes = self._unchanged(fixed["versions"], Verb.TRAIN_ON, by)
-                return {"made": dict(self._distil(cubes, by, fixed["key"]))}
+                return {"made": dict(self._distiller()(cubes, by, fixed["key"]))}
+
+    def _distiller(self) -> Distil:
+        if self._distil is None:
+            raise InvalidMemoryError("Nothing here can distil: build memory_requests with distil=...")
+        return self._distil
 
     def _share(self, cube_id: str, version: int, readers: Collection[str], by: Principal) -> None:
         """Add readers to the version that was approved; that they are there already is what a repeat finds."""
+        wanted = [as_subject(name) for name in readers]
+        if not (missing := self._missing(cube_id, wanted, by)):
+            return
         there = self._memos.get(cube_id, by=by, context=self._context).governance.readers
-        new = [name for name in map(as_subject, readers) if name not in there]
-        if new:
-            wanted = [*there, *new]
-            self._memos.update(cube_id, by=by, context=self._context, expected_version=version, readers=wanted)
+        try:
+            all_of_them = list(dict.fromkeys([*there, *missing]))
+            self._memos.update(cube_id, by=by, context=self._context, expected_version=version, readers=all_of_them)
+        except VersionConflictError:
+            if self._missing(cube_id, wanted, by):  # else the same request, resumed twice at once, was faster
+                raise
+
+    def _missing(self, cube_id: str, readers: Collection[str], by: Principal) -> list[str]:
+        there = self._memos.get(cube_id, by=by, context=self._context).governance.readers
+        return [name for name in readers if name not in there]
 
     def _forget(self, versions: Mapping[str, int], by: Principal) -> list[str]:
         try:
@@ -280,30 +270,6 @@ class _Nodes:
 
 
 _VERBS: dict[str, Verb] = {"share": Verb.SHARE, "forget": Verb.DELETE, "distil": Verb.TRAIN_ON}
-
-
-def _checked(given: Mapping[str, Any]) -> MemoryRequest:
-    """The request, if it makes sense.
-
-    Raises:
-        InvalidMemoryError: It does not; the message says why.
-    """
-    try:
-        request = MemoryRequest.model_validate(given)
-    except ValidationError as exc:
-        raise InvalidMemoryError(f"This is no request: {first_problem(exc)}.") from exc
-    fits = {
-        "remember": bool(request.text.strip()) and not request.cubes,
-        "share": len(request.cubes) == 1 and bool(request.readers) and not request.text,
-        "forget": len(request.cubes) == 1 and not request.readers and not request.text,
-        "distil": bool(request.cubes) and not request.readers and not request.text,
-    }
-    if not fits[request.action]:
-        raise InvalidMemoryError(
-            f"A request to {request.action} has other fields: remember takes a text (and readers), share one cube and "
-            "readers, forget one cube, distil cubes."
-        )
-    return request
 
 
 def _shown(fixed: Update) -> Update:

@@ -13,7 +13,7 @@ from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.operator import MemoryOptions
 from memos_integrations.core.turns import Namespace, TurnWriter
 from memos_integrations.langgraph.identity import Identity, identify
-from memos_integrations.langgraph.subgraph import MemoryGraph, tell
+from memos_integrations.langgraph.subgraph import tell
 from memos_integrations.langgraph.transcript import last_turn
 from memos_integrations.memos import MemOS
 
@@ -67,9 +67,9 @@ def memory_writer(
 
 
 def as_node(
-    graph: MemoryGraph, *, into: Callable[[Any], Mapping[str, Any]], out_of: Callable[[dict[str, Any]], dict[str, Any]]
+    graph: Runnable[Any, Any], *, into: Callable[[Any], Mapping[str, Any]], out_of: Callable[[Any], dict[str, Any]]
 ) -> Runnable[Any, Any]:
-    """A graph of memory as a node of a parent whose state shares nothing with it.
+    """A graph or node of memory as a node of a parent whose state shares nothing with it.
 
     *into* makes its input of the parent's state, *out_of* makes an update of the parent's state of what it gives. Who
     asks, streams, callbacks and interrupts go through.

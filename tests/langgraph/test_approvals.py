@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -114,9 +115,9 @@ def test_anything_but_a_yes_is_a_no(memos: MemOS, ana: Principal, tea: MemCube, 
 
 def test_forgetting_waits_and_happens_once(memos: MemOS, ana: Principal, tea: MemCube, saver: Any) -> None:
     graph = memory_requests(memos, checkpointer=saver)
-    graph.invoke(forget(tea), thread())
+    (pending,) = graph.invoke(forget(tea), thread())["__interrupt__"]
     assert memos.get(tea.id, by=ana) == tea
-    done = graph.invoke(Command(resume={"approved": True, "reason": "moved out"}), thread())
+    done = graph.invoke(Command(resume={pending.id: {"approved": True, "reason": "moved out"}}), thread())
     assert done["memory_receipt"] == {
         "action": "forget",
         "cubes": [tea.id],
@@ -205,6 +206,11 @@ async def test_asynchronously_the_same(
         assert deeds(memos, ana, tea.id, "forget") == 1
 
 
+class Office(TypedDict):
+    wish: str
+    outcome: NotRequired[str]
+
+
 # --- fails closed -------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +281,37 @@ def test_a_memory_that_changed_since_it_was_shown_is_left_alone(memos: MemOS, an
         assert "Read it again" in receipt["reason"]
 
 
+def test_shown_in_a_parent_that_shares_nothing_it_is_still_bound_to_what_was_shown(
+    memos: MemOS, ana: Principal, tea: MemCube
+) -> None:
+    node = as_node(
+        memory_requests(memos),
+        into=lambda state: share(tea, "bob"),
+        out_of=lambda result: {"outcome": str(result["memory_receipt"]["done"])},
+    )
+    parent = StateGraph(Office)
+    parent.add_node("requests", node)
+    parent.add_edge(START, "requests")
+    graph = parent.compile(checkpointer=InMemorySaver())
+    graph.invoke({"wish": tea.id}, thread())
+    newer = memos.update(tea.id, by=ana, text="Ana's secret.")
+    assert graph.invoke(Command(resume=True), thread())["outcome"] == "False"
+    assert memos.get(tea.id, by=ana).ref == newer.ref
+    with pytest.raises(InvalidMemoryError, match="checkpoint"):
+        memory_requests(memos, checkpointer=False)
+
+
+def test_resumed_twice_at_once_it_is_done_once(memos: MemOS, ana: Principal, bob: Principal) -> None:
+    for number in range(5):
+        cube = memos.remember(f"Ana's secret number {number}.", by=ana)
+        graph, where = memory_requests(memos, checkpointer=InMemorySaver()), thread(name=f"{number}")
+        graph.invoke(share(cube, "bob"), where)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: graph.invoke(Command(resume=True), where), range(2)))  # noqa: B023
+        assert memos.get(cube.id, by=bob).version == 2
+        assert graph.get_state(where).values["memory_receipt"]["done"] is True
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -327,11 +364,6 @@ def other_engine() -> Iterator[MemOS]:
 
     with MemOS(InMemoryVault()) as other:
         yield other
-
-
-class Office(TypedDict):
-    wish: str
-    outcome: NotRequired[str]
 
 
 @pytest.mark.parametrize("is_async", [False, True])

@@ -173,3 +173,16 @@ async def test_in_a_parent_that_shares_nothing_who_asks_and_the_stream_go_throug
     assert steps[-1][2] == {**given, "note": "4 memories"}
     with pytest.raises(IdentityError):
         graph.invoke(given)
+
+
+def test_the_writer_fits_a_state_that_shares_nothing_too(memos: MemOS, ana: Principal) -> None:
+    node = as_node(
+        memory_writer(memos),
+        into=lambda state: {"messages": [HumanMessage(state["question"]), AIMessage("Noted.")]},
+        out_of=lambda _: {"note": "kept"},
+    )
+    parent = StateGraph(Desk)
+    parent.add_node("keep", node)
+    parent.add_edge(START, "keep")
+    assert parent.compile().invoke({"question": "I moved to Lisbon."}, ANA)["note"] == "kept"
+    assert told(memos, ana) == ["user: I moved to Lisbon.", "assistant: Noted."]

@@ -20,7 +20,7 @@ import pytest
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import MemOSError
 from memos_integrations.core.events import CubeWritten
-from memos_integrations.core.ports import LogQuery, Use, VaultQuery
+from memos_integrations.core.ports import CubeFilter, LogQuery, Use, VaultQuery
 from memos_integrations.testing.cubes import (
     ANA,
     EMBEDDER,
@@ -114,6 +114,8 @@ def answers(folder: Path, ids: list[str]) -> dict[str, object]:
             said[f"words {tenant}"] = asked(vault, "kettle no2", by=by).matches
             said[f"vector {tenant}"] = asked(vault, vector=unit(2), by=by).matches
             said[f"then {tenant}"] = vault.search(VaultQuery(10, as_of=NOW), by).matches
+            said[f"page {tenant}"] = vault.search(VaultQuery(2, skip=2), by).matches
+            said[f"places {tenant}"] = vault.places(CubeFilter(), by)
             said[f"tag {tenant}"] = asked(vault, tags=("t2", "t5"), by=by).matches
         said["unembedded"] = vault.unembedded(99)
         said["events"] = vault.events(0)
