@@ -1,4 +1,4 @@
-"""The LangGraph door: the walk of a prompt as a subgraph, and what lets an agent read what it found.
+"""The LangGraph door: the walk of a prompt as a subgraph, nodes around it, requests that a human approves, a store.
 
 Converts in, calls the engine once, converts out. Needs the extra `langgraph`.
 """

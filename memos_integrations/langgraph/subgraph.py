@@ -114,8 +114,9 @@ def memory_subgraph(
     `state_schema` is a state of your own instead of `messages`, with *ask* to say what it asks: a text, or messages.
     For a parent that shares nothing with it, see `as_node`. `retry` says when a node is run again: by default three
     times when the engine is busy; what is denied raises at once. With `keep_s`, what a scope found may be used again
-    for so many seconds from its own `cache`, by the same asker, while nothing changed (see `kept_for`). It keeps no
-    checkpoints of its own unless it is given a `checkpointer`.
+    for so many seconds from its own `cache`, by the same asker, while nothing changed (see `kept_for`). Give
+    this node no `CachePolicy` of the parent's: LangGraph's key leaves out who asks. It keeps no checkpoints of its own
+    unless it is given a `checkpointer`.
 
     Raises:
         InvalidMemoryError: One of `keep_s` and `cache` without the other.

@@ -23,6 +23,7 @@ pytest.register_assert_rewrite(
     "memos_integrations.testing.store_conformance",
     "memos_integrations.testing.store_searches",
     "memos_integrations.testing.vault_contract",
+    "memos_integrations.testing.vault_places",
     "memos_integrations.testing.vault_search",
 )
 

@@ -70,6 +70,17 @@ async def test_a_plan_of_two_scopes_is_two_tasks_and_the_recall_of_the_engine(
     assert (found["recalled"]["text"], found["memory"]["tokens"]) == (same.text, same.token_count)
 
 
+async def test_in_every_task_the_runtime_says_who_asks(weeks: MemOS, ana: Principal) -> None:
+    def who(runtime: Any) -> Principal:
+        return Principal(tenant="home", user=runtime.context["login"])
+
+    graph = memory_subgraph(weeks, principal=who)
+    hers, his = [await graph.ainvoke(LATELY, context={"login": user}) for user in ("ana", "bob")]
+    assert "mint tea" in hers["recalled"]["text"]
+    assert "mint tea" not in his["recalled"]["text"]
+    assert as_told(hers) == as_told(graph.invoke(LATELY, context={"login": "ana"}))
+
+
 @pytest.mark.parametrize("vectors", [False, True])
 def test_every_scope_of_a_plan_of_ones_own_is_a_task(ana: Principal, bob: Principal, vectors: bool) -> None:
     embedder = WordsEmbedder() if vectors else None
