@@ -6,7 +6,8 @@ Whatever is asked again after a crash or a second resume is asked of what was fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
@@ -16,7 +17,7 @@ from langgraph.runtime import get_runtime
 from langgraph.types import Checkpointer, RetryPolicy, interrupt
 
 from memos_integrations.core.access import CallContext, Principal, Verb, as_subject
-from memos_integrations.core.cube import MemCube, canonical_json, sha256
+from memos_integrations.core.cube import MemCube, Provenance, canonical_json, sha256
 from memos_integrations.core.errors import (
     AccessDeniedError,
     ApprovalError,
@@ -26,6 +27,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.turns import MODEL
 from memos_integrations.langgraph.identity import Identity, identify
 from memos_integrations.langgraph.policies import RETRY, asker
@@ -34,6 +36,9 @@ from memos_integrations.langgraph.subgraph import MemoryGraph, tell
 from memos_integrations.memos import MemOS
 
 Update = dict[str, Any]
+
+JOURNAL = CallContext(purpose="memos.requests")
+"""What was made is noted for this purpose only: no recall finds it."""
 
 Approve = Collection[Action] | Callable[[MemoryRequest, Principal], bool]
 """The actions that a human decides on, or a policy: whether one decides on this request of this principal."""
@@ -83,7 +88,7 @@ def memory_requests(
     `memos.write` are told to `stream_mode="custom"`.
 
     *retry* says when a step is tried again, as in `memory_subgraph`. Without *distil*, requests to distil are refused;
-    it is called again, with the same key, if the process dies in it.
+    what it made is noted in the vault, and it is called again, with the same key, only if the process dies in it.
 
     Raises:
         IdentityError: At run time: nobody is asking, or somebody else goes on.
@@ -213,7 +218,28 @@ class _Nodes:
                 return {"derived": self._forget(fixed["versions"], by)}
             case "distil":
                 cubes = self._unchanged(fixed["versions"], Verb.TRAIN_ON, by)
-                return {"made": dict(self._distiller()(cubes, by, fixed["key"]))}
+                return {"made": self._distilled(cubes, by, fixed["key"])}
+
+    def _distilled(self, cubes: Sequence[MemCube], by: Principal, key: str) -> Update:
+        """What was made of the cubes: made now, and noted; or what is noted of the time before."""
+        place = (by.tenant, by.user, "memos.requests")
+        noted = self._memos.find(CubeFilter(namespace=place, tags=(key,)), by=by, k=1, context=JOURNAL)
+        if noted:
+            return dict(json.loads(noted[0].text))
+        made = dict(self._distiller()(list(cubes), by, key))
+        self._memos.remember(
+            json.dumps(made),
+            by=by,
+            context=JOURNAL,
+            key=f"memos.requests:{key}",
+            namespace=place,
+            semantic_type="journal",
+            tags=[key],
+            purposes=[JOURNAL.purpose or ""],
+            provenance=Provenance(source="langgraph.requests", derived_from=tuple(cube.ref for cube in cubes)),
+            **MODEL,
+        )
+        return made
 
     def _distiller(self) -> Distil:
         if self._distil is None:

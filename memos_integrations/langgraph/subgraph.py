@@ -191,11 +191,13 @@ class _Nodes:
 
     def execute(self, state: _Walk, config: RunnableConfig) -> Update:
         by, findings = self._identify(config), _findings(state)
-        return _found(self._memos.execute(*_walked(state), by=by, context=self._context, findings=findings))
+        recall = self._memos.execute(*_walked(state), by=by, context=self._context, findings=findings)
+        return {**_found(recall), "memory_findings": None}
 
     async def aexecute(self, state: _Walk, config: RunnableConfig) -> Update:
         by, findings = self._identify(config), _findings(state)
-        return _found(await self._memos.aexecute(*_walked(state), by=by, context=self._context, findings=findings))
+        recall = await self._memos.aexecute(*_walked(state), by=by, context=self._context, findings=findings)
+        return {**_found(recall), "memory_findings": None}
 
     def _identify(self, config: RunnableConfig) -> Principal:
         return identify(self._principal, get_runtime(), config)

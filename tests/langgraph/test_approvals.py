@@ -30,7 +30,9 @@ from memos_integrations.core.errors import (
     InvalidMemoryError,
     LegalHoldError,
 )
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.langgraph import MemOSStore, RequestState, as_node, memory_requests
+from memos_integrations.langgraph.approvals import JOURNAL
 from memos_integrations.memos import MemOS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,6 +185,13 @@ def test_distilling_waits_and_is_given_what_was_approved(memos: MemOS, ana: Prin
     done = graph.invoke(Command(resume=True), thread())
     assert done["memory_receipt"]["made"] == {"adapter": "a1"}
     assert made == [([tea.text], "ana", shown["request"])]
+    # What was made is noted where no recall finds it, and goes with its source.
+    assert "a1" not in memos.recall("adapter a1", by=ana, needed=True).text
+    graph.invoke({"memory_request": {"action": "distil", "cubes": [tea.id]}}, thread())
+    assert graph.invoke(Command(resume=True), thread())["memory_receipt"]["made"] == {"adapter": "a1"}
+    assert len(made) == 1
+    assert len(memos.forget(tea.id, by=ana).erased) > 0
+    assert memos.find(CubeFilter(namespace=("home", "ana", "memos.requests")), by=ana, context=JOURNAL) == []
     with pytest.raises(InvalidMemoryError, match="distil="):
         memory_requests(memos).invoke({"memory_request": {"action": "distil", "cubes": [tea.id]}}, thread())
 
@@ -396,7 +405,12 @@ folder, request, die = sys.argv[1], eval_json(sys.argv[2]), sys.argv[3] == "die"
 connection = sqlite3.connect(folder + "/checkpoints.db", check_same_thread=False)
 thread = {"configurable": {"tenant": "home", "user_id": "ana", "thread_id": "1"}}
 with MemOS.open(folder + "/vault") as memos:
-    graph = memory_requests(memos, checkpointer=SqliteSaver(connection))
+    def distil(cubes, by, key):
+        with open(folder + "/calls", "a") as file:
+            file.write(key + " ")
+        return {"adapter": "a1"}
+
+    graph = memory_requests(memos, checkpointer=SqliteSaver(connection), distil=distil)
     if die:
         told = approvals._Nodes._told
         approvals._Nodes._told = lambda *_: os._exit(9)  # done in the vault, and noted nowhere
@@ -406,7 +420,7 @@ with MemOS.open(folder + "/vault") as memos:
 """.replace("eval_json(", "__import__('json').loads(")
 
 
-@pytest.mark.parametrize("action", ["remember", "share", "forget"])
+@pytest.mark.parametrize("action", ["remember", "share", "forget", "distil"])
 def test_a_process_that_dies_after_the_deed_has_done_it_once(
     action: str, tmp_path: Path, ana: Principal, bob: Principal
 ) -> None:
@@ -416,6 +430,7 @@ def test_a_process_that_dies_after_the_deed_has_done_it_once(
         "remember": {"action": "remember", "text": "The picnic is on 9 May.", "readers": ["bob"]},
         "share": share(cube, "bob")["memory_request"],
         "forget": forget(cube)["memory_request"],
+        "distil": {"action": "distil", "cubes": [cube.id]},
     }[action]
 
     def run(how: str) -> subprocess.CompletedProcess[str]:
@@ -428,6 +443,8 @@ def test_a_process_that_dies_after_the_deed_has_done_it_once(
     with MemOS.open(tmp_path / "vault") as memos:
         if action == "remember":
             assert len(memos.recall("When is the picnic?", by=bob).hits) == 1
+        elif action == "distil":
+            assert len((tmp_path / "calls").read_text().split()) == 1
         elif action == "share":
             assert [each.version for each in memos.history(cube.id, by=ana)] == [1, 2]
             assert memos.get(cube.id, by=bob).version == 2

@@ -153,10 +153,13 @@ def was_kept(graph: Any, *given: Any, **how: Any) -> list[bool]:
 
 
 def settled(memos: MemOS, graph: Any, *who: dict[str, Any]) -> None:
-    """Ask for each, and wait until that these memories were used is on record: a first use changes their state."""
-    for each in who:
-        graph.invoke(ASKED, each)
-        memos.audit(by=Principal(tenant="home", user="ana"))
+    """Ask for each until that these memories were used is on record: a first use changes their state."""
+    ana, before = Principal(tenant="home", user="ana"), -1
+    while before != memos.generation(by=ana):
+        before = memos.generation(by=ana)
+        for each in who:
+            graph.invoke(ASKED, each)
+        memos.audit(by=ana)  # waits for what is on its way into the log
     for each in who:
         graph.invoke(ASKED, each)
 
