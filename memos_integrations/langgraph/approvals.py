@@ -17,7 +17,7 @@ from langgraph.runtime import get_runtime
 from langgraph.types import Checkpointer, RetryPolicy, interrupt
 
 from memos_integrations.core.access import CallContext, Principal, Verb, as_subject
-from memos_integrations.core.cube import MemCube, Provenance, canonical_json, sha256
+from memos_integrations.core.cube import MemCube, Provenance, canonical_json, new_id, sha256
 from memos_integrations.core.errors import (
     AccessDeniedError,
     ApprovalError,
@@ -142,8 +142,11 @@ class _Nodes:
             self._distiller()
         verb = _VERBS.get(request.action)
         cubes = [self._allowed(cube_id, verb, by) for cube_id in request.cubes] if verb else []
-        waits = self._approve(request, by) if callable(self._approve) else request.weight in self._approve
-        if waits and not _can_wait(config):
+        # A policy that says nothing does not say no.
+        decides = (
+            self._approve(request, by) is not False if callable(self._approve) else request.weight in self._approve
+        )
+        if decides and not _can_wait(config):
             raise ApprovalError(
                 f"A human decides whether to {request.weight}, and without a checkpointer nobody can be asked: compile "
                 "the outermost graph with one and name a thread_id. Nothing was done."
@@ -153,8 +156,8 @@ class _Nodes:
             "versions": {cube.id: cube.version for cube in cubes},
             "asker": asker(self._memos, by, self._context),
             "by": by.subject,
-            "waits": waits,
-            "key": sha256(canonical_json([_thread(config), request.model_dump(mode="json")])),
+            "waits": decides,
+            "key": sha256(canonical_json([_thread(config) or new_id(), request.model_dump(mode="json")])),
         }
         return {"memory_fixed": fixed, "memory_decision": None}
 

@@ -167,6 +167,9 @@ def test_whoever_builds_the_graph_says_what_needs_a_human(memos: MemOS, ana: Pri
     def outsiders(request: Any, by: Principal) -> bool:
         return by.user != "ana" or "*" in request.readers
 
+    silent = memory_requests(memos, approve=lambda *_: None, checkpointer=InMemorySaver())  # type: ignore[arg-type]
+    assert asked(silent.invoke({"memory_request": {"action": "remember", "text": "Hi."}}, thread()))["text"] == "Hi."
+
     policy = memory_requests(memos, approve=outsiders, checkpointer=InMemorySaver())
     assert policy.invoke(share(two, "bob"), thread())["memory_receipt"]["done"] is True
     assert asked(policy.invoke(share(two, "*"), thread()))["readers"] == ["*"]
