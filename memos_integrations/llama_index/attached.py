@@ -67,7 +67,8 @@ class Attached(BaseModel):
     Its settings go into `to_dict` and into JSON with the vault's address (`vault`) and for whom it acts (`acts_for`).
     Restored in the same process it finds both again. Elsewhere the vault is opened by its address, and the principal
     has to be said anew (`principal=`, or `acting_as`): what is stored names a user, and proves nothing. A pickle keeps
-    a fixed principal, as it keeps code. Where `acting_as` says who is asking, a restored part serves nobody else.
+    a fixed principal, as it keeps code; a function that says who is asking is found again in its own process. Where
+    `acting_as` says who is asking, a restored part serves nobody else.
 
     A part that was given an engine keeps to it; when that is closed, to another that is open over the same vault.
     """

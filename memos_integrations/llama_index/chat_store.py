@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.storage.chat_store.base import BaseChatStore
@@ -106,8 +106,17 @@ class MemOSAsyncChatStore(_Keyed, AsyncDBChatStore):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name of the class."""
+        """The name under which `to_dict` files it."""
         return "MemOSAsyncChatStore"
+
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """The settings: a workflow's context asks for them, and the framework's own class has none to give."""
+        return {**self.model_dump(mode="json", **kwargs), "class_name": self.class_name()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
+        """The store, from its settings."""
+        return cls(**{name: value for name, value in (data | kwargs).items() if name != "class_name"})
 
     async def get_messages(
         self,

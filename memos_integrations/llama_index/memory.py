@@ -300,16 +300,19 @@ class MemOSMemory(Attached, BaseMemory):
 
     def _found(self, turn: Turn, by: Principal, recall: Recall) -> Found:
         recalled(self.class_name(), by, recall)
-        return self._turns.keep(self._place(by), turn, recall)
+        return self._turns.keep(self._place(by), turn, recall, self._within(by))
+
+    def _within(self, by: Principal) -> tuple[str, ...]:
+        """Where recall looks: everywhere, or in this session."""
+        return self._transcript(by).namespace if self.recall_from == "session" else ()
 
     def _wishes(self, by: Principal, shown: Sequence[Entry]) -> dict[str, Any]:
-        here = self._transcript(by).namespace
         return {
             "by": by,
             "k": self.k,
             "token_budget": self._reserve,
             "context": self.context,
-            "namespace": here if self.recall_from == "session" else (),
+            "namespace": self._within(by),
             "shown": [entry.cube_id for entry in shown if entry.cube_id][-MOST_SHOWN:],
         }
 

@@ -11,7 +11,9 @@ from pydantic import Field, PrivateAttr
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import Provenance, sha256
+from memos_integrations.core.operator import Recall
 from memos_integrations.core.operator.options import ORIGIN_OF_ROLE, TRUST_OF_ROLE
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.reader import MAX_PROMPT
 from memos_integrations.core.text import estimate_tokens
 from memos_integrations.llama_index.attached import Attached
@@ -19,6 +21,7 @@ from memos_integrations.llama_index.events import Fence, Policy, recalled, recal
 from memos_integrations.llama_index.transcript import ROLES, is_recalled, words
 
 WRITTEN = ("user", "assistant")
+MOST_MET = 256
 
 
 class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
@@ -40,7 +43,8 @@ class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
     token_budget: int = Field(default=2_000, ge=1)
     namespace: tuple[str, ...] = ()
     on_fault: Policy = "continue"
-    _seen: dict[str, str] = PrivateAttr(default_factory=dict)
+    _seen: dict[tuple[str, str, str], str] = PrivateAttr(default_factory=dict)
+    _met: set[tuple[str, ...]] = PrivateAttr(default_factory=set)
 
     async def _aget(self, messages: list[ChatMessage] | None = None, **block_kwargs: Any) -> str:
         by, given = self.by, messages or []
@@ -52,7 +56,7 @@ class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
                 recalling("MemOSMemoryBlock", by, question)
                 recall = await self.memos.arecall(question, **self._wishes(by, given, block_kwargs.get("session_id")))
                 recalled("MemOSMemoryBlock", by, recall)
-                return recall.text
+                return _besides(recall, given)
         return ""
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
@@ -71,7 +75,7 @@ class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
 
     def _wishes(self, by: Principal, given: Sequence[ChatMessage], session_id: str | None) -> dict[str, Any]:
         # What stands in the short history is before the model anyway.
-        shown = [cube_id for message in given if (cube_id := self._seen.get(_key(message, session_id)))]
+        shown = [cube_id for message in given if (cube_id := self._seen.get(_seen_as(by, message, session_id)))]
         return {
             "by": by,
             "k": self.k,
@@ -82,31 +86,59 @@ class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
 
     async def _learn(self, messages: Sequence[ChatMessage], by: Principal, session_id: str | None) -> None:
         """Write what was not written yet: once per session, speaker and words."""
-        ids = []
+        ids, namespace = [], (*(self.namespace or (by.tenant, by.user)), "said", session_id or self.name)
+        if (place := (by.subject, *namespace)) not in self._met:
+            await self._meet(messages, by, session_id, namespace)
+            self._met.add(place)
         for message in messages:
-            role, text, key = ROLES.get(message.role, "assistant"), words(message), _key(message, session_id)
-            if key in self._seen or role not in WRITTEN or is_recalled(message) or not text.strip():
+            role, text, seen = ROLES.get(message.role, "assistant"), words(message), _seen_as(by, message, session_id)
+            if seen in self._seen or role not in WRITTEN or is_recalled(message) or not text.strip():
                 continue
             told = Provenance(speaker=role, thread_id=session_id, session_id=session_id)
             cube = await self.memos.aremember(
                 text,
                 by=by,
                 context=self.context,
-                key=key,
-                namespace=(*(self.namespace or (by.tenant, by.user)), "said", session_id or self.name),
+                key=seen[-1],
+                namespace=namespace,
                 semantic_type="message",
                 provenance=told,
                 trust=TRUST_OF_ROLE[role],
                 origin=ORIGIN_OF_ROLE[role],
             )
-            self._seen[key] = cube.id
+            self._seen[seen] = cube.id
             ids.append(cube.id)
         if ids:
             wrote("MemOSMemoryBlock", by, "remember", ids)
 
+    async def _meet(
+        self, messages: Sequence[ChatMessage], by: Principal, session_id: str | None, namespace: tuple[str, ...]
+    ) -> None:
+        """Take a session up again: what stands before the last message known was offered then."""
+        where = CubeFilter(namespace=namespace, semantic_types=("message",))
+        found = await self.memos.afind(where, by=by, k=MOST_MET, context=self.context)
+        known = {(cube.provenance.speaker, cube.text): cube.id for cube in found}
+        said = [known.get((ROLES.get(message.role, "assistant"), words(message))) for message in messages]
+        last = max((place for place, cube_id in enumerate(said) if cube_id), default=-1)
+        for message, cube_id in zip(messages[: last + 1], said, strict=False):
+            self._seen[_seen_as(by, message, session_id)] = cube_id or ""
 
-def _key(message: ChatMessage, session_id: str | None) -> str:
-    return f"said:{sha256(repr((session_id, message.role.value, words(message))).encode())}"
+
+def _seen_as(by: Principal, message: ChatMessage, session_id: str | None) -> tuple[str, str, str]:
+    """Whose message it is, and the key under which it is written once."""
+    said = repr((session_id, message.role.value, words(message)))
+    return by.tenant, by.subject, f"said:{sha256(said.encode())}"
+
+
+def _besides(recall: Recall, given: Sequence[ChatMessage]) -> str:
+    """The lines of what was recalled, each text once, without what the messages say anyway (another part keeps it)."""
+    said = {words(message) for message in given}
+    lines = []
+    for hit, line in zip(recall.hits, recall.text.split("\n") if recall.text else [], strict=True):
+        if hit.text not in said:
+            said.add(hit.text)
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def _readable(text: str) -> str:

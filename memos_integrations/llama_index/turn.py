@@ -37,9 +37,10 @@ class Turns:
             last, found = self._turns.get(place, (None, []))
         return found if last == turn else None
 
-    def keep(self, place: Place, turn: Turn, recall: Recall) -> Found:
-        """Keep what a recall found; the oldest sessions go when there are too many."""
-        found = list(zip(recall.hits, recall.text.split("\n") if recall.text else [], strict=True))
+    def keep(self, place: Place, turn: Turn, recall: Recall, within: Sequence[str] = ()) -> Found:
+        """Keep what a recall found, *within* this namespace only; the oldest sessions go when there are too many."""
+        pairs = zip(recall.hits, recall.text.split("\n") if recall.text else [], strict=True)
+        found = [(hit, line) for hit, line in pairs if not within or hit.cube.namespace == tuple(within)]
         with self._lock:
             self._turns.pop(place, None)
             self._turns[place] = (turn, found)
