@@ -22,6 +22,7 @@ from memos_integrations.llama_index.transcript import ROLES, is_recalled, words
 
 WRITTEN = ("user", "assistant")
 MOST_MET = 256
+MOST_REPEATED = 8
 
 
 class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
@@ -56,7 +57,7 @@ class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
                 recalling("MemOSMemoryBlock", by, question)
                 recall = await self.memos.arecall(question, **self._wishes(by, given, block_kwargs.get("session_id")))
                 recalled("MemOSMemoryBlock", by, recall)
-                return _besides(recall, given)
+                return "\n".join(_besides(recall, given)[: self.k])
         return ""
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
@@ -78,7 +79,7 @@ class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
         shown = [cube_id for message in given if (cube_id := self._seen.get(_seen_as(by, message, session_id)))]
         return {
             "by": by,
-            "k": self.k,
+            "k": self.k + len(given[-MOST_REPEATED:]),  # some may be found again as another part keeps them
             "token_budget": self.token_budget,
             "context": self.context,
             "shown": shown[-256:],
@@ -130,7 +131,7 @@ def _seen_as(by: Principal, message: ChatMessage, session_id: str | None) -> tup
     return by.tenant, by.subject, f"said:{sha256(said.encode())}"
 
 
-def _besides(recall: Recall, given: Sequence[ChatMessage]) -> str:
+def _besides(recall: Recall, given: Sequence[ChatMessage]) -> list[str]:
     """The lines of what was recalled, each text once, without what the messages say anyway (another part keeps it)."""
     said = {words(message) for message in given}
     lines = []
@@ -138,7 +139,7 @@ def _besides(recall: Recall, given: Sequence[ChatMessage]) -> str:
         if hit.text not in said:
             said.add(hit.text)
             lines.append(line)
-    return "\n".join(lines)
+    return lines
 
 
 def _readable(text: str) -> str:

@@ -17,7 +17,6 @@ from llama_index.core.chat_engine import CondensePlusContextChatEngine, ContextC
 from llama_index.core.embeddings.mock_embed_model import MockEmbedding
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
 from llama_index.core.instrumentation import get_dispatcher
-from llama_index.core.instrumentation.span import SimpleSpan
 from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.llms import MockLLM
 from llama_index.core.memory import InsertMethod, Memory
@@ -27,7 +26,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.core.tools import RetrieverTool
 from llama_index.core.vector_stores import SimpleVectorStore
-from llama_index.core.workflow import Context, JsonSerializer, PickleSerializer
+from llama_index.core.workflow import Context, JsonPickleSerializer, JsonSerializer
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.ports import CubeFilter
@@ -170,11 +169,6 @@ def test_engines_that_share_a_part_take_its_callbacks_over_and_nothing_else(home
     assert [len(trace.get_event_pairs(CBEventType.RERANKING)) for trace in traces] == [0, 2]
 
 
-class Spans(SimpleSpanHandler):
-    def prepare_to_exit_span(self, id_: str, *args: Any, **kwargs: Any) -> SimpleSpan | None:
-        return super().prepare_to_exit_span(id_, *args, **kwargs)
-
-
 async def test_recall_is_a_span_in_either_way_of_asking(home: MemOS) -> None:
     spans, root = SimpleSpanHandler(), get_dispatcher()
     part, retriever = MemOSNodePostprocessor(home, principal=ANA), MemOSRetriever(home, principal=ANA)
@@ -196,17 +190,15 @@ async def test_recall_is_a_span_in_either_way_of_asking(home: MemOS) -> None:
 async def test_postprocessors_in_chat_engines_and_tools(home: MemOS, index: VectorStoreIndex) -> None:
     home.remember("Ana likes green tea.", by=ANA)
     part = MemOSNodePostprocessor(home, principal=ANA)
-    shown: list[list[ChatMessage]] = []
     for make in (ContextChatEngine, CondensePlusContextChatEngine):
         memory = MemOSMemory(home, principal=ANA, session_id=make.__name__, recall_from="session")
         engine = make.from_defaults(
-            llm=scripted(lambda _: says("Green."), shown), retriever=index.as_retriever(), memory=memory,
-            node_postprocessors=[part],
-        )  # fmt: skip
-        engine.chat("Which tea do I like?")
-        await engine.achat("And which tea do I like best?")
-    assert len(shown) >= 4
-    assert all("green tea" in str(said(messages)) for messages in (shown[0], shown[1], shown[-1]))
+            llm=MockLLM(), retriever=index.as_retriever(), memory=memory, node_postprocessors=[part]
+        )
+        for answer in (engine.chat("Which tea do I like?"), await engine.achat("Which tea do I like best?")):
+            found = [node.node.get_content() for node in answer.source_nodes]
+            assert "Ana likes green tea." in found
+            assert "Tea is a drink." in found
     tool = RetrieverTool.from_defaults(index.as_retriever(), name="n", description="d", node_postprocessors=[part])
     assert "green tea" in str(tool.call("Which tea?"))
     assert "green tea" in str(await tool.acall("Which tea?"))
@@ -269,7 +261,7 @@ async def test_two_blocks_of_one_memory_have_names_and_places_of_their_own(home:
     assert str(said(await memory.aget())).count("Mochi") == 2
 
 
-@pytest.mark.parametrize("serializer", [JsonSerializer(), PickleSerializer()])
+@pytest.mark.parametrize("serializer", [JsonSerializer(), JsonPickleSerializer()])
 async def test_a_context_restored_with_either_serializer_keeps_its_messages(home: MemOS, serializer: Any) -> None:
     """The stock memories come back empty (run-llama/llama_index#18069, #19228)."""
     agent = FunctionAgent(llm=scripted(lambda messages: says(f"{len(messages)} shown.")), streaming=False)
