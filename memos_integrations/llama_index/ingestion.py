@@ -23,7 +23,7 @@ from memos_integrations.core.cube import (
 )
 from memos_integrations.core.ports import CubeFilter, ValueTest
 from memos_integrations.llama_index.attached import Attached
-from memos_integrations.llama_index.events import wrote
+from memos_integrations.llama_index.events import dispatcher, wrote
 from memos_integrations.llama_index.nodes import CUBE_ID
 
 DOCUMENT = Trust(channel=Channel.DOCUMENT, label=TrustLabel.UNVERIFIED)
@@ -71,12 +71,14 @@ class MemOSIngestion(Attached, TransformComponent):
         restored: MemOSIngestion = super().from_dict({k: v for k, v in data.items() if k != "run"}, **kwargs)
         return restored
 
+    @dispatcher.span
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
         """Remember the nodes; copies of them that say which cube each became."""
         by = self.by
         cubes = {node.node_id: self.memos.remember(text, **self._options(node, by)) for node, text in _worded(nodes)}
         return self._finished(nodes, cubes, by)
 
+    @dispatcher.span
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
         """Remember the nodes without blocking the event loop."""
         by = self.by

@@ -15,7 +15,7 @@ from memos_integrations.core.access import Principal, Verb
 from memos_integrations.core.operator import Recall
 from memos_integrations.core.text import estimate_tokens
 from memos_integrations.llama_index.attached import Attached
-from memos_integrations.llama_index.events import Fence, Policy, recalled, recalling, wrote
+from memos_integrations.llama_index.events import Fence, Policy, dispatcher, recalled, recalling, wrote
 from memos_integrations.llama_index.identity import Identity
 from memos_integrations.llama_index.owed import Owed
 from memos_integrations.llama_index.transcript import RECALLED, Entry, Transcript, namespace_of, spoken
@@ -99,6 +99,7 @@ class MemOSMemory(Attached, BaseMemory):
 
     # --- reading
 
+    @dispatcher.span
     def get(self, input: str | None = None, **kwargs: Any) -> list[ChatMessage]:
         """The newest messages within the token limit, with what is recalled for this turn.
 
@@ -123,6 +124,7 @@ class MemOSMemory(Attached, BaseMemory):
             told = lines(found, read, shown)
         return self._with(told, shown, input)
 
+    @dispatcher.span
     async def aget(self, input: str | None = None, **kwargs: Any) -> list[ChatMessage]:
         """`get`, without blocking the event loop."""
         by, entries = self.by, []
@@ -170,6 +172,7 @@ class MemOSMemory(Attached, BaseMemory):
         """Write a message; durable on return (see `on_fault`). A message of recalled memories is not written."""
         self.put_messages([message])
 
+    @dispatcher.span
     def put_messages(self, messages: list[ChatMessage]) -> None:
         """Write messages in order; durable on return."""
         by, new = self.by, spoken(messages)
@@ -192,6 +195,7 @@ class MemOSMemory(Attached, BaseMemory):
         """Write a message, in the order of the calls; durable on return."""
         await self.aput_messages([message])
 
+    @dispatcher.span
     async def aput_messages(self, messages: list[ChatMessage]) -> None:
         """Write messages in order, in one go; durable on return."""
         by, new, failed = self.by, spoken(messages), []
@@ -219,6 +223,7 @@ class MemOSMemory(Attached, BaseMemory):
             if isinstance(refused, BaseException):
                 raise refused
 
+    @dispatcher.span
     def set(self, messages: list[ChatMessage]) -> None:
         """Make *messages* the history. Those in it already stay the same memories; those left out remain memories."""
         by, said = self.by, spoken(messages)
@@ -229,6 +234,7 @@ class MemOSMemory(Attached, BaseMemory):
         if fence.fault is not None:
             self._owed(by).add(said, [])
 
+    @dispatcher.span
     async def aset(self, messages: list[ChatMessage]) -> None:
         """`set`, without blocking the event loop."""
         by, said = self.by, spoken(messages)

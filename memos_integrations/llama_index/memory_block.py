@@ -17,7 +17,7 @@ from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.reader import MAX_PROMPT
 from memos_integrations.core.text import estimate_tokens
 from memos_integrations.llama_index.attached import Attached
-from memos_integrations.llama_index.events import Fence, Policy, recalled, recalling, wrote
+from memos_integrations.llama_index.events import Fence, Policy, dispatcher, recalled, recalling, wrote
 from memos_integrations.llama_index.transcript import ROLES, is_recalled, words
 
 WRITTEN = ("user", "assistant")
@@ -47,6 +47,7 @@ class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
     _seen: dict[tuple[str, str, str], str] = PrivateAttr(default_factory=dict)
     _met: set[tuple[str, ...]] = PrivateAttr(default_factory=set)
 
+    @dispatcher.span
     async def _aget(self, messages: list[ChatMessage] | None = None, **block_kwargs: Any) -> str:
         by, given = self.by, messages or []
         asked = [message.content for message in given if message.role is MessageRole.USER and message.content]
@@ -60,6 +61,7 @@ class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
                 return "\n".join(_besides(recall, given)[: self.k])
         return ""
 
+    @dispatcher.span
     async def _aput(self, messages: list[ChatMessage]) -> None:
         by = self.by
         session_id = next((said for m in messages if (said := m.additional_kwargs.get("session_id"))), None)

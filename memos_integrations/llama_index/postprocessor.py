@@ -13,7 +13,7 @@ from memos_integrations.core.access import Principal
 from memos_integrations.core.operator import Hit, Recall
 from memos_integrations.core.text import estimate_tokens
 from memos_integrations.llama_index.attached import Attached
-from memos_integrations.llama_index.events import Fence, Policy, dispatcher, recalled, recalling
+from memos_integrations.llama_index.events import Fence, Policy, denied, dispatcher, recalled, recalling
 from memos_integrations.llama_index.nodes import cube_id_of, cube_ids, to_node
 
 RRF = 60
@@ -55,7 +55,7 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         by, ids, recall = self.by, cube_ids(nodes), None
         readable = self.memos.may_read(ids, by=by, context=self.context) if ids else set()
-        kept = [node for node in nodes if cube_id_of(node) in {None, *readable}]
+        kept = self._readable(nodes, readable, by)
         if not (question := asked(query_bundle)):
             return kept
         with Fence(self.class_name(), "recall", self.on_fault):
@@ -69,13 +69,18 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         by, ids, recall = self.by, cube_ids(nodes), None
         readable = await self.memos.amay_read(ids, by=by, context=self.context) if ids else set()
-        kept = [node for node in nodes if cube_id_of(node) in {None, *readable}]
+        kept = self._readable(nodes, readable, by)
         if not (question := asked(query_bundle)):
             return kept
         with Fence(self.class_name(), "recall", self.on_fault):
             recalling(self.class_name(), by, question)
             recall = await self.memos.arecall(question, **self._wishes(by))
         return self._joined(kept, by, recall)
+
+    def _readable(self, nodes: list[NodeWithScore], readable: set[str], by: Principal) -> list[NodeWithScore]:
+        kept = [node for node in nodes if cube_id_of(node) in {None, *readable}]
+        denied(self.class_name(), by, {"not readable": len(nodes) - len(kept)} if len(kept) < len(nodes) else {})
+        return kept
 
     def _wishes(self, by: Principal) -> dict[str, Any]:
         wishes = {"by": by, "k": self.k, "namespace": self.namespace, "context": self.context}

@@ -338,6 +338,7 @@ async def test_a_vector_index_with_each_postprocessor_and_all_in_a_chain(
         assert "without any sugar" in asked(memory)
         assert "harbour" not in asked(memory)
         rerank = MemOSRerankPostprocessor(home, principal=ANA, top_n=2)
+        assert "lemonade" in asked(rerank)
         assert "lemonade" in asked(access, rerank)
         chained = (access, memory, rerank)
         answer = asked(*chained)

@@ -17,6 +17,7 @@ from llama_index.core.chat_engine import CondensePlusContextChatEngine, ContextC
 from llama_index.core.embeddings.mock_embed_model import MockEmbedding
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
 from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.llms import MockLLM
 from llama_index.core.memory import InsertMethod, Memory
@@ -29,8 +30,10 @@ from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.workflow import Context, JsonPickleSerializer, JsonSerializer
 
 from memos_integrations.core.access import Principal
+from memos_integrations.core.errors import CubeNotFoundError
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.llama_index import (
+    MemOSAccessPostprocessor,
     MemOSAsyncChatStore,
     MemOSIngestion,
     MemOSMemory,
@@ -169,19 +172,61 @@ def test_engines_that_share_a_part_take_its_callbacks_over_and_nothing_else(home
     assert [len(trace.get_event_pairs(CBEventType.RERANKING)) for trace in traces] == [0, 2]
 
 
-async def test_recall_is_a_span_in_either_way_of_asking(home: MemOS) -> None:
+async def test_recalls_and_writes_are_spans_in_either_way_of_asking(home: MemOS) -> None:
     spans, root = SimpleSpanHandler(), get_dispatcher()
     part, retriever = MemOSNodePostprocessor(home, principal=ANA), MemOSRetriever(home, principal=ANA)
+    memory, step = MemOSMemory(home, principal=ANA), MemOSIngestion(home, principal=ANA)
     root.add_span_handler(spans)
     try:
         part.postprocess_nodes([], query_str="Which tea?")
         await part.apostprocess_nodes([], query_str="Which tea?")
         await retriever.aretrieve("Which tea?")
+        memory.put(user("I like tea."))
+        await memory.aput(user("Which tea?"))
+        memory.get()
+        await memory.aget()
+        step([TextNode(text="Tea is a drink.")])
+        await step.acall([TextNode(text="Tea is a drink.")])
+        await MemOSMemoryBlock(home, principal=ANA).aget([user("Which tea?")])
     finally:
         root.span_handlers.remove(spans)
     names = {span.id_.split("-")[0] for span in spans.completed_spans}
-    assert {"MemOSNodePostprocessor._postprocess_nodes", "MemOSNodePostprocessor._apostprocess_nodes"} <= names
-    assert "MemOSRetriever.aretrieve" in names
+    assert names >= {
+        "MemOSNodePostprocessor._postprocess_nodes", "MemOSNodePostprocessor._apostprocess_nodes",
+        "MemOSRetriever.aretrieve", "MemOSMemory.put_messages", "MemOSMemory.aput_messages", "MemOSMemory.get",
+        "MemOSMemory.aget", "MemOSIngestion.__call__", "MemOSIngestion.acall", "MemOSMemoryBlock._aget",
+    }  # fmt: skip
+
+
+async def test_what_is_refused_is_told_by_every_part(home: MemOS) -> None:
+    class Kept(BaseEventHandler):
+        events: list = []  # noqa: RUF012
+
+        def handle(self, event, **_) -> None:
+            self.events.append(event)
+
+    bobs = home.remember("Bob's secret.", by=BOB)
+    kept, root = Kept(events=[]), get_dispatcher()
+    found = [NodeWithScore(node=TextNode(text="x", metadata={"memcube_id": bobs.id}), score=1.0)]
+    root.add_event_handler(kept)
+    try:
+        for part in (MemOSNodePostprocessor, MemOSAccessPostprocessor):
+            part(home, principal=ANA).postprocess_nodes(found)
+            await part(home, principal=ANA).apostprocess_nodes(found)
+        tools = {tool.metadata.name: tool for tool in MemOSToolSpec(home, principal=ANA).to_tool_list()}
+        for name, more in (("update", {"text": "y"}), ("forget", {}), ("history", {}), ("explain", {})):
+            with pytest.raises(CubeNotFoundError):
+                tools[name].call(memory_id=bobs.id, **more)
+            with pytest.raises(CubeNotFoundError):
+                await tools[name].acall(memory_id=bobs.id, **more)
+    finally:
+        root.event_handlers.remove(kept)
+    told = [event for event in kept.events if event.class_name() == "MemoryAccessDeniedEvent"]
+    assert [event.part for event in told] == [
+        *["MemOSNodePostprocessor"] * 2, *["MemOSAccessPostprocessor"] * 2, *["MemOSToolSpec"] * 8,
+    ]  # fmt: skip
+    assert {(event.withheld, event.principal) for event in told} == {(1, "user:ana")}
+    assert bobs.id not in str([event.model_dump() for event in told])
 
 
 # --- wherever postprocessors and retrievers are called ------------------------------------------------------------
