@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +30,8 @@ from memos_integrations.llama_index.nodes import CUBE_ID
 DOCUMENT = Trust(channel=Channel.DOCUMENT, label=TrustLabel.UNVERIFIED)
 MOST = 1_000_000
 ORDER_OF_A_LABEL = 900
+NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+"""NUL as JSON writes it; not the six characters of its name after a backslash of the text."""
 
 
 class MemOSIngestion(Attached, TransformComponent):
@@ -184,8 +187,8 @@ def _marked(node: BaseNode, cube: MemCube) -> BaseNode:
 
 
 def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The metadata as JSON: what is no JSON as its text, a mark of an earlier run left out."""
+    """The metadata as JSON: what is no JSON (NaN, too) as its text, a mark of an earlier run left out."""
     kept = {key: value for key, value in metadata.items() if key != CUBE_ID}
-    text = json.dumps(kept, default=str, ensure_ascii=True).replace("\\u0000", " ")
-    plain: dict[str, Any] = json.loads(text)
+    text = NUL.sub(r"\1 ", json.dumps(kept, default=str, ensure_ascii=False))
+    plain: dict[str, Any] = json.loads(text.encode("utf-8", "replace"), parse_constant=str)
     return plain

@@ -100,11 +100,12 @@ class MemOSMemory(Attached, BaseMemory):
     # --- reading
 
     @dispatcher.span
-    def get(self, input: str | None = None, **kwargs: Any) -> list[ChatMessage]:
+    def get(self, input: str | ChatMessage | None = None, **kwargs: Any) -> list[ChatMessage]:
         """The newest messages within the token limit, with what is recalled for this turn.
 
         `initial_token_count` (of what else stands in the prompt) is taken off the limit.
         """
+        input = input.content if isinstance(input, ChatMessage) else input
         by, entries = self.by, []
         transcript = self._transcript(by)
         with Fence(self.class_name(), "read", self.on_fault):
@@ -125,8 +126,9 @@ class MemOSMemory(Attached, BaseMemory):
         return self._with(told, shown, input)
 
     @dispatcher.span
-    async def aget(self, input: str | None = None, **kwargs: Any) -> list[ChatMessage]:
+    async def aget(self, input: str | ChatMessage | None = None, **kwargs: Any) -> list[ChatMessage]:
         """`get`, without blocking the event loop."""
+        input = input.content if isinstance(input, ChatMessage) else input
         by, entries = self.by, []
         transcript = self._transcript(by)
         with Fence(self.class_name(), "read", self.on_fault):

@@ -14,11 +14,10 @@ from memos_integrations.core.cube import Provenance, sha256
 from memos_integrations.core.operator import Recall
 from memos_integrations.core.operator.options import ORIGIN_OF_ROLE, TRUST_OF_ROLE
 from memos_integrations.core.ports import CubeFilter
-from memos_integrations.core.reader import MAX_PROMPT
 from memos_integrations.core.text import estimate_tokens
 from memos_integrations.llama_index.attached import Attached
 from memos_integrations.llama_index.events import Fence, Policy, dispatcher, recalled, recalling, wrote
-from memos_integrations.llama_index.transcript import ROLES, is_recalled, words
+from memos_integrations.llama_index.transcript import ROLES, is_recalled, readable, words
 
 WRITTEN = ("user", "assistant")
 MOST_MET = 256
@@ -54,7 +53,7 @@ class MemOSMemoryBlock(Attached, BaseMemoryBlock[str]):
         with Fence("MemOSMemoryBlock", "write", self.on_fault):
             await self._learn(given, by, block_kwargs.get("session_id"))
         with Fence("MemOSMemoryBlock", "recall", self.on_fault):
-            if asked and (question := _readable(asked[-1])):
+            if asked and (question := readable(asked[-1])):
                 recalling("MemOSMemoryBlock", by, question)
                 recall = await self.memos.arecall(question, **self._wishes(by, given, block_kwargs.get("session_id")))
                 recalled("MemOSMemoryBlock", by, recall)
@@ -142,7 +141,3 @@ def _besides(recall: Recall, given: Sequence[ChatMessage]) -> list[str]:
             said.add(hit.text)
             lines.append(line)
     return lines
-
-
-def _readable(text: str) -> str:
-    return text[-MAX_PROMPT:].replace("\x00", " ").encode("utf-8", "replace").decode().strip()

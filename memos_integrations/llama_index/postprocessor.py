@@ -15,6 +15,7 @@ from memos_integrations.core.text import estimate_tokens
 from memos_integrations.llama_index.attached import Attached
 from memos_integrations.llama_index.events import Fence, Policy, denied, dispatcher, recalled, recalling
 from memos_integrations.llama_index.nodes import cube_id_of, cube_ids, to_node
+from memos_integrations.llama_index.transcript import readable
 
 RRF = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Buettcher 2009)."""
@@ -103,7 +104,7 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
 
 def asked(query_bundle: QueryBundle | None) -> str:
     """The words of a query; empty when there are none."""
-    return "" if query_bundle is None else query_bundle.query_str.strip()
+    return "" if query_bundle is None else readable(query_bundle.query_str)
 
 
 def without_repeats(

@@ -22,6 +22,7 @@ from memos_integrations.core.cube import MemCube, PlaintextPayload, Provenance, 
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.operator.options import ORIGIN_OF_ROLE, TRUST_OF_ROLE
 from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.reader import MAX_PROMPT
 from memos_integrations.memos import MemOS
 
 HISTORY = "chat_history"
@@ -99,6 +100,11 @@ def words(message: ChatMessage) -> str:
     """The text of a message as a vault can keep it; the whole of it is kept beside."""
     text = (message.content or "").replace("\x00", " ").encode("utf-8", "replace").decode()
     return text if len(text) <= MAX_VALUE_BYTES // 4 else text[: MAX_VALUE_BYTES // 4]
+
+
+def readable(question: str) -> str:
+    """A question as it can be asked: the end of one that is too long, and no characters that no vault can keep."""
+    return question[-MAX_PROMPT:].replace("\x00", " ").encode("utf-8", "replace").decode().strip()
 
 
 @dataclass(frozen=True, slots=True)

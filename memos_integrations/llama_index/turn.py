@@ -9,8 +9,7 @@ from llama_index.core.base.llms.types import MessageRole
 
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.operator import Hit, Recall, render
-from memos_integrations.core.reader import MAX_PROMPT
-from memos_integrations.llama_index.transcript import Entry
+from memos_integrations.llama_index.transcript import Entry, readable
 
 MOST_TURNS = 256
 
@@ -57,8 +56,7 @@ class Turns:
 def turn_of(input: str | None, entries: Sequence[Entry]) -> Turn | None:
     """The turn: the input, or else the last thing that the user said; None when that is nothing."""
     said = next((entry for entry in reversed(entries) if entry.message.role is MessageRole.USER), None)
-    question = (input or (said.message.content if said else None) or "")[-MAX_PROMPT:]
-    question = question.replace("\x00", " ").encode("utf-8", "replace").decode().strip()
+    question = readable(input or (said.message.content if said else None) or "")
     return (question, said.cube_id if said else None) if question else None
 
 

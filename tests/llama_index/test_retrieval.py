@@ -263,6 +263,7 @@ def test_filters_hold_before_the_best_are_picked(home: MemOS) -> None:
         assert words(found) == ["There was tea with the soup."], wanted
     for refused in (
         filters(MetadataFilter(key="a", value="1"), MetadataFilter(key="b", value="1"), condition=FilterCondition.OR),
+        filters(MetadataFilter(key="a", value="1"), condition=FilterCondition.NOT),
         filters(MetadataFilter(key="a", value="x", operator=FilterOperator.TEXT_MATCH)),
         filters(MetadataFilter(key="date", value="soon", operator=FilterOperator.LT)),
         filters(MetadataFilter(key="speaker", value="ana", operator=FilterOperator.NE)),

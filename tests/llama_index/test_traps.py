@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.workflow import Context, JsonPickleSerializer, JsonSerializer
 
 from memos_integrations.core.access import Principal
-from memos_integrations.core.errors import CubeNotFoundError
+from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.llama_index import (
     MemOSAccessPostprocessor,
@@ -132,6 +133,20 @@ def test_without_a_vector_store_upserts_still_replace_the_documents_own(home: Me
         with pytest.warns(UserWarning, match="duplicates_only"):
             line.run(documents=[note("cat", text)])
     assert documents(home) == ["The cat plays."]
+
+
+def test_metadata_of_any_kind_is_taken_as_far_as_json_goes(home: MemOS) -> None:
+    odd = {"when": date(2026, 3, 9), "nan": float("nan"), "none": None, "list": [1, {"x": b"y"}]}
+    odd |= {"nul": "a\x00b", "half": "\ud800", "name": r"\u0000 is NUL"}
+    step = MemOSIngestion(home, principal=ANA)
+    (node,) = step([TextNode(text="A page.", metadata=odd)])
+    value = home.get(node.metadata["memcube_id"], by=ANA).payload.value["metadata"]
+    assert value == {
+        "when": "2026-03-09", "nan": "NaN", "none": None, "list": [1, {"x": "b'y'"}], "nul": "a b", "half": "?",
+        "name": r"\u0000 is NUL",
+    }  # fmt: skip
+    with pytest.raises(InvalidMemoryError, match="split it"):
+        step([TextNode(text="word " * 300_000)])
 
 
 # --- callbacks and spans ------------------------------------------------------------------------------------------
@@ -279,6 +294,22 @@ async def test_nothing_blocks_the_event_loop_while_the_engine_is_slow() -> None:
                 ticks += 1
             await working
             assert ticks >= 5, call
+
+
+@pytest.mark.parametrize("query", ["Which\x00 tea?", "Which \ud800 tea?", "word " * 30_000 + "Which tea?", 'tea" OR ('])
+async def test_a_query_of_any_kind_is_asked(home: MemOS, query: str) -> None:
+    """Query engines are asked what users paste."""
+    home.remember("Ana likes green tea.", by=ANA)
+    part, retriever = MemOSNodePostprocessor(home, principal=ANA), MemOSRetriever(home, principal=ANA)
+    found = part.postprocess_nodes([], query_str=query) + await part.apostprocess_nodes([], query_str=query)
+    found += retriever.retrieve(query) + await retriever.aretrieve(query)
+    assert [node.node.get_content() for node in found if node.node.get_content() == "Ana likes green tea."] == [
+        "Ana likes green tea."
+    ] * 4
+    assert MemOSRerankPostprocessor(home, principal=ANA).postprocess_nodes(found[:1], query_str=query) != []
+    memory = MemOSMemory(home, principal=ANA, on_fault="raise")
+    assert "green tea" in str(said(memory.get(input=query)))
+    assert said(await memory.aget(input=user(query))) == said(memory.get(input=query))
 
 
 # --- memory -------------------------------------------------------------------------------------------------------
