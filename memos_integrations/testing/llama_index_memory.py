@@ -211,13 +211,17 @@ class LlamaIndexMemoryContract:
         assert said(restored.get_all()) == ["Before.", "Yes.", "After."]
 
     def test_a_pickled_copy_keeps_it(self) -> None:
+        assert said(self._after_pickling([user("Before."), assistant("Yes.")])) == ["Before.", "Yes."]
+
+    def _after_pickling(self, messages: list[ChatMessage]) -> list[ChatMessage]:
+        """What a pickled copy has of *messages*; of its own, so that a test that fails holds no memory."""
         memory = self.memory("pickled")
-        memory.put_messages([user("Before."), assistant("Yes.")])
+        memory.put_messages(messages)
         there, here = multiprocessing.Pipe()
         with there, here:
             there.send(memory)
-            copied = here.recv()
-        assert said(copied.get_all()) == ["Before.", "Yes."]
+            copied: BaseMemory = here.recv()
+        return copied.get_all()
 
     def test_a_restart_loses_nothing(self) -> None:
         memory = self.memory("restart")
