@@ -36,13 +36,15 @@ class MemOSMemory(Attached, BaseMemory):
     often a framework calls `get`; the memories' words are read anew each time, so that what was forgotten meanwhile is
     not shown. It looks for `input`, or else for the last user message. `get_all` is the history alone.
 
-    Sessions have histories of their own. Recall covers all that the principal may know, what was said in earlier
+    Sessions have histories of their own, and are made of the principal's own messages; with `readers` and a `namespace`
+    a session is a room, with the messages of all who write there and may be read. Recall covers all that the principal may know, what was said in earlier
     sessions too (`recall_from="session"`: this one alone). `insert` says where recalled memories stand: a `message` of
     their own, `into_user` (for templates that want roles to alternate), or `system`.
 
     `reset` forgets the session's messages. `set` changes what the history shows; messages left out stay memories.
     `on_fault` says what happens when the engine fails: `continue` (the default) keeps the message in `pending` and
-    writes it with the next one, `raise` raises. Missing identity or rights always raise.
+    writes it with the next one (through any memory of this session in this process), `raise` raises. Missing identity,
+    rights or a vault that is gone always raise.
 
     A workflow's context keeps this memory through `to_dict` and `from_dict`; see `Attached`.
 

@@ -135,18 +135,46 @@ def test_a_vault_that_is_gone_is_not_made_anew(folder: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_pickled_retriever_searches_in_this_process_and_in_another(folder: Path, tmp_path: Path) -> None:
-    kept = tmp_path / "retriever.pickle"
+ELSEWHERE = """
+import json, pickle, sys
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.workflow import JsonSerializer
+from memos_integrations import Principal
+from memos_integrations.core.errors import IdentityError
+from memos_integrations.llama_index import acting_as
+
+print(*[found.node.text for found in pickle.load(open(sys.argv[1], "rb")).retrieve("Which tea?")])
+memory = JsonSerializer().deserialize(json.load(open(sys.argv[2])))
+try:
+    memory.get_all()
+except IdentityError:
+    print("Nobody asks.")
+for name in ("bob", "ana"):
+    with acting_as(Principal(tenant="home", user=name)):
+        try:
+            memory.put(ChatMessage(role="user", content="After."))
+            print(*[message.content for message in memory.get_all()])
+        except IdentityError:
+            print("Another asks.")
+"""
+
+
+def test_another_process_takes_up_a_pickled_retriever_and_a_stored_memory(folder: Path, tmp_path: Path) -> None:
+    """The retriever's principal is in its pickle; the memory's is only named in JSON, and has to be said anew."""
+    pickled, stored = tmp_path / "retriever.pickle", tmp_path / "memory.json"
     with MemOS.open(folder) as memos:
         retriever = MemOSRetriever(memos, principal=ANA, k=1)
         assert asked(as_pickle(retriever)) == asked(copied(retriever)) == "Ana likes green tea."
-        kept.write_bytes(pickle.dumps(retriever))
-    code = (
-        "import pickle, sys; part = pickle.load(open(sys.argv[1], 'rb'))\n"
-        "print(*[found.node.text for found in part.retrieve('Which tea?')])"
+        memory = MemOSMemory(memos, principal=ANA, session_id="s")
+        memory.put(user("Before."))
+        pickled.write_bytes(pickle.dumps(retriever))
+        stored.write_text(json.dumps(JsonSerializer().serialize(memory)))
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(pickled), str(stored)], capture_output=True, text=True, check=False
     )
-    done = subprocess.run([sys.executable, "-c", code, str(kept)], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "Ana likes green tea.", done.stderr
+    assert done.stdout.splitlines() == [
+        "Ana likes green tea.", "Nobody asks.", "Another asks.", "Before. After.",
+    ], done.stderr  # fmt: skip
 
 
 # --- the principal ------------------------------------------------------------------------------------------------
