@@ -37,9 +37,10 @@ class MemOSMemory(Attached, BaseMemory):
     not shown. It looks for `input`, or else for the last user message. `get_all` is the history alone.
 
     Sessions have histories of their own, and are made of the principal's own messages; with `readers` and a `namespace`
-    a session is a room, with the messages of all who write there and may be read. Recall covers all that the principal may know, what was said in earlier
-    sessions too (`recall_from="session"`: this one alone). `insert` says where recalled memories stand: a `message` of
-    their own, `into_user` (for templates that want roles to alternate), or `system`.
+    a session is a room, with the messages of all who write there and may be read. Recall covers all that the
+    principal may know, what was said in earlier sessions too (`recall_from="session"`: this one alone). `insert` says
+    where recalled memories stand: a `message` of their own, `into_user` (for templates that want roles to alternate),
+    or `system`.
 
     `reset` forgets the session's messages. `set` changes what the history shows; messages left out stay memories.
     `on_fault` says what happens when the engine fails: `continue` (the default) keeps the message in `pending` and
