@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -46,7 +47,8 @@ NOBODY_IN_PARTICULAR = CallContext()
 ID_FORM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # What a framework takes apart and puts together again (a pickled part, a restored context) finds its engine here.
-_live: WeakValueDictionary[str, Walk] = WeakValueDictionary()
+_live: WeakValueDictionary[int, Walk] = WeakValueDictionary()
+_live_order = count()
 _live_lock = threading.Lock()
 
 
@@ -87,7 +89,7 @@ class Walk:
         self.uri = path.resolve().as_uri() if isinstance(path, Path) else f"memory:{uuid4().hex}"
         """Where the vault is: `file:` and its path, or `memory:` and a name that only this process knows."""
         with _live_lock:
-            _live[self.uri] = self
+            _live[next(_live_order)] = self
 
     def recall(
         self,
@@ -207,10 +209,17 @@ class Walk:
 
     @classmethod
     def live(cls, uri: str) -> Self | None:
-        """The engine that is open over the vault at *uri* in this program, the newest if there are several."""
+        """The engine that is open over the vault at *uri* in this program; of several, the newest with an embedder."""
         with _live_lock:
-            found = _live.get(uri)
-        return found if isinstance(found, cls) and not found._closed and found._process == os.getpid() else None
+            engines = sorted(_live.items())
+        found = [engine for _, engine in engines if isinstance(engine, cls) and engine.uri == uri and engine.is_open()]
+        return next(
+            (engine for engine in reversed(found) if not engine._embedder_missing), found[-1] if found else None
+        )
+
+    def is_open(self) -> bool:
+        """Whether it can be asked: neither closed, nor opened before this process was forked."""
+        return not self._closed and self._process == os.getpid()
 
     def lacks_embedder(self) -> bool:
         """Whether the vault holds vectors, and there is no embedder here to search them with."""
@@ -314,7 +323,7 @@ class Walk:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *args, **kwargs))
 
     def _check_open(self) -> None:
-        if self._closed or os.getpid() != self._process:
+        if not self.is_open():
             raise VaultClosedError("This MemOS was closed, or opened before this process was forked; open it again.")
 
     def _caller(self, by: Principal, context: CallContext | None) -> Caller:

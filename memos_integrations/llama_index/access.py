@@ -12,7 +12,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from memos_integrations.core.access import Principal, Verb
 from memos_integrations.core.cube import MemCube
 from memos_integrations.llama_index.attached import Attached
-from memos_integrations.llama_index.events import MemoryAccessDeniedEvent, dispatcher
+from memos_integrations.llama_index.events import denied, dispatcher
 from memos_integrations.llama_index.nodes import cube_id_of, cube_ids, fresh
 
 
@@ -77,9 +77,5 @@ class MemOSAccessPostprocessor(Attached, BaseNodePostprocessor):
                 withheld["superseded"] += 1
             else:
                 passed.append(fresh(node, readable[cube_id]))
-        if withheld:
-            event = MemoryAccessDeniedEvent(
-                part=self.class_name(), principal=by.subject, withheld=withheld.total(), reasons=dict(withheld)
-            )
-            dispatcher.event(event)
+        denied(self.class_name(), by, withheld)
         return passed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.storage.chat_store.base import BaseChatStore
@@ -11,7 +11,7 @@ from llama_index.core.storage.chat_store.base_db import AsyncDBChatStore, Messag
 
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.llama_index.attached import Attached
-from memos_integrations.llama_index.transcript import HISTORY, KEPT_STATES, MOST, Transcript, is_recalled
+from memos_integrations.llama_index.transcript import HISTORY, KEPT_STATES, MOST, Transcript, spoken
 
 
 class _Keyed(Attached):
@@ -28,7 +28,8 @@ class _Keyed(Attached):
         where = CubeFilter(namespace=prefix, semantic_types=("message", HISTORY), states=KEPT_STATES)
         context = Transcript(self.memos, by, "all", self.namespace, self.context)._in_history()
         found = self.memos.find(where, by=by, k=MOST, context=context)
-        return sorted({cube.namespace[len(prefix)] for cube in found if len(cube.namespace) == len(prefix) + 1})
+        own = [cube.namespace for cube in found if cube.governance.owner == by.subject]
+        return sorted({namespace[len(prefix)] for namespace in own if len(namespace) == len(prefix) + 1})
 
     def _delete_at(self, key: str, idx: int) -> ChatMessage | None:
         entries = self._transcript(key).entries()
@@ -55,7 +56,7 @@ class MemOSChatStore(_Keyed, BaseChatStore):
 
     def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
         """Make *messages* the history of *key*."""
-        self._transcript(key).replace([message for message in messages if not is_recalled(message)])
+        self._transcript(key).replace(spoken(messages))
 
     def get_messages(self, key: str) -> list[ChatMessage]:
         """The history of *key*, in order; empty when there is none."""
@@ -63,8 +64,8 @@ class MemOSChatStore(_Keyed, BaseChatStore):
 
     def add_message(self, key: str, message: ChatMessage) -> None:
         """Write a message at the end; durable on return."""
-        if not is_recalled(message):
-            self._transcript(key).append(message)
+        for said in spoken([message]):
+            self._transcript(key).append(said)
 
     def delete_messages(self, key: str) -> list[ChatMessage] | None:
         """Forget the history of *key*; what it was, or None."""
@@ -90,8 +91,8 @@ class MemOSChatStore(_Keyed, BaseChatStore):
 
     async def async_add_message(self, key: str, message: ChatMessage) -> None:
         """`add_message`, in the order of the calls."""
-        if not is_recalled(message):
-            await self._transcript(key).aappend(message)
+        for said in spoken([message]):
+            await self._transcript(key).aappend(said)
 
 
 class MemOSAsyncChatStore(_Keyed, AsyncDBChatStore):
@@ -105,8 +106,17 @@ class MemOSAsyncChatStore(_Keyed, AsyncDBChatStore):
 
     @classmethod
     def class_name(cls) -> str:
-        """The name of the class."""
+        """The name under which `to_dict` files it."""
         return "MemOSAsyncChatStore"
+
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """The settings: a workflow's context asks for them, and the framework's own class has none to give."""
+        return {**self.model_dump(mode="json", **kwargs), "class_name": self.class_name()}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
+        """The store, from its settings."""
+        return cls(**{name: value for name, value in (data | kwargs).items() if name != "class_name"})
 
     async def get_messages(
         self,
@@ -132,7 +142,7 @@ class MemOSAsyncChatStore(_Keyed, AsyncDBChatStore):
         self, key: str, messages: list[ChatMessage], status: MessageStatus = MessageStatus.ACTIVE
     ) -> None:
         """Write messages at the end, in order."""
-        worded = [message for message in messages if not is_recalled(message)]
+        worded = spoken(messages)
         for message in worded:
             await self._transcript(key).aappend(message)
         if status is MessageStatus.ARCHIVED and worded:
@@ -142,7 +152,7 @@ class MemOSAsyncChatStore(_Keyed, AsyncDBChatStore):
         self, key: str, messages: list[ChatMessage], status: MessageStatus = MessageStatus.ACTIVE
     ) -> None:
         """Make *messages* the active history (or the archived one)."""
-        worded = [message for message in messages if not is_recalled(message)]
+        worded = spoken(messages)
         if status is MessageStatus.ARCHIVED:
             await self.delete_messages(key, status)
             await self.add_messages(key, worded, status)

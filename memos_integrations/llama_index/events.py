@@ -5,6 +5,8 @@ A question is told by its digest, so that a trace can be joined to the audit log
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Literal
 
@@ -13,6 +15,7 @@ from llama_index.core.instrumentation.events.base import BaseEvent  # type: igno
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import sha256
+from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError
 from memos_integrations.core.fence import Fence as EngineFence
 from memos_integrations.core.operator import Recall
 
@@ -67,7 +70,7 @@ class MemoryWriteEvent(BaseEvent):
 
 
 class MemoryAccessDeniedEvent(BaseEvent):
-    """Nodes were withheld: how many, and of which the principal may know that they exist, for which reason."""
+    """Nodes or memories were withheld: how many, and for which reasons. It does not tell whether they exist."""
 
     part: str
     principal: str
@@ -132,6 +135,25 @@ def recalled(part: str, by: Principal, recall: Recall) -> None:
 def wrote(part: str, by: Principal, operation: str, cube_ids: list[str]) -> None:
     """Tell what was written."""
     dispatcher.event(MemoryWriteEvent(part=part, principal=by.subject, operation=operation, cube_ids=cube_ids))
+
+
+def denied(part: str, by: Principal, reasons: Mapping[str, int]) -> None:
+    """Tell what was withheld, if anything was."""
+    if reasons:
+        event = MemoryAccessDeniedEvent(
+            part=part, principal=by.subject, withheld=sum(reasons.values()), reasons=dict(reasons)
+        )
+        dispatcher.event(event)
+
+
+@contextmanager
+def telling_refusals(part: str, by: Principal) -> Iterator[None]:
+    """Within it, what is refused to the principal is told, and raised as ever."""
+    try:
+        yield
+    except (AccessDeniedError, CubeNotFoundError):
+        denied(part, by, {"refused": 1})
+        raise
 
 
 class Fence(EngineFence):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -23,12 +24,14 @@ from memos_integrations.core.cube import (
 )
 from memos_integrations.core.ports import CubeFilter, ValueTest
 from memos_integrations.llama_index.attached import Attached
-from memos_integrations.llama_index.events import wrote
+from memos_integrations.llama_index.events import dispatcher, wrote
 from memos_integrations.llama_index.nodes import CUBE_ID
 
 DOCUMENT = Trust(channel=Channel.DOCUMENT, label=TrustLabel.UNVERIFIED)
 MOST = 1_000_000
 ORDER_OF_A_LABEL = 900
+NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+"""NUL as JSON writes it; not the six characters of its name after a backslash of the text."""
 
 
 class MemOSIngestion(Attached, TransformComponent):
@@ -71,12 +74,14 @@ class MemOSIngestion(Attached, TransformComponent):
         restored: MemOSIngestion = super().from_dict({k: v for k, v in data.items() if k != "run"}, **kwargs)
         return restored
 
+    @dispatcher.span
     def __call__(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
         """Remember the nodes; copies of them that say which cube each became."""
         by = self.by
         cubes = {node.node_id: self.memos.remember(text, **self._options(node, by)) for node, text in _worded(nodes)}
         return self._finished(nodes, cubes, by)
 
+    @dispatcher.span
     async def acall(self, nodes: Sequence[BaseNode], **kwargs: Any) -> Sequence[BaseNode]:
         """Remember the nodes without blocking the event loop."""
         by = self.by
@@ -182,8 +187,8 @@ def _marked(node: BaseNode, cube: MemCube) -> BaseNode:
 
 
 def _plain(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The metadata as JSON: what is no JSON as its text, a mark of an earlier run left out."""
+    """The metadata as JSON: what is no JSON (NaN, too) as its text, a mark of an earlier run left out."""
     kept = {key: value for key, value in metadata.items() if key != CUBE_ID}
-    text = json.dumps(kept, default=str, ensure_ascii=True).replace("\\u0000", " ")
-    plain: dict[str, Any] = json.loads(text)
+    text = NUL.sub(r"\1 ", json.dumps(kept, default=str, ensure_ascii=False))
+    plain: dict[str, Any] = json.loads(text.encode("utf-8", "replace"), parse_constant=str)
     return plain

@@ -13,8 +13,9 @@ from memos_integrations.core.access import Principal
 from memos_integrations.core.operator import Hit, Recall
 from memos_integrations.core.text import estimate_tokens
 from memos_integrations.llama_index.attached import Attached
-from memos_integrations.llama_index.events import Fence, Policy, dispatcher, recalled, recalling
+from memos_integrations.llama_index.events import Fence, Policy, denied, dispatcher, recalled, recalling
 from memos_integrations.llama_index.nodes import cube_id_of, cube_ids, to_node
+from memos_integrations.llama_index.transcript import readable
 
 RRF = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Buettcher 2009)."""
@@ -55,7 +56,7 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         by, ids, recall = self.by, cube_ids(nodes), None
         readable = self.memos.may_read(ids, by=by, context=self.context) if ids else set()
-        kept = [node for node in nodes if cube_id_of(node) in {None, *readable}]
+        kept = self._readable(nodes, readable, by)
         if not (question := asked(query_bundle)):
             return kept
         with Fence(self.class_name(), "recall", self.on_fault):
@@ -69,13 +70,18 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
     ) -> list[NodeWithScore]:
         by, ids, recall = self.by, cube_ids(nodes), None
         readable = await self.memos.amay_read(ids, by=by, context=self.context) if ids else set()
-        kept = [node for node in nodes if cube_id_of(node) in {None, *readable}]
+        kept = self._readable(nodes, readable, by)
         if not (question := asked(query_bundle)):
             return kept
         with Fence(self.class_name(), "recall", self.on_fault):
             recalling(self.class_name(), by, question)
             recall = await self.memos.arecall(question, **self._wishes(by))
         return self._joined(kept, by, recall)
+
+    def _readable(self, nodes: list[NodeWithScore], readable: set[str], by: Principal) -> list[NodeWithScore]:
+        kept = [node for node in nodes if cube_id_of(node) in {None, *readable}]
+        denied(self.class_name(), by, {"not readable": len(nodes) - len(kept)} if len(kept) < len(nodes) else {})
+        return kept
 
     def _wishes(self, by: Principal) -> dict[str, Any]:
         wishes = {"by": by, "k": self.k, "namespace": self.namespace, "context": self.context}
@@ -98,7 +104,7 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
 
 def asked(query_bundle: QueryBundle | None) -> str:
     """The words of a query; empty when there are none."""
-    return "" if query_bundle is None else query_bundle.query_str.strip()
+    return "" if query_bundle is None else readable(query_bundle.query_str)
 
 
 def without_repeats(

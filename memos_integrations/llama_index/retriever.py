@@ -11,9 +11,10 @@ from llama_index.core.vector_stores.types import MetadataFilters
 
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.llama_index.attached import Attached
 from memos_integrations.llama_index.events import Fence, Policy, recalled, recalling
 from memos_integrations.llama_index.filters import to_cube_filter
-from memos_integrations.llama_index.identity import Identity, identify
+from memos_integrations.llama_index.identity import Identity
 from memos_integrations.llama_index.nodes import to_node
 from memos_integrations.llama_index.postprocessor import asked
 from memos_integrations.memos import MemOS
@@ -54,7 +55,7 @@ class MemOSRetriever(BaseRetriever):
         super().__init__(**rest)
         if k < 1:
             raise InvalidMemoryError(f"k must be at least 1, not {k}.")
-        self.memos, self.principal, self.on_fault = memos, principal, on_fault
+        self._attached, self.on_fault = Attached(memos, principal=principal), on_fault
         self._wishes: dict[str, Any] = {
             "k": k,
             "namespace": tuple(namespace),
@@ -63,6 +64,11 @@ class MemOSRetriever(BaseRetriever):
             "context": context,
             "needed": True,
         }
+
+    @property
+    def memos(self) -> MemOS:
+        """The engine; a copy or a pickle finds it again, see `Attached`."""
+        return self._attached.memos
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         by, question = self._begun(query_bundle)
@@ -83,7 +89,7 @@ class MemOSRetriever(BaseRetriever):
         return []
 
     def _begun(self, query_bundle: QueryBundle) -> tuple[Principal, str]:
-        by, question = identify(self.principal), asked(query_bundle)
+        by, question = self._attached.by, asked(query_bundle)
         if question:
             recalling("MemOSRetriever", by, question)
         return by, question

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from llama_index.core.tools.tool_spec.base import BaseToolSpec
@@ -11,7 +12,7 @@ from memos_integrations.core.access import CallContext, Decision
 from memos_integrations.core.cube import MemCube, Provenance
 from memos_integrations.core.operator import ErasureReceipt, Recall, render
 from memos_integrations.core.operator.options import ORIGIN_OF_ROLE, TRUST_OF_ROLE
-from memos_integrations.llama_index.events import recalled, recalling, wrote
+from memos_integrations.llama_index.events import recalled, recalling, telling_refusals, wrote
 from memos_integrations.llama_index.identity import Identity, identify
 from memos_integrations.memos import MemOS
 
@@ -97,7 +98,8 @@ class MemOSToolSpec(BaseToolSpec):
             memory_id: The id of the memory, as another tool gave it.
             text: The new words.
         """
-        return self._updated(self._memos.update(memory_id, text=text, **self._who()))
+        with self._telling_refusals():
+            return self._updated(self._memos.update(memory_id, text=text, **self._who()))
 
     async def aupdate(self, memory_id: str, text: str) -> str:
         """Correct a memory: new words take the place of the old ones, which stay in its history.
@@ -106,7 +108,8 @@ class MemOSToolSpec(BaseToolSpec):
             memory_id: The id of the memory, as another tool gave it.
             text: The new words.
         """
-        return self._updated(await self._memos.aupdate(memory_id, text=text, **self._who()))
+        with self._telling_refusals():
+            return self._updated(await self._memos.aupdate(memory_id, text=text, **self._who()))
 
     def forget(self, memory_id: str) -> str:
         """Forget a memory for good: it and what was derived from it is erased.
@@ -114,7 +117,8 @@ class MemOSToolSpec(BaseToolSpec):
         Args:
             memory_id: The id of the memory, as another tool gave it.
         """
-        return self._forgotten(self._memos.forget(memory_id, **self._who()))
+        with self._telling_refusals():
+            return self._forgotten(self._memos.forget(memory_id, **self._who()))
 
     async def aforget(self, memory_id: str) -> str:
         """Forget a memory for good: it and what was derived from it is erased.
@@ -122,7 +126,8 @@ class MemOSToolSpec(BaseToolSpec):
         Args:
             memory_id: The id of the memory, as another tool gave it.
         """
-        return self._forgotten(await self._memos.aforget(memory_id, **self._who()))
+        with self._telling_refusals():
+            return self._forgotten(await self._memos.aforget(memory_id, **self._who()))
 
     def history(self, memory_id: str) -> str:
         """What a memory said over time, oldest version first.
@@ -130,7 +135,8 @@ class MemOSToolSpec(BaseToolSpec):
         Args:
             memory_id: The id of the memory, as another tool gave it.
         """
-        return _told(self._memos.history(memory_id, **self._who()))
+        with self._telling_refusals():
+            return _told(self._memos.history(memory_id, **self._who()))
 
     async def ahistory(self, memory_id: str) -> str:
         """What a memory said over time, oldest version first.
@@ -138,7 +144,8 @@ class MemOSToolSpec(BaseToolSpec):
         Args:
             memory_id: The id of the memory, as another tool gave it.
         """
-        return _told(await self._memos._off_loop(self._memos.history, memory_id, **self._who()))
+        with self._telling_refusals():
+            return _told(await self._memos._off_loop(self._memos.history, memory_id, **self._who()))
 
     def explain(self, memory_id: str) -> str:
         """Where a memory came from, how far it may be trusted, and why one may read it.
@@ -147,7 +154,8 @@ class MemOSToolSpec(BaseToolSpec):
             memory_id: The id of the memory, as another tool gave it.
         """
         who = self._who()
-        cube = self._memos.get(memory_id, **who)
+        with self._telling_refusals():
+            cube = self._memos.get(memory_id, **who)
         return _explained(cube, self._memos.explain_access(cube, who["by"], context=self._context))
 
     async def aexplain(self, memory_id: str) -> str:
@@ -157,13 +165,17 @@ class MemOSToolSpec(BaseToolSpec):
             memory_id: The id of the memory, as another tool gave it.
         """
         who = self._who()
-        cube = await self._memos.aget(memory_id, **who)
+        with self._telling_refusals():
+            cube = await self._memos.aget(memory_id, **who)
         return _explained(cube, self._memos.explain_access(cube, who["by"], context=self._context))
 
     # --- parts
 
     def _who(self) -> dict[str, Any]:
         return {"by": identify(self._principal), "context": self._context}
+
+    def _telling_refusals(self) -> AbstractContextManager[None]:
+        return telling_refusals("MemOSToolSpec", identify(self._principal))
 
     def _new(self) -> dict[str, Any]:
         role = "assistant"

@@ -22,6 +22,7 @@ from memos_integrations.core.cube import MemCube, PlaintextPayload, Provenance, 
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.operator.options import ORIGIN_OF_ROLE, TRUST_OF_ROLE
 from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.reader import MAX_PROMPT
 from memos_integrations.memos import MemOS
 
 HISTORY = "chat_history"
@@ -29,6 +30,9 @@ HISTORY = "chat_history"
 
 RECALLED = {"memos": "recalled"}
 """In a message's `additional_kwargs`: it holds recalled memories, and is never written down again."""
+
+OWN_BLOCKS = "memos_own"
+"""In the same place, where memories were put into a message: from which block to which it is the message's own."""
 
 MOST = 1_000_000
 KEPT_STATES = frozenset(State) - {State.EXPIRED}
@@ -71,15 +75,44 @@ def is_recalled(message: ChatMessage) -> bool:
     return message.additional_kwargs.get("memos") == RECALLED["memos"]
 
 
+def spoken(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
+    """The messages without what was recalled into them: those that hold nothing else are left out.
+
+    Raises:
+        InvalidMemoryError: One is no chat message.
+    """
+    kept = []
+    for message in messages:
+        if not isinstance(message, ChatMessage):
+            raise InvalidMemoryError(f"A history is made of ChatMessage, not {type(message).__name__}.")
+        own = message.additional_kwargs.get(OWN_BLOCKS)
+        if not is_recalled(message):
+            kept.append(message)
+        elif own is not None:
+            told = message.additional_kwargs.items()
+            rest = {name: value for name, value in told if name not in (*RECALLED, OWN_BLOCKS)}
+            blocks = message.blocks[slice(*own)]
+            kept.append(message.model_copy(update={"blocks": blocks, "additional_kwargs": rest}))
+    return kept
+
+
 def words(message: ChatMessage) -> str:
     """The text of a message as a vault can keep it; the whole of it is kept beside."""
     text = (message.content or "").replace("\x00", " ").encode("utf-8", "replace").decode()
     return text if len(text) <= MAX_VALUE_BYTES // 4 else text[: MAX_VALUE_BYTES // 4]
 
 
+def readable(question: str) -> str:
+    """A question as it can be asked: the end of one that is too long, and no characters that no vault can keep."""
+    return question[-MAX_PROMPT:].replace("\x00", " ").encode("utf-8", "replace").decode().strip()
+
+
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The history of one session, as one principal may read and write it."""
+    """The history of one session, as one principal may read and write it.
+
+    It is made of the principal's own messages; with *readers* it is a room, in which those of others count as well.
+    """
 
     memos: MemOS
     by: Principal
@@ -91,7 +124,7 @@ class Transcript:
     @property
     def namespace(self) -> tuple[str, ...]:
         """Where the session's messages are: under the prefix given, or under tenant and user."""
-        return (*(self.prefix or (self.by.tenant, self.by.user)), "chat", self.session_id)
+        return namespace_of(self.by, self.session_id, self.prefix)
 
     # --- writing
 
@@ -138,13 +171,21 @@ class Transcript:
     def erase(self, cube_ids: Sequence[str] | None = None) -> None:
         """Forget these messages, or the whole session; verified, and gone from recall too.
 
+        In a room, one's own; what others said is no longer shown, and remains.
+
         Raises:
             LegalHoldError: One is under legal hold; those before it are gone.
         """
-        if cube_ids is None:
-            cube_ids = [cube.id for cube in self._find(None, ("message", HISTORY))]
-        for cube_id in cube_ids:
-            self.memos.forget(cube_id, by=self.by)
+        chosen = None if cube_ids is None else {*cube_ids}
+        cubes = [cube for cube in self._find(None, ("message", HISTORY)) if chosen is None or cube.id in chosen]
+        for cube in cubes:
+            if self._is_own(cube):
+                self.memos.forget(cube.id, by=self.by)
+        others = {cube.id for cube in cubes if not self._is_own(cube) and cube.descriptive.semantic_type == "message"}
+        if others:
+            order = self._read(None)[1]
+            left = [[each for each in ids if each not in others] for ids in (order.kept, order.archived)]
+            self._reorder(Order(tuple(left[0]), order.dropped | others, tuple(left[1])))
 
     # --- reading
 
@@ -187,14 +228,24 @@ class Transcript:
         return messages, order, not cut
 
     def _find(self, limit: int | None, types: tuple[str, ...], ids: tuple[str, ...] = ()) -> list[MemCube]:
+        """Newest first, *limit* of them, of this session only: a namespace below it is another's."""
         where = CubeFilter(namespace=self.namespace, semantic_types=types, states=KEPT_STATES, ids=ids)
-        return self.memos.find(where, by=self.by, k=limit or MOST, context=self._in_history())
+        wanted = limit or MOST
+        while True:
+            found = self.memos.find(where, by=self.by, k=wanted, context=self._in_history())
+            here = [cube for cube in found if cube.namespace == self.namespace and (self.readers or self._is_own(cube))]
+            if len(found) < wanted or len(here) == len(found):
+                return here if limit is None else here[:limit]
+            wanted = MOST
+
+    def _is_own(self, cube: MemCube) -> bool:
+        return cube.governance.owner == self.by.subject
 
     def _in_history(self) -> CallContext:
         return (self.context or CallContext()).model_copy(update={"purpose": HISTORY})
 
     def _reorder(self, order: Order) -> None:
-        older = self._find(None, (HISTORY,))
+        older = [cube for cube in self._find(None, (HISTORY,)) if self._is_own(cube)]
         value = {"kept": list(order.kept), "dropped": sorted(order.dropped), "archived": list(order.archived)}
         self.memos.remember("", value=value, semantic_type=HISTORY, purposes=(HISTORY,), **self._who(None))
         for cube in older:
@@ -238,6 +289,11 @@ class Transcript:
         if message is not None and words(message) == cube.text:
             return message
         return ChatMessage(role=cube.provenance.speaker or "user", content=cube.text)
+
+
+def namespace_of(by: Principal, session_id: str, prefix: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Where a session's messages are."""
+    return (*(prefix or (by.tenant, by.user)), "chat", session_id)
 
 
 def _as_json(message: ChatMessage) -> str:

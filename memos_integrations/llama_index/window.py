@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from llama_index.core.base.llms.types import ChatMessage, MessageRole, TextBlock, ToolCallBlock
+from llama_index.core.base.llms.types import (
+    AudioBlock,
+    ChatMessage,
+    DocumentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ToolCallBlock,
+    VideoBlock,
+)
 
-from memos_integrations.llama_index.transcript import RECALLED, Entry
+from memos_integrations.llama_index.transcript import OWN_BLOCKS, RECALLED, Entry
 
 OPENING = (MessageRole.USER, MessageRole.SYSTEM, MessageRole.DEVELOPER)
+TOKENS_OF_MEDIA = {ImageBlock: 256, AudioBlock: 256, VideoBlock: 256, DocumentBlock: 2_048}
+"""What LlamaIndex's own `Memory` takes them for: a model is not sent their bytes as text."""
 
 
 def token_count(message: ChatMessage, count: Callable[[str], int]) -> int:
     """Tokens of a message, with its tool calls and everything else in it that a model is sent."""
-    rest = [block.model_dump_json() for block in message.blocks if not isinstance(block, TextBlock)]
+    media = [TOKENS_OF_MEDIA.get(type(block)) for block in message.blocks]
+    rest = [
+        block.model_dump_json()
+        for block, size in zip(message.blocks, media, strict=True)
+        if size is None and not isinstance(block, TextBlock)
+    ]
     extra = [str(message.additional_kwargs)] if message.additional_kwargs else []
-    return count("\n".join([message.content or "", *rest, *extra])) + 4
+    return count("\n".join([message.content or "", *rest, *extra])) + sum(size or 0 for size in media) + 4
 
 
 def newest(entries: Sequence[Entry], budget: int, count: Callable[[str], int]) -> list[Entry]:
@@ -67,9 +84,9 @@ def placed(history: Sequence[ChatMessage], block: ChatMessage, question: str | N
     there = bool(users) and (question is None or (shown[users[-1]].content or "").strip() == question.strip())
     place = users[-1] if there else len(shown)
     if insert == "into_user" and there:
-        shown[place] = _joined(block, shown[place])
+        shown[place] = _joined(shown[place], before=block.blocks)
     elif insert == "system" and shown and shown[0].role in (MessageRole.SYSTEM, MessageRole.DEVELOPER):
-        shown[0] = _joined(shown[0], block).model_copy(update={"role": shown[0].role})
+        shown[0] = _joined(shown[0], after=block.blocks)
     elif insert == "system":
         shown.insert(0, block.model_copy(update={"role": MessageRole.SYSTEM}))
     else:
@@ -77,9 +94,14 @@ def placed(history: Sequence[ChatMessage], block: ChatMessage, question: str | N
     return shown
 
 
-def _joined(first: ChatMessage, then: ChatMessage) -> ChatMessage:
-    blocks = [*first.blocks, TextBlock(text="\n\n"), *then.blocks]
-    return ChatMessage(role=then.role, blocks=blocks, additional_kwargs={**then.additional_kwargs, **RECALLED})
+def _joined(message: ChatMessage, before: Sequence[Any] = (), after: Sequence[Any] = ()) -> ChatMessage:
+    """The message with recalled blocks before or after its own, and a mark of which are its own."""
+    between = [TextBlock(text="\n\n")]
+    first = [*before, *between] if before else []
+    blocks = [*first, *message.blocks, *between, *after] if after else [*first, *message.blocks]
+    own = {OWN_BLOCKS: [len(first), len(first) + len(message.blocks)]}
+    marked = {**message.additional_kwargs, **RECALLED, **own}
+    return message.model_copy(update={"blocks": blocks, "additional_kwargs": marked})
 
 
 def _answers(message: ChatMessage) -> str | None:

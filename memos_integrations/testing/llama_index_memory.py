@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import multiprocessing
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -130,6 +131,12 @@ class LlamaIndexMemoryContract:
         memory.reset()
         assert memory.get_all() == []
 
+    def test_messages_without_words_are_no_error(self) -> None:
+        memory = self.memory("wordless")
+        memory.put_messages([user(""), ChatMessage(role=MessageRole.ASSISTANT, blocks=[]), user("Words.")])
+        assert [len(message.blocks) for message in memory.get_all()] in ([1, 0, 1], [0, 0, 1])
+        assert said(memory.get())[-1] == "Words."
+
     # --- what a model is shown
 
     def test_get_takes_what_engines_pass(self) -> None:
@@ -202,6 +209,19 @@ class LlamaIndexMemoryContract:
         assert said(restored.get_all()) == ["Before.", "Yes."]
         restored.put(user("After."))
         assert said(restored.get_all()) == ["Before.", "Yes.", "After."]
+
+    def test_a_pickled_copy_keeps_it(self) -> None:
+        assert said(self._after_pickling([user("Before."), assistant("Yes.")])) == ["Before.", "Yes."]
+
+    def _after_pickling(self, messages: list[ChatMessage]) -> list[ChatMessage]:
+        """What a pickled copy has of *messages*; of its own, so that a test that fails holds no memory."""
+        memory = self.memory("pickled")
+        memory.put_messages(messages)
+        there, here = multiprocessing.Pipe()
+        with there, here:
+            there.send(memory)
+            copied: BaseMemory = here.recv()
+        return copied.get_all()
 
     def test_a_restart_loses_nothing(self) -> None:
         memory = self.memory("restart")

@@ -100,6 +100,7 @@ class TestLlamaIndexMemory(LlamaIndexMemoryContract):
         **OF_MEMORY,
         "test_putting_nothing_is_no_error": "run-llama/llama_index#23185: an empty batch is an IntegrityError",
         "test_concurrent_puts_keep_every_message_in_the_order_of_the_calls": "its tables are made by the first of many",
+        "test_a_pickled_copy_keeps_it": "its store cannot be pickled, is left out, and made anew, empty",
     }
     hangs: ClassVar[dict[str, str]] = {
         "test_threads_lose_nothing": "its lock belongs to the event loop that took it first",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,6 +46,7 @@ async def test_every_way_of_asking_gives_the_same_answer(llm: MemOSLLM) -> None:
     assert llm.complete("What is tea?", formatted=True).raw["prompt_tokens"] < done.raw["prompt_tokens"]
     assert done.raw["completion_tokens"] <= 8
     assert llm.metadata.is_chat_model
+    assert not llm.metadata.is_function_calling_model  # for ReActAgent; FunctionAgent would refuse it
     assert llm.metadata.context_window == llm.model.context_tokens
 
 
@@ -60,6 +62,27 @@ async def test_the_event_loop_goes_on(llm: MemOSLLM) -> None:
     async for _ in stream:
         break
     await stream.aclose()
+
+
+async def test_what_goes_wrong_in_a_stream_is_raised_and_nobody_waits_for_ever(llm: MemOSLLM) -> None:
+    async def all_of(asking: Awaitable[AsyncIterator[object]]) -> list[object]:
+        async with asyncio.timeout(60):
+            return [each async for each in await asking]
+
+    for asking in (llm.astream_chat(ASKED, adapters=["nobody"]), llm.astream_complete("Tea?", adapters=["nobody"])):
+        with pytest.raises(ModelError, match="not loaded"):
+            await all_of(asking)
+
+
+async def test_tasks_at_once_have_what_is_theirs(llm: MemOSLLM) -> None:
+    """A query engine passes no keywords on; what stands around it belongs to its own task."""
+
+    async def ask(most: int) -> int:
+        with llm.using(max_tokens=most):
+            await asyncio.sleep(0)
+            return int((await llm.achat(ASKED)).raw["completion_tokens"])
+
+    assert await asyncio.gather(*(ask(most) for most in (2, 5, 3))) == [2, 5, 3]
 
 
 def test_threads_share_one_model(llm: MemOSLLM) -> None:

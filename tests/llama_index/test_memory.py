@@ -31,7 +31,7 @@ from memos_integrations.llama_index import (
 )
 from memos_integrations.llama_index.transcript import is_recalled
 from memos_integrations.memos import MemOS
-from memos_integrations.vaults.memory import InMemoryVault
+from tests.llama_index.failing import Failing
 from tests.llama_index.scripted import calls, last_words, says, scripted
 
 # LlamaIndex's workflows look at every attribute of an agent, deprecated ones too.
@@ -59,22 +59,6 @@ def recalls(memos: MemOS, by: Principal = ANA) -> int:
 def home(tmp_path: Path) -> Iterator[MemOS]:
     with MemOS.open(tmp_path / "vault") as memos:
         yield memos
-
-
-class Failing(InMemoryVault):
-    """A vault that can be made to fail."""
-
-    broken = False
-
-    def search(self, *args, **kwargs):
-        if self.broken:
-            raise VaultError("The disk is gone.")
-        return super().search(*args, **kwargs)
-
-    def submit(self, *args, **kwargs):
-        if self.broken:
-            raise VaultError("The disk is gone.")
-        return super().submit(*args, **kwargs)
 
 
 # --- chat engines -------------------------------------------------------------------------------------------------

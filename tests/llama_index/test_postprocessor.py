@@ -305,9 +305,9 @@ def test_a_pickled_copy_finds_the_engine_again(memos: MemOS, ana: Principal) -> 
     copied = pickle.loads(pickle.dumps(given))
     assert (copied.k, copied.memos) == (2, memos)
     assert both(copied, [document()]) == both(given, [document()])
-    resolved = pickle.loads(pickle.dumps(MemOSNodePostprocessor(memos, principal=lambda: ana)))
+    nobodys = pickle.loads(pickle.dumps(MemOSNodePostprocessor(memos)))
     with pytest.raises(IdentityError):
-        resolved.postprocess_nodes([], QUERY)
+        nobodys.postprocess_nodes([], QUERY)
 
 
 def test_another_process_opens_the_vault_by_its_address(tmp_path: Path, ana: Principal) -> None:

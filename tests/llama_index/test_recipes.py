@@ -1,7 +1,8 @@
-"""The two recipes for a README: a query engine and an agent with memory, each in at most 15 lines, run as printed."""
+"""Recipes: a query engine and an agent with memory, each in at most 15 lines, run as printed; the README has them."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,14 @@ def test_a_recipe_does_what_it_says(
     monkeypatch.chdir(tmp_path)
     exec(compile(recipe, "recipe", "exec"), {"__name__": "recipe"})
     assert "I get sick on buses." in capsys.readouterr().out
+
+
+def test_the_readme_has_both_in_at_most_fifteen_lines() -> None:
+    """It is run, with the rest of the README, by tests/test_readme.py."""
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+    section = readme.split("### LlamaIndex", 1)[1].split("\n### ", 1)[0]
+    blocks = re.findall(r"^```python\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    code = "\n".join(blocks)
+    assert "as_query_engine(" in code
+    assert "FunctionAgent(" in code
+    assert len([line for line in code.splitlines() if line.strip()]) <= 15

@@ -263,6 +263,7 @@ def test_filters_hold_before_the_best_are_picked(home: MemOS) -> None:
         assert words(found) == ["There was tea with the soup."], wanted
     for refused in (
         filters(MetadataFilter(key="a", value="1"), MetadataFilter(key="b", value="1"), condition=FilterCondition.OR),
+        filters(MetadataFilter(key="a", value="1"), condition=FilterCondition.NOT),
         filters(MetadataFilter(key="a", value="x", operator=FilterOperator.TEXT_MATCH)),
         filters(MetadataFilter(key="date", value="soon", operator=FilterOperator.LT)),
         filters(MetadataFilter(key="speaker", value="ana", operator=FilterOperator.NE)),
@@ -338,6 +339,7 @@ async def test_a_vector_index_with_each_postprocessor_and_all_in_a_chain(
         assert "without any sugar" in asked(memory)
         assert "harbour" not in asked(memory)
         rerank = MemOSRerankPostprocessor(home, principal=ANA, top_n=2)
+        assert "lemonade" in asked(rerank)
         assert "lemonade" in asked(access, rerank)
         chained = (access, memory, rerank)
         answer = asked(*chained)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from llama_index.core.schema import MetadataMode, NodeRelationship, TextNode
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import Channel, TrustLabel
-from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, IdentityError
+from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, IdentityError, VaultError
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.llama_index import MemOSAccessPostprocessor, MemOSIngestion, MemOSToolSpec, acting_as
 from memos_integrations.memos import MemOS
+from memos_integrations.vaults.memory import InMemoryVault
 
 ANA = Principal(tenant="home", user="ana")
 BOB = Principal(tenant="home", user="bob")
@@ -173,6 +175,26 @@ def test_nodes_without_words_pass_and_without_identity_nothing_does(home: MemOS)
 
 @pytest.mark.slow
 def test_worker_processes_write_into_the_same_vault(home: MemOS) -> None:
-    documents = [Document(text=f"Note {n} about the garden.", doc_id=f"n{n}") for n in range(4)]
-    IngestionPipeline(transformations=[MemOSIngestion(home, principal=ANA)]).run(documents=documents, num_workers=2)
-    assert len(home.find(DOCUMENTS, by=ANA)) == 4
+    """Each opens the vault by its address; no document is lost, none stands twice, and a changed one is replaced."""
+    line = IngestionPipeline(transformations=[MemOSIngestion(home, principal=ANA)], disable_cache=True)
+    for said in ("garden", "garden", "cellar"):
+        documents = [Document(text=f"Note {n} about the {said}.", doc_id=f"n{n}") for n in range(4)]
+        nodes = line.run(documents=documents, num_workers=2)
+        cubes = home.find(DOCUMENTS, by=ANA)
+        assert {cube.id for cube in cubes} == {node.metadata["memcube_id"] for node in nodes}
+        assert sorted(cube.text for cube in cubes) == [f"Note {n} about the {said}." for n in range(4)]
+    texts = [f"Note {n} about the attic." for n in range(4)]
+    documents = [Document(text=text, doc_id=f"n{n}") for n, text in enumerate(texts)]
+    asyncio.run(line.arun(documents=documents, num_workers=2))
+    assert sorted(cube.text for cube in home.find(DOCUMENTS, by=ANA)) == [
+        f"Note {n} about the attic." for n in range(4)
+    ]
+    assert home.verify_audit().ok
+
+
+@pytest.mark.slow
+def test_worker_processes_cannot_reach_what_is_kept_in_memory() -> None:
+    with MemOS(InMemoryVault()) as memos, pytest.raises(VaultError, match="kept in memory"):
+        IngestionPipeline(transformations=[MemOSIngestion(memos, principal=ANA)]).run(
+            documents=[Document(text=f"Note {n}.", doc_id=f"n{n}") for n in range(2)], num_workers=2
+        )
