@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,18 @@ def test_what_has_gone_cold_becomes_text_again_and_may_come_back(memos: MemOS, m
         assert memory.store.statistics.prefixes <= 1, "the head, which quotes nobody"
         use(memos, memory, 4)
         assert len(ask(memos).prefix) == 1
+
+
+def test_eight_threads_promote_once_and_answer_alike(memos: MemOS, memory: ActivationMemory) -> None:
+    ActivationCubes(memos, memory)
+    expected = cold(memory.model, ask(memos))
+    with ThreadPoolExecutor(8) as threads:
+        found = [
+            threads.submit(lambda: ids(memory.stream(ASK, recall=ask(memos), max_new_tokens=8))) for _ in range(16)
+        ]
+        assert all(future.result() == expected for future in found)
+    memory.settle()
+    assert len(memos.activations(by=ANA)) == 1
 
 
 def test_what_expires_is_never_promoted(memos: MemOS, memory: ActivationMemory) -> None:
