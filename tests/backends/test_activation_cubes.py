@@ -198,6 +198,18 @@ def test_what_has_gone_cold_becomes_text_again_and_may_come_back(memos: MemOS, m
         assert len(ask(memos).prefix) == 1
 
 
+def test_the_cold_goes_by_itself_while_others_are_asked_for(memos: MemOS, model: HuggingFaceModel) -> None:
+    moment = [datetime(2026, 1, 1, tzinfo=UTC)]
+    with ActivationMemory(KVStore(model), clock=lambda: moment[0]) as memory:
+        ActivationCubes(memos, memory)
+        use(memos, memory, 4)
+        assert len(memos.activations(by=ANA)) == 1
+        moment[0] += timedelta(days=3_650)
+        list(memory.stream(ASK, recall=memos.recall("tuna", by=ANA, k=1, needed=True), max_new_tokens=2))
+        memory.settle()
+        assert memos.activations(by=ANA) == []
+
+
 def test_eight_threads_promote_once_and_answer_alike(memos: MemOS, memory: ActivationMemory) -> None:
     ActivationCubes(memos, memory)
     expected = cold(memory.model, ask(memos))

@@ -7,6 +7,7 @@ import struct
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from memos_integrations.backends.kv.fingerprint import fingerprint_of
@@ -30,6 +31,9 @@ from memos_integrations.core.tiers import Placement, TierDecision, may_activate
 
 if TYPE_CHECKING:
     from memos_integrations.backends.kv.layers import Part
+
+
+TEND_EVERY = timedelta(hours=1)
 
 
 class Memories(Protocol):
@@ -66,13 +70,14 @@ class ActivationCubes:
 
     From then on, too, memories that are asked for again and again are promoted in the background, once that costs less
     than computing them anew; a recall names the cube in its `prefix`, and the memory loads it where its store lacks it.
-    `tend` takes back what has gone cold.
+    `tend`, which runs there hourly while questions come, takes back what has gone cold.
     """
 
     def __init__(self, memos: Memories, memory: ActivationMemory) -> None:
         self._memos, self.memory = memos, memory
         self.refused = 0
         """Activation cubes that a recall named and that could not be loaded: their text was computed instead."""
+        self._tended = memory.now()
         memos.attach(memory)
         memory.keeper = self
 
@@ -106,6 +111,8 @@ class ActivationCubes:
 
         What may not be promoted, or changed meanwhile, or stands in the prompt in other words than its own, is left.
         """
+        if self.memory.now() - self._tended >= TEND_EVERY:
+            self.tend()
         if use.kept is not None or use.caller is None:
             return
         if self.memory.decide(use, built=False).placement is Placement.TEXT:
@@ -146,6 +153,7 @@ class ActivationCubes:
 
     def tend(self) -> list[tuple[tuple[str, ...], TierDecision]]:
         """`ActivationMemory.tend`; and what it makes text again is no activation cube any more."""
+        self._tended = self.memory.now()
         decided = self.memory.tend()
         for use in self.memory.uses:
             if use.kept is None or self.memory.decide(use).placement is not Placement.TEXT:

@@ -207,6 +207,10 @@ class ActivationMemory:
         """Where the computed form of a set of memories belongs; *known* stands for what was measured (`TierCosts`)."""
         return decide_tier(self._costs(use).model_copy(update=known), self._rent)
 
+    def now(self) -> datetime:
+        """What the clock says."""
+        return self._clock()
+
     @property
     def uses(self) -> list[Use]:
         """The sets of memories that were in prompts, the latest last."""
