@@ -7,11 +7,12 @@ decision can be tested as a table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from pydantic import Field
 
-from memos_integrations.core.cube import Label, Labels, Value
+from memos_integrations.core.cube import ActivationPayload, Label, Labels, MemCube, Value
 from memos_integrations.core.ports.query import CubeFilter
 from memos_integrations.core.reader import Intent, MemoryCall
 from memos_integrations.core.router import MemoryPath, MemoryPathResolver
@@ -45,8 +46,8 @@ class PlanStep(Value):
 class MemoryPlan(Value):
     """What to do, in order. `weights` says how much each signal counts in the final order.
 
-    `prefix` (ids of activation cubes, in prompt order) and `adapters` (ids of parameter cubes) name the memories that
-    a local model should load rather than read; they are empty while there are only plaintext memories. `where` limits
+    `prefix` (ids of activation cubes, see `prefix_order`) and `adapters` (ids of parameter cubes) name what a local
+    model may load rather than read; they are empty while there are only plaintext memories. `where` limits
     every step to the cubes that pass it. `path` shows the layers that the question was taken apart into. `shown` are
     cubes that whoever asks has before them already: they are neither counted nor handed out.
     """
@@ -109,6 +110,16 @@ class MemScheduler:
             newest_first=whole_window,
             path=self._resolver.resolve(call, namespace=tuple(namespace)),
         )
+
+
+def prefix_order(activations: Sequence[MemCube]) -> tuple[Label, ...]:
+    """The ids of activation cubes in the order in which they come into consideration: what saves the most first.
+
+    The order is canonical, so that the same memories begin every prompt alike. What is found decides which is used.
+    """
+    kept = [cube for cube in activations if isinstance(cube.payload, ActivationPayload)]
+    sized = sorted(kept, key=lambda cube: (-cube.payload.token_count, cube.id))  # type: ignore[union-attr]
+    return tuple(cube.id for cube in sized)
 
 
 def _steps(call: MemoryCall, candidates: int, namespace: Labels, has_vectors: bool) -> tuple[PlanStep, ...]:

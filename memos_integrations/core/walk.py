@@ -35,13 +35,15 @@ from memos_integrations.core.operator import (
 from memos_integrations.core.ports import CubeFilter, Derivative, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
-from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
+from memos_integrations.core.scheduler import MemoryPlan, MemScheduler, prefix_order
 from memos_integrations.core.text import estimate_tokens
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 ACTIVATION_MEDIA = "application/vnd.safetensors"
+MOST_PREFIXES = 100
+"""So many activation cubes, the newest that one may read, are considered for a recall."""
 
 NOBODY_IN_PARTICULAR = CallContext()
 ID_FORM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -121,9 +123,8 @@ class Walk:
         started = perf_counter()
         call = self.read(prompt, history=history, now=now)
         read_ms = (perf_counter() - started) * 1e3
-        plan = self.plan(
-            call, k=k, namespace=namespace, token_budget=token_budget, needed=needed, where=where, shown=shown
-        )
+        limits: dict[str, Any] = {"k": k, "token_budget": token_budget, "needed": needed}
+        plan = self.plan(call, namespace=namespace, where=where, shown=shown, by=by, context=context, **limits)
         plan_ms = (perf_counter() - started) * 1e3 - read_ms
         recall = self.execute(plan, call, by=by, context=context)
         total_ms = (perf_counter() - started) * 1e3
@@ -146,8 +147,13 @@ class Walk:
         needed: bool | None = None,
         where: CubeFilter | None = None,
         shown: Sequence[str] = (),
+        by: Principal | None = None,
+        context: CallContext | None = None,
     ) -> MemoryPlan:
-        """Second step, MemScheduler: what to look for, where, in which order."""
+        """Second step, MemScheduler: what to look for, where, in which order.
+
+        For *by*, where a local model keeps activation memory, it names the activation cubes that *by* may load.
+        """
         for name, number in (("k", k), ("token_budget", token_budget)):
             if number is not None and (not isinstance(number, int) or number < 1):
                 raise InvalidMemoryError(f"{name} must be a whole number of at least 1, not {number!r}.")
@@ -160,7 +166,10 @@ class Walk:
             has_tokens=self._embedding.has_tokens(),
             needed=needed,
         )
-        return plan.model_copy(update={"where": where, "shown": tuple(shown)}) if where or shown else plan
+        told: dict[str, Any] = {"where": where, "shown": tuple(shown)} if where or shown else {}
+        if plan.needed and by is not None and self._writer.derivatives:
+            told["prefix"] = prefix_order(self.activations(by=by, k=MOST_PREFIXES, context=context))
+        return plan.model_copy(update=told) if told else plan
 
     def execute(
         self,

@@ -89,6 +89,18 @@ def test_the_order_is_that_of_the_ids_whatever_the_scores(memos: MemOS, memory: 
     assert [line.ref.id for line in lines_of(found)] == sorted(hit.cube.id for hit in found.hits)
 
 
+def test_a_memory_has_the_same_ids_in_every_prompt(memos: MemOS, memory: ActivationMemory) -> None:
+    """Text that is tokenised whole would join the end of one piece with the beginning of the next."""
+    remember(memos, "The cat is called Miso.", "The cat eats tuna.")
+    kept = lines_of(recall(memos))
+    asked = ["What?", "\nWhat?", "\n\n\n- [2020-01-01] ana: nothing", "\u0301a combining accent", " x"]
+    layouts = [memory.layout([{"role": "user", "content": text}], kept) for text in asked]
+    assert len({(layout.head, layout.lines) for layout in layouts}) == 1
+    assert len({layout.tail for layout in layouts}) == len(asked)
+    shorter = memory.layout(ASK, kept[:1])
+    assert (shorter.head, shorter.lines) == (layouts[0].head, layouts[0].lines[:1])
+
+
 def test_cached_recomputed_and_new_tokens_add_up(
     memos: MemOS, memory: ActivationMemory, model: HuggingFaceModel
 ) -> None:

@@ -108,6 +108,25 @@ def test_a_fork_is_cropped_without_touching_what_is_stored(tiny_model: HuggingFa
     assert digest(prefix) == before
 
 
+def test_any_number_of_sessions_share_one_copy(tiny_model: HuggingFaceModel) -> None:
+    """A fork takes no tensor and copies none; what a session has of its own is its own tokens."""
+    import torch
+
+    prefix = KVStore(tiny_model).put(IDS[:100], tenant="a")
+    stored = [tensor.data_ptr() for layer in prefix.layers for part in layer for tensor in part]
+    caches = [prefix.fork() for _ in range(4)]
+    batch = torch.tensor([IDS[100:103]] * 8)
+    with torch.inference_mode():
+        for cache in caches:
+            rows = tiny_model.network(batch, past_key_values=cache).logits
+            assert float((rows[0] - rows[7]).abs().max()) <= NEAR
+    for cache in caches:
+        held = [tensor.data_ptr() for layer in cache.layers for part in layer.parts for tensor in part]
+        assert held == stored
+        own = {tuple(tensor.shape[:3:2]) for layer in cache.layers for tensor in (layer.keys, layer.values)}
+        assert own == {(8, 3)}
+
+
 def test_bfloat16_is_as_exact_as_bfloat16_is(tiny_llama: Path, tiny_model: HuggingFaceModel) -> None:
     """The order of sums shows in bfloat16: injected and cold are equally far from float32, and no farther apart."""
     import torch

@@ -198,18 +198,20 @@ class Composition:
         """Per layer, the head once, then each memory's keys turned to where it now stands."""
         import torch
 
-        turns, at = [], 0
+        turns, at = [torch.zeros(head)], 0
         for each in anchored:
-            turns.append(at)
-            at += len(each.token_ids) - head
+            own = len(each.token_ids) - head
+            turns.append(torch.full((own,), float(at)))
+            at += own
+        angles = _angles(torch.cat(turns), self._frequencies)
         found: list[Part] = []
         for layer in zip(*(each.layers for each in anchored), strict=True):
-            keys, values = zip(*(_whole(parts) for parts in layer), strict=True)
-            turned = [_turned(k[..., head:, :], turn, self._frequencies) for k, turn in zip(keys, turns, strict=True)]
-            tails = [v[..., head:, :] for v in values]
-            found.append(
-                (torch.cat([keys[0][..., :head, :], *turned], -2), torch.cat([values[0][..., :head, :], *tails], -2))
-            )
+            keys, values = [], []
+            for number, (k, v) in enumerate(map(_whole, layer)):
+                start = head if number else 0
+                keys.append(k[..., start:, :])
+                values.append(v[..., start:, :])
+            found.append((_turned(torch.cat(keys, -2), angles), torch.cat(values, -2)))
         return found
 
     def _linked(
@@ -259,15 +261,21 @@ def _first(start: int, piece: Sequence[int], link: int) -> range:
     return range(start, start + min(link, len(piece)))
 
 
-def _turned(keys: torch.Tensor, by: int, frequencies: torch.Tensor) -> torch.Tensor:
-    """Keys moved *by* positions: their rotation, turned on (RoFormer, arXiv 2104.09864, §3.2)."""
+def _angles(by: torch.Tensor, frequencies: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosine and sine, per token and place, of moving each token *by* so many positions."""
     import torch
 
-    if by == 0:
-        return keys
-    angles = torch.cat([frequencies, frequencies]) * by
-    one, two = keys.float().chunk(2, -1)
-    turned: torch.Tensor = keys.float() * angles.cos() + torch.cat([-two, one], -1) * angles.sin()
+    turned = by[:, None] * torch.cat([frequencies, frequencies])
+    return turned.cos(), turned.sin()
+
+
+def _turned(keys: torch.Tensor, angles: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """Keys moved to other positions: their rotation, turned on (RoFormer, arXiv 2104.09864, §3.2)."""
+    import torch
+
+    whole = keys.float()
+    one, two = whole.chunk(2, -1)
+    turned: torch.Tensor = whole * angles[0] + torch.cat([-two, one], -1) * angles[1]
     return turned.to(keys.dtype)
 
 
@@ -305,7 +313,8 @@ def _frequencies(store: KVStore) -> Any:
             keys.append(cache.layers[0].keys)  # of the first layer: what comes later has seen positions, too
     if keys[0].shape[-1] != 2 * len(frequencies):
         raise refusal
-    off = (_turned(keys[0], 37, frequencies) - keys[1]).abs().max() / keys[1].abs().max().clamp_min(1e-6)
+    angles = _angles(torch.full((4,), 37.0), frequencies)
+    off = (_turned(keys[0], angles) - keys[1]).abs().max() / keys[1].abs().max().clamp_min(1e-6)
     if float(off) > (1e-4 if keys[0].dtype == torch.float32 else 3e-2):
         raise refusal
     return frequencies

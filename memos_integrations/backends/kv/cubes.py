@@ -6,22 +6,34 @@ import hashlib
 import struct
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from memos_integrations.backends.kv.fingerprint import fingerprint_of
-from memos_integrations.backends.kv.layout import MemoryLine
-from memos_integrations.backends.kv.memory import ActivationMemory
+from memos_integrations.backends.kv.layout import Layout, MemoryLine
+from memos_integrations.backends.kv.memory import ActivationMemory, Use
 from memos_integrations.backends.kv.prefix import StoredPrefix
 from memos_integrations.backends.kv.transfer import dump, undump
 from memos_integrations.core.access import CallContext, Principal, Verb
-from memos_integrations.core.cube import ActivationPayload, MemCube
-from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError, ModelError
-from memos_integrations.core.operator import Hit, render
+from memos_integrations.core.cube import ActivationPayload, MemCube, ModelFingerprint
+from memos_integrations.core.errors import (
+    AccessDeniedError,
+    CubeNotFoundError,
+    IntegrityError,
+    InvalidMemoryError,
+    ModelError,
+    VersionConflictError,
+)
+from memos_integrations.core.operator import Hit, Recall, render
 from memos_integrations.core.ports import Derivative
-from memos_integrations.core.tiers import may_activate
+from memos_integrations.core.tiers import Placement, TierDecision, may_activate
 
 if TYPE_CHECKING:
     from memos_integrations.backends.kv.layers import Part
+
+
+TEND_EVERY = timedelta(hours=1)
 
 
 class Memories(Protocol):
@@ -45,17 +57,29 @@ class Memories(Protocol):
         """See `MemOS.keep_activation`."""
         ...
 
+    def forget(self, cube_id: str, *, by: Principal, context: CallContext | None) -> object:
+        """See `MemOS.forget`."""
+        ...
+
 
 class ActivationCubes:
     """Promotes memories to activation cubes of a MemOS, and loads these into an `ActivationMemory`.
 
     The cubes obey governance: readers are those who may read every source, and the cube is erased with the first source
     that is forgotten, and refused from the moment one changes. From its construction on, so is what the memory holds.
+
+    From then on, too, memories that are asked for again and again are promoted in the background, once that costs less
+    than computing them anew; a recall names the cube in its `prefix`, and the memory loads it where its store lacks it.
+    `tend`, which runs there hourly while questions come, takes back what has gone cold.
     """
 
     def __init__(self, memos: Memories, memory: ActivationMemory) -> None:
         self._memos, self.memory = memos, memory
+        self.refused = 0
+        """Activation cubes that a recall named and that could not be loaded: their text was computed instead."""
+        self._tended = memory.now()
         memos.attach(memory)
+        memory.keeper = self
 
     def promote(
         self,
@@ -77,25 +101,68 @@ class ActivationCubes:
         for cube in sources:
             if reason := may_activate(cube):
                 raise InvalidMemoryError(f"Cube {cube.id!r} is kept as text only: {reason}.")
-        lines = [MemoryLine(render(Hit(cube=cube, score=0.0)), cube.ref, cube.tenant) for cube in sources]
+        lines = sorted(map(_line, sources), key=_place)
         chat = [{"role": "system", "content": system}] if system is not None else []
-        layout = self.memory.layout([*chat, {"role": "user", "content": "?"}], sorted(lines, key=_place))
-        prefix = self.memory.put(layout, sorted(lines, key=_place), adapters)
-        if not prefix.exact:
-            raise ModelError("What is stored of these memories was rounded; an activation cube is exact.")
-        with tempfile.TemporaryFile() as content:
-            dump(prefix, content)
-            content.seek(0)
-            return self._memos.keep_activation(
-                content,
-                sources,
-                token_count=len(prefix.token_ids),
-                token_ids_digest=_digest(prefix.token_ids),
-                key=prefix.key,
-                fingerprint=fingerprint_of(self.memory.model, adapters),
-                by=by,
-                context=context,
-            )
+        layout = self.memory.layout([*chat, {"role": "user", "content": "?"}], lines)
+        return self._keep(layout, lines, sources, by=by, context=context, adapters=adapters)
+
+    def consider(self, use: Use) -> None:
+        """Promote a set of memories whose expected uses save more than computing it once and keeping it costs.
+
+        What may not be promoted, or changed meanwhile, or stands in the prompt in other words than its own, is left.
+        """
+        if self.memory.now() - self._tended >= TEND_EVERY:
+            self.tend()
+        if use.kept is not None or use.caller is None:
+            return
+        if self.memory.decide(use, built=False).placement is Placement.TEXT:
+            return
+        by, context = use.caller.by, use.caller.context
+        try:
+            sources = self._cubes([line.ref.id for line in use.lines], by, context)
+            said = [(line.text, line.ref) for line in use.lines]
+            if said != [(_line(cube).text, cube.ref) for cube in sources] or any(map(may_activate, sources)):
+                return
+            use.kept = self._keep(use.layout, use.lines, sources, by=by, context=context).id, use.caller
+        except (CubeNotFoundError, AccessDeniedError, VersionConflictError):
+            return
+
+    def bring(self, recall: Recall, token_ids: Sequence[int], adapters: Sequence[str]) -> None:
+        """Load the activation cube that *recall* names and that is the beginning of these very tokens, if there is one.
+
+        One that is damaged, or was erased meanwhile, is as good as none, and counted in `refused`.
+        """
+        if not recall.prefix or recall.caller is None:
+            return
+        by, context = recall.caller.by, recall.caller.context
+        here = fingerprint_of(self.memory.model, adapters)
+        named = self._memos.get_many(recall.prefix, by=by, verb=Verb.USE_IN_PROMPT, context=context)
+        for cube in named:
+            payload = cube.payload
+            if not isinstance(payload, ActivationPayload) or _differences(here, payload.fingerprint):
+                continue
+            beginning = token_ids[: payload.token_count]
+            if len(beginning) < payload.token_count or _digest(beginning) != payload.token_ids_digest:
+                continue
+            if self.memory.store.holds(beginning, tenant=cube.tenant, adapters=adapters) < len(beginning):
+                try:
+                    self.load(cube, by=by, context=context, adapters=adapters)
+                except (CubeNotFoundError, IntegrityError, ModelError):
+                    self.refused += 1
+            return
+
+    def tend(self) -> list[tuple[tuple[str, ...], TierDecision]]:
+        """`ActivationMemory.tend`; and what it makes text again is no activation cube any more."""
+        self._tended = self.memory.now()
+        decided = self.memory.tend()
+        for use in self.memory.uses:
+            if use.kept is None or self.memory.decide(use).placement is not Placement.TEXT:
+                continue
+            cube_id, caller = use.kept
+            use.kept = None
+            with suppress(CubeNotFoundError, AccessDeniedError):  # gone with a source, or kept by somebody else
+                self._memos.forget(cube_id, by=caller.by, context=caller.context)
+        return decided
 
     def load(
         self, cube: MemCube | str, *, by: Principal, context: CallContext | None = None, adapters: Sequence[str] = ()
@@ -111,8 +178,7 @@ class ActivationCubes:
         if not isinstance(payload, ActivationPayload):
             raise InvalidMemoryError(f"Cube {found.id!r} is {found.tier} memory, not activation memory.")
         here, there = fingerprint_of(self.memory.model, adapters), payload.fingerprint
-        differs = [each for each in type(here).model_fields if getattr(here, each) != getattr(there, each)]
-        if set(differs) - {"model"}:
+        if differs := _differences(here, there):
             raise ModelError(
                 f"Cube {found.id!r} was computed with another {', '.join(differs)}; its text is used instead. Promote "
                 "its sources again with this model."
@@ -132,6 +198,33 @@ class ActivationCubes:
         """
         return self.memory.store.verify(self.load(cube, by=by, context=context, adapters=adapters), adapters=adapters)
 
+    def _keep(
+        self,
+        layout: Layout,
+        lines: Sequence[MemoryLine],
+        sources: Sequence[MemCube],
+        *,
+        by: Principal,
+        context: CallContext | None,
+        adapters: Sequence[str] = (),
+    ) -> MemCube:
+        prefix = self.memory.put(layout, lines, adapters)
+        if not prefix.exact:
+            raise ModelError("What is stored of these memories was rounded; an activation cube is exact.")
+        with tempfile.TemporaryFile() as content:
+            dump(prefix, content)
+            content.seek(0)
+            return self._memos.keep_activation(
+                content,
+                [{cube.id: cube for cube in sources}[line.ref.id] for line in lines],
+                token_count=len(prefix.token_ids),
+                token_ids_digest=_digest(prefix.token_ids),
+                key=prefix.key,
+                fingerprint=fingerprint_of(self.memory.model, adapters),
+                by=by,
+                context=context,
+            )
+
     def _stored(self, tokens: list[int], parts: Sequence[Part], cube: MemCube, adapters: Sequence[str]) -> StoredPrefix:
         store, sources = self.memory.store, cube.provenance.derived_from
         store.put_parts(tokens, parts, tenant=cube.tenant, sources=sources, adapters=adapters)
@@ -142,6 +235,16 @@ class ActivationCubes:
         if missing := set(ids) - {cube.id for cube in found}:
             raise CubeNotFoundError(min(missing))
         return found
+
+
+def _line(cube: MemCube) -> MemoryLine:
+    return MemoryLine(render(Hit(cube=cube, score=0.0)), cube.ref, cube.tenant)
+
+
+def _differences(here: ModelFingerprint, there: ModelFingerprint) -> list[str]:
+    """What differs between two fingerprints; nothing when it is only the name of the model's folder."""
+    differs = [each for each in type(here).model_fields if getattr(here, each) != getattr(there, each)]
+    return differs if set(differs) - {"model"} else []
 
 
 def _place(line: MemoryLine) -> tuple[str, int]:

@@ -1,9 +1,10 @@
 """Where memory stands in a prompt, so that prompts with the same memories begin with the same tokens. Pure.
 
 The system message of the application comes first, then the memories at the head of the first human message, as data:
-one line each, in the order of their ids, oldest first. Recalled text is never part of a privileged message. The
-template is rendered once, with marks where one piece ends and the next begins; the pieces are tokenised apart and their
-ids joined, so that no token spans two of them and the same memory has the same ids in every prompt.
+one line each, in the order of their ids, oldest first; those that an activation cube holds stand before the others.
+Recalled text is never part of a privileged message. The template is rendered once, with marks where one piece ends and
+the next begins; the pieces are tokenised apart and their ids joined, so that no token spans two of them and the same
+memory has the same ids in every prompt.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ class Layout:
 
 
 def lines_of(recall: Recall | None) -> tuple[MemoryLine, ...]:
-    """The memories of a recall in canonical order. A line that was cut to the budget stays cut."""
+    """The memories of a recall in canonical order: those of its activation cubes, then the others by their ids.
+
+    A line that was cut to the budget stays cut.
+    """
     if recall is None or not recall.hits:
         return ()
     texts = recall.text.split("\n")
@@ -57,7 +61,8 @@ def lines_of(recall: Recall | None) -> tuple[MemoryLine, ...]:
         texts = [render(hit) for hit in recall.hits]
     pairs: list[tuple[str, Hit]] = list(zip(texts, recall.hits, strict=True))
     lines = [MemoryLine(text, hit.cube.ref, hit.cube.tenant, hit.score) for text, hit in pairs]
-    return tuple(sorted(lines, key=lambda line: (line.ref.id, line.ref.version)))
+    lead = {cube_id: place for place, cube_id in enumerate(recall.lead)}
+    return tuple(sorted(lines, key=lambda line: (lead.get(line.ref.id, len(lead)), line.ref.id, line.ref.version)))
 
 
 def lay_out(

@@ -8,13 +8,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from memos_integrations.backends.huggingface import HuggingFaceModel, KVPrefix, Token
 from memos_integrations.backends.kv.batch import answer_batch
 from memos_integrations.backends.kv.layout import Layout, MemoryLine, lay_out, lines_of
 from memos_integrations.backends.kv.prefix import StoredPrefix
 from memos_integrations.backends.kv.store import KVStore
+from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import CubeRef
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.operator import Recall
@@ -24,6 +25,7 @@ from memos_integrations.core.tiers import Placement, Rent, TierCosts, TierDecisi
 if TYPE_CHECKING:
     from memos_integrations.backends.kv.composition import Composition
 
+T = TypeVar("T")
 Chat = Sequence[Mapping[str, str]]
 SETS_KEPT = 1_000
 
@@ -44,13 +46,27 @@ class MemoryPrompt:
 
 
 @dataclass(slots=True)
-class _Use:
-    """How often one set of memories, under one head, has been in a prompt."""
+class Use:
+    """How often one set of memories, under one head, has been in a prompt; who asked last; as what cube it is kept."""
 
     layout: Layout
     lines: tuple[MemoryLine, ...]
     heat: float = 0.0
     at: datetime | None = None
+    caller: Caller | None = None
+    kept: tuple[str, Caller] | None = None
+
+
+class Keeper(Protocol):
+    """Keeps what is hot beyond this store: see `ActivationCubes`."""
+
+    def bring(self, recall: Recall, token_ids: Sequence[int], adapters: Sequence[str]) -> None:
+        """Put what is kept of the beginning of these tokens into the store, if the recall names it."""
+        ...
+
+    def consider(self, use: Use) -> None:
+        """Keep what has become worth keeping; called in the background, after a use."""
+        ...
 
 
 class ActivationMemory:
@@ -75,10 +91,13 @@ class ActivationMemory:
         self.store = store
         self.compose = compose
         self.keep_turns = keep_turns
+        self.keeper: Keeper | None = None
         self._rent, self._clock = rent or Rent(), clock
-        self._sets: OrderedDict[tuple[Any, ...], _Use] = OrderedDict()
+        self._sets: OrderedDict[tuple[Any, ...], Use] = OrderedDict()
         self._lock = threading.Lock()
         self._background = ThreadPoolExecutor(1, thread_name_prefix="memos-warm")
+        self._running: set[Future[Any]] = set()
+        self._closed = False
 
     @property
     def model(self) -> HuggingFaceModel:
@@ -106,12 +125,17 @@ class ActivationMemory:
         if len(layout.ids) >= self.model.context_tokens:
             most = self.model.context_tokens
             raise ModelError(f"Memory and messages have {len(layout.ids)} tokens, {self.model.name} reads {most - 1}.")
-        self._note(layout, lines)
+        use = self._note(layout, lines, recall)
         known = self.store.holds(memory, tenant=tenant, adapters=adapters)
+        if self.keeper is not None and recall is not None and known < len(memory):
+            self.keeper.bring(recall, memory, adapters)
+            known = self.store.holds(memory, tenant=tenant, adapters=adapters)
         if self.compose is not None and known < len(memory) and self.compose.allowed(adapters):
             joined = self.compose.join(layout, lines, adapters=adapters)
             return MemoryPrompt(joined.ids, joined.prefix, len(memory), joined.recomputed, True, tenant)
         prefix = self.put(layout, lines, adapters)
+        if self.keeper is not None and prefix.exact and not adapters and not self._closed:
+            self._later(self.keeper.consider, use)
         recomputed = len(memory) - known
         if self.keep_turns:
             longer = self.store.match(layout.ids, tenant=tenant, adapters=adapters)
@@ -163,7 +187,7 @@ class ActivationMemory:
         lines = lines_of(recall)
         if not lines:
             raise ModelError("There is nothing to warm: the recall has no memories.")
-        return self._background.submit(self.put, self.layout(chat, lines), lines, adapters)
+        return self._later(self.put, self.layout(chat, lines), lines, adapters)
 
     # --- tiers --------------------------------------------------------------------------------------------------
 
@@ -172,14 +196,32 @@ class ActivationMemory:
 
         Promotion is computed in the background; demotion happens now. Gives each set's cube ids and the decision.
         """
-        with self._lock:
-            uses = list(self._sets.values())
         decided = []
-        for use in uses:
-            decision = decide_tier(self._costs(use), self._rent)
+        for use in self.uses:
+            decision = self.decide(use)
             self._move(use, decision.placement)
             decided.append((tuple(line.ref.id for line in use.lines), decision))
         return decided
+
+    def decide(self, use: Use, **known: Any) -> TierDecision:
+        """Where the computed form of a set of memories belongs; *known* stands for what was measured (`TierCosts`)."""
+        return decide_tier(self._costs(use).model_copy(update=known), self._rent)
+
+    def now(self) -> datetime:
+        """What the clock says."""
+        return self._clock()
+
+    @property
+    def uses(self) -> list[Use]:
+        """The sets of memories that were in prompts, the latest last."""
+        with self._lock:
+            return list(self._sets.values())
+
+    def settle(self) -> None:
+        """Wait until what was begun in the background is done; raises what failed there."""
+        for future in list(self._running):
+            self._running.discard(future)
+            future.result()
 
     def drop(self, cube_ids: Collection[str]) -> int:
         """Erase what was made from the cubes; called when they are forgotten or changed."""
@@ -196,6 +238,7 @@ class ActivationMemory:
 
     def close(self) -> None:
         """Finish what is being warmed, and close the store."""
+        self._closed = True
         self._background.shutdown(wait=True)
         self.store.close()
 
@@ -221,17 +264,27 @@ class ActivationMemory:
         refs = [line.ref for line in lines]
         return self.store.put(layout.memory, tenant=lines[0].tenant, sources=refs, ends=ends, adapters=adapters)
 
-    def _note(self, layout: Layout, lines: tuple[MemoryLine, ...]) -> None:
+    def _later(self, work: Callable[..., T], *what: Any) -> Future[T]:
+        if self._closed:
+            raise ModelError("This activation memory was closed; open one again.")
+        future = self._background.submit(work, *what)
+        self._running.add(future)
+        future.add_done_callback(lambda done: self._running.discard(done) if done.exception() is None else None)
+        return future
+
+    def _note(self, layout: Layout, lines: tuple[MemoryLine, ...], recall: Recall | None) -> Use:
         now = self._clock()
         key = (lines[0].tenant, layout.head, layout.lines)
         with self._lock:
-            use = self._sets.setdefault(key, _Use(layout, lines))
+            use = self._sets.setdefault(key, Use(layout, lines))
             use.heat, use.at = cooled(use.heat, use.at, now) + 1.0, now
+            use.caller = recall.caller if recall is not None else None
             self._sets.move_to_end(key)
             while len(self._sets) > SETS_KEPT:
                 self._sets.popitem(last=False)
+        return use
 
-    def _costs(self, use: _Use) -> TierCosts:
+    def _costs(self, use: Use) -> TierCosts:
         counts = self.store.statistics
         tokens = len(use.layout.memory)
         per_token = counts.built_seconds / counts.built_tokens if counts.built_tokens else 0.0
@@ -249,12 +302,12 @@ class ActivationMemory:
             built=known == tokens,
         )
 
-    def _move(self, use: _Use, placement: Placement) -> None:
+    def _move(self, use: Use, placement: Placement) -> None:
         tenant, memory = use.lines[0].tenant, use.layout.memory
         built = self.store.holds(memory, tenant=tenant) == len(memory)
         if placement is Placement.MEMORY:
             if not built:
-                self._background.submit(self.put, use.layout, use.lines)
+                self._later(self.put, use.layout, use.lines)
         elif built:
             self.store.demote(memory, tenant=tenant, away=placement is Placement.TEXT)
 

@@ -10,7 +10,7 @@ from math import isfinite
 
 from pydantic import Field
 
-from memos_integrations.core.access import Caller
+from memos_integrations.core.access import Caller, Verb
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
 from memos_integrations.core.errors import RerankError
 from memos_integrations.core.governance import MemGovernance
@@ -28,6 +28,7 @@ from memos_integrations.core.operator.evidence import (
     stretch,
 )
 from memos_integrations.core.operator.explain import Explanation, HitReasons
+from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.scopes import Finding, ScopeSearch
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Reranker
@@ -101,7 +102,8 @@ class Recall(Value):
     """What is remembered about a prompt: best first, with provenance, reasons, token count and cost.
 
     `text` is ready for a prompt: data, one line per memory, never more than the plan's token budget. `prefix` and
-    `adapters` are for a local model (see `MemoryPlan`).
+    `adapters` are for a local model (see `MemoryPlan`): the activation cubes of those memories that stand first in its
+    prompt, `lead`. `caller` is who asked; it is in no dump, so what was read back from one loads no activation cube.
     """
 
     id: Label
@@ -113,7 +115,9 @@ class Recall(Value):
     how: str = ""
     cost: Cost = Cost()
     prefix: tuple[Label, ...] = ()
+    lead: tuple[Label, ...] = ()
     adapters: tuple[Label, ...] = ()
+    caller: Caller | None = Field(default=None, exclude=True, repr=False)
 
     def explain(self) -> Explanation:
         """Each hit's shares, the plan, the path, and how many candidates were left out; print it to read it."""
@@ -205,7 +209,8 @@ class MemOperator:
             ranked = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
         hits, text, tokens = self._trim(ranked, plan, call.terms)
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
-        self._governance.hand_out([hit.cube for hit in hits], caller, recall_id=recall_id, detail=detail)
+        prefix, lead = self._prefix(plan, hits, caller)
+        self._governance.hand_out([*(h.cube for h in hits), *prefix], caller, recall_id=recall_id, detail=detail)
         search_ms = (time.perf_counter() - started) * 1e3
         cost = Cost(search_ms=search_ms, total_ms=search_ms, candidates=len(candidates))
         return Recall(
@@ -217,13 +222,21 @@ class MemOperator:
             token_count=tokens,
             how=how,
             cost=cost,
-            prefix=plan.prefix,
+            prefix=tuple(cube.id for cube in prefix),
+            lead=tuple(lead),
             adapters=plan.adapters,
+            caller=caller,
         )
 
     def look(self, plan: MemoryPlan, call: MemoryCall, caller: Caller, scope: int) -> Finding:
         """What one scope of the plan finds for the caller; see `ScopeSearch.look`."""
         return self._scopes.look(plan, call, caller, scope)
+
+    def _prefix(self, plan: MemoryPlan, hits: Sequence[Hit], caller: Caller) -> tuple[list[MemCube], list[str]]:
+        if not plan.prefix or not hits:
+            return [], []
+        named = self._governance.readable(plan.prefix, caller, verb=Verb.USE_IN_PROMPT)
+        return fitting_prefix(named, {hit.cube.ref for hit in hits})
 
     def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:
         """All candidates as hits, best first; equal scores go to the newer."""
