@@ -13,7 +13,7 @@ from pydantic import Field
 
 from memos_integrations.core.cube import Label, Labels, Value
 from memos_integrations.core.ports.query import CubeFilter
-from memos_integrations.core.reader import Intent, MemoryCall
+from memos_integrations.core.reader import Intent, MemoryCall, QuestionType
 from memos_integrations.core.router import MemoryPath, MemoryPathResolver
 from memos_integrations.core.when import TimeWindow
 
@@ -155,8 +155,11 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
     if has_vectors:
         weights["dense"] = 0.25
     if has_tokens:
-        weights |= {"late": 0.6, "late_next": 0.15, "context": 0.15, "session": 0.15, "dense": 0.05}
+        weights |= {"late": 0.4, "late_before": 0.4, "late_next": 0.15, "late_session": 0.2, "context": 0.05}
+        weights |= {"session": 0.15, "dense": 0.05, "speaker": 0.25, "when": 0.08}
         del weights["statement"]
+        if call.question_type in {QuestionType.LIST, QuestionType.HOW_MANY}:
+            weights["speaker"] += 0.15
     if call.window is not None:
         weights["time"] = 0.6
     if call.asks_when:

@@ -6,8 +6,11 @@ from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors, narro
 from memos_integrations.core.scheduler import Action, MemoryPlan
 
 
-def queries_of(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None) -> list[VaultQuery]:
-    """One vault query per scope: steps that differ only in their action are answered together."""
+def queries_of(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None, *, least: int = 1) -> list[VaultQuery]:
+    """One vault query per scope: steps that differ only in their action are answered together.
+
+    By each signal *least* candidates are wanted, where the scope is not one of time: those come in beside the others.
+    """
     queries: dict[tuple[CubeFilter, bool], VaultQuery] = {}
     for step in plan.steps:
         window = (step.window.start, step.window.end) if step.window else None
@@ -19,5 +22,6 @@ def queries_of(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None)
         if latest:
             queries[scope, latest] = VaultQuery(k=k, filter=scope)
         else:
+            k = k if step.window else max(k, least + len(plan.shown))
             queries[scope, latest] = VaultQuery(k=k, terms=words, vector=vector, filter=scope, around=True)
     return list(queries.values())
