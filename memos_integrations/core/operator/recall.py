@@ -41,9 +41,12 @@ from memos_integrations.core.text import terms as terms_of
 CHARACTERS_PER_TOKEN = 3
 """How many characters a token has at least, in most texts: a memory longer than half the budget is shown in part."""
 
-LATE_EACH = 100
-"""So many of the best by words, by words around and by vector are looked at token by token: measured on conversations
-of 400 to 700 messages, looking at all of them finds no more, and takes three times as long."""
+LATE_EACH = 200
+"""So many of the best by words, by words around and by vector are looked at token by token.
+
+Measured on ten conversations of 370 to 690 messages: R@10 is 1.5 points less than that of a look at all of them with
+100, 0.6 less with 200. Each candidate costs about a tenth of a millisecond.
+"""
 
 LATE_CHARACTERS = 200_000
 """So much text is looked at token by token, the nearest by vector first; of long memories fewer, the rest by vector."""
