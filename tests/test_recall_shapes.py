@@ -10,6 +10,7 @@ import pytest
 from memos_integrations import MemOS, Principal
 from memos_integrations.backends.minilm import MiniLMEmbedder
 from memos_integrations.core.operator import tokens
+from memos_integrations.core.operator.scopes import LATE_EACH
 from memos_integrations.core.operator.tokens import TokenCache
 from memos_integrations.vaults.memory import InMemoryVault
 from tests.benchmarks.invented import SHAPES, Only, collection, measured
@@ -53,6 +54,16 @@ def test_a_scheduler_may_weigh_one_signal_alone(signal: str, minilm: MiniLMEmbed
     with MemOS(InMemoryVault(), embedder=minilm, scheduler=Only({signal: 1.0})) as memos:
         memos.remember("The kettle is blue.", by=ANA)
         assert set(memos.recall("What colour is the kettle?", by=ANA).hits[0].parts) == {signal}
+
+
+def test_of_many_memories_only_the_most_promising_are_read(minilm: MiniLMEmbedder) -> None:
+    made = collection("notes", first=90)
+    with MemOS(InMemoryVault(), embedder=minilm) as memos:
+        memos.remember_many(made.texts, by=ANA)
+        found = memos.recall(made.questions[0][0], by=ANA, k=10, needed=True)
+    assert len(made.texts) == 540
+    assert LATE_EACH <= found.cost.candidates <= 1.5 * LATE_EACH
+    assert all(hit.parts["late"] > 0.0 for hit in found.hits)
 
 
 def held(memos: MemOS) -> int:

@@ -53,8 +53,17 @@ def test_nothing_is_scored_where_there_is_nothing() -> None:
 
 def test_late_interaction_by_hand() -> None:
     memories = [packed_rows(rows(0, 1), np.array([10, 11])), packed_rows(rows(2), np.array([12]))]
-    scores = late_interaction(rows(0, 1), np.array([10, 11]), memories)
+    scores, _ = late_interaction(rows(0, 1), np.array([10, 11]), memories)
     assert scores == pytest.approx([1.0, 0.0], abs=0.01)
+
+
+def test_an_answer_is_found_by_the_tokens_of_its_question() -> None:
+    memories = [packed_rows(rows(0), np.array([10])), packed_rows(rows(1), np.array([11]))]
+    own, both = late_interaction(rows(0), np.array([10]), memories, np.array([-1, 0]))
+    assert own == pytest.approx([1.0, 0.0], abs=0.01)
+    assert both == pytest.approx([1.0, 0.9], abs=0.01)
+    alone = late_interaction(rows(0), np.array([10]), memories)
+    assert alone[1] == pytest.approx(alone[0])
 
 
 def test_a_long_memory_is_judged_by_its_best_window() -> None:
@@ -63,12 +72,12 @@ def test_a_long_memory_is_judged_by_its_best_window() -> None:
     together = np.full(400, 2)
     together[[0, 1]] = 0, 1
     memories = [packed_rows(rows(*far), np.arange(400)), packed_rows(rows(*together), np.arange(400))]
-    scattered, near = late_interaction(rows(0, 1), np.array([900, 901]), memories)
+    scattered, near = late_interaction(rows(0, 1), np.array([900, 901]), memories)[0]
     assert near == pytest.approx(1.0, abs=0.01)
     assert scattered == pytest.approx(0.5, abs=0.01)
 
 
 def test_late_interaction_of_nothing() -> None:
     nothing = (np.zeros((0, 4), np.int8), np.zeros(0, np.int64))
-    assert late_interaction(rows(0), np.array([1]), [nothing]).tolist() == [0.0]
-    assert late_interaction(rows(), np.zeros(0, np.int64), [packed_rows(rows(0), np.array([1]))]).tolist() == [0.0]
+    assert late_interaction(rows(0), np.array([1]), [nothing])[0].tolist() == [0.0]
+    assert late_interaction(rows(), np.zeros(0, np.int64), [packed_rows(rows(0), np.array([1]))])[0].tolist() == [0.0]

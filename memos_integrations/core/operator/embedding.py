@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from memos_integrations.core.errors import EmbeddingError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.tokens import TokenCache
@@ -41,10 +43,13 @@ class Embedding:
         """Whether the embedder tells the vectors of single tokens."""
         return self._tokens is not None
 
-    def late(self, query: str, texts: Sequence[str]) -> list[float | None]:
-        """How well each text answers to the tokens of a question, see `ranking.late_interaction`.
+    def late(
+        self, query: str, texts: Sequence[str], before: Sequence[int] | None = None
+    ) -> list[tuple[float, float] | None]:
+        """How well each text answers to the tokens of a question, by itself and with the text before it.
 
-        None where the tokens of a text are not there yet: they are made for the first ones first, within a budget.
+        *before* has the place of that text, -1 for none; see `ranking.late_interaction`. None where the tokens of a
+        text are not there yet: they are made for the first ones first, within a budget.
 
         Raises:
             EmbeddingError: The embedder has no tokens, or failed.
@@ -53,8 +58,16 @@ class Embedding:
             raise EmbeddingError("Late interaction needs an embedder that has `embed_with_tokens`.")
         asked, ids = self._tokens.asked(query)
         rows = self._tokens.of(texts)
-        scores = iter(late_interaction(asked, ids, [each for each in rows if each is not None]).tolist())
-        return [None if each is None else next(scores) for each in rows]
+        there = [place for place, each in enumerate(rows) if each is not None]
+        at = {place: number for number, place in enumerate(there)}
+        earlier = np.array([at.get(before[place], -1) for place in there] if before else [], dtype=np.int64)
+        own, both = late_interaction(
+            asked, ids, [each for each in rows if each is not None], earlier if before else None
+        )
+        found: list[tuple[float, float] | None] = [None] * len(texts)
+        for place, *scores in zip(there, own.tolist(), both.tolist(), strict=True):
+            found[place] = (scores[0], scores[1])
+        return found
 
     def drop(self, texts: Sequence[str]) -> None:
         """Forget what is held in memory of texts that were erased."""

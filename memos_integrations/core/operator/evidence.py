@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+
+import numpy as np
 
 from memos_integrations.core.cube import MemCube, Relation
-from memos_integrations.core.ranking import closeness, fuse, shape_of
+from memos_integrations.core.ranking import Floats, closeness, shape_of
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.text import terms as terms_of
 
@@ -26,6 +29,9 @@ WITHOUT_NEIGHBOURS = 0.2
 
 STATEMENT_WORDS = 40
 """From so many words on a message is a full statement, not a reply."""
+
+BY_NEIGHBOURS = ("session", "when", "earlier", "late_next", "late_before", "late_session", "statement")
+"""Signals that say much of short messages in sessions, and nothing of long texts."""
 
 SUPERSEDED_WEIGHT = 0.5
 """What is left of the score of a memory that a newer one replaces, unless the question is about the past."""
@@ -54,21 +60,23 @@ def said_at(cube: MemCube) -> datetime:
 def in_shape(weights: Mapping[str, float], cubes: Sequence[MemCube], held: float = 1.0) -> dict[str, float]:
     """The weights for memories of this length, and for a question of whose words they hold so much (see `held_share`).
 
-    A long message is a text of its own: its vector tells what it is about, and neither its session nor the one
-    time word in it tells that it answers. Late interaction sees a memory's own words as well; beside it a count of
-    words adds what the neighbours say, so it counts less where a memory has none, and less where the question's words
-    are not theirs: then the best by words is best by chance.
+    A long message is a text of its own: its vector tells what it is about, and neither its session, nor the message
+    before, nor the one time word in it tells that it answers. Late interaction sees a memory's own words as well;
+    beside it a count of words adds what the neighbours say, so it counts less where a memory has none, and less where
+    the question's words are not theirs: then the best by words is best by chance.
     """
-    words = sum(len(cube.text.split()) for cube in cubes) / max(len(cubes), 1)
+    words = sum(_length(cube.text) for cube in cubes) / max(len(cubes), 1)
     near = shape_of(words * TERMS_PER_WORD).near
     shaped = dict(weights)
-    for name in ("session", "when", "earlier", "late_next", "statement"):
+    if "late_before" in shaped:
+        shaped["late"] = shaped.get("late", 0.0) + (1.0 - near) * shaped["late_before"]
+    for name in BY_NEIGHBOURS:
         if name in shaped:
             shaped[name] *= near
     if "dense" in shaped:
         shaped["dense"] += (1.0 - near) * 0.5
     if "late" in shaped:
-        told = near if any(cube.provenance.session_id or cube.provenance.thread_id for cube in cubes) else 0.0
+        told = near if any(session_of(cube) for cube in cubes) else 0.0
         trust = min(1.0, held / ENOUGH_HELD) ** 2
         if "context" in shaped:
             shaped["context"] *= WITHOUT_NEIGHBOURS + (1.0 - WITHOUT_NEIGHBOURS) * told
@@ -76,6 +84,11 @@ def in_shape(weights: Mapping[str, float], cubes: Sequence[MemCube], held: float
             if name in shaped:
                 shaped[name] *= trust
     return shaped
+
+
+def session_of(cube: MemCube) -> str | None:
+    """The session in which it was said, else the thread."""
+    return cube.provenance.session_id or cube.provenance.thread_id
 
 
 def held_share(candidates: Sequence[Candidate], terms: Sequence[str]) -> float:
@@ -86,35 +99,65 @@ def held_share(candidates: Sequence[Candidate], terms: Sequence[str]) -> float:
 
 
 FROM_NOTHING = ("context", "words", "earlier", "session", "bm25")
-FROM_LOWEST = ("late", "dense")
+FROM_LOWEST = ("late", "late_before", "dense")
+BEST_OF_SESSION = 3
 
 
-def stretch(candidates: Sequence[Candidate]) -> None:
-    """Bring raw scores to 0..1: sums of shares from nothing to the best, cosines from the lowest to the highest.
-
-    `late_next` is the late interaction of the message that follows, where that is a candidate too.
-    """
-    told = {c.cube.id for c in candidates if "late" in c.signals}
+def stretched(candidates: Sequence[Candidate]) -> dict[str, Floats]:
+    """Raw scores as 0..1: sums of shares from nothing to the best, cosines from the lowest to the highest."""
+    raw = {
+        name: np.array([candidate.signals.get(name, np.nan) for candidate in candidates])
+        for name in (*FROM_NOTHING, *FROM_LOWEST)
+    }
+    signals = {}
     for name in FROM_NOTHING:
-        top = max((c.signals.get(name, 0.0) for c in candidates), default=0.0)
-        for candidate in candidates:
-            candidate.signals[name] = candidate.signals.get(name, 0.0) / top if top > 0.0 else 0.0
+        filled = np.nan_to_num(raw[name])
+        top = filled.max(initial=0.0)
+        signals[name] = filled / top if top > 0.0 else filled * 0.0
     for name in FROM_LOWEST:
-        known = [c.signals[name] for c in candidates if name in c.signals]
-        low, span = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)
-        for candidate in candidates:
-            raw = candidate.signals.get(name, low)
-            candidate.signals[name] = (raw - low) / span if span > 0.0 else float(name in candidate.signals)
-    for candidate in candidates:
+        known = ~np.isnan(raw[name])
+        low = raw[name][known].min(initial=np.inf)
+        span = raw[name][known].max(initial=-np.inf) - low
+        signals[name] = (np.nan_to_num(raw[name], nan=low) - low) / span if span > 0.0 else known.astype(np.float64)
+    for name in ("late", "late_before"):
         # Where the tokens are not there yet (see `TokenCache.of`), the one vector stands in.
-        candidate.signals["late"] = (
-            candidate.signals["late"] if candidate.cube.id in told else candidate.signals["dense"]
-        )
-    by_id = {c.cube.id: c for c in candidates}
-    for candidate in candidates:
-        for link in candidate.cube.provenance.links:
-            if link.relation is Relation.FOLLOWS and link.target in by_id:
-                by_id[link.target].signals["late_next"] = candidate.signals["late"]
+        signals[name] = np.where(np.isnan(raw[name]), signals["dense"], signals[name])
+    return signals
+
+
+def places_before(cubes: Sequence[MemCube]) -> list[int]:
+    """For each memory the place of the one before it in its session; -1 where that is not among them."""
+    at = {cube.id: place for place, cube in enumerate(cubes)}
+    before = [-1] * len(cubes)
+    for place, cube in enumerate(cubes):
+        for link in cube.provenance.links:
+            known = at.get(link.target) if link.relation is Relation.FOLLOWS else None
+            if known is not None and session_of(cubes[known]) == session_of(cube):
+                before[place] = known
+    return before
+
+
+def around_by_tokens(
+    cubes: Sequence[MemCube], before: Sequence[int], signals: Mapping[str, Floats]
+) -> dict[str, Floats]:
+    """What stands around a memory, by late interaction.
+
+    `late_next` is that of the message that follows, `late_session` the mean of the session's best three with the
+    message before each; both only over the memories given.
+    """
+    following = np.zeros(len(cubes))
+    for place, known in enumerate(before):
+        if known >= 0:
+            following[known] = signals["late"][place]
+    by_session: dict[str, list[int]] = {}
+    for place, cube in enumerate(cubes):
+        by_session.setdefault(session_of(cube) or "", []).append(place)
+    session = np.zeros(len(cubes))
+    for name, places in by_session.items():
+        if name:
+            session[places] = np.sort(signals["late_before"][places])[-BEST_OF_SESSION:].mean()
+    top = session.max(initial=0.0)
+    return {"late_next": following, "late_session": session / top if top > 0.0 else session}
 
 
 def named_speakers(cubes: Sequence[MemCube], call: MemoryCall) -> frozenset[str]:
@@ -125,32 +168,35 @@ def named_speakers(cubes: Sequence[MemCube], call: MemoryCall) -> frozenset[str]
     return frozenset(named) if len(named) == 1 and len(speakers) > 1 else frozenset()
 
 
-def own_signals(cube: MemCube, call: MemoryCall, newest: datetime, named: frozenset[str]) -> dict[str, float]:
-    """What a cube's header and words say about its fit, each 0..1."""
-    age_days = max(0.0, (newest - said_at(cube)).total_seconds() / 86_400.0)
-    signals = {
-        "recency": 1.0 / (1.0 + age_days / 30.0),
-        "statement": min(1.0, len(cube.text.split()) / STATEMENT_WORDS),
+def own_signals(cubes: Sequence[MemCube], call: MemoryCall, newest: datetime) -> dict[str, Floats]:
+    """What the memories' headers and words say about their fit, each 0..1."""
+    said = [said_at(cube) for cube in cubes]
+    ages = np.array([max(0.0, (newest - moment).total_seconds() / 86_400.0) for moment in said])
+    signals: dict[str, Floats] = {
+        "recency": 1.0 / (1.0 + ages / 30.0),
+        "statement": np.minimum(1.0, np.array([_length(cube.text) for cube in cubes]) / STATEMENT_WORDS),
+        "when": np.array([float(_tells_when(cube.text)) for cube in cubes]),
     }
     if call.window is not None:
-        signals["time"] = closeness(said_at(cube), (call.window.start, call.window.end))
-    if call.asks_when:
-        signals["when"] = float(TIME_WORDS.search(cube.text) is not None)
-    if named and cube.provenance.speaker:
-        signals["speaker"] = float(cube.provenance.speaker.casefold() in named)
+        window = (call.window.start, call.window.end)
+        signals["time"] = np.array([closeness(moment, window) for moment in said])
+    named = named_speakers(cubes, call)
+    if named:
+        speakers = [cube.provenance.speaker for cube in cubes]
+        signals["speaker"] = np.array([float(who is not None and who.casefold() in named) for who in speakers])
     if call.semantic_types:
-        signals["type"] = float(cube.descriptive.semantic_type in call.semantic_types)
+        signals["type"] = np.array([float(cube.descriptive.semantic_type in call.semantic_types) for cube in cubes])
     return signals
 
 
-def promising(candidates: list[Candidate], weights: Mapping[str, float], most: int, *, timed: bool) -> list[Candidate]:
-    """The *most* candidates that can still come out on top; all where a date decides, which is not looked at yet."""
-    if timed or len(candidates) <= most:
-        return candidates
-    signals = {name: [c.signals.get(name, 0.0) for c in candidates] for name in weights}
-    scores = fuse(signals, weights)
-    places = sorted(range(len(candidates)), key=lambda place: (-scores[place], candidates[place].cube.id))
-    return [candidates[place] for place in places[:most]]
+@lru_cache(4096)
+def _tells_when(text: str) -> bool:
+    return TIME_WORDS.search(text) is not None
+
+
+@lru_cache(4096)
+def _length(text: str) -> int:
+    return len(text.split())
 
 
 def standing(cube: MemCube, now: datetime, *, past: bool) -> float:

@@ -15,8 +15,11 @@ def scopes_of(plan: MemoryPlan) -> list[tuple[int, ...]]:
     return list(scopes.values())
 
 
-def queries_of(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None) -> list[VaultQuery]:
-    """One vault query per scope: steps that differ only in their action are answered together."""
+def queries_of(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None, *, least: int = 1) -> list[VaultQuery]:
+    """One vault query per scope: steps that differ only in their action are answered together.
+
+    By each signal *least* candidates are wanted, where the scope is not one of time: those come in beside the others.
+    """
     queries: dict[tuple[CubeFilter, bool], VaultQuery] = {}
     for step in plan.steps:
         scope, latest = _scope(plan, step)
@@ -24,6 +27,7 @@ def queries_of(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None)
         if latest:
             queries[scope, latest] = VaultQuery(k=k, filter=scope)
         else:
+            k = k if step.window else max(k, least + len(plan.shown))
             queries[scope, latest] = VaultQuery(k=k, terms=words, vector=vector, filter=scope, around=True)
     return list(queries.values())
 

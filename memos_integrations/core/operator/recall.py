@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
 from math import isfinite
 
+import numpy as np
 from pydantic import Field
 
 from memos_integrations.core.access import Caller, Verb
@@ -18,21 +20,21 @@ from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import (
     SUPERSEDED_WEIGHT,
     Candidate,
+    around_by_tokens,
     held_share,
     in_shape,
-    named_speakers,
     own_signals,
-    promising,
+    places_before,
     said_at,
     standing,
-    stretch,
+    stretched,
 )
 from memos_integrations.core.operator.explain import Explanation, HitReasons
 from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.scopes import Finding, ScopeSearch
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Reranker
-from memos_integrations.core.ranking import fuse
+from memos_integrations.core.ranking import Floats
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import MemoryPlan
 from memos_integrations.core.text import terms as terms_of
@@ -48,9 +50,6 @@ RERANKED = 50
 
 RERANK_WEIGHT = 4.0
 """More than all other signals together: the order of those shown is the reranker's, near ties go by the rest."""
-
-PROMISING = 200
-"""So many at least are judged by their header and words too."""
 
 
 class Hit(Value):
@@ -170,6 +169,26 @@ def excerpt(line: str, terms: Sequence[str], length: int) -> str:
     return f"{line[:40]} […] {line[start : start + length]} […]" if start > 40 else f"{line[:length]} […]"
 
 
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Candidates with their scores, best first (or newest first); hits are made as they are asked for."""
+
+    cubes: Sequence[MemCube]
+    scores: Floats
+    shares: Mapping[str, Floats]
+    replaced: Mapping[str, str]
+    newest_first: bool
+
+    def __iter__(self) -> Iterator[Hit]:
+        """The hits in order; equal scores go to the newer."""
+        scores, cubes = self.scores.tolist(), self.cubes
+        keys = [(0.0 if self.newest_first else scores[at], said_at(cube), cube.id) for at, cube in enumerate(cubes)]
+        for place in sorted(range(len(cubes)), key=keys.__getitem__, reverse=True):
+            parts = {name: float(share[place]) for name, share in self.shares.items()}
+            newer = self.replaced.get(cubes[place].id)
+            yield Hit(cube=cubes[place], score=scores[place], parts=parts, superseded_by=newer)
+
+
 class MemOperator:
     """Carries out plans over governed storage."""
 
@@ -205,9 +224,10 @@ class MemOperator:
         found = self._scopes.gathered(plan, findings, caller) if findings else None
         candidates, how = found or self._scopes.search(plan, call, caller)
         ranked = self._rank(list(candidates.values()), plan, call, caller)
-        if self._reranker is not None and ranked and not plan.newest_first:
-            ranked = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
-        hits, text, tokens = self._trim(ranked, plan, call.terms)
+        best: Iterable[Hit] = ranked
+        if self._reranker is not None and candidates and not plan.newest_first:
+            best = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
+        hits, text, tokens = self._trim(best, plan, call.terms)
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         prefix, lead = self._prefix(plan, hits, caller)
         self._governance.hand_out([*(h.cube for h in hits), *prefix], caller, recall_id=recall_id, detail=detail)
@@ -238,40 +258,39 @@ class MemOperator:
         named = self._governance.readable(plan.prefix, caller, verb=Verb.USE_IN_PROMPT)
         return fitting_prefix(named, {hit.cube.ref for hit in hits})
 
-    def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> list[Hit]:
-        """All candidates as hits, best first; equal scores go to the newer."""
-        newest = max((said_at(c.cube) for c in candidates), default=caller.now)
+    def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Ranked:
+        """All candidates, best first; equal scores go to the newer."""
+        candidates.sort(key=lambda c: (-c.signals.get("dense", -1.0), c.cube.id))
+        cubes = [candidate.cube for candidate in candidates]
+        newest = max(map(said_at, cubes), default=caller.now)
         held = held_share(candidates, terms_of(call.query)) if plan.weights.get("late") else 1.0
-        weights = in_shape(plan.weights, [c.cube for c in candidates], held)
-        if weights.get("late") and candidates:
-            candidates.sort(key=lambda c: (-c.signals.get("dense", -1.0), c.cube.id))
-            texts = [search_text(c.cube) for c in candidates]
-            within = [total <= LATE_CHARACTERS for total in accumulate(map(len, texts))]
-            late = self._embedding.late(call.query, texts[: max(1, sum(within))])
-            for candidate, score in zip(candidates, late, strict=False):
-                if score is not None:
-                    candidate.signals["late"] = score
-        stretch(candidates)
-        candidates = promising(candidates, weights, max(PROMISING, 2 * plan.k), timed=call.window is not None)
-        named = named_speakers([c.cube for c in candidates], call)
-        for candidate in candidates:
-            candidate.signals.update(own_signals(candidate.cube, call, newest, named))
-        signals = {name: [c.signals.get(name, 0.0) for c in candidates] for name in weights}
-        scores = fuse(signals, weights)
-        replaced = self._governance.superseded([c.cube for c in candidates], caller)
-        hits = []
-        for candidate, score in zip(candidates, scores, strict=True):
-            parts = {name: weight * candidate.signals.get(name, 0.0) for name, weight in weights.items()}
-            newer = replaced.get(candidate.cube.id)
-            factor = standing(candidate.cube, caller.now, past=call.about_past)
-            if newer and not call.about_past:
-                factor *= SUPERSEDED_WEIGHT
-            hits.append(Hit(cube=candidate.cube, score=score * factor, parts=parts, superseded_by=newer))
-        if plan.newest_first:
-            return sorted(hits, key=lambda hit: (hit.said_at, hit.cube.id), reverse=True)
-        return sorted(hits, key=lambda hit: (hit.score, hit.said_at, hit.cube.id), reverse=True)
+        weights = in_shape(plan.weights, cubes, held)
+        before = places_before(cubes) if weights.get("late") else []
+        if before:
+            self._look_at_tokens(candidates, before, call.query)
+        signals = stretched(candidates)
+        if before:
+            signals |= around_by_tokens(cubes, before, signals)
+        signals |= own_signals(cubes, call, newest)
+        nothing = np.zeros(len(cubes))
+        shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
+        replaced = self._governance.superseded(cubes, caller)
+        standings = np.array([standing(cube, caller.now, past=call.about_past) for cube in cubes])
+        if replaced and not call.about_past:
+            standings *= np.array([SUPERSEDED_WEIGHT if cube.id in replaced else 1.0 for cube in cubes])
+        scores = sum(shares.values(), nothing) * standings
+        return Ranked(cubes, scores, shares, replaced, newest_first=plan.newest_first)
 
-    def _trim(self, ranked: Sequence[Hit], plan: MemoryPlan, terms: Sequence[str]) -> tuple[list[Hit], str, int]:
+    def _look_at_tokens(self, candidates: Sequence[Candidate], before: Sequence[int], query: str) -> None:
+        """Give the candidates their scores by late interaction, the nearest by vector first."""
+        texts = [search_text(candidate.cube) for candidate in candidates]
+        within = max(1, sum(total <= LATE_CHARACTERS for total in accumulate(map(len, texts))))
+        known = [place if place < within else -1 for place in before[:within]]
+        for candidate, scores in zip(candidates, self._embedding.late(query, texts[:within], known), strict=False):
+            if scores is not None:
+                candidate.signals["late"], candidate.signals["late_before"] = scores
+
+    def _trim(self, ranked: Iterable[Hit], plan: MemoryPlan, terms: Sequence[str]) -> tuple[list[Hit], str, int]:
         """The best hits that fit into k and the token budget.
 
         A long memory is shown in part, around the first word asked for; one too long for what is left is passed over.
@@ -294,18 +313,19 @@ class MemOperator:
         return kept, "\n".join(lines), spent
 
 
-def _reranked(ranked: list[Hit], reranker: Reranker, query: str, most: int) -> list[Hit]:
+def _reranked(ranked: Ranked, reranker: Reranker, query: str, most: int) -> list[Hit]:
     """The best *most* in the reranker's order, the others after them; the shares still add up to the score."""
-    best = ranked[:most]
+    hits = list(ranked)
+    best, rest = hits[:most], hits[most:]
     scores = [float(score) for score in reranker.rerank(query, [search_text(hit.cube) for hit in best])]
     if len(scores) != len(best) or not all(isfinite(score) for score in scores):
         raise RerankError(f"The reranker gave {len(scores)} scores for {len(best)} texts; one finite number each.")
     low, span = min(scores), max(scores) - min(scores)
-    hits = []
+    ordered = []
     for hit, score in zip(best, scores, strict=True):
         share = RERANK_WEIGHT * ((score - low) / span if span > 0.0 else 1.0)
         told = sum(hit.parts.values())
         standing = hit.score / told if told > 0.0 else 1.0
         update = {"score": (told + share) * standing, "parts": {**hit.parts, "rerank": share}}
-        hits.append(hit.model_copy(update=update))
-    return sorted(hits, key=lambda hit: (hit.score, hit.said_at, hit.cube.id), reverse=True) + ranked[most:]
+        ordered.append(hit.model_copy(update=update))
+    return sorted(ordered, key=lambda hit: (hit.score, hit.said_at, hit.cube.id), reverse=True) + rest

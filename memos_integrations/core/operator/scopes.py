@@ -7,7 +7,6 @@ puts findings together reads the cubes again, as whoever asks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from pydantic import Field
 
@@ -23,10 +22,12 @@ from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import Action, MemoryPlan
 from memos_integrations.core.text import terms as terms_of
 
-LATE_ROWS = 2_000
-"""Of so many visible memories all are looked at token by token; of more, the best by words and by vector."""
+LATE_EACH = 200
+"""So many of the best by words, by words around and by vector are looked at token by token.
 
-MOST_PLACES = 10_000
+Measured on ten conversations of 370 to 690 messages: R@10 is 1.5 points less than that of a look at all of them with
+100, 0.6 less with 200.
+"""
 
 Candidates = tuple[dict[str, Candidate], str]
 """What comes into consideration, by id, and how it was searched."""
@@ -53,15 +54,13 @@ class ScopeSearch:
 
     def __init__(self, governance: MemGovernance, embedding: Embedding) -> None:
         self._governance, self._embedding = governance, embedding
-        # How many were visible at the last look, by tenant and namespace: a guess, so that one search is enough.
-        self._visible: dict[tuple[str, tuple[str, ...]], int] = {}
 
     def search(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Candidates:
         """Every scope in turn; a candidate keeps its score of each signal from the first scope that gave it."""
         candidates: dict[str, Candidate] = {}
         told = []
         for query in self._queries(plan, call):
-            found = self._answered(query, plan, caller)
+            found = self._answered(query, caller)
             told.append(found.how)
             for match in found.matches:
                 _join(candidates.setdefault(match.cube.id, Candidate(match.cube)), _signals(match))
@@ -78,7 +77,7 @@ class ScopeSearch:
         queries = self._queries(plan, call)
         if not 0 <= scope < len(queries):
             raise InvalidMemoryError(f"The plan has {len(queries)} scopes; there is no number {scope}.")
-        found = self._answered(queries[scope], plan, caller)
+        found = self._answered(queries[scope], caller)
         seen = (Seen(id=m.cube.id, version=m.cube.version, signals=_signals(m)) for m in found.matches)
         return Finding(scope=scope, how=found.how, seen=tuple(seen))
 
@@ -104,28 +103,14 @@ class ScopeSearch:
     def _queries(self, plan: MemoryPlan, call: MemoryCall) -> list[VaultQuery]:
         actions = {step.action for step in plan.steps}
         vector = self._embedding.asked(call.query) if Action.DENSE in actions else None
-        return queries_of(plan, tuple(terms_of(call.query)), vector)
+        least = LATE_EACH if plan.weights.get("late") else 1
+        return queries_of(plan, tuple(terms_of(call.query)), vector, least=least)
 
-    def _answered(self, query: VaultQuery, plan: MemoryPlan, caller: Caller) -> Found:
-        found = self._looked_at(query, caller, whole=bool(plan.weights.get("late")) and query.filter.occurred is None)
+    def _answered(self, query: VaultQuery, caller: Caller) -> Found:
+        found = self._governance.search(query, caller)
         if not found.matches and query.filter.occurred is not None:
             # The question names a time and other words than were used then: what was said then, latest first.
             return self._governance.search(VaultQuery(k=query.k, filter=query.filter), caller)
-        return found
-
-    def _looked_at(self, query: VaultQuery, caller: Caller, *, whole: bool) -> Found:
-        """The best by each signal; all that is visible, where *whole* and it is at most `LATE_ROWS`."""
-        if not whole or not (query.terms or query.vector is not None):
-            return self._governance.search(query, caller)
-        where = (caller.by.tenant, query.filter.namespace)
-        expected = self._visible.get(where, LATE_ROWS + 1)
-        wide = replace(query, k=expected + query.k) if expected <= LATE_ROWS else query
-        found = self._governance.search(wide, caller)
-        if len(found.matches) < found.visible <= LATE_ROWS:
-            found = self._governance.search(replace(query, k=found.visible), caller)
-        if len(self._visible) >= MOST_PLACES:
-            self._visible.clear()
-        self._visible[where] = found.visible
         return found
 
 

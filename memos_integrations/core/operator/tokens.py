@@ -36,6 +36,11 @@ class TokenCache:
         self._bytes = 0
         self._last = threading.local()
 
+    @property
+    def held_bytes(self) -> int:
+        """How much memory the token vectors take."""
+        return self._bytes
+
     def written(self, texts: Sequence[str]) -> Vectors:
         """The rows of the texts; their token vectors are held from now on."""
         rows, tokens = self._embedder.embed_with_tokens(texts)

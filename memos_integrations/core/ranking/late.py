@@ -18,6 +18,9 @@ TokenIds = npt.NDArray[np.int64]
 TokenRows = tuple[Packed, TokenIds]
 """One memory's unit token vectors in steps of 1/127, shape `(tokens, dim)`, and the ids of the tokens."""
 
+BEFORE = 0.9
+"""What a token of the message before counts beside one of the message itself."""
+
 WINDOW = 192
 STEP = 96
 
@@ -30,16 +33,26 @@ def packed_rows(rows: npt.NDArray[np.float32], ids: TokenIds) -> TokenRows:
     return np.round(np.clip(rows, -1.0, 1.0) * 127.0).astype(np.int8), ids
 
 
-def late_interaction(asked: npt.NDArray[np.float32], ids: TokenIds, memories: Sequence[TokenRows]) -> Floats:
-    """Per memory, the mean over the question's tokens of their nearest token's cosine, weighted by `idf`.
+def late_interaction(
+    asked: npt.NDArray[np.float32],
+    ids: TokenIds,
+    memories: Sequence[TokenRows],
+    before: TokenIds | None = None,
+) -> tuple[Floats, Floats]:
+    """Two scores per memory: by its own words, and by them and those of the message before.
 
-    The document frequency is taken over *memories*. A memory without tokens scores 0.
+    A score is the mean over the question's tokens of the nearest token's cosine, weighted by `idf`; in the second, a
+    token of the message before counts `BEFORE` of its cosine.
+
+    The second is for exchanges: "Did you go?" - "On Friday" answers what only both say together. *before* has the place
+    of that message for each memory, -1 where there is none (without it there is none anywhere). The document frequency
+    is taken over *memories*. A memory without tokens scores 0.
     """
-    scores = np.zeros(len(memories))
     there = [place for place, (rows, _) in enumerate(memories) if len(rows)]
     if not there or not len(ids):
-        return scores
+        return np.zeros(len(memories)), np.zeros(len(memories))
     weights = _weights(ids, [memories[place][1] for place in there])
+    nearest = np.zeros((len(memories), len(ids)), dtype=np.float32)
     turned = asked.T / np.float32(127)
     lengths = np.cumsum([len(memories[place][0]) for place in there])
     first = 0
@@ -47,9 +60,15 @@ def late_interaction(asked: npt.NDArray[np.float32], ids: TokenIds, memories: Se
         done = lengths[first - 1] if first else 0
         stop = max(first + 1, int(np.searchsorted(lengths, done + TOKENS_AT_ONCE, side="right")))
         part = there[first:stop]
-        scores[part] = _best_windows([memories[place][0] for place in part], turned, weights)
+        nearest[part] = _nearest([memories[place][0] for place in part], turned, weights)
         first = stop
-    return scores
+    own = nearest @ weights
+    if before is None:
+        return own, own
+    known = before >= 0
+    with_before = nearest.copy()
+    with_before[known] = np.maximum(nearest[known], np.float32(BEFORE) * nearest[before[known]])
+    return own, with_before @ weights
 
 
 def _weights(ids: TokenIds, held: Sequence[TokenIds]) -> Floats:
@@ -61,18 +80,18 @@ def _weights(ids: TokenIds, held: Sequence[TokenIds]) -> Floats:
     return total
 
 
-def _best_windows(rows: Sequence[Packed], turned: npt.NDArray[np.float32], weights: Floats) -> Floats:
-    """The score of each memory's best window."""
+def _nearest(rows: Sequence[Packed], turned: npt.NDArray[np.float32], weights: Floats) -> npt.NDArray[np.float32]:
+    """Per memory and token of the question the cosine of the nearest token, in the memory's best window."""
     cosines = np.concatenate(rows).astype(np.float32) @ turned
     starts = _starts([len(each) for each in rows])
-    scores: Floats = np.maximum.reduceat(cosines, starts, axis=0) @ weights
+    found: npt.NDArray[np.float32] = np.maximum.reduceat(cosines, starts, axis=0)
     for place, each in enumerate(rows):
         if len(each) > WINDOW:
             start, stop = int(starts[place]), int(starts[place]) + len(each)
             begins = range(start, stop - WINDOW + STEP, STEP)
-            nearest = np.stack([cosines[at : min(at + WINDOW, stop)].max(axis=0) for at in begins])
-            scores[place] = float((nearest @ weights).max())
-    return scores
+            windows = np.stack([cosines[at : min(at + WINDOW, stop)].max(axis=0) for at in begins])
+            found[place] = windows[int((windows @ weights).argmax())]
+    return found
 
 
 def _starts(lengths: Sequence[int]) -> TokenIds:
