@@ -241,3 +241,21 @@ def test_the_canonical_form_is_the_sorted_json_of_the_fields(text: str) -> None:
         assert cube.canonical() == written.encode()
         assert cube.content_digest == sha256(canonical_json(cube.payload.model_dump(mode="json")))
     assert MemCube.from_json(first.to_json()) == first
+
+
+@given(st.lists(words | st.none(), max_size=3), st.datetimes(datetime(1, 1, 2)), st.floats(0, allow_infinity=False))
+def test_every_part_is_spelled_as_json_spells_it(texts: list[str | None], moment: datetime, heat: float) -> None:
+    every = "".join(map(chr, (*range(1, 0x300), 0x2028, 0xFFFD, 0x10FFFF)))
+    said = {f"{every}{number}": text for number, text in enumerate(texts)} | {"n": heat, "big": 2**70, "deep": [[{}]]}
+    when = moment.replace(tzinfo=UTC)
+    parts = [
+        Descriptive(created_at=when, recorded_at=when, tags=(every,), entities=(every[::-1],), origin=Origin.IMPORT),
+        Provenance(links=(Link(relation=Relation.FOLLOWS, target=every),), derived_from=(CubeRef(id="x", version=9),)),
+        Governance(owner=every, half_life=timedelta(days=1, microseconds=3), licence=Licence(uses_left=2, until=when)),
+        Behaviour(heat=heat, trust=0.5, last_read=when, reads=2**70),
+        PlaintextPayload(text=every, value=said, blob=BlobRef(digest="0" * 64, size=2)),
+        Trust.of_checked(quarantined=True),
+    ]
+    for part in parts:
+        dumped = part.model_dump(mode="json")
+        assert part._canonical == json.dumps(dumped, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

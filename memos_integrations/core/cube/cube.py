@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Self
 
+import orjson
 from pydantic import ConfigDict, Field, ValidationError
 
 from memos_integrations.core.cube.header import Behaviour, CubeRef, Descriptive, Governance, Provenance, State, Trust
@@ -16,7 +17,7 @@ from memos_integrations.core.cube.payload import (
     PlaintextPayload,
     Tier,
 )
-from memos_integrations.core.cube.values import Label, Namespace, Value, canonical_json, first_problem, sha256
+from memos_integrations.core.cube.values import Label, Namespace, Value, first_problem, sha256
 from memos_integrations.core.errors import InvalidMemoryError
 
 SCHEMA = 1
@@ -94,8 +95,8 @@ class MemCube(Value):
         return b'{"descriptive":%b,"governance":%b,"id":%b,"namespace":%b,"payload":%b,"provenance":%b,%b,%b}' % (
             self.descriptive._canonical,
             self.governance._canonical,
-            canonical_json(self.id),
-            canonical_json(self.namespace),
+            orjson.dumps(self.id),
+            orjson.dumps(self.namespace),
             self.payload._canonical,
             self.provenance._canonical,
             b'"schema":%d,"trust":%b' % (self.schema_, self.trust._canonical),
