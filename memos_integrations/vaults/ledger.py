@@ -56,7 +56,7 @@ class Ledger:
     identity: EmbedderIdentity | None = None
     accounts: dict[str, Account] = field(default_factory=dict)
     tenants: dict[str, TenantRow] = field(default_factory=dict)
-    audiences: set[tuple[object, object]] = field(default_factory=set)
+    audiences: set[object] = field(default_factory=set)
     _version: tuple[sqlite3.Connection, int] | None = None
 
     def begin(self, connection: sqlite3.Connection) -> Head:

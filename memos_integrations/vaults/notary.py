@@ -48,6 +48,7 @@ class Notary:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
         self._ledger = Ledger(sealer)
+        self._none = {group: nothing(sealer, group) for group in ("keys", "past")}
         self._block_full = False
 
     def begin(self, connection: sqlite3.Connection) -> Head:
@@ -113,9 +114,9 @@ class Notary:
 
     def _new(self, put: PutRows, row: Row) -> tuple[Any, ...]:
         """The row of `seals` of a new cube."""
-        sealer, marks = self._sealer, put_marks(self._sealer, put)
-        marks["keys"] = nothing(sealer, "keys") if put.key is None else keys_mark(sealer, [put.key[1]])
-        marks["past"] = nothing(sealer, "past")
+        sealer, marks = self._sealer, self._none | put_marks(self._sealer, put)
+        if put.key is not None:
+            marks["keys"] = keys_mark(sealer, [put.key[1]])
         history = sealer.history(b"", 1, put.digest)
         ordered = tuple([marks[group] for group in MARKS])
         mac = sealer.cube((put.cube.tenant, put.digest, history, *ordered, *row))
@@ -241,7 +242,7 @@ class Notary:
     ) -> tuple[Any, ...]:
         sealer, (tenant, behaviour, *row) = self._sealer, now
         digest, history = ("", b"") if before is None else (before.digest, before.history)
-        marks = dict(zip(MARKS, before.marks, strict=True)) if before else _new_marks(sealer)
+        marks = dict(zip(MARKS, before.marks, strict=True)) if before else {**self._none}
         last = None if before is None else before.reading
         for change in changes:
             if isinstance(change, PutRows):
@@ -263,10 +264,6 @@ class Notary:
     def _count(self, connection: sqlite3.Connection, tenant: str, cubes: int, share: int) -> None:
         account = self._ledger.account(connection, tenant)
         account.cubes, account.total, account.changed = account.cubes + cubes, added(account.total, share), True
-
-
-def _new_marks(sealer: Sealer) -> dict[str, bytes]:
-    return {group: nothing(sealer, group) for group in ("keys", "past")}
 
 
 def _cube_id(change: Change) -> str:

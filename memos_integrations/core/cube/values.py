@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Self, TypeVar, get_args
@@ -97,9 +96,12 @@ class Value(BaseModel):
         # orjson spells everything but floats as `json` does, at a tenth of its cost; a test holds the ways equal.
         fields, (count, free) = self.__dict__, _shape(type(self))
         if len(fields) == count:
-            own = {name: orjson.Fragment(canonical_json(fields[name])) for name in free if fields[name]}
-            with suppress(orjson.JSONEncodeError):
-                return orjson.dumps(fields | own if own else fields, default=_nested, option=_SORTED)
+            if any([fields[name] for name in free]):
+                fields = fields | {name: orjson.Fragment(canonical_json(fields[name])) for name in free}
+            try:
+                return orjson.dumps(fields, default=_nested, option=_SORTED)
+            except orjson.JSONEncodeError:
+                pass  # only pydantic knows how that is spelled
         return canonical_json(self.model_dump(mode="json", by_alias=True))
 
     @classmethod

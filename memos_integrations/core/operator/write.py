@@ -93,7 +93,7 @@ def draft_cube(
         found, told = terms_and_keywords(text, provenance.speaker)
         words = tuple(found)
         given: dict[str, Any] = {"created_at": now, "recorded_at": now, "entities": _found(entities_of(text))}
-        given["tags"] = unique([*tags, *_found(told)])
+        given["tags"] = unique([*tags, *_found(told)]) if tags else _found(told)
         # With nothing said but the text, every label was found in a text that is checked.
         make = Descriptive if tags or descriptive else Descriptive.of_checked
         if links:
@@ -155,16 +155,20 @@ def fingerprint(words: Sequence[str]) -> str:
     """A 64-bit SimHash of the terms in hexadecimal (Charikar 2002): near-duplicates differ in few bits."""
     if not words:
         return "0" * 16
-    ones = sum(map(_lanes, words)).to_bytes(64 * 4, "little")
-    return np.packbits(np.frombuffer(ones, "<u4") > len(words) // 2).tobytes().hex()
+    if len(words) < 256:
+        ones = np.frombuffer(sum(map(_lanes, words)).to_bytes(64, "little"), "u1")
+    else:
+        parts = [sum(map(_lanes, words[at : at + 255])).to_bytes(64, "little") for at in range(0, len(words), 255)]
+        ones = np.frombuffer(b"".join(parts), "u1").reshape(-1, 64).sum(axis=0, dtype=np.int64)
+    return np.packbits(ones > len(words) // 2).tobytes().hex()
 
 
-_SPREAD = [np.unpackbits(np.array([byte], np.uint8)).astype("<u4").tobytes() for byte in range(256)]
+_SPREAD = [np.unpackbits(np.array([byte], np.uint8)).tobytes() for byte in range(256)]
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 15)
 def _lanes(word: str) -> int:
-    """The 64 hash bits of a word, each in a 32-bit lane of one number: adding such numbers counts all at once."""
+    """The 64 hash bits of a word, each in a byte of one number: adding 255 such numbers counts all bits at once."""
     return int.from_bytes(
         b"".join([_SPREAD[byte] for byte in blake2b(word.encode(), digest_size=8).digest()]), "little"
     )
@@ -230,4 +234,4 @@ def layer_for(subjects: Mapping[str, Sequence[str]]) -> Layer:
 
 def _found(labels: Sequence[str]) -> tuple[str, ...]:
     """What the rules found, within the limits of a header: a long URL is no tag."""
-    return tuple(label for label in labels if len(label) <= MAX_FOUND_LENGTH)[:MAX_FOUND_LABELS]
+    return tuple([label for label in labels if len(label) <= MAX_FOUND_LENGTH][:MAX_FOUND_LABELS])

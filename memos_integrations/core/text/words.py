@@ -122,20 +122,22 @@ def keywords(text: str, k: int = 5) -> tuple[str, ...]:
 
 def _ranked(words: list[str], k: int) -> tuple[str, ...]:
     shown: dict[str, str] = {}
-    counts: dict[str, int] = {}
-    for word in words:
-        stemmed = _keyword(word)
+    weights: dict[str, int] = {}  # how often, then how long: in one number, which needs no Python to be compared
+    for word, stemmed in zip(words, map(_keyword, words), strict=True):
         if stemmed is None:
             continue
-        if stemmed in counts:
-            counts[stemmed] += 1
+        if stemmed in shown:
+            weights[stemmed] += _ONCE
         else:
-            counts[stemmed], shown[stemmed] = 1, word
-    ranked = sorted(counts, key=lambda key: (-counts[key], -len(shown[key])))  # stable: first met wins a tie
-    return tuple(shown[key] for key in ranked[: max(k, 0)])
+            shown[stemmed], weights[stemmed] = word, _ONCE + len(word)
+    ranked = sorted(weights, key=weights.__getitem__, reverse=True)  # stable: first met wins a tie
+    return tuple([shown[key] for key in ranked[: max(k, 0)]])
 
 
-@lru_cache(maxsize=1 << 14)
+_ONCE = 1 << 32
+
+
+@lru_cache(maxsize=1 << 16)
 def _keyword(word: str) -> str | None:
     """The stem under which a word counts as a keyword; None when it cannot be one."""
     if word in STOP_WORDS or word in LIGHT_WORDS or word.isdigit():
