@@ -15,6 +15,8 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 import orjson
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from memos_integrations.core.cube.frozen import frozen
+
 MAX_TEXT_BYTES = 1_000_000
 """Largest plaintext payload. Longer texts belong in several cubes, or in a blob with a caption."""
 
@@ -66,7 +68,7 @@ def _as_json(value: Any) -> Any:
         raise ValueError(f"cannot be written as JSON: {exc}") from exc
     if size > MAX_TEXT_BYTES:
         raise ValueError(f"is {size:,} bytes as JSON, more than {MAX_TEXT_BYTES:,}; store it as a blob")
-    return json.loads(text)
+    return frozen(json.loads(text))
 
 
 def _in_utc(moment: datetime) -> datetime:
