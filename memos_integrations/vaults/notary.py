@@ -41,6 +41,9 @@ _AGAIN = "ON CONFLICT (cube) DO UPDATE SET " + ", ".join(
 _USED_NOW = """SELECT c.id, c.seq, b.body FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
     CROSS JOIN behaviour AS b ON b.cube = c.seq"""
 
+_KEYS_OF = """SELECT t.number, t.name, k.key FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
+    CROSS JOIN keys AS k ON k.cube = c.seq CROSS JOIN tenants AS t ON t.number = c.tenant"""
+
 
 class Notary:
     """Seals for the writer thread: `begin`, then the jobs, then `finish` or `forget`, in one write transaction."""
@@ -73,8 +76,10 @@ class Notary:
         """
         self._open_accounts(connection, [transaction])
         held = self._before(connection, transaction)
+        forgotten = self._keys_of(connection, transaction)
         self._ledger.tenants.clear()  # the transaction may change their rows
         after, receipt = apply(connection, head, transaction)
+        insert_rows(connection, "forgotten", forgotten, "ON CONFLICT DO NOTHING")
         touched: dict[str, list[Change]] = {}
         for change in transaction.changes:
             if not isinstance(change, Expect):
@@ -206,6 +211,14 @@ class Notary:
                 self._ledger.account(connection, row.tenant)
             held[row.cube_id] = row
         return held
+
+    def _keys_of(self, connection: sqlite3.Connection, transaction: Prepared) -> list[Row]:
+        """The rows of `forgotten` that the transaction's lasting erasures leave."""
+        ids = [change.cube_id for change in transaction.changes if isinstance(change, Erase) and change.lasting]
+        if not ids:
+            return []
+        rows = connection.execute(_KEYS_OF, (json.dumps(ids),)).fetchall()
+        return [(tenant, key, self._sealer.forgotten(name, key)) for tenant, name, key in rows]
 
     def _seal_used(self, connection: sqlite3.Connection, ids: Sequence[str]) -> None:
         found = connection.execute(_USED_NOW, (json.dumps(list(ids)),)).fetchall()

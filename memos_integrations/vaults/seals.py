@@ -98,6 +98,10 @@ class Sealer:
         """The history after one more version."""
         return self._hash(b"history", ascii((before, version, digest)).encode())
 
+    def forgotten(self, tenant: str, key: bytes) -> bytes:
+        """The seal of a key whose cube was forgotten for good."""
+        return self._hash(b"forgotten", ascii((tenant, key)).encode(), _SHORT)
+
     def share(self, seal: bytes) -> int:
         """What a sealed thing contributes to the sum that it is part of."""
         return int.from_bytes(self._hash(b"share", seal))

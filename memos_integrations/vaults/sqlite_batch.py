@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from memos_integrations.core.errors import AlreadyRememberedError, MemOSError, VersionConflictError
+from memos_integrations.core.errors import AlreadyRememberedError, ForgottenError, MemOSError, VersionConflictError
 from memos_integrations.core.ports import Receipt
 from memos_integrations.vaults import postings
 from memos_integrations.vaults.ledger import Ledger, TenantRow
@@ -91,6 +91,8 @@ class Batch:
                 taken = keys.get(key) or self._taken(*key)
                 if taken is not None:
                     return AlreadyRememberedError(put.key[0], taken)
+                if not put.again and self._is_forgotten(*key):
+                    return ForgottenError(put.key[0])
                 keys[key] = cube.id
             if cube.id in seen:
                 return VersionConflictError(cube.id, 0, 1)
@@ -111,6 +113,10 @@ class Batch:
             (key, tenant),
         ).fetchone()
         return None if row is None else str(row[0])
+
+    def _is_forgotten(self, tenant: str, key: bytes) -> bool:
+        asked = "SELECT 1 FROM forgotten WHERE key = ? AND tenant = (SELECT number FROM tenants WHERE name = ?)"
+        return self._connection.execute(asked, (key, tenant)).fetchone() is not None
 
     def _put(self, put: PutRows) -> None:
         rows, name, audience = self._rows, put.cube.tenant, put.columns["audience"]
@@ -144,6 +150,9 @@ class Batch:
 
     def flush(self) -> None:
         """Fill the tables."""
+        if self._keys and self._connection.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone():
+            told = [row[:2] for row in self._rows["keys"]]  # again, or they would have been refused
+            self._connection.executemany("DELETE FROM forgotten WHERE tenant = ? AND key = ?", told)
         for into, rows in self._rows.items():
             insert_rows(self._connection, into, rows, "ON CONFLICT DO NOTHING" if into == "audiences" else "")
         for tenant in self._touched.values():

@@ -159,6 +159,7 @@ class PutRows(NamedTuple):
     words: bytes
     vector: Vectors | None
     key: tuple[str, bytes] | None
+    again: bool
 
     def row(self, seq: int, tenant: int, vector: int | None, commit: int) -> tuple[object, ...]:
         """Its row of `cubes`."""
@@ -263,6 +264,7 @@ def _put(put: Put, words: Words) -> PutRows:
         words=packed(_counted(put.terms, words)),
         vector=None if put.vector is None else checked_row(put.vector),
         key=None if put.key is None else (put.key, words.key(put.key)),
+        again=put.again,
     )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
+    ForgottenError,
     StillDerivedError,
     VaultCorruptError,
     VersionConflictError,
@@ -147,7 +148,7 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
     cube = put.cube
     tenant = tenant_of(connection, cube.tenant)
     if put.key is not None:
-        _check_key(connection, tenant, put.key)
+        _check_key(connection, tenant, put)
     row = _current(connection, cube.id)
     if row is None:
         if cube.version != 1:
@@ -207,13 +208,18 @@ def tenant_of(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute("INSERT INTO tenants (name) VALUES (?)", (name,)).lastrowid or 0)
 
 
-def _check_key(connection: sqlite3.Connection, tenant: int, key: tuple[str, bytes]) -> None:
+def _check_key(connection: sqlite3.Connection, tenant: int, put: PutRows) -> None:
+    key = put.key or ("", b"")
     taken = connection.execute(
         "SELECT cubes.id FROM keys JOIN cubes ON cubes.seq = keys.cube WHERE keys.tenant = ? AND keys.key = ?",
         (tenant, key[1]),
     ).fetchone()
     if taken is not None:
         raise AlreadyRememberedError(key[0], taken[0])
+    if put.again:
+        connection.execute("DELETE FROM forgotten WHERE tenant = ? AND key = ?", (tenant, key[1]))
+    elif connection.execute("SELECT 1 FROM forgotten WHERE tenant = ? AND key = ?", (tenant, key[1])).fetchone():
+        raise ForgottenError(key[0])
 
 
 def _insert(connection: sqlite3.Connection, head: Head, tenant: int, put: PutRows) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from memos_integrations.core.access import EVERYONE
+from memos_integrations.core.access import EVERYONE, Caller
 from memos_integrations.core.cube import (
     Behaviour,
     Descriptive,
@@ -27,6 +28,7 @@ from memos_integrations.core.cube import (
     Relation,
     Trust,
     TrustLabel,
+    check_text,
     first_problem,
     new_id,
     unique,
@@ -213,6 +215,28 @@ def supersede(draft: Draft, older: MemCube) -> Draft:
     links = unique_links([*draft.cube.provenance.links, link])
     provenance = draft.cube.provenance.model_copy(update={"links": links})
     return replace(draft, cube=draft.cube.model_copy(update={"provenance": provenance}))
+
+
+def followed(draft: Draft, before: str | None) -> Draft:
+    """The draft with a FOLLOWS link to the cube *before* it, when there is one."""
+    if before is None:
+        return draft
+    links = (*draft.cube.provenance.links, Link(relation=Relation.FOLLOWS, target=before))
+    provenance = draft.cube.provenance.model_copy(update={"links": links})
+    return replace(draft, cube=draft.cube.model_copy(update={"provenance": provenance}))
+
+
+def scoped_key(key: str, caller: Caller) -> str:
+    """Keys are each principal's own, so that nobody learns whether another has written one.
+
+    Raises:
+        InvalidMemoryError: It is not a text that can be stored.
+    """
+    try:
+        check_text(key)
+    except (ValueError, TypeError) as exc:
+        raise InvalidMemoryError(f"Not a key: {exc}.") from exc
+    return json.dumps([caller.by.subject, key])
 
 
 def unique_links(links: Sequence[Link]) -> tuple[Link, ...]:
