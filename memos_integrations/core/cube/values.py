@@ -7,10 +7,10 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
-from typing import Annotated, Any, Self, TypeVar, get_args
+from functools import lru_cache
+from typing import Annotated, Any, Generic, Self, TypeVar, get_args
 
 import orjson
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -84,15 +84,32 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Digest = Annotated[str, AfterValidator(_check_digest)]
 Labels = Annotated[tuple[Label, ...], Field(max_length=10_000)]
 Json = Annotated[Any, AfterValidator(_as_json)]
+_Made = TypeVar("_Made")
 Namespace = Annotated[tuple[Label, ...], Field(min_length=1, max_length=32)]
+
+
+class Once(Generic[_Made]):
+    """A property that is computed at first use and stands among the fields from then on.
+
+    `functools.cached_property` without its lock, which until Python 3.12 all values of a class share: many threads that
+    write at once would queue for it. Two that compute the same at once both get it right.
+    """
+
+    def __init__(self, make: Callable[[Any], _Made]) -> None:
+        self._make, self._name, self.__doc__ = make, make.__name__, make.__doc__
+
+    def __get__(self, value: Any, kind: type[Any] | None = None) -> _Made:
+        """What was made of the value."""
+        made = value.__dict__[self._name] = self._make(value)
+        return made
 
 
 class Value(BaseModel):
     """An immutable value: unknown fields are refused, equal content is equal."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(Once,))
 
-    @cached_property
+    @Once
     def _canonical(self) -> bytes:
         # Kept beside the fields: governance, audit and the vault all need it, and parts are shared by many cubes.
         # orjson spells everything but floats as `json` does, at a tenth of its cost; a test holds the ways equal.
@@ -179,7 +196,7 @@ def first_problem(exc: ValidationError) -> str:
 _newest_stamp = [0]
 _id_lock = threading.Lock()
 _randomness = bytearray()
-_DRAWN = 512
+_DRAWN = 8192
 """Random bytes asked of the system at once: asking hands the interpreter to other threads."""
 
 os.register_at_fork(after_in_child=_randomness.clear)

@@ -45,6 +45,8 @@ CHANGE_WORDS = re.compile(
     r"now (?:is|are)|from now on)\b",
     re.IGNORECASE,
 )
+_CHANGE_HINTS = "longer more now moved changed switched rescheduled postponed pushed brought".split()
+"""One of these stands in everything that `CHANGE_WORDS` finds."""
 MIN_SHARED_TERMS = 2
 MIN_STATEMENT_WORDS = 4
 MIN_OVERLAP = 0.5
@@ -178,7 +180,8 @@ def _lanes(word: str) -> int:
 
 def says_change(text: str) -> bool:
     """Whether a statement in *text* announces that something is no longer as it was."""
-    if CHANGE_WORDS.search(text) is None:
+    folded = text.casefold()
+    if not any(hint in folded for hint in _CHANGE_HINTS) or CHANGE_WORDS.search(text) is None:
         return False
     return any(CHANGE_WORDS.search(sentence) for sentence in _statements(text))
 
