@@ -38,6 +38,10 @@ _AGAIN = "ON CONFLICT (cube) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in ("mac", "digest", "history", *MARKS, "used")
 )
 
+_TALLIED = "ON CONFLICT (tenant) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in ("commit_number", "cubes", "total", "entries", "log", "mac")
+)
+
 _USED_NOW = """SELECT c.id, c.seq, b.body FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
     CROSS JOIN behaviour AS b ON b.cube = c.seq"""
 
@@ -159,7 +163,8 @@ class Notary:
         if self._block_full:
             add_checkpoints(connection, head.entries)
             self._block_full = False
-        for tenant, account in self._ledger.accounts.items():
+        tallies: list[Row] = []
+        for tenant, account in self._ledger.opened.items():
             if not account.changed:
                 continue
             stored = (
@@ -170,13 +175,14 @@ class Notary:
                 sealer.masked(tenant + "\0log", commit, account.log),
             )
             mac = sealer.tally(tenant, self._ledger.stored_tenant(connection, tenant), stored)
-            connection.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)", (tenant, *stored, mac))
+            tallies.append((tenant, *stored, mac))
             if account.before:
                 root.total = added(root.total, -sealer.share(account.before))
             else:
                 root.tenants += 1
             root.total = added(root.total, sealer.share(mac))
             account.before, account.changed = mac, False
+        insert_rows(connection, "tallies", tallies, _TALLIED)
         sums = stored_root(sealer, commit, root)
         connection.execute(
             "UPDATE roots SET tenants = ?, total = ?, events = ?, outbox = ?, mac = ?",

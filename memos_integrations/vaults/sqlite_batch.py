@@ -29,6 +29,8 @@ _TABLES = (
     "audiences",
 )
 
+_CHANGED = "ON CONFLICT (number) DO UPDATE SET changed = excluded.changed, tail = excluded.tail"
+
 
 class Batch:
     """Transactions that only bring new cubes, records and events (`Prepared.is_new`), on their way into the tables.
@@ -155,10 +157,8 @@ class Batch:
             self._connection.executemany("DELETE FROM forgotten WHERE tenant = ? AND key = ?", told)
         for into, rows in self._rows.items():
             insert_rows(self._connection, into, rows, "ON CONFLICT DO NOTHING" if into == "audiences" else "")
-        for tenant in self._touched.values():
-            self._connection.execute(
-                "UPDATE tenants SET changed = ?, tail = ? WHERE number = ?",
-                (tenant.changed, tenant.tail, tenant.number),
-            )
+        touched = self._touched.values()
+        insert_rows(self._connection, "tenants", [each.fields for each in touched], _CHANGED)
+        for tenant in touched:
             if tenant.tail >= postings.FOLD_AT:
                 tenant.tail, tenant.merged = 0, postings.fold(self._connection, tenant.number)
