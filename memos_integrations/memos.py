@@ -261,8 +261,7 @@ class MemOS(Asking):
     ) -> list[MemCube]:
         """Write many memories of *by*, in the order given, all with the same `MemoryOptions`; durable on return.
 
-        Much faster than `remember`: 512 to a transaction, each written whole or not at all; when one raises what
-        `remember` raises, those before it stand.
+        Much faster than `remember`: 512 to a transaction, whole or not at all; what is before one that raises stands.
         """
         if isinstance(texts, str):
             raise InvalidMemoryError("remember_many takes several texts; use remember for one.")
@@ -277,18 +276,20 @@ class MemOS(Asking):
         by: Principal,
         context: CallContext | None = None,
         progress: Progress | None = None,
+        again: bool = False,
         **options: Unpack[MemoryOptions],
     ) -> IngestReport:
         """Remember every message of a conversation once, as a memory of *by*; durable batch by batch.
 
         A message marked private is *by*'s alone; one with readers of its own keeps them; the others get *options*.
+        What was ingested and then forgotten stays forgotten, unless *again* says that it may come back.
         `progress(done, total)` is called after each batch.
         """
         caller = self._caller(by, context)
         if not isinstance(conversation, Conversation):
             raise InvalidMemoryError(f"ingest takes a Conversation, not {type(conversation).__name__}.")
         draft = partial(draft_message, conversation=conversation, caller=caller, options=options)
-        return self._writer.ingest(conversation, caller, draft=draft, progress=progress)
+        return self._writer.ingest(conversation, caller, draft=draft, progress=progress, again=again)
 
     def embed_missing(self, progress: Progress | None = None) -> int:
         """Give a vector to every cube written without one (before this vault had an embedder); how many."""

@@ -27,6 +27,7 @@ from memos_integrations.core.errors import (
     MemOSError,
     VersionConflictError,
 )
+from memos_integrations.core.item import Address, ItemWrite
 from memos_integrations.core.ports import Outcome
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
@@ -483,6 +484,55 @@ def test_a_conversation_is_ingested_once_with_links_and_provenance(memos: MemOS)
     assert memos.recall("What is the safe code?", by=ANA).hits[0].provenance.message_id == "s2:1"
     assert all("99" not in hit.text for hit in memos.recall("What is the safe code?", by=BEN).hits)
     assert memos.recall("Where do we meet, at six?", by=BEN).hits[0].provenance.session_id == "s2"
+
+
+def test_what_was_forgotten_is_not_ingested_again_unless_asked_for(memos: MemOS) -> None:
+    first = memos.ingest(CONVERSATION, by=ANA)
+    memos.forget(first.cubes[2], by=ANA)
+    memos.forget(first.cubes[0], by=ANA)
+    second = memos.ingest(CONVERSATION, by=ANA)
+    assert (second.written, second.known, second.forgotten) == (0, 2, 2)
+    assert second.cubes == (first.cubes[1], first.cubes[3])
+    assert all("99" not in hit.text for hit in memos.recall("What is the safe code?", by=ANA, needed=True).hits)
+    assert memos.ingest(CONVERSATION, by=BEN).written == 4  # what one forgot is another's to bring in
+    third = memos.ingest(CONVERSATION, by=ANA, again=True)
+    assert (third.written, third.known, third.forgotten) == (2, 2, 0)
+    assert memos.ingest(CONVERSATION, by=ANA).known == 4
+
+
+def test_a_longer_conversation_goes_on_where_a_forgotten_message_was(memos: MemOS) -> None:
+    said = [Message(id=f"m{n}", speaker="Ana", text=f"Shelf {n} holds jam.", session_id="s") for n in range(300)]
+    parts = [Conversation(id="jam", participants=("Ana",), messages=tuple(said[:upto])) for upto in (2, 300)]
+    start = memos.ingest(parts[0], by=ANA)
+    memos.forget(start.cubes[1], by=ANA)
+    told: list[tuple[int, int]] = []
+    report = memos.ingest(parts[1], by=ANA, progress=lambda done, total: told.append((done, total)))
+    assert (report.written, report.known, report.forgotten) == (298, 1, 1)
+    assert told == [(256, 300), (300, 300)]
+    cubes = memos.get_many(report.cubes, by=ANA)
+    assert [cube.provenance.message_id for cube in cubes] == ["m0", *(f"m{n}" for n in range(2, 300))]
+    linked = [link.target for cube in cubes[1:] for link in cube.provenance.links if link.relation == "follows"]
+    assert linked == [cube.id for cube in cubes[:-1]]  # over the gap, and over the end of a batch
+
+
+def test_two_who_ingest_the_same_at_once_write_it_once(memos: MemOS) -> None:
+    said = [Message(id=f"m{n}", speaker="Ana", text=f"Shelf {n} holds jam.", session_id="s") for n in range(120)]
+    conversation = Conversation(id="jam", participants=("Ana",), messages=tuple(said))
+    with ThreadPoolExecutor(4) as threads:
+        reports = list(threads.map(lambda _: memos.ingest(conversation, by=ANA), range(4)))
+    assert len({report.cubes for report in reports}) == 1
+    assert sum(report.written for report in reports) == 120
+    assert all(report.written + report.known == 120 for report in reports)
+
+
+def test_an_items_address_is_free_again_when_it_was_deleted(memos: MemOS) -> None:
+    address = Address(("notes",), "a")
+    for value in ({"n": 1}, None, {"n": 2}):
+        memos.items.write([ItemWrite(address, value)], by=ANA)
+    (item,) = memos.items.read([address], by=ANA)
+    assert item is not None
+    item.value["n"] = 3  # a copy of the reader's own
+    assert [again.value for again in memos.items.read([address], by=ANA) if again] == [{"n": 2}]
 
 
 def test_a_remembered_message_is_linked_to_the_one_before_it(memos: MemOS, clock: Clock) -> None:

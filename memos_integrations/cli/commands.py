@@ -71,10 +71,12 @@ def ingest(
         note(why)
     if as_json:
         summary = {"conversation": done.conversation, "messages": len(done.cubes), "written": done.written}
+        summary |= {"forgotten": done.forgotten}
         summary |= {"known": done.known, "embedded_later": embedded, "embedder": name, "note": why}
         print_json(summary | {"vault": str(vault), "owner": by.subject, "milliseconds": round(seconds * 1e3, 1)})
     else:
         known = f", {done.known} were known already" if done.known else ""
+        known += f", {done.forgotten} stay forgotten" if done.forgotten else ""
         say(f"{done.conversation}: {done.written} messages remembered{known}, in {seconds:.1f} s.")
 
 

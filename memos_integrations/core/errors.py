@@ -138,6 +138,14 @@ class AlreadyRememberedError(MemOSError, RuntimeError):
         self.key, self.cube_id = key, cube_id
 
 
+class ForgottenError(MemOSError, RuntimeError):
+    """What was written with this key was forgotten since; it was not written again."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"What key {key!r} named was forgotten, and stays so; nothing was written.")
+        self.key = key
+
+
 class StillDerivedError(MemOSError, RuntimeError):
     """Something derived from the cube is there; it has to go first, or with it. Nothing was erased."""
 

@@ -132,6 +132,10 @@ class MemGovernance(GovernedReading):
         """The id of the cube that was written with this key in the caller's tenant."""
         return self._vault.find_key(caller.by.tenant, key)
 
+    def forgotten(self, keys: Sequence[str], caller: Caller) -> set[str]:
+        """Those of the keys whose cube was forgotten in the caller's tenant."""
+        return self._vault.forgotten(caller.by.tenant, keys)
+
     def own(self, cube_id: str, caller: Caller) -> MemCube | None:
         """A cube of the caller's own, whatever its context or age; None when it is gone or somebody else's."""
         found = self._vault.get(caller.by.tenant, [cube_id])
@@ -215,4 +219,4 @@ def _changes(version: NewVersion) -> tuple[Change, ...]:
     sources = cube.provenance.derived_from if cube.version == 1 else ()
     expected = tuple(Expect(ref.id, ref.version) for ref in sources)
     readers = subjects_for(Verb.READ, cube.governance)
-    return (*expected, Put(cube, readers, version.terms, version.vector, version.key))
+    return (*expected, Put(cube, readers, version.terms, version.vector, version.key, version.again))

@@ -19,6 +19,7 @@ from memos_integrations.core.cube import (
     TrustLabel,
     check_text,
     new_id,
+    thawed,
 )
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.ports import CubeFilter, Match, ValueTest
@@ -126,13 +127,13 @@ def _places(value: Any) -> int:
 
 
 def content_of(cube: MemCube) -> dict[str, Any]:
-    """What stands in an item's cube: key, value, perhaps ttl in minutes."""
+    """What stands in an item's cube: key, value, perhaps ttl in minutes; not to be changed."""
     value = cube.payload.value if isinstance(cube.payload, PlaintextPayload) else None
     return value if isinstance(value, dict) else {}
 
 
 def value_of(cube: MemCube) -> dict[str, Any]:
-    """The value of an item's cube."""
+    """The value of an item's cube, not to be changed."""
     value = content_of(cube).get("value")
     return value if isinstance(value, dict) else {}
 
@@ -144,7 +145,7 @@ def item_of(cube: MemCube, score: float | None = None) -> Item | None:
         return None
     return Item(
         Address(cube.namespace[1:], key),
-        value_of(cube),
+        thawed(value_of(cube)),
         cube.descriptive.created_at,
         cube.provenance.occurred_at or cube.descriptive.recorded_at,
         cube.id,

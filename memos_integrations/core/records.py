@@ -6,13 +6,14 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller, Verb
-from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.cube import MemCube, State, Tier
 from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
+from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import AuditRecord, Erase, Expect, Outcome, Transaction, Vectors
 
 
 class NewVersion(NamedTuple):
-    """A version to store, by whom, with its words for full text; `key` as in `Put`.
+    """A version to store, by whom, with its words for full text; `key` and `again` as in `Put`.
 
     `beside` are the ids that the caller is writing in the same batch, and may therefore replace.
     """
@@ -23,6 +24,7 @@ class NewVersion(NamedTuple):
     vector: Vectors | None = None
     key: str | None = None
     beside: Collection[str] = ()
+    again: bool = True
 
 
 def record_of(
@@ -74,11 +76,19 @@ def denied(cube: MemCube, verb: Verb, caller: Caller) -> AccessDenied:
     return AccessDenied(at=caller.now, tenant=caller.by.tenant, cube_id=cube.id, actor=caller.by.subject, verb=verb)
 
 
+def _erased(cube: MemCube) -> tuple[Expect, Erase]:
+    told = cube.tier is Tier.PLAINTEXT and cube.descriptive.semantic_type != ITEM
+    return Expect(cube.id, cube.version), Erase(cube.id, lasting=told)
+
+
 def erasure(doomed: Sequence[MemCube], caller: Caller) -> Transaction:
-    """One transaction that erases the cubes in order, if each is as it was when that was decided."""
+    """One transaction that erases the cubes in order, if each is as it was when that was decided.
+
+    What was told stays forgotten, see `Erase.lasting`; the address of an item and the key of a cache are free again.
+    """
     actor = caller.by.subject
     return Transaction(
-        changes=tuple(change for each in doomed for change in (Expect(each.id, each.version), Erase(each.id))),
+        changes=tuple(change for each in doomed for change in _erased(each)),
         audit=tuple(record_of("forget", caller, cube=each) for each in doomed),
         events=tuple(CubeErased(at=caller.now, tenant=each.tenant, cube_id=each.id, actor=actor) for each in doomed),
     )

@@ -17,7 +17,7 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
 
 from memos_integrations.core.access import CallContext, Principal
-from memos_integrations.core.cube import MemCube
+from memos_integrations.core.cube import MemCube, thawed
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError
 from memos_integrations.core.operator import MemoryOptions
 from memos_integrations.core.ports import CubeFilter
@@ -77,7 +77,7 @@ class MemOSChatMessageHistory(BaseChatMessageHistory):
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
         """The log, oldest first."""
         stored = [cube.payload.value for cube in self._cubes() if cube.tier == "plaintext"]  # type: ignore[union-attr]
-        return messages_from_dict([value["message"] for value in stored])
+        return messages_from_dict([thawed(value["message"]) for value in stored])
 
     async def aget_messages(self) -> list[BaseMessage]:
         """The log, without blocking the event loop."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from memos_integrations.core.cube import CubeRef
-from memos_integrations.core.errors import CubeNotFoundError, StillDerivedError, VersionConflictError
+from memos_integrations.core.errors import CubeNotFoundError, ForgottenError, StillDerivedError, VersionConflictError
 from memos_integrations.core.ports import Erase, Expect, Vault
 from memos_integrations.testing.cubes import cube, put, revised, stored, submit
 
@@ -35,3 +35,21 @@ class VaultExpectations:
         assert len(vault.get("acme", [source.id, derived.id])) == 2
         submit(vault, Erase(derived.id), Erase(source.id))
         assert vault.get("acme", [source.id, derived.id]) == []
+
+    def test_what_was_erased_for_good_comes_back_only_when_asked_for_again(self, vault: Vault) -> None:
+        passing, lasting = stored(vault, cube("passing"), key="a"), stored(vault, cube("lasting"), key="b")
+        submit(vault, Erase(passing.id), Erase(lasting.id, lasting=True))
+        assert vault.forgotten("acme", ["a", "b", "c"]) == {"b"}
+        assert vault.forgotten("other", ["b"]) == set()
+        assert vault.find_key("acme", "b") is None
+        other, unkeyed = cube("other"), cube("unkeyed")
+        with pytest.raises(ForgottenError, match="b"):
+            submit(vault, put(other), put(cube("lasting"), key="b", again=False))
+        with pytest.raises(ForgottenError, match="b"):
+            submit(vault, put(cube("lasting"), key="b", again=False), Expect(stored(vault, unkeyed).id, 1))
+        assert vault.get("acme", [other.id]) == []
+        there = [stored(vault, cube("passing"), key="a", again=False), stored(vault, cube("lasting"), key="b")]
+        assert [vault.find_key("acme", key) for key in "ab"] == [each.id for each in there]
+        assert vault.forgotten("acme", ["a", "b"]) == set()
+        submit(vault, Erase(there[1].id))
+        assert stored(vault, cube("lasting"), key="b", again=False).id == vault.find_key("acme", "b")

@@ -48,15 +48,16 @@ class TenantRow:
 
 @dataclass(slots=True)
 class Ledger:
-    """Counters, sums, tenants and sets of readers as of the last commit."""
+    """Counters, sums, tenants and sets of readers as of the last commit; `opened` are the accounts of this group."""
 
     sealer: Sealer
     head: Head = GENESIS_HEAD
     root: Root = field(default_factory=Root)
     identity: EmbedderIdentity | None = None
     accounts: dict[str, Account] = field(default_factory=dict)
+    opened: dict[str, Account] = field(default_factory=dict)
     tenants: dict[str, TenantRow] = field(default_factory=dict)
-    audiences: set[tuple[object, object]] = field(default_factory=set)
+    audiences: set[object] = field(default_factory=set)
     _version: tuple[sqlite3.Connection, int] | None = None
 
     def begin(self, connection: sqlite3.Connection) -> Head:
@@ -66,6 +67,7 @@ class Ledger:
             IntegrityError: They are not what was sealed.
             VaultCorruptError: They are damaged.
         """
+        self.opened = {}
         (version,) = connection.execute("PRAGMA data_version").fetchone()
         if self._version != (connection, version):
             self.forget()
@@ -83,7 +85,7 @@ class Ledger:
         self._clear()
 
     def _clear(self) -> None:
-        self.accounts, self.tenants, self.audiences = {}, {}, set()
+        self.accounts, self.opened, self.tenants, self.audiences = {}, {}, {}, set()
 
     def account(self, connection: sqlite3.Connection, tenant: str) -> Account:
         """The tally of a tenant, to be changed.
@@ -95,6 +97,7 @@ class Ledger:
         if account is None:
             tally, mac = read_tally(connection, self.sealer, tenant)
             account = self.accounts[tenant] = Account(tally.cubes, tally.total, tally.entries, tally.log, mac)
+        self.opened[tenant] = account
         return account
 
     def tenant(self, connection: sqlite3.Connection, name: str) -> TenantRow:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Any
 
 from memos_integrations.vaults.seals import Sealer
@@ -25,29 +24,21 @@ def _labels_text(readers: Iterable[int], labels: str, leaves: Iterable[object]) 
 def put_marks(sealer: Sealer, put: PutRows) -> dict[str, bytes]:
     """The marks that one Put gives its cube; `keys` is not among them, because keys outlive versions."""
     return {
-        "labels": _put_labels(sealer, put) if put.leaves else _plain_labels(sealer, put.labels, put.subjects),
+        "labels": sealer.mark("labels", _labels_text(put.subjects, _joined(put.labels), _sorted_leaves(put))),
         "words": sealer.mark("words", put.words),
-        "links": sealer.mark("links", ascii(tuple(sorted(put.links))) if put.links else "()"),
+        "links": sealer.mark("links", ascii(put.links) if put.links else "()"),
         "vector": sealer.vector(put.vector),
     }
 
 
-def _put_labels(sealer: Sealer, put: PutRows) -> bytes:
+def _sorted_leaves(put: PutRows) -> list[tuple[int, int | None, float | None]]:
     # SQLite has one zero.
     leaves = [(path, content, 0.0 if number == 0 else number) for path, content, number in put.leaves]
-    leaves.sort(key=lambda leaf: leaf[0])
-    labels = _joined(put.labels)
-    return sealer.mark("labels", _labels_text(put.subjects, labels, leaves))
-
-
-@lru_cache(4096)
-def _plain_labels(sealer: Sealer, labels: frozenset[tuple[int, int]], readers: tuple[int, ...]) -> bytes:
-    """Most cubes of one thread have the same labels and readers."""
-    return sealer.mark("labels", _labels_text(readers, _joined(labels), ()))
+    return sorted(leaves, key=lambda leaf: leaf[0]) if leaves else leaves
 
 
 def _joined(labels: Iterable[tuple[int, int]]) -> str:
-    return ",".join([f"{kind}:{value}" for kind, value in sorted([(int(kind), value) for kind, value in labels])])
+    return ",".join([f"{kind}:{value}" for kind, value in labels])
 
 
 def keys_mark(sealer: Sealer, keys: Iterable[bytes]) -> bytes:

@@ -17,6 +17,7 @@ from memos_integrations.core.cube import BlobRef, MemCube, Tier, sha256, unique
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
+    ForgottenError,
     MemOSError,
     StillDerivedError,
     VaultClosedError,
@@ -67,7 +68,7 @@ class InMemoryVault:
         self._lock = threading.RLock()
         self._closed = False
         self._rows: dict[str, Row | None] = {}
-        self._keys: dict[tuple[str, str], str | None] = {}
+        self._keys: dict[tuple[str, str], str | None] = {}  # "" for what was erased for good
         self._chain: list[AuditEntry] = []
         self._outbox: list[MemEvent] = []
         self._embedder: EmbedderIdentity | None = None
@@ -135,7 +136,7 @@ class InMemoryVault:
             raise StillDerivedError(change.cube_id)
         draft.rows[change.cube_id] = self._changed(row, change)
         if isinstance(change, Erase):
-            draft.keys.update(dict.fromkeys(row.keys))
+            draft.keys.update(dict.fromkeys(row.keys, "" if change.lasting else None))
 
     def _changed(self, row: Row, change: PutVector | Erase | Use | Move) -> Row | None:
         match change:
@@ -155,8 +156,10 @@ class InMemoryVault:
     def _put(self, draft: Draft, put: Put) -> None:
         cube, body = put.cube, seal(put.cube)
         key = None if put.key is None else (cube.tenant, put.key)
-        if key is not None and (taken := draft.keys.get(key)) is not None:
+        if key is not None and (taken := draft.keys.get(key)):
             raise AlreadyRememberedError(key[1], taken)
+        if key is not None and not put.again and draft.keys.get(key) == "":
+            raise ForgottenError(key[1])
         row = draft.rows.get(cube.id)
         if row is None:
             if cube.version != 1:
@@ -227,7 +230,13 @@ class InMemoryVault:
         """The id of the cube that was put with this key."""
         with self._lock:
             self._check_open()
-            return self._keys.get((tenant, key))
+            return self._keys.get((tenant, key)) or None
+
+    def forgotten(self, tenant: str, keys: Sequence[str]) -> set[str]:
+        """Those of *keys* whose cube was erased for good; see `Vault.forgotten`."""
+        with self._lock:
+            self._check_open()
+            return {key for key in keys if self._keys.get((tenant, key)) == ""}
 
     def search(self, query: VaultQuery, visible: Visibility) -> Found:
         """The best matches among what is visible; see `Vault.search`. Looks at every cube."""

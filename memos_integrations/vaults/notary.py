@@ -38,8 +38,15 @@ _AGAIN = "ON CONFLICT (cube) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in ("mac", "digest", "history", *MARKS, "used")
 )
 
+_TALLIED = "ON CONFLICT (tenant) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in ("commit_number", "cubes", "total", "entries", "log", "mac")
+)
+
 _USED_NOW = """SELECT c.id, c.seq, b.body FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
     CROSS JOIN behaviour AS b ON b.cube = c.seq"""
+
+_KEYS_OF = """SELECT t.number, t.name, k.key FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
+    CROSS JOIN keys AS k ON k.cube = c.seq CROSS JOIN tenants AS t ON t.number = c.tenant"""
 
 
 class Notary:
@@ -48,6 +55,7 @@ class Notary:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
         self._ledger = Ledger(sealer)
+        self._none = {group: nothing(sealer, group) for group in ("keys", "past")}
         self._block_full = False
 
     def begin(self, connection: sqlite3.Connection) -> Head:
@@ -72,8 +80,10 @@ class Notary:
         """
         self._open_accounts(connection, [transaction])
         held = self._before(connection, transaction)
+        forgotten = self._keys_of(connection, transaction)
         self._ledger.tenants.clear()  # the transaction may change their rows
         after, receipt = apply(connection, head, transaction)
+        insert_rows(connection, "forgotten", forgotten, "ON CONFLICT DO NOTHING")
         touched: dict[str, list[Change]] = {}
         for change in transaction.changes:
             if not isinstance(change, Expect):
@@ -113,9 +123,9 @@ class Notary:
 
     def _new(self, put: PutRows, row: Row) -> tuple[Any, ...]:
         """The row of `seals` of a new cube."""
-        sealer, marks = self._sealer, put_marks(self._sealer, put)
-        marks["keys"] = nothing(sealer, "keys") if put.key is None else keys_mark(sealer, [put.key[1]])
-        marks["past"] = nothing(sealer, "past")
+        sealer, marks = self._sealer, self._none | put_marks(self._sealer, put)
+        if put.key is not None:
+            marks["keys"] = keys_mark(sealer, [put.key[1]])
         history = sealer.history(b"", 1, put.digest)
         ordered = tuple([marks[group] for group in MARKS])
         mac = sealer.cube((put.cube.tenant, put.digest, history, *ordered, *row))
@@ -153,7 +163,8 @@ class Notary:
         if self._block_full:
             add_checkpoints(connection, head.entries)
             self._block_full = False
-        for tenant, account in self._ledger.accounts.items():
+        tallies: list[Row] = []
+        for tenant, account in self._ledger.opened.items():
             if not account.changed:
                 continue
             stored = (
@@ -164,13 +175,14 @@ class Notary:
                 sealer.masked(tenant + "\0log", commit, account.log),
             )
             mac = sealer.tally(tenant, self._ledger.stored_tenant(connection, tenant), stored)
-            connection.execute("INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)", (tenant, *stored, mac))
+            tallies.append((tenant, *stored, mac))
             if account.before:
                 root.total = added(root.total, -sealer.share(account.before))
             else:
                 root.tenants += 1
             root.total = added(root.total, sealer.share(mac))
             account.before, account.changed = mac, False
+        insert_rows(connection, "tallies", tallies, _TALLIED)
         sums = stored_root(sealer, commit, root)
         connection.execute(
             "UPDATE roots SET tenants = ?, total = ?, events = ?, outbox = ?, mac = ?",
@@ -205,6 +217,14 @@ class Notary:
                 self._ledger.account(connection, row.tenant)
             held[row.cube_id] = row
         return held
+
+    def _keys_of(self, connection: sqlite3.Connection, transaction: Prepared) -> list[Row]:
+        """The rows of `forgotten` that the transaction's lasting erasures leave."""
+        ids = [change.cube_id for change in transaction.changes if isinstance(change, Erase) and change.lasting]
+        if not ids:
+            return []
+        rows = connection.execute(_KEYS_OF, (json.dumps(ids),)).fetchall()
+        return [(tenant, key, self._sealer.forgotten(name, key)) for tenant, name, key in rows]
 
     def _seal_used(self, connection: sqlite3.Connection, ids: Sequence[str]) -> None:
         found = connection.execute(_USED_NOW, (json.dumps(list(ids)),)).fetchall()
@@ -241,7 +261,7 @@ class Notary:
     ) -> tuple[Any, ...]:
         sealer, (tenant, behaviour, *row) = self._sealer, now
         digest, history = ("", b"") if before is None else (before.digest, before.history)
-        marks = dict(zip(MARKS, before.marks, strict=True)) if before else _new_marks(sealer)
+        marks = dict(zip(MARKS, before.marks, strict=True)) if before else {**self._none}
         last = None if before is None else before.reading
         for change in changes:
             if isinstance(change, PutRows):
@@ -263,10 +283,6 @@ class Notary:
     def _count(self, connection: sqlite3.Connection, tenant: str, cubes: int, share: int) -> None:
         account = self._ledger.account(connection, tenant)
         account.cubes, account.total, account.changed = account.cubes + cubes, added(account.total, share), True
-
-
-def _new_marks(sealer: Sealer) -> dict[str, bytes]:
-    return {group: nothing(sealer, group) for group in ("keys", "past")}
 
 
 def _cube_id(change: Change) -> str:

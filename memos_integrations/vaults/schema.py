@@ -102,7 +102,14 @@ _FIRST = (
     CHECKPOINTS,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    # The keys of what was forgotten for good, so that it is not written again by mistake; see `Erase.lasting`.
+    """CREATE TABLE forgotten (
+        tenant INTEGER NOT NULL, key BLOB NOT NULL, mac BLOB NOT NULL,
+        PRIMARY KEY (tenant, key)) WITHOUT ROWID, STRICT""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 """Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
 
 

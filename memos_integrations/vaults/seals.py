@@ -29,6 +29,7 @@ MARKS = ("labels", "words", "links", "vector", "keys", "past")
 """The groups of rows beside a cube: who may read it and how it is filtered; full text; edges; vector; write keys; who
 could read its earlier versions."""
 
+_USES = {group: b"m:" + group.encode() for group in MARKS}
 _SIZE = 1 << 256
 _SHORT = 16
 
@@ -82,11 +83,11 @@ class Sealer:
     def mark(self, group: str, content: str | bytes) -> bytes:
         """The mark of one group of rows; *content* is their text (see `marks.py`) or the vector's bytes."""
         raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
-        return self._hash(b"m:" + group.encode(), raw, _SHORT)
+        return self._hash(_USES[group], raw, _SHORT)
 
     def vector(self, row: Vectors | bytes | None) -> bytes:
         """The mark of a vector, or of its absence."""
-        raw = row if isinstance(row, bytes) else b"" if row is None else row.astype("<f4").tobytes()
+        raw = row if isinstance(row, bytes) else b"" if row is None else row.astype("<f4", copy=False).tobytes()
         return self.mark("vector", raw)
 
     def past(self, before: bytes, row: Fields) -> bytes:
@@ -96,6 +97,10 @@ class Sealer:
     def history(self, before: bytes, version: int, digest: str) -> bytes:
         """The history after one more version."""
         return self._hash(b"history", ascii((before, version, digest)).encode())
+
+    def forgotten(self, tenant: str, key: bytes) -> bytes:
+        """The seal of a key whose cube was forgotten for good."""
+        return self._hash(b"forgotten", ascii((tenant, key)).encode(), _SHORT)
 
     def share(self, seal: bytes) -> int:
         """What a sealed thing contributes to the sum that it is part of."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 
-from memos_integrations.core.errors import AlreadyRememberedError, MemOSError, VersionConflictError
+from memos_integrations.core.errors import AlreadyRememberedError, ForgottenError, MemOSError, VersionConflictError
 from memos_integrations.core.ports import Receipt
 from memos_integrations.vaults import postings
 from memos_integrations.vaults.ledger import Ledger, TenantRow
@@ -30,6 +29,8 @@ _TABLES = (
     "audiences",
 )
 
+_CHANGED = "ON CONFLICT (number) DO UPDATE SET changed = excluded.changed, tail = excluded.tail"
+
 
 class Batch:
     """Transactions that only bring new cubes, records and events (`Prepared.is_new`), on their way into the tables.
@@ -42,13 +43,19 @@ class Batch:
     """
 
     def __init__(self, connection: sqlite3.Connection, ledger: Ledger, head: Head) -> None:
-        self.head = head
         self.cubes: list[tuple[PutRows, Row]] = []
+        self._head = head
+        self._commit, self._seq, self._vector = head.commit, head.cubes, head.vectors
         self._connection, self._ledger = connection, ledger
         self._keys: dict[tuple[str, bytes], str] = {}
         self._touched: dict[str, TenantRow] = {}
         self._event = ledger.root.events
         self._rows: dict[str, list[Row]] = {table: [] for table in _TABLES}
+
+    @property
+    def head(self) -> Head:
+        """The vault's counters after what was added."""
+        return self._head._replace(commit=self._commit, cubes=self._seq, vectors=self._vector)
 
     @property
     def entries(self) -> list[Row]:
@@ -66,14 +73,15 @@ class Batch:
         refusal = self._refusal(puts)
         if refusal is not None:
             return refusal
-        self.head, entries = chained(replace(self.head, commit=self.head.commit + 1), transaction)
+        self._commit += 1
+        self._head, entries = chained(self._head, transaction)
         for put in puts:
-            self._put(put, self.head.commit)
+            self._put(put)
         self.entries.extend(entries)
         for event in transaction.events:
             self._event += 1
             self.events.append((self._event, event))
-        return Receipt(self.head.commit)
+        return Receipt(self._commit)
 
     def _refusal(self, puts: Sequence[PutRows]) -> MemOSError | None:
         seen: set[str] = set()
@@ -85,6 +93,8 @@ class Batch:
                 taken = keys.get(key) or self._taken(*key)
                 if taken is not None:
                     return AlreadyRememberedError(put.key[0], taken)
+                if not put.again and self._is_forgotten(*key):
+                    return ForgottenError(put.key[0])
                 keys[key] = cube.id
             if cube.id in seen:
                 return VersionConflictError(cube.id, 0, 1)
@@ -106,18 +116,21 @@ class Batch:
         ).fetchone()
         return None if row is None else str(row[0])
 
-    def _put(self, put: PutRows, commit: int) -> None:
-        rows, head = self._rows, self.head
-        name = put.cube.tenant
+    def _is_forgotten(self, tenant: str, key: bytes) -> bool:
+        asked = "SELECT 1 FROM forgotten WHERE key = ? AND tenant = (SELECT number FROM tenants WHERE name = ?)"
+        return self._connection.execute(asked, (key, tenant)).fetchone() is not None
+
+    def _put(self, put: PutRows) -> None:
+        rows, name, audience = self._rows, put.cube.tenant, put.columns["audience"]
         tenant = self._touched.get(name)
         if tenant is None:
             tenant = self._touched[name] = self._ledger.tenant(self._connection, name)
-        seq, vector, number = head.cubes + 1, None, tenant.number
+        self._seq = seq = self._seq + 1
+        vector, number = None, tenant.number
         if put.vector is not None:
-            vector = head.vectors + 1
+            self._vector = vector = self._vector + 1
             rows["vectors"].append((vector, seq, put.vector.tobytes()))
-        self.head = replace(head, cubes=seq, vectors=vector or head.vectors)
-        row = put.row(seq, number, vector, commit)
+        row = put.row(seq, number, vector, self._commit)
         self.cubes.append((put, row))
         rows["cubes"].append(row)
         rows["versions (cube, version, digest, body)"].append((seq, 1, put.digest, put.body))
@@ -132,21 +145,20 @@ class Batch:
         if put.key is not None:
             self._keys[name, put.key[1]] = put.cube.id
             rows["keys"].append((number, put.key[1], seq))
-        for subject in put.subjects:
-            reads = (subject, put.columns["audience"])
-            if reads not in self._ledger.audiences:
-                self._ledger.audiences.add(reads)
-                rows["audiences"].append(reads)
-        tenant.changed, tenant.tail = commit, tenant.tail + 1
+        if audience not in self._ledger.audiences:
+            self._ledger.audiences.add(audience)
+            rows["audiences"] += [(subject, audience) for subject in put.subjects]
+        tenant.changed, tenant.tail = self._commit, tenant.tail + 1
 
     def flush(self) -> None:
         """Fill the tables."""
+        if self._keys and self._connection.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone():
+            told = [row[:2] for row in self._rows["keys"]]  # again, or they would have been refused
+            self._connection.executemany("DELETE FROM forgotten WHERE tenant = ? AND key = ?", told)
         for into, rows in self._rows.items():
             insert_rows(self._connection, into, rows, "ON CONFLICT DO NOTHING" if into == "audiences" else "")
-        for tenant in self._touched.values():
-            self._connection.execute(
-                "UPDATE tenants SET changed = ?, tail = ? WHERE number = ?",
-                (tenant.changed, tenant.tail, tenant.number),
-            )
+        touched = self._touched.values()
+        insert_rows(self._connection, "tenants", [each.fields for each in touched], _CHANGED)
+        for tenant in touched:
             if tenant.tail >= postings.FOLD_AT:
                 tenant.tail, tenant.merged = 0, postings.fold(self._connection, tenant.number)

@@ -81,6 +81,23 @@ class SQLiteReads(ABC):
             ).fetchone()
             return None if row is None else str(row[0])
 
+    def forgotten(self, tenant: str, keys: Sequence[str]) -> set[str]:
+        """Those of *keys* whose cube was erased for good; see `Vault.forgotten`.
+
+        Raises:
+            IntegrityError: Such a record was made by somebody else.
+        """
+        with self._reading() as connection:
+            number = tenant_number(connection, tenant)
+            found: set[str] = set()
+            for name in keys:
+                key = self._words.key(name)
+                row = connection.execute("SELECT mac FROM forgotten WHERE tenant = ? AND key = ?", (number, key))
+                if mac := row.fetchone():
+                    self._guard.witness.check_forgotten(tenant, key, mac[0])
+                    found.add(name)
+            return found
+
     def pointing_at(self, tenant: str, ids: Sequence[str]) -> list[Edge]:
         """The edges that end at one of *ids*: links of current versions, and their `derived_from`; by source."""
         targets = [cube_id for cube_id in unique(ids) if storable(cube_id)]

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -63,6 +64,9 @@ class Kind(IntEnum):
     SESSION = 10
 
 
+_TYPE, _ENTITY = int(Kind.SEMANTIC_TYPE), int(Kind.ENTITY)
+
+
 class Words:
     """Turns words into the numbers that stand for them in one vault's file.
 
@@ -82,6 +86,8 @@ class Words:
         self.namespace: Callable[[tuple[str, ...]], int] = lru_cache(1024)(self._hashed_namespace)
         """The number of a namespace prefix."""
         self._audience = lru_cache(1024)(self._hashed_audience)
+        self.namespaces: Callable[[tuple[str, ...]], tuple[tuple[int, int], ...]] = lru_cache(1024)(self._prefixes)
+        """The labels of a namespace: one for each of its prefixes, and for itself."""
 
     def _hashed_term(self, term: str) -> int:
         return int.from_bytes(self._hash(b"t" + _bytes(term), 8)) >> 1  # SQLite's integers are signed
@@ -97,6 +103,9 @@ class Words:
         # Lengths are hashed in, so no character can stand for a boundary.
         return self.label(Kind.NAMESPACE, _joined(parts))
 
+    def _prefixes(self, parts: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+        return tuple([(int(Kind.NAMESPACE), self.namespace(parts[:depth])) for depth in range(1, len(parts) + 1)])
+
     def path(self, path: tuple[str, ...]) -> int:
         """The number of a path into a structured payload."""
         return int.from_bytes(self._hash(b"p" + _bytes(_joined(path)), 8)) >> 1
@@ -110,12 +119,14 @@ class Words:
         """The number of somebody who may read."""
         return int.from_bytes(self._hash(b"s" + _bytes(subject), 8)) >> 1
 
-    def audience(self, readers: frozenset[str]) -> int:
-        """The number of a set of readers."""
+    def audience(self, readers: frozenset[str]) -> tuple[int, tuple[int, ...]]:
+        """The number of a set of readers, and those of each of them."""
         return self._audience(readers)
 
-    def _hashed_audience(self, readers: frozenset[str]) -> int:
-        return int.from_bytes(self._hash(b"a" + _bytes(_joined(sorted(readers))), 8)) >> 1
+    def _hashed_audience(self, readers: frozenset[str]) -> tuple[int, tuple[int, ...]]:
+        named = sorted(readers)
+        number = int.from_bytes(self._hash(b"a" + _bytes(_joined(named)), 8)) >> 1
+        return number, tuple([self.subject(reader) for reader in named])
 
     def key(self, key: str) -> bytes:
         """What stands for an idempotency key: 16 bytes, because a collision would drop a memory."""
@@ -133,9 +144,8 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-@dataclass(frozen=True, slots=True)
-class PutRows:
-    """A Put as rows, except for the numbers that only the write transaction can give."""
+class PutRows(NamedTuple):
+    """A Put as rows, except for the numbers that only the write transaction can give; `labels` sorted, each once."""
 
     cube: MemCube
     body: bytes
@@ -143,12 +153,13 @@ class PutRows:
     digest: str
     columns: dict[str, object]
     subjects: tuple[int, ...]
-    labels: frozenset[tuple[int, int]]
+    labels: tuple[tuple[int, int], ...]
     leaves: tuple[tuple[int, int | None, float | None], ...]
     links: tuple[tuple[str, str], ...]
     words: bytes
     vector: Vectors | None
     key: tuple[str, bytes] | None
+    again: bool
 
     def row(self, seq: int, tenant: int, vector: int | None, commit: int) -> tuple[object, ...]:
         """Its row of `cubes`."""
@@ -169,7 +180,7 @@ Outline = tuple[str, int, str, str | None, str | None, str, str]
 """What one asks the audit log by: tenant, microseconds, actor, owner, cube id, operation, outcome."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Prepared:
     """A transaction as rows."""
 
@@ -177,10 +188,10 @@ class Prepared:
     audit: tuple[tuple[Outline, bytes], ...]
     events: tuple[bytes, ...]
 
-    @property
-    def puts(self) -> list[PutRows]:
+    @cached_property
+    def puts(self) -> tuple[PutRows, ...]:
         """The versions that it stores."""
-        return [change for change in self.changes if isinstance(change, PutRows)]
+        return tuple([change for change in self.changes if isinstance(change, PutRows)])
 
     @property
     def is_new(self) -> bool:
@@ -212,13 +223,18 @@ def prepared(transaction: Transaction, words: Words) -> Prepared:
 
 
 def _outline(record: AuditRecord) -> Outline:
-    who = (record.tenant, micros(record.at), record.actor, record.owner)
-    return (*who, record.cube_id, record.operation, record.outcome.value)
+    at, operation = _micros(record.at), record.operation
+    return (record.tenant, at, record.actor, record.owner, record.cube_id, operation, record.outcome.value)
+
+
+_micros = lru_cache(256)(micros)
+"""What is written at one moment names it several times."""
 
 
 def _put(put: Put, words: Words) -> PutRows:
     cube, body = put.cube, seal(put.cube)
-    when, rules = cube.descriptive, cube.governance
+    when, rules, said = cube.descriptive, cube.governance, cube.provenance
+    audience, subjects = words.audience(put.readers)
     return PutRows(
         cube=cube,
         body=body,
@@ -231,43 +247,47 @@ def _put(put: Put, words: Words) -> PutRows:
             "state": cube.state.value,
             "tier": cube.tier.value,
             "quarantined": int(cube.trust.quarantined),
-            "expires_at": None if rules.expires_at is None else micros(rules.expires_at),
-            "occurred_at": micros(occurred_at(cube)),
-            "valid_from": None if when.valid_from is None else micros(when.valid_from),
-            "valid_to": None if when.valid_to is None else micros(when.valid_to),
+            "expires_at": None if rules.expires_at is None else _micros(rules.expires_at),
+            "occurred_at": _micros(occurred_at(cube)),
+            "valid_from": None if when.valid_from is None else _micros(when.valid_from),
+            "valid_to": None if when.valid_to is None else _micros(when.valid_to),
             "purposes": int(bool(rules.purposes)),
             "applications": int(bool(rules.applications)),
-            "audience": words.audience(put.readers),
+            "audience": audience,
             "length": len(put.terms),
-            "recorded_at": micros(when.recorded_at),
+            "recorded_at": _micros(when.recorded_at),
         },
-        subjects=tuple(words.subject(reader) for reader in sorted(put.readers)),
-        labels=frozenset(_labels(cube, words)),
+        subjects=subjects,
+        labels=tuple(sorted(_labels(cube, words))),
         leaves=tuple(_leaves(cube, words)),
-        links=tuple(edges_from(cube)),
-        words=packed({words.term(term): count for term, count in Counter(put.terms).items()}),
+        links=tuple(edges_from(cube)) if said.links or said.derived_from else (),
+        words=packed(_counted(put.terms, words)),
         vector=None if put.vector is None else checked_row(put.vector),
         key=None if put.key is None else (put.key, words.key(put.key)),
+        again=put.again,
     )
 
 
-def _labels(cube: MemCube, words: Words) -> Iterable[tuple[int, int]]:
-    said, rules = cube.provenance, cube.governance
-    exact = (
-        (Kind.PURPOSE, rules.purposes),
-        (Kind.APPLICATION, rules.applications),
-        (Kind.SEMANTIC_TYPE, (cube.descriptive.semantic_type,)),
-        (Kind.TAG, cube.descriptive.tags),
-        (Kind.THREAD, () if said.thread_id is None else (said.thread_id,)),
-        (Kind.SESSION, () if said.session_id is None else (said.session_id,)),
-    )
-    for kind, values in exact:
-        yield from ((kind, words.label(kind, value)) for value in values)
-    yield from ((Kind.ENTITY, words.folded(Kind.ENTITY, entity)) for entity in cube.descriptive.entities)
+def _counted(terms: Iterable[str], words: Words) -> dict[int, int]:
+    return Counter(map(words.term, terms))
+
+
+def _labels(cube: MemCube, words: Words) -> set[tuple[int, int]]:
+    said, rules, when, label = cube.provenance, cube.governance, cube.descriptive, words.label
+    found = {(_TYPE, label(Kind.SEMANTIC_TYPE, when.semantic_type))}
+    for kind, values in ((Kind.PURPOSE, rules.purposes), (Kind.APPLICATION, rules.applications), (Kind.TAG, when.tags)):
+        if values:
+            number = int(kind)
+            found.update([(number, label(kind, value)) for value in values])
+    for kind, value in ((Kind.THREAD, said.thread_id), (Kind.SESSION, said.session_id)):
+        if value is not None:
+            found.add((int(kind), label(kind, value)))
+    for entity in when.entities:
+        found.add((_ENTITY, words.folded(Kind.ENTITY, entity)))
     if said.speaker is not None:
-        yield Kind.SPEAKER, words.folded(Kind.SPEAKER, said.speaker)
-    for depth in range(1, len(cube.namespace) + 1):
-        yield Kind.NAMESPACE, words.namespace(cube.namespace[:depth])
+        found.add((int(Kind.SPEAKER), words.folded(Kind.SPEAKER, said.speaker)))
+    found.update(words.namespaces(cube.namespace))
+    return found
 
 
 def _leaves(cube: MemCube, words: Words) -> Iterable[tuple[int, int | None, float | None]]:

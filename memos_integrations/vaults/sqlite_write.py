@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import NamedTuple
 
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
+    ForgottenError,
     StillDerivedError,
     VaultCorruptError,
     VersionConflictError,
@@ -39,8 +40,7 @@ _ERASE = (*(f"DELETE FROM {table} WHERE cube = ?" for table in reversed(BESIDE))
 _DERIVED = "SELECT 1 FROM links WHERE target = ? AND relation = 'derived_from' LIMIT 1"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The vault's counters, read and written inside the write transaction, so that any process may be next."""
 
     commit: int
@@ -54,7 +54,7 @@ class Head:
     @property
     def row(self) -> tuple[object, ...]:
         """As it stands in the table."""
-        return (1, self.commit, self.entries, self.hash, self.removed, self.erased, self.cubes, self.vectors)
+        return (1, *self)
 
 
 GENESIS_HEAD = Head(0, 0, GENESIS, 0, 0, 0, 0)
@@ -100,7 +100,7 @@ def bind(connection: sqlite3.Connection, head: Head, identity: EmbedderIdentity)
     if bound is None:
         rows = {"embedder": identity.name.encode(), "dim": str(identity.dim).encode()}
         connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
-    return replace(head, commit=head.commit + 1), None
+    return head._replace(commit=head.commit + 1), None
 
 
 def apply(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> tuple[Head, Receipt]:
@@ -109,7 +109,7 @@ def apply(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> 
     Raises:
         MemOSError: The transaction is refused; the caller undoes what it did so far.
     """
-    head = replace(head, commit=head.commit + 1)
+    head = head._replace(commit=head.commit + 1)
     for kind, changes in groupby(transaction.changes, type):
         if kind is Use:
             use_all(connection, [change for change in changes if isinstance(change, Use)])
@@ -148,12 +148,12 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
     cube = put.cube
     tenant = tenant_of(connection, cube.tenant)
     if put.key is not None:
-        _check_key(connection, tenant, put.key)
+        _check_key(connection, tenant, put)
     row = _current(connection, cube.id)
     if row is None:
         if cube.version != 1:
             raise CubeNotFoundError(cube.id)
-        head = replace(head, cubes=head.cubes + 1)
+        head = head._replace(cubes=head.cubes + 1)
         seq = _insert(connection, head, tenant, put)
     else:
         seq, found_tenant, found, _ = row
@@ -173,7 +173,7 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
         "INSERT INTO versions (cube, version, digest, body) VALUES (?, ?, ?, ?)",
         (seq, cube.version, put.digest, put.body),
     )
-    connection.executemany("INSERT INTO labels VALUES (?, ?, ?)", [(seq, *label) for label in sorted(put.labels)])
+    connection.executemany("INSERT INTO labels VALUES (?, ?, ?)", [(seq, *label) for label in put.labels])
     connection.executemany("INSERT INTO leaves VALUES (?, ?, ?, ?)", [(seq, *leaf) for leaf in put.leaves])
     connection.executemany("INSERT INTO links VALUES (?, ?, ?)", [(seq, *link) for link in put.links])
     name_blobs(connection, seq, (blob.digest for blob in cube.blobs))
@@ -208,13 +208,18 @@ def tenant_of(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute("INSERT INTO tenants (name) VALUES (?)", (name,)).lastrowid or 0)
 
 
-def _check_key(connection: sqlite3.Connection, tenant: int, key: tuple[str, bytes]) -> None:
+def _check_key(connection: sqlite3.Connection, tenant: int, put: PutRows) -> None:
+    key = put.key or ("", b"")
     taken = connection.execute(
         "SELECT cubes.id FROM keys JOIN cubes ON cubes.seq = keys.cube WHERE keys.tenant = ? AND keys.key = ?",
         (tenant, key[1]),
     ).fetchone()
     if taken is not None:
         raise AlreadyRememberedError(key[0], taken[0])
+    if put.again:
+        connection.execute("DELETE FROM forgotten WHERE tenant = ? AND key = ?", (tenant, key[1]))
+    elif connection.execute("SELECT 1 FROM forgotten WHERE tenant = ? AND key = ?", (tenant, key[1])).fetchone():
+        raise ForgottenError(key[0])
 
 
 def _insert(connection: sqlite3.Connection, head: Head, tenant: int, put: PutRows) -> int:
@@ -243,7 +248,7 @@ def _drop_vector(connection: sqlite3.Connection, head: Head, seq: int) -> Head:
     if not gone:
         return head
     connection.execute("UPDATE cubes SET vector = NULL WHERE seq = ?", (seq,))
-    return replace(head, removed=head.removed + gone)
+    return head._replace(removed=head.removed + gone)
 
 
 def _store_vector(connection: sqlite3.Connection, head: Head, seq: int, vector: Vectors) -> Head:
@@ -251,7 +256,7 @@ def _store_vector(connection: sqlite3.Connection, head: Head, seq: int, vector: 
     number = head.vectors + 1
     connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (number, seq, vector.tobytes()))
     connection.execute("UPDATE cubes SET vector = ? WHERE seq = ?", (number, seq))
-    return replace(head, vectors=number)
+    return head._replace(vectors=number)
 
 
 def _put_vector(connection: sqlite3.Connection, head: Head, change: VectorRow) -> Head:
@@ -288,7 +293,7 @@ def _erase(connection: sqlite3.Connection, head: Head, change: Erase) -> Head:
     rewrite(connection, row[1], row[0], b"")
     for statement in _ERASE:
         connection.execute(statement, (row[0],))
-    return replace(head, erased=head.erased + 1)
+    return head._replace(erased=head.erased + 1)
 
 
 def _audit(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> Head:
@@ -305,4 +310,4 @@ def chained(head: Head, transaction: Prepared) -> tuple[Head, list[Row]]:
         number, previous = number + 1, last
         last = entry_hash(number, previous, raw)
         rows.append((number, *outline, raw, previous, last))
-    return replace(head, entries=number, hash=last), rows
+    return head._replace(entries=number, hash=last), rows

@@ -216,6 +216,15 @@ class Witness:
             if self._sealer.vector(there.get(row.seq)) != row.marks[MARKS.index("vector")]:
                 raise IntegrityError(f"The vector of cube {row.cube_id!r} does not match its seal", row.cube_id)
 
+    def check_forgotten(self, tenant: str, key: bytes, mac: bytes) -> None:
+        """Refuse a record of what was forgotten that this vault did not make.
+
+        Raises:
+            IntegrityError: It did not.
+        """
+        if self._sealer.forgotten(tenant, key) != mac:
+            raise IntegrityError("A record of what was forgotten does not match its seal")
+
     def check_history(
         self, connection: sqlite3.Connection, tenant: str, cube_id: str, versions: Sequence[MemCube]
     ) -> None:

@@ -238,7 +238,9 @@ class GroupWriter:
         self._connection.execute("PRAGMA busy_timeout = 0")  # or a blocked checkpoint would hold every writer back
         try:
             (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except FOREIGN:
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                raise  # a disk that is full does not get better by waiting, as readers do
             return False
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {int(timeout)}")

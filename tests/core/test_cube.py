@@ -1,7 +1,10 @@
 """A cube is a value: it survives every round trip, and its digest changes exactly when the memory does."""
 
+import copy
 import json
+import pickle
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -35,6 +38,7 @@ from memos_integrations.core.cube import (
     canonical_json,
     new_id,
     sha256,
+    thawed,
 )
 from memos_integrations.core.errors import InvalidMemoryError
 
@@ -241,3 +245,55 @@ def test_the_canonical_form_is_the_sorted_json_of_the_fields(text: str) -> None:
         assert cube.canonical() == written.encode()
         assert cube.content_digest == sha256(canonical_json(cube.payload.model_dump(mode="json")))
     assert MemCube.from_json(first.to_json()) == first
+
+
+@given(st.lists(words | st.none(), max_size=3), st.datetimes(datetime(1, 1, 2)), st.floats(0, allow_infinity=False))
+def test_every_part_is_spelled_as_json_spells_it(texts: list[str | None], moment: datetime, heat: float) -> None:
+    every = "".join(map(chr, (*range(1, 0x300), 0x2028, 0xFFFD, 0x10FFFF)))
+    said = {f"{every}{number}": text for number, text in enumerate(texts)} | {"n": heat, "big": 2**70, "deep": [[{}]]}
+    when = moment.replace(tzinfo=UTC)
+    parts = [
+        Descriptive(created_at=when, recorded_at=when, tags=(every,), entities=(every[::-1],), origin=Origin.IMPORT),
+        Provenance(links=(Link(relation=Relation.FOLLOWS, target=every),), derived_from=(CubeRef(id="x", version=9),)),
+        Governance(owner=every, half_life=timedelta(days=1, microseconds=3), licence=Licence(uses_left=2, until=when)),
+        Behaviour(heat=heat, trust=0.5, last_read=when, reads=2**70),
+        PlaintextPayload(text=every, value=said, blob=BlobRef(digest="0" * 64, size=2)),
+        Trust.of_checked(quarantined=True),
+    ]
+    for part in parts:
+        dumped = part.model_dump(mode="json")
+        assert part._canonical == json.dumps(dumped, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def test_a_structured_value_is_as_immutable_as_the_cube_around_it() -> None:
+    mine = {"a": [1, {"b": "c"}], "d": {"e": 2.5}}
+    payload = PlaintextPayload(text="x", value=mine)
+    before = payload._canonical
+    mine["a"] = []  # the caller's own: nothing of it is inside
+    for held in (payload.value, payload.value["d"]):
+        changes: list[Callable[[], object]] = [
+            lambda held=held: held.__setitem__("e", 1), lambda held=held: held.update(e=1), held.clear, held.popitem,
+            lambda held=held: held.setdefault("z", 1), lambda held=held: held.__ior__({"z": 1}),
+            lambda held=held: held.pop("e", None), lambda held=held: held.__delitem__("e"),
+        ]  # fmt: skip
+        for change in changes:
+            with pytest.raises(TypeError, match="cannot be changed"):
+                change()
+    array = payload.value["a"]
+    for change in (
+        lambda: array.append(1), lambda: array.extend([1]), lambda: array.insert(0, 1), array.pop,
+        lambda: array.remove(1), array.clear, array.sort, array.reverse, lambda: array.__setitem__(0, 1),
+        lambda: array.__delitem__(0), lambda: array.__iadd__([1]), lambda: array.__imul__(2),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match="cannot be changed"):
+            change()
+    assert payload.value == {"a": [1, {"b": "c"}], "d": {"e": 2.5}}
+    assert canonical_json(payload.model_dump(mode="json")) == before == payload._canonical
+    for same in (copy.deepcopy(payload), pickle.loads(pickle.dumps(payload)), payload.model_copy(deep=True)):
+        assert same == payload
+        with pytest.raises(TypeError):
+            same.value["a"].append(1)
+    loose = thawed(payload.value)
+    loose["a"].append(1)
+    assert type(loose) is dict
+    assert payload.value["a"] == [1, {"b": "c"}]

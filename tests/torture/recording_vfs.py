@@ -58,7 +58,7 @@ _DELETE = CFUNCTYPE(c_int, c_void_p, c_char_p, c_int)
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened: `write`, `truncate`, `sync`, `delete` of a file, or a note of the test."""
+    """One thing that happened: `write`, `truncate`, `sync`, `delete` of a file, `made` beside it, or a test's note."""
 
     what: str
     file: str = ""
@@ -67,11 +67,14 @@ class Event:
 
 
 class Recording:
-    """A list of events, and the shim that fills it while `recording()` is on."""
+    """A list of events, and the shim that fills it while `recording()` is on.
 
-    def __init__(self) -> None:
+    `beside` is a file that is not SQLite's and is written once, durably; that it is there is noted when it is made.
+    """
+
+    def __init__(self, beside: Path) -> None:
         self.events: list[Event] = []
-        self.beside: dict[str, bytes] = {}
+        self._beside: Path | None = beside
         self._library = ctypes.CDLL(ctypes.util.find_library("sqlite3"))
         self._library.sqlite3_libversion.restype = c_char_p
         self._library.sqlite3_vfs_find.restype = POINTER(_Vfs)
@@ -87,7 +90,13 @@ class Recording:
 
     def note(self, what: str, content: Any) -> None:
         """Put something of the test's own between what SQLite did before and after."""
-        self.events.append(Event(what, content=content))
+        self._happened(Event(what, content=content))
+
+    def _happened(self, event: Event) -> None:
+        if self._beside is not None and self._beside.exists():
+            made, self._beside = self._beside, None
+            self.events.append(Event("made", made.name, content=made.read_bytes()))
+        self.events.append(event)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -118,7 +127,7 @@ class Recording:
     def _delete(self, _: int, name: bytes, synced: int) -> int:
         code: int = _DELETE(self._truth.xDelete)(ctypes.addressof(self._truth), name, synced)
         if code == 0:
-            self.events.append(Event("delete", Path(name.decode()).name, offset=synced))
+            self._happened(Event("delete", Path(name.decode()).name, offset=synced))
         return code
 
     def _methods(self, truth: _Methods) -> _Methods:
@@ -130,19 +139,19 @@ class Recording:
             def on_write(file: int, content: int, size: int, offset: int) -> int:
                 code: int = write(file, content, size, offset)
                 if code == 0:
-                    self.events.append(Event("write", self._names[file], offset, ctypes.string_at(content, size)))
+                    self._happened(Event("write", self._names[file], offset, ctypes.string_at(content, size)))
                 return code
 
             def on_truncate(file: int, size: int) -> int:
                 code: int = truncate(file, size)
                 if code == 0:
-                    self.events.append(Event("truncate", self._names[file], size))
+                    self._happened(Event("truncate", self._names[file], size))
                 return code
 
             def on_sync(file: int, flags: int) -> int:
                 code: int = sync(file, flags)
                 if code == 0:
-                    self.events.append(Event("sync", self._names[file]))
+                    self._happened(Event("sync", self._names[file]))
                 return code
 
             kept = [_WRITE(on_write), _TRUNCATE(on_truncate), _SYNC(on_sync)]
@@ -175,6 +184,8 @@ class Disk:
             self.pending = [old for old in self.pending if old.file != event.file]
         elif event.what == "delete" and event.offset:
             self._forget(event.file)
+        elif event.what == "made":
+            self.durable[event.file] = bytearray(event.content)
         elif event.file:
             self.pending.append(event)
 

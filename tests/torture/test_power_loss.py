@@ -26,11 +26,11 @@ LIVES, DEEDS = 3, 30
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """The life of a small vault: opened, written, closed, three times over."""
-    recording = Recording()
+    folder = tmp_path_factory.mktemp("recorded") / "vault"
+    recording = Recording(beside=folder / "vault.key")
     if not recording.is_pythons:
         pytest.skip("Python's sqlite3 does not use the library that can be reached; nothing could be recorded")
     random = Random(seed())
-    folder = tmp_path_factory.mktemp("recorded") / "vault"
     living: list[MemCube] = []
     with recording.recording():
         for life in range(LIVES):
@@ -38,7 +38,6 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
                 vault.bind_embedder(EMBEDDER)
                 for deed in range(DEEDS):
                     live(vault, recording, random, living, f"{life} {deed}")
-    recording.beside = {file.name: file.read_bytes() for file in folder.glob("*.key")}
     assert Counter(event.what for event in recording.events)["sync"] > LIVES * DEEDS
     return recording
 
@@ -73,13 +72,11 @@ def live(vault: SQLiteVault, recording: Recording, random: Random, living: list[
         living[number] = old.model_copy(update={"state": State.ACTIVATED})
 
 
-def left_by(disk: Disk, random: Random, recording: Recording, folder: Path) -> None:
-    """Make *folder* what a cut now might leave; with the integrity key, which is older than all else."""
+def left_by(disk: Disk, random: Random, folder: Path) -> None:
+    """Make *folder* what a cut now might leave."""
     folder.mkdir(mode=0o700)
     for name, content in disk.after_cut(random).items():
         (folder / name).write_bytes(content)
-    for name, key in recording.beside.items():
-        (folder / name).write_bytes(key)
 
 
 def told_until(events: list[Event]) -> tuple[set[tuple[str, int]], set[str], set[str]]:
@@ -133,7 +130,7 @@ def test_what_was_acknowledged_survives_a_power_cut(recording: Recording, tmp_pa
             disk.take(event)
         done = moment
         folder = tmp_path / f"cut {number}"
-        left_by(disk, random, recording, folder)
+        left_by(disk, random, folder)
         try:
             seen += check(folder, events[:moment])
         except BaseException:
@@ -155,7 +152,7 @@ def test_the_simulation_finds_a_vault_that_does_not_sync(recording: Recording, t
         for event in unsynced[:moment]:
             disk.take(event)
         folder = tmp_path / f"cut {number}"
-        left_by(disk, random, recording, folder)
+        left_by(disk, random, folder)
         try:
             check(folder, unsynced[:moment])
         except (AssertionError, MemOSError):

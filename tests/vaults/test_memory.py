@@ -18,12 +18,14 @@ def test_a_write_is_done_on_return() -> None:
     assert InMemoryVault().submit(Transaction((put(cube()),))).done()
 
 
-def test_a_value_changed_after_the_put_does_not_change_the_vault() -> None:
+def test_a_value_cannot_be_changed_after_the_put() -> None:
     value = {"colour": "blue"}
     with InMemoryVault() as vault:
         from memos_integrations.core.cube import PlaintextPayload
 
         there = cube(payload=PlaintextPayload(text="kettle", value=value))
         vault.submit(Transaction((put(there),))).result()
-        there.payload.value["colour"] = "red"
+        value["colour"] = "red"
+        with pytest.raises(TypeError, match="cannot be changed"):
+            there.payload.value["colour"] = "red"
         assert vault.get("acme", [there.id])[0].payload.value == {"colour": "blue"}

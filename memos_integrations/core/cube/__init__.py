@@ -8,6 +8,7 @@ never change; what changes with use (`Behaviour`, `state`) stands beside the ver
 from __future__ import annotations
 
 from memos_integrations.core.cube.cube import SCHEMA, MemCube
+from memos_integrations.core.cube.frozen import thawed
 from memos_integrations.core.cube.header import (
     Behaviour,
     Channel,
@@ -89,5 +90,6 @@ __all__ = [
     "first_problem",
     "new_id",
     "sha256",
+    "thawed",
     "unique",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Self
 
+import orjson
 from pydantic import ConfigDict, Field, ValidationError
 
 from memos_integrations.core.cube.header import Behaviour, CubeRef, Descriptive, Governance, Provenance, State, Trust
@@ -16,7 +16,7 @@ from memos_integrations.core.cube.payload import (
     PlaintextPayload,
     Tier,
 )
-from memos_integrations.core.cube.values import Label, Namespace, Value, canonical_json, first_problem, sha256
+from memos_integrations.core.cube.values import Label, Namespace, Once, Value, first_problem, sha256
 from memos_integrations.core.errors import InvalidMemoryError
 
 SCHEMA = 1
@@ -40,7 +40,7 @@ class MemCube(Value):
     state: State = State.GENERATED
     behaviour: Behaviour = Behaviour()
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, ignored_types=(Once,))
 
     @property
     def tenant(self) -> str:
@@ -78,7 +78,7 @@ class MemCube(Value):
         """SHA-256 of the canonical payload: equal for equal content, whoever owns it."""
         return sha256(self.payload._canonical)
 
-    @cached_property
+    @Once
     def digest(self) -> str:
         """SHA-256 of the canonical cube without `behaviour` and `state`."""
         return sha256(self.canonical())
@@ -87,15 +87,15 @@ class MemCube(Value):
         """The bytes that `digest` covers: sorted keys, no spaces, UTF-8, UTC times."""
         return self._canonical
 
-    @cached_property
+    @Once
     def _canonical(self) -> bytes:
         # canonical_json(self.model_dump(mode="json", by_alias=True, exclude={"behaviour", "state"})), put together from
         # parts that other cubes share and that know their own form already. A test holds the two equal.
         return b'{"descriptive":%b,"governance":%b,"id":%b,"namespace":%b,"payload":%b,"provenance":%b,%b,%b}' % (
             self.descriptive._canonical,
             self.governance._canonical,
-            canonical_json(self.id),
-            canonical_json(self.namespace),
+            orjson.dumps(self.id),
+            orjson.dumps(self.namespace),
             self.payload._canonical,
             self.provenance._canonical,
             b'"schema":%d,"trust":%b' % (self.schema_, self.trust._canonical),

@@ -6,6 +6,7 @@ from memos_integrations.core.operator.activation import draft_activation
 from memos_integrations.core.operator.blob import Blob, blob_of
 from memos_integrations.core.operator.context import Citation, CitedContext, cited_context
 from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.ingest import Progress
 from memos_integrations.core.operator.options import (
     MemoryChanges,
     MemoryOptions,
@@ -19,7 +20,7 @@ from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Reca
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.scopes import Finding
 from memos_integrations.core.operator.write import Draft, finished
-from memos_integrations.core.operator.writer import CubeWriter, Progress
+from memos_integrations.core.operator.writer import CubeWriter
 
 __all__ = [
     "Blob",

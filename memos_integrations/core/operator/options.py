@@ -92,6 +92,7 @@ class MemoryOptions(MemoryChanges, total=False):
     durability: Durability | str
 
 
+OPTIONS = frozenset(MemoryOptions.__annotations__) | frozenset(MemoryChanges.__annotations__)
 DESCRIPTIVE = frozenset({"semantic_type", "topic", "concept", "valid_from", "valid_to", "language", "origin"})
 GOVERNANCE = frozenset({"expires_at", "half_life", "priority", "purposes", "applications", "sensitivity"})
 SUBJECTS = ("readers", "writers", "sharers")
@@ -104,9 +105,8 @@ def draft_memory(text: str, caller: Caller, options: MemoryOptions) -> Draft:
         InvalidMemoryError: The text or an option is not valid, or there is no such option; the message names it.
     """
     said: dict[str, Any] = dict(options)
-    unknown = set(said) - MemoryOptions.__annotations__.keys() - MemoryChanges.__annotations__.keys()
-    if unknown:
-        raise InvalidMemoryError(f"remember() has no option {', '.join(sorted(unknown))}.")
+    if not said.keys() <= OPTIONS:
+        raise InvalidMemoryError(f"remember() has no option {', '.join(sorted(said.keys() - OPTIONS))}.")
     if not isinstance(text, str):
         raise InvalidMemoryError(f"A memory is text (str), not {type(text).__name__}.")
     try:

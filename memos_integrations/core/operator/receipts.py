@@ -23,9 +23,13 @@ class ErasureReceipt(Value):
 
 
 class IngestReport(Value):
-    """What an ingestion did: ids in the order of the messages; `known` of them were there already."""
+    """What an ingestion did: ids in the order of the messages; `known` of them were there already.
+
+    `forgotten` more messages had been ingested and forgotten before, and stay so.
+    """
 
     conversation: Label
     cubes: tuple[Label, ...] = ()
     written: int = Field(ge=0)
     known: int = Field(ge=0)
+    forgotten: int = Field(default=0, ge=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from memos_integrations.core.access import EVERYONE
+from memos_integrations.core.access import EVERYONE, Caller
 from memos_integrations.core.cube import (
     Behaviour,
     Descriptive,
@@ -27,6 +28,7 @@ from memos_integrations.core.cube import (
     Relation,
     Trust,
     TrustLabel,
+    check_text,
     first_problem,
     new_id,
     unique,
@@ -43,6 +45,8 @@ CHANGE_WORDS = re.compile(
     r"now (?:is|are)|from now on)\b",
     re.IGNORECASE,
 )
+_CHANGE_HINTS = "longer more now moved changed switched rescheduled postponed pushed brought".split()
+"""One of these stands in everything that `CHANGE_WORDS` finds."""
 MIN_SHARED_TERMS = 2
 MIN_STATEMENT_WORDS = 4
 MIN_OVERLAP = 0.5
@@ -93,7 +97,7 @@ def draft_cube(
         found, told = terms_and_keywords(text, provenance.speaker)
         words = tuple(found)
         given: dict[str, Any] = {"created_at": now, "recorded_at": now, "entities": _found(entities_of(text))}
-        given["tags"] = unique([*tags, *_found(told)])
+        given["tags"] = unique([*tags, *_found(told)]) if tags else _found(told)
         # With nothing said but the text, every label was found in a text that is checked.
         make = Descriptive if tags or descriptive else Descriptive.of_checked
         if links:
@@ -155,16 +159,20 @@ def fingerprint(words: Sequence[str]) -> str:
     """A 64-bit SimHash of the terms in hexadecimal (Charikar 2002): near-duplicates differ in few bits."""
     if not words:
         return "0" * 16
-    ones = sum(map(_lanes, words)).to_bytes(64 * 4, "little")
-    return np.packbits(np.frombuffer(ones, "<u4") > len(words) // 2).tobytes().hex()
+    if len(words) < 256:
+        ones = np.frombuffer(sum(map(_lanes, words)).to_bytes(64, "little"), "u1")
+    else:
+        parts = [sum(map(_lanes, words[at : at + 255])).to_bytes(64, "little") for at in range(0, len(words), 255)]
+        ones = np.frombuffer(b"".join(parts), "u1").reshape(-1, 64).sum(axis=0, dtype=np.int64)
+    return np.packbits(ones > len(words) // 2).tobytes().hex()
 
 
-_SPREAD = [np.unpackbits(np.array([byte], np.uint8)).astype("<u4").tobytes() for byte in range(256)]
+_SPREAD = [np.unpackbits(np.array([byte], np.uint8)).tobytes() for byte in range(256)]
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 15)
 def _lanes(word: str) -> int:
-    """The 64 hash bits of a word, each in a 32-bit lane of one number: adding such numbers counts all at once."""
+    """The 64 hash bits of a word, each in a byte of one number: adding 255 such numbers counts all bits at once."""
     return int.from_bytes(
         b"".join([_SPREAD[byte] for byte in blake2b(word.encode(), digest_size=8).digest()]), "little"
     )
@@ -172,7 +180,8 @@ def _lanes(word: str) -> int:
 
 def says_change(text: str) -> bool:
     """Whether a statement in *text* announces that something is no longer as it was."""
-    if CHANGE_WORDS.search(text) is None:
+    folded = text.casefold()
+    if not any(hint in folded for hint in _CHANGE_HINTS) or CHANGE_WORDS.search(text) is None:
         return False
     return any(CHANGE_WORDS.search(sentence) for sentence in _statements(text))
 
@@ -211,6 +220,28 @@ def supersede(draft: Draft, older: MemCube) -> Draft:
     return replace(draft, cube=draft.cube.model_copy(update={"provenance": provenance}))
 
 
+def followed(draft: Draft, before: str | None) -> Draft:
+    """The draft with a FOLLOWS link to the cube *before* it, when there is one."""
+    if before is None:
+        return draft
+    links = (*draft.cube.provenance.links, Link(relation=Relation.FOLLOWS, target=before))
+    provenance = draft.cube.provenance.model_copy(update={"links": links})
+    return replace(draft, cube=draft.cube.model_copy(update={"provenance": provenance}))
+
+
+def scoped_key(key: str, caller: Caller) -> str:
+    """Keys are each principal's own, so that nobody learns whether another has written one.
+
+    Raises:
+        InvalidMemoryError: It is not a text that can be stored.
+    """
+    try:
+        check_text(key)
+    except (ValueError, TypeError) as exc:
+        raise InvalidMemoryError(f"Not a key: {exc}.") from exc
+    return json.dumps([caller.by.subject, key])
+
+
 def unique_links(links: Sequence[Link]) -> tuple[Link, ...]:
     """The links without repeats, in their order."""
     return tuple(dict.fromkeys(links))
@@ -230,4 +261,4 @@ def layer_for(subjects: Mapping[str, Sequence[str]]) -> Layer:
 
 def _found(labels: Sequence[str]) -> tuple[str, ...]:
     """What the rules found, within the limits of a header: a long URL is no tag."""
-    return tuple(label for label in labels if len(label) <= MAX_FOUND_LENGTH)[:MAX_FOUND_LABELS]
+    return tuple([label for label in labels if len(label) <= MAX_FOUND_LENGTH][:MAX_FOUND_LABELS])

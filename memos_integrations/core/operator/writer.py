@@ -6,9 +6,8 @@ vault needs: `remember` gives a future, so that one caller can block on it and a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,17 +16,14 @@ from memos_integrations.core.access import Caller, Verb, may_read
 from memos_integrations.core.conversation import Conversation, Message
 from memos_integrations.core.cube import (
     CubeRef,
-    Link,
     MemCube,
     Relation,
     TrustLabel,
-    check_text,
     unique,
 )
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     EmbeddingError,
-    InvalidMemoryError,
     VaultError,
     VersionConflictError,
 )
@@ -36,14 +32,23 @@ from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.blob import Blob, captioned
 from memos_integrations.core.operator.bulk import put_in_bulk
 from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.ingest import Ingestion, Progress
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
-from memos_integrations.core.operator.write import Draft, replaces, revised, says_change, search_text, supersede
+from memos_integrations.core.operator.write import (
+    Draft,
+    followed,
+    replaces,
+    revised,
+    says_change,
+    scoped_key,
+    search_text,
+    supersede,
+)
 from memos_integrations.core.ports import CubeFilter, Derivative, Receipt, VaultQuery, Vectors
 
 BATCH = 64
 MAX_RETRIES = 100
 MAX_LOOKUP_TERMS = 32
-Progress = Callable[[int, int], None]
 
 
 class CubeWriter:
@@ -188,34 +193,15 @@ class CubeWriter:
         *,
         draft: Callable[[Message], Draft],
         progress: Progress | None,
+        again: bool = False,
     ) -> IngestReport:
-        """Write every message once, each linked to the one before it in its session; durable batch by batch."""
-        cubes: list[str] = []
-        known = 0
-        last: dict[str | None, str] = {}
-        messages = conversation.messages
-        for start in range(0, len(messages), BATCH):
-            batch: list[tuple[Draft, str]] = []
-            for message in messages[start : start + BATCH]:
-                key = json.dumps([conversation.source, conversation.id, message.id])
-                cube_id = self._known(key, caller)
-                if cube_id is None:
-                    linked = self._follow(draft(message), last.get(message.session_id))
-                    linked = self._linked(linked, caller, recent=[each for each, _ in batch])
-                    batch.append((linked, key))
-                    cube_id = linked.cube.id
-                else:
-                    known += 1
-                last[message.session_id] = cube_id
-                cubes.append(cube_id)
-            instead = self._put_batch(batch, caller)
-            known += len(instead)
-            cubes = [instead.get(cube_id, cube_id) for cube_id in cubes]
-            last = {session: instead.get(cube_id, cube_id) for session, cube_id in last.items()}
-            if progress is not None:
-                progress(len(cubes), len(messages))
-        written = len(cubes) - known
-        return IngestReport(conversation=conversation.id, cubes=tuple(cubes), written=written, known=known)
+        """Write every message once, see `Ingestion`; durable batch by batch."""
+
+        def linked(draft: Draft, recent: Sequence[Draft]) -> Draft:
+            return self._linked(draft, caller, recent=recent)
+
+        made = Ingestion(conversation, caller, draft, linked, self._embedding, self._governance, again)
+        return made.run(progress)
 
     def embed_missing(self, drafts: Callable[[MemCube], Draft], progress: Progress | None) -> int:
         """Give every cube without a vector one; the number of vectors made."""
@@ -248,32 +234,13 @@ class CubeWriter:
             operation=operation,
             terms=draft.terms,
             vector=vector,
-            key=None if key is None else _scoped(key, caller),
+            key=None if key is None else scoped_key(key, caller),
             beside=beside,
             durability=draft.durability,
         )
 
-    def _put_batch(self, batch: Sequence[tuple[Draft, str]], caller: Caller) -> dict[str, str]:
-        """Put a batch; for those that somebody else ingested meanwhile, the id under which they are known."""
-        if not batch:
-            return {}
-        rows = self._embedding.written([draft.text for draft, _ in batch])
-        beside = {draft.cube.id for draft, _ in batch}
-        futures = [
-            self._put(draft, caller, None if rows is None else rows[number], key=key, beside=beside)
-            for number, (draft, key) in enumerate(batch)
-        ]
-        wait(futures)
-        instead = {}
-        for (draft, _), future in zip(batch, futures, strict=True):
-            try:
-                future.result()
-            except AlreadyRememberedError as exc:
-                instead[draft.cube.id] = exc.cube_id
-        return instead
-
     def _known(self, key: str | None, caller: Caller) -> str | None:
-        return None if key is None else self._governance.known(_scoped(key, caller), caller)
+        return None if key is None else self._governance.known(scoped_key(key, caller), caller)
 
     def _linked(self, draft: Draft, caller: Caller, *, recent: Sequence[Draft]) -> Draft:
         """The draft with its links: the message before it in its thread, and what it replaces."""
@@ -282,7 +249,7 @@ class CubeWriter:
         if cube.provenance.thread_id and not follows:
             scope = CubeFilter(thread_id=cube.provenance.thread_id, session_id=cube.provenance.session_id)
             latest = self._governance.search(VaultQuery(k=1, filter=scope), caller).matches
-            draft = self._follow(draft, latest[0].cube.id if latest else None)
+            draft = followed(draft, latest[0].cube.id if latest else None)
         if not says_change(cube.text):
             return draft
         older = [each.cube for each in recent] + self._similar(draft, caller)
@@ -321,23 +288,6 @@ class CubeWriter:
         )
         return replace(draft, cube=cube)
 
-    @staticmethod
-    def _follow(draft: Draft, before: str | None) -> Draft:
-        if before is None:
-            return draft
-        links = (*draft.cube.provenance.links, Link(relation=Relation.FOLLOWS, target=before))
-        provenance = draft.cube.provenance.model_copy(update={"links": links})
-        return replace(draft, cube=draft.cube.model_copy(update={"provenance": provenance}))
-
 
 def _said_at(cube: MemCube) -> datetime:
     return cube.provenance.occurred_at or cube.descriptive.created_at
-
-
-def _scoped(key: str, caller: Caller) -> str:
-    """Keys are each principal's own, so that nobody learns whether another has written one."""
-    try:
-        check_text(key)
-    except (ValueError, TypeError) as exc:
-        raise InvalidMemoryError(f"Not a key: {exc}.") from exc
-    return json.dumps([caller.by.subject, key])

@@ -18,7 +18,8 @@ class Put:
 
     `readers` are the subjects that may read it; `terms` its words for full text, with repeats; `vector` its unit
     row of shape `(dim,)`. `key` makes a first version happen at most once: a second Put with the same tenant and
-    key is refused.
+    key is refused. Where a lasting Erase took the cube of a key away, a Put with that key brings it back only if it
+    says *again*.
     """
 
     cube: MemCube
@@ -26,6 +27,7 @@ class Put:
     terms: tuple[str, ...] = ()
     vector: Vectors | None = None
     key: str | None = None
+    again: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,12 @@ class Expect:
 class Erase:
     """Take a cube out of every place it stands in: versions, vectors, full text, links, keys, behaviour.
 
-    Refused while a cube is derived from it: what is derived is erased before it.
+    Refused while a cube is derived from it: what is derived is erased before it. *lasting*: of its keys a keyed hash
+    is kept, so that nothing is written with one of them by mistake (see `Put`).
     """
 
     cube_id: str
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class Vault(Protocol):
                 not met.
             StillDerivedError: An Erase would leave a cube that is derived from the erased one.
             AlreadyRememberedError: A Put's key is taken.
+            ForgottenError: The cube of a Put's key was erased for good, and the Put does not say `again`.
             CubeNotFoundError: A change names a cube that is not there (Use of an erased cube is ignored).
             VaultError: The store failed; nothing of the transaction happened.
         """
@@ -52,6 +53,10 @@ class Vault(Protocol):
 
     def find_key(self, tenant: str, key: str) -> str | None:
         """The id of the cube that was put with this key."""
+        ...
+
+    def forgotten(self, tenant: str, keys: Sequence[str]) -> set[str]:
+        """Those of *keys* whose cube a lasting Erase took away, and that were not put again since."""
         ...
 
     def search(self, query: VaultQuery, visible: Visibility) -> Found:

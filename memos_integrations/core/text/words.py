@@ -92,10 +92,13 @@ def _term(word: str) -> str | None:
 def terms_and_keywords(text: str, speaker: str | None = None) -> tuple[list[str], tuple[str, ...]]:
     """`terms` of the text under the name of who said it, and `keywords` of the text alone, in one walk over it."""
     words = _words(text)
-    if speaker:
-        spoken = [*_words(speaker), *words] if text.isascii() and speaker.isascii() else _words(f"{speaker}: {text}")
-        return _content(spoken), _ranked(words, 5)
-    return _content(words), _ranked(words, 5)
+    known = [*map(_both, words)]
+    keys = _most([key for _, key in known], words, 5)
+    if speaker and not (text.isascii() and speaker.isascii()):
+        return _content(_words(f"{speaker}: {text}")), keys
+    named = [*map(_term, _words(speaker))] if speaker else []
+    content = [term for term in (*named, *(term for term, _ in known)) if term is not None]
+    return content or [*(_words(speaker) if speaker else ()), *words], keys
 
 
 def sentences(text: str) -> list[str]:
@@ -121,18 +124,30 @@ def keywords(text: str, k: int = 5) -> tuple[str, ...]:
 
 
 def _ranked(words: list[str], k: int) -> tuple[str, ...]:
+    return _most([*map(_keyword, words)], words, k)
+
+
+def _most(stems: list[str | None], words: list[str], k: int) -> tuple[str, ...]:
     shown: dict[str, str] = {}
-    counts: dict[str, int] = {}
-    for word in words:
-        stemmed = _keyword(word)
+    weights: dict[str, int] = {}  # how often, then how long: in one number, which needs no Python to be compared
+    for stemmed, word in zip(stems, words, strict=True):
         if stemmed is None:
             continue
-        if stemmed in counts:
-            counts[stemmed] += 1
+        if stemmed in shown:
+            weights[stemmed] += _ONCE
         else:
-            counts[stemmed], shown[stemmed] = 1, word
-    ranked = sorted(counts, key=lambda key: (-counts[key], -len(shown[key])))  # stable: first met wins a tie
-    return tuple(shown[key] for key in ranked[: max(k, 0)])
+            shown[stemmed], weights[stemmed] = word, _ONCE + len(word)
+    ranked = sorted(weights, key=weights.__getitem__, reverse=True)  # stable: first met wins a tie
+    return tuple([shown[key] for key in ranked[: max(k, 0)]])
+
+
+_ONCE = 1 << 32
+
+
+@lru_cache(maxsize=1 << 16)
+def _both(word: str) -> tuple[str | None, str | None]:
+    """The term that a word is searched by, and the stem under which it counts as a keyword."""
+    return _term(word), _keyword(word)
 
 
 @lru_cache(maxsize=1 << 14)
