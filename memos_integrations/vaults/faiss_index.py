@@ -63,18 +63,18 @@ class FaissIndex:
     def nearest(self, connection: sqlite3.Connection, sought: Sought) -> tuple[Numbers, str]:
         """The places of those numbers that hold the k best by cosine, and some more; and how they were found."""
         plan = Plan(sought)
-        for segment in self._current(read_head(connection)):
+        for segment in self._current(connection):
             plan.among(segment, self._codes_of(segment, sought.tenant))
         plan.rest(connection, self._tail)
         return plan.best()
 
     def columns(self, connection: sqlite3.Connection, tenant: int) -> Columns | None:
         """A tenant's columns as they were sealed last, if they were."""
-        self._current(read_head(connection))
+        self._current(connection)
         sealed = self._columns
         return None if sealed is None else sealed.of(tenant)
 
-    def _current(self, head: Head) -> tuple[Segment, ...]:
+    def _current(self, connection: sqlite3.Connection) -> tuple[Segment, ...]:
         """The segments of the manifest that stands on the disk now."""
         file = manifest_file(self._database)
         try:
@@ -86,6 +86,7 @@ class FaissIndex:
             if stamp == self._stamp:
                 return self._segments
             manifest = read_manifest(file) if stamp is not None else None
+            head = read_head(connection)
             if manifest is not None and manifest.vault == self._vault and manifest.commit > head.commit:
                 return ()  # sealed after this reader's moment, or in a past that never was: the table knows
             self._segments, self._missing, self._stamp, self._columns = (), False, stamp, None
@@ -123,7 +124,7 @@ class FaissIndex:
         The caller looks once more after it whether a cube was erased meanwhile, and drops the files if one was.
         """
         with self._sealing:
-            segments = self._current(head)
+            segments = self._current(connection)
             manifest = read_manifest(manifest_file(self._database))
             if manifest is not None and manifest.commit > head.commit and manifest.vault == self._vault:
                 return False

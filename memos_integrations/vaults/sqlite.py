@@ -207,7 +207,7 @@ class SQLiteVault(SQLiteReads):
         """
         if query.vector is not None:
             row = checked_row(query.vector)
-            check_fits(row, self.embedder())
+            check_fits(row, self._identity or self.embedder())
             query = replace(query, vector=row)
         with self._reading() as connection:
 
@@ -215,10 +215,12 @@ class SQLiteVault(SQLiteReads):
                 return self._faiss().nearest(connection, sought)
 
             self._guard.witness.check_search(connection, query, visible)
-            by = Searching(self._words, self._columns, self._tails, nearest, search_past)
+            witness = self._guard.witness
+            by = Searching(self._words, self._columns, self._tails, nearest, witness.handing, search_past)
             found = search(connection, by, query, visible)
-            ids = [match.cube.id for match in found.matches]
-            self._guard.witness.check_cubes(connection, visible.tenant, ids, vectors=query.vector is not None)
+            if query.as_of is not None:  # versions that were replaced: their cubes' seals cover them
+                ids = [match.cube.id for match in found.matches]
+                witness.check_cubes(connection, visible.tenant, ids, vectors=query.vector is not None)
         if self._index is not None and self._index.wants_sealing:
             self._seal_aside()
         return found

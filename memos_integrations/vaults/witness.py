@@ -24,9 +24,10 @@ from threading import Lock
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import VaultQuery, Visibility
-from memos_integrations.vaults.integrity import Sealed, sealed
+from memos_integrations.vaults.handing import Handing
+from memos_integrations.vaults.integrity import sealed
 from memos_integrations.vaults.rules import storable
-from memos_integrations.vaults.seals import MARKS, Sealer
+from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.sums import check_outbox, check_root, cubes_wrong, log_wrong, marks_wrong
 
 MOST_ADDED_UP = 20_000
@@ -50,6 +51,7 @@ class Witness:
 
     def __init__(self, sealer: Sealer, watch: sqlite3.Connection) -> None:
         self._sealer, self._watch = sealer, watch
+        self.handing = Handing(sealer)
         self._lock, self._checking = Lock(), Lock()
         self._epoch = self._forced = 0
         self._writing = False
@@ -188,7 +190,9 @@ class Witness:
     def check_cubes(
         self, connection: sqlite3.Connection, tenant: str, ids: Iterable[str], *, vectors: bool = False
     ) -> None:
-        """Refuse cubes of a tenant that do not match their seals; with *vectors* also theirs.
+        """Refuse cubes of a tenant that do not match their seals: for reads of other versions than the current ones.
+
+        With *vectors* theirs are checked too.
 
         Raises:
             IntegrityError: One does not; it is named.
@@ -197,24 +201,12 @@ class Witness:
         if not asked:
             return
         # The plus keeps SQLite from walking the whole tenant by its index.
-        rows = list(
-            sealed(connection, "c.id IN (SELECT value FROM json_each(?)) AND +t.name = ?", (json.dumps(asked), tenant))
-        )
-        for row in rows:
+        where = "c.id IN (SELECT value FROM json_each(?)) AND +t.name = ?"
+        for row in list(sealed(connection, where, (json.dumps(asked), tenant))):
             row.check(self._sealer)
-        if vectors and rows:
-            self._check_vectors(connection, rows)
-
-    def _check_vectors(self, connection: sqlite3.Connection, rows: Sequence[Sealed]) -> None:
-        asked = json.dumps([row.seq for row in rows])
-        there = dict(
-            connection.execute(
-                "SELECT cube, row FROM vectors WHERE cube IN (SELECT value FROM json_each(?))", (asked,)
-            ).fetchall()
-        )
-        for row in rows:
-            if self._sealer.vector(there.get(row.seq)) != row.marks[MARKS.index("vector")]:
-                raise IntegrityError(f"The vector of cube {row.cube_id!r} does not match its seal", row.cube_id)
+            if vectors:
+                there = connection.execute("SELECT row FROM vectors WHERE cube = ?", (row.seq,)).fetchone()
+                self.handing.check_vector(row, None if there is None else there[0])
 
     def check_history(
         self, connection: sqlite3.Connection, tenant: str, cube_id: str, versions: Sequence[MemCube]
