@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from memos_integrations.core.ports import Vectors
-from memos_integrations.vaults.allowed import Numbers
+from memos_integrations.vaults.columns import Numbers
 
 _BATCH = 50_000
 

@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from memos_integrations.core.ports import EmbedderIdentity
-from memos_integrations.vaults.allowed import Columns, Numbers
 from memos_integrations.vaults.codes import Codes, made, read_codes, write_codes
-from memos_integrations.vaults.planner import EXACT_MOST, Plan, Sought, Tail
+from memos_integrations.vaults.columns import Columns, Numbers
+from memos_integrations.vaults.planner import EXACT_MOST, Matches, Plan, Sought, Tail
 from memos_integrations.vaults.sealed_columns import SealedColumns, write_columns
 from memos_integrations.vaults.segments import (
     Manifest,
@@ -51,7 +51,7 @@ class FaissIndex:
         self._stamp: tuple[int, int] | None = None
         self._segments: tuple[Segment, ...] = ()
         self._codes: dict[tuple[str, int], Codes | None] = {}
-        self._tail = Tail(identity.dim)
+        self._tail, self._matches = Tail(identity.dim), Matches()
         self._missing = False
         self._columns: SealedColumns | None = None
 
@@ -62,7 +62,7 @@ class FaissIndex:
 
     def nearest(self, connection: sqlite3.Connection, sought: Sought) -> tuple[Numbers, str]:
         """The places of those numbers that hold the k best by cosine, and some more; and how they were found."""
-        plan = Plan(sought)
+        plan = Plan(sought, self._matches)
         for segment in self._current(connection):
             plan.among(segment, self._codes_of(segment, sought.tenant))
         plan.rest(connection, self._tail)
@@ -90,7 +90,7 @@ class FaissIndex:
             if manifest is not None and manifest.vault == self._vault and manifest.commit > head.commit:
                 return ()  # sealed after this reader's moment, or in a past that never was: the table knows
             self._segments, self._missing, self._stamp, self._columns = (), False, stamp, None
-            self._codes, self._tail = {}, Tail(self._identity.dim)
+            self._codes, self._tail, self._matches = {}, Tail(self._identity.dim), Matches()
             if manifest is None or not fits(manifest, self._vault, self._identity.name, self._identity.dim, head):
                 return ()
             self._segments = tuple(each for piece in manifest.pieces if (each := self._opened(piece)) is not None)

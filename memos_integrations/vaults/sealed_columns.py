@@ -17,7 +17,7 @@ from secrets import token_hex
 
 import numpy as np
 
-from memos_integrations.vaults.allowed import COLUMNS, WIDTH, Columns, Numbers, integers
+from memos_integrations.vaults.columns import COLUMNS, WIDTH, Columns, Numbers, integers
 from memos_integrations.vaults.segments import Piece, synced
 
 _BATCH = 10_000

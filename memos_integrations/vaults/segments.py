@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memos_integrations.core.ports import Vectors
-from memos_integrations.vaults.allowed import Mask, Numbers
+from memos_integrations.vaults.columns import Mask, Numbers
 from memos_integrations.vaults.sqlite_write import Head
 
 _PAGE = 4096
@@ -160,9 +160,9 @@ class Segment:
                 self._seen[chunk] = True
         return None if self._bad is None else ~self._bad[start:stop]
 
-    def sound_at(self, places: Numbers) -> Mask:
-        """Which of these scattered rows are as they were sealed."""
-        good: Mask = checks_of(self.rows[places], self.numbers[places]) == self._checks[places]
+    def sound_at(self, places: Numbers, rows: Vectors) -> Mask:
+        """Which of these scattered *rows*, read from their places, are as they were sealed."""
+        good: Mask = checks_of(rows, self.numbers[places]) == self._checks[places]
         return good
 
     def _hold(self, span: slice, good: Mask) -> None:

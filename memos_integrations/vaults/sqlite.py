@@ -32,7 +32,7 @@ from memos_integrations.core.ports import (
     VaultQuery,
     Visibility,
 )
-from memos_integrations.vaults.allowed import Columns, TenantColumns
+from memos_integrations.vaults.columns import Columns, TenantColumns
 from memos_integrations.vaults.connection import ReadPool, connect, located, translating
 from memos_integrations.vaults.faiss_index import SEAL_AT, FaissIndex, Numbers, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.guard import Guard

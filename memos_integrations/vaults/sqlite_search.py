@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -15,7 +15,8 @@ from memos_integrations.core.cube import MemCube, unique
 from memos_integrations.core.errors import IntegrityError, VaultCorruptError
 from memos_integrations.core.ports import Found, Match, VaultQuery, Vectors, Visibility
 from memos_integrations.core.ranking import Floats
-from memos_integrations.vaults.allowed import Allowed, Asked, Columns, Numbers, TenantColumns, allowed, integers
+from memos_integrations.vaults.allowed import Asked, allowed
+from memos_integrations.vaults.columns import Allowed, Columns, Numbers, TenantColumns, integers
 from memos_integrations.vaults.handing import Handed, Handing, with_beside
 from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Postings, Tails
@@ -100,7 +101,9 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
     cosine: dict[int, float] = {}
     vectors: dict[int, bytes] | None = None
     if query.vector is not None:
-        near, how = _near(connection, there, Sought(tenant, query.vector, there.vector, k), by.nearest)
+        numbers, seqs = there.numbered
+        places, how = by.nearest(connection, Sought(tenant, query.vector, numbers, k))
+        near = set(seqs[places].tolist())
         vectors = _vectors(connection, there, near | best, query.vector.size)
         cosine = _cosines(vectors, query.vector)
         best.update(_top(connection, *_columns({seq: cosine[seq] for seq in near}), k))
@@ -146,29 +149,17 @@ def _bm25(postings: Postings, terms: Sequence[int], there: Allowed, everything: 
         matching = [int(read[term][0].size) for term in terms]
     telling = ranking.telling(matching, count)
     scores = np.zeros(count)
-    average = int(there.length.sum()) / count
     for term in (terms[place] for place in telling):
         places, tf = read[term] if read else posting(postings, term, there)
         scores[places] += ranking.bm25(
             tf.astype(np.float64),
             there.length[places].astype(np.float64),
             weight=ranking.idf(count, int(places.size)),
-            average=average,
+            average=there.average,
         )
     hits = np.flatnonzero(scores > 0.0)
     how = "BM25" if len(telling) == len(terms) else f"BM25 of the {len(telling)} most telling of {len(terms)} words"
     return dict(zip(there.seq[hits].tolist(), scores[hits].tolist(), strict=True)), how
-
-
-def _near(connection: sqlite3.Connection, there: Allowed, sought: Sought, nearest: Nearest) -> tuple[set[int], str]:
-    """The cubes that the index proposes: the k best by cosine are among them."""
-    numbers, seqs = sought.numbers, there.seq
-    if numbers.size and (not numbers[0] > 0 or (np.diff(numbers) <= 0).any()):  # some without one, or given later
-        order = np.argsort(numbers, kind="stable")
-        order = order[numbers[order] > 0]
-        numbers, seqs = numbers[order], seqs[order]
-    places, how = nearest(connection, replace(sought, numbers=np.ascontiguousarray(numbers)))
-    return set(seqs[places].tolist()), how
 
 
 def _vectors(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int], dim: int) -> dict[int, bytes]:
