@@ -32,6 +32,7 @@ TAIL_BYTES = 128_000_000
 
 _PER_HIT, _LEAST = 24, 320
 _SCAN_SHARE, _CODES_SHARE = 4, 8
+_CODES_MOST, _SURE = 16, 2.5
 _MATCHES = 16
 
 Scores = npt.NDArray[np.float32]
@@ -167,13 +168,11 @@ class Plan:
         if codes is not None and match.count > EXACT_MOST and match.count * _CODES_SHARE >= stop - start:
             self._by_codes(segment, codes, (start, stop), match)
         elif match.count * _SCAN_SHARE > stop - start:
-            sound = segment.sound(start, stop)
-            scores = self._scan(segment.rows[start:stop])[match.rows]
-            self._take(_places(match.mine), scores, None if sound is None else sound[match.rows])
-            self._told("a contiguous scan", match.count)
+            self._contiguous(segment, (start, stop), match, "a contiguous scan")
         else:
-            rows = segment.rows[_places(match.rows) + start]
-            self._take(_places(match.mine), self._scan(rows), segment.sound_at(_places(match.rows) + start, rows))
+            places = np.arange(start, stop)[match.rows]
+            rows = segment.rows[places]
+            self._take(_places(match.mine), self._scan(rows), segment.sound_at(places, rows))
             self._told("a scan by id list", match.count)
 
     def rest(self, connection: sqlite3.Connection, tail: Tail) -> None:
@@ -202,7 +201,7 @@ class Plan:
         # What could not be scored is proposed too: reading it from the table says what is wrong with it.
         best = np.concatenate([places, self._open]) if self._k > 0 else places[:0]
         ways = ", ".join(f"{way} of {count:,}" for way, count in self._ways.items())
-        exact = "cosine" if "1-bit codes" in ways else "exact cosine"
+        exact = "cosine" if "codes and exact" in ways else "exact cosine"
         return best, f"{exact} ({ways})" if ways else exact
 
     # --- parts
@@ -234,25 +233,42 @@ class Plan:
         return out
 
     def _by_codes(self, segment: Segment, codes: Codes, span: tuple[int, int], match: Match) -> None:
-        """Propose by codes, keep what is allowed, score it exactly; ask for more until enough survive."""
+        """Propose by codes, keep what is allowed, score it exactly; ask for more until k survive and it is sure.
+
+        It is sure when a row whose exact score is that of the k-th best would have had to be told wrong by more than
+        `_SURE` times the codes' error to be missing. Where that takes too many rows they are too alike for one bit a
+        dimension, and every one is scored.
+        """
         start, stop = span
         enough = min(max(_LEAST, _PER_HIT * self._k), match.count)
-        asked = enough
-        while True:
-            asked = min(asked, stop - start)
-            found = codes.nearest(self._query, asked)
+        asked = -(-enough * (stop - start) // match.count)
+        while asked * _CODES_MOST <= stop - start:
+            told, found = codes.nearest(self._query, asked)
             hits = found + match.mine.start if match.back is None else match.back[found]  # type: ignore[union-attr]
             found, hits = found[hits >= 0], hits[hits >= 0]
-            if hits.size >= enough or asked == stop - start:
-                break
-            asked *= 4
-        if hits.size < enough:  # damaged codes: every row is looked at instead
-            found, hits = _places(match.rows, stop - start), _places(match.mine)
-        rows = segment.rows[found + start]
-        self._take(hits, self._scan(rows), segment.sound_at(found + start, rows))
-        self._told("1-bit codes and exact scores", match.count)
+            if hits.size < min(self._k, match.count):
+                asked *= 4
+                continue
+            rows = segment.rows[found + start]
+            scores = self._scan(rows)
+            nth = scores.size - min(self._k, scores.size)
+            least = float(np.partition(scores, nth)[nth]) - _SURE * codes.error
+            if told[-1] <= least:
+                self._take(hits, scores, segment.sound_at(found + start, rows))
+                self._told("1-bit codes and exact scores", match.count)
+                return
+            # Scores fall by about as much with every fourfold of rows: so many more must be asked for.
+            fallen = max(float(told[told.size // 4] - told[-1]), 1e-3)
+            asked = int(asked * min(4.0 ** ((float(told[-1]) - least) / fallen + 0.5), 1e6))
+        self._contiguous(segment, span, match, "a contiguous scan, as 1-bit codes do not tell them apart,")
+
+    def _contiguous(self, segment: Segment, span: tuple[int, int], match: Match, way: str) -> None:
+        sound = segment.sound(*span)
+        scores = self._scan(segment.rows[slice(*span)])[match.rows]
+        self._take(_places(match.mine), scores, None if sound is None else sound[match.rows])
+        self._told(way, match.count)
 
 
-def _places(part: Numbers | slice, size: int = 0) -> Numbers:
+def _places(part: Numbers | slice) -> Numbers:
     """A slice as the places in it."""
-    return np.arange(part.start or 0, part.stop or size) if isinstance(part, slice) else part
+    return np.arange(part.start, part.stop) if isinstance(part, slice) else part
