@@ -135,11 +135,11 @@ def integers(rows: Sequence[tuple[int, ...]], width: int) -> Numbers:
 class TenantColumns:
     """The columns of the tenants that were asked for last. Thread-safe; tables are shared and never changed.
 
-    *sealed* gives a tenant's columns as they stood at an earlier change number, or None.
+    *known* gives a tenant's columns as they stood at an earlier change number, or None.
     """
 
-    def __init__(self, sealed: Callable[[sqlite3.Connection, int], Columns | None]) -> None:
-        self._sealed = sealed
+    def __init__(self, known: Callable[[sqlite3.Connection, int], Columns | None]) -> None:
+        self._known = known
         self._lock = threading.Lock()
         self._held: OrderedDict[int, Columns] = OrderedDict()
         self._bytes = 0
@@ -151,7 +151,7 @@ class TenantColumns:
             if held is not None and held.changed == changed:
                 self._held.move_to_end(tenant)
                 return held
-        before = held if held is not None and held.changed < changed else self._sealed(connection, tenant)
+        before = held if held is not None and held.changed < changed else self._known(connection, tenant)
         if before is None or before.changed > changed:
             rows = connection.execute(COLUMNS + "c.tenant = ? ORDER BY c.seq", (tenant,)).fetchall()
             fresh = Columns.of(changed, integers(rows, WIDTH))

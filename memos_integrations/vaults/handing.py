@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -31,12 +31,17 @@ _HANDED = """SELECT v.body, t.name, s.mac, s.digest, s.history, s.labels, s.word
     LEFT JOIN versions AS v ON v.cube = c.seq AND v.version = c.version WHERE +t.name = ?"""
 _BY_SEQ, _BY_ID = _HANDED.format("c.seq"), _HANDED.format("c.id")
 
-_SEQ, _ID, _VERSION, _STATE = 14, 15, 17, 18
+MAC, SEQ, CUBE_ID, CHANGED = 2, 14, 15, -1
+_VERSION, _STATE = 17, 18
 """Where these columns stand in such a row."""
 _VECTOR_MARK = 5 + MARKS.index("vector")
 
 Handed = list[tuple[int, MemCube]]
-_Row = tuple[Any, ...]
+Row = tuple[Any, ...]
+"""A row as it was read here: see the statement."""
+
+Trusted = Callable[[sqlite3.Connection, str, Sequence[tuple[int, str, int, bytes]], Sequence[str]], None]
+"""Refuses rows `(number, id, change number, seal)` of a tenant, and ids that were not found, where it knows better."""
 
 
 def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
@@ -60,11 +65,15 @@ def _behaviour(text: str) -> Behaviour:
     return Behaviour.model_validate_json(text)
 
 
+def _outline(row: Row) -> tuple[int, str, int, bytes]:
+    return row[SEQ], row[CUBE_ID], row[CHANGED], row[MAC]
+
+
 class Handing:
     """Reads cubes and holds each against its seal."""
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+    def __init__(self, sealer: Sealer, trusted: Trusted) -> None:
+        self._sealer, self._trusted = sealer, trusted
         self._known = lru_cache(KEPT)(self._checked)
 
     def by_number(
@@ -82,6 +91,7 @@ class Handing:
             IntegrityError: A cube or its vector is not what was sealed; it is named.
         """
         rows = connection.execute(_BY_SEQ, (json.dumps(list(seqs)), tenant)).fetchall()
+        self._trusted(connection, tenant, [_outline(row) for row in rows], ())
         return [self._handed(row, tenant, vectors) for row in rows]
 
     def by_id(self, connection: sqlite3.Connection, tenant: str, ids: Iterable[str]) -> Handed:
@@ -94,6 +104,8 @@ class Handing:
         if not asked or not storable(tenant):
             return []
         rows = connection.execute(_BY_ID, (json.dumps(asked), tenant)).fetchall()
+        lost = list({*asked}.difference(row[CUBE_ID] for row in rows)) if len(rows) < len(asked) else []
+        self._trusted(connection, tenant, [_outline(row) for row in rows], lost)
         return [self._handed(row, tenant, None) for row in rows]
 
     def check_vector(self, row: Sealed, vector: bytes | None) -> None:
@@ -105,7 +117,7 @@ class Handing:
         if self._sealer.vector(vector) != row.marks[MARKS.index("vector")]:
             raise IntegrityError(f"The vector of cube {row.cube_id!r} does not match its seal", row.cube_id)
 
-    def _handed(self, row: _Row, tenant: str, vectors: Mapping[int, bytes] | None) -> tuple[int, MemCube]:
+    def _handed(self, row: Row, tenant: str, vectors: Mapping[int, bytes] | None) -> tuple[int, MemCube]:
         seq, cube = self._known(row)
         if cube.tenant != tenant:
             raise IntegrityError(f"Cube {cube.id!r} stands in a tenant that its body does not name", cube.id)
@@ -115,9 +127,9 @@ class Handing:
             cube = self._checked(row)[1]  # holds what a caller could change: everyone gets their own
         return seq, cube
 
-    def _checked(self, row: _Row) -> tuple[int, MemCube]:
-        cube = unseal(row[0], row[13], cube_id=row[_ID], version=row[_VERSION])
+    def _checked(self, row: Row) -> tuple[int, MemCube]:
+        cube = unseal(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])
         made = with_beside(cube, row[_STATE], row[12])
         tenant, mac, digest, history = row[1:5]
         Sealed(tenant, mac, digest, history, row[5:11], row[11], row[12], row[13], row[14:]).check(self._sealer)
-        return int(row[_SEQ]), made
+        return int(row[SEQ]), made

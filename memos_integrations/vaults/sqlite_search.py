@@ -115,7 +115,8 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
             cosine=cosine.get(seq),
             around=around.get(seq, {}),
         )
-        for seq, cube in _cubes(connection, by.handing, visible.tenant, best, vectors)
+        for seq, cube in _cubes(connection, by.handing, visible.tenant, best.union(vectors or ()), vectors)
+        if seq in best  # the others are checked, because what they say of their vectors kept them out
     ]
     how = f"{' and '.join(told)} over {there.count} visible cubes"
     return Found(tuple(sorted(matches, key=lambda match: match.cube.id)), there.count, how)
