@@ -107,11 +107,8 @@ class SQLiteVault(SQLiteReads):
         )
         with translating():
             self._words, self._name = self._opened()
-            self._guard.watch(
-                connect(self._file, busy_timeout_s=busy_timeout_s, reading=True),
-                Beside(self._kept, self._whole),
-                added_up,
-            )
+            watching = connect(self._file, busy_timeout_s=busy_timeout_s, reading=True)
+            self._guard.watch(watching, Beside(self._kept, self._whole), added_up)
             self._columns, self._tails = TenantColumns(self._guard.witness.columns), Tails()
             self._pool = ReadPool(self._file, size=max(1, read_connections), busy_timeout_s=busy_timeout_s)
             self._writer = GroupWriter(self._connect, self._drop_files, self._guard)

@@ -28,6 +28,7 @@ from typing import NamedTuple
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import VaultQuery, Visibility
+from memos_integrations.vaults.audiences import audiences_hold, by_labels
 from memos_integrations.vaults.columns import Columns
 from memos_integrations.vaults.handing import Handing
 from memos_integrations.vaults.integrity import sealed
@@ -143,7 +144,14 @@ class Witness:
             IntegrityError: Something was changed.
         """
         asks = (("words", query.terms), ("vector", query.vector is not None), ("past", query.as_of is not None))
-        self.check(connection, visible.tenant, "labels", *(group for group, asked in asks if asked))
+        labels = "labels" if by_labels(query, visible) else "audiences"
+        self.check(connection, visible.tenant, labels, *(group for group, asked in asks if asked))
+        if query.filter.ids and visible.tenant in self._verified:
+            ids = list(filter(storable, query.filter.ids))
+            found = connection.execute(
+                "SELECT id FROM cubes WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
+            )
+            self._trusted(connection, visible.tenant, (), list({*ids}.difference(row[0] for row in found)))
 
     def check_whole(self, connection: sqlite3.Connection, tenant: str) -> None:
         """As `check`, but only for cubes that are missing, added or set back: damaged ones are met when handed out.
@@ -188,6 +196,12 @@ class Witness:
     def _added_up(self, connection: sqlite3.Connection, tenant: str, group: str) -> list[tuple[str, str]]:
         if group == "cubes" and self._by_kept(connection, tenant):
             return []
+        if group == "audiences":
+            known = self._verified.get(tenant)
+            held = None if known is None else audiences_hold(connection, self._sealer, tenant, known)
+            if held is not None:
+                return [] if held else marks_wrong(connection, self._sealer, tenant, "labels")
+            group = "labels"
         if group != "log" and self._is_giant(connection, tenant):
             return []
         if group == "vector" and self._whole(connection, tenant):
@@ -195,7 +209,7 @@ class Witness:
         return _GROUPS.get(group, marks_wrong)(connection, self._sealer, tenant, group)
 
     def _whole(self, connection: sqlite3.Connection, tenant: str) -> bool:
-        """Whether a search goes by vectors that were sealed beside the vault, or by newer ones that were just checked."""
+        """Whether a search goes by vectors that were sealed beside the vault, or by newer ones that were checked."""
         known = self._verified.get(tenant)
         if known is None or not known.before.count:
             return False
