@@ -48,9 +48,12 @@ class SealedColumns:
         self._proofs = head[8 * (3 * t + 1) :]
         self._blocks = np.asarray(whole[size:])
         self._sealer = sealer
+        self._proven: dict[int, Kept] = {}
 
     def of(self, tenant: int) -> Kept | None:
-        """What is kept of a tenant."""
+        """What is kept of a tenant; it is held against its digest once."""
+        if tenant in self._proven:
+            return self._proven[tenant]
         place = int(np.searchsorted(self._tenants, tenant))
         if place == self._tenants.size or self._tenants[place] != tenant:
             return None
@@ -59,7 +62,8 @@ class SealedColumns:
         if hashlib.sha256(raw.data).digest() != proof[:_DIGEST]:
             return None
         changed = int(self._changed[place])
-        return Kept(changed, Block(raw), self._sealer.unmasked(_place(tenant), changed, proof[_DIGEST:]))
+        total = self._sealer.unmasked(_place(tenant), changed, proof[_DIGEST:])
+        return self._proven.setdefault(tenant, Kept(changed, Block(raw), total))
 
 
 def _place(tenant: int) -> str:

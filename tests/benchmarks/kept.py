@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ class Vaults:
     def __init__(self, kept: Path | None, about: Mapping[str, Any]) -> None:
         self._kept, self._about = kept, about
         self._filled: dict[str, dict[str, Any]] = {}
+        self._begun: dict[str, subprocess.Popen[bytes]] = {}
 
     @staticmethod
     def unfit(kept: Path, corpus: Corpus) -> str | None:
@@ -41,17 +44,26 @@ class Vaults:
                 return f"{file} is of another corpus: {said}, not {_sizes(wanted)}"
         return None
 
+    def begin(self, corpus: Corpus, name: str, folder: Path) -> None:
+        """Let a process of its own fill a vault meanwhile; `bring` waits for it."""
+        place = folder if self._kept is None else self._kept
+        if not (place / f"{name}.json").exists():
+            sizes = [f"--cubes={corpus.cubes}", f"--tenants={corpus.tenants}", f"--seed={corpus.seed}"]
+            command = [sys.executable, sys.argv[0], *sizes, f"--fill={place / name}"]
+            self._begun[name] = subprocess.Popen(command)
+
     def bring(self, corpus: Corpus, name: str, folder: Path, say: Callable[[str], None]) -> None:
         """Let a closed vault with this corpus stand in *folder*."""
         place = folder if self._kept is None else self._kept
         record = place / f"{name}.json"
         if not record.exists():
             say(f"filling the vault: {name}")
-            place.mkdir(parents=True, exist_ok=True)
-            filled = Filled(place / name, corpus, Lookup())
-            wall, cpu = fill(filled, lambda rows: None)
-            filled.memos.close()  # which seals the index; left open, that happens beside the first searches
-            said = {"corpus": _sizes(corpus), "wall_s": wall, "cpu_s": cpu, "meta": dict(self._about)}
+            if name in self._begun:
+                if self._begun[name].wait():
+                    raise SystemExit(f"The vault {name} was not filled.")
+            else:
+                filled_in(place / name, corpus)
+            said = json.loads(record.read_text()) | {"meta": dict(self._about), "at_once": bool(self._begun)}
             record.write_text(json.dumps(said, indent=1))
         self._filled[name] = json.loads(record.read_text())
         if place != folder:
@@ -64,8 +76,21 @@ class Vaults:
         rates = {
             "bulk_add_per_s": corpus.cubes / said["cpu_s"],
             "bulk_add_wall_per_s": corpus.cubes / said["wall_s"],
+            "filled_at_once": said["at_once"],
         }
         return rates if said["meta"] == dict(self._about) else rates | {"filled": said["meta"]}
+
+
+def filled_in(folder: Path, corpus: Corpus) -> None:
+    """Fill a vault, close it, and write beside it what it holds and how long that took."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    filled = Filled(folder, corpus, Lookup())
+    wall, cpu = fill(filled, lambda rows: None)
+    filled.memos.close()  # which seals the index; left open, that happens beside the first searches
+    said = {"corpus": _sizes(corpus), "wall_s": wall, "cpu_s": cpu}
+    aside = folder.with_name(f"{folder.name}.json.tmp")
+    aside.write_text(json.dumps(said))
+    aside.replace(folder.with_name(f"{folder.name}.json"))
 
 
 def _sizes(corpus: Corpus) -> dict[str, int]:

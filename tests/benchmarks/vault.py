@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from memos_integrations.core.ports import Found, VaultQuery
 from tests.benchmarks.compare import compare
 from tests.benchmarks.corpus import DIM, Corpus, Floats, Lookup, Rows
-from tests.benchmarks.kept import Vaults, single
+from tests.benchmarks.kept import Vaults, filled_in, single
 from tests.benchmarks.meta import Timing, meta, private_bytes, single_threaded, together
 from tests.benchmarks.ours import ASKED, Filled, adds, recall, searches, text_searches
 from tests.benchmarks.peers import PEERS, K
@@ -127,12 +127,16 @@ def held(flat: Any) -> Floats:
 
 
 def measure(
-    corpus: Corpus, folder: Path, vaults: Vaults, say: Callable[[str], None]
+    corpus: Corpus, folder: Path, vaults: Vaults, say: Callable[[str], None], *, at_once: bool = False
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Every figure of ours, and what could not be measured."""
     faiss.omp_set_num_threads(1)
     flat, lookup, not_run = faiss.IndexFlatIP(DIM), Lookup(), dict[str, str]()
+    if at_once:
+        vaults.begin(single(corpus), "all", folder)
     vaults.bring(corpus, "tenants", folder, say)
+    if at_once:
+        vaults.bring(single(corpus), "all", folder, say)  # before anything is timed
     for rows in corpus.chunks():
         flat.add(rows.vectors)
     filled = Filled(folder / "tenants", corpus, lookup)
@@ -144,7 +148,8 @@ def measure(
     filled.memos.close()
     say("opening it again")
     figures |= openings(folder / "tenants", corpus, corpus.cubes + int(figures["added"]), not_run)
-    vaults.bring(single(corpus), "all", folder, say)
+    if not at_once:
+        vaults.bring(single(corpus), "all", folder, say)
     say("searching in everything")
     figures |= of_all(folder / "all", corpus, lookup, flat, filled.timings)
     return figures | {"timings": {name: timing.figures() for name, timing in filled.timings.items()}}, not_run
@@ -157,7 +162,7 @@ def run(said: argparse.Namespace, folder: Path, console: Console) -> dict[str, A
     about = meta(folder, **sizes, peer_seconds=said.peer_seconds)
     console.print(f"{said.cubes:,} cubes, {said.tenants:,} tenants, seed {said.seed}, threads {about['threads']}")
     vaults = Vaults(said.keep or said.reuse, about)
-    figures, not_run = measure(corpus, folder, vaults, console.print)
+    figures, not_run = measure(corpus, folder, vaults, console.print, at_once=said.at_once)
     peers, failed = compare(said.peers, corpus, folder / "peers", said.peer_seconds, console.print)
     asked_not = {f"peers.{name}": "not asked for (--peers)" for name in PEERS if name not in said.peers}
     return {"meta": about, **figures, "peers": peers, "not_run": not_run | failed | asked_not}
@@ -219,8 +224,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="an empty place on the disk to measure; default: a temporary one")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="fill the vaults in this empty place, and keep them")
     parser.add_argument("--reuse", type=Path, metavar="DIR", help="measure on copies of the vaults that were kept here")
+    parser.add_argument("--at-once", action="store_true", help="fill both vaults at once, on two cores")
     parser.add_argument("--json", type=Path, help="write the result here")
     parser.add_argument("--reopen", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)
     said = parser.parse_args()
     said.tenants = said.tenants or max(50, said.cubes // 1_000)
     single_threaded()
@@ -229,6 +236,10 @@ def main() -> None:
         return
     if said.folder and said.folder.exists() and any(said.folder.iterdir()):
         parser.error(f"{said.folder} is not empty")
+    if said.fill:
+        faiss.omp_set_num_threads(1)
+        filled_in(said.fill, Corpus(said.cubes, said.tenants, said.seed))
+        return
     if said.keep and (said.reuse or (said.keep.exists() and any(said.keep.iterdir()))):
         parser.error(f"{said.keep} is not empty, or --reuse is given as well")
     if said.reuse and (problem := Vaults.unfit(said.reuse, Corpus(said.cubes, said.tenants, said.seed))):
