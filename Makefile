@@ -17,7 +17,7 @@ help:
 	@echo "test-slow  the tests that take minutes"
 	@echo "test-matrix  the doors' tests on the lowest and the highest supported frameworks"
 	@echo "bench-doors  what the doors add to a turn: CUBES=10000 JSON=file"
-	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b JSON=file"
+	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b KEEP=dir REUSE=dir AT_ONCE=1 JSON=file"
 	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm JSON=file"
 	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
 	@echo "bench-report  README's figures from tests/benchmarks/results"
@@ -64,7 +64,8 @@ bench-doors: .venv/.ready
 SIZE ?= 5k
 PEERS ?= none
 bench-vault: .venv-bench/.ready
-	.venv-bench/bin/python tests/benchmarks/vault.py --cubes $(SIZE) --peers $(PEERS) $(if $(JSON),--json $(JSON))
+	.venv-bench/bin/python tests/benchmarks/vault.py --cubes $(SIZE) --peers $(PEERS) $(if $(KEEP),--keep $(KEEP)) \
+		$(if $(REUSE),--reuse $(REUSE)) $(if $(AT_ONCE),--at-once) $(if $(JSON),--json $(JSON))
 
 TRACK ?= lexical
 bench-recall: .venv/.ready

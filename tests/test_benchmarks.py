@@ -23,18 +23,48 @@ FIGURES = """
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first run leaves its vaults."""
+    return tmp_path_factory.mktemp("kept") / "vaults"
+
+
+def measured(folder: Path, *options: str) -> dict[str, Any]:
     """What a tiny run writes for machines."""
-    folder = tmp_path_factory.mktemp("bench")
     sizes = ["--cubes", "200", "--tenants", "4", "--seed", "7"]
     where = ["--folder", str(folder / "disk"), "--json", str(folder / "vault.json")]
     ran = subprocess.run(
-        [sys.executable, SCRIPT, *sizes, *where], capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, SCRIPT, *sizes, *where, *options], capture_output=True, text=True, timeout=240, check=False
     )
     assert ran.returncode == 0, ran.stderr
     assert not list((folder / "disk").iterdir()), "a run leaves nothing behind"
     read: dict[str, Any] = json.loads((folder / "vault.json").read_text())
     return read
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory, kept: Path) -> dict[str, Any]:
+    return measured(tmp_path_factory.mktemp("bench"), "--keep", str(kept))
+
+
+def test_kept_vaults_are_measured_again_and_stay_as_they_are(
+    result: dict[str, Any], kept: Path, tmp_path: Path
+) -> None:
+    before = {file: file.read_bytes() for file in kept.rglob("*") if file.is_file()}
+    again = measured(tmp_path, "--reuse", str(kept))
+    assert {file: file.read_bytes() for file in kept.rglob("*") if file.is_file()} == before
+    assert again["tenant_search_recall"] == again["global_recall_at_10"] == 1.0
+    assert again["bulk_add_per_s"] == result["bulk_add_per_s"]
+    assert again["filled"] == result["meta"]
+    assert "filled" not in result
+
+
+def test_vaults_of_another_corpus_are_not_measured(result: dict[str, Any], kept: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, SCRIPT, "--cubes", "300", "--reuse", str(kept)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert "another corpus" in ran.stderr
 
 
 def test_every_promised_figure_is_there(result: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, ValidationError
@@ -69,9 +70,13 @@ class Principal(Value):
     @property
     def subjects(self) -> frozenset[str]:
         """Every name under which the principal may have been given access."""
-        groups = {f"group:{group}" for group in self.groups}
-        roles = {f"role:{role}" for role in self.roles}
-        return frozenset({self.subject, EVERYONE, *groups, *roles})
+        return _subjects(self.subject, self.groups, self.roles)
+
+
+@lru_cache(1024)
+def _subjects(subject: str, groups: frozenset[str], roles: frozenset[str]) -> frozenset[str]:
+    # Remembered beside the principal and not in it: a copy with other groups must not keep these.
+    return frozenset({subject, EVERYONE, *(f"group:{group}" for group in groups), *(f"role:{role}" for role in roles)})
 
 
 class CallContext(Value):
@@ -122,17 +127,19 @@ def subjects_for(verb: Verb, governance: Governance) -> frozenset[str]:
 
 def decide(cube: MemCube, verb: Verb, caller: Caller) -> Decision:
     """Whether *caller* may do *verb* with *cube*, and which rule says so."""
-    rules, principal = cube.governance, caller.by
-    if principal.tenant != cube.tenant:
-        return Decision(allowed=False, reason="the cube belongs to another tenant")
-    granted = subjects_for(verb, rules) & principal.subjects
-    if not granted:
-        return Decision(allowed=False, reason=f"nobody gave {principal.subject} the right to {verb} it")
-    if verb in IN_CONTEXT:
-        refusal = _refuse_reading(cube, verb, caller)
-        if refusal:
-            return Decision(allowed=False, reason=refusal)
-    return Decision(allowed=True, reason=f"{min(granted)} may {verb} it ({rules.layer} layer)")
+    refusal = _refuse(cube, verb, caller)
+    if refusal is not None:
+        return Decision(allowed=False, reason=refusal)
+    granted = subjects_for(verb, cube.governance) & caller.by.subjects
+    return Decision(allowed=True, reason=f"{min(granted)} may {verb} it ({cube.governance.layer} layer)")
+
+
+def _refuse(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
+    if caller.by.tenant != cube.tenant:
+        return "the cube belongs to another tenant"
+    if subjects_for(verb, cube.governance).isdisjoint(caller.by.subjects):
+        return f"nobody gave {caller.by.subject} the right to {verb} it"
+    return _refuse_reading(cube, verb, caller) if verb in IN_CONTEXT else None
 
 
 def _refuse_reading(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
@@ -154,4 +161,4 @@ def _refuse_reading(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
 
 def may_read(cube: MemCube, caller: Caller) -> bool:
     """Whether *caller* may read *cube* now."""
-    return decide(cube, Verb.READ, caller).allowed
+    return _refuse(cube, Verb.READ, caller) is None

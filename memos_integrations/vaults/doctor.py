@@ -23,8 +23,9 @@ from memos_integrations.vaults.marks import nothing, stored_marks
 from memos_integrations.vaults.merkle import check_checkpoints
 from memos_integrations.vaults.postings import misplaced
 from memos_integrations.vaults.schema import MIGRATIONS
+from memos_integrations.vaults.sealed_columns import SealedColumns
 from memos_integrations.vaults.seals import MARKS, Sealer, key_file_of, key_from
-from memos_integrations.vaults.segments import Segment, drop_files, manifest_file, read_manifest
+from memos_integrations.vaults.segments import Manifest, Segment, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.sqlite_audit import verify
 from memos_integrations.vaults.sqlite_write import BESIDE, read_head, read_identity
 from memos_integrations.vaults.sums import check_log, check_outbox, check_root, check_tally
@@ -87,7 +88,7 @@ def examine(
         connection.execute("BEGIN")
         checks = CHECKS if sealer is None else CHECKS | SEALED_CHECKS
         findings += [_found(name, check, connection, sealer) for name, check in checks.items()]
-        index = _found("search index", lambda c, _: _index(c, database), connection, sealer)
+        index = _found("search index", lambda c, _: _index(c, database, sealer), connection, sealer)
         if index.problems and repair:
             index = replace(index, repaired=drop_files(database))
         findings.append(index)
@@ -258,7 +259,7 @@ SEALED_CHECKS: dict[str, Check] = {
 # --- beside the database
 
 
-def _index(connection: sqlite3.Connection, database: Path) -> Counted:
+def _index(connection: sqlite3.Connection, database: Path, sealer: Sealer | None) -> Counted:
     manifest = read_manifest(manifest_file(database))
     if manifest is None:
         if manifest_file(database).exists():
@@ -267,6 +268,8 @@ def _index(connection: sqlite3.Connection, database: Path) -> Counted:
     (vault,) = connection.execute("SELECT CAST(value AS TEXT) FROM meta WHERE name = 'vault'").fetchone() or (None,)
     if (manifest.vault, manifest.erased) != (vault, read_head(connection).erased):
         yield "the index is of another vault, or from before something was erased"
+    if sealer is not None:
+        yield from _columns(manifest, database, sealer)
     for piece in manifest.pieces:
         try:
             segment = Segment(database.parent, piece, manifest.dim)
@@ -283,6 +286,17 @@ def _index(connection: sqlite3.Connection, database: Path) -> Counted:
             for number, row in zip(segment.numbers.tolist(), segment.rows, strict=True)
         )
         yield f"segment {piece.name} holds {wrong} rows other than the table's" if wrong else None
+
+
+def _columns(manifest: Manifest, database: Path, sealer: Sealer) -> Counted:
+    if manifest != manifest.sealed(sealer):
+        yield "the index was not sealed with this vault's key"
+    elif manifest.columns is not None:
+        try:
+            SealedColumns(database.parent, manifest.columns, sealer)
+            yield None
+        except (OSError, ValueError) as exc:
+            yield f"the sealed columns {manifest.columns.name} are damaged ({exc})"
 
 
 def _blobs(connection: sqlite3.Connection, database: Path) -> Counted:

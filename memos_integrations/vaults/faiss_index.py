@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from memos_integrations.core.ports import EmbedderIdentity
-from memos_integrations.vaults.allowed import Columns, Numbers
 from memos_integrations.vaults.codes import Codes, made, read_codes, write_codes
-from memos_integrations.vaults.planner import EXACT_MOST, Plan, Sought, Tail
+from memos_integrations.vaults.columns import Numbers
+from memos_integrations.vaults.planner import EXACT_MOST, Matches, Plan, Sought, Tail
 from memos_integrations.vaults.sealed_columns import SealedColumns, write_columns
+from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.segments import (
     Manifest,
     Piece,
@@ -30,6 +31,7 @@ from memos_integrations.vaults.segments import (
     write_segment,
 )
 from memos_integrations.vaults.sqlite_write import Head, read_head
+from memos_integrations.vaults.verified import Kept
 
 SEAL_AT = 20_000
 """So many vectors outside of segments are worth a new one."""
@@ -41,17 +43,17 @@ _LIVE_SHARE = 0.8
 class FaissIndex:
     """Search over the vectors of one vault. Thread-safe; searches run without a lock, as segments never change."""
 
-    def __init__(self, database: Path, vault: str, identity: EmbedderIdentity) -> None:
+    def __init__(self, database: Path, vault: str, identity: EmbedderIdentity, sealer: Sealer) -> None:
         import faiss
 
         # Parallelism is across queries: FAISS's own threads would fight with the callers' for the cores.
         faiss.omp_set_num_threads(1)
-        self._database, self._vault, self._identity = database, vault, identity
+        self._database, self._vault, self._identity, self._sealer = database, vault, identity, sealer
         self._lock, self._sealing = threading.Lock(), threading.Lock()
         self._stamp: tuple[int, int] | None = None
         self._segments: tuple[Segment, ...] = ()
         self._codes: dict[tuple[str, int], Codes | None] = {}
-        self._tail = Tail(identity.dim)
+        self._tail, self._matches = Tail(identity.dim), Matches()
         self._missing = False
         self._columns: SealedColumns | None = None
 
@@ -62,19 +64,27 @@ class FaissIndex:
 
     def nearest(self, connection: sqlite3.Connection, sought: Sought) -> tuple[Numbers, str]:
         """The places of those numbers that hold the k best by cosine, and some more; and how they were found."""
-        plan = Plan(sought)
-        for segment in self._current(read_head(connection)):
+        plan = Plan(sought, self._matches)
+        for segment in self._current(connection):
             plan.among(segment, self._codes_of(segment, sought.tenant))
         plan.rest(connection, self._tail)
         return plan.best()
 
-    def columns(self, connection: sqlite3.Connection, tenant: int) -> Columns | None:
-        """A tenant's columns as they were sealed last, if they were."""
-        self._current(read_head(connection))
+    def kept(self, connection: sqlite3.Connection, tenant: int) -> Kept | None:
+        """What was sealed last of a tenant's cubes, if it was."""
+        self._current(connection)
         sealed = self._columns
         return None if sealed is None else sealed.of(tenant)
 
-    def _current(self, head: Head) -> tuple[Segment, ...]:
+    def whole(self, connection: sqlite3.Connection, tenant: int) -> bool:
+        """Whether all that was sealed of a tenant's vectors is there and sound; of very many that is not looked at."""
+        segments = self._current(connection)
+        spans = [(segment, segment.span(tenant)) for segment in segments]
+        if self._missing or sum(stop - start for _, (start, stop) in spans) > EXACT_MOST:
+            return False
+        return all(segment.sound(*span) is None for segment, span in spans)
+
+    def _current(self, connection: sqlite3.Connection) -> tuple[Segment, ...]:
         """The segments of the manifest that stands on the disk now."""
         file = manifest_file(self._database)
         try:
@@ -86,17 +96,21 @@ class FaissIndex:
             if stamp == self._stamp:
                 return self._segments
             manifest = read_manifest(file) if stamp is not None else None
+            head = read_head(connection)
             if manifest is not None and manifest.vault == self._vault and manifest.commit > head.commit:
                 return ()  # sealed after this reader's moment, or in a past that never was: the table knows
             self._segments, self._missing, self._stamp, self._columns = (), False, stamp, None
-            self._codes, self._tail = {}, Tail(self._identity.dim)
-            if manifest is None or not fits(manifest, self._vault, self._identity.name, self._identity.dim, head):
+            self._codes, self._tail, self._matches = {}, Tail(self._identity.dim), Matches()
+            identity = self._identity
+            if manifest is None or manifest != manifest.sealed(self._sealer):
+                return ()
+            if not fits(manifest, self._vault, identity.name, identity.dim, head):
                 return ()
             self._segments = tuple(each for piece in manifest.pieces if (each := self._opened(piece)) is not None)
             self._missing = len(self._segments) < len(manifest.pieces)
             if manifest.columns is not None:
                 with suppress(OSError, ValueError):
-                    self._columns = SealedColumns(self._database.parent, manifest.columns)
+                    self._columns = SealedColumns(self._database.parent, manifest.columns, self._sealer)
             return self._segments
 
     def _opened(self, piece: Piece) -> Segment | None:
@@ -123,7 +137,7 @@ class FaissIndex:
         The caller looks once more after it whether a cube was erased meanwhile, and drops the files if one was.
         """
         with self._sealing:
-            segments = self._current(head)
+            segments = self._current(connection)
             manifest = read_manifest(manifest_file(self._database))
             if manifest is not None and manifest.commit > head.commit and manifest.vault == self._vault:
                 return False
@@ -156,8 +170,9 @@ class FaissIndex:
                         write_codes(_codes_file(segment, tenant), made(segment.rows[start:stop]))
             count = sum(piece.count for piece in pieces)
             identity = (self._vault, self._identity.name, dim)
-            columns = write_columns(self._database, connection)
-            write_manifest(self._database, Manifest(*identity, head.commit, head.erased, count, pieces, columns))
+            columns = write_columns(self._database, connection, self._sealer, self._columns)
+            manifest = Manifest(*identity, head.commit, head.erased, count, pieces, columns)
+            write_manifest(self._database, manifest.sealed(self._sealer))
         except (OSError, ValueError):
             return False  # a derivative: the disk may be full, or an erase in another process took the files
         return True

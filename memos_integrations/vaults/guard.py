@@ -19,7 +19,7 @@ from memos_integrations.vaults.integrity import check_meta, is_new, read_root, s
 from memos_integrations.vaults.notary import Notary
 from memos_integrations.vaults.seals import SEAL_KEY_BYTES, Sealer, key_file_of, key_from
 from memos_integrations.vaults.sqlite_write import Head
-from memos_integrations.vaults.witness import Witness
+from memos_integrations.vaults.witness import Beside, Witness
 
 
 class Guard:
@@ -67,6 +67,11 @@ class Guard:
             raise VaultError("The vault is not open.")
         return self._witness
 
+    @property
+    def sealer(self) -> Sealer:
+        """Who makes the seals, with the vault's key."""
+        return self._sealer
+
     def opened(self, connection: sqlite3.Connection, head: Head) -> None:
         """Within a write transaction at opening: seal a new vault, hold an older one against its key and its anchor.
 
@@ -91,9 +96,9 @@ class Guard:
                 seal_meta(connection, sealer)
                 self._anchor.note(head, every=0)
 
-    def watch(self, connection: sqlite3.Connection) -> None:
-        """Let the witness watch over a reading connection of its own."""
-        self._witness = Witness(self._sealer, connection)
+    def watch(self, connection: sqlite3.Connection, beside: Beside, most: int) -> None:
+        """Let the witness watch over a reading connection of its own; *beside* and *most* as in `Witness`."""
+        self._witness = Witness(self._sealer, connection, beside, most=most)
 
     def begin(self, connection: sqlite3.Connection) -> Head:
         """A group of transactions starts, under the write lock; the vault's counters.

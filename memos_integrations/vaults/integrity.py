@@ -151,9 +151,29 @@ def read_tally(connection: sqlite3.Connection, sealer: Sealer, tenant: str) -> t
         return Tally(), b""
     commit, cubes, total, entries, log, mac = row
     if tally_seal(connection, sealer, tenant, row[:5]) != mac:
-        raise IntegrityError(f"The counts of tenant {tenant!r} do not match their seal")
+        raise _miscounted(tenant)
     totals = sealer.unmasked(tenant, commit, total), sealer.unmasked(tenant + "\0log", commit, log)
     return Tally(commit, cubes, totals[0], entries, totals[1]), mac
+
+
+def tally_seals(connection: sqlite3.Connection, sealer: Sealer) -> Iterator[bytes]:
+    """The seal of every tenant, each held against the tenant's row and sums.
+
+    Raises:
+        IntegrityError: One is not what was sealed.
+    """
+    for name, commit, cubes, total, entries, log, mac, *row in connection.execute(
+        """SELECT y.tenant, y.commit_number, y.cubes, y.total, y.entries, y.log, y.mac, t.*
+        FROM tallies AS y LEFT JOIN tenants AS t ON t.name = y.tenant"""
+    ):
+        there = () if row[0] is None else tuple(row)
+        if sealer.tally(name, there, (commit, cubes, total, entries, log)) != mac:
+            raise _miscounted(name)
+        yield mac
+
+
+def _miscounted(tenant: str) -> IntegrityError:
+    return IntegrityError(f"The counts of tenant {tenant!r} do not match their seal")
 
 
 def is_new(connection: sqlite3.Connection) -> bool:

@@ -53,6 +53,15 @@ def stored_marks(connection: sqlite3.Connection, sealer: Sealer, group: str, ten
     return {seq: sealer.mark(group, text) for seq, text in _READERS[group](connection, tenant)}
 
 
+def cube_labels(connection: sqlite3.Connection, sealer: Sealer, seq: int, readers: Iterable[int]) -> bytes:
+    """The mark of one cube's labels, made anew from the tables, with these readers."""
+    labels = connection.execute("SELECT kind, value FROM labels WHERE cube = ?", (seq,)).fetchall()
+    leaves = connection.execute(
+        "SELECT path, content, number FROM leaves WHERE cube = ? ORDER BY path", (seq,)
+    ).fetchall()
+    return sealer.mark("labels", _labels_text(readers, _joined(labels), leaves))
+
+
 def nothing(sealer: Sealer, group: str) -> bytes:
     """The mark of a cube without any row in a group. Every cube has readers, so `labels` has none such."""
     return keys_mark(sealer, ()) if group == "keys" else sealer.mark(group, "()" if group == "links" else "")

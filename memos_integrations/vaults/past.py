@@ -14,7 +14,8 @@ import numpy as np
 
 from memos_integrations.core.ports import CubeFilter, Found, VaultQuery
 from memos_integrations.core.text import terms as terms_of
-from memos_integrations.vaults.allowed import RECORDED, SEQ, Asked, Columns, allowed, audiences_of
+from memos_integrations.vaults.allowed import Asked, allowed, audiences_of
+from memos_integrations.vaults.columns import RECORDED, SEQ, Columns
 from memos_integrations.vaults.memory_search import Row, search
 from memos_integrations.vaults.rules import micros
 from memos_integrations.vaults.sqlite_search import check_tenant, read_cube

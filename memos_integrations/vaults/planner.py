@@ -3,7 +3,8 @@
 Sealed segments give most rows, the table the rest (the tail, kept in memory for the tenants asked last). A tenant's
 rows lie together, so a search never touches another tenant's. All ways are exact but the last, which is for more than
 `EXACT_MOST` rows: there 1-bit codes (RaBitQ, Gao and Long 2024; nothing is trained on) propose candidates, which are
-scored exactly; as many more are asked for as it takes to have enough of them allowed.
+scored exactly; as many more are asked for as it takes to have enough of them allowed. There nothing else may be done
+row by row, so which of the rows are allowed is worked out once and kept (`Matches`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from memos_integrations.core.ports import Vectors
-from memos_integrations.vaults.allowed import Numbers
 from memos_integrations.vaults.codes import Codes
+from memos_integrations.vaults.columns import Numbers
 from memos_integrations.vaults.segments import Segment
 
 EXACT_MOST = 20_000
@@ -31,6 +32,8 @@ TAIL_BYTES = 128_000_000
 
 _PER_HIT, _LEAST = 24, 320
 _SCAN_SHARE, _CODES_SHARE = 4, 8
+_CODES_MOST, _SURE = 16, 2.5
+_MATCHES = 16
 
 Scores = npt.NDArray[np.float32]
 
@@ -74,7 +77,10 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """The k nearest to `query` among those of a tenant's vectors that have these sorted `numbers`."""
+    """The k nearest to `query` among those of a tenant's vectors that have these sorted `numbers`.
+
+    `numbers` is never changed: the same array is the same question.
+    """
 
     tenant: int
     query: Vectors
@@ -82,17 +88,72 @@ class Sought:
     k: int
 
 
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which of the numbers sought a segment holds: places among those sought, and in the tenant's rows there.
+
+    `back` is the way from a row to its place, -1 where it is not sought; None when all rows are.
+    """
+
+    mine: Numbers | slice
+    rows: Numbers | slice
+    count: int
+    back: Numbers | None
+
+
+class Matches:
+    """The matches of the last questions about very many rows. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: OrderedDict[tuple[int, str], tuple[Numbers, Match]] = OrderedDict()
+
+    def of(self, numbers: Numbers, segment: Segment, span: tuple[int, int]) -> Match:
+        """Which of the numbers stand in a tenant's span of a segment."""
+        if numbers.size <= EXACT_MOST:
+            return matched(numbers, segment.numbers[slice(*span)])
+        key = (id(numbers), segment.piece.name)
+        with self._lock:
+            held = self._held.get(key)
+            if held is not None and held[0] is numbers:
+                self._held.move_to_end(key)
+                return held[1]
+        match = matched(numbers, segment.numbers[slice(*span)])
+        with self._lock:
+            self._held[key] = numbers, match
+            while len(self._held) > _MATCHES:
+                self._held.popitem(last=False)
+        return match
+
+
+def matched(numbers: Numbers, held: Numbers) -> Match:
+    """Which of the sorted *numbers* are among those that are *held*, sorted too."""
+    first = int(np.searchsorted(numbers, held[0]))
+    last = int(np.searchsorted(numbers, held[-1], side="right"))
+    if last - first == held.size and np.array_equal(numbers[first:last], held):
+        return Match(slice(first, last), slice(None), held.size, None)
+    part = numbers[first:last]
+    rows = np.searchsorted(held, part)
+    there = np.flatnonzero(held[rows] == part)
+    back = np.full(held.size, -1, dtype=np.int64)
+    back[rows[there]] = there + first
+    return Match(there + first, rows[there], there.size, back)
+
+
 class Plan:
     """One search among a tenant's vectors: which way each part is gone, and what came of it."""
 
-    def __init__(self, sought: Sought) -> None:
+    def __init__(self, sought: Sought, matches: Matches) -> None:
         import faiss
 
         self._faiss: Any = faiss
         self._tenant, self._k, self._numbers = sought.tenant, sought.k, sought.numbers
         self._query = np.ascontiguousarray(sought.query, dtype=np.float32)
-        self._scores: Scores = np.full(sought.numbers.size, np.nan, dtype=np.float32)
-        self._open = np.ones(sought.numbers.size, dtype=np.bool_)
+        self._matches = matches
+        self._looked_at: list[Match] = []
+        self._unsound: list[Numbers] = []
+        self._scored: list[tuple[Numbers, Scores]] = [(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))]
+        self._open: Numbers = np.zeros(0, dtype=np.int64)
         self._ways: dict[str, int] = {}
 
     def among(self, segment: Segment, codes: Codes | None) -> None:
@@ -100,25 +161,24 @@ class Plan:
         start, stop = segment.span(self._tenant)
         if start == stop or not self._numbers.size:
             return
-        mine, rows = self._matched(segment.numbers[start:stop])
-        if not mine.size:
+        match = self._matches.of(self._numbers, segment, (start, stop))
+        if not match.count:
             return
-        whole = rows.size == stop - start
-        if codes is not None and rows.size > EXACT_MOST and rows.size * _CODES_SHARE >= stop - start:
-            self._by_codes(segment, codes, (start, stop), mine, rows)
-        elif whole or rows.size * _SCAN_SHARE > stop - start:
-            sound = segment.sound(start, stop)
-            scores = self._scan(segment.rows[start:stop])
-            self._take(mine, scores if whole else scores[rows], None if sound is None else sound[rows])
-            self._told("a contiguous scan", rows.size)
+        self._looked_at.append(match)
+        if codes is not None and match.count > EXACT_MOST and match.count * _CODES_SHARE >= stop - start:
+            self._by_codes(segment, codes, (start, stop), match)
+        elif match.count * _SCAN_SHARE > stop - start:
+            self._contiguous(segment, (start, stop), match, "a contiguous scan")
         else:
-            places = rows + start
-            self._take(mine, self._at(segment.rows, places), segment.sound_at(places))
-            self._told("a scan by id list", rows.size)
+            places = np.arange(start, stop)[match.rows]
+            rows = segment.rows[places]
+            self._take(_places(match.mine), self._scan(rows), segment.sound_at(places, rows))
+            self._told("a scan by id list", match.count)
 
     def rest(self, connection: sqlite3.Connection, tail: Tail) -> None:
         """Score what no segment holds."""
-        left = np.flatnonzero(self._open)
+        left = self._left()
+        self._open = left
         if not left.size:
             return
         there, rows = tail.rows(connection, self._tenant, self._numbers[left])
@@ -126,41 +186,42 @@ class Plan:
             places = np.minimum(np.searchsorted(there, self._numbers[left]), there.size - 1)
             known = there[places] == self._numbers[left]
             places = places[known]
-            scores = self._scan(rows)[places] if places.size * _SCAN_SHARE > there.size else self._at(rows, places)
-            self._take(left[known], scores, None)
+            whole = places.size * _SCAN_SHARE > there.size
+            self._take(left[known], self._scan(rows)[places] if whole else self._scan(rows[places]), None)
+            self._open = left[~known]
         self._told("rows from the table", left.size)
 
     def best(self) -> tuple[Numbers, str]:
         """The places of the numbers that hold the k best, and perhaps some more; and how they were found."""
-        known = np.flatnonzero(~np.isnan(self._scores))
-        scores = self._scores[known]
-        if known.size > self._k > 0:
+        places, scores = (np.concatenate(parts) for parts in zip(*self._scored, strict=True))
+        if places.size > self._k > 0:
             # Twice the worst rounding of a single-precision dot product of unit rows, on either side.
             margin = 4.0 * self._query.size * float(np.finfo(np.float32).eps)
-            known = known[scores >= np.partition(scores, scores.size - self._k)[scores.size - self._k] - margin]
+            places = places[scores >= np.partition(scores, scores.size - self._k)[scores.size - self._k] - margin]
         # What could not be scored is proposed too: reading it from the table says what is wrong with it.
-        best = np.concatenate([known, np.flatnonzero(self._open)]) if self._k > 0 else known[:0]
+        best = np.concatenate([places, self._open]) if self._k > 0 else places[:0]
         ways = ", ".join(f"{way} of {count:,}" for way, count in self._ways.items())
-        exact = "cosine" if "1-bit codes" in ways else "exact cosine"
+        exact = "cosine" if "codes and exact" in ways else "exact cosine"
         return best, f"{exact} ({ways})" if ways else exact
 
     # --- parts
 
-    def _matched(self, held: Numbers) -> tuple[Numbers, Numbers]:
-        """Places of the numbers that are *held*, and the places where."""
-        numbers = self._numbers
-        if numbers.size >= held.size and np.array_equal(numbers[: held.size], held):
-            mine = np.arange(held.size)
-            return mine, mine
-        rows = np.minimum(np.searchsorted(held, numbers), held.size - 1)
-        mine = np.flatnonzero((held[rows] == numbers) & self._open)
-        return mine, rows[mine]
+    def _left(self) -> Numbers:
+        """The places that no segment gave a score."""
+        if not self._unsound and sum(match.count for match in self._looked_at) == self._numbers.size:
+            return np.zeros(0, dtype=np.int64)
+        left = np.ones(self._numbers.size, dtype=np.bool_)
+        for match in self._looked_at:
+            left[match.mine] = False
+        for places in self._unsound:
+            left[places] = True
+        return np.flatnonzero(left)
 
     def _take(self, mine: Numbers, scores: Scores, sound: npt.NDArray[np.bool_] | None) -> None:
-        if sound is not None:
+        if sound is not None and not sound.all():
+            self._unsound.append(mine[~sound])
             mine, scores = mine[sound], scores[sound]
-        self._scores[mine] = scores
-        self._open[mine] = False
+        self._scored.append((mine, scores))
 
     def _told(self, way: str, count: int) -> None:
         self._ways[way] = self._ways.get(way, 0) + int(count)
@@ -171,36 +232,43 @@ class Plan:
         self._faiss.fvec_inner_products_ny(ptr(out), ptr(self._query), ptr(rows), rows.shape[1], rows.shape[0])
         return out
 
-    def _at(self, rows: Vectors, places: Numbers) -> Scores:
-        out = np.empty(places.size, dtype=np.float32)
-        places, ptr = np.ascontiguousarray(places, dtype=np.int64), self._faiss.swig_ptr
-        self._faiss.fvec_inner_products_by_idx(
-            ptr(out), ptr(self._query), ptr(rows), ptr(places), rows.shape[1], 1, places.size
-        )
-        return out
+    def _by_codes(self, segment: Segment, codes: Codes, span: tuple[int, int], match: Match) -> None:
+        """Propose by codes, keep what is allowed, score it exactly; ask for more until k survive and it is sure.
 
-    def _by_codes(self, segment: Segment, codes: Codes, span: tuple[int, int], mine: Numbers, rows: Numbers) -> None:
-        """Propose by codes, keep what is allowed, score it exactly; ask for more until enough survive."""
+        It is sure when a row whose exact score is that of the k-th best would have had to be told wrong by more than
+        `_SURE` times the codes' error to be missing. Where that takes too many rows they are too alike for one bit a
+        dimension, and every one is scored.
+        """
         start, stop = span
-        enough = max(_LEAST, _PER_HIT * self._k)
-        mine_at = None
-        if rows.size < stop - start:
-            mine_at = np.full(stop - start, -1, dtype=np.int64)
-            mine_at[rows] = mine
-        asked = enough
-        while True:
-            asked = min(asked, stop - start)
-            found = codes.nearest(self._query, asked)
-            hits = mine[found] if mine_at is None else mine_at[found]
+        enough = min(max(_LEAST, _PER_HIT * self._k), match.count)
+        asked = -(-enough * (stop - start) // match.count)
+        while asked * _CODES_MOST <= stop - start:
+            told, found = codes.nearest(self._query, asked)
+            hits = found + match.mine.start if match.back is None else match.back[found]  # type: ignore[union-attr]
             found, hits = found[hits >= 0], hits[hits >= 0]
-            if hits.size >= min(enough, rows.size) or asked == stop - start:
-                break
-            asked *= 4
-        if hits.size < min(enough, rows.size):  # damaged codes: every row is looked at instead
-            found, hits = rows, mine
-        places = found + start
-        self._open[mine] = False
-        sound = segment.sound_at(places)
-        self._open[hits[~sound]] = True
-        self._take(hits, self._at(segment.rows, places), sound)
-        self._told("1-bit codes and exact scores", rows.size)
+            if hits.size < min(self._k, match.count):
+                asked *= 4
+                continue
+            rows = segment.rows[found + start]
+            scores = self._scan(rows)
+            nth = scores.size - min(self._k, scores.size)
+            least = float(np.partition(scores, nth)[nth]) - _SURE * codes.error
+            if told[-1] <= least:
+                self._take(hits, scores, segment.sound_at(found + start, rows))
+                self._told("1-bit codes and exact scores", match.count)
+                return
+            # Scores fall by about as much with every fourfold of rows: so many more must be asked for.
+            fallen = max(float(told[told.size // 4] - told[-1]), 1e-3)
+            asked = int(asked * min(4.0 ** ((float(told[-1]) - least) / fallen + 0.5), 1e6))
+        self._contiguous(segment, span, match, "a contiguous scan, as 1-bit codes do not tell them apart,")
+
+    def _contiguous(self, segment: Segment, span: tuple[int, int], match: Match, way: str) -> None:
+        sound = segment.sound(*span)
+        scores = self._scan(segment.rows[slice(*span)])[match.rows]
+        self._take(_places(match.mine), scores, None if sound is None else sound[match.rows])
+        self._told(way, match.count)
+
+
+def _places(part: Numbers | slice) -> Numbers:
+    """A slice as the places in it."""
+    return np.arange(part.start, part.stop) if isinstance(part, slice) else part

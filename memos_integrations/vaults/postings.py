@@ -229,6 +229,15 @@ class Postings:
         return np.concatenate([numbers, cubes[here]]), np.concatenate([counts, tf[here]])
 
 
+def _differing(one: tuple[Numbers, ...], two: tuple[Numbers, ...]) -> set[int]:
+    """The cubes whose records `(cube, term, how often)` are not the same in both."""
+    orders = [np.lexsort(table[::-1]) for table in (one, two)]
+    if one[0].size == two[0].size and all((a[orders[0]] == b[orders[1]]).all() for a, b in zip(one, two, strict=True)):
+        return set()
+    told, said = (set(zip(*(column.tolist() for column in table), strict=True)) for table in (one, two))
+    return {cube for cube, _, _ in told ^ said}
+
+
 def misplaced(connection: sqlite3.Connection, tenant: int) -> list[int]:
     """The cubes of a tenant whose words and blocks do not say the same."""
     row = connection.execute("SELECT merged FROM tenants WHERE number = ?", (tenant,)).fetchone()
@@ -237,10 +246,9 @@ def misplaced(connection: sqlite3.Connection, tenant: int) -> list[int]:
     ).fetchall()
     cubes, tf, sizes = _unpacked([blob for _, blob, _ in blocks])
     terms = np.repeat(np.array([term for term, _, _ in blocks], dtype=np.int64), sizes)
-    told = set(zip(cubes.tolist(), terms.tolist(), tf.tolist(), strict=True))
-    said = set(zip(*(each.tolist() for each in _words(connection, tenant, 0, row[0])), strict=True))
+    odd = _differing((cubes, terms, tf), _words(connection, tenant, 0, row[0]))
     rising = (np.diff(cubes) > 0) | (np.diff(terms) != 0)
-    wrong = {cube for cube, _, _ in told ^ said} | set(cubes[1:][~rising].tolist())
+    wrong = odd | set(cubes[1:][~rising].tolist())
     firsts = np.array([first for _, _, first in blocks], dtype=np.int64)
     begins = np.cumsum(sizes) - sizes
     misnamed = firsts[(sizes == 0) | (cubes[np.minimum(begins, cubes.size - 1)] != firsts)] if cubes.size else firsts

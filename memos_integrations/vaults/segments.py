@@ -4,6 +4,7 @@ They are derivatives: the table is the truth, and a lost, late or damaged segmen
 is `numbers | cubes | checks | tenants | starts`, each int64, then from the next page on the vectors in float32. The
 manifest names every file with its size and the SHA-256 of that first part, which is read at opening; of the vectors,
 every row has its own check, and is held against it before its first use: a row that fails is read from the table.
+The manifest is sealed with the vault's key; one that is not what was sealed counts as none.
 
 A new manifest replaces the old one when all it names is on the disk (written aside, synced, renamed, folder synced).
 """
@@ -17,7 +18,8 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from secrets import token_hex
 
@@ -25,12 +27,12 @@ import numpy as np
 import numpy.typing as npt
 
 from memos_integrations.core.ports import Vectors
-from memos_integrations.vaults.allowed import Mask, Numbers
+from memos_integrations.vaults.columns import Mask, Numbers
+from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.sqlite_write import Head
 
 _PAGE = 4096
 _CHUNK = 256
-_MIX = np.uint64(0x9E3779B97F4A7C15)
 _NAME = re.compile(r"\.[0-9a-f]{16}\.faiss(\.\d+\.codes)?(\.tmp)?$")
 
 
@@ -59,6 +61,12 @@ class Manifest:
     count: int
     pieces: tuple[Piece, ...]
     columns: Piece | None = None
+    seal: str = ""
+
+    def sealed(self, sealer: Sealer) -> Manifest:
+        """The same with the seal of the vault's key: what an edit of the files it names by digest cannot get past."""
+        content = json.dumps(asdict(replace(self, seal="")), sort_keys=True).encode()
+        return replace(self, seal=sealer.outside(b"index\0" + content))
 
 
 def manifest_file(database: Path) -> Path:
@@ -98,11 +106,10 @@ def drop_files(database: Path, keep: frozenset[str] = frozenset()) -> bool:
 
 
 def checks_of(rows: Vectors, numbers: Numbers) -> Numbers:
-    """One number per row that changes when a bit of the row changes, or when it stands under another number."""
-    words = rows.view(np.uint64 if rows.shape[1] % 2 == 0 else np.uint32)
-    folded = np.bitwise_xor.reduce(words, axis=1).astype(np.uint64)
-    mixed: Numbers = (folded ^ (numbers.astype(np.uint64) * _MIX)).view(np.int64)
-    return mixed
+    """The digest of each row and its number, 8 bytes of BLAKE2b: the manifest's seal covers them, and so the rows."""
+    salts, raw = numbers.astype("<i8").tobytes(), np.ascontiguousarray(rows)
+    digests = [blake2b(row, digest_size=8, salt=salts[8 * at : 8 * at + 8]).digest() for at, row in enumerate(raw)]
+    return np.frombuffer(b"".join(digests), dtype="<i8")
 
 
 class Segment:
@@ -131,7 +138,7 @@ class Segment:
         if not piece.first <= int(self.numbers.min()) <= int(self.numbers.max()) <= piece.last:
             raise ValueError("other numbers")
         self.rows: Vectors = np.asarray(whole[start:]).view("<f4").reshape(n, dim)
-        self._seen = np.zeros(-(-n // _CHUNK), dtype=np.bool_)
+        self._seen, self._known = np.zeros(-(-n // _CHUNK), dtype=np.bool_), np.zeros(n, dtype=np.bool_)
         self._bad: Mask | None = None
 
     @property
@@ -160,9 +167,12 @@ class Segment:
                 self._seen[chunk] = True
         return None if self._bad is None else ~self._bad[start:stop]
 
-    def sound_at(self, places: Numbers) -> Mask:
-        """Which of these scattered rows are as they were sealed."""
-        good: Mask = checks_of(self.rows[places], self.numbers[places]) == self._checks[places]
+    def sound_at(self, places: Numbers, rows: Vectors) -> Mask:
+        """Which of these scattered *rows*, read from their places, are as they were sealed."""
+        good = np.ones(places.size, dtype=np.bool_)
+        new = np.flatnonzero(~self._known[places])
+        good[new] = checks_of(rows[new], self.numbers[places[new]]) == self._checks[places[new]]
+        self._known[places[good]] = True
         return good
 
     def _hold(self, span: slice, good: Mask) -> None:

@@ -33,7 +33,7 @@ from memos_integrations.core.ports import (
     VaultQuery,
     Visibility,
 )
-from memos_integrations.vaults.allowed import Columns, TenantColumns
+from memos_integrations.vaults.columns import TenantColumns
 from memos_integrations.vaults.connection import ReadPool, connect, located, translating
 from memos_integrations.vaults.faiss_index import SEAL_AT, FaissIndex, Numbers, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.guard import Guard
@@ -50,7 +50,9 @@ from memos_integrations.vaults.sqlite_search import (
     Searching,
     search,
 )
-from memos_integrations.vaults.sqlite_write import PLACES, read_head
+from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
+from memos_integrations.vaults.verified import Kept
+from memos_integrations.vaults.witness import MOST_ADDED_UP, Beside
 from memos_integrations.vaults.writer import GroupWriter, Job
 
 
@@ -65,7 +67,8 @@ class SQLiteVault(SQLiteReads):
     `key` (32 bytes) or `key_file` is the integrity key by which every read shows that the file was not changed behind
     the vault's back; without either it stands beside the file, as `vault.key`. A key beside the data stops edits of
     the database, a key elsewhere also whoever owns the folder. `anchor` is a file outside the folder that lets an
-    older copy of the whole vault be noticed. See `guard.py`.
+    older copy of the whole vault be noticed. See `guard.py`. `added_up`: tenants of more cubes than this are
+    added up by what is sealed beside the vault alone; see `witness.py`.
 
     Raises:
         IntegrityError: The key is missing or another vault's, the file was changed, or it is older than its anchor.
@@ -85,6 +88,7 @@ class SQLiteVault(SQLiteReads):
         key: bytes | None = None,
         key_file: str | Path | None = None,
         anchor: str | Path | None = None,
+        added_up: int = MOST_ADDED_UP,
     ) -> None:
         self._durability = Durability(durability)
         self._file = located(Path(path))
@@ -105,8 +109,9 @@ class SQLiteVault(SQLiteReads):
         )
         with translating():
             self._words, self._name = self._opened()
-            self._guard.watch(connect(self._file, busy_timeout_s=busy_timeout_s, reading=True))
-            self._columns, self._tails = TenantColumns(self._sealed_columns), Tails()
+            watching = connect(self._file, busy_timeout_s=busy_timeout_s, reading=True)
+            self._guard.watch(watching, Beside(self._kept, self._whole), added_up)
+            self._columns, self._tails = TenantColumns(self._guard.witness.columns), Tails()
             self._pool = ReadPool(self._file, size=max(1, read_connections), busy_timeout_s=busy_timeout_s)
             self._writer = GroupWriter(self._connect, self._drop_files, self._guard)
 
@@ -209,29 +214,31 @@ class SQLiteVault(SQLiteReads):
         """
         if query.vector is not None:
             row = checked_row(query.vector)
-            check_fits(row, self.embedder())
+            check_fits(row, self._identity or self.embedder())
             query = replace(query, vector=row)
         with self._reading() as connection:
-
-            def nearest(connection: sqlite3.Connection, sought: Sought) -> tuple[Numbers, str]:
-                return self._faiss().nearest(connection, sought)
-
-            self._guard.witness.check_search(connection, query, visible)
-            by = Searching(self._words, self._columns, self._tails, nearest, search_past)
-            found = search(connection, by, query, visible)
-            ids = [match.cube.id for match in found.matches]
-            self._guard.witness.check_cubes(connection, visible.tenant, ids, vectors=query.vector is not None)
+            witness = self._guard.witness
+            witness.check_search(connection, query, visible)
+            found = search(connection, self._searching(), query, visible)
+            if query.as_of is not None:  # versions that were replaced: their cubes' seals cover them
+                ids = [match.cube.id for match in found.matches]
+                witness.check_cubes(connection, visible.tenant, ids, vectors=query.vector is not None)
         if self._index is not None and self._index.wants_sealing:
             self._seal_aside()
         return found
+
+    def _searching(self) -> Searching:
+        def nearest(connection: sqlite3.Connection, sought: Sought) -> tuple[Numbers, str]:
+            return self._faiss().nearest(connection, sought)
+
+        handing = self._guard.witness.handing
+        return Searching(self._words, self._columns, self._tails, nearest, handing, search_past)
 
     def places(self, wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
         """One cube of every namespace in which there is a visible one; see `Vault.places`."""
         with self._reading() as connection:
             self._guard.witness.check_search(connection, VaultQuery(k=1, filter=wanted), visible)
-            cubes = places(connection, self._words, self._columns, wanted, visible)
-            self._guard.witness.check_cubes(connection, visible.tenant, [cube.id for cube in cubes])
-            return cubes
+            return places(connection, self._searching(), wanted, visible)
 
     def generation(self, tenant: str) -> int:
         """A number that changes with the tenant; see `Vault.generation`."""
@@ -254,8 +261,16 @@ class SQLiteVault(SQLiteReads):
 
     # --- the index and the end
 
-    def _sealed_columns(self, connection: sqlite3.Connection, tenant: int) -> Columns | None:
-        return None if self._identity is None else self._faiss().columns(connection, tenant)
+    def _kept(self, connection: sqlite3.Connection, tenant: int) -> Kept | None:
+        """What the index keeps of a tenant's cubes; nothing is loaded where there is no index."""
+        if self._index is None and not manifest_file(self._file).exists():
+            return None
+        if self._identity is None:
+            self._identity = read_identity(connection)
+        return None if self._identity is None else self._faiss().kept(connection, tenant)
+
+    def _whole(self, connection: sqlite3.Connection, tenant: int) -> bool:
+        return self._index is not None and self._index.whole(connection, tenant)
 
     def _faiss(self) -> FaissIndex:
         with self._lock:
@@ -263,7 +278,7 @@ class SQLiteVault(SQLiteReads):
                 identity = self._identity
                 if identity is None:
                     raise VaultCorruptError("The vault lost the record of its embedder. Restore it from a backup.")
-                self._index = FaissIndex(self._file, self._name, identity)
+                self._index = FaissIndex(self._file, self._name, identity, self._guard.sealer)
             return self._index
 
     def _save_index(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from memos_integrations.core import ranking
-from memos_integrations.vaults.allowed import Allowed, Numbers, integers
+from memos_integrations.vaults.columns import Allowed, Numbers, integers
 from memos_integrations.vaults.postings import Postings
 from memos_integrations.vaults.sqlite_rows import Kind
 
@@ -48,7 +48,7 @@ def scores_around(
         there.length[near].astype(np.float64),
         _sessions(connection, there.seq[near]),
         documents=there.count,
-        average=int(there.length.sum()) / there.count,
+        average=there.average,
     )
     names, table = list(found), np.stack(list(found.values()))
     told = np.flatnonzero((table[:3] > 0.0).any(axis=0))

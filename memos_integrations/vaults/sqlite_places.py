@@ -7,10 +7,10 @@ import sqlite3
 
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.ports import CubeFilter, Visibility
-from memos_integrations.vaults.allowed import Asked, TenantColumns, allowed
+from memos_integrations.vaults.allowed import Asked, allowed
 from memos_integrations.vaults.rules import storable
-from memos_integrations.vaults.sqlite_rows import Kind, Words
-from memos_integrations.vaults.sqlite_search import cubes_at, tenant_at
+from memos_integrations.vaults.sqlite_rows import Kind
+from memos_integrations.vaults.sqlite_search import Searching, cubes_at, tenant_at
 
 _BY_LABELS = """SELECT min(cube), named FROM (
         SELECT l.cube AS cube, group_concat(l.value) AS named FROM json_each(?) AS asked
@@ -18,9 +18,7 @@ _BY_LABELS = """SELECT min(cube), named FROM (
     ) GROUP BY named"""
 
 
-def places(
-    connection: sqlite3.Connection, words: Words, columns: TenantColumns, wanted: CubeFilter, visible: Visibility
-) -> list[MemCube]:
+def places(connection: sqlite3.Connection, by: Searching, wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
     """One visible cube of every namespace; see `Vault.places`. Reads the labels of all, the bodies of these alone.
 
     A cube has a label for each beginning of its namespace, in the order of their hashes: equal lists, equal namespaces.
@@ -28,10 +26,10 @@ def places(
     tenant, changed = tenant_at(connection, visible.tenant)
     if tenant is None:
         return []
-    there = allowed(Asked(connection, words, tenant, visible, wanted), columns.at(connection, tenant, changed))
+    there = allowed(Asked(connection, by.words, tenant, visible, wanted), by.columns.at(connection, tenant, changed))
     seqs = json.dumps(there.seq.tolist())
     found = [row[0] for row in connection.execute(_BY_LABELS, (seqs, int(Kind.NAMESPACE)))]
-    cubes = [cube for _, cube in cubes_at(connection, visible.tenant, found)]
+    cubes = [cube for _, cube in cubes_at(connection, by.handing, visible.tenant, found)]
     return sorted(cubes, key=lambda cube: cube.namespace)
 
 

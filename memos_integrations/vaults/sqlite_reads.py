@@ -21,7 +21,7 @@ from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.sqlite_audit import bounded, read_log, verify
 from memos_integrations.vaults.sqlite_rows import EVENTS, Words
-from memos_integrations.vaults.sqlite_search import check_tenant, current_cubes, read_cube, tenant_number
+from memos_integrations.vaults.sqlite_search import check_tenant, read_cube, tenant_number
 from memos_integrations.vaults.sqlite_write import read_identity
 
 
@@ -43,9 +43,9 @@ class SQLiteReads(ABC):
         """
         with self._reading() as connection:
             self._guard.witness.check_whole(connection, tenant)
-            cubes = current_cubes(connection, tenant, ids)
-            self._guard.witness.check_cubes(connection, tenant, unique(ids))
-            return cubes
+            asked = unique(ids)
+            cubes = {cube.id: cube for _, cube in self._guard.witness.handing.by_id(connection, tenant, asked)}
+            return [cubes[cube_id] for cube_id in asked if cube_id in cubes]
 
     def history(self, tenant: str, cube_id: str) -> list[MemCube]:
         """Every version of a cube, oldest first; state and behaviour are the cube's present ones.
@@ -119,10 +119,10 @@ class SQLiteReads(ABC):
                 WHERE c.vector IS NULL AND c.tier = 'plaintext' ORDER BY c.id LIMIT ?""",
                 (bounded(limit),),
             ).fetchall()
-            for tenant, cube_id in rows:
+            for tenant in dict.fromkeys(tenant for tenant, _ in rows):
                 self._guard.witness.check_whole(connection, tenant)
-                self._guard.witness.check_cubes(connection, tenant, (cube_id,))
-            return [cube for tenant, cube_id in rows for cube in current_cubes(connection, tenant, [cube_id])]
+            handing = self._guard.witness.handing
+            return [cube for tenant, each in rows for _, cube in handing.by_id(connection, tenant, (each,))]
 
     def embedder(self) -> EmbedderIdentity | None:
         """The embedder that this vault's vectors came from."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
 from memos_integrations.core import ranking
-from memos_integrations.core.cube import Behaviour, MemCube, State, unique
+from memos_integrations.core.cube import MemCube, unique
 from memos_integrations.core.errors import IntegrityError, VaultCorruptError
 from memos_integrations.core.ports import Found, Match, VaultQuery, Vectors, Visibility
 from memos_integrations.core.ranking import Floats
-from memos_integrations.vaults.allowed import Allowed, Asked, Columns, Numbers, TenantColumns, allowed, integers
+from memos_integrations.vaults.allowed import Asked, allowed
+from memos_integrations.vaults.columns import Allowed, Columns, Numbers, TenantColumns, integers
+from memos_integrations.vaults.handing import Handed, Handing, with_beside
 from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Postings, Tails
 from memos_integrations.vaults.rules import cosines, storable
@@ -26,10 +28,6 @@ from memos_integrations.vaults.sqlite_rows import Words
 Nearest = Callable[[sqlite3.Connection, Sought], tuple[Numbers, str]]
 """The places of the numbers sought that hold the k best by cosine, and perhaps some more; and how they were found."""
 
-_CURRENT = """SELECT c.seq, c.id, c.version, c.state, v.digest, v.body, b.body
-    FROM cubes AS c JOIN versions AS v ON v.cube = c.seq AND v.version = c.version
-    LEFT JOIN behaviour AS b ON b.cube = c.seq WHERE """
-
 
 def read_cube(row: tuple[str, int, str, str, bytes, str | None]) -> MemCube:
     """A stored version `(id, version, state, digest, body, behaviour)`, with the state and behaviour beside it.
@@ -38,28 +36,7 @@ def read_cube(row: tuple[str, int, str, str, bytes, str | None]) -> MemCube:
         IntegrityError: The row does not match its digest, or what stands beside it is damaged.
     """
     cube_id, version, state, digest, body, behaviour = row
-    cube = unseal(body, digest, cube_id=cube_id, version=version)
-    try:
-        beside = {"state": State(state), "behaviour": Behaviour.model_validate_json(behaviour or "")}
-    except ValueError as exc:
-        raise IntegrityError(f"The state or behaviour of cube {cube_id!r} is damaged", cube_id) from exc
-    return cube.model_copy(update=beside)
-
-
-def current_cubes(connection: sqlite3.Connection, tenant: str, ids: Sequence[str]) -> list[MemCube]:
-    """The current versions of *ids* in *tenant*, in the order asked, each once."""
-    asked = [cube_id for cube_id in unique(ids) if storable(cube_id)]
-    number = tenant_number(connection, tenant)
-    if number is None or not asked:
-        return []
-    # The plus keeps SQLite from walking the whole tenant by its index.
-    rows = connection.execute(
-        _CURRENT + "+c.tenant = ? AND c.id IN (SELECT value FROM json_each(?))", (number, json.dumps(asked))
-    )
-    cubes = {cube.id: cube for cube in (read_cube(row[1:]) for row in rows)}
-    for cube in cubes.values():
-        check_tenant(cube, tenant)
-    return [cubes[cube_id] for cube_id in asked if cube_id in cubes]
+    return with_beside(unseal(body, digest, cube_id=cube_id, version=version), state, behaviour or "")
 
 
 def check_tenant(cube: MemCube, tenant: str) -> None:
@@ -82,12 +59,13 @@ def tenant_number(connection: sqlite3.Connection, tenant: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Searching:
-    """What a search needs besides its question: the word key, the columns held, and the index."""
+    """What a search needs besides its question: the word key, the columns held, the index, who hands out."""
 
     words: Words
     columns: TenantColumns
     tails: Tails
     nearest: Nearest
+    handing: Handing
     past: Callable[[Asked, Columns, VaultQuery, datetime], Found]
 
 
@@ -104,7 +82,7 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
     k = max(0, min(query.k, there.count))
     if not query.terms and query.vector is None:
         latest = latest_page(connection, there, query)
-        rows = cubes_at(connection, visible.tenant, latest)
+        rows = cubes_at(connection, by.handing, visible.tenant, latest)
         rows.sort(key=lambda row: (-int(there.occurred[np.searchsorted(there.seq, row[0])]), row[1].id))
         return Found(tuple(Match(cube) for _, cube in rows), there.count, f"the latest of {there.count} visible cubes")
     best: set[int] = set()
@@ -121,9 +99,13 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
             around = scores_around(connection, postings, terms, there, bm25)
             best.update(_top(connection, *_columns({seq: each["context"] for seq, each in around.items()}), k))
     cosine: dict[int, float] = {}
+    vectors: dict[int, bytes] | None = None
     if query.vector is not None:
-        near, how = _near(connection, there, Sought(tenant, query.vector, there.vector, k), by.nearest)
-        cosine = _cosines(connection, there, near | best, query.vector)
+        numbers, seqs = there.numbered
+        places, how = by.nearest(connection, Sought(tenant, query.vector, numbers, k))
+        near = set(seqs[places].tolist())
+        vectors = _vectors(connection, there, near | best, query.vector.size)
+        cosine = _cosines(vectors, query.vector)
         best.update(_top(connection, *_columns({seq: cosine[seq] for seq in near}), k))
         told.append(how)
     matches = [
@@ -133,7 +115,8 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
             cosine=cosine.get(seq),
             around=around.get(seq, {}),
         )
-        for seq, cube in cubes_at(connection, visible.tenant, best)
+        for seq, cube in cubes_at(connection, by.handing, visible.tenant, best.union(vectors or ()), vectors)
+        if seq in best  # the others are checked, because what they say of their vectors kept them out
     ]
     how = f"{' and '.join(told)} over {there.count} visible cubes"
     return Found(tuple(sorted(matches, key=lambda match: match.cube.id)), there.count, how)
@@ -167,33 +150,21 @@ def _bm25(postings: Postings, terms: Sequence[int], there: Allowed, everything: 
         matching = [int(read[term][0].size) for term in terms]
     telling = ranking.telling(matching, count)
     scores = np.zeros(count)
-    average = int(there.length.sum()) / count
     for term in (terms[place] for place in telling):
         places, tf = read[term] if read else posting(postings, term, there)
         scores[places] += ranking.bm25(
             tf.astype(np.float64),
             there.length[places].astype(np.float64),
             weight=ranking.idf(count, int(places.size)),
-            average=average,
+            average=there.average,
         )
     hits = np.flatnonzero(scores > 0.0)
     how = "BM25" if len(telling) == len(terms) else f"BM25 of the {len(telling)} most telling of {len(terms)} words"
     return dict(zip(there.seq[hits].tolist(), scores[hits].tolist(), strict=True)), how
 
 
-def _near(connection: sqlite3.Connection, there: Allowed, sought: Sought, nearest: Nearest) -> tuple[set[int], str]:
-    """The cubes that the index proposes: the k best by cosine are among them."""
-    numbers, seqs = sought.numbers, there.seq
-    if numbers.size and (not numbers[0] > 0 or (np.diff(numbers) <= 0).any()):  # some without one, or given later
-        order = np.argsort(numbers, kind="stable")
-        order = order[numbers[order] > 0]
-        numbers, seqs = numbers[order], seqs[order]
-    places, how = nearest(connection, replace(sought, numbers=np.ascontiguousarray(numbers)))
-    return set(seqs[places].tolist()), how
-
-
-def _cosines(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int], query: Vectors) -> dict[int, float]:
-    """Cosine by cube, from the vectors in the table; cubes without one are left out."""
+def _vectors(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int], dim: int) -> dict[int, bytes]:
+    """The vectors of these cubes from the table; cubes without one are left out."""
     asked = np.array(sorted(seqs), dtype=np.int64)
     numbers = there.vector[np.searchsorted(there.seq, asked)]
     cube_of = dict(zip(numbers[numbers > 0].tolist(), asked[numbers > 0].tolist(), strict=True))
@@ -203,15 +174,18 @@ def _cosines(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int]
     ).fetchall()
     if len(found) < len(cube_of) or any(cube_of[number] != seq for number, seq, _ in found):
         raise VaultCorruptError("A vector of the vault is not where its cube says. Restore it from a backup.")
-    rows = [(seq, row) for _, seq, row in found]
-    for seq, row in rows:
-        if not isinstance(row, bytes) or len(row) != 4 * query.shape[0]:
+    for _, seq, row in found:
+        if not isinstance(row, bytes) or len(row) != 4 * dim:
             cube_id = _ids(connection, [seq])[seq]
             raise IntegrityError(f"The vector of cube {cube_id!r} has the wrong length", cube_id)
-    if not rows:
+    return {seq: row for _, seq, row in found}
+
+
+def _cosines(vectors: Mapping[int, bytes], query: Vectors) -> dict[int, float]:
+    if not vectors:
         return {}
-    matrix = np.frombuffer(b"".join(row for _, row in rows), dtype="<f4").reshape(len(rows), -1)
-    return dict(zip([cube for cube, _ in rows], cosines(matrix, query).tolist(), strict=True))
+    matrix = np.frombuffer(b"".join(vectors.values()), dtype="<f4").reshape(len(vectors), -1)
+    return dict(zip(vectors, cosines(matrix, query).tolist(), strict=True))
 
 
 def _columns(scores: dict[int, float]) -> tuple[Numbers, Floats]:
@@ -254,17 +228,19 @@ def _ids(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, str]:
     return ids
 
 
-def cubes_at(connection: sqlite3.Connection, tenant: str, seqs: Iterable[int]) -> list[tuple[int, MemCube]]:
-    """The current versions of the cubes with these numbers, in no order."""
-    # One statement for all: measured at ten rows, it takes half as long as ten statements.
+def cubes_at(
+    connection: sqlite3.Connection,
+    handing: Handing,
+    tenant: str,
+    seqs: Iterable[int],
+    vectors: Mapping[int, bytes] | None = None,
+) -> Handed:
+    """The current versions of the cubes with these numbers, each held against its seal, in no order."""
     asked = list(seqs)
-    found = connection.execute(_CURRENT + "c.seq IN (SELECT value FROM json_each(?))", (json.dumps(asked),)).fetchall()
+    found = handing.by_number(connection, tenant, asked, vectors)
     if len(found) < len(asked):
         raise _missing()
-    cubes = [(row[0], read_cube(row[1:])) for row in found]
-    for _, cube in cubes:
-        check_tenant(cube, tenant)
-    return cubes
+    return found
 
 
 def _missing() -> VaultCorruptError:

@@ -6,7 +6,7 @@ import sqlite3
 
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.vaults.audit_chain import entry_hash
-from memos_integrations.vaults.integrity import ENTRY, MARK_ROWS, check_meta, read_root, read_tally
+from memos_integrations.vaults.integrity import ENTRY, MARK_ROWS, check_meta, read_root, read_tally, tally_seals
 from memos_integrations.vaults.lookups import check_link_lookups, check_lookups, check_word_lookups
 from memos_integrations.vaults.marks import nothing, stored_marks
 from memos_integrations.vaults.seals import MARKS, Sealer, Tally, added
@@ -33,11 +33,10 @@ def check_root(connection: sqlite3.Connection, sealer: Sealer) -> None:
     if extra:
         raise IntegrityError("Somebody added a trigger or a view to the vault's file")
     root = read_root(connection, sealer)
-    total = root.total
-    names = [name for (name,) in connection.execute("SELECT tenant FROM tallies")]
-    for name in names:
-        total = added(total, -sealer.share(read_tally(connection, sealer, name)[1]))
-    if total or len(names) != root.tenants:
+    total, count = root.total, 0
+    for seal in tally_seals(connection, sealer):
+        total, count = added(total, -sealer.share(seal)), count + 1
+    if total or count != root.tenants:
         raise IntegrityError("A tenant of the vault is missing, was added, or set back")
 
 

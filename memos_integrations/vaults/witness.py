@@ -7,8 +7,11 @@ somebody else than this process's writer thread (`PRAGMA data_version`). When ot
 again may take at most a twentieth of the time: a change that came with a sealed commit of another process is then
 looked at late, never later than twenty times what one check takes.
 
-A tenant of more than `MOST_ADDED_UP` cubes is not added up before a read, which would wait for seconds: there only
-what is handed out is checked, and the doctor finds what is missing.
+The cubes are added up by what changed since they were sealed beside the vault (`verified.py`), whatever their number.
+What a search goes by is then what was sealed, and not the table; an edit of an old row there is met when the row is
+handed out, or looked for by its id, and is found by the doctor. Labels, words, vectors, links and keys are added up
+from the table, and so are the cubes of a tenant that was never sealed: only up to `MOST_ADDED_UP` cubes, because it
+would take seconds. Beyond, of these only what is handed out is checked, and the doctor finds what is missing.
 """
 
 from __future__ import annotations
@@ -16,24 +19,36 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import NamedTuple
 
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import VaultQuery, Visibility
-from memos_integrations.vaults.integrity import Sealed, sealed
+from memos_integrations.vaults.audiences import audiences_hold, by_labels
+from memos_integrations.vaults.columns import Columns
+from memos_integrations.vaults.handing import Handing
+from memos_integrations.vaults.integrity import sealed
 from memos_integrations.vaults.rules import storable
-from memos_integrations.vaults.seals import MARKS, Sealer
+from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.sums import check_outbox, check_root, cubes_wrong, log_wrong, marks_wrong
+from memos_integrations.vaults.verified import Kept, Verified, verified
 
 MOST_ADDED_UP = 20_000
 _REST = 20.0
 _COUNT = """SELECT count(*) FROM (
     SELECT 1 FROM cubes AS c JOIN tenants AS t ON t.number = c.tenant WHERE t.name = ? LIMIT ?)"""
 _GROUPS = {"cubes": cubes_wrong, "log": log_wrong}
+
+
+class Beside(NamedTuple):
+    """What stands sealed beside the vault of the tenant with a number: its cubes, and whether all its vectors do."""
+
+    kept: Callable[[sqlite3.Connection, int], Kept | None]
+    whole: Callable[[sqlite3.Connection, int], bool]
 
 
 @dataclass(slots=True)
@@ -46,10 +61,16 @@ class _Checked:
 
 
 class Witness:
-    """Holds what is read against its seals. *watch* is a reading connection of its own, outside any transaction."""
+    """Holds what is read against its seals. *watch* is a reading connection of its own, outside any transaction.
 
-    def __init__(self, sealer: Sealer, watch: sqlite3.Connection) -> None:
-        self._sealer, self._watch = sealer, watch
+    Of tenants with more than *most* cubes only what stands sealed *beside* the vault is added up.
+    """
+
+    def __init__(self, sealer: Sealer, watch: sqlite3.Connection, beside: Beside, *, most: int = MOST_ADDED_UP) -> None:
+        self._sealer, self._watch, self._beside, self._most = sealer, watch, beside, most
+        self.handing = Handing(sealer, self._trusted)
+        self._verified: dict[str, Verified] = {}
+        self._numbers: dict[int, str] = {}
         self._lock, self._checking = Lock(), Lock()
         self._epoch = self._forced = 0
         self._writing = False
@@ -123,7 +144,14 @@ class Witness:
             IntegrityError: Something was changed.
         """
         asks = (("words", query.terms), ("vector", query.vector is not None), ("past", query.as_of is not None))
-        self.check(connection, visible.tenant, "labels", *(group for group, asked in asks if asked))
+        labels = "labels" if by_labels(query, visible) else "audiences"
+        self.check(connection, visible.tenant, labels, *(group for group, asked in asks if asked))
+        if query.filter.ids and visible.tenant in self._verified:
+            ids = list(filter(storable, query.filter.ids))
+            found = connection.execute(
+                "SELECT id FROM cubes WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
+            )
+            self._trusted(connection, visible.tenant, (), list({*ids}.difference(row[0] for row in found)))
 
     def check_whole(self, connection: sqlite3.Connection, tenant: str) -> None:
         """As `check`, but only for cubes that are missing, added or set back: damaged ones are met when handed out.
@@ -138,14 +166,9 @@ class Witness:
             return []  # no row can carry such a name
         connection.execute("SELECT one FROM head").fetchone()  # what this read sees is settled before we look
         self.look()
-        if tenant in self._giants:
-            return []
         wanted = ("cubes", *groups)
         known = self._tenants.get(tenant)
         if not self._fresh(self._root) or known is None or not self._fresh(known) or not known.bad.keys() >= {*wanted}:
-            if connection.execute(_COUNT, (tenant, MOST_ADDED_UP + 1)).fetchone()[0] > MOST_ADDED_UP:
-                self._giants.add(tenant)
-                return []
             with self._checking:
                 self._check_root(connection)
                 known = self._checked(connection, tenant, wanted)
@@ -165,10 +188,66 @@ class Witness:
         started = time.monotonic()
         for group in groups:
             if group not in known.bad:
-                known.bad[group] = _GROUPS.get(group, marks_wrong)(connection, self._sealer, tenant, group)
+                known.bad[group] = self._added_up(connection, tenant, group)
         known.due = max(known.due, _due(started))
         self._tenants[tenant] = known
         return known
+
+    def _added_up(self, connection: sqlite3.Connection, tenant: str, group: str) -> list[tuple[str, str]]:
+        if group == "cubes" and self._by_kept(connection, tenant):
+            return []
+        if group == "audiences":
+            known = self._verified.get(tenant)
+            held = None if known is None else audiences_hold(connection, self._sealer, tenant, known)
+            if held is not None:
+                return [] if held else marks_wrong(connection, self._sealer, tenant, "labels")
+            group = "labels"
+        if group != "log" and self._is_giant(connection, tenant):
+            return []
+        if group == "vector" and self._whole(connection, tenant):
+            return []
+        return _GROUPS.get(group, marks_wrong)(connection, self._sealer, tenant, group)
+
+    def _whole(self, connection: sqlite3.Connection, tenant: str) -> bool:
+        """Whether a search goes by vectors that were sealed beside the vault, or by newer ones that were checked."""
+        known = self._verified.get(tenant)
+        if known is None or not known.before.count:
+            return False
+        (number,) = connection.execute("SELECT number FROM tenants WHERE name = ?", (tenant,)).fetchone()
+        return self._beside.whole(connection, number)
+
+    def _is_giant(self, connection: sqlite3.Connection, tenant: str) -> bool:
+        if tenant not in self._giants:
+            if connection.execute(_COUNT, (tenant, self._most + 1)).fetchone()[0] <= self._most:
+                return False
+            self._giants.add(tenant)
+        return True
+
+    def _by_kept(self, connection: sqlite3.Connection, tenant: str) -> Verified | None:
+        """Add a tenant's cubes up by what was sealed of them; None when nothing was, or it does not add up.
+
+        A tenant that would be too large to be added up otherwise is added up from the table when it does not.
+
+        Raises:
+            IntegrityError: It is such a tenant, and that does not add up either.
+        """
+        found = connection.execute("SELECT name, number, changed FROM tenants WHERE name = ?", (tenant,)).fetchone()
+        kept = None if found is None else self._beside.kept(connection, found[1])
+        known = None if kept is None else verified(connection, self._sealer, found, kept)
+        if known is None and kept is not None and self._is_giant(connection, tenant):
+            known = verified(connection, self._sealer, found, None)
+            if known is None:
+                raise IntegrityError(f"A cube of tenant {tenant!r} was changed, is missing, was added, or set back")
+        if known is None:
+            self._verified.pop(tenant, None)
+        else:
+            self._verified[tenant], self._numbers[found[1]] = known, tenant
+        return known
+
+    def columns(self, connection: sqlite3.Connection, number: int) -> Columns | None:
+        """The columns of a tenant as they were sealed, when its cubes add up to them."""
+        known = self._verified.get(self._numbers.get(number, ""))
+        return None if known is None or not known.before.count else Columns.of(known.at, known.before.table)
 
     def check_events(self, connection: sqlite3.Connection) -> None:
         """Refuse the outbox when an event was changed, added or taken away.
@@ -185,36 +264,49 @@ class Witness:
 
     # --- what is handed out
 
+    def _trusted(
+        self,
+        connection: sqlite3.Connection,
+        tenant: str,
+        rows: Sequence[tuple[int, str, int, bytes]],
+        lost: Sequence[str] = (),
+    ) -> None:
+        known = self._verified.get(tenant)
+        if known is None or (_refused(self._sealer, known, rows, lost) is None):
+            return
+        # Another reader may have looked at another moment: this one decides.
+        with self._checking:
+            known = self._by_kept(connection, tenant)
+            if known is None:
+                for cube_id, problem in cubes_wrong(connection, self._sealer, tenant, ""):
+                    raise IntegrityError(f"Cube {cube_id!r} {problem}", cube_id)
+                return
+        if (said := _refused(self._sealer, known, rows, lost)) is not None:
+            raise IntegrityError(f"Cube {said[0]!r} {said[1]}", said[0])
+
     def check_cubes(
         self, connection: sqlite3.Connection, tenant: str, ids: Iterable[str], *, vectors: bool = False
     ) -> None:
-        """Refuse cubes of a tenant that do not match their seals; with *vectors* also theirs.
+        """Refuse cubes of a tenant that do not match their seals: for reads of other versions than the current ones.
+
+        With *vectors* theirs are checked too.
 
         Raises:
             IntegrityError: One does not; it is named.
         """
-        asked = list(filter(storable, ids if storable(tenant) else ()))
+        asked = list(dict.fromkeys(filter(storable, ids if storable(tenant) else ())))
         if not asked:
             return
         # The plus keeps SQLite from walking the whole tenant by its index.
-        rows = list(
-            sealed(connection, "c.id IN (SELECT value FROM json_each(?)) AND +t.name = ?", (json.dumps(asked), tenant))
-        )
-        for row in rows:
+        where = "c.id IN (SELECT value FROM json_each(?)) AND +t.name = ?"
+        for row in list(sealed(connection, where, (json.dumps(asked), tenant))):
             row.check(self._sealer)
-        if vectors and rows:
-            self._check_vectors(connection, rows)
-
-    def _check_vectors(self, connection: sqlite3.Connection, rows: Sequence[Sealed]) -> None:
-        asked = json.dumps([row.seq for row in rows])
-        there = dict(
-            connection.execute(
-                "SELECT cube, row FROM vectors WHERE cube IN (SELECT value FROM json_each(?))", (asked,)
-            ).fetchall()
-        )
-        for row in rows:
-            if self._sealer.vector(there.get(row.seq)) != row.marks[MARKS.index("vector")]:
-                raise IntegrityError(f"The vector of cube {row.cube_id!r} does not match its seal", row.cube_id)
+            self._trusted(connection, tenant, [(row.seq, row.cube_id, int(str(row.row[-1])), row.mac or b"")])
+            asked.remove(row.cube_id)
+            if vectors:
+                there = connection.execute("SELECT row FROM vectors WHERE cube = ?", (row.seq,)).fetchone()
+                self.handing.check_vector(row, None if there is None else there[0])
+        self._trusted(connection, tenant, (), asked)
 
     def check_forgotten(self, tenant: str, key: bytes, mac: bytes) -> None:
         """Refuse a record of what was forgotten that this vault did not make.
@@ -239,6 +331,17 @@ class Witness:
                 history = self._sealer.history(history, version.version, version.digest)
             if history != row.history:
                 raise IntegrityError(f"The history of cube {cube_id!r} does not match its seal", cube_id)
+
+
+def _refused(
+    sealer: Sealer, known: Verified, rows: Sequence[tuple[int, str, int, bytes]], lost: Sequence[str]
+) -> tuple[str, str] | None:
+    """A cube that is not as it is known, with what is wrong; rows that changed later are not known here."""
+    for seq, cube_id, changed, mac in rows:
+        if changed <= known.changed and not known.fits(seq, mac):
+            return cube_id, "was changed, added, or set back"
+    missing = known.there(sealer, lost) if lost else None
+    return None if missing is None else (missing, "is missing")
 
 
 def _due(started: float) -> float:

@@ -4,6 +4,9 @@
 
 Everything of ours is measured with access rules, versions, audit and outbox on. A search counts from the question to
 the rows in hand, its record in the audit log durable. `timings` in the JSON holds wall and CPU of each.
+
+Filling takes most of the time: with `--keep DIR` the filled vaults stay in DIR, and `--reuse DIR` measures on copies of
+them. The figures of the fill are then those of the run that filled them, whose circumstances stand under `filled`.
 """
 
 from __future__ import annotations
@@ -28,8 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from memos_integrations.core.ports import Found, VaultQuery
 from tests.benchmarks.compare import compare
 from tests.benchmarks.corpus import DIM, Corpus, Floats, Lookup, Rows
+from tests.benchmarks.kept import Vaults, filled_in, single
 from tests.benchmarks.meta import Timing, meta, private_bytes, single_threaded, together
-from tests.benchmarks.ours import ASKED, Filled, adds, fill, recall, searches, text_searches
+from tests.benchmarks.ours import ASKED, Filled, adds, recall, searches, text_searches
 from tests.benchmarks.peers import PEERS, K
 
 OPENED = 5
@@ -97,10 +101,7 @@ def of_all(folder: Path, corpus: Corpus, lookup: Lookup, flat: Any, timings: dic
 
     No query of the vault crosses tenants, so the same rows stand in one tenant of a second vault.
     """
-    whole = Corpus(corpus.cubes, 1, corpus.seed)
-    filled = Filled(folder, whole, lookup)
-    fill(filled, lambda rows: None)
-    filled.memos.close()  # which seals the index; left open, that happens beside the first searches
+    whole = single(corpus)
     filled = Filled(folder, whole, lookup)
     found: list[tuple[Rows, Found]] = []
     acts: dict[str, Callable[[Rows], object]] = {
@@ -125,14 +126,21 @@ def held(flat: Any) -> Floats:
     return view
 
 
-def measure(corpus: Corpus, folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Any], dict[str, str]]:
+def measure(
+    corpus: Corpus, folder: Path, vaults: Vaults, say: Callable[[str], None], *, at_once: bool = False
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Every figure of ours, and what could not be measured."""
     faiss.omp_set_num_threads(1)
     flat, lookup, not_run = faiss.IndexFlatIP(DIM), Lookup(), dict[str, str]()
-    say("filling the vault")
+    if at_once:
+        vaults.begin(single(corpus), "all", folder)
+    vaults.bring(corpus, "tenants", folder, say)
+    if at_once:
+        vaults.bring(single(corpus), "all", folder, say)  # before anything is timed
+    for rows in corpus.chunks():
+        flat.add(rows.vectors)
     filled = Filled(folder / "tenants", corpus, lookup)
-    wall, cpu = fill(filled, lambda rows: flat.add(rows.vectors))
-    figures: dict[str, Any] = {"bulk_add_per_s": corpus.cubes / cpu, "bulk_add_wall_per_s": corpus.cubes / wall}
+    figures: dict[str, Any] = vaults.figures("tenants", corpus)
     say("searching in one tenant")
     figures |= searches(filled, held(flat)) | text_searches(filled)
     say("adding one by one")
@@ -140,6 +148,8 @@ def measure(corpus: Corpus, folder: Path, say: Callable[[str], None]) -> tuple[d
     filled.memos.close()
     say("opening it again")
     figures |= openings(folder / "tenants", corpus, corpus.cubes + int(figures["added"]), not_run)
+    if not at_once:
+        vaults.bring(single(corpus), "all", folder, say)
     say("searching in everything")
     figures |= of_all(folder / "all", corpus, lookup, flat, filled.timings)
     return figures | {"timings": {name: timing.figures() for name, timing in filled.timings.items()}}, not_run
@@ -151,7 +161,8 @@ def run(said: argparse.Namespace, folder: Path, console: Console) -> dict[str, A
     sizes = {"cubes": said.cubes, "tenants": said.tenants, "dim": DIM, "k": K, "seed": said.seed}
     about = meta(folder, **sizes, peer_seconds=said.peer_seconds)
     console.print(f"{said.cubes:,} cubes, {said.tenants:,} tenants, seed {said.seed}, threads {about['threads']}")
-    figures, not_run = measure(corpus, folder, console.print)
+    vaults = Vaults(said.keep or said.reuse, about)
+    figures, not_run = measure(corpus, folder, vaults, console.print, at_once=said.at_once)
     peers, failed = compare(said.peers, corpus, folder / "peers", said.peer_seconds, console.print)
     asked_not = {f"peers.{name}": "not asked for (--peers)" for name in PEERS if name not in said.peers}
     return {"meta": about, **figures, "peers": peers, "not_run": not_run | failed | asked_not}
@@ -206,20 +217,33 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cubes", type=count, default=5_000, help="how many memories: 5000, 100k, 1m")
-    parser.add_argument("--tenants", type=count, default=50)
+    parser.add_argument("--tenants", type=count, help="default: one for every 1,000 cubes, at least 50")
     parser.add_argument("--peers", type=peers_named, default=[], help=f"all, none, or some of {','.join(PEERS)}")
     parser.add_argument("--peer-seconds", type=float, default=120.0, help="how long each peer may load")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="an empty place on the disk to measure; default: a temporary one")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="fill the vaults in this empty place, and keep them")
+    parser.add_argument("--reuse", type=Path, metavar="DIR", help="measure on copies of the vaults that were kept here")
+    parser.add_argument("--at-once", action="store_true", help="fill both vaults at once, on two cores")
     parser.add_argument("--json", type=Path, help="write the result here")
     parser.add_argument("--reopen", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)
     said = parser.parse_args()
+    said.tenants = said.tenants or max(50, said.cubes // 1_000)
     single_threaded()
     if said.reopen:
         reopened(said.reopen, Corpus(said.cubes, said.tenants, said.seed))
         return
     if said.folder and said.folder.exists() and any(said.folder.iterdir()):
         parser.error(f"{said.folder} is not empty")
+    if said.fill:
+        faiss.omp_set_num_threads(1)
+        filled_in(said.fill, Corpus(said.cubes, said.tenants, said.seed))
+        return
+    if said.keep and (said.reuse or (said.keep.exists() and any(said.keep.iterdir()))):
+        parser.error(f"{said.keep} is not empty, or --reuse is given as well")
+    if said.reuse and (problem := Vaults.unfit(said.reuse, Corpus(said.cubes, said.tenants, said.seed))):
+        parser.error(problem)
     if said.folder:
         said.folder.mkdir(parents=True, exist_ok=True)
     console = Console()

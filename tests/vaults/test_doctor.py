@@ -131,3 +131,14 @@ def test_a_past_that_was_rewritten_is_noticed_by_the_anchor(tmp_path: Path) -> N
         connection.execute("UPDATE audit SET hash = previous WHERE number = 1")
     with pytest.raises(IntegrityError, match="anchor"):
         SQLiteVault(tmp_path / "v", anchor=anchor)
+
+
+def test_an_index_that_the_key_did_not_seal_is_named_and_made_anew(folder: Path, filled: list[MemCube]) -> None:
+    manifest = folder / "vault.faiss.json"
+    before = manifest.read_text()
+    manifest.write_text(before.replace('"erased": 0', '"erased":  0').replace('"seal": "', '"seal": "0'))
+    report = examine(folder, repair=True)
+    assert any("not sealed with this vault's key" in problem for each in report.findings for problem in each.problems)
+    assert report.ok
+    assert examine(folder).ok
+    assert not manifest.exists()

@@ -1,0 +1,142 @@
+"""A vault whose cubes were sealed beside it: edits of rows older than that are refused, whatever the tenant's size."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.errors import IntegrityError, MemOSError
+from memos_integrations.core.ports import Erase, Move, Vault
+from memos_integrations.testing.cubes import EMBEDDER, asked, cube, put, revised, stored, submit, unit
+from memos_integrations.vaults.doctor import examine
+from memos_integrations.vaults.sqlite import SQLiteVault
+from tests.vaults.conftest import changed
+
+MANY = 12
+"""More cubes than `SQLiteVault(added_up=10)` adds up: only what is sealed beside the vault is known of the tenant."""
+
+
+def opened(folder: Path) -> SQLiteVault:
+    return SQLiteVault(folder, added_up=10)
+
+
+@pytest.fixture
+def kept(folder: Path) -> list[MemCube]:
+    """A vault whose cubes were sealed (one had been erased before); then one was revised, and one is new."""
+    with opened(folder) as vault:
+        vault.bind_embedder(EMBEDDER)
+        cubes = [cube(f"kettle {n}") for n in range(MANY)]
+        submit(vault, *(put(each, vector=unit(n), key=f"k{n}") for n, each in enumerate(cubes)))
+        submit(vault, Erase(cubes[2].id))
+        asked(vault, vector=unit(3))
+    assert (folder / "vault.faiss.json").exists()
+    with opened(folder) as vault:
+        cubes[1] = stored(vault, revised(cubes[1], "kettle 1 again"), vector=unit(101))
+        cubes[2] = stored(vault, cube("late"), vector=unit(102))
+    return cubes
+
+
+def test_what_changed_since_is_seen_and_nothing_else_is_read(folder: Path, kept: list[MemCube]) -> None:
+    with opened(folder) as vault:
+        assert asked(vault, k=99).visible == MANY
+        assert {match.cube.text for match in asked(vault, k=99).matches} == {each.text for each in kept}
+        assert asked(vault, vector=unit(101), k=1).matches[0].cube == kept[1]
+        assert vault.get("acme", [each.id for each in kept]) == kept
+        submit(vault, Move(kept[5].id, State.GENERATED, State.ARCHIVED), Erase(kept[6].id))
+        assert vault.get("acme", [kept[6].id]) == []
+        assert asked(vault, k=99, states=frozenset({State.ARCHIVED})).visible == 1
+        assert asked(vault, k=99, states=frozenset()).visible == MANY - 1
+
+
+EDITS = {
+    "gone": "DELETE FROM cubes WHERE seq = 5",
+    "renamed": "UPDATE cubes SET id = 'x' || substr(id, 2) WHERE seq = 5",
+    "hidden": "UPDATE cubes SET audience = audience + 1 WHERE seq = 5",
+    "expired": "UPDATE cubes SET expires_at = 1 WHERE seq = 5",
+    "elsewhere": "UPDATE cubes SET tenant = tenant + 1 WHERE seq = 5",
+    "made new": "UPDATE cubes SET changed = 999 WHERE seq = 5",
+    "made old": "UPDATE cubes SET changed = 1 WHERE seq = 2",
+    "tenant made old": "UPDATE tenants SET changed = 1",
+    "other vector": "UPDATE vectors SET row = (SELECT row FROM vectors WHERE cube = 6) WHERE cube = 5",
+    "seal gone": "DELETE FROM seals WHERE cube = 5",
+    "text": """UPDATE versions SET body = CAST(replace(CAST(body AS TEXT), 'kettle 4', 'kettle 5') AS BLOB)
+        WHERE cube = 5""",
+    "nobody may read": "DELETE FROM audiences",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_of_a_row_is_refused_wherever_it_would_count(folder: Path, kept: list[MemCube], edit: str) -> None:
+    """Every read that hands the cube out, or would have, refuses."""
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        raw.execute("PRAGMA foreign_keys = OFF")
+        assert raw.execute(EDITS[edit]).rowcount > 0
+    reads: list[Callable[[Vault], object]] = [lambda vault: asked(vault, k=99, vector=unit(4))]
+    if edit != "other vector":
+        reads.append(lambda vault: asked(vault, k=99))
+    if edit not in {"other vector", "nobody may read"}:
+        reads.append(lambda vault: vault.get("acme", [each.id for each in kept]))
+    for read in reads:
+        with pytest.raises(MemOSError), opened(folder) as vault:
+            read(vault)
+    assert not examine(folder / "vault.db").ok
+
+
+def test_a_cube_set_back_to_a_genuine_older_state_is_refused(folder: Path, kept: list[MemCube]) -> None:
+    """All rows of one cube with their seals, as they were a version ago; in a tenant too large to be added up."""
+    with opened(folder) as vault:
+        asked(vault, vector=unit(3))  # closing seals the second version too
+    before = folder.with_name("before")
+    shutil.copytree(folder, before)
+    with opened(folder) as vault:
+        stored(vault, revised(kept[7], "kettle 7 corrected"), vector=unit(107))
+        asked(vault, vector=unit(3))
+    with closing(sqlite3.connect(folder / "vault.db", isolation_level=None)) as raw:
+        raw.execute("ATTACH ? AS old", (str(before / "vault.db"),))
+        for table in ("cubes", "seals", "versions", "vectors", "words", "labels", "behaviour"):
+            key = "seq" if table == "cubes" else "cube"
+            raw.execute(f"DELETE FROM {table} WHERE {key} = 8")
+            raw.execute(f"INSERT INTO {table} SELECT * FROM old.{table} WHERE {key} = 8")
+    with opened(folder) as vault, pytest.raises(IntegrityError) as caught:
+        vault.get("acme", [kept[7].id])
+    assert caught.value.cube_id == kept[7].id
+
+
+@pytest.mark.parametrize("part", ["manifest", "columns", "older"])
+def test_a_forged_file_beside_the_vault_is_not_believed(folder: Path, kept: list[MemCube], part: str) -> None:
+    """Who may write to the folder, but has no key: the table is read instead, and says the same."""
+    manifest = folder / "vault.faiss.json"
+    if part == "manifest":
+        manifest.write_text(manifest.read_text().replace('"count": 12', '"count": 11'))
+    elif part == "columns":
+        smallest = min(folder.glob("vault.*.faiss"), key=lambda file: file.stat().st_size)
+        content = bytearray(smallest.read_bytes())
+        content[-5] ^= 1
+        smallest.write_bytes(content)
+    else:
+        files = {file: file.read_bytes() for file in folder.glob("vault.*faiss*")}
+        with opened(folder) as vault:
+            stored(vault, revised(kept[4], "kettle 4 again"), vector=unit(104))
+            kept[4] = vault.get("acme", [kept[4].id])[0]
+            asked(vault, vector=unit(3))
+        for file in folder.glob("vault.*faiss*"):
+            file.unlink()
+        for file, content_then in files.items():
+            file.write_bytes(content_then)
+    with opened(folder) as vault:
+        assert vault.get("acme", [each.id for each in kept]) == kept
+        found = {match.cube.id: match.cube for match in asked(vault, k=99, vector=unit(3)).matches}
+        assert found == {each.id: each for each in kept}
+
+
+def test_a_tenant_too_large_that_no_longer_adds_up_is_refused(folder: Path, kept: list[MemCube]) -> None:
+    """A row newer than what was sealed is gone: every row is looked at, and that does not add up either."""
+    changed(folder, "DELETE FROM cubes WHERE seq = 13")
+    with opened(folder) as vault, pytest.raises(IntegrityError, match="acme"):
+        asked(vault, k=1)
