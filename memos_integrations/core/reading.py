@@ -200,6 +200,14 @@ class GovernedReading:
         self.read(cube_id, caller, operation="history")
         return [version for version in self._vault.history(caller.by.tenant, cube_id) if may_read(version, caller)]
 
+    def versions(self, cube_id: str, caller: Caller) -> list[MemCube]:
+        """`history` for what governs itself: unrecorded, and empty where there is no such cube for the caller."""
+        return [version for version in self._vault.history(caller.by.tenant, cube_id) if may_read(version, caller)]
+
+    def present(self, ids: Sequence[str], caller: Caller) -> list[MemCube]:
+        """`readable` for what governs itself: unrecorded."""
+        return self._released(self._vault.get(caller.by.tenant, ids), caller)
+
     # --- accounting ---------------------------------------------------------------------------------------------
 
     def log(self, query: LogQuery, caller: Caller) -> list[AuditEntry]:

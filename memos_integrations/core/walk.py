@@ -18,6 +18,7 @@ from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb
+from memos_integrations.core.conflict import ConflictJudge
 from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, Tier
 from memos_integrations.core.errors import CubeNotFoundError, IdentityError, InvalidMemoryError, VaultClosedError
 from memos_integrations.core.governance import MemGovernance
@@ -68,10 +69,11 @@ class Walk:
         count_tokens: Callable[[str], int] = estimate_tokens,
         clock: Callable[[], datetime] = utc_now,
         read_audit: ReadAudit | str = ReadAudit.BATCHED,
+        conflicts: ConflictJudge | None = None,
     ) -> None:
         self._governance = MemGovernance(vault, read_audit=read_audit)
         self._embedding = Embedding(self._governance, embedder)
-        self._writer = CubeWriter(self._governance, self._embedding)
+        self._writer = CubeWriter(self._governance, self._embedding, conflicts)
         self._reader = reader or MemReader()
         self._scheduler = scheduler or MemScheduler()
         self._operator = MemOperator(self._governance, self._embedding, count_tokens=count_tokens, reranker=reranker)

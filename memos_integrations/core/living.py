@@ -1,0 +1,144 @@
+"""Memories that change with time: what contradicts and repeats is settled, and what was decided can be undone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from memos_integrations.core.access import CallContext, Caller, Principal
+from memos_integrations.core.conflict import Decided
+from memos_integrations.core.conflict.marks import marks_of
+from memos_integrations.core.conflict.rules import claims_in, told_at
+from memos_integrations.core.cube import CubeRef, MemCube
+from memos_integrations.core.operator import parts
+from memos_integrations.core.operator.resolver import Resolver
+from memos_integrations.core.ports import CubeFilter, VaultQuery
+from memos_integrations.core.text import terms as terms_of
+from memos_integrations.core.walk import Walk, known_id
+
+PAGE = 2_000
+RARE = 6
+"""By so many of its rarest words a memory is looked up among those that may repeat it."""
+
+
+class Living(Walk):
+    """`Walk`, with what keeps memories true over time."""
+
+    def history(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> list[MemCube]:
+        """Every version of a cube, oldest first."""
+        return self._governance.history(known_id(cube_id), self._caller(by, context))
+
+    def hold(self, cube_id: str, *, by: Principal, held: bool = True, context: CallContext | None = None) -> CubeRef:
+        """Put a cube under legal hold, or lift it: the role admin may, and learns nothing of the words.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError: There is no such cube for *by*, or *by* is no admin.
+        """
+        return self._writer.hold(known_id(cube_id), self._caller(by, context), held=held)
+
+    def consolidate(
+        self,
+        *,
+        by: Principal,
+        namespace: Sequence[str] = (),
+        k: int = 100_000,
+        context: CallContext | None = None,
+    ) -> list[Decided]:
+        """Settle what contradicts or repeats among the newest *k* memories of *by*, oldest first; the decisions made.
+
+        The judge is the `conflicts` of this MemOS, else `ConflictRules`. Each decision is one transaction, on record,
+        and `undo` takes it back; what was undone is not decided again. Running it twice changes nothing more.
+
+        Raises:
+            IdentityError: *by* is not a principal.
+        """
+        caller = self._caller(by, context)
+        scope = CubeFilter(namespace=parts(namespace) or (by.tenant,))
+        cubes = [cube for cube in self._all(scope, caller, k) if cube.governance.owner == by.subject]
+        return _Pass(self._writer.resolver, caller).over(sorted(cubes, key=lambda c: (told_at(c), c.id)))
+
+    def decisions(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> list[Decided]:
+        """What was decided about a memory and why, oldest first: superseded, merged, flagged; and what was undone.
+
+        Raises:
+            CubeNotFoundError: It does not exist, or *by* may not know that it does.
+        """
+        return self._writer.resolver.decisions(known_id(cube_id), self._caller(by, context))
+
+    def undo(self, decision: Decided | str, *, by: Principal, context: CallContext | None = None) -> Decided:
+        """Take a decision back: both memories stand as they did, as new versions; durable on return.
+
+        Raises:
+            CubeNotFoundError: There is no such decision of *by*, or one of the two memories is gone.
+            AlreadyUndoneError: It was undone before.
+            LegalHoldError, IllegalTransitionError: A memory is on hold, or frozen.
+        """
+        name = decision if isinstance(decision, str) else decision.id
+        for part in name.split(":"):
+            known_id(part)
+        return self._writer.resolver.undo(name, self._caller(by, context))
+
+    async def aconsolidate(self, *, by: Principal, **how: Any) -> list[Decided]:
+        """`consolidate`, off the loop."""
+        return await self._off_loop(self.consolidate, by=by, **how)
+
+    async def aundo(self, decision: Decided | str, *, by: Principal, **how: Any) -> Decided:
+        """`undo`, off the loop."""
+        return await self._off_loop(self.undo, decision, by=by, **how)
+
+    def _all(self, scope: CubeFilter, caller: Caller, most: int) -> Iterator[MemCube]:
+        """Everything in scope that the caller may read, newest first, each once, unrecorded."""
+        seen: set[str] = set()
+        k = min(PAGE, most)
+        while True:
+            found = [match.cube for match in self._governance.search(VaultQuery(k=k, filter=scope), caller).matches]
+            fresh = [cube for cube in found if cube.id not in seen]
+            seen.update(cube.id for cube in fresh)
+            yield from fresh
+            if len(found) < k or k >= most:
+                return
+            k = min(most, k * 4)
+
+
+class _Pass:
+    """One walk over memories, oldest first, each held against those before it that say something of the same."""
+
+    def __init__(self, resolver: Resolver, caller: Caller) -> None:
+        self._resolver, self._caller = resolver, caller
+        self._present: dict[str, MemCube] = {}
+        self._about: dict[str, list[str]] = defaultdict(list)
+
+    def over(self, cubes: Sequence[MemCube]) -> list[Decided]:
+        """The decisions made."""
+        counts: dict[str, int] = defaultdict(int)
+        keys = {cube.id: (_places(cube), set(terms_of(cube.text))) for cube in cubes}
+        for _, words in keys.values():
+            for word in words:
+                counts[word] += 1
+        made: list[Decided] = []
+        for cube in cubes:
+            marks, words = keys[cube.id]
+            rare = sorted(words, key=lambda word: (counts[word], word))[:RARE]
+            names = [*marks, *(f"word {cube.namespace} {word}" for word in rare)]
+            near = dict.fromkeys(each for name in names for each in self._about[name][-32:])
+            others = [self._present[each] for each in near if each in self._present]
+            decided = self._resolver.settle(cube, self._caller, others) if others else []
+            made += decided
+            self._present[cube.id] = cube
+            for name in names:
+                self._about[name].append(cube.id)
+            self._refresh({each for decision in decided for each in (decision.newer, decision.older)})
+        return made
+
+    def _refresh(self, ids: set[str]) -> None:
+        """Take in how the memories stand after a decision; what is out of recall is held against nothing more."""
+        for cube in self._resolver.standing(sorted(ids), self._caller):
+            self._present[cube.id] = cube
+            ids.discard(cube.id)
+        for cube_id in ids:
+            self._present.pop(cube_id, None)
+
+
+def _places(cube: MemCube) -> list[str]:
+    return [f"{tag} {cube.namespace}" for tag in marks_of(claims_in(cube))]
