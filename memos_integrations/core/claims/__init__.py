@@ -7,7 +7,7 @@ side by side, a wrong one could retire a true fact.
 
 from __future__ import annotations
 
-from memos_integrations.core.claims.claim import Claim, Strength, kind_of, refines, same_value
+from memos_integrations.core.claims.claim import MARK, Claim, Strength, kind_of, mark, refines, same_value
 from memos_integrations.core.claims.reading import claims_of, statements_of
 
-__all__ = ["Claim", "Strength", "claims_of", "kind_of", "refines", "same_value", "statements_of"]
+__all__ = ["MARK", "Claim", "Strength", "claims_of", "kind_of", "mark", "refines", "same_value", "statements_of"]

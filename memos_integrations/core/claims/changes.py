@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from memos_integrations.core.claims.claim import ANY, Claim, Strength, kind_of
-from memos_integrations.core.claims.frames import CHANGED, ONE_AT_A_TIME, SEVERAL, verb_of
+from memos_integrations.core.claims.frames import CHANGED, NOUNS, ONE_AT_A_TIME, SEVERAL, verb_of
 from memos_integrations.core.claims.subjects import Subject, subject_of
 
 _CHANGES = "|".join(
@@ -13,19 +13,20 @@ _CHANGES = "|".join(
     " renamed updated raised"
     " rose risen fell fallen dropped increased decreased lowered cut reduced gone went grown grew delayed reset"
     " extended"
-    " shortened relocated bumped adjusted revised converted migrated transferred set put turned".split()
+    " shortened relocated bumped adjusted revised converted migrated upgraded downgraded transferred set put"
+    " turned".split()
 )
 _FROM_TO = re.compile(
     r"^(?:(?:has|have|had|was|were|been|is|got|are)\s+)*(?P<verb>"
     + _CHANGES
-    + r")\b\s*(?:over|back|forward|up|down|out|away)?"
+    + r")\b\s*(?:over|back|forward|up|down|out|away|house|home|flats?|jobs?|teams?)?,?"
     r"\s*(?:from\s+(?P<was>.+?)\s+)?(?:to|until|till|into)\s+(?P<value>.+)$",
     re.IGNORECASE,
 )
 _TO_FROM = re.compile(
     r"^(?:(?:has|have|had|was|were|been|is|got|are)\s+)*(?P<verb>"
     + _CHANGES
-    + r")\b\s*(?:over|back|forward|up|down|out|away)?"
+    + r")\b\s*(?:over|back|forward|up|down|out|away|house|home|flats?|jobs?|teams?)?,?"
     r"\s*(?:to|until|till|into)\s+(?P<value>.+?)\s+from\s+(?P<was>.+)$",
     re.IGNORECASE,
 )
@@ -39,7 +40,10 @@ _OF_THING = re.compile(
 _INSTEAD = re.compile(
     r"^(?:(?:has|have|had)\s+)?(?:replaced?s?|swapped|traded(?: in)?|exchanged|ditched|dropped|abandoned|gave up"
     r"|given up)\s+"
-    r"(?P<was>.+?)\s+(?:with|for|in favou?r of|by)\s+(?P<value>.+)$",
+    r"(?P<was>.+?)\s+(?:with|for|in favou?r of|by)\s+(?P<value>.+)$"
+    r"|^(?:bought|got|ordered|hired|chose|picked|have|has)\s+(?P<new>.+?)\s+(?:to replace"
+    r"|as a replacement for)\s+(?P<old>.+)$"
+    r"|^sold\s+(?P<sold>.+?)\s+and\s+(?:bought|got)\s+(?P<bought>.+)$",
     re.IGNORECASE,
 )
 _LEFT_FOR = re.compile(
@@ -51,12 +55,14 @@ def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]
     """The claims of a predicate that gives something another value, and may name the earlier one."""
     found = _LEFT_FOR.match(tail) or _INSTEAD.match(tail)
     if found is not None and subject.personal:
-        return [Claim(subject.key, ANY, found["value"], changed=True, was=found["was"])]
+        was, value = (next(each for each in pair if each) for pair in _named_in(found))
+        return [Claim(subject.key, ANY, value, changed=True, was=was)]
     found = _OF_THING.match(tail)
     if found is not None:
-        thing = subject_of(_named(found["thing"], subject), me, said_of)
+        thing = subject_of(_named(found["thing"], subject), me, said_of or subject.key)
         if thing is not None and not found["thing"].lower().endswith((" from", " over", " back")):
-            return [valued(thing, found["value"], was=found["was"] or "")]
+            also = [Claim(subject.key, ANY, found["value"], changed=True, was=found["was"])] if found["was"] else []
+            return [valued(thing, found["value"], was=found["was"] or ""), *also]
     found = _TO_FROM.match(tail) or _FROM_TO.match(tail)
     if found is None:
         return []
@@ -72,10 +78,16 @@ def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]
     return claims
 
 
+def _named_in(found: re.Match[str]) -> tuple[tuple[str | None, ...], tuple[str | None, ...]]:
+    told = found.groupdict()
+    return tuple(map(told.get, ("was", "sold", "old"))), tuple(map(told.get, ("value", "bought", "new")))
+
+
 def _named(thing: str, subject: Subject) -> str:
     """The thing with its owner: in "Ana changed her number" it is the number of Ana."""
     head, _, rest = thing.partition(" ")
-    if head.lower() in {"his", "her", "their"} and subject.personal:
+    own = head.lower() == "the" and rest in NOUNS
+    if subject.personal and (own or head.lower() in {"his", "her", "their"}):
         return f"{subject.key}'s {rest}"
     return thing
 
@@ -83,19 +95,32 @@ def _named(thing: str, subject: Subject) -> str:
 def valued(subject: Subject, value: str, *, was: str = "", changed: bool = True) -> Claim:
     """The claim that a thing has a value: when it is, where it is, or what it is."""
     attribute, strength = _thing(subject, value)
-    return Claim(subject.key, attribute, value, strength, changed=changed, was=was)
+    return Claim(
+        subject.owner if attribute == subject.attribute else subject.key,
+        attribute,
+        value,
+        strength,
+        changed=changed,
+        was=was,
+    )
+
+
+_EXACT = frozenset({"supervisor", "partner", "phone", "rent", "age", "name"})
+"""What is told by a name or a number: "my manager is nice" tells something else of them."""
 
 
 def _thing(subject: Subject, value: str) -> tuple[str, Strength]:
     kind = kind_of(value)
     head = subject.plain
+    if subject.attribute and not (subject.attribute in _EXACT and kind == "words"):
+        many = subject.attribute == "hobby"
+        return (
+            subject.attribute,
+            Strength.MANY if many else Strength.LIKELY if subject.attribute == "vehicle" else Strength.ONE,
+        )
     sole = head in ONE_AT_A_TIME or head.removesuffix("s") in ONE_AT_A_TIME or "favourite" in subject.key
     if kind == "time":
         return "when", Strength.ONE if len(subject.key.split()) > 1 or sole else Strength.LIKELY
     if sole:
         return "is", Strength.ONE
-    if head in SEVERAL:
-        return "is", Strength.MANY
-    if kind == "words":
-        return "is", Strength.MANY
-    return "is", Strength.LIKELY
+    return "is", Strength.MANY if head in SEVERAL or kind == "words" else Strength.LIKELY

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
+from hashlib import blake2b
 
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.core.text.words import fold
@@ -26,6 +27,18 @@ class Strength(IntEnum):
 
 ANY = "*"
 """The attribute of a claim that says only what took the place of what."""
+
+
+ALL = "*"
+"""The earlier value of a claim that says that a thing is over, whatever was said of it."""
+
+MARK = "claim:"
+"""Tags that begin so say, as a digest, what a memory is about, so that a new one finds those about the same."""
+
+
+def mark(subject: str, attribute: str) -> str:
+    """The tag of one attribute of one subject."""
+    return MARK + blake2b(f"{subject}\0{attribute}".encode(), digest_size=6).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +90,7 @@ _DATE = re.compile(
     rf"\b(?:(?P<d1>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<m1>{'|'.join(_MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept?"
     rf"|oct|nov|dec)"
     rf"|(?P<m2>{'|'.join(_MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec) (?P<d2>\d{{1,2}})(?:st|nd|rd|th)?\b"
-    r"|(?P<iso>\d{4}-\d{2}-\d{2})|(?P<dth>\d{1,2})(?:st|nd|rd|th)\b)",
+    r"|(?P<iso>\d{4}-\d{2}-\d{2})|(?P<dth>\d{1,2})(?:st|nd|rd|th)\b(?! [A-Za-z]))",
     re.IGNORECASE,
 )
 _MONTH = re.compile(rf"\b({'|'.join(m for m in _MONTHS if m not in {'may', 'march'})}|May|March)\b(?: (\d{{4}}))?")

@@ -10,6 +10,11 @@ from datetime import datetime
 from memos_integrations.core.text import sentences
 from memos_integrations.core.when import EARLIEST, LATEST, TimeWindow, find_windows
 
+_TAG = re.compile(
+    r",\s*(?:remember|right|you know|ok(?:ay)?|yes|(?:is|are|do|does|did|was|has|have)(?:n't)? (?:it|he|she|they|I"
+    r"|we|you))\?",
+    re.IGNORECASE,
+)
 LONGEST = 4_000
 """Characters of a text that are read; a longer one is a document, and its claims are not looked for."""
 
@@ -45,7 +50,8 @@ _UNSURE = re.compile(
     r"|almost|nearly|pretend|joking|kidding|dream(?:s|t|ed|ing)?|imagine|rumou?rs?|tempted|would like|can|must|let us"
     r"|looking (?:for|to|at)|tries|trying|try|expects? to|intends? to|decid(?:e|es|ing) (?:on|whether)"
     r"|until recently i thought"
-    r"|suggest\w*|recommend\w*|propos\w*|request\w*|used to think|in the (?:novel|film|movie|book|story|game))\b"
+    r"|suggest(?:s|ed)|recommend(?:s|ed)|propos(?:es|ed)|requested|used to think|in the (?:novel|film|movie|book"
+    r"|story|game))\b"
     r"|\bmay (?!\d)(?=[a-z])|\b(?:next|coming) (?:week|month|year)\b(?= (?:i|we|he|she|they) )",
     re.IGNORECASE,
 )
@@ -58,13 +64,26 @@ _OPENING = re.compile(
     r"|(?:actually|by the way|btw|so|and|but|well|ok(?:ay)?|oh|hey|hi|yes|no|yeah|also|anyway|finally|sadly"
     r"|unfortunately|luckily"
     r"|happily|turns out|it turns out(?: that)?|in fact|honestly|as it (?:turns out|happens)|for the record|to be clear"
-    r"|fun fact|as you know|you know|sorry|please (?:note|remember|know)(?: that)?|note that|remember(?: that)?"
+    r"|fun fact|just to (?:repeat|remind you|confirm|clarify|be clear|let you know)|as you know|you know|sorry"
+    r"|please (?:note|remember|know)(?: that)?|note that|remember(?: that)?"
     r"|just so you know"
     r"|for your information|going forward|moving forward|as things stand|after all|then|plus"
     r"|i (?:should )?mention(?:ed)?(?: that)?)"
     r"[,:;]?\s+)+",
     re.IGNORECASE,
 )
+_DUE = re.compile(r"\b(?:due|closing) date\b", re.IGNORECASE)
+_APART = re.compile(
+    r"^([A-Z]\w+) and I (?:have |are |were |got )?(?:broken? up|split(?: up)?|separated|divorced"
+    r"|no longer together)$"
+)
+_AT_FIRST = re.compile(
+    r"^((?:in|on|at|during|every|each|for) (?:the )?(?:mornings?|evenings?|afternoons?|nights?|weekends?|weekdays?"
+    r"|summers?"
+    r"|winters?|breakfast|lunch|dinner|\w+days?)),?\s+(.+)$",
+    re.IGNORECASE,
+)
+_NAMED = re.compile(r"^((?:my|our|the|[A-Z]\w*'s)(?: [\w'-]+){1,4}):\s+(.+)$", re.IGNORECASE)
 _INSTEAD = re.compile(r"^(?:instead|in place) of ([\w' -]+),\s*(.+)$", re.IGNORECASE)
 _NOW = re.compile(
     r"(?:,\s*)?\b(?:now(?!here)|currently|at the moment|at present|presently|these days|nowadays|from now on"
@@ -92,8 +111,9 @@ _SPLIT = re.compile(
     r"(?:(?:now|also|then|currently|still|recently|no longer|just|I|we|he|she|they|my|his|her)\s)*"
     r"(?:(?:I|we|he|she|they)\s|(?:my|his|her|our|their)\s[\w ]{2,30}\s(?:is|are)\s"
     r"|(?:live|work|like|love|hate|prefer|enjoy|own|drive|use|drink|eat|play|speak|have|study|want|need)s?\s"
-    r"|(?:is|am|are|has|was|moved|joined|switched|changed|started|stopped|quit|became|left|bought|got|adopted|sold|gave|took"
+    r"|(?:is|am|are|has|was|moved|joined|switched|changed|started|stopped|quit|became|left|adopted|sold|gave|took"
     r"|does not|do not)\s))"
+    r"|,\s*(?=(?:it|he|she|they|I|we)\s(?:is|are|am|has|have|now|live|work|no longer|does|do)s?\s)"
     r"|,\s*(?:which|who)\s+.*$",
     re.IGNORECASE,
 )
@@ -115,7 +135,8 @@ class Clause:
 def statements_of(text: str) -> list[str]:
     """The sentences of a text that state something: no questions, no orders of a word."""
     told = text[: LONGEST + 1].translate(_QUOTES)
-    return [each for each in sentences(told) if not each.rstrip(" \"')").endswith("?") and len(each.split()) > 1]
+    plain = _TAG.sub(".", told) if "?" in told else told
+    return [each for each in sentences(plain) if not each.rstrip(" \"')").endswith("?") and len(each.split()) > 1]
 
 
 def clauses_of(text: str, said_at: datetime) -> Iterator[Clause]:
@@ -136,6 +157,8 @@ def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
     fresh = _FRESH.search(part) is not None or (_OPENING.match(part) is not None and ":" in part[:20])
     ended = _ENDED.search(part) is not None
     plain = _INSTEAD.sub(r"\2 instead of \1", _OPENING.sub("", part))
+    plain = _APART.sub(r"I broke up with \1", _DUE.sub("deadline", plain))
+    plain = _AT_FIRST.sub(r"\2 \1", _NAMED.sub(r"\1 is \2", plain))
     plain, since = _marked(plain, _SINCE, said_at, start=True)
     plain, until = _marked(plain, _UNTIL, said_at, start=False)
     if _UNSURE.search(plain) or _FUTURE.search(plain):
@@ -185,6 +208,8 @@ def _dated(text: str, said_at: datetime) -> tuple[str, datetime | None]:
     for window in windows:
         place = text.find(window.text)
         if place < 0 or not EARLIEST < window.start < LATEST:
+            continue
+        if window.text.lower().startswith(("from ", "between ", "until ", "before ", "after ")):
             continue
         head, tail = text[:place].rstrip(), text[place + len(window.text) :].lstrip(" ,")
         if not tail:

@@ -39,7 +39,7 @@ def _frames(attribute: str, strength: Strength, verbs: str, particles: str, sign
 
 _frames("home", ONE, "live reside dwell", "in|at|on|near|over in|out in|down in|up in|with|in the")
 _frames("home", ONE, "relocate", "to|into|over to|back to|out to|in")
-_frames("home", ONE, "move", "to|into|over to|back to|out to|in to|house to|away to")
+_frames("home", ONE, "move", "to|into|over to|back to|out to|in to|house to|away to|in with")
 _frames("home", ONE, "settle", "in|down in|at|near")
 _frames("employer", ONE, "work", "at|for|with|over at")
 _frames("employer", ONE, "join", "")
@@ -60,9 +60,10 @@ _frames("subject", LIKELY, "major", "in")
 _frames("partner", ONE, "marry date wed", "")
 _frames("partner", ONE, "get", "married to|engaged to|together with")
 _frames("commute", ONE, "commute", "by|on|via")
-_frames("supervisor", ONE, "report", "to")
+_frames("supervisor", ONE, "report answer", "to")
 _frames("bank", ONE, "bank", "with|at")
 _frames("vehicle", LIKELY, "drive", "")
+_frames("hobby", MANY, "take", "up")
 _frames("name", ONE, "go", "by")
 _frames("weight", ONE, "weigh", "")
 _frames("price", ONE, "cost", "")
@@ -75,7 +76,7 @@ _frames("wakes", ONE, "get", "up at|up around")
 _frames("sleeps", ONE, "go", "to bed at|to sleep at|to bed around")
 _frames("opens", ONE, "open", "at|on")
 _frames("closes", ONE, "close shut", "at|on")
-_frames("when", ONE, "start begin", "at|on|in")
+_frames("when", ONE, "begin", "at|on|in")
 _frames("ends", ONE, "end finish", "at|on|in")
 _frames("leaves", LIKELY, "leave depart", "at|on")
 _frames("arrives", LIKELY, "arrive", "at|on")
@@ -86,10 +87,10 @@ COPULA: dict[str, tuple[str, Strength, int]] = {
     "based in": ("home", ONE, 1), "based out of": ("home", ONE, 1), "located in": ("where", ONE, 1),
     "located at": ("where", ONE, 1), "located on": ("where", ONE, 1), "settled in": ("home", ONE, 1),
     "employed by": ("employer", ONE, 1), "employed at": ("employer", ONE, 1), "married to": ("partner", ONE, 1),
-    "engaged to": ("partner", ONE, 1), "dating": ("partner", ONE, 1), "called": ("name", ONE, 1),
+    "engaged to": ("partner", ONE, 1), "in a relationship with": ("partner", ONE, 1), "dating": ("partner", ONE, 1), "called": ("name", ONE, 1),
     "named": ("name", ONE, 1),
     "known as": ("name", LIKELY, 1), "allergic to": ("allergy", MANY, 1), "intolerant to": ("allergy", MANY, 1),
-    "into": ("likes", MANY, 1), "fond of": ("likes", MANY, 1), "keen on": ("likes", MANY, 1),
+    "into": ("hobby", MANY, 1), "fond of": ("likes", MANY, 1), "keen on": ("likes", MANY, 1),
     "a fan of": ("likes", MANY, 1),
     "a big fan of": ("likes", MANY, 1), "crazy about": ("likes", MANY, 1), "sick of": ("likes", MANY, -1),
     "tired of": ("likes", MANY, -1), "afraid of": ("fears", MANY, 1), "scared of": ("fears", MANY, 1),
@@ -108,7 +109,8 @@ COPULA: dict[str, tuple[str, Strength, int]] = {
 
 CHANGED = frozenset(
     "change move switch reschedule postpone shift push bring rename update raise rise fall drop increase decrease lower"
-    " cut reduce go delay reset extend shorten grow relocate bump adjust revise convert migrate transfer set put"
+    " cut reduce go delay reset extend shorten grow relocate upgrade downgrade bump adjust revise convert migrate"
+    " transfer set put"
     " turn".split()
 )
 """Verbs that give something another value, with "to", "until" or "for"."""
@@ -148,6 +150,28 @@ SEVERAL = frozenset(
     " skill goal problem issue idea thing allergy book film movie song dish food meal game sport subject point"
     " reason".split()
 )
+
+NOUNS: dict[str, str] = {
+    noun: attribute
+    for attribute, nouns in {
+        "phone": "phone number,number,phone,telephone number,cell number,mobile number,contact number,phone phone",
+        "supervisor": "manager,boss,supervisor,line manager,team lead,superior",
+        "employer": "employer,company,workplace,firm",
+        "vehicle": "car,vehicle",
+        "home": "home,hometown,residence,home city,home town",
+        "rent": "rent,monthly rent",
+        "partner": "partner,wife,husband,spouse,boyfriend,girlfriend,fiance,fiancee",
+        "role": "job,profession,occupation,job title,title,role,position",
+        "hobby": "hobby,pastime,main hobby",
+        "diet": "diet",
+        "age": "age",
+        "weight": "weight",
+        "bank": "bank",
+        "name": "name",
+    }.items()
+    for noun in nouns.split(",")
+}
+"""Nouns for what verbs tell as well: "Ana's employer is X" is "Ana works at X"."""
 
 PERSONAL = frozenset(
     """

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from memos_integrations.core.claims.changes import replacing, valued
-from memos_integrations.core.claims.claim import ANY, Claim, Strength, bare, kind_of
+from memos_integrations.core.claims.claim import ALL, ANY, Claim, Strength, bare, kind_of
 from memos_integrations.core.claims.clauses import Clause, clauses_of, statements_of
 from memos_integrations.core.claims.frames import (
     ADVERBS,
@@ -33,6 +33,13 @@ _RATHER = re.compile(
     r"^(?P<value>.+?),?\s+(?:instead of|rather than|in place of|and not|not)\s+(?P<was>.+)$", re.IGNORECASE
 )
 _OVER = re.compile(r"^(?P<value>.+?)\s+(?:over|to|more than|rather than|instead of)\s+(?P<was>.+)$", re.IGNORECASE)
+_GIVING_UP = frozenset(
+    {("give", "up"), ("cut", "out"), ("swear", "off"), ("swore", "off"), ("go", "off"), ("get", "rid")}
+)
+_POINTING = frozenset("it them that this him her one these those there so".split())
+_RENT = re.compile(
+    r"^(?P<value>\D{0,3}\d[\d.,]*(?: [a-z]+)?)(?: (?:a|per) month)? (?:in |for |of )?(?:my |the )?rent\b", re.IGNORECASE
+)
 _OWNED = re.compile(r"^(?:my|our)\s|^[A-Z]\w*(?: [A-Z]\w*)?'s\s")
 _AGE = re.compile(r"^(?P<value>\d{1,3})(?: years? old| years? of age)?$", re.IGNORECASE)
 _TAIL = re.compile(
@@ -43,7 +50,8 @@ _TAIL = re.compile(
     re.IGNORECASE,
 )
 _LASTING = frozenset(
-    "move relocate settle join start marry promote take get accept land turn become enrol enroll transfer wed go".split()
+    "move relocate settle join start marry promote take get accept land turn become enrol enroll transfer wed"
+    " go".split()
 )
 """Verbs whose past tense tells what is so now."""
 _MARITAL = frozenset("single married divorced engaged widowed separated".split())
@@ -63,8 +71,11 @@ def claims_of(text: str, said_at: datetime, me: str = "") -> tuple[Claim, ...]:
             subject, words = before, clause.text.split()  # "..., and works at Acme": of the same subject
         else:
             told = subject_of(" ".join(split[0]), me.casefold() or "\x00", said_of)
+            if told is None and split[0] == ["it"] and before is not None and not before.personal:
+                told = before
             if told is None:
                 before = None
+                found += _marked(NOBODY, split[1], clause, me.casefold() or "\x00", said_of)
                 continue
             subject, words = told, split[1]
         before = subject
@@ -78,10 +89,15 @@ def _headless(words: list[str]) -> bool:
     return is_known(words[0]) and words[0].islower()
 
 
+NOBODY = Subject("", False)
+"""Who is not known: only what they did to a thing that is named can be read."""
+
+
 def _marked(subject: Subject, words: list[str], clause: Clause, me: str, said_of: str) -> Iterator[Claim]:
     for claim in _read(subject, words, clause, me, said_of):
-        value = _cut(claim.value)
-        if not bare(value) and not claim.was:
+        value, none = _cut(claim.value), claim.value.lower().startswith(("no ", "none "))
+        value = value.partition(" ")[2] if none else value
+        if not claim.subject or (not bare(value) and not claim.was) or bare(value) in _POINTING:
             continue
         since = clause.since or (clause.at if claim.changed or clause.fresh else None)
         yield replace(
@@ -90,7 +106,7 @@ def _marked(subject: Subject, words: list[str], clause: Clause, me: str, said_of
             was=_cut(claim.was),
             changed=claim.changed or clause.fresh or subject.fresh,
             ended=claim.ended or clause.ended or subject.former,
-            holds=True if clause.ended else claim.holds,
+            holds=True if clause.ended else claim.holds is not none,
             since=since,
             until=clause.until,
             sentence=clause.sentence,
@@ -118,7 +134,7 @@ def _read(subject: Subject, words: list[str], clause: Clause, me: str, said_of: 
         yield from replaced
         return
     denied = False
-    if low in {"do", "does", "did"} and len(words) > 1:
+    if low in {"do", "does", "did"} and len(words) > 1 and not words[1].lower().endswith("ing"):
         denied = words[1].lower() == "not"
         if low == "did":
             return
@@ -161,13 +177,11 @@ def _without_adverbs(words: list[str]) -> list[str]:
 # --- what is over
 
 
-def _over(subject: Subject, words: list[str]) -> list[Claim]:  # noqa: PLR0911 - a table of forms
+def _over(subject: Subject, words: list[str]) -> list[Claim]:  # noqa: C901, PLR0911 - a table of forms
     verb, rest = verb_of(words[0]), words[1:]
     if words[0].lower() in {"is", "are", "was"} and rest[:1] in (["over"], ["finished"], ["cancelled"], ["canceled"]):
-        return (
-            [Claim(subject.key, ANY, "", ended=True, was="\x00all")] if len(rest) == 1 and not subject.personal else []
-        )
-    if verb == "give" and rest[:1] == ["up"]:
+        return [Claim(subject.key, ANY, "", ended=True, was=ALL)] if len(rest) == 1 and not subject.personal else []
+    if (verb, *rest[:1]) in _GIVING_UP:
         verb, rest = "stop", rest[1:]
     if verb == "break" and rest[:2] == ["up", "with"]:
         return [Claim(subject.key, "partner", " ".join(rest[2:]), ended=True)]
@@ -181,11 +195,16 @@ def _over(subject: Subject, words: list[str]) -> list[Claim]:  # noqa: PLR0911 -
         return []  # a habit ("I leave at 8"), or not somebody's doing
     if rest[0].lower().endswith("ing"):
         gerund = verb_of(rest[0])
-        alone = [Claim(subject.key, gerund, gerund)] if len(rest) == 1 else []
-        return [replace(each, ended=True, changed=True) for each in alone or _verb(subject, rest)]
+        alone = [Claim(subject.key, gerund, gerund), Claim(subject.key, ANY, "", was=rest[0])] if len(rest) == 1 else []
+        found = alone or list(_verb(subject, rest))
+        if gerund in {"do", "practise", "practice", "play", "go"} and len(rest) > 1:
+            found.append(Claim(subject.key, ANY, "", was=" ".join(rest[1:])))
+        return [replace(each, ended=True, changed=True) for each in found]
     if rest[0].lower() in PREPOSITIONS:
         return []
-    return [Claim(subject.key, ANY, "", ended=True, was=" ".join(rest))]
+    ended = [Claim(subject.key, ANY, "", ended=True, was=" ".join(rest).removeprefix("of "))]
+    thing = subject_of(" ".join(rest), subject.key, subject.key)
+    return [*ended, Claim(thing.key, ANY, "", ended=True, was=ALL)] if thing is not None else ended
 
 
 # --- what is so
@@ -198,6 +217,8 @@ def _copula(subject: Subject, words: list[str], me: str) -> Iterator[Claim]:  # 
     if not rest:
         return
     tail = " ".join(rest)
+    if rest[0].lower() == "due" and subject.plain != "deadline":
+        subject = subject._replace(key=f"{subject.key} deadline", personal=False, plain="deadline")
     for length in (4, 3, 2, 1):
         known = COPULA.get(" ".join(word.lower() for word in rest[:length]))
         if known is not None and len(rest) > length:
@@ -229,12 +250,13 @@ def _copula(subject: Subject, words: list[str], me: str) -> Iterator[Claim]:  # 
 
 def _turned(subject: Subject, tail: str, me: str) -> Claim | None:
     """The claim turned round: that Carla is my manager says who my manager is."""
-    if not subject.personal or not _OWNED.match(tail):
+    rather = _RATHER.match(tail)
+    was, tail = (rather["was"], rather["value"]) if rather else ("", tail)
+    thing = subject_of(tail.rstrip(" ,"), me, "") if subject.personal and _OWNED.match(tail) else None
+    if thing is None or not (thing.attribute or thing.plain in ONE_AT_A_TIME):
         return None
-    thing = subject_of(tail, me, "")
-    if thing is None or thing.plain not in ONE_AT_A_TIME:
-        return None
-    return Claim(thing.key, "is", subject.key.title(), Strength.ONE, changed=thing.fresh)
+    claim = valued(thing, subject.key.title(), was=was, changed=thing.fresh or bool(was))
+    return replace(claim, strength=Strength.ONE)
 
 
 def _being(subject: Subject, rest: list[str]) -> Claim:
@@ -244,6 +266,8 @@ def _being(subject: Subject, rest: list[str]) -> Claim:
     first = rest[0].lower()
     if subject.personal and first in {"a", "an"}:
         return Claim(subject.key, "is a", tail, Strength.MANY, was=was)
+    if first in {"at", "on", "in", "near"} and subject.attribute:
+        return valued(subject, " ".join(rest[1:]), was=was, changed=bool(was))
     if first in {"at", "on", "in"} and kind_of(tail) != "time":
         return Claim(subject.key, "where", tail, Strength.MANY if subject.personal else Strength.LIKELY, was=was)
     if subject.personal and not (subject.plain in ONE_AT_A_TIME and kind_of(tail) == "name"):
@@ -261,7 +285,7 @@ def _verb(subject: Subject, words: list[str]) -> Iterator[Claim]:  # noqa: PLR09
         yield from (replace(each, changed=True) for each in _verb(subject, rest[1:]))
         return
     past = low in PAST_EVENTS or (low.endswith("ed") and low != verb)
-    if verb in {"become", "turn", "go"} and rest and bare(rest[-1]) in _MARITAL | _DIETS:
+    if verb in {"become", "turn", "go", "get"} and rest and bare(rest[-1]) in _MARITAL | _DIETS:
         attribute = "diet" if bare(rest[-1]) in _DIETS else "marital"
         yield Claim(subject.key, attribute, bare(rest[-1]), Strength.ONE, changed=True)
         return
@@ -286,6 +310,8 @@ def _framed(subject: Subject, verb: str, low: str, rest: list[str], *, past: boo
         if known is None or len(rest) <= length:
             continue
         attribute, strength, sign = known
+        if verb == "start" and not subject.personal:
+            attribute = "when"
         if (past and verb not in _LASTING) or (verb == "have" and not length) or (verb == "date" and past):
             return []
         value = " ".join(rest[length:])
@@ -293,21 +319,31 @@ def _framed(subject: Subject, verb: str, low: str, rest: list[str], *, past: boo
         was, value = (over["was"], over["value"]) if over else ("", value)
         if attribute == "home" and kind_of(value) in {"time", "number", "money"}:
             return []
+        if verb == "join" and (
+            kind_of(value) != "name" or value.lower().startswith(("a ", "an ", "the ", "my ", "our "))
+        ):
+            return []
         if attribute == "home" and not subject.personal:
             attribute = "where"
         changed = past or (low.endswith("ing") and verb in {"move", "join"})
         value, _, role = value.partition(" as ") if attribute == "employer" else (value, "", "")
-        named = "" if attribute == "prefers" else was
-        found = [Claim(subject.key, attribute, value, strength, changed=changed, was=named, sign=sign)]
+        found = [Claim(subject.key, attribute, value, strength, changed=changed, was=was, sign=sign)]
         return [*found, Claim(subject.key, "role", role, Strength.ONE, changed=past)] if role else found
     return None
 
 
 def _plain_verb(subject: Subject, verb: str, rest: list[str]) -> Iterator[Claim]:
+    rent = _RENT.match(" ".join(rest)) if verb == "pay" else None
+    if rent is not None:
+        yield Claim(subject.key, "rent", rent["value"], Strength.ONE)
+        return
+    verb = "have" if verb == "own" else verb
     particle = rest[0].lower() if rest[0].lower() in PREPOSITIONS and len(rest) > 1 else ""
     value = " ".join(rest[1:] if particle else rest)
     rather = _RATHER.match(value)
     was, value = (rather["was"], rather["value"]) if rather else ("", value)
-    numeric = kind_of(value) in {"time", "number", "money"}
+    numeric = kind_of(" ".join(value.split()[:2])) in {"time", "number", "money"} and not value.startswith(
+        ("a ", "an ")
+    )
     attribute = f"{verb} {particle}".strip()
     yield Claim(subject.key, attribute, value, Strength.LIKELY if numeric else Strength.MANY, was=was)

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from memos_integrations.core.claims.frames import ADVERBS, PAST_EVENTS, PERSONAL, is_known, verb_of
+from memos_integrations.core.claims.frames import ADVERBS, NOUNS, PAST_EVENTS, PERSONAL, is_known, verb_of
 from memos_integrations.core.text.words import fold
 
 ME = frozenset({"i", "me", "my", "mine", "myself"})
@@ -14,10 +14,19 @@ PRONOUNS = frozenset(
     {"he", "she", "they", "it", "you", "this", "that", "these", "those", "there", "what", "which", "who"}
 )
 _OWN = {"my": "\x00", "our": "\x00"}
+_KIN = frozenset("mom mum dad mother father grandma grandpa mama papa".split())
 _THEIRS = frozenset({"his", "her", "their", "its", "your"})
 _ARTICLES = frozenset({"the", "a", "an"})
 _NEWS = frozenset(
     "new current latest updated present actual revised own old former previous correct right exact".split()
+)
+_LIGHT = frozenset(
+    "weekly daily monthly yearly annual regular usual next upcoming whole entire very dear beloved".split()
+)
+_OPENERS = frozenset(
+    "please let use call note remember tell ask send give make take keep try see look check so then also here there now"
+    " today yesterday tomorrow tonight thanks thank sorry hello hi if when while because since until after before maybe"
+    " just only never always what why how who which where".split()
 )
 _FORMER = frozenset({"old", "former", "previous", "ex"})
 _AUX = frozenset("is am are was were has have had does do did will".split())
@@ -30,16 +39,22 @@ _VERBISH = re.compile(r"[a-z][a-z'-]*$")
 
 
 class Subject(NamedTuple):
-    """A subject in one form; `personal`: it is somebody. `fresh`, `former`: called new, or old, by an adjective."""
+    """A subject in one form; `personal`: it is somebody. `fresh`, `former`: called new, or old, by an adjective.
+
+    `attribute` is set where the phrase names one that verbs tell as well ("Ana's employer", "works at"), and `owner`
+    is whose it is.
+    """
 
     key: str
     personal: bool
     fresh: bool = False
     former: bool = False
     plain: str = ""
+    attribute: str = ""
+    owner: str = ""
 
 
-def split_subject(clause: str) -> tuple[list[str], list[str]] | None:
+def split_subject(clause: str) -> tuple[list[str], list[str]] | None:  # noqa: C901, PLR0911 - a table of forms
     """The words before the verb, and those from it on; None where no verb is sure."""
     words = clause.split()[:60]
     if not words:
@@ -47,6 +62,10 @@ def split_subject(clause: str) -> tuple[list[str], list[str]] | None:
     first = words[0].lower()
     if first in {"i", "we"} or first in PRONOUNS:
         return words[:1], words[1:]
+    if first in _OPENERS:
+        return None
+    if words[0][:1].isupper() and is_known(first) and first != verb_of(first) and not first.endswith(("s", "ing")):
+        return ["I"], [first, *words[1:]]  # as in a diary: "Moved to Lisbon"
     named = 0
     while (
         named < len(words)
@@ -106,16 +125,22 @@ def subject_of(phrase: str, me: str, said_of: str) -> Subject | None:
 
 
 def _phrase(words: list[str], me: str, said_of: str) -> Subject | None:
+    """The subject of a phrase with its owner first: "The number of my dentist" is "my dentist number", as is "my dentist's number"."""
+    low = [fold(word) for word in words]
     for joint in ("of", "for"):
-        low = [fold(word) for word in words]
         if joint in low[1:-1]:
             place = low.index(joint)
-            head, rest = _plain(words[:place], me, said_of), _plain(words[place + 1 :], me, said_of)
-            if head is None or rest is None:
-                return None
-            key = f"{rest.key} {head.key}"
-            return Subject(key, False, head.fresh or rest.fresh, head.former, plain=head.plain)
+            return _phrase([*words[place + 1 :], *words[:place]], me, said_of)
     return _plain(words, me, said_of)
+
+
+def _noun(parts: list[str]) -> tuple[list[str], str]:
+    """The owner, and the attribute that the last words name, if verbs can tell it as well."""
+    for length in (2, 1):
+        attribute = NOUNS.get(" ".join(parts[-length:]))
+        if attribute is not None and len(parts) > length:
+            return parts[:-length], attribute
+    return parts, ""
 
 
 def _plain(words: list[str], me: str, said_of: str) -> Subject | None:
@@ -125,8 +150,10 @@ def _plain(words: list[str], me: str, said_of: str) -> Subject | None:
         low = fold(word).strip("\"',.")
         owner = low.endswith(("'s", "s'"))
         low = low.removesuffix("'s").removesuffix("'")
-        if low in _OWN:
-            parts.append(_OWN[low].replace("\x00", me))
+        if low == "our" and not _noun(["\x00", *(fold(each) for each in words[1:])])[1]:
+            continue  # "our office" is "the office"
+        if low in _OWN or (low in _KIN and len(words) == 1):
+            parts += [me, *([_SPELLINGS.get(low, low)] if low in _KIN else [])]
         elif low in _THEIRS:
             if not said_of or low in {"its", "your"}:
                 return None
@@ -135,10 +162,11 @@ def _plain(words: list[str], me: str, said_of: str) -> Subject | None:
             parts.append(me)
         elif low in _NEWS:
             fresh, former = fresh or low in {"new", "latest", "updated", "revised", "current"}, former or low in _FORMER
-        elif low and low not in _ARTICLES:
+        elif low and low not in _ARTICLES | _LIGHT:
             parts.append(_SPELLINGS.get(low, low))
     if not parts:
         return None
     named = words[0][:1].isupper() and all(word[:1].isupper() for word in words) and fold(words[0]) not in _ARTICLES
+    owner, attribute = _noun(parts)
     personal = parts[-1] in PERSONAL or (named and fold(words[0]) not in _OWN)
-    return Subject(" ".join(parts), personal, fresh, former, plain=parts[-1])
+    return Subject(" ".join(parts), personal, fresh, former, parts[-1], attribute, " ".join(owner) if attribute else "")

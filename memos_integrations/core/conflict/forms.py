@@ -67,6 +67,12 @@ def linked(cube: MemCube, relation: Relation, target: str) -> MemCube:
     return cube.model_copy(update={"provenance": cube.provenance.model_copy(update={"links": links})})
 
 
+def tagged(cube: MemCube, tags: tuple[str, ...]) -> MemCube:
+    """The memory with more tags."""
+    own = cube.descriptive
+    return cube.model_copy(update={"descriptive": own.model_copy(update={"tags": unique([*own.tags, *tags])})})
+
+
 def unlinked(cube: MemCube, target: str, ways: Collection[Relation]) -> MemCube:
     """The memory without its links of these relations to *target*."""
     links = tuple(link for link in cube.provenance.links if link.target != target or link.relation not in ways)

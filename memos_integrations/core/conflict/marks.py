@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 
-from memos_integrations.core.claims import Claim
+from memos_integrations.core.claims import Claim, mark
 from memos_integrations.core.conflict.rules import claims_in
 from memos_integrations.core.cube import MemCube, unique
-
-MARK = "claim:"
-"""Tags that begin so say, as a digest, what a memory is about, so that a new one finds those about the same."""
-
-
-def mark(subject: str, attribute: str) -> str:
-    """The tag of one attribute of one subject."""
-    return MARK + blake2b(f"{subject}\0{attribute}".encode(), digest_size=6).hexdigest()
 
 
 def marks_of(claims: Sequence[Claim]) -> tuple[str, ...]:

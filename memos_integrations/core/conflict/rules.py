@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from memos_integrations.core.claims import Claim, Strength, claims_of, kind_of, refines, same_value, statements_of
-from memos_integrations.core.claims.claim import ANY, KINDS, bare, words_of
+from memos_integrations.core.claims import (
+    Claim,
+    Strength,
+    claims_of,
+    kind_of,
+    mark,
+    refines,
+    same_value,
+    statements_of,
+)
+from memos_integrations.core.claims.claim import ALL, ANY, KINDS, bare, words_of
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
 from memos_integrations.core.cube import MemCube, TrustLabel
 from memos_integrations.core.text import terms as terms_of
@@ -40,6 +50,7 @@ _NOT = re.compile(r"\b(?:not|no|never|none|without|nor|cannot)\b|n't\b", re.IGNO
 _NUMBERS = re.compile(r"\d+(?:[.:,]\d+)*")
 _NAMED = re.compile(r"(?<=\w )[A-Z]\w+")
 _KEPT_BY_CHANGE = frozenset({"likes", "fears", "allergy", "is a", "where", "visit", "want", "need", "know"})
+_MEAT = words_of("meat chicken beef pork steak ham bacon sausages burgers")
 _ALONE = frozenset({"single", "divorced", "widowed"})
 
 
@@ -87,6 +98,7 @@ class ConflictRules:
         if not {newer.descriptive.semantic_type, older.descriptive.semantic_type} <= self.types:
             return None
         mine, theirs = claims_in(newer), claims_in(older)
+        theirs = tuple(learned(o, mine, older.descriptive.tags) for o in theirs)
         found = [(n, o, how) for n in mine for o in theirs if (how := relation(n, o)) is not None]
         evidence = tuple(
             Evidence(rule=how.rule, subject=n.subject, attribute=o.attribute, newer=n.sentence, older=o.sentence)
@@ -138,28 +150,64 @@ def _less_sure(newer: MemCube, older: MemCube, found: Sequence[tuple[Claim, Clai
     return ""
 
 
+def learned(o: Claim, mine: Sequence[Claim], tags: Sequence[str]) -> Claim:
+    """A claim that only named an earlier value, with the attribute that was learned when that was retired."""
+    if o.attribute != ANY or not o.value:
+        return o
+    for n in mine:
+        if n.subject == o.subject and n.attribute != ANY and mark(o.subject, n.attribute) in tags:
+            return replace(o, attribute=n.attribute, strength=n.strength)
+    return o
+
+
 def relation(n: Claim, o: Claim) -> _Found | None:  # noqa: PLR0911 - a table of cases
     """How a newer claim stands to an older one; None when both can be true, or they are about different things."""
     if n.subject != o.subject:
         return None
+    if n.was == ALL and o.stands and o.value:
+        return _Found(2, "it is over")
     named = n.was and o.stands and o.value and _names(n.was, o.value)
-    if named and (n.attribute in {ANY, o.attribute} or n.strength is Strength.ONE):
+    if named and (n.attribute != "prefers" or n.changed) and _of_one_matter(n, o):
         return _of_named(n, o)
-    if ANY in {o.attribute, n.attribute} or not n.value:
+    if ANY in {o.attribute, n.attribute} or not n.value or not o.value:
         return None
     if {n.attribute, o.attribute} == {"marital", "partner"} and o.stands and n.stands:
-        return _Found(2, "no partner any more") if n.value in _ALONE and o.attribute == "partner" else None
+        alone = n.value in _ALONE if n.attribute == "marital" else o.value in _ALONE
+        return _Found(2, "alone, or not") if alone else None
     if n.attribute != o.attribute:
-        return None
+        return _of_one_kind(n, o)
     if o.until and n.since and o.until <= n.since:
         return None
     return _alike(n, o) if n.stands and o.stands else _turned(n, o)
 
 
+def _of_one_kind(n: Claim, o: Claim) -> _Found | None:
+    """Where one prefers, and drinks, something of one kind, and the later says that it is new."""
+    if o.attribute == "diet" and n.attribute == "eat" and n.stands and words_of(n.value) & _MEAT:
+        return _Found(2, "what the diet excludes is eaten") if n.changed else _Found(1, "the diet excludes it")
+    if n.attribute == "when" and n.changed and o.attribute in {"leaves", "arrives", "ends", "opens"} and o.stands:
+        return _Found(2, "it is at another time") if {kind_of(n.value), kind_of(o.value)} == {"time"} else None
+    sort = kind_of(n.value)
+    if {n.attribute, o.attribute} != {"prefers", "drink"} or not (n.changed and n.stands and o.stands):
+        return None
+    other = sort in KINDS and sort == kind_of(o.value) and not same_value(n.value, o.value)
+    return _Found(1, "one of a kind, and a change") if other and not _AT_TIMES.search(n.value) else None
+
+
 def _of_named(n: Claim, o: Claim) -> _Found | None:
     if n.attribute == ANY and (o.attribute in _KEPT_BY_CHANGE or o.attribute.endswith((" in", " with", " to"))):
-        return _Found(1, "what it names may go on in another way") if not n.ended else None
+        return _Found(1, "what it names may go on in another way")
     return _Found(2, "it names the earlier value")
+
+
+def _of_one_matter(n: Claim, o: Claim) -> bool:
+    """Whether the value that a claim names as the earlier one can be that of the other claim."""
+    if n.attribute in {ANY, o.attribute}:
+        return True
+    if n.strength is Strength.ONE:
+        return o.strength is Strength.ONE
+    habits = {"prefers", "drink", "eat", "use", "take", "wear", "play"}
+    return {n.attribute, o.attribute} <= habits
 
 
 def _names(was: str, value: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from memos_integrations.core.access import Caller, Verb
+from memos_integrations.core.claims import MARK, mark
 from memos_integrations.core.conflict import ConflictJudge, Decided, Ruling, Verdict
 from memos_integrations.core.conflict.forms import (
     closed,
@@ -19,10 +20,11 @@ from memos_integrations.core.conflict.forms import (
     may_move,
     pair,
     recorded,
+    tagged,
     targets,
     unlinked,
 )
-from memos_integrations.core.conflict.marks import MARK, marked
+from memos_integrations.core.conflict.marks import marked
 from memos_integrations.core.conflict.rules import said_at
 from memos_integrations.core.cube import MemCube, Relation, State, unique
 from memos_integrations.core.errors import (
@@ -180,7 +182,8 @@ class Resolver:
             since = max(verdict.since or said_at(newer), older.descriptive.valid_from or said_at(older))
             forms[older.id] = closed(older, since)
             if not is_fixed(newer):
-                forms[newer.id] = linked(newer, Relation.SUPERSEDES, older.id)
+                told = tuple(mark(each.subject, each.attribute) for each in verdict.evidence if each.attribute)
+                forms[newer.id] = tagged(linked(newer, Relation.SUPERSEDES, older.id), told)
             if since <= caller.now:
                 moves.append((older, State.ARCHIVED))
         elif not is_fixed(newer):
