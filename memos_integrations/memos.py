@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self, Unpack, cast
@@ -42,7 +42,7 @@ from memos_integrations.core.ports import (
     LogFilters,
     LogQuery,
 )
-from memos_integrations.core.walk import is_id, known_id
+from memos_integrations.core.walk import aware, is_id, known_id
 
 
 class MemOS(Asking, Living):
@@ -124,12 +124,23 @@ class MemOS(Asking, Living):
             return self._writer.known(key, caller) or cube
         return cube
 
-    def get(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> MemCube:
-        """The current version of a cube.
+    def get(
+        self,
+        cube_id: str,
+        *,
+        by: Principal,
+        as_of: datetime | None = None,
+        valid_at: datetime | None = None,
+        context: CallContext | None = None,
+    ) -> MemCube:
+        """The current version of a cube, or the one known at *as_of*, if it held in the world at *valid_at*.
 
         Raises:
-            CubeNotFoundError: It does not exist, or *by* may not know that it does.
+            CubeNotFoundError: It does not exist, or not then, or *by* may not know that it does.
         """
+        if as_of is not None or valid_at is not None:
+            caller = self._caller(by, context)
+            return self._times.at(known_id(cube_id), caller, as_of=aware(as_of), valid_at=aware(valid_at))
         return self._governance.read(known_id(cube_id), self._caller(by, context))
 
     def get_many(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
-from memos_integrations.core.access import CallContext, Caller, Principal
+from memos_integrations.core.access import CallContext, Caller, Principal, as_subject
 from memos_integrations.core.conflict import Decided
 from memos_integrations.core.conflict.marks import marks_of
 from memos_integrations.core.conflict.rules import claims_in, told_at
-from memos_integrations.core.cube import CubeRef, MemCube
+from memos_integrations.core.cube import CubeRef, MemCube, State
+from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.lifecycle import Ageing
 from memos_integrations.core.operator import parts
+from memos_integrations.core.operator.caretaker import Tick
 from memos_integrations.core.operator.resolver import Resolver
+from memos_integrations.core.operator.timemachine import RolledBack
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.text import terms as terms_of
-from memos_integrations.core.walk import Walk, known_id
+from memos_integrations.core.walk import Walk, aware, known_id
 
 PAGE = 2_000
 RARE = 6
@@ -36,6 +41,97 @@ class Living(Walk):
             CubeNotFoundError, AccessDeniedError: There is no such cube for *by*, or *by* is no admin.
         """
         return self._writer.hold(known_id(cube_id), self._caller(by, context), held=held)
+
+    # --- the Time Machine
+
+    def restore(self, cube_id: str, version: int, *, by: Principal, context: CallContext | None = None) -> MemCube:
+        """Write an earlier version again, as the newest: words, description and provenance as they were then.
+
+        Who may read it stays as it is now, and its trust does not rise. An archived or merged memory is recalled again.
+        What was derived from the version in between (keys and values, adapters, summaries) is invalid and dropped.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not change it.
+            InvalidMemoryError: There is no such version.
+            SourceGoneError: That version was derived from what was forgotten or changed since.
+            LegalHoldError, IllegalTransitionError: It is on hold, or frozen.
+        """
+        return self._times.restore(known_id(cube_id), version, self._caller(by, context))
+
+    def roll_back(
+        self,
+        since: datetime,
+        *,
+        by: Principal,
+        namespace: Sequence[str] = (),
+        source: str | None = None,
+        principal: str | None = None,
+        context: CallContext | None = None,
+    ) -> RolledBack:
+        """Bring memories of *by* back to how they stood before *since*, all in one transaction or not at all.
+
+        Of those in *namespace*, from *source* (`provenance.source`), written by *principal* (its author): what was
+        changed since is restored, what was not there yet is archived, what they retired or merged since comes back.
+
+        Raises:
+            InvalidMemoryError: *since* has no time zone, or the namespace is another tenant's.
+            LegalHoldError, IllegalTransitionError: One is on hold or frozen; nothing was changed.
+            SourceGoneError: One was derived from what is gone; nothing was changed.
+        """
+        caller, place = self._caller(by, context), parts(namespace)
+        if place and place[0] != by.tenant:
+            raise InvalidMemoryError(f"The namespace {place} is not within the tenant {by.tenant!r}.")
+        author = None if principal is None else as_subject(principal)
+
+        def wanted(cube: MemCube) -> bool:
+            told = cube.provenance
+            return (source is None or told.source == source) and (author is None or told.author == author)
+
+        moment = aware(since)
+        if moment is None:
+            raise InvalidMemoryError("roll_back needs the time to go back to.")
+        return self._times.roll_back(moment, caller, where=CubeFilter(namespace=place or (by.tenant,)), wanted=wanted)
+
+    # --- ageing
+
+    def move(self, cube_id: str, to: State | str, *, by: Principal, context: CallContext | None = None) -> MemCube:
+        """Pass a memory to another state by hand: archive it, activate it again, freeze it, thaw it, let it expire.
+
+        Its owner may, and the role admin. What is frozen changes in nothing until it is activated again.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not move it.
+            IllegalTransitionError: There is no such way (see `core.lifecycle.TRANSITIONS`).
+            LegalHoldError: It is under legal hold.
+        """
+        if to not in set(State):
+            raise InvalidMemoryError(f"There is no state {to!r}: {', '.join(State)}.")
+        return self._times.move(known_id(cube_id), State(to), self._caller(by, context))
+
+    def tick(
+        self,
+        *,
+        by: Principal,
+        now: datetime | None = None,
+        ageing: Ageing | None = None,
+        limit: int = 10_000,
+        context: CallContext | None = None,
+    ) -> Tick:
+        """Let the memories of *by* age until *now* (default: the clock): archive, expire and collect what is due.
+
+        At most *limit* at a time; call it again while `more`. A pass that was interrupted is simply run again. What was
+        written or used within the last day stays, whatever else is due, unless its own time is over.
+
+        Raises:
+            ClockError: *now* lies more than a day before what was recorded; nothing was changed.
+        """
+        if limit < 1:
+            raise InvalidMemoryError(f"limit must be at least 1, not {limit!r}.")
+        caller = self._caller(by, context)
+        caller = caller._replace(now=aware(now) or caller.now)
+        return self._care.tick(caller, ageing or Ageing(), limit=limit)
+
+    # --- what contradicts and repeats
 
     def consolidate(
         self,

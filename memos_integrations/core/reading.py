@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from memos_integrations.core.access import (
@@ -20,7 +21,7 @@ from memos_integrations.core.access import (
     may_read,
     subjects_for,
 )
-from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.cube import MemCube, State, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -32,6 +33,7 @@ from memos_integrations.core.ports import (
     AuditEntry,
     AuditRecord,
     AuditReport,
+    CubeFilter,
     Found,
     LogQuery,
     Move,
@@ -43,6 +45,8 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.core.reads import ReadAudit, ReadLog
 from memos_integrations.core.records import denied, moved, record_of
+
+MOST_OWNED = 1_000_000
 
 NAMED_IN_LOG = 100
 """How many ids one audit record of a look-up names."""
@@ -203,6 +207,21 @@ class GovernedReading:
     def versions(self, cube_id: str, caller: Caller) -> list[MemCube]:
         """`history` for what governs itself: unrecorded, and empty where there is no such cube for the caller."""
         return [version for version in self._vault.history(caller.by.tenant, cube_id) if may_read(version, caller)]
+
+    def owned(self, caller: Caller) -> list[MemCube]:
+        """Every memory of the caller's own, in every state and past its time too; for its ageing only, unrecorded."""
+        early = datetime.min.replace(tzinfo=caller.now.tzinfo)  # when nothing had expired yet
+        visible = Visibility(
+            tenant=caller.by.tenant,
+            subjects=frozenset({caller.by.subject}),
+            now=early,
+            purpose=caller.context.purpose,
+            application=caller.context.application,
+        )
+        self._reads.wait_for_uses()
+        scope = CubeFilter(states=frozenset(State), tiers=frozenset(Tier))
+        found = self._vault.search(VaultQuery(k=MOST_OWNED, filter=scope), visible)
+        return [match.cube for match in found.matches if match.cube.governance.owner == caller.by.subject]
 
     def present(self, ids: Sequence[str], caller: Caller) -> list[MemCube]:
         """`readable` for what governs itself: unrecorded."""

@@ -31,6 +31,8 @@ from memos_integrations.core.operator import (
     draft_activation,
     parts,
 )
+from memos_integrations.core.operator.caretaker import Caretaker
+from memos_integrations.core.operator.timemachine import TimeMachine
 from memos_integrations.core.ports import CubeFilter, Derivative, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
@@ -74,6 +76,8 @@ class Walk:
         self._governance = MemGovernance(vault, read_audit=read_audit)
         self._embedding = Embedding(self._governance, embedder)
         self._writer = CubeWriter(self._governance, self._embedding, conflicts)
+        self._times = TimeMachine(self._governance, self._embedding, self._writer.dropped)
+        self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
         self._reader = reader or MemReader()
         self._scheduler = scheduler or MemScheduler()
         self._operator = MemOperator(self._governance, self._embedding, count_tokens=count_tokens, reranker=reranker)
@@ -104,13 +108,16 @@ class Walk:
         needed: bool | None = None,
         where: CubeFilter | None = None,
         shown: Sequence[str] = (),
+        as_of: datetime | None = None,
+        valid_at: datetime | None = None,
     ) -> Recall:
         """What *by* may know about *prompt*: at most *k* memories, best first, at most *token_budget* tokens.
 
         Cubes that *by* may not read are absent, not masked and not counted. Reading counts as use. `namespace` limits
         the search to a prefix, `where` to the cubes that pass it; `needed=True` searches even when the prompt is small
         talk. What is `shown` to the asker already (ids) is not handed out again. `now` is what "yesterday" is counted
-        from; what has expired is decided by the clock.
+        from; what has expired is decided by the clock. `as_of` recalls what was known then, `valid_at` what held then
+        in the world; a question about the past also finds what is archived.
 
         Raises:
             IdentityError: *by* is not a principal.
@@ -123,6 +130,7 @@ class Walk:
         plan = self.plan(
             call, k=k, namespace=namespace, token_budget=token_budget, needed=needed, where=where, shown=shown
         )
+        plan = plan.model_copy(update={"as_of": aware(as_of), "valid_at": aware(valid_at)})
         plan_ms = (perf_counter() - started) * 1e3 - read_ms
         recall = self.execute(plan, call, by=by, context=context)
         total_ms = (perf_counter() - started) * 1e3
@@ -159,7 +167,8 @@ class Walk:
             has_tokens=self._embedding.has_tokens(),
             needed=needed,
         )
-        return plan.model_copy(update={"where": where, "shown": tuple(shown)}) if where or shown else plan
+        said = {"where": where, "shown": tuple(shown), "archived": call.about_past}
+        return plan.model_copy(update=said) if where or shown or call.about_past else plan
 
     def execute(
         self,
@@ -310,6 +319,19 @@ class Walk:
         if moment.tzinfo is None:
             raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
         return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """The moment in UTC.
+
+    Raises:
+        InvalidMemoryError: It says no time zone, or is no time.
+    """
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise InvalidMemoryError(f"A time is a datetime with a time zone, not {moment!r}.")
+    return moment.astimezone(UTC)
 
 
 def is_id(cube_id: object) -> bool:

@@ -96,7 +96,7 @@ class World:
                 yield Fact(who, attribute, value)
 
 
-# Each bank: how it is told first, how a change is told, how it is told again. {S} is "I" or a name, {P} "my" or "Ana's";
+# Each bank: how it is told first, how a change, how it is told again. {S} is "I" or a name, {P} "my" or "Ana's",
 # a verb in braces has the forms for "I" and for others.
 ONE: dict[str, tuple[list[str], list[str], list[str]]] = {
     "city": (

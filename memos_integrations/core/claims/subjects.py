@@ -125,7 +125,7 @@ def subject_of(phrase: str, me: str, said_of: str) -> Subject | None:
 
 
 def _phrase(words: list[str], me: str, said_of: str) -> Subject | None:
-    """The subject of a phrase with its owner first: "The number of my dentist" is "my dentist number", as is "my dentist's number"."""
+    """The subject of a phrase, its owner first: "the number of my dentist" is "my dentist's number"."""
     low = [fold(word) for word in words]
     for joint in ("of", "for"):
         if joint in low[1:-1]:
@@ -167,6 +167,6 @@ def _plain(words: list[str], me: str, said_of: str) -> Subject | None:
     if not parts:
         return None
     named = words[0][:1].isupper() and all(word[:1].isupper() for word in words) and fold(words[0]) not in _ARTICLES
-    owner, attribute = _noun(parts)
+    whose, attribute = _noun(parts)
     personal = parts[-1] in PERSONAL or (named and fold(words[0]) not in _OWN)
-    return Subject(" ".join(parts), personal, fresh, former, parts[-1], attribute, " ".join(owner) if attribute else "")
+    return Subject(" ".join(parts), personal, fresh, former, parts[-1], attribute, " ".join(whose) if attribute else "")

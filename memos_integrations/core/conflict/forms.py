@@ -79,6 +79,14 @@ def unlinked(cube: MemCube, target: str, ways: Collection[Relation]) -> MemCube:
     return cube.model_copy(update={"provenance": cube.provenance.model_copy(update={"links": links})})
 
 
+def begun(cube: MemCube, at: datetime) -> MemCube:
+    """The memory, valid from *at* where nothing else is said: before that the older one held."""
+    own = cube.descriptive
+    if own.valid_from is not None or (own.valid_to is not None and own.valid_to < at):
+        return cube
+    return cube.model_copy(update={"descriptive": own.model_copy(update={"valid_from": at})})
+
+
 def closed(cube: MemCube, at: datetime) -> MemCube:
     """The memory, valid until *at* at the latest."""
     own = cube.descriptive

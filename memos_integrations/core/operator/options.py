@@ -124,6 +124,8 @@ def draft_memory(text: str, caller: Caller, options: MemoryOptions) -> Draft:
         )
         survives = said.get("durability")
         return draft if survives is None else replace(draft, durability=Durability(survives))
+    except InvalidMemoryError:
+        raise  # a ValueError too, which says what is wrong already
     except ValidationError as exc:
         raise InvalidMemoryError(f"This memory cannot be stored: {first_problem(exc)}.") from exc
     except (TypeError, AttributeError, OverflowError) as exc:

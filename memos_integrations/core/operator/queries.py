@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from memos_integrations.core.cube import State
 from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors, narrowed
 from memos_integrations.core.scheduler import Action, MemoryPlan
 
@@ -14,10 +17,22 @@ def queries_of(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None)
         scope = CubeFilter(namespace=step.namespace, semantic_types=step.semantic_types, occurred=window)
         if plan.where is not None:
             scope = narrowed(scope, plan.where)
+        scope = _in_time(scope, plan)
         latest = step.action is Action.LATEST or (step.action is Action.WINDOW and len(plan.steps) == 1)
         k = step.k + len(plan.shown)
         if latest:
-            queries[scope, latest] = VaultQuery(k=k, filter=scope)
+            queries[scope, latest] = VaultQuery(k=k, filter=scope, as_of=plan.as_of)
         else:
-            queries[scope, latest] = VaultQuery(k=k, terms=words, vector=vector, filter=scope, around=True)
+            queries[scope, latest] = VaultQuery(
+                k=k, terms=words, vector=vector, filter=scope, around=plan.as_of is None, as_of=plan.as_of
+            )
     return list(queries.values())
+
+
+def _in_time(scope: CubeFilter, plan: MemoryPlan) -> CubeFilter:
+    """The scope at the time that is asked for: what held or stood then may be archived or merged by now."""
+    if plan.as_of is not None:
+        scope = replace(scope, states=scope.states | {State.ARCHIVED, State.MERGED})
+    elif plan.archived or plan.valid_at is not None:
+        scope = replace(scope, states=scope.states | {State.ARCHIVED})
+    return scope if plan.valid_at is None else replace(scope, valid_at=plan.valid_at)

@@ -237,7 +237,7 @@ class MemOperator:
             )
             if not found.matches and query.filter.occurred is not None:
                 # The question names a time and other words than were used then: what was said then, latest first.
-                found = self._governance.search(VaultQuery(k=query.k, filter=query.filter), caller)
+                found = self._governance.search(replace(query, terms=(), vector=None, around=False), caller)
             told.append(found.how)
             for match in found.matches:
                 candidate = candidates.setdefault(match.cube.id, Candidate(match.cube))
@@ -286,11 +286,12 @@ class MemOperator:
         scores = fuse(signals, weights)
         replaced = self._governance.superseded([c.cube for c in candidates], caller)
         hits = []
+        past = call.about_past or plan.as_of is not None or plan.valid_at is not None
         for candidate, score in zip(candidates, scores, strict=True):
             parts = {name: weight * candidate.signals.get(name, 0.0) for name, weight in weights.items()}
             newer = replaced.get(candidate.cube.id)
-            factor = standing(candidate.cube, caller.now, past=call.about_past)
-            if newer and not call.about_past:
+            factor = standing(candidate.cube, caller.now, past=past)
+            if newer and not past:
                 factor *= SUPERSEDED_WEIGHT
             hits.append(Hit(cube=candidate.cube, score=score * factor, parts=parts, superseded_by=newer))
         if plan.newest_first:

@@ -9,6 +9,7 @@ from memos_integrations.core.access import Caller, Verb
 from memos_integrations.core.claims import MARK, mark
 from memos_integrations.core.conflict import ConflictJudge, Decided, Ruling, Verdict
 from memos_integrations.core.conflict.forms import (
+    begun,
     closed,
     decided,
     from_entry,
@@ -183,7 +184,7 @@ class Resolver:
             forms[older.id] = closed(older, since)
             if not is_fixed(newer):
                 told = tuple(mark(each.subject, each.attribute) for each in verdict.evidence if each.attribute)
-                forms[newer.id] = tagged(linked(newer, Relation.SUPERSEDES, older.id), told)
+                forms[newer.id] = tagged(linked(begun(newer, since), Relation.SUPERSEDES, older.id), told)
             if since <= caller.now:
                 moves.append((older, State.ARCHIVED))
         elif not is_fixed(newer):
@@ -239,6 +240,9 @@ class Resolver:
             ends = before[-1].descriptive.valid_to if before else None
             reopened = older.descriptive.model_copy(update={"valid_to": ends})
             forms[1] = forms[1].model_copy(update={"descriptive": reopened})
+            if newer.descriptive.valid_from == older.descriptive.valid_to:
+                begins = newer.descriptive.model_copy(update={"valid_from": None})
+                forms[0] = forms[0].model_copy(update={"descriptive": begins})
         versions = [
             self._version(form, caller) for form, cube in zip(forms, (newer, older), strict=True) if form != cube
         ]
