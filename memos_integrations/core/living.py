@@ -16,6 +16,7 @@ from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.lifecycle import Ageing
 from memos_integrations.core.operator import parts
 from memos_integrations.core.operator.caretaker import Tick
+from memos_integrations.core.operator.editor import Feedback, Lineage
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.timemachine import RolledBack
 from memos_integrations.core.ports import CubeFilter, VaultQuery
@@ -41,6 +42,71 @@ class Living(Walk):
             CubeNotFoundError, AccessDeniedError: There is no such cube for *by*, or *by* is no admin.
         """
         return self._writer.hold(known_id(cube_id), self._caller(by, context), held=held)
+
+    # --- the Memory API
+
+    def append(
+        self,
+        cube_id: str,
+        text: str,
+        *,
+        by: Principal,
+        expected_version: int | None = None,
+        context: CallContext | None = None,
+    ) -> MemCube:
+        """Add words to a memory, on a line of their own, as its next version; see `update` for what is raised."""
+        caller = self._caller(by, context)
+        return self._editor.append(known_id(cube_id), text, caller, expected_version=expected_version)
+
+    def relabel(
+        self,
+        cube_id: str,
+        *,
+        by: Principal,
+        add: Sequence[str] = (),
+        remove: Sequence[str] = (),
+        expected_version: int | None = None,
+        context: CallContext | None = None,
+    ) -> MemCube:
+        """Add and remove tags, and touch nothing else; see `update` for what is raised."""
+        if isinstance(add, str) or isinstance(remove, str):
+            raise InvalidMemoryError("Tags are given as a list of names.")
+        caller = self._caller(by, context)
+        return self._editor.relabel(known_id(cube_id), add, remove, caller, expected_version=expected_version)
+
+    def merge(
+        self, cube_ids: Sequence[str], *, by: Principal, text: str | None = None, context: CallContext | None = None
+    ) -> MemCube:
+        """One memory of several, in one transaction: with *text*, or all their words; they become MERGED.
+
+        It is derived from them: readable by whoever may read them all, no more trusted than the least, living no longer
+        than the first to end.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError: *by* may not know of one (another tenant's never), or not change it.
+            CyclicDerivationError: One is derived from another.
+            LegalHoldError, IllegalTransitionError: One is on hold, frozen, or merged already.
+        """
+        return self._editor.merge([known_id(each) for each in cube_ids], self._caller(by, context), text=text)
+
+    def feedback(
+        self, cube_id: str, said: Feedback | str, *, by: Principal, context: CallContext | None = None
+    ) -> MemCube:
+        """What feedback makes of a memory, as its next version, on record.
+
+        `helpful`: more important. `wrong`: less important and a step less trusted. `outdated`: valid until now, and
+        archived.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `update`.
+        """
+        if said not in set(Feedback):
+            raise InvalidMemoryError(f"Feedback is one of {', '.join(Feedback)}, not {said!r}.")
+        return self._editor.feedback(known_id(cube_id), Feedback(said), self._caller(by, context))
+
+    def provenance(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> Lineage:
+        """Where a memory comes from, what points at it, what was derived from it, and which recalls used it."""
+        return self._editor.lineage(known_id(cube_id), self._caller(by, context))
 
     # --- the Time Machine
 

@@ -34,6 +34,7 @@ from memos_integrations.core.ports import (
     AuditRecord,
     AuditReport,
     CubeFilter,
+    Edge,
     Found,
     LogQuery,
     Move,
@@ -207,6 +208,12 @@ class GovernedReading:
     def versions(self, cube_id: str, caller: Caller) -> list[MemCube]:
         """`history` for what governs itself: unrecorded, and empty where there is no such cube for the caller."""
         return [version for version in self._vault.history(caller.by.tenant, cube_id) if may_read(version, caller)]
+
+    def edges_to(self, cube_id: str, caller: Caller) -> list[Edge]:
+        """What points at a memory, of what the caller may read; unrecorded."""
+        edges = self._vault.pointing_at(caller.by.tenant, [cube_id])
+        seen = {cube.id for cube in self.present([edge.source for edge in edges], caller)}
+        return [edge for edge in edges if edge.source in seen]
 
     def owned(self, caller: Caller) -> list[MemCube]:
         """Every memory of the caller's own, in every state and past its time too; for its ageing only, unrecorded."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memos_integrations.core.access import Principal
-from memos_integrations.core.conflict import ConflictRules, Ruling
+from memos_integrations.core.conflict import ConflictModel, ConflictRules, Ruling
 from memos_integrations.core.conversation import Conversation, Message
 from memos_integrations.core.cube import CubeRef, Provenance, Relation, State, Trust, TrustLabel
 from memos_integrations.core.errors import AlreadyUndoneError, CubeNotFoundError, LegalHoldError
@@ -211,3 +211,44 @@ def test_the_log_holds_no_words_of_a_decision(memos: MemOS) -> None:
     told = " ".join(entry.model_dump_json() for entry in entries)
     assert "Lisbon" not in told
     assert "Porto" not in told
+
+
+@pytest.mark.parametrize(
+    ("reply", "state"),
+    [
+        ('{"ruling": "supersede", "reason": "gone"}', State.ARCHIVED),
+        ('Sure! {"ruling": "none"}', State.GENERATED),
+        ("I would rather not say.", State.GENERATED),
+        ('{"ruling": "explode"}', State.GENERATED),
+        ("{]", State.GENERATED),
+    ],
+)
+def test_a_model_decides_and_the_rules_where_it_cannot(reply: str, state: State) -> None:
+    shown: list[str] = []
+
+    def ask(prompt: str) -> str:
+        shown.append(prompt)
+        return reply
+
+    with MemOS(InMemoryVault(), conflicts=ConflictModel(ask), clock=Clock()) as memos:
+        old = memos.remember("Rex is our dog.", by=ANA)
+        memos.remember("The tax office opens at eight.", by=ANA)
+        new = memos.remember("Our dog Rex passed away.", by=ANA)
+        assert memos.get(old.id, by=ANA).state is state
+        assert len(shown) == 1
+        assert '"Rex is our dog."' in shown[0]
+        assert bool(memos.decisions(new.id, by=ANA)) is (state is State.ARCHIVED)
+
+
+def test_where_a_model_gives_nonsense_the_rules_still_decide() -> None:
+    with MemOS(InMemoryVault(), conflicts=ConflictModel(lambda _: "?"), clock=Clock()) as memos:
+        old = memos.remember("I live in Lisbon.", by=ANA)
+        memos.remember("I moved to Porto.", by=ANA)
+        assert memos.get(old.id, by=ANA).state is State.ARCHIVED
+
+
+def test_a_model_cannot_let_the_less_trusted_retire_anything() -> None:
+    with MemOS(InMemoryVault(), conflicts=ConflictModel(lambda _: '{"ruling": "supersede"}'), clock=Clock()) as memos:
+        old = memos.remember("I live in Lisbon.", by=ANA)
+        memos.remember("I live in Porto.", by=ANA, trust=Trust(label=TrustLabel.UNTRUSTED))
+        assert memos.get(old.id, by=ANA).state is State.GENERATED

@@ -137,10 +137,17 @@ def _left_over(
     return ""
 
 
-def _less_sure(newer: MemCube, older: MemCube, found: Sequence[tuple[Claim, Claim, _Found]]) -> str:
+def less_trusted(newer: MemCube, older: MemCube) -> str:
+    """Why the newer may not retire the older for want of trust; empty when it may."""
     order = list(TrustLabel)
     if order.index(newer.trust.label) < order.index(older.trust.label):
         return f"the newer is {newer.trust.label}, the older {older.trust.label}"
+    return ""
+
+
+def _less_sure(newer: MemCube, older: MemCube, found: Sequence[tuple[Claim, Claim, _Found]]) -> str:
+    if doubt := less_trusted(newer, older):
+        return doubt
     mine, theirs = speaker_of(newer), speaker_of(older)
     about = {o.subject.split()[0] for _, o, how in found if how.weight == 2}
     if mine != theirs and about <= {theirs}:
