@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from memos_integrations.core.claims.claim import ANY, Claim, Strength, kind_of
 from memos_integrations.core.claims.frames import CHANGED, NOUNS, ONE_AT_A_TIME, SEVERAL, verb_of
@@ -49,6 +50,11 @@ _INSTEAD = re.compile(
 _LEFT_FOR = re.compile(
     r"^(?:(?:has|have|had)\s+)?left\s+(?P<was>.+?)\s+(?:for|to join|and joined)\s+(?P<value>.+)$", re.IGNORECASE
 )
+
+RATHER = re.compile(
+    r"^(?P<value>.+?),?\s+(?:instead of|rather than|in place of|and not|not)\s+(?P<was>.+)$", re.IGNORECASE
+)
+_OWNED = re.compile(r"^(?:my|our)\s|^[A-Z]\w*(?: [A-Z]\w*)?'s\s")
 
 
 def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]:
@@ -124,3 +130,33 @@ def _thing(subject: Subject, value: str) -> tuple[str, Strength]:
     if sole:
         return "is", Strength.ONE
     return "is", Strength.MANY if head in SEVERAL or kind == "words" else Strength.LIKELY
+
+
+def turned(subject: Subject, tail: str, me: str) -> Claim | None:
+    """The claim turned round: that Carla is my manager says who my manager is."""
+    rather = RATHER.match(tail)
+    was, tail = (rather["was"], rather["value"]) if rather else ("", tail)
+    thing = subject_of(tail.rstrip(" ,"), me, "") if subject.personal and _OWNED.match(tail) else None
+    if thing is None or not (thing.attribute or thing.plain in ONE_AT_A_TIME):
+        return None
+    claim = valued(thing, subject.key.title(), was=was, changed=thing.fresh or bool(was))
+    return replace(claim, strength=Strength.ONE)
+
+
+def being(subject: Subject, rest: list[str]) -> Claim:
+    """The claim that something is something: when, where, or what it is."""
+    tail = " ".join(rest)
+    rather = RATHER.match(tail)
+    was, tail = (rather["was"], rather["value"]) if rather else ("", tail)
+    first = rest[0].lower()
+    if first in {"at", "on"} and kind_of(tail) == "time":
+        return valued(subject, tail, was=was, changed=bool(was))
+    if subject.personal and first in {"a", "an"}:
+        return Claim(subject.key, "is a", tail, Strength.MANY, was=was)
+    if first in {"at", "on", "in", "near"} and subject.attribute:
+        return valued(subject, " ".join(rest[1:]), was=was, changed=bool(was))
+    if first in {"at", "on", "in"} and kind_of(tail) != "time":
+        return Claim(subject.key, "where", tail, Strength.MANY if subject.personal else Strength.LIKELY, was=was)
+    if subject.personal and not (subject.plain in ONE_AT_A_TIME and kind_of(tail) == "name"):
+        return Claim(subject.key, "is", tail, Strength.MANY, was=was)
+    return valued(subject, tail, was=was, changed=bool(was))

@@ -84,6 +84,11 @@ _AT_FIRST = re.compile(
     re.IGNORECASE,
 )
 _NAMED = re.compile(r"^((?:my|our|the|[A-Z]\w*'s)(?: [\w'-]+){1,4}):\s+(.+)$", re.IGNORECASE)
+_FIELD = re.compile(
+    r"^(?!(?:my|our|the|his|her|their|i"
+    r"|we)\b)([A-Za-z]\w*(?: \w+){0,2}):\s+(\S+(?: \S+){0,5})$",
+    re.IGNORECASE,
+)
 _INSTEAD = re.compile(r"^(?:instead|in place) of ([\w' -]+),\s*(.+)$", re.IGNORECASE)
 _NOW = re.compile(
     r"(?:,\s*)?\b(?:now(?!here)|currently|at the moment|at present|presently|these days|nowadays|from now on"
@@ -99,6 +104,7 @@ _FRESH = re.compile(
     r"|lately|right now|at the moment|new|latest|updated|starting|going forward|moving forward|correction|update)\b",
     re.IGNORECASE,
 )
+_BESIDES = re.compile(r"\b(?:also|too|as well|in addition|besides|another)\b", re.IGNORECASE)
 _ENDED = re.compile(r"\bno longer\b|\b(?:any ?more|any longer)\b|\bno more\b", re.IGNORECASE)
 _SINCE = re.compile(
     r"(?:,\s*)?\b(?:(?:ever )?since|as of|effective(?: from| as of)?|starting(?: from| in| on)?|beginning(?: in| on)?"
@@ -114,6 +120,7 @@ _SPLIT = re.compile(
     r"|(?:is|am|are|has|was|moved|joined|switched|changed|started|stopped|quit|became|left|adopted|sold|gave|took"
     r"|does not|do not)\s))"
     r"|,\s*(?=(?:it|he|she|they|I|we)\s(?:is|are|am|has|have|now|live|work|no longer|does|do)s?\s)"
+    r"|,\s*(?=(?:my|our|his|her)\s(?:new\s)?\w+(?:\s\w+)?\sis\s)"
     r"|,\s*(?:which|who)\s+.*$",
     re.IGNORECASE,
 )
@@ -147,7 +154,7 @@ def clauses_of(text: str, said_at: datetime) -> Iterator[Clause]:
         plain = sentence.rstrip(" .!\"'")
         for pattern, into in _CONTRACTED:
             plain = pattern.sub(into, plain) if "'" in plain or " can" in plain.lower() else plain
-        plain = re.sub(r"\s*\([^)]*\)", "", plain)
+        plain = _APART.sub(r"I broke up with \1", re.sub(r"\s*\([^)]*\)", "", plain))
         for part in _SPLIT.split(plain):
             if part and part.strip() and (clause := _clause(part.strip(), sentence, said_at)) is not None:
                 yield clause
@@ -155,9 +162,11 @@ def clauses_of(text: str, said_at: datetime) -> Iterator[Clause]:
 
 def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
     fresh = _FRESH.search(part) is not None or (_OPENING.match(part) is not None and ":" in part[:20])
+    fresh = fresh and _BESIDES.search(part) is None
     ended = _ENDED.search(part) is not None
     plain = _INSTEAD.sub(r"\2 instead of \1", _OPENING.sub("", part))
-    plain = _APART.sub(r"I broke up with \1", _DUE.sub("deadline", plain))
+    plain = _DUE.sub("deadline", plain)
+    plain = _FIELD.sub(lambda found: f"my {found[1].replace('_', ' ')} is {found[2]}", plain)
     plain = _AT_FIRST.sub(r"\2 \1", _NAMED.sub(r"\1 is \2", plain))
     plain, since = _marked(plain, _SINCE, said_at, start=True)
     plain, until = _marked(plain, _UNTIL, said_at, start=False)

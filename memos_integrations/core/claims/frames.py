@@ -77,6 +77,9 @@ _frames("sleeps", ONE, "go", "to bed at|to sleep at|to bed around")
 _frames("opens", ONE, "open", "at|on")
 _frames("closes", ONE, "close shut", "at|on")
 _frames("when", ONE, "begin", "at|on|in")
+_frames("when", ONE, "happen occur", "at|on")
+_frames("school", LIKELY, "attend", "")
+_frames("role", ONE, "get", "promoted to")
 _frames("ends", ONE, "end finish", "at|on|in")
 _frames("leaves", LIKELY, "leave depart", "at|on")
 _frames("arrives", LIKELY, "arrive", "at|on")
@@ -194,6 +197,13 @@ ADVERBS = frozenset(
     sadly happily gladly strongly much far certainly clearly then temporarily first lately soon exclusively
     """.split()
 )
+NOT_DOING = frozenset(
+    "interesting boring amazing exciting tiring missing outstanding annoying charming nothing something anything"
+    " everything"
+    " willing during morning evening demanding disappointing surprising confusing relaxing promising following".split()
+)
+"""Words in -ing that are no verbs."""
+
 PAST_EVENTS = frozenset(
     """
     went got saw had ate bought took met made did came found told said gave thought felt ran wrote spoke lost won heard

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
-from memos_integrations.core.claims.changes import replacing, valued
+from memos_integrations.core.claims.changes import RATHER, being, replacing, turned
 from memos_integrations.core.claims.claim import ALL, ANY, Claim, Strength, bare, kind_of
 from memos_integrations.core.claims.clauses import Clause, clauses_of, statements_of
 from memos_integrations.core.claims.frames import (
@@ -16,7 +16,7 @@ from memos_integrations.core.claims.frames import (
     COPULA,
     ENDING,
     FRAMES,
-    ONE_AT_A_TIME,
+    NOT_DOING,
     PAST_EVENTS,
     PREPOSITIONS,
     STARTING,
@@ -29,9 +29,6 @@ __all__ = ["claims_of", "statements_of"]
 
 _BE = frozenset({"is", "am", "are"})
 _WAS = frozenset({"was", "were"})
-_RATHER = re.compile(
-    r"^(?P<value>.+?),?\s+(?:instead of|rather than|in place of|and not|not)\s+(?P<was>.+)$", re.IGNORECASE
-)
 _OVER = re.compile(r"^(?P<value>.+?)\s+(?:over|to|more than|rather than|instead of)\s+(?P<was>.+)$", re.IGNORECASE)
 _GIVING_UP = frozenset(
     {("give", "up"), ("cut", "out"), ("swear", "off"), ("swore", "off"), ("go", "off"), ("get", "rid")}
@@ -40,7 +37,6 @@ _POINTING = frozenset("it them that this him her one these those there so".split
 _RENT = re.compile(
     r"^(?P<value>\D{0,3}\d[\d.,]*(?: [a-z]+)?)(?: (?:a|per) month)? (?:in |for |of )?(?:my |the )?rent\b", re.IGNORECASE
 )
-_OWNED = re.compile(r"^(?:my|our)\s|^[A-Z]\w*(?: [A-Z]\w*)?'s\s")
 _AGE = re.compile(r"^(?P<value>\d{1,3})(?: years? old| years? of age)?$", re.IGNORECASE)
 _TAIL = re.compile(
     r"\s*(?:,\s*(?:so|because|since|as|which|where|who|after|thanks|please|and)\b.*|\s(?:because|so that|after|when"
@@ -164,7 +160,9 @@ def _is_participle(words: list[str]) -> bool:
     if not rest:
         return False
     low = rest[0].lower()
-    return low == "been" or (low != verb_of(low) and not low.endswith(("s", "ing")) and is_known(low))
+    return low in {"been", "cut", "put", "set", "quit"} or (
+        low != verb_of(low) and not low.endswith(("s", "ing")) and is_known(low)
+    )
 
 
 def _without_adverbs(words: list[str]) -> list[str]:
@@ -229,7 +227,13 @@ def _copula(subject: Subject, words: list[str], me: str) -> Iterator[Claim]:  # 
                 subject.key, attribute, " ".join(rest[length:]), strength, holds=not denied, sign=sign, changed=past
             )
             return
-    if rest[0].lower().endswith("ing") and is_known(rest[0]) and not past:
+    if (
+        rest[0].lower().endswith("ing")
+        and rest[0].islower()
+        and rest[0] not in NOT_DOING
+        and len(rest) > 1
+        and not past
+    ):
         yield from (replace(each, holds=not denied) for each in _verb(subject, rest))
         return
     if past:
@@ -242,37 +246,10 @@ def _copula(subject: Subject, words: list[str], me: str) -> Iterator[Claim]:  # 
         yield Claim(subject.key, "marital", word, Strength.ONE, holds=not denied)
     elif word in _DIETS:
         yield Claim(subject.key, "diet", word, Strength.ONE, holds=not denied)
-    elif turned := _turned(subject, tail, me):
-        yield replace(turned, holds=not denied)
+    elif other := turned(subject, tail, me):
+        yield replace(other, holds=not denied)
     else:
-        yield replace(_being(subject, rest), holds=not denied)
-
-
-def _turned(subject: Subject, tail: str, me: str) -> Claim | None:
-    """The claim turned round: that Carla is my manager says who my manager is."""
-    rather = _RATHER.match(tail)
-    was, tail = (rather["was"], rather["value"]) if rather else ("", tail)
-    thing = subject_of(tail.rstrip(" ,"), me, "") if subject.personal and _OWNED.match(tail) else None
-    if thing is None or not (thing.attribute or thing.plain in ONE_AT_A_TIME):
-        return None
-    claim = valued(thing, subject.key.title(), was=was, changed=thing.fresh or bool(was))
-    return replace(claim, strength=Strength.ONE)
-
-
-def _being(subject: Subject, rest: list[str]) -> Claim:
-    tail = " ".join(rest)
-    rather = _RATHER.match(tail)
-    was, tail = (rather["was"], rather["value"]) if rather else ("", tail)
-    first = rest[0].lower()
-    if subject.personal and first in {"a", "an"}:
-        return Claim(subject.key, "is a", tail, Strength.MANY, was=was)
-    if first in {"at", "on", "in", "near"} and subject.attribute:
-        return valued(subject, " ".join(rest[1:]), was=was, changed=bool(was))
-    if first in {"at", "on", "in"} and kind_of(tail) != "time":
-        return Claim(subject.key, "where", tail, Strength.MANY if subject.personal else Strength.LIKELY, was=was)
-    if subject.personal and not (subject.plain in ONE_AT_A_TIME and kind_of(tail) == "name"):
-        return Claim(subject.key, "is", tail, Strength.MANY, was=was)
-    return valued(subject, tail, was=was, changed=bool(was))
+        yield replace(being(subject, rest), holds=not denied)
 
 
 def _verb(subject: Subject, words: list[str]) -> Iterator[Claim]:  # noqa: PLR0911 - a table of forms
@@ -315,9 +292,11 @@ def _framed(subject: Subject, verb: str, low: str, rest: list[str], *, past: boo
         if (past and verb not in _LASTING) or (verb == "have" and not length) or (verb == "date" and past):
             return []
         value = " ".join(rest[length:])
-        over = (_OVER if attribute == "prefers" else _RATHER).match(value)
+        over = (_OVER if attribute == "prefers" else RATHER).match(value)
         was, value = (over["was"], over["value"]) if over else ("", value)
         if attribute == "home" and kind_of(value) in {"time", "number", "money"}:
+            return []
+        if attribute == "age" and kind_of(value) != "number":
             return []
         if verb == "join" and (
             kind_of(value) != "name" or value.lower().startswith(("a ", "an ", "the ", "my ", "our "))
@@ -340,7 +319,7 @@ def _plain_verb(subject: Subject, verb: str, rest: list[str]) -> Iterator[Claim]
     verb = "have" if verb == "own" else verb
     particle = rest[0].lower() if rest[0].lower() in PREPOSITIONS and len(rest) > 1 else ""
     value = " ".join(rest[1:] if particle else rest)
-    rather = _RATHER.match(value)
+    rather = RATHER.match(value)
     was, value = (rather["was"], rather["value"]) if rather else ("", value)
     numeric = kind_of(" ".join(value.split()[:2])) in {"time", "number", "money"} and not value.startswith(
         ("a ", "an ")

@@ -245,13 +245,16 @@ def _alike(n: Claim, o: Claim) -> _Found | None:  # noqa: PLR0911 - a table of c
         return _Found(2, "liked and disliked") if same else None
     if same:
         return _Found(0, "the same")
-    if refines(n.value, o.value):
+    if refines(n.value, o.value) and not (n.attribute == "role" and n.changed):
+        return None
+    often = _AT_TIMES.search(n.value), _AT_TIMES.search(o.value)
+    if often[0] and often[1] and often[0][0].lower() != often[1][0].lower() and n.attribute != "when":
         return None
     kinds = kind_of(n.value), kind_of(o.value)
     at_times = bool(_AT_TIMES.search(n.value) or _AT_TIMES.search(o.value))
     match min(n.strength, o.strength):
         case Strength.ONE:
-            if n.attribute == "is" and kinds[0] != kinds[1] and not set(kinds) <= {"name", "words", *KINDS}:
+            if n.attribute == "is" and kinds[0] != kinds[1] and not _one_sort(n, kinds):
                 return None
             doubtful = (n.was and not _names(n.was, o.value)) or (at_times and "time" not in kinds)
             return _Found(1 if doubtful else 2, "one at a time")
@@ -262,6 +265,11 @@ def _alike(n: Claim, o: Claim) -> _Found | None:  # noqa: PLR0911 - a table of c
             return _Found(1, "one of a kind, and a change") if sort and n.changed and not at_times else None
 
 
+def _one_sort(n: Claim, kinds: tuple[str, str]) -> bool:
+    """Whether values of two kinds can answer the same question."""
+    return set(kinds) <= ({"name", "words", *KINDS} if "favourite" in n.subject else {"words", *KINDS})
+
+
 def _likely(n: Claim, o: Claim, kinds: tuple[str, str], at_times: bool) -> _Found | None:
     mine, theirs = _core(n.value), _core(o.value)
     head = bool(mine and theirs) and mine[-1] == theirs[-1]
@@ -269,7 +277,8 @@ def _likely(n: Claim, o: Claim, kinds: tuple[str, str], at_times: bool) -> _Foun
         if at_times or _qualified(n.value) != _qualified(o.value):
             return None
         return _Found(2, "one preference of a kind") if head or (kinds[0] == kinds[1] and kinds[0] in KINDS) else None
-    if kinds[0] != kinds[1] or (at_times and "time" not in kinds):
+    counts = kinds[0] == "number" and len(mine) > 1 and not head and kind_of(bare(n.value).split()[0]) == "number"
+    if kinds[0] != kinds[1] or (at_times and "time" not in kinds) or counts:
         return None
     if kinds[0] == "words" and not head:
         return _Found(1, "said to have changed") if n.changed else None
