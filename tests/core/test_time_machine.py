@@ -19,6 +19,7 @@ from memos_integrations.core.errors import (
     LegalHoldError,
     SourceGoneError,
 )
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
 from tests.words_embedder import WordsEmbedder
@@ -154,6 +155,9 @@ def test_a_question_about_the_past_finds_what_is_archived(memos: MemOS, clock: C
     memos.remember("I moved to Porto.", by=ANA)
     texts = [hit.text for hit in memos.recall("Where did I use to live before Porto, in Lisbon?", by=ANA).hits]
     assert "I live in Lisbon." in texts
+    only = CubeFilter(states=frozenset({State.ACTIVATED}))
+    asked = memos.recall("Where did I use to live before Porto, in Lisbon?", by=ANA, where=only)
+    assert {hit.cube.state for hit in asked.hits} <= {State.ACTIVATED}
 
 
 def test_validity_cannot_end_before_it_begins(memos: MemOS) -> None:

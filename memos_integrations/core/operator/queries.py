@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from memos_integrations.core.cube import State
-from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors, narrowed
+from memos_integrations.core.ports import RECALLABLE, CubeFilter, VaultQuery, Vectors, narrowed
 from memos_integrations.core.scheduler import Action, MemoryPlan
 
 
@@ -31,7 +31,9 @@ def queries_of(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None)
 
 def _in_time(scope: CubeFilter, plan: MemoryPlan) -> CubeFilter:
     """The scope at the time that is asked for: what held or stood then may be archived or merged by now."""
-    if plan.as_of is not None:
+    if scope.states != RECALLABLE:
+        pass  # the caller says which states
+    elif plan.as_of is not None:
         scope = replace(scope, states=scope.states | {State.ARCHIVED, State.MERGED})
     elif plan.archived or plan.valid_at is not None:
         scope = replace(scope, states=scope.states | {State.ARCHIVED})
