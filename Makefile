@@ -6,7 +6,7 @@ MEMOS_MODELS ?= $(CURDIR)/.models
 export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-report \
+.PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-drift bench-report \
 	lint format clean
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b KEEP=dir REUSE=dir AT_ONCE=1 JSON=file"
 	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm JSON=file"
 	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
+	@echo "bench-drift memory over a year of change: EVENTS=10000 SEED=1 JSON=file"
 	@echo "bench-report  README's figures from tests/benchmarks/results"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
 	@echo "clean      remove the environment, caches and builds; weights stay"
@@ -77,6 +78,11 @@ bench-ttft: .venv/.models
 # README's figures, from the results in tests/benchmarks/results.
 bench-report: .venv/.ready
 	$(BIN)/python tests/benchmarks/report.py
+
+EVENTS ?= 10000
+SEED ?= 1
+bench-drift: .venv/.ready
+	$(BIN)/python tests/benchmarks/drift.py --events $(EVENTS) --seed $(SEED) $(if $(JSON),--json $(JSON))
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memos_integrations.core.access import CallContext, Decision, Principal, Verb
+    from memos_integrations.core.conflict import ConflictRules, Decided
     from memos_integrations.core.conversation import Conversation, Message
     from memos_integrations.core.cube import (
         BlobRef,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         TrustLabel,
     )
     from memos_integrations.core.errors import MemOSError
+    from memos_integrations.core.lifecycle import Ageing
     from memos_integrations.core.operator import ErasureReceipt, Hit, IngestReport, Recall
     from memos_integrations.core.ports import Embedder, Reranker, Vault
     from memos_integrations.core.reader import Intent, MemoryCall, MemReader, Turn
@@ -46,6 +48,10 @@ _ROOMS = {
         "Decision",
         "Principal",
         "Verb",
+    ),
+    "memos_integrations.core.conflict": (
+        "ConflictRules",
+        "Decided",
     ),
     "memos_integrations.core.conversation": (
         "Conversation",
@@ -64,6 +70,7 @@ _ROOMS = {
         "TrustLabel",
     ),
     "memos_integrations.core.errors": ("MemOSError",),
+    "memos_integrations.core.lifecycle": ("Ageing",),
     "memos_integrations.core.operator": (
         "ErasureReceipt",
         "Hit",
@@ -90,10 +97,13 @@ _ROOMS = {
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "Ageing",
     "BlobRef",
     "CallContext",
     "Channel",
+    "ConflictRules",
     "Conversation",
+    "Decided",
     "Decision",
     "Embedder",
     "ErasureReceipt",

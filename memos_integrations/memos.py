@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self, Unpack, cast
@@ -19,8 +19,9 @@ from pydantic import ValidationError
 from memos_integrations.core.access import READING, CallContext, Decision, Principal, Verb, as_subject, decide
 from memos_integrations.core.asking import Asking
 from memos_integrations.core.conversation import Conversation
-from memos_integrations.core.cube import CubeRef, MemCube, first_problem
+from memos_integrations.core.cube import MemCube, first_problem
 from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
+from memos_integrations.core.living import Living
 from memos_integrations.core.operator import (
     ErasureReceipt,
     IngestReport,
@@ -41,10 +42,10 @@ from memos_integrations.core.ports import (
     LogFilters,
     LogQuery,
 )
-from memos_integrations.core.walk import is_id, known_id
+from memos_integrations.core.walk import aware, is_id, known_id
 
 
-class MemOS(Asking):
+class MemOS(Asking, Living):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:
@@ -56,6 +57,7 @@ class MemOS(Asking):
         clock: Gives the present; pass a fixed one in tests.
         read_audit: `batched` (default) or `strict`: whether a read waits for its record in the audit log. See
             `ReadAudit` for what a crash can take away.
+        conflicts: Decides on writing what contradicts or repeats an older memory; `ConflictRules()` needs no model.
 
     Raises:
         EmbedderMismatchError: The vault was filled with another embedder.
@@ -122,12 +124,23 @@ class MemOS(Asking):
             return self._writer.known(key, caller) or cube
         return cube
 
-    def get(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> MemCube:
-        """The current version of a cube.
+    def get(
+        self,
+        cube_id: str,
+        *,
+        by: Principal,
+        as_of: datetime | None = None,
+        valid_at: datetime | None = None,
+        context: CallContext | None = None,
+    ) -> MemCube:
+        """The current version of a cube, or the one known at *as_of*, if it held in the world at *valid_at*.
 
         Raises:
-            CubeNotFoundError: It does not exist, or *by* may not know that it does.
+            CubeNotFoundError: It does not exist, or not then, or *by* may not know that it does.
         """
+        if as_of is not None or valid_at is not None:
+            caller = self._caller(by, context)
+            return self._times.at(known_id(cube_id), caller, as_of=aware(as_of), valid_at=aware(valid_at))
         return self._governance.read(known_id(cube_id), self._caller(by, context))
 
     def get_many(
@@ -143,14 +156,6 @@ class MemOS(Asking):
             raise InvalidMemoryError(f"get_many gives words away: read, use_in_prompt or train_on, not {verb!r}.")
         ids = [cube_id for cube_id in cube_ids if is_id(cube_id)]
         return self._governance.readable(ids, self._caller(by, context), verb=Verb(verb))
-
-    def hold(self, cube_id: str, *, by: Principal, held: bool = True, context: CallContext | None = None) -> CubeRef:
-        """Put a cube under legal hold, or lift it: the role admin may, and learns nothing of the words.
-
-        Raises:
-            CubeNotFoundError, AccessDeniedError: There is no such cube for *by*, or *by* is no admin.
-        """
-        return self._writer.hold(known_id(cube_id), self._caller(by, context), held=held)
 
     def update(
         self,
@@ -182,10 +187,6 @@ class MemOS(Asking):
             LegalHoldError: It, or something derived from it, is under legal hold. Nothing was erased.
         """
         return self._writer.forget(known_id(cube_id), self._caller(by, context))
-
-    def history(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> list[MemCube]:
-        """Every version of a cube, oldest first."""
-        return self._governance.history(known_id(cube_id), self._caller(by, context))
 
     def read_blob(
         self, cube_id: str, *, by: Principal, number: int = 0, context: CallContext | None = None

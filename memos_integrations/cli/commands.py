@@ -94,9 +94,9 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Recall what you may know about TEXT: best first, with where each memory is from and why it ranked."""
-    moment = _moment(now)
+    at = moment(now)
     with opened(vault, embedder) as (memos, name, why):
-        recall = memos.recall(text, by=principal(tenant, user), k=k, now=moment, needed=True)
+        recall = memos.recall(text, by=principal(tenant, user), k=k, now=at, needed=True)
     if why:
         note(why)
     if as_json:
@@ -121,9 +121,9 @@ def answer(
     as_json: Json = False,
 ) -> None:
     """Answer TEXT in a few words of what you may know, without a model, and show the memory that says it."""
-    moment = _moment(now)
+    at = moment(now)
     with opened(vault, embedder) as (memos, name, why):
-        found = memos.answer(text, by=principal(tenant, user), k=k, now=moment)
+        found = memos.answer(text, by=principal(tenant, user), k=k, now=at)
     if why:
         note(why)
     if as_json:
@@ -232,7 +232,8 @@ def log(
         say(f"{entry.number:6}  {when}  {said.actor}  {said.operation} {said.outcome}{about}{reason}")
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """The time that an option names; None stays None."""
     try:
         return None if text is None else datetime.fromisoformat(text)
     except ValueError as exc:

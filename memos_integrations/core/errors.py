@@ -62,6 +62,22 @@ class IllegalTransitionError(MemOSError, RuntimeError):
     """The lifecycle has no such transition (see `core.lifecycle.TRANSITIONS`)."""
 
 
+class AlreadyUndoneError(MemOSError, RuntimeError):
+    """The decision was undone before; nothing was changed."""
+
+
+class SourceGoneError(MemOSError, LookupError):
+    """What a version was derived from was forgotten or changed: it cannot come back. Restore another version."""
+
+
+class ClockError(MemOSError, ValueError):
+    """The clock is behind what is recorded already; nothing was changed. Set it right, or pass the right `now`."""
+
+
+class CyclicDerivationError(MemOSError, ValueError):
+    """A memory would be derived from itself; nothing was written."""
+
+
 class EmbedderMismatchError(MemOSError, ValueError):
     """The vault was filled with another embedder; vectors of two embedders cannot be compared."""
 

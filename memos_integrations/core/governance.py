@@ -30,12 +30,15 @@ from memos_integrations.core.errors import (
     StillDerivedError,
     VersionConflictError,
 )
-from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.lifecycle import check_change, check_transition
 from memos_integrations.core.ports import (
+    AuditEntry,
     Change,
     Durability,
     EmbedderIdentity,
     Expect,
+    LogQuery,
+    Move,
     Put,
     PutVector,
     Receipt,
@@ -43,7 +46,7 @@ from memos_integrations.core.ports import (
     Vectors,
 )
 from memos_integrations.core.reading import GovernedReading
-from memos_integrations.core.records import NewVersion, erasure, record_of, written
+from memos_integrations.core.records import NewVersion, Steps, erasure, moved, record_of, written
 
 
 class MemGovernance(GovernedReading):
@@ -90,6 +93,44 @@ class MemGovernance(GovernedReading):
         )
         self._reads.send()
         return self._vault.submit(transaction, durability=durability)
+
+    def change(
+        self, steps: Steps, caller: Caller, *, operation: str, durability: Durability | None = None
+    ) -> Future[Receipt]:
+        """Store versions and pass cubes to other states, all or none, with their records; the one way of a lifecycle.
+
+        Every move is in the table of `lifecycle.TRANSITIONS`, or it is refused here; a cube that meanwhile changed or
+        moved refuses the whole at the commit.
+
+        Raises:
+            AccessDeniedError, LegalHoldError, IllegalTransitionError: A step is not allowed. Nothing was changed.
+        """
+        for version in steps.versions:
+            self._check_put(version, operation)
+        for cube, after in steps.moves:
+            if cube.tenant != caller.by.tenant:
+                raise AccessDeniedError("One moves only cubes of one's own tenant.")
+            if cube.governance.legal_hold:
+                raise LegalHoldError(f"Cube {cube.id!r} is under legal hold: it may be neither changed nor moved.")
+            check_transition(cube, after)
+        changes: list[Change] = [change for version in steps.versions for change in _changes(version)]
+        changes += [Expect(ref.id, ref.version) for ref in steps.expected]
+        changes += [Move(cube.id, cube.state, after) for cube, after in steps.moves]
+        later = "update" if operation == "remember" else operation
+        entries = [
+            record_of(operation if each.cube.version == 1 else later, caller, cube=each.cube) for each in steps.versions
+        ]
+        entries += [record_of(f"to_{after}", caller, cube=cube) for cube, after in steps.moves]
+        events = [written(each.cube, caller) for each in steps.versions]
+        events_of_moves = [moved(cube, after, caller) for cube, after in steps.moves]
+        self._reads.send()
+        transaction = Transaction(tuple(changes), (*entries, *steps.records), (*events, *events_of_moves))
+        return self._vault.submit(transaction, durability=durability)
+
+    def lifecycle_log(self, query: LogQuery) -> list[AuditEntry]:
+        """Audit entries that a lifecycle decides by; no words are in them, and none are handed out."""
+        self._reads.send()
+        return self._vault.log(query)
 
     def _check_put(self, version: NewVersion, operation: str) -> None:
         cube, caller, beside = version.cube, version.caller, version.beside

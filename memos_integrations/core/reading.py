@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from memos_integrations.core.access import (
@@ -21,7 +22,7 @@ from memos_integrations.core.access import (
     may_read,
     subjects_for,
 )
-from memos_integrations.core.cube import CubeRef, MemCube, State
+from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -35,6 +36,7 @@ from memos_integrations.core.ports import (
     AuditRecord,
     AuditReport,
     CubeFilter,
+    Edge,
     Found,
     LogQuery,
     Move,
@@ -46,6 +48,8 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.core.reads import ReadAudit, ReadLog
 from memos_integrations.core.records import denied, moved, record_of
+
+MOST_OWNED = 1_000_000
 
 NAMED_IN_LOG = 100
 """How many ids one audit record of a look-up names."""
@@ -220,6 +224,35 @@ class GovernedReading:
         """Every version of a cube that the caller may read, oldest first; versions they may not read are absent."""
         self.read(cube_id, caller, operation="history")
         return [version for version in self._vault.history(caller.by.tenant, cube_id) if may_read(version, caller)]
+
+    def versions(self, cube_id: str, caller: Caller) -> list[MemCube]:
+        """`history` for what governs itself: unrecorded, and empty where there is no such cube for the caller."""
+        return [version for version in self._vault.history(caller.by.tenant, cube_id) if may_read(version, caller)]
+
+    def edges_to(self, cube_id: str, caller: Caller) -> list[Edge]:
+        """What points at a memory, of what the caller may read; unrecorded."""
+        edges = self._vault.pointing_at(caller.by.tenant, [cube_id])
+        seen = {cube.id for cube in self.present([edge.source for edge in edges], caller)}
+        return [edge for edge in edges if edge.source in seen]
+
+    def owned(self, caller: Caller) -> list[MemCube]:
+        """Every memory of the caller's own, in every state and past its time too; for its ageing only, unrecorded."""
+        early = datetime.min.replace(tzinfo=caller.now.tzinfo)  # when nothing had expired yet
+        visible = Visibility(
+            tenant=caller.by.tenant,
+            subjects=frozenset({caller.by.subject}),
+            now=early,
+            purpose=caller.context.purpose,
+            application=caller.context.application,
+        )
+        self._reads.wait_for_uses()
+        scope = CubeFilter(states=frozenset(State), tiers=frozenset(Tier))
+        found = self._vault.search(VaultQuery(k=MOST_OWNED, filter=scope), visible)
+        return [match.cube for match in found.matches if match.cube.governance.owner == caller.by.subject]
+
+    def present(self, ids: Sequence[str], caller: Caller) -> list[MemCube]:
+        """`readable` for what governs itself: unrecorded."""
+        return self._released(self._vault.get(caller.by.tenant, ids), caller)
 
     # --- accounting ---------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller, Verb
-from memos_integrations.core.cube import MemCube, State, Tier
+from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
 from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import AuditRecord, Erase, Expect, Outcome, Transaction, Vectors
@@ -25,6 +25,18 @@ class NewVersion(NamedTuple):
     key: str | None = None
     beside: Collection[str] = ()
     again: bool = True
+
+
+class Steps(NamedTuple):
+    """What a lifecycle changes in one transaction: versions, moves `(cube as read, state after)`, and its own records.
+
+    `expected` are versions that it read and did not change, which must still be the present ones.
+    """
+
+    versions: tuple[NewVersion, ...] = ()
+    moves: tuple[tuple[MemCube, State], ...] = ()
+    records: tuple[AuditRecord, ...] = ()
+    expected: tuple[CubeRef, ...] = ()
 
 
 def record_of(

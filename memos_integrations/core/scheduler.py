@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from memos_integrations.core.cube import ActivationPayload, Label, Labels, MemCube, Value
+from memos_integrations.core.cube import ActivationPayload, Label, Labels, MemCube, Moment, Value
 from memos_integrations.core.ports.query import CubeFilter
 from memos_integrations.core.reader import Intent, MemoryCall, QuestionType
 from memos_integrations.core.router import MemoryPath, MemoryPathResolver
@@ -48,7 +48,8 @@ class MemoryPlan(Value):
 
     `prefix` (ids of activation cubes, see `prefix_order`) and `adapters` (ids of parameter cubes) name what a local
     model may load rather than read; they are empty while there are only plaintext memories. `where` limits
-    every step to the cubes that pass it. `path` shows the layers that the question was taken apart into. `shown` are
+    every step to the cubes that pass it. `as_of` searches what was known then, `valid_at` what held then; `archived`
+    also looks among what is archived. `path` shows the layers that the question was taken apart into. `shown` are
     cubes that whoever asks has before them already: they are neither counted nor handed out.
     """
 
@@ -62,6 +63,9 @@ class MemoryPlan(Value):
     prefix: tuple[Label, ...] = ()
     adapters: tuple[Label, ...] = ()
     where: CubeFilter | None = None
+    as_of: Moment | None = None
+    valid_at: Moment | None = None
+    archived: bool = False
     path: MemoryPath | None = None
     shown: tuple[Label, ...] = ()
 

@@ -19,6 +19,7 @@ from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb
+from memos_integrations.core.conflict import ConflictJudge
 from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, Tier
 from memos_integrations.core.errors import CubeNotFoundError, IdentityError, InvalidMemoryError, VaultClosedError
 from memos_integrations.core.governance import MemGovernance
@@ -32,6 +33,9 @@ from memos_integrations.core.operator import (
     draft_activation,
     parts,
 )
+from memos_integrations.core.operator.caretaker import Caretaker
+from memos_integrations.core.operator.editor import Editor
+from memos_integrations.core.operator.timemachine import TimeMachine
 from memos_integrations.core.ports import CubeFilter, Derivative, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
@@ -73,10 +77,14 @@ class Walk:
         count_tokens: Callable[[str], int] = estimate_tokens,
         clock: Callable[[], datetime] = utc_now,
         read_audit: ReadAudit | str = ReadAudit.BATCHED,
+        conflicts: ConflictJudge | None = None,
     ) -> None:
         self._governance = MemGovernance(vault, read_audit=read_audit)
         self._embedding = Embedding(self._governance, embedder)
-        self._writer = CubeWriter(self._governance, self._embedding)
+        self._writer = CubeWriter(self._governance, self._embedding, conflicts)
+        self._times = TimeMachine(self._governance, self._embedding, self._writer.dropped)
+        self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
+        self._editor = Editor(self._governance, self._embedding, self._writer)
         self._reader = reader or MemReader()
         self._scheduler = scheduler or MemScheduler()
         self._operator = MemOperator(self._governance, self._embedding, count_tokens=count_tokens, reranker=reranker)
@@ -107,13 +115,16 @@ class Walk:
         needed: bool | None = None,
         where: CubeFilter | None = None,
         shown: Sequence[str] = (),
+        as_of: datetime | None = None,
+        valid_at: datetime | None = None,
     ) -> Recall:
         """What *by* may know about *prompt*: at most *k* memories, best first, at most *token_budget* tokens.
 
         Cubes that *by* may not read are absent, not masked and not counted. Reading counts as use. `namespace` limits
         the search to a prefix, `where` to the cubes that pass it; `needed=True` searches even when the prompt is small
         talk. What is `shown` to the asker already (ids) is not handed out again. `now` is what "yesterday" is counted
-        from; what has expired is decided by the clock.
+        from; what has expired is decided by the clock. `as_of` recalls what was known then, `valid_at` what held then
+        in the world; a question about the past also finds what is archived.
 
         Raises:
             IdentityError: *by* is not a principal.
@@ -125,6 +136,7 @@ class Walk:
         read_ms = (perf_counter() - started) * 1e3
         limits: dict[str, Any] = {"k": k, "token_budget": token_budget, "needed": needed}
         plan = self.plan(call, namespace=namespace, where=where, shown=shown, by=by, context=context, **limits)
+        plan = plan.model_copy(update={"as_of": aware(as_of), "valid_at": aware(valid_at)})
         plan_ms = (perf_counter() - started) * 1e3 - read_ms
         recall = self.execute(plan, call, by=by, context=context)
         total_ms = (perf_counter() - started) * 1e3
@@ -167,6 +179,8 @@ class Walk:
             needed=needed,
         )
         told: dict[str, Any] = {"where": where, "shown": tuple(shown)} if where or shown else {}
+        if call.about_past:
+            told["archived"] = True
         if plan.needed and by is not None and self._writer.derivatives:
             told["prefix"] = prefix_order(self.activations(by=by, k=MOST_PREFIXES, context=context))
         return plan.model_copy(update=told) if told else plan
@@ -348,6 +362,19 @@ class Walk:
         if moment.tzinfo is None:
             raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
         return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
+
+
+def aware(moment: datetime | None) -> datetime | None:
+    """The moment in UTC.
+
+    Raises:
+        InvalidMemoryError: It says no time zone, or is no time.
+    """
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise InvalidMemoryError(f"A time is a datetime with a time zone, not {moment!r}.")
+    return moment.astimezone(UTC)
 
 
 def is_id(cube_id: object) -> bool:

@@ -75,6 +75,7 @@ class Relation(StrEnum):
     CONTRADICTS = "contradicts"
     MENTIONS = "mentions"
     MERGED_INTO = "merged_into"
+    MERGED_FROM = "merged_from"
 
 
 class Link(Value):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from memos_integrations.core.ports import CubeFilter, VaultQuery, Vectors, narrowed
+from dataclasses import replace
+
+from memos_integrations.core.cube import State
+from memos_integrations.core.ports import RECALLABLE, CubeFilter, VaultQuery, Vectors, narrowed
 from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
 
 
@@ -25,10 +28,12 @@ def queries_of(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None,
         scope, latest = _scope(plan, step)
         k = step.k + len(plan.shown)
         if latest:
-            queries[scope, latest] = VaultQuery(k=k, filter=scope)
+            queries[scope, latest] = VaultQuery(k=k, filter=scope, as_of=plan.as_of)
         else:
             k = k if step.window else max(k, least + len(plan.shown))
-            queries[scope, latest] = VaultQuery(k=k, terms=words, vector=vector, filter=scope, around=True)
+            queries[scope, latest] = VaultQuery(
+                k=k, terms=words, vector=vector, filter=scope, around=plan.as_of is None, as_of=plan.as_of
+            )
     return list(queries.values())
 
 
@@ -38,4 +43,16 @@ def _scope(plan: MemoryPlan, step: PlanStep) -> tuple[CubeFilter, bool]:
     scope = CubeFilter(namespace=step.namespace, semantic_types=step.semantic_types, occurred=window)
     if plan.where is not None:
         scope = narrowed(scope, plan.where)
+    scope = _in_time(scope, plan)
     return scope, step.action is Action.LATEST or (step.action is Action.WINDOW and len(plan.steps) == 1)
+
+
+def _in_time(scope: CubeFilter, plan: MemoryPlan) -> CubeFilter:
+    """The scope at the time that is asked for: what held or stood then may be archived or merged by now."""
+    if scope.states != RECALLABLE:
+        pass  # the caller says which states
+    elif plan.as_of is not None:
+        scope = replace(scope, states=scope.states | {State.ARCHIVED, State.MERGED})
+    elif plan.archived or plan.valid_at is not None:
+        scope = replace(scope, states=scope.states | {State.ARCHIVED})
+    return scope if plan.valid_at is None else replace(scope, valid_at=plan.valid_at)

@@ -274,9 +274,10 @@ class MemOperator:
         signals |= own_signals(cubes, call, newest)
         nothing = np.zeros(len(cubes))
         shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
+        past = call.about_past or plan.as_of is not None or plan.valid_at is not None
         replaced = self._governance.superseded(cubes, caller)
-        standings = np.array([standing(cube, caller.now, past=call.about_past) for cube in cubes])
-        if replaced and not call.about_past:
+        standings = np.array([standing(cube, caller.now, past=past) for cube in cubes])
+        if replaced and not past:
             standings *= np.array([SUPERSEDED_WEIGHT if cube.id in replaced else 1.0 for cube in cubes])
         scores = sum(shares.values(), nothing) * standings
         return Ranked(cubes, scores, shares, replaced, newest_first=plan.newest_first)

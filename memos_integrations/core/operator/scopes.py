@@ -7,6 +7,7 @@ puts findings together reads the cubes again, as whoever asks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -110,7 +111,7 @@ class ScopeSearch:
         found = self._governance.search(query, caller)
         if not found.matches and query.filter.occurred is not None:
             # The question names a time and other words than were used then: what was said then, latest first.
-            return self._governance.search(VaultQuery(k=query.k, filter=query.filter), caller)
+            return self._governance.search(replace(query, terms=(), vector=None, around=False), caller)
         return found
 
 

@@ -133,7 +133,7 @@ def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str
         stays = cube.governance.layer is Layer.GLOBAL and "readers" not in rules
         fields["governance"]["layer"] = Layer.GLOBAL if stays else layer_for(fields["governance"])
     fields["version"] = cube.version + 1
-    fields["descriptive"]["recorded_at"] = now
+    fields["descriptive"]["recorded_at"] = max(now, cube.descriptive.recorded_at)  # a clock may jump back
     if text is not None:
         # What the rules found in the old words goes with them: a tag must not tell what was redacted.
         kept = [tag for tag in fields["descriptive"]["tags"] if tag not in _found(keywords(cube.text))]

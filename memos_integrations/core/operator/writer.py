@@ -13,12 +13,14 @@ from datetime import datetime
 from typing import Any
 
 from memos_integrations.core.access import Caller, Verb, may_read
+from memos_integrations.core.conflict import ConflictJudge, ConflictRules
+from memos_integrations.core.conflict.marks import marked
+from memos_integrations.core.conflict.rules import JUDGED
 from memos_integrations.core.conversation import Conversation, Message
 from memos_integrations.core.cube import (
     CubeRef,
     MemCube,
     Relation,
-    TrustLabel,
     unique,
 )
 from memos_integrations.core.errors import (
@@ -33,7 +35,9 @@ from memos_integrations.core.operator.blob import Blob, captioned
 from memos_integrations.core.operator.bulk import put_in_bulk
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.ingest import Ingestion, Progress
+from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
+from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.write import (
     Draft,
     followed,
@@ -54,11 +58,18 @@ MAX_LOOKUP_TERMS = 32
 class CubeWriter:
     """Writes cubes through governance."""
 
-    def __init__(self, governance: MemGovernance, embedding: Embedding) -> None:
+    def __init__(self, governance: MemGovernance, embedding: Embedding, judge: ConflictJudge | None = None) -> None:
         self._governance = governance
         self._embedding = embedding
+        self._judge = judge
         self.derivatives: list[Derivative] = []
         """Stores outside the vault that go with their sources."""
+        self.resolver = Resolver(governance, embedding, judge or ConflictRules(), self.dropped)
+
+    def dropped(self, cube_ids: Collection[str]) -> None:
+        """Let every store of derived memory erase what was made from these cubes."""
+        for derivative in self.derivatives:
+            derivative.drop(cube_ids)
 
     # --- one memory ---------------------------------------------------------------------------------------------
 
@@ -76,8 +87,21 @@ class CubeWriter:
             with blob.opened() as source:
                 draft = captioned(draft, self._governance.put_blob(source, blob.media_type))
         draft = self._linked(self._inherited(draft, caller), caller, recent=())
+        if self._judge is not None:
+            try:
+                decided = self.resolver.remember(draft, caller, None if key is None else scoped_key(key, caller))
+            except AlreadyRememberedError:
+                return self.known(key, caller) or draft.cube, None
+            if decided is not None:
+                return decided, None
         vector = self._embedding.written([draft.text])
         return draft.cube, self._put(draft, caller, None if vector is None else vector[0], key=key)
+
+    def _settled(self, cubes: Sequence[MemCube], caller: Caller) -> None:
+        """Decide about memories that were just written in bulk."""
+        if self._judge is not None:
+            for cube in cubes:
+                self.resolver.settle(cube, caller)
 
     def activate(self, draft: Draft, caller: Caller, *, key: str) -> MemCube:
         """Put an activation cube, durable on return; where its tenant has one with this key, that one, if readable.
@@ -129,8 +153,7 @@ class CubeWriter:
                     raise
                 continue
             self._embedding.drop([search_text(cube)] if search_text(cube) != draft.text else [])
-            for derivative in self.derivatives:
-                derivative.drop([cube_id])
+            self.dropped([cube_id])
             return draft.cube
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
@@ -184,7 +207,9 @@ class CubeWriter:
         def linked(draft: Draft, recent: Sequence[Draft]) -> Draft:
             return self._linked(self._inherited(draft, caller), caller, recent=recent)
 
-        return put_in_bulk(drafts, caller, linked, self._embedding, self._governance)
+        cubes = put_in_bulk(drafts, caller, linked, self._embedding, self._governance)
+        self._settled(cubes, caller)
+        return cubes
 
     def ingest(
         self,
@@ -250,6 +275,8 @@ class CubeWriter:
             scope = CubeFilter(thread_id=cube.provenance.thread_id, session_id=cube.provenance.session_id)
             latest = self._governance.search(VaultQuery(k=1, filter=scope), caller).matches
             draft = followed(draft, latest[0].cube.id if latest else None)
+        if self._judge is not None and cube.descriptive.semantic_type in JUDGED:
+            return replace(draft, cube=marked(draft.cube))
         if not says_change(cube.text):
             return draft
         older = [each.cube for each in recent] + self._similar(draft, caller)
@@ -267,26 +294,10 @@ class CubeWriter:
 
     def _inherited(self, draft: Draft, caller: Caller) -> Draft:
         """A derived memory is no more trusted, and lives no longer, than its sources."""
-        sources = [
-            self._governance.fetch(ref.id, Verb.READ, caller, operation="remember")
-            for ref in draft.cube.provenance.derived_from
-        ]
-        if not sources:
-            return draft
-        order = list(TrustLabel)
-        label = min([draft.cube.trust.label, *(each.trust.label for each in sources)], key=order.index)
-        sensitivity = unique(name for each in [draft.cube, *sources] for name in each.governance.sensitivity)
-        least = min([draft.cube, *sources], key=lambda each: order.index(each.trust.label))
-        ends = [each.governance.expires_at for each in [draft.cube, *sources] if each.governance.expires_at]
-        cube = draft.cube.model_copy(
-            update={
-                "trust": draft.cube.trust.model_copy(update={"label": label, "channel": least.trust.channel}),
-                "governance": draft.cube.governance.model_copy(
-                    update={"expires_at": min(ends, default=None), "sensitivity": sensitivity}
-                ),
-            }
+        refs = draft.cube.provenance.derived_from
+        return inherited(
+            draft, [self._governance.fetch(ref.id, Verb.READ, caller, operation="remember") for ref in refs]
         )
-        return replace(draft, cube=cube)
 
 
 def _said_at(cube: MemCube) -> datetime:

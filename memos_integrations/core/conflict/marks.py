@@ -1,0 +1,38 @@
+"""Tags by which a new memory finds those about the same, and the validity that its own words give it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from memos_integrations.core.claims import Claim, mark
+from memos_integrations.core.conflict.rules import claims_in
+from memos_integrations.core.cube import MemCube, unique
+
+
+def marks_of(claims: Sequence[Claim]) -> tuple[str, ...]:
+    """The tags of what is claimed; a change of marital state also looks for the partner."""
+    found = [mark(claim.subject, claim.attribute) for claim in claims]
+    return unique([*found, *(mark(c.subject, "partner") for c in claims if c.attribute == "marital")])[:16]
+
+
+def marked(cube: MemCube) -> MemCube:
+    """The memory with the tags of what it is about, and the validity that its words give it.
+
+    A validity that the caller gave stays.
+    """
+    claims = claims_in(cube)
+    if not claims:
+        return cube
+    fields: dict[str, Any] = {"tags": unique([*cube.descriptive.tags, *marks_of(claims)])}
+    told, own = {c.since for c in claims if c.stands}, cube.descriptive
+    if len(told) == 1 and own.valid_from is None:
+        fields["valid_from"] = next(iter(told))
+    ends = {c.until for c in claims if c.stands}
+    if len(ends) == 1 and own.valid_to is None:
+        fields["valid_to"] = next(iter(ends))
+    start, end = fields.get("valid_from", own.valid_from), fields.get("valid_to", own.valid_to)
+    if start and end and end < start:
+        fields.pop("valid_from", None)
+        fields.pop("valid_to", None)
+    return cube.model_copy(update={"descriptive": own.model_copy(update=fields)})

@@ -1,0 +1,8 @@
+"""MemLifecycle: the states of a cube, the only ways between them, and what time does to it. Pure (paper §5.4.3)."""
+
+from __future__ import annotations
+
+from memos_integrations.core.lifecycle.ageing import Aged, Ageing, due, over_budget, weight
+from memos_integrations.core.lifecycle.states import TRANSITIONS, check_change, check_transition
+
+__all__ = ["TRANSITIONS", "Aged", "Ageing", "check_change", "check_transition", "due", "over_budget", "weight"]

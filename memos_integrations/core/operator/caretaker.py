@@ -1,0 +1,104 @@
+"""What time does to memories, carried out: archived, expired, collected; a bounded number at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+from pydantic import Field
+
+from memos_integrations.core.access import Caller
+from memos_integrations.core.cube import Label, MemCube, State, Value
+from memos_integrations.core.errors import (
+    CubeNotFoundError,
+    LegalHoldError,
+    StillDerivedError,
+    VersionConflictError,
+)
+from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.lifecycle import Aged, Ageing, due, over_budget
+from memos_integrations.core.lifecycle.ageing import check_clock
+from memos_integrations.core.ports import LogQuery
+from memos_integrations.core.records import Steps, record_of
+
+TOGETHER = 256
+
+
+class Tick(Value):
+    """What a pass did: ids by what became of them, with the reason of each move. `more`: another pass has work."""
+
+    archived: dict[Label, Label] = Field(default_factory=dict)
+    expired: dict[Label, Label] = Field(default_factory=dict)
+    collected: tuple[Label, ...] = ()
+    more: bool = False
+
+
+class Caretaker:
+    """Ages the memories of one principal through governance."""
+
+    def __init__(
+        self,
+        governance: MemGovernance,
+        forget: Callable[[str, Caller], object],
+        dropped: Callable[[Collection[str]], None],
+    ) -> None:
+        self._governance, self._forget, self._dropped = governance, forget, dropped
+
+    def tick(self, caller: Caller, ageing: Ageing, *, limit: int) -> Tick:
+        """One pass: at most *limit* memories move or are collected; each batch of moves is one transaction.
+
+        Raises:
+            ClockError: The present lies well before what was recorded; nothing was changed.
+        """
+        cubes = self._governance.owned(caller)
+        check_clock(cubes, caller.now)
+        moves = [(cube, aged) for cube in cubes if (aged := due(cube, caller.now, ageing)) is not None]
+        going = {cube.id for cube, _ in moves}
+        staying = [cube for cube in cubes if cube.id not in going]
+        moves += [(each, Aged(State.ARCHIVED, "budget")) for each in over_budget(staying, caller.now, ageing)]
+        done = [
+            each
+            for start in range(0, min(len(moves), limit), TOGETHER)
+            for each in self._moved(moves[start : min(start + TOGETHER, limit)], caller)
+        ]
+        left = limit - min(len(moves), limit)
+        collected = self._collected([cube for cube in cubes if cube.state is State.EXPIRED], ageing, caller, left)
+        told = {state: {c.id: aged.reason for c, aged in done if aged.after is state} for state in State}
+        more = len(moves) > limit or len(collected) == left > 0
+        return Tick(archived=told[State.ARCHIVED], expired=told[State.EXPIRED], collected=tuple(collected), more=more)
+
+    def _moved(self, batch: Sequence[tuple[MemCube, Aged]], caller: Caller) -> list[tuple[MemCube, Aged]]:
+        """Those that moved: all together, or, where one was used or changed meanwhile, the others one by one."""
+        try:
+            self._governance.change(_steps(batch, caller), caller, operation="age").result()
+        except (VersionConflictError, CubeNotFoundError):
+            if len(batch) == 1:
+                return []
+            return [each for one in batch for each in self._moved([one], caller)]
+        self._dropped([cube.id for cube, _ in batch])
+        return list(batch)
+
+    def _collected(self, expired: Sequence[MemCube], ageing: Ageing, caller: Caller, limit: int) -> list[str]:
+        gone: list[str] = []
+        for cube in expired:
+            if len(gone) == limit:
+                break
+            ended = cube.governance.expires_at or self._ended(cube, caller)
+            if cube.governance.legal_hold or caller.now - ended < ageing.keep_expired:
+                continue
+            try:
+                self._forget(cube.id, caller)
+            except (LegalHoldError, CubeNotFoundError, StillDerivedError):
+                continue  # something derived from it is on hold, or it went already
+            gone.append(cube.id)
+        return gone
+
+    def _ended(self, cube: MemCube, caller: Caller) -> datetime:
+        query = LogQuery(tenant=caller.by.tenant, cube_id=cube.id, operation="to_expired", limit=10_000)
+        entries = self._governance.lifecycle_log(query)
+        return entries[-1].record.at if entries else caller.now
+
+
+def _steps(batch: Sequence[tuple[MemCube, Aged]], caller: Caller) -> Steps:
+    records = tuple(record_of("age", caller, about=cube.id, detail={"reason": aged.reason}) for cube, aged in batch)
+    return Steps(moves=tuple((cube, aged.after) for cube, aged in batch), records=records)

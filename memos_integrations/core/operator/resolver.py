@@ -1,0 +1,307 @@
+"""Carry decisions about memories out, write them down, and take them back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+from memos_integrations.core.access import Caller, Verb
+from memos_integrations.core.claims import MARK, mark
+from memos_integrations.core.conflict import ConflictJudge, Decided, Ruling, Verdict
+from memos_integrations.core.conflict.forms import (
+    begun,
+    closed,
+    decided,
+    from_entry,
+    in_order,
+    is_fixed,
+    is_known,
+    joined,
+    linked,
+    may_move,
+    pair,
+    recorded,
+    tagged,
+    targets,
+    unlinked,
+)
+from memos_integrations.core.conflict.marks import marked
+from memos_integrations.core.conflict.rules import said_at
+from memos_integrations.core.cube import MemCube, Relation, State, unique
+from memos_integrations.core.errors import (
+    AccessDeniedError,
+    AlreadyUndoneError,
+    CubeNotFoundError,
+    VersionConflictError,
+)
+from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.write import Draft, finished
+from memos_integrations.core.ports import RECALLABLE, AuditEntry, CubeFilter, LogQuery, VaultQuery
+from memos_integrations.core.records import NewVersion, Steps, record_of
+
+SAME_SUBJECT, ALIKE = 32, 8
+"""How many memories a new one is held against: the newest about the same, and the most alike by words."""
+
+MAX_RETRIES = 20
+
+
+class Resolver:
+    """Decides by a `ConflictJudge`, and changes memories through governance: each decision is one transaction."""
+
+    def __init__(
+        self,
+        governance: MemGovernance,
+        embedding: Embedding,
+        judge: ConflictJudge,
+        dropped: Callable[[Collection[str]], None],
+    ) -> None:
+        self._governance, self._embedding, self._judge, self._dropped = governance, embedding, judge, dropped
+
+    # --- looking
+
+    def near(self, cube: MemCube, terms: Sequence[str], caller: Caller) -> list[MemCube]:
+        """The caller's own memories of the same place that say something of the same, or say it alike."""
+        found: dict[str, MemCube] = {}
+        marks = tuple(tag for tag in cube.descriptive.tags if tag.startswith(MARK))
+        if marks:
+            scope = CubeFilter(namespace=cube.namespace, tags=marks)
+            matches = self._governance.search(VaultQuery(k=SAME_SUBJECT, filter=scope), caller).matches
+            found.update((match.cube.id, match.cube) for match in matches)
+        if terms:
+            alike = VaultQuery(k=ALIKE, terms=unique(terms)[:32], filter=CubeFilter(namespace=cube.namespace))
+            matches = self._governance.search(alike, caller).matches
+            found.update((match.cube.id, match.cube) for match in matches)
+        mine = caller.by.subject
+        return [
+            each
+            for each in found.values()
+            if each.id != cube.id and each.governance.owner == mine and each.namespace == cube.namespace
+        ]
+
+    def verdicts(self, cube: MemCube, others: Sequence[MemCube]) -> list[tuple[MemCube, MemCube, Verdict]]:
+        """What is to be decided between a memory and others, as (newer, older, verdict): at most one merge, alone."""
+        found: list[tuple[MemCube, MemCube, Verdict]] = []
+        for other in others:
+            newer, older = in_order(cube, other)
+            verdict = self._judge.judge(newer, older)
+            if verdict is not None and not is_known(newer, older, verdict):
+                found.append((newer, older, verdict))
+        retired = [each for each in found if each[2].ruling is not Ruling.MERGE]
+        if any(each[1] is cube and each[2].ruling is Ruling.SUPERSEDE for each in retired):
+            return [each for each in retired if each[1] is cube and each[2].ruling is Ruling.SUPERSEDE][:1]
+        merges = [each for each in found if each[2].ruling is Ruling.MERGE]
+        return [*retired, *(merges[:1] if not any(e[2].ruling is Ruling.FLAG for e in retired) else ())]
+
+    def standing(self, ids: Sequence[str], caller: Caller) -> list[MemCube]:
+        """Those of the memories that recall still gives, as they are now."""
+        return [cube for cube in self._governance.present(ids, caller) if cube.state in RECALLABLE]
+
+    # --- deciding
+
+    def written(self, draft: Draft, caller: Caller) -> tuple[Draft, Steps, list[Decided]]:
+        """What a new memory changes: the draft with its links, the steps besides its own Put, and the decisions."""
+        draft = replace(draft, cube=marked(draft.cube))
+        steps, made = Steps(), list[Decided]()
+        for later, earlier, verdict in self.verdicts(draft.cube, self.near(draft.cube, draft.terms, caller)):
+            newer, older = (draft.cube if each.id == draft.cube.id else each for each in (later, earlier))
+            done = self._steps(newer, older, verdict, caller, draft.cube.id)
+            if done is None:
+                continue
+            ours, more, decision = done
+            draft = replace(draft, cube=ours) if ours is not None else draft
+            steps = joined(steps, more)
+            made.append(decision)
+        return draft, steps, made
+
+    def remember(self, draft: Draft, caller: Caller, key: str | None) -> MemCube | None:
+        """Put a memory together with what it changes, durable on return; None where it changes nothing: put it alone.
+
+        Raises:
+            AlreadyRememberedError: The key names a memory already.
+        """
+        for _ in range(MAX_RETRIES):
+            told, steps, decisions = self.written(draft, caller)
+            if not decisions:
+                return None
+            vector = self._embedding.written([told.text])
+            ours = NewVersion(told.cube, caller, told.terms, None if vector is None else vector[0], key)
+            whole = steps._replace(versions=(ours, *steps.versions))
+            try:
+                self._governance.change(whole, caller, operation="remember", durability=draft.durability).result()
+            except VersionConflictError:
+                continue  # what it is about was changed meanwhile
+            self._dropped([each.cube.id for each in steps.versions])
+            state = next((after for cube, after in steps.moves if cube.id == told.cube.id), told.cube.state)
+            return told.cube.model_copy(update={"state": state})
+        return None
+
+    def settle(self, cube: MemCube, caller: Caller, others: Sequence[MemCube] | None = None) -> list[Decided]:
+        """Decide between a stored memory and those near it (or *others*), each decision durable on return."""
+        made: list[Decided] = []
+        near = self.near(cube, finished(cube).terms, caller) if others is None else others
+        for newer, older, verdict in self.verdicts(cube, near):
+            now = {each.id: each for each in self._governance.present([newer.id, older.id], caller)}
+            if len(now) < 2 or self.was_undone(newer.id, older.id, caller):
+                continue
+            decision = self.decide(now[newer.id], now[older.id], verdict, caller)
+            made += [decision] if decision is not None else []
+        return made
+
+    def decide(self, newer: MemCube, older: MemCube, verdict: Verdict, caller: Caller) -> Decided | None:
+        """Carry a verdict on two stored memories out, durable on return; None when one changed or may not change."""
+        done = self._steps(newer, older, verdict, caller, None)
+        if done is None:
+            return None
+        _, steps, decision = done
+        try:
+            self._governance.change(steps, caller, operation=verdict.ruling.value).result()
+        except (VersionConflictError, CubeNotFoundError):
+            return None
+        self._dropped([version.cube.id for version in steps.versions])
+        return decision
+
+    def _steps(
+        self, newer: MemCube, older: MemCube, verdict: Verdict, caller: Caller, unwritten: str | None
+    ) -> tuple[MemCube | None, Steps, Decided] | None:
+        """The new form of the unwritten memory, the steps on the others, and the record; None: nothing may be done."""
+        ruling = verdict.ruling
+        # Of two that say the same the later is merged into the earlier, which others may point at.
+        changed = newer if ruling is Ruling.MERGE else older
+        if ruling is not Ruling.FLAG and (is_fixed(changed) or not may_move(changed, ruling)):
+            ruling, verdict = Ruling.FLAG, verdict._replace(ruling=Ruling.FLAG, reason="the older may not change")
+        decision = decided(newer, older, changed, verdict, caller)
+        forms: dict[str, MemCube] = {}
+        moves: list[tuple[MemCube, State]] = []
+        if ruling is Ruling.MERGE:
+            forms[newer.id] = linked(newer, Relation.MERGED_INTO, older.id)
+            if not is_fixed(older):
+                forms[older.id] = linked(older, Relation.MERGED_FROM, newer.id)
+            moves.append((newer, State.MERGED))
+        elif ruling is Ruling.SUPERSEDE:
+            since = max(verdict.since or said_at(newer), older.descriptive.valid_from or said_at(older))
+            forms[older.id] = closed(older, since)
+            if not is_fixed(newer):
+                told = tuple(mark(each.subject, each.attribute) for each in verdict.evidence if each.attribute)
+                forms[newer.id] = tagged(linked(begun(newer, since), Relation.SUPERSEDES, older.id), told)
+            if since <= caller.now:
+                moves.append((older, State.ARCHIVED))
+        elif not is_fixed(newer):
+            forms[newer.id] = linked(newer, Relation.CONTRADICTS, older.id)
+        try:
+            versions = [self._version(cube, caller) for cube_id, cube in forms.items() if cube_id != unwritten]
+        except (AccessDeniedError, CubeNotFoundError):
+            return None
+        steps = Steps(tuple(versions), tuple(moves), (recorded(decision, caller),))
+        return (forms.get(unwritten) if unwritten else None), steps, decision
+
+    def _version(self, cube: MemCube, caller: Caller) -> NewVersion:
+        """The next version of a stored cube, with its words and vector."""
+        self._governance.fetch(cube.id, Verb.WRITE, caller, operation="consolidate")
+        at = max(caller.now, cube.descriptive.recorded_at)
+        dated = cube.descriptive.model_copy(update={"recorded_at": at})
+        draft = finished(cube.model_copy(update={"version": cube.version + 1, "descriptive": dated}))
+        row = self._embedding.written([draft.text])
+        return NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0], beside=targets(cube))
+
+    # --- taking back
+
+    def undo(self, decision_id: str, caller: Caller) -> Decided:
+        """Take a decision back: both memories stand as before it, as new versions, and it is not made again.
+
+        Raises:
+            CubeNotFoundError: There is no such decision of the caller, or a memory of it is gone.
+            AlreadyUndoneError: It was undone before.
+        """
+        for _ in range(MAX_RETRIES):
+            decision = self._known(decision_id, caller)
+            steps = self.undoing(decision, caller)
+            try:
+                self._governance.change(steps, caller, operation="undo").result()
+            except VersionConflictError:
+                continue
+            self._dropped([decision.newer, decision.older])
+            return decision.model_copy(update={"undone": True})
+        raise VersionConflictError(decision.older, decision.version, decision.version + 1)
+
+    def undoing(self, decision: Decided, caller: Caller) -> Steps:
+        """The steps that take a decision back."""
+        fetch = self._governance.fetch
+        newer = fetch(decision.newer, Verb.WRITE, caller, operation="undo")
+        older = fetch(decision.older, Verb.WRITE, caller, operation="undo")
+        changed = newer if decision.ruling is Ruling.MERGE else older
+        check_change(newer)
+        check_change(older)
+        ways = {Relation.SUPERSEDES, Relation.CONTRADICTS, Relation.MERGED_INTO, Relation.MERGED_FROM}
+        forms = [unlinked(newer, older.id, ways), unlinked(older, newer.id, ways)]
+        if decision.ruling is Ruling.SUPERSEDE:
+            before = [cube for cube in self._governance.versions(older.id, caller) if cube.version <= decision.version]
+            ends = before[-1].descriptive.valid_to if before else None
+            reopened = older.descriptive.model_copy(update={"valid_to": ends})
+            forms[1] = forms[1].model_copy(update={"descriptive": reopened})
+            if newer.descriptive.valid_from == older.descriptive.valid_to:
+                begins = newer.descriptive.model_copy(update={"valid_from": None})
+                forms[0] = forms[0].model_copy(update={"descriptive": begins})
+        versions = [
+            self._version(form, caller) for form, cube in zip(forms, (newer, older), strict=True) if form != cube
+        ]
+        gone = {State.ARCHIVED, State.MERGED}
+        moves = [(changed, State.ACTIVATED)] if changed.state in gone and decision.state not in gone else []
+        record = record_of("undo", caller, about=older.id, detail={"newer": newer.id, "ruling": decision.ruling.value})
+        return Steps(tuple(versions), tuple(moves), (record,))
+
+    def decisions(self, cube_id: str, caller: Caller) -> list[Decided]:
+        """What was decided about a memory, oldest first, with the evidence as far as the caller can still read it."""
+        self._governance.read(cube_id, caller, operation="decisions")
+        pairs = {cube_id} | {
+            link.target
+            for cube in self._governance.versions(cube_id, caller)
+            for link in cube.provenance.links
+            if link.relation is not Relation.FOLLOWS
+        }
+        entries = [entry for each in sorted(pairs) for entry in self._entries(each, caller)]
+        found = [from_entry(entry) for entry in entries if cube_id in pair(entry)]
+        kept = [each for each in found if each is not None]
+        undone = {pair(entry) for entry in entries if entry.record.operation == "undo"}
+        told = [each.model_copy(update={"undone": (each.newer, each.older) in undone}) for each in kept]
+        return [self._explained(each, caller) for each in sorted(told, key=lambda each: each.at)]
+
+    def was_undone(self, newer: str, older: str, caller: Caller) -> bool:
+        """Whether a decision on the two was taken back."""
+        query = LogQuery(tenant=caller.by.tenant, cube_id=older, operation="undo", limit=1_000)
+        return any(pair(entry) == (newer, older) for entry in self._governance.lifecycle_log(query))
+
+    def _known(self, decision_id: str, caller: Caller) -> Decided:
+        newer, _, older = decision_id.partition(":")
+        entries = [each for each in self._entries(older, caller) if pair(each) == (newer, older)]
+        if not entries:
+            raise CubeNotFoundError(decision_id)
+        if entries[-1].record.operation == "undo":
+            raise AlreadyUndoneError(f"Decision {decision_id!r} was undone already; nothing was changed.")
+        decision = from_entry(entries[-1])
+        if decision is None:
+            raise CubeNotFoundError(decision_id)
+        return decision
+
+    def _entries(self, older: str, caller: Caller) -> list[AuditEntry]:
+        wanted = {*(ruling.value for ruling in Ruling), "undo"}
+        found: list[AuditEntry] = []
+        after = 0
+        while page := self._governance.lifecycle_log(
+            LogQuery(tenant=caller.by.tenant, cube_id=older, after=after, limit=1_000)
+        ):
+            found += [each for each in page if each.record.operation in wanted and isinstance(each.record.detail, dict)]
+            after = page[-1].number
+        return found
+
+    def _explained(self, decision: Decided, caller: Caller) -> Decided:
+        told = {
+            cube.id: cube
+            for cube_id in (decision.newer, decision.older)
+            for cube in self._governance.versions(cube_id, caller)[:1]
+        }
+        if len(told) < 2:
+            return decision
+        verdict = self._judge.judge(told[decision.newer], told[decision.older])
+        return decision.model_copy(update={"evidence": verdict.evidence if verdict else ()})

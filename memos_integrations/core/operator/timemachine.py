@@ -1,0 +1,201 @@
+"""The Time Machine (paper §5.4.3): versions of then, brought back; and memories passed on from state to state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
+
+from memos_integrations.core.access import Caller, Verb
+from memos_integrations.core.conflict.forms import joined
+from memos_integrations.core.cube import Label, MemCube, Relation, State, Tier, TrustLabel, Value
+from memos_integrations.core.errors import (
+    CubeNotFoundError,
+    InvalidMemoryError,
+    SourceGoneError,
+    VersionConflictError,
+)
+from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.write import finished
+from memos_integrations.core.ports import CubeFilter, LogQuery, VaultQuery
+from memos_integrations.core.records import NewVersion, Steps, record_of
+
+MAX_RETRIES = 50
+MOST = 1_000_000
+LATER = datetime.max.replace(tzinfo=UTC)
+_GONE = frozenset({State.ARCHIVED, State.MERGED})
+
+
+class RolledBack(Value):
+    """What a roll-back did: what stands again as it did, and what had not been there and is archived."""
+
+    restored: tuple[Label, ...] = ()
+    archived: tuple[Label, ...] = ()
+
+
+class TimeMachine:
+    """Reads and restores earlier versions through governance; each restoration is one transaction."""
+
+    def __init__(
+        self, governance: MemGovernance, embedding: Embedding, dropped: Callable[[Collection[str]], None]
+    ) -> None:
+        self._governance, self._embedding, self._dropped = governance, embedding, dropped
+
+    def at(self, cube_id: str, caller: Caller, *, as_of: datetime | None, valid_at: datetime | None) -> MemCube:
+        """The version that was known at *as_of* (default: now), if it held in the world at *valid_at*.
+
+        Raises:
+            CubeNotFoundError: There is none that the caller may read.
+        """
+        self._governance.read(cube_id, caller)
+        known = [
+            each
+            for each in self._governance.versions(cube_id, caller)
+            if as_of is None or each.descriptive.recorded_at <= as_of
+        ]
+        if not known or (valid_at is not None and not _holds(known[-1], valid_at)):
+            raise CubeNotFoundError(cube_id)
+        return known[-1]
+
+    def restore(self, cube_id: str, version: int, caller: Caller) -> MemCube:
+        """Write an earlier version again, as the newest; see `MemOS.restore`."""
+        for _ in range(MAX_RETRIES):
+            cube = self._fetched(cube_id, caller)
+            check_change(cube)
+            versions = {each.version: each for each in self._governance.versions(cube_id, caller)}
+            if version not in versions:
+                raise InvalidMemoryError(f"Cube {cube_id!r} has the versions 1 to {cube.version}, not {version!r}.")
+            steps = self._restoring(cube, versions[version], caller)
+            try:
+                self._governance.change(steps, caller, operation="restore").result()
+            except VersionConflictError:
+                continue
+            self._dropped([cube_id])
+            return self._governance.fetch(cube_id, Verb.READ, caller, operation="restore")
+        raise VersionConflictError(cube_id, cube.version, cube.version + 1)
+
+    def _fetched(self, cube_id: str, caller: Caller) -> MemCube:
+        try:
+            return self._governance.fetch(cube_id, Verb.WRITE, caller, operation="restore")
+        except CubeNotFoundError:
+            own = self._governance.own(cube_id, caller)
+            if own is not None:  # its owner may know why nobody reads it any more
+                self._check_sources(own, caller)
+            raise
+
+    def _check_sources(self, cube: MemCube, caller: Caller) -> None:
+        sources = cube.provenance.derived_from
+        gone = set(sources) - self._governance.current(caller.by.tenant, sources)
+        if gone:
+            names = ", ".join(sorted(f"{ref.id} (version {ref.version})" for ref in gone))
+            raise SourceGoneError(
+                f"Version {cube.version} of cube {cube.id!r} was derived from what was forgotten or changed since: "
+                f"{names}. It cannot come back; restore that first."
+            )
+
+    def _restoring(self, cube: MemCube, wanted: MemCube, caller: Caller) -> Steps:
+        self._check_sources(wanted, caller)
+        order = list(TrustLabel)
+        label = min(cube.trust.label, wanted.trust.label, key=order.index)
+        trust = wanted.trust.model_copy(update={"label": label, "quarantined": cube.trust.quarantined})
+        recorded = max(caller.now, cube.descriptive.recorded_at)
+        again = wanted.model_copy(
+            update={
+                "version": cube.version + 1,
+                "descriptive": wanted.descriptive.model_copy(update={"recorded_at": recorded}),
+                "governance": cube.governance,
+                "trust": trust,
+            }
+        )
+        draft = finished(again)
+        row = self._embedding.written([draft.text]) if draft.text.strip() else None
+        version = NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0])
+        moves = ((cube, State.ACTIVATED),) if cube.state in _GONE else ()
+        record = record_of("restore", caller, about=cube.id, detail={"version": wanted.version})
+        return Steps((version,), moves, (record,))
+
+    def roll_back(
+        self, since: datetime, caller: Caller, *, where: CubeFilter, wanted: Callable[[MemCube], bool]
+    ) -> RolledBack:
+        """Bring the caller's memories that pass back to how they stood before *since*, all in one transaction."""
+        for _ in range(MAX_RETRIES):
+            cubes = self._changed(since, caller, where)
+            chosen = {cube.id: cube for cube in cubes if wanted(cube)}
+            # What they took out of recall since then comes back with them.
+            reached = {
+                link.target
+                for cube in chosen.values()
+                for link in cube.provenance.links
+                if link.relation in {Relation.SUPERSEDES, Relation.MERGED_FROM}
+            }
+            chosen |= {cube.id: cube for cube in cubes if cube.id in reached}
+            steps, done = self._rolling(list(chosen.values()), since, caller)
+            if not (steps.versions or steps.moves):
+                return done
+            try:
+                self._governance.change(steps, caller, operation="roll_back").result()
+            except VersionConflictError:
+                continue
+            self._dropped([*done.restored, *done.archived])
+            return done
+        raise VersionConflictError("roll_back", 0, 1)
+
+    def _changed(self, since: datetime, caller: Caller, where: CubeFilter) -> list[MemCube]:
+        scope = CubeFilter(
+            namespace=where.namespace, recorded=(since, LATER), states=frozenset(State), tiers=frozenset(Tier)
+        )
+        found = self._governance.search(VaultQuery(k=MOST, filter=scope), caller).matches
+        return [match.cube for match in found if match.cube.governance.owner == caller.by.subject]
+
+    def _rolling(self, cubes: Sequence[MemCube], since: datetime, caller: Caller) -> tuple[Steps, RolledBack]:
+        steps = Steps()
+        restored: list[str] = []
+        archived: list[str] = []
+        for cube in sorted(cubes, key=lambda each: each.id):
+            check_change(cube)
+            before = [v for v in self._governance.versions(cube.id, caller) if v.descriptive.recorded_at < since]
+            if before:
+                more = self._restoring(cube, before[-1], caller)
+                if cube.state in _GONE and not self._moved_since(cube, since, caller):
+                    more = more._replace(moves=())
+                restored.append(cube.id)
+            elif cube.state is not State.ARCHIVED:
+                more = Steps(moves=((cube, State.ARCHIVED),))
+                archived.append(cube.id)
+            else:
+                continue
+            steps = joined(steps, more)
+        return steps, RolledBack(restored=tuple(restored), archived=tuple(archived))
+
+    def _moved_since(self, cube: MemCube, since: datetime, caller: Caller) -> bool:
+        query = LogQuery(tenant=caller.by.tenant, cube_id=cube.id, since=since, limit=10_000)
+        ways = {f"to_{state}" for state in _GONE}
+        return any(entry.record.operation in ways for entry in self._governance.lifecycle_log(query))
+
+    # --- by hand
+
+    def move(self, cube_id: str, after: State, caller: Caller) -> MemCube:
+        """Pass a memory to another state by hand; see `MemOS.move`."""
+        for _ in range(MAX_RETRIES):
+            cube = self._governance.fetch(cube_id, Verb.DELETE, caller, operation="move")
+            versions: tuple[NewVersion, ...] = ()
+            if after is State.FROZEN:
+                # A version of its own: a change that is under way finds another version, and is refused.
+                recorded = max(caller.now, cube.descriptive.recorded_at)
+                dated = cube.descriptive.model_copy(update={"recorded_at": recorded})
+                draft = finished(cube.model_copy(update={"version": cube.version + 1, "descriptive": dated}))
+                row = self._embedding.written([draft.text]) if draft.text.strip() else None
+                versions = (NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0]),)
+            try:
+                self._governance.change(Steps(versions, ((cube, after),)), caller, operation="move").result()
+            except VersionConflictError:
+                continue
+            self._dropped([cube_id])
+            return cube.model_copy(update={"state": after, "version": cube.version + len(versions)})
+        raise VersionConflictError(cube_id, cube.version, cube.version + 1)
+
+
+def _holds(cube: MemCube, at: datetime) -> bool:
+    start, end = cube.descriptive.valid_from, cube.descriptive.valid_to
+    return (start is None or start <= at) and (end is None or at < end)

@@ -1,0 +1,286 @@
+"""Ageing: what is due and what stays, by hand and by the clock; and a model that holds the whole life to its table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+
+from memos_integrations.core.access import Principal
+from memos_integrations.core.cube import State
+from memos_integrations.core.errors import (
+    AccessDeniedError,
+    ClockError,
+    CubeNotFoundError,
+    IllegalTransitionError,
+    InvalidMemoryError,
+    LegalHoldError,
+)
+from memos_integrations.core.lifecycle import TRANSITIONS, Ageing
+from memos_integrations.memos import MemOS
+from memos_integrations.vaults.memory import InMemoryVault
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+DAY = timedelta(days=1)
+ANA = Principal(tenant="acme", user="ana")
+BEN = Principal(tenant="acme", user="ben")
+ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def memos(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[MemOS]:
+    vault: Any = {"clock": clock}
+    with MemOS(InMemoryVault(), **vault) if request.param == "memory" else MemOS.open(tmp_path, **vault) as made:
+        yield made
+        assert made.verify_audit().ok
+
+
+def test_what_expired_goes_and_is_collected_later(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("A code for a day.", by=ANA, ttl=DAY)
+    other = memos.remember("A fact.", by=ANA)
+    clock.now += 2 * DAY
+    done = memos.tick(by=ANA)
+    assert done.expired == {cube.id: "its time is over"}
+    assert memos.tick(by=ANA).expired == {}
+    clock.now += 40 * DAY
+    assert memos.tick(by=ANA).collected == (cube.id,)
+    assert memos.history(other.id, by=ANA)[0].text == "A fact."
+    assert memos.audit(by=ADMIN, cube_id=cube.id, operation="forget")
+    assert memos.audit(by=ADMIN, cube_id=cube.id, operation="to_expired")
+
+
+def test_decay_archives_what_fades_and_not_what_matters(memos: MemOS, clock: Clock) -> None:
+    fading = memos.remember("Where I parked.", by=ANA, half_life=DAY)
+    kept = memos.remember("My blood type is A.", by=ANA, half_life=DAY, priority=100)
+    used = memos.remember("The umbrella is in the hall.", by=ANA, half_life=DAY)
+    clock.now += 3 * DAY + timedelta(hours=12)
+    memos.recall("Where is the umbrella?", by=ANA, k=1)
+    done = memos.tick(by=ANA)
+    assert done.archived == {fading.id: "decay"}
+    assert memos.get(kept.id, by=ANA).state is State.GENERATED
+    assert memos.get(used.id, by=ANA).state is State.ACTIVATED
+    clock.now += 4 * DAY
+    assert memos.tick(by=ANA).expired == {fading.id: "decay"}
+
+
+def test_a_memory_used_today_is_never_archived_tonight(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("The umbrella is in the hall.", by=ANA, half_life=timedelta(minutes=1))
+    clock.now += 400 * DAY
+    memos.recall("Where is the umbrella?", by=ANA)
+    clock.now += timedelta(hours=20)
+    strict = Ageing(idle=timedelta(seconds=1), budgets={"ana": 0})
+    assert memos.tick(by=ANA, ageing=strict).archived == {}
+    clock.now += timedelta(hours=10)
+    assert memos.tick(by=ANA, ageing=strict).archived == {cube.id: "decay"}
+
+
+def test_disuse_archives_and_asking_brings_back(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("The cellar key hangs behind the door.", by=ANA)
+    clock.now += 400 * DAY
+    assert memos.tick(by=ANA).archived == {cube.id: "disuse"}
+    assert not memos.recall("Where is the cellar key?", by=ANA).hits
+    assert memos.move(cube.id, State.ACTIVATED, by=ANA).state is State.ACTIVATED
+    assert memos.recall("Where is the cellar key?", by=ANA).hits
+
+
+def test_a_budget_keeps_the_weightiest(memos: MemOS, clock: Clock) -> None:
+    cubes = [memos.remember(f"Fact {n} of many.", by=ANA, priority=n * 10) for n in range(5)]
+    clock.now += 2 * DAY
+    done = memos.tick(by=ANA, ageing=Ageing(budgets={"ana": 3}))
+    assert done.archived == {cubes[0].id: "budget", cubes[1].id: "budget"}
+
+
+def test_validity_that_ended_archives(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("Staying in Rome.", by=ANA, valid_to=START + DAY)
+    clock.now += timedelta(hours=25)
+    assert memos.tick(by=ANA).archived == {cube.id: "it holds no longer"}
+
+
+def test_a_pass_is_bounded_and_goes_on_where_it_stopped(memos: MemOS, clock: Clock) -> None:
+    for n in range(7):
+        memos.remember(f"Code {n}.", by=ANA, ttl=DAY)
+    clock.now += 2 * DAY
+    first = memos.tick(by=ANA, limit=3)
+    assert (len(first.expired), first.more) == (3, True)
+    assert len(memos.tick(by=ANA, limit=100).expired) == 4
+    assert not memos.tick(by=ANA).more
+    with pytest.raises(InvalidMemoryError):
+        memos.tick(by=ANA, limit=0)
+
+
+def test_a_clock_that_jumps_back_a_year_changes_nothing(memos: MemOS, clock: Clock) -> None:
+    memos.remember("A code.", by=ANA, ttl=DAY)
+    with pytest.raises(ClockError, match="set the clock right"):
+        memos.tick(by=ANA, now=START - timedelta(days=365))
+    assert not memos.audit(by=ADMIN, operation="to_expired")
+
+
+def test_frozen_means_no_change_on_any_path(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("The contract was signed.", by=ANA, ttl=DAY, half_life=timedelta(minutes=1))
+    memos.move(cube.id, "frozen", by=ANA)
+    for change in (
+        lambda: memos.update(cube.id, by=ANA, text="No."),
+        lambda: memos.restore(cube.id, 1, by=ANA),
+        lambda: memos.forget(cube.id, by=ANA),
+        lambda: memos.move(cube.id, State.ARCHIVED, by=ANA),
+    ):
+        with pytest.raises(IllegalTransitionError):
+            change()
+    clock.now += 30 * DAY
+    assert memos.tick(by=ANA) == memos.tick(by=BEN)
+    memos.move(cube.id, State.ACTIVATED, by=ANA)
+    assert memos.tick(by=ANA).expired == {cube.id: "its time is over"}
+
+
+def test_a_hold_stops_every_move(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("Evidence.", by=ANA, ttl=DAY)
+    memos.hold(cube.id, by=ADMIN)
+    clock.now += 90 * DAY
+    assert memos.tick(by=ANA).expired == {}
+    with pytest.raises(LegalHoldError):
+        memos.move(cube.id, State.ARCHIVED, by=ANA)
+
+
+def test_only_the_owner_and_admins_move(memos: MemOS) -> None:
+    cube = memos.remember("Mine.", by=ANA, readers=["ben"])
+    with pytest.raises(AccessDeniedError):
+        memos.move(cube.id, State.ARCHIVED, by=BEN)
+    with pytest.raises(CubeNotFoundError):
+        memos.move(cube.id, State.ARCHIVED, by=Principal(tenant="globex", user="ana"))
+    with pytest.raises(InvalidMemoryError, match="state"):
+        memos.move(cube.id, "sleeping", by=ANA)
+    assert memos.move(cube.id, State.ARCHIVED, by=ADMIN).state is State.ARCHIVED
+
+
+class Life(RuleBasedStateMachine):
+    """A vault against a dictionary: every move that the table allows happens, every other one is refused."""
+
+    cubes = Bundle("cubes")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.memos = MemOS(InMemoryVault(), clock=self.clock)
+        self.states: dict[str, State] = {}
+        self.versions: dict[str, int] = {}
+        self.held: set[str] = set()
+        self.ends: dict[str, datetime | None] = {}
+        self.used: dict[str, datetime] = {}
+
+    @rule(target=cubes, ttl=st.sampled_from([None, 3, 30]))
+    def remember(self, ttl: int | None) -> str:
+        options: Any = {} if ttl is None else {"ttl": ttl * DAY}
+        cube = self.memos.remember(f"Memory {len(self.states)}.", by=ANA, **options)
+        self.states[cube.id], self.versions[cube.id] = State.GENERATED, 1
+        self.ends[cube.id] = cube.governance.expires_at
+        self.used[cube.id] = self.clock.now
+        return cube.id
+
+    @rule(cube=cubes, after=st.sampled_from(sorted(State)))
+    def move(self, cube: str, after: State) -> None:
+        if cube in self.held:
+            with pytest.raises(LegalHoldError):
+                self.memos.move(cube, after, by=ANA)
+        elif after not in TRANSITIONS[self.states[cube]]:
+            with pytest.raises(IllegalTransitionError):
+                self.memos.move(cube, after, by=ANA)
+        else:
+            self.memos.move(cube, after, by=ANA)
+            self.states[cube] = after
+            if after is State.FROZEN:
+                self.versions[cube] += 1
+                self.used[cube] = self.clock.now
+
+    @rule(cube=cubes)
+    def change(self, cube: str) -> None:
+        if self._unreadable(cube):
+            with pytest.raises(CubeNotFoundError):
+                self.memos.update(cube, by=ANA, text="Changed.")
+        elif cube in self.held:
+            with pytest.raises(LegalHoldError):
+                self.memos.update(cube, by=ANA, text="Changed.")
+        elif self.states[cube] is State.FROZEN:
+            with pytest.raises(IllegalTransitionError):
+                self.memos.update(cube, by=ANA, text="Changed.")
+        else:
+            self.memos.update(cube, by=ANA, text="Changed.")
+            self.versions[cube] += 1
+            self.used[cube] = self.clock.now
+
+    @rule(cube=cubes, held=st.booleans())
+    def hold(self, cube: str, held: bool) -> None:
+        self.memos.hold(cube, by=ADMIN, held=held)
+        (self.held.add if held else self.held.discard)(cube)
+        self.versions[cube] += 1
+        self.used[cube] = self.clock.now
+
+    @rule(days=st.sampled_from([1, 10, 200]))
+    def age(self, days: int) -> None:
+        self.clock.now += days * DAY
+        self.memos.tick(by=ANA, ageing=Ageing(idle=100 * DAY, keep_expired=10_000 * DAY))
+        for cube, state in self.states.items():
+            if cube in self.held or state in {State.FROZEN, State.EXPIRED}:
+                continue
+            ends = self.ends[cube]
+            if ends is not None and self.clock.now > ends:
+                self.states[cube] = State.EXPIRED
+            elif self.clock.now - self.used[cube] > 100 * DAY and state in {State.GENERATED, State.ACTIVATED}:
+                self.states[cube] = State.ARCHIVED
+
+    @rule(cube=consumes(cubes))
+    def forget(self, cube: str) -> None:
+        if cube in self.held:
+            with pytest.raises(LegalHoldError):
+                self.memos.forget(cube, by=ANA)
+        elif self.states[cube] is State.FROZEN:
+            with pytest.raises(IllegalTransitionError):
+                self.memos.forget(cube, by=ANA)
+        else:
+            self.memos.forget(cube, by=ANA)
+            for kept in (self.states, self.versions, self.ends, self.used):
+                kept.pop(cube)
+
+    def _unreadable(self, cube: str) -> bool:
+        ends = self.ends[cube]
+        return self.states[cube] is State.EXPIRED or (ends is not None and self.clock.now > ends)
+
+    @invariant()
+    def it_stands_as_the_model_says(self) -> None:
+        for cube, state in self.states.items():
+            if self._unreadable(cube):
+                with pytest.raises(CubeNotFoundError):
+                    self.memos.get(cube, by=ANA)
+            else:
+                found = self.memos.get(cube, by=ANA)
+                assert (found.state, found.version) == (state, self.versions[cube])
+
+    def teardown(self) -> None:
+        assert self.memos.verify_audit().ok
+        self.memos.close()
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(
+    max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)

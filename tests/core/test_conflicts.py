@@ -1,0 +1,254 @@
+"""Conflicts and repeats through `MemOS`: decided on writing or in a pass, on record, and undone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from memos_integrations.core.access import Principal
+from memos_integrations.core.conflict import ConflictModel, ConflictRules, Ruling
+from memos_integrations.core.conversation import Conversation, Message
+from memos_integrations.core.cube import CubeRef, Provenance, Relation, State, Trust, TrustLabel
+from memos_integrations.core.errors import AlreadyUndoneError, CubeNotFoundError, LegalHoldError
+from memos_integrations.memos import MemOS
+from memos_integrations.vaults.memory import InMemoryVault
+from tests.words_embedder import WordsEmbedder
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+ANA = Principal(tenant="acme", user="ana")
+BEN = Principal(tenant="acme", user="ben")
+ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
+
+
+class Clock:
+    """A clock that moves on a day with each look."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(hours=1)
+        return self.now
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def memos(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemOS]:
+    if request.param == "memory":
+        made = MemOS(InMemoryVault(), conflicts=ConflictRules(), clock=Clock())
+    else:
+        made = MemOS.open(tmp_path, embedder=WordsEmbedder(), conflicts=ConflictRules(), clock=Clock())
+    with made:
+        yield made
+        assert made.verify_audit().ok
+
+
+def test_a_change_archives_the_old_fact_and_keeps_it(memos: MemOS) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    new = memos.remember("I moved to Porto.", by=ANA)
+    kept = memos.get(old.id, by=ANA)
+    assert kept.state is State.ARCHIVED
+    assert kept.descriptive.valid_to is not None
+    assert kept.text == old.text
+    assert [hit.cube.id for hit in memos.recall("Is it Lisbon or Porto where I live?", by=ANA).hits] == [new.id]
+    (decision,) = memos.decisions(new.id, by=ANA)
+    assert (decision.ruling, decision.newer, decision.older) == (Ruling.SUPERSEDE, new.id, old.id)
+    assert decision.evidence[0].older == "I live in Lisbon."
+    assert [each.id for each in memos.decisions(old.id, by=ANA)] == [decision.id]
+
+
+def test_undoing_brings_both_back_and_is_not_decided_again(memos: MemOS) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    new = memos.remember("I moved to Porto.", by=ANA)
+    (decision,) = memos.decisions(new.id, by=ANA)
+    assert memos.undo(decision, by=ANA).undone
+    back = memos.get(old.id, by=ANA)
+    assert back.state is State.ACTIVATED
+    assert back.descriptive.valid_to is None
+    assert not memos.get(new.id, by=ANA).provenance.links
+    assert memos.consolidate(by=ANA) == []
+    with pytest.raises(AlreadyUndoneError):
+        memos.undo(decision.id, by=ANA)
+    assert memos.decisions(new.id, by=ANA)[0].undone
+
+
+def test_a_repeat_is_merged_with_lineage_both_ways(memos: MemOS) -> None:
+    first = memos.remember("My favourite colour is teal.", by=ANA)
+    again = memos.remember("My favorite color is teal.", by=ANA)
+    assert again.state is State.MERGED
+    kept, merged = memos.get(first.id, by=ANA), memos.get(again.id, by=ANA)
+    assert [(link.relation, link.target) for link in merged.provenance.links] == [(Relation.MERGED_INTO, first.id)]
+    assert [(link.relation, link.target) for link in kept.provenance.links] == [(Relation.MERGED_FROM, again.id)]
+    (decision,) = memos.decisions(again.id, by=ANA)
+    memos.undo(decision, by=ANA)
+    assert memos.get(again.id, by=ANA).state is State.ACTIVATED
+
+
+def test_late_news_does_not_retire_what_is_newer(memos: MemOS) -> None:
+    new = memos.remember("I live in Porto.", by=ANA, occurred_at=START)
+    late = memos.remember("I live in Lisbon.", by=ANA, occurred_at=START - timedelta(days=400))
+    assert late.state is State.ARCHIVED
+    assert memos.get(new.id, by=ANA).state is State.GENERATED
+
+
+def test_the_less_trusted_is_flagged_and_retires_nothing(memos: MemOS) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    new = memos.remember("I live in Porto.", by=ANA, trust=Trust(label=TrustLabel.UNTRUSTED))
+    assert memos.get(old.id, by=ANA).state is State.GENERATED
+    (decision,) = memos.decisions(new.id, by=ANA)
+    assert decision.ruling is Ruling.FLAG
+    assert memos.get(new.id, by=ANA).provenance.links[0].relation is Relation.CONTRADICTS
+    memos.undo(decision, by=ANA)
+    assert not memos.get(new.id, by=ANA).provenance.links
+
+
+def test_somebody_else_does_not_retire_what_one_said_of_oneself(memos: MemOS) -> None:
+    said = memos.remember("I live in Lisbon.", by=ANA, provenance=Provenance(speaker="Mira"))
+    heard = memos.remember("Mira lives in Porto.", by=ANA, provenance=Provenance(speaker="Jonas"))
+    assert memos.get(said.id, by=ANA).state is State.GENERATED
+    assert memos.decisions(heard.id, by=ANA)[0].ruling is Ruling.FLAG
+
+
+def test_what_is_on_hold_is_not_retired_and_undo_respects_it(memos: MemOS) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    memos.hold(old.id, by=ADMIN)
+    new = memos.remember("I moved to Porto.", by=ANA)
+    assert memos.get(old.id, by=ANA).state is State.GENERATED
+    assert memos.decisions(new.id, by=ANA)[0].ruling is Ruling.FLAG
+    memos.hold(new.id, by=ADMIN)
+    with pytest.raises(LegalHoldError):
+        memos.undo(memos.decisions(new.id, by=ANA)[0], by=ANA)
+
+
+def test_other_people_s_memories_are_never_touched(memos: MemOS) -> None:
+    theirs = memos.remember("Mira lives in Lisbon.", by=BEN, readers=["*"], writers=["ana"], namespace=("acme",))
+    memos.remember("Mira moved to Porto.", by=ANA, namespace=("acme",))
+    assert memos.get(theirs.id, by=BEN).state is State.GENERATED
+
+
+def test_nobody_else_undoes_a_decision(memos: MemOS) -> None:
+    memos.remember("I live in Lisbon.", by=ANA)
+    new = memos.remember("I moved to Porto.", by=ANA)
+    (decision,) = memos.decisions(new.id, by=ANA)
+    for other in (BEN, Principal(tenant="globex", user="ana")):
+        with pytest.raises(CubeNotFoundError):
+            memos.undo(decision, by=other)
+        with pytest.raises(CubeNotFoundError):
+            memos.decisions(new.id, by=other)
+
+
+def test_a_change_that_is_still_to_come_retires_nothing_yet(memos: MemOS) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    memos.remember("I live in Porto.", by=ANA, valid_from=START + timedelta(days=90))
+    kept = memos.get(old.id, by=ANA)
+    assert kept.descriptive.valid_to == START + timedelta(days=90)
+    assert kept.state is State.GENERATED
+
+
+def test_many_at_once_are_decided_too(memos: MemOS) -> None:
+    cubes = memos.remember_many(["I live in Lisbon.", "I like olives.", "I moved to Porto."], by=ANA)
+    assert [memos.get(cube.id, by=ANA).state for cube in cubes] == [State.ARCHIVED, State.GENERATED, State.GENERATED]
+
+
+def test_messages_are_a_record_and_stay(memos: MemOS) -> None:
+    messages = [
+        Message(id=f"m{n}", speaker="Mira", text=text, at=START + timedelta(hours=n))
+        for n, text in enumerate(["I live in Lisbon.", "I moved to Porto."])
+    ]
+    report = memos.ingest(Conversation(id="c", messages=messages), by=ANA)
+    assert {memos.get(cube_id, by=ANA).state for cube_id in report.cubes} == {State.GENERATED}
+
+
+def test_a_key_still_writes_once(memos: MemOS) -> None:
+    memos.remember("I live in Lisbon.", by=ANA)
+    first = memos.remember("I moved to Porto.", by=ANA, key="k")
+    assert memos.remember("I moved to Porto.", by=ANA, key="k").id == first.id
+
+
+def test_a_pass_decides_what_was_written_without_a_judge(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path, clock=Clock()) as plain:
+        texts = ["I live in Lisbon.", "The weekly review is on Monday.", "I like olives.", "I live in Porto now."]
+        cubes = [plain.remember(text, by=ANA) for text in texts]
+        others = plain.remember("I live in Lisbon.", by=BEN)
+        (decision,) = plain.consolidate(by=ANA)
+        assert (decision.newer, decision.older) == (cubes[3].id, cubes[0].id)
+        assert plain.consolidate(by=ANA) == []
+        assert plain.get(others.id, by=BEN).state is State.GENERATED
+        assert plain.verify_audit().ok
+
+
+def test_what_was_computed_from_a_retired_memory_goes(memos: MemOS) -> None:
+    class Held:
+        """A store of derived memory that remembers what it was told to drop."""
+
+        def __init__(self) -> None:
+            self.dropped: set[str] = set()
+
+        def drop(self, cube_ids: Collection[str]) -> int:
+            self.dropped.update(cube_ids)
+            return len(cube_ids)
+
+        def sources(self) -> set[tuple[str, CubeRef]]:
+            return set()
+
+    held = Held()
+    memos.attach(held)
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    derived = memos.remember("Ana is a neighbour.", by=ANA, provenance=Provenance(derived_from=(old.ref,)))
+    memos.remember("I moved to Porto.", by=ANA)
+    assert old.id in held.dropped
+    with pytest.raises(CubeNotFoundError):
+        memos.get(derived.id, by=ANA)
+
+
+def test_the_log_holds_no_words_of_a_decision(memos: MemOS) -> None:
+    memos.remember("I live in Lisbon.", by=ANA)
+    memos.remember("I moved to Porto.", by=ANA)
+    entries = memos.audit(by=ADMIN, operation="supersede")
+    assert entries
+    told = " ".join(entry.model_dump_json() for entry in entries)
+    assert "Lisbon" not in told
+    assert "Porto" not in told
+
+
+@pytest.mark.parametrize(
+    ("reply", "state"),
+    [
+        ('{"ruling": "supersede", "reason": "gone"}', State.ARCHIVED),
+        ('Sure! {"ruling": "none"}', State.GENERATED),
+        ("I would rather not say.", State.GENERATED),
+        ('{"ruling": "explode"}', State.GENERATED),
+        ("{]", State.GENERATED),
+    ],
+)
+def test_a_model_decides_and_the_rules_where_it_cannot(reply: str, state: State) -> None:
+    shown: list[str] = []
+
+    def ask(prompt: str) -> str:
+        shown.append(prompt)
+        return reply
+
+    with MemOS(InMemoryVault(), conflicts=ConflictModel(ask), clock=Clock()) as memos:
+        old = memos.remember("Rex is our dog.", by=ANA)
+        memos.remember("The tax office opens at eight.", by=ANA)
+        new = memos.remember("Our dog Rex passed away.", by=ANA)
+        assert memos.get(old.id, by=ANA).state is state
+        assert len(shown) == 1
+        assert '"Rex is our dog."' in shown[0]
+        assert bool(memos.decisions(new.id, by=ANA)) is (state is State.ARCHIVED)
+
+
+def test_where_a_model_gives_nonsense_the_rules_still_decide() -> None:
+    with MemOS(InMemoryVault(), conflicts=ConflictModel(lambda _: "?"), clock=Clock()) as memos:
+        old = memos.remember("I live in Lisbon.", by=ANA)
+        memos.remember("I moved to Porto.", by=ANA)
+        assert memos.get(old.id, by=ANA).state is State.ARCHIVED
+
+
+def test_a_model_cannot_let_the_less_trusted_retire_anything() -> None:
+    with MemOS(InMemoryVault(), conflicts=ConflictModel(lambda _: '{"ruling": "supersede"}'), clock=Clock()) as memos:
+        old = memos.remember("I live in Lisbon.", by=ANA)
+        memos.remember("I live in Porto.", by=ANA, trust=Trust(label=TrustLabel.UNTRUSTED))
+        assert memos.get(old.id, by=ANA).state is State.GENERATED

@@ -1,0 +1,207 @@
+"""The Time Machine: versions brought back, the past recalled, and whole scopes rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from memos_integrations.core.access import Principal
+from memos_integrations.core.conflict import ConflictRules
+from memos_integrations.core.cube import CubeRef, Provenance, State
+from memos_integrations.core.errors import (
+    AccessDeniedError,
+    CubeNotFoundError,
+    IllegalTransitionError,
+    InvalidMemoryError,
+    LegalHoldError,
+    SourceGoneError,
+)
+from memos_integrations.core.ports import CubeFilter
+from memos_integrations.memos import MemOS
+from memos_integrations.vaults.memory import InMemoryVault
+from tests.words_embedder import WordsEmbedder
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+DAY = timedelta(days=1)
+ANA = Principal(tenant="acme", user="ana")
+BEN = Principal(tenant="acme", user="ben")
+ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def memos(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[MemOS]:
+    if request.param == "memory":
+        made = MemOS(InMemoryVault(), conflicts=ConflictRules(), clock=clock)
+    else:
+        made = MemOS.open(tmp_path, embedder=WordsEmbedder(), conflicts=ConflictRules(), clock=clock)
+    with made:
+        yield made
+        assert made.verify_audit().ok
+
+
+class Held:
+    """A store of derived memory that remembers what it was told to drop."""
+
+    def __init__(self) -> None:
+        self.dropped: set[str] = set()
+
+    def drop(self, cube_ids: Collection[str]) -> int:
+        self.dropped.update(cube_ids)
+        return len(cube_ids)
+
+    def sources(self) -> set[tuple[str, CubeRef]]:
+        return set()
+
+
+def test_a_version_comes_back_exactly_and_what_was_computed_since_goes(memos: MemOS, clock: Clock) -> None:
+    first = memos.remember("The code is 4711.", by=ANA, tags=["door"], value={"code": 4711})
+    held = Held()
+    memos.attach(held)
+    clock.now += DAY
+    second = memos.update(first.id, by=ANA, text="The code is 0815.", tags=["new"], readers=["ben"])
+    derived = memos.remember("A summary.", by=ANA, provenance=Provenance(derived_from=(second.ref,)))
+    clock.now += DAY
+    held.dropped.clear()
+    back = memos.restore(first.id, 1, by=ANA)
+    assert back.version == 3
+    assert back.payload == first.payload
+    assert back.descriptive.model_copy(update={"recorded_at": START}) == first.descriptive
+    assert back.governance == second.governance  # who may read it is decided today
+    assert held.dropped == {first.id}
+    with pytest.raises(CubeNotFoundError):
+        memos.get(derived.id, by=ANA)
+    assert [hit.cube.ref for hit in memos.recall("What is the code 4711?", by=ANA).hits] == [back.ref]
+    assert [each.version for each in memos.history(first.id, by=ANA)] == [1, 2, 3]
+
+
+def test_restoring_is_refused_where_it_must_be(memos: MemOS) -> None:
+    source = memos.remember("A source.", by=ANA)
+    cube = memos.remember("Drawn.", by=ANA, provenance=Provenance(derived_from=(source.ref,)))
+    with pytest.raises(InvalidMemoryError, match="versions 1 to 1"):
+        memos.restore(cube.id, 2, by=ANA)
+    with pytest.raises(CubeNotFoundError):
+        memos.restore(cube.id, 1, by=Principal(tenant="globex", user="ana"))
+    plain = memos.remember("Shared.", by=ANA, readers=["ben"])
+    with pytest.raises(AccessDeniedError):
+        memos.restore(plain.id, 1, by=BEN)
+    memos.hold(plain.id, by=ADMIN)
+    with pytest.raises(LegalHoldError):
+        memos.restore(plain.id, 1, by=ANA)
+
+
+def test_a_version_whose_source_changed_stays_away(memos: MemOS, clock: Clock) -> None:
+    source = memos.remember("A source.", by=ANA)
+    cube = memos.remember("Drawn from it.", by=ANA, provenance=Provenance(derived_from=(source.ref,)))
+    clock.now += DAY
+    memos.update(source.id, by=ANA, text="Another source.")
+    with pytest.raises(SourceGoneError, match="changed since"):
+        memos.restore(cube.id, 1, by=ANA)
+    with pytest.raises(CubeNotFoundError):
+        memos.restore(cube.id, 1, by=BEN)
+    memos.restore(source.id, 1, by=ANA)  # its words are back, but as a third version
+    with pytest.raises(SourceGoneError):
+        memos.restore(cube.id, 1, by=ANA)
+    memos.forget(source.id, by=ANA)
+    with pytest.raises(CubeNotFoundError, match="forgotten"):
+        memos.restore(cube.id, 1, by=ANA)
+
+
+def test_the_past_is_recalled_and_read(memos: MemOS, clock: Clock) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    clock.now += 30 * DAY
+    new = memos.remember("I moved to Porto.", by=ANA)
+    clock.now += 30 * DAY
+    then = START + 10 * DAY
+
+    def recalled(**when: datetime) -> list[str]:
+        return [hit.cube.id for hit in memos.recall("Lisbon or Porto?", by=ANA, needed=True, **when).hits]
+
+    assert recalled() == [new.id]
+    assert recalled(valid_at=then) == [old.id]
+    assert recalled(valid_at=clock.now) == [new.id]
+    assert recalled(as_of=then) == [old.id]
+    assert recalled(as_of=START - DAY) == []
+    assert memos.get(old.id, by=ANA, valid_at=then).text == "I live in Lisbon."
+    assert memos.get(old.id, by=ANA, as_of=then).version == 1
+    with pytest.raises(CubeNotFoundError):
+        memos.get(old.id, by=ANA, valid_at=clock.now)
+    with pytest.raises(CubeNotFoundError):
+        memos.get(new.id, by=ANA, as_of=then)
+    with pytest.raises(InvalidMemoryError, match="time zone"):
+        memos.get(old.id, by=ANA, as_of=datetime(2026, 3, 3))
+
+
+def test_a_question_about_the_past_finds_what_is_archived(memos: MemOS, clock: Clock) -> None:
+    memos.remember("I live in Lisbon.", by=ANA)
+    clock.now += DAY
+    memos.remember("I moved to Porto.", by=ANA)
+    texts = [hit.text for hit in memos.recall("Where did I use to live before Porto, in Lisbon?", by=ANA).hits]
+    assert "I live in Lisbon." in texts
+    only = CubeFilter(states=frozenset({State.ACTIVATED}))
+    asked = memos.recall("Where did I use to live before Porto, in Lisbon?", by=ANA, where=only)
+    assert {hit.cube.state for hit in asked.hits} <= {State.ACTIVATED}
+
+
+def test_validity_cannot_end_before_it_begins(memos: MemOS) -> None:
+    with pytest.raises(InvalidMemoryError, match="valid_to is before valid_from"):
+        memos.remember("x y z", by=ANA, valid_from=START, valid_to=START - DAY)
+
+
+def test_a_bad_source_is_rolled_back_with_what_it_did(memos: MemOS, clock: Clock) -> None:
+    kept = memos.remember("I live in Lisbon.", by=ANA)
+    other = memos.remember("The gate code is 1.", by=ANA)
+    clock.now += DAY
+    since = clock.now
+    bad = memos.remember("I moved to Porto.", by=ANA, provenance=Provenance(source="feed"))
+    memos.update(other.id, by=ANA, text="The gate code is 2.")
+    assert memos.get(kept.id, by=ANA).state is State.ARCHIVED
+    clock.now += DAY
+    done = memos.roll_back(since, by=ANA, source="feed")
+    assert (done.restored, done.archived) == ((kept.id,), (bad.id,))
+    back = memos.get(kept.id, by=ANA)
+    assert back.state is State.ACTIVATED
+    assert back.descriptive.valid_to is None
+    assert memos.get(other.id, by=ANA).text == "The gate code is 2."
+    assert memos.roll_back(since, by=ANA, namespace=("acme", "ana")).restored == (*sorted((kept.id, other.id)),)
+    assert memos.get(other.id, by=ANA).text == "The gate code is 1."
+
+
+def test_a_roll_back_is_all_or_nothing(memos: MemOS, clock: Clock) -> None:
+    cubes = [memos.remember(f"Fact number {n} of mine.", by=ANA) for n in range(3)]
+    clock.now += DAY
+    since = clock.now
+    for cube in cubes:
+        memos.update(cube.id, by=ANA, text=f"Changed {cube.id}.")
+    memos.move(cubes[1].id, State.FROZEN, by=ANA)
+    with pytest.raises(IllegalTransitionError):
+        memos.roll_back(since, by=ANA)
+    assert [memos.get(cube.id, by=ANA).text for cube in cubes] == [f"Changed {cube.id}." for cube in cubes]
+    with pytest.raises(InvalidMemoryError, match="tenant"):
+        memos.roll_back(since, by=ANA, namespace=("globex",))
+    assert memos.roll_back(since, by=BEN).restored == ()
+
+
+def test_a_clock_that_jumps_back_keeps_the_versions_in_order(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("One.", by=ANA)
+    clock.now -= timedelta(days=365)
+    memos.update(cube.id, by=ANA, text="Two.")
+    times = [each.descriptive.recorded_at for each in memos.history(cube.id, by=ANA)]
+    assert times == sorted(times)

@@ -1,0 +1,59 @@
+"""The commands over time: consolidate, decisions, undo, move, tick, roll-back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from memos_integrations import MemOS, Principal
+from memos_integrations.cli import app
+
+ANA = Principal(tenant="local", user="ana")
+THEN = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Path:
+    """A vault in which one fact replaced another."""
+    with MemOS.open(tmp_path, clock=lambda: THEN) as memos:
+        memos.remember("I live in Lisbon.", by=ANA, occurred_at=THEN - timedelta(days=9))
+        memos.remember("I moved to Porto.", by=ANA, occurred_at=THEN)
+        memos.remember("A code for a day.", by=ANA, ttl=timedelta(days=1))
+    return tmp_path
+
+
+def run(vault: Path, *words: str) -> dict[str, Any]:
+    """What a command prints as JSON."""
+    done = CliRunner().invoke(app, [*words, "--vault", str(vault), "--user", "ana", "--json"])
+    assert done.exit_code == 0, done.output
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_a_contradiction_is_settled_shown_and_undone(vault: Path) -> None:
+    (decision,) = run(vault, "consolidate")["decisions"]
+    assert decision["ruling"] == "supersede"
+    assert run(vault, "decisions", decision["older"])["decisions"][0]["id"] == decision["id"]
+    shown = CliRunner().invoke(app, ["decisions", decision["newer"], "--vault", str(vault), "--user", "ana"])
+    assert "I live in Lisbon." in shown.stdout
+    assert run(vault, "undo", decision["id"])["undone"]
+    assert run(vault, "consolidate")["decisions"] == []
+
+
+def test_memories_age_and_move(vault: Path) -> None:
+    assert len(run(vault, "tick")["expired"]) == 1
+    with MemOS.open(vault) as memos:
+        cube = memos.remember("A fact.", by=ANA)
+    assert run(vault, "move", cube.id, "archived") == {"id": cube.id, "state": "archived", "version": 1}
+
+
+def test_a_vault_is_rolled_back(vault: Path) -> None:
+    with MemOS.open(vault) as memos:
+        cube = memos.remember("A fact that came too much.", by=ANA)
+    done = run(vault, "roll-back", "2026-03-03T00:00Z")
+    assert done["archived"] == [cube.id]
