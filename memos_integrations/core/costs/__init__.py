@@ -1,0 +1,32 @@
+"""What memory costs: which form pays for itself, what a policy would have cost, and what was spent. Pure."""
+
+from __future__ import annotations
+
+from memos_integrations.core.costs.model import (
+    Costing,
+    FormCosts,
+    FormDecision,
+    decide_form,
+    expected_uses,
+    may_train,
+    refusals,
+)
+from memos_integrations.core.costs.replay import Always, Bill, ByCost, Never, Recent, Use, replay, zipf_log
+
+__all__ = [
+    "Always",
+    "Bill",
+    "ByCost",
+    "Costing",
+    "FormCosts",
+    "FormDecision",
+    "Never",
+    "Recent",
+    "Use",
+    "decide_form",
+    "expected_uses",
+    "may_train",
+    "refusals",
+    "replay",
+    "zipf_log",
+]
