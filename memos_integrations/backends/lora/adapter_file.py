@@ -7,6 +7,7 @@ Only safetensors, only LoRA, only the layers that the model has: anything else i
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,9 @@ def attach_adapter(network: Any, name: str, tensors: Mapping[str, torch.Tensor],
     active = list(network.active_adapters()) if getattr(network, "peft_config", None) else []
     with torch.random.fork_rng(devices=[]):
         try:
-            network.add_adapter(settings, adapter_name=name)
+            with warnings.catch_warnings():  # that there is more than one is what we want
+                warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+                network.add_adapter(settings, adapter_name=name)
         except (ValueError, TypeError) as exc:
             raise ModelError(f"The adapter {name!r} does not fit to this model: {exc}") from exc
     try:

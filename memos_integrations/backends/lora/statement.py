@@ -28,8 +28,8 @@ _ADVERB = rf"(?:(?:{'|'.join(_ADVERBS.split())}) )*"
 _LINKED = re.compile(
     rf"^(?P<who>{_OWNED}|{_THING}|{_NAME}) (?P<verb>{_ADVERB}(?:{'|'.join(_LINKS.split())})) (?P<rest>.+)$"
 )
-_ACTIVE = re.compile(rf"^(?P<who>{_NAME}|{_THING}) (?P<verb>{_ADVERB}[a-z]+(?:s|ed)) (?P<rest>.+)$")
-_ANY = re.compile(rf"^(?P<who>{_NAME}) (?P<verb>{_ADVERB}[a-z]+) (?P<rest>.+)$")
+_ACTIVE = re.compile(rf"^(?P<who>{_OWNED}|{_NAME}(?<!['’]s)|{_THING}) (?P<verb>{_ADVERB}[a-z]+(?:s|ed)) (?P<rest>.+)$")
+_ANY = re.compile(rf"^(?P<who>{_NAME})(?<!['’]s) (?P<verb>{_ADVERB}[a-z]+) (?P<rest>.+)$")
 _MOST = 240
 
 

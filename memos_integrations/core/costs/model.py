@@ -84,13 +84,15 @@ def decide_form(known: Costing, *, rent: float, refused: Mapping[Tier, str] | No
 
     *rent* is how many seconds keeping one byte for one second must save. *refused* names the forms that policy
     forbids, each with its reason (`refusals`): they are never chosen, and left at once. Of equals the present form
-    wins, else the plainer.
+    wins as long as it pays, else the plainer.
     """
     refused = {form: why for form, why in (refused or {}).items() if form is not Tier.PLAINTEXT}
     found = {form: _worth(known, form, rent) for form in Tier if form in known.forms}
     allowed = [form for form in found if form not in refused]
     order = list(Tier)
-    best = max(allowed, key=lambda form: (found[form][0], form is known.now, -order.index(form)))
+    # A form that is there and would be kept no longer is worth as much as text: nothing. It goes.
+    staying = {form for form in allowed if form is known.now and (found[form][1] > 0 or known.uses_now)}
+    best = max(allowed, key=lambda form: (found[form][0], form in staying, -order.index(form)))
     said = ", ".join(f"{form} {worth:+.3f} s over {kept / 86_400:.1f} d" for form, (worth, kept) in found.items())
     reason = f"heat {known.heat:.2f}, {known.uses_now} now, {known.changes:.2f} changes, rent {rent:.1e}: {said}"
     if refused:
