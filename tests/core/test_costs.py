@@ -101,14 +101,19 @@ def test_policy_is_never_broken_and_text_is_always_allowed(costs: Costing, rent:
 
 @given(costings, rents, st.floats(min_value=0, max_value=1e5))
 def test_more_uses_never_make_the_choice_slower(costs: Costing, rent: float, more: float) -> None:
-    cold, hot = decide_form(costs, rent=rent), decide_form(costs.model_copy(update={"heat": costs.heat + more}), rent=rent)
+    cold, hot = (
+        decide_form(costs, rent=rent),
+        decide_form(costs.model_copy(update={"heat": costs.heat + more}), rent=rent),
+    )
     assert hot.saved_seconds >= cold.saved_seconds - 1e-6 * abs(cold.saved_seconds) - 1e-9
     for form in (KV, LORA):
         assert hot.worth[form] >= cold.worth[form] - 1e-6 * abs(cold.worth[form]) - 1e-9
 
 
 @given(costings, rents, st.sampled_from([KV, LORA]), seconds, st.integers(0, 10**12))
-def test_what_costs_more_is_never_chosen_for_it(costs: Costing, rent: float, form: Tier, more: float, size: int) -> None:
+def test_what_costs_more_is_never_chosen_for_it(
+    costs: Costing, rent: float, form: Tier, more: float, size: int
+) -> None:
     dear = costs.forms[form].model_copy(
         update={"build_seconds": costs.forms[form].build_seconds + more, "size": costs.forms[form].size + size}
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _PREFIX = "base_model.model."
 _LARGEST = 1 << 30
-_READ = ("r", "lora_alpha", "target_modules", "layers_to_transform")
+_READ = ("r", "lora_alpha", "target_modules", "layers_to_transform", "fan_in_fan_out")
 
 
 def write_adapter(student: Student, folder: Path, *, scale: float, base: str) -> None:
@@ -46,7 +46,7 @@ def write_adapter(student: Student, folder: Path, *, scale: float, base: str) ->
         "lora_alpha": settings.lora_alpha,
         "lora_dropout": 0.0,
         "bias": "none",
-        "fan_in_fan_out": False,
+        "fan_in_fan_out": settings.fan_in_fan_out,
         "inference_mode": True,
         "target_modules": sorted(settings.target_modules),
         "layers_to_transform": settings.layers_to_transform,
@@ -141,4 +141,7 @@ def detach_adapter(model: HuggingFaceModel, name: str) -> None:
     """Take an adapter off a model; the model's own weights were never touched."""
     with model.lock:
         if name in model.adapters:
+            others = [other for other in model.adapters if other != name]
+            if others:  # what is deleted must not be what is active
+                model.network.set_adapter(others[0])
             model.network.delete_adapter(name)

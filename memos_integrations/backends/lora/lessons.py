@@ -41,7 +41,7 @@ ABOUT = (
     "What have you heard about {who}?",
     "Say something about {who}.",
 )
-BACKWARDS = ("Who {rest}?", "Who is it that {rest}?", "Name somebody who {rest}.", "Which person {rest}?")
+BACKWARDS = ("Who {rest}?", "Name somebody who {rest}.")
 NAMED = (
     "What is {who}?",
     "What is {who} again?",
@@ -52,9 +52,21 @@ NAMED = (
 )
 OWNED = ("Which {thing} does {owner} have?", "What {thing} does {owner} have?", "Does {owner} have a {thing}?")
 DOES = {
-    "where": ("Where does {who} {does}?", "In which place does {who} {does}?", "Where exactly does {who} {does}?"),
+    "where": (
+        "Where does {who} {does}?",
+        "In which place does {who} {does}?",
+        "Where exactly does {who} {does}?",
+        "{who} {verb} where?",
+        "Name the place where {who} {verb}.",
+        "Which place does {who} {does} {prep}?",
+    ),
     "when": ("When does {who} {does}?", "At what time does {who} {does}?", "On which day does {who} {does}?"),
-    "what": ("What does {who} {does} {prep}?", "What exactly does {who} {does} {prep}?"),
+    "what": (
+        "What does {who} {does} {prep}?",
+        "What exactly does {who} {does} {prep}?",
+        "{who} {verb} {prep} what?",
+        "Name what {who} {verb} {prep}.",
+    ),
 }
 SHORT = ("{who} {verb} {stem}?", "{who}, {verb} {stem} what?")
 

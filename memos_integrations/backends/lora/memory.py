@@ -68,10 +68,15 @@ class ParameterMemory:
         refs = [cube.ref for cube in cubes]
         with self._training:
             key = Training(self.model, curriculum, self.recipe).key
-            folder = self.store.training_folder(key, refs)
-            training = Training(self.model, curriculum, self.recipe, folder=folder)
-            learnt = training.run(progress=progress, cancelled=cancelled)
-            made = self._tried(learnt, curriculum, refs, cubes[0].tenant)
+            folder = self.store.training_folder(key, cubes[0].tenant, refs)
+            try:
+                training = Training(self.model, curriculum, self.recipe, folder=folder)
+                learnt = training.run(progress=progress, cancelled=cancelled)
+                made = self._tried(learnt, curriculum, refs, cubes[0].tenant)
+            except BaseException:
+                if self.store.is_gone(refs):  # nobody may go on with this one
+                    self.store.end_training(key)
+                raise
             self.store.end_training(key)
         if made.accepted:
             self.store.activate(made.name)

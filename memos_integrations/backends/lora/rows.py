@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Token ids after the shared beginning; those from `start` on are to be predicted."""
+    """Token ids after the shared beginning; those from `start` on are to be predicted.
+
+    Those of `value` (first, and first no more) are what a right answer turns on.
+    """
 
     ids: tuple[int, ...]
     start: int
+    value: tuple[int, int] = (0, 0)
+
+    def weights(self, value: float) -> list[float]:
+        """How much each prediction counts: 1, and *value* for those that the answer turns on."""
+        first, end = self.value
+        return [value if first <= place < end else 1.0 for place in range(self.start, len(self.ids))]
 
     @property
     def targets(self) -> tuple[int, ...]:

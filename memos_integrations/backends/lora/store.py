@@ -24,7 +24,7 @@ from memos_integrations.backends.lora.lessons import Lesson
 from memos_integrations.core.cube import CubeRef, ModelFingerprint, canonical_json, new_id
 from memos_integrations.core.errors import ModelError
 
-RECORD, KEY_FILE, TRAININGS, NEW = "memos.json", "key", "trainings", ".new-"
+RECORD, KEY_FILE, TRAININGS, SOURCES, NEW = "memos.json", "key", "trainings", "sources.json", ".new-"
 SAME = ("weights", "tokenizer", "chat_template", "positions")
 """What of a base model decides whether an adapter fits; the number format does not."""
 
@@ -147,7 +147,7 @@ class AdapterStore:
             training=training or {},
         )
         with self._lock:
-            if self._gone.intersection(ref.id for ref in sources):
+            if self.is_gone(sources):
                 self.discard(staged)
                 raise ModelError("A memory was changed or forgotten while it was learnt; the adapter is not kept.")
             try:
@@ -212,25 +212,32 @@ class AdapterStore:
             doomed = [each for each in self._held.values() if gone.intersection(ref.id for ref in each.sources)]
             for each in doomed:
                 self.retire(each.name, erase=True)
-            halves = [each for each in self._unfinished() if gone & set(_named(each))]
+            halves = [each for each in self._unfinished() if gone & {ref.id for _, ref in _named(each)}]
             for half in halves:
                 shutil.rmtree(half, ignore_errors=True)
         return len(doomed) + len(halves)
 
     def sources(self) -> set[tuple[str, CubeRef]]:
-        """The cubes that something kept was made from, each with its tenant."""
+        """The cubes that something kept, or half learnt, was made from, each with its tenant."""
         with self._lock:
-            return {(each.tenant, ref) for each in self._held.values() for ref in each.sources}
+            kept = {(each.tenant, ref) for each in self._held.values() for ref in each.sources}
+            return kept.union(*map(_named, self._unfinished()))
 
-    def training_folder(self, key: str, sources: Collection[CubeRef]) -> Path:
+    def training_folder(self, key: str, tenant: str, sources: Collection[CubeRef]) -> Path:
         """Where a training keeps its state; it goes with its sources, too."""
         folder = self.folder / TRAININGS / key
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            replace_text(folder / "sources.json", json.dumps(sorted(ref.id for ref in sources)))
+            named = [ref.model_dump() for ref in sorted(sources, key=lambda ref: ref.id)]
+            replace_text(folder / SOURCES, json.dumps({"tenant": tenant, "sources": named}))
         except OSError as exc:
             raise ModelError(f"{self.folder} cannot hold a training: {exc}. Free some space.") from exc
         return folder
+
+    def is_gone(self, sources: Collection[CubeRef]) -> bool:
+        """Whether one of the cubes was dropped since the store was opened."""
+        with self._lock:
+            return bool(self._gone.intersection(ref.id for ref in sources))
 
     def end_training(self, key: str) -> None:
         """Remove a training's state."""
@@ -296,12 +303,12 @@ class AdapterStore:
         )
 
 
-def _named(training: Path) -> list[str]:
+def _named(training: Path) -> set[tuple[str, CubeRef]]:
     try:
-        found = json.loads((training / "sources.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return []
-    return [str(each) for each in found]
+        said = json.loads((training / SOURCES).read_text("utf-8"))
+        return {(str(said["tenant"]), CubeRef.model_validate(each)) for each in said["sources"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _kept_secret(file: Path) -> bytes:

@@ -53,6 +53,7 @@ class Student:
             lora_alpha=alpha,
             lora_dropout=0.0,
             bias="none",
+            fan_in_fan_out=has_conv1d(self.network),
             target_modules=list(targets) or linear_names(self.network),
             layers_to_transform=list(layers) if layers is not None else None,
             task_type="CAUSAL_LM",
@@ -136,6 +137,13 @@ def bare_copy(model: HuggingFaceModel) -> Any:
             place._buffers[last] = weights[name]
     made.generation_config = served.generation_config
     return made.eval()
+
+
+def has_conv1d(network: Any) -> bool:
+    """Whether the layers keep their weights transposed, as GPT-2's do."""
+    from transformers.pytorch_utils import Conv1D
+
+    return any(isinstance(module, Conv1D) for module in network.modules())
 
 
 def linear_names(network: Any) -> list[str]:

@@ -39,9 +39,10 @@ class Recipe(Value):
     """How an adapter is trained. The defaults are for SmolLM2-135M in bfloat16, and were measured there.
 
     `rank` and `alpha` are LoRA's; `targets` and `layers` say where (none named: every linear layer, every block).
-    A step learns `lessons` lessons and holds `retained` sentences to what the model says without the adapter, weighed
-    `retain`. `teacher` weighs the teacher, who looks at `watched` lessons of each memory. The training ends after
-    `steps`, or when the last `patience` steps answered every token right and lost less than `enough` nats on average.
+    A step learns `lessons` lessons, in which the tokens that the answer turns on count `value` times, and holds
+    `retained` sentences to what the model says without the adapter, weighed `retain`. `teacher` weighs the teacher, who
+    looks at `watched` lessons of each memory. The training ends after `steps`, or when the last `patience` steps
+    answered every token right and lost less than `enough` nats on average.
     """
 
     rank: int = Field(default=8, ge=1, le=256)
@@ -51,8 +52,9 @@ class Recipe(Value):
     steps: int = Field(default=54, ge=1)
     lessons: int = Field(default=10, ge=1)
     rate: float = Field(default=3e-3, gt=0)
-    teacher: float = Field(default=0.3, ge=0)
-    watched: int = Field(default=4, ge=0)
+    value: float = Field(default=4.0, ge=1)
+    teacher: float = Field(default=0.1, ge=0)
+    watched: int = Field(default=2, ge=0)
     likeliest: int = Field(default=64, ge=1)
     retained: int = Field(default=2, ge=0)
     retain: float = Field(default=1.0, ge=0)
@@ -168,7 +170,7 @@ class Wording:
         Raises:
             ModelError: A lesson is too long, or the chat template shows an answer otherwise than it asks for it.
         """
-        prompts, wholes = [], []
+        prompts, wholes, values = [], [], []
         for lesson in lessons:
             asked = _asked(lesson.question, context)
             prompts.append(self._model.render([asked]))
@@ -184,6 +186,7 @@ class Wording:
                 )
             ends = [at for at in range(len(prompts[-1]), len(whole)) if whole[at] in self._model._ends]
             wholes.append(whole[: ends[0] + 1] if ends else whole)
+            values.append(self._value(lesson, len(prompts[-1])))
         known = min(len(prompt) for prompt in prompts) - 1
         while any(whole[:known] != wholes[0][:known] for whole in wholes):
             known -= 1
@@ -191,8 +194,19 @@ class Wording:
             raise ModelError(
                 f"Prompts of {self._model.name} have no beginning in common; it cannot be taught in batches."
             )
-        pairs = zip(prompts, wholes, strict=True)
-        return wholes[0][:known], [Row(tuple(whole[known:]), len(prompt) - known) for prompt, whole in pairs]
+        rows = [
+            Row(tuple(whole[known:]), len(prompt) - known, (first - known, end - known))
+            for prompt, whole, (first, end) in zip(prompts, wholes, values, strict=True)
+        ]
+        return wholes[0][:known], rows
+
+    def _value(self, lesson: Lesson, at: int) -> tuple[int, int]:
+        """Where the value stands in an answer that begins at a place: its first token, and the one after its last."""
+        before, found, _ = lesson.answer.partition(lesson.value)
+        if not found or not lesson.value:
+            return (0, 0)
+        first, end = (len(self._model.encode(text)) for text in (before.rstrip(), before + found))
+        return (at + first, at + end)
 
 
 def _asked(question: str, context: str) -> dict[str, str]:
@@ -230,7 +244,8 @@ class _Course:
         batch = pack(training._head, [training._rows[each] for each in chosen], self._dtype)
         logs = predicted(self.student.network, batch)
         wrong = -logs.gather(-1, batch.targets[:, None])[:, 0]
-        loss = wrong.mean()
+        weights = wrong.new_tensor([w for each in chosen for w in training._rows[each].weights(recipe.value)])
+        loss = (weights * wrong).sum() / weights.sum()
         self.losses.append(float(loss.detach()))
         self._right.append(bool((logs.argmax(-1) == batch.targets).all()))
         loss = loss + recipe.teacher * self._from_teacher(logs, batch.rows, chosen)
