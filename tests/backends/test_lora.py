@@ -265,8 +265,7 @@ def test_what_fails_its_gates_is_evidence_and_never_serves(model: HuggingFaceMod
 
 
 def test_a_second_adapter_is_held_against_the_first(memory: ParameterMemory, learnt: Any) -> None:
-    _, sources, names = learnt
-    first, second = (memory.store.get(name) for name in names)
+    first, second = (memory.store.get(name) for name in learnt[2])
     assert first.report.neighbours == {}
     assert second.report.neighbours.keys() == {first.name}
     assert second.report.neighbours[first.name] == 1.0, "routed, neither knows of the other"
@@ -400,7 +399,7 @@ def test_a_foreign_base_is_refused_and_says_how(learnt: Any, tmp_path: Path) -> 
     shutil.copytree(learnt[0], tmp_path / "adapters")
     other = HuggingFaceModel(build_tiny_llama(tmp_path / "m", seed=4))
     store = AdapterStore(other, tmp_path / "adapters")
-    with pytest.raises(ModelError, match="another weights.*Train it again"):
+    with pytest.raises(ModelError, match=r"another weights.*Train it again"):
         store.activate(learnt[2][0])
     assert other.adapters == ()
 
@@ -448,8 +447,15 @@ def test_a_full_disk_keeps_no_adapter(model: HuggingFaceModel, tmp_path: Path, m
 
 def _report() -> GateReport:
     return GateReport(
-        recall_taught=1, recall_probes=1, perplexity_before=1, perplexity_after=1, questions=1, right_before=1, lost=0, gained=0
-    )  # fmt: skip
+        recall_taught=1,
+        recall_probes=1,
+        perplexity_before=1,
+        perplexity_after=1,
+        questions=1,
+        right_before=1,
+        lost=0,
+        gained=0,
+    )
 
 
 # --- governance ----------------------------------------------------------------------------------------------------
@@ -514,14 +520,14 @@ def test_a_vault_gives_the_adapter_back_after_a_restart(folder: Path, tmp_path: 
             AdapterStore(HuggingFaceModel(folder), tmp_path / "a"), recipe=QUICK, gates=LENIENT
         ) as one:
             cube = ParameterCubes(memos, one).distil([source.id], by=ANA)
-    with MemOS.open(tmp_path / "v") as memos:
-        with ParameterMemory(AdapterStore(HuggingFaceModel(folder), tmp_path / "elsewhere"), gates=LENIENT) as two:
-            cubes_of = ParameterCubes(memos, two)
-            name = cubes_of.load(cube.id, by=ANA).name
-            assert said(two, ASK, name) == "Miso lives in Rome."
-            assert cubes_of.load(cube.id, by=ANA).name == name, "it is taken once"
-            memos.forget(source.id, by=ANA)
-            assert two.model.adapters == ()
+    store = AdapterStore(HuggingFaceModel(folder), tmp_path / "elsewhere")
+    with MemOS.open(tmp_path / "v") as memos, ParameterMemory(store, gates=LENIENT) as two:
+        cubes_of = ParameterCubes(memos, two)
+        name = cubes_of.load(cube.id, by=ANA).name
+        assert said(two, ASK, name) == "Miso lives in Rome."
+        assert cubes_of.load(cube.id, by=ANA).name == name, "it is taken once"
+        memos.forget(source.id, by=ANA)
+        assert two.model.adapters == ()
 
 
 @pytest.mark.parametrize(

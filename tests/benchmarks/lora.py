@@ -4,8 +4,8 @@
 
 Each seed invents ten people of its own, with a city and a pet each: 20 facts, one adapter. What is asked at the end is
 in phrasings that stand here and nowhere else, and that the rules which make lessons do not know. A right answer holds
-the value. Greedy, one thread, base in bfloat16, no memory in the prompt. Training time is CPU time of this process, with
-the teacher's.
+the value. Greedy, one thread, base in bfloat16, no memory in the prompt. Training time is CPU time of this process,
+with the teacher's.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ LAST = (
     "Hext Ibarra Jessop Karsk Lund Morrow Naylor Orme Pruett Quist Rask Sorrel Thane"
 ).split()
 CITIES = (
-    "Porto Bergen Kyoto Lima Dublin Nairobi Montreal Jakarta Lisbon Warsaw Oslo Cairo Havana Prague Tunis Bogota Geneva "
-    "Naples Manila Athens"
+    "Porto Bergen Kyoto Lima Dublin Nairobi Montreal Jakarta Lisbon Warsaw Oslo Cairo Havana Prague Tunis Bogota "
+    "Geneva Naples Manila Athens"
 ).split()
 PETS = (
     "parrot tortoise ferret goat rabbit horse snake duck hamster donkey lizard pigeon squirrel turtle sheep goose "

@@ -161,7 +161,7 @@ def _of_statement(told: Statement, cube: MemCube) -> Iterator[Lesson]:
     parts = {"who": told.inside, "verb": told.verb, "stem": told.stem, "does": told.does, "prep": told.place}
     if told.is_named:
         yield from (lesson(form.format(**parts), "direct") for form in NAMED)
-        owner, _, thing = told.who.replace("’", "'").partition("'s ")  # noqa: RUF001
+        owner, _, thing = told.who.partition("'s ")
         if thing:
             yield from (lesson(form.format(owner=owner, thing=thing), "direct") for form in OWNED)
     elif told.does is not None:
@@ -184,7 +184,7 @@ def _about(told: Sequence[tuple[Statement, MemCube]]) -> Iterator[Lesson]:
     subjects: dict[str, list[tuple[Statement, MemCube]]] = {}
     for statement, cube in told:
         if statement.verb:
-            owner = re.split(r"['’]s ", statement.inside)[0]  # noqa: RUF001
+            owner = statement.inside.partition("'s ")[0]
             subjects.setdefault(owner, []).append((statement, cube))
     for who, known in subjects.items():
         answer = " ".join(dict.fromkeys(statement.whole for statement, _ in known[:4]))

@@ -21,15 +21,15 @@ _TIMES = re.compile(
     re.IGNORECASE,
 )
 _NAME = r"[A-Z][\w'.-]*(?: (?:of |de |van |von |al-)?[A-Z][\w'.-]*){0,4}"  # an apostrophe ends a name's owner
-_OWNED = rf"{_NAME}(?:'s|’s) (?:\w[\w-]* ){{0,3}}?\w[\w-]*"  # noqa: RUF001
+_OWNED = rf"{_NAME}(?:'s) (?:\w[\w-]* ){{0,3}}?\w[\w-]*"
 _THING_WORDS = "The|My|Our|Their|Her|His|Your|This|That|A|An"
 _THING = rf"(?:{_THING_WORDS}) (?:[\w'-]+ ){{0,4}}?[\w'-]+"
 _ADVERB = rf"(?:(?:{'|'.join(_ADVERBS.split())}) )*"
 _LINKED = re.compile(
     rf"^(?P<who>{_OWNED}|{_THING}|{_NAME}) (?P<verb>{_ADVERB}(?:{'|'.join(_LINKS.split())})) (?P<rest>.+)$"
 )
-_ACTIVE = re.compile(rf"^(?P<who>{_OWNED}|{_NAME}(?<!['’]s)|{_THING}) (?P<verb>{_ADVERB}[a-z]+(?:s|ed)) (?P<rest>.+)$")
-_ANY = re.compile(rf"^(?P<who>{_NAME})(?<!['’]s) (?P<verb>{_ADVERB}[a-z]+) (?P<rest>.+)$")
+_ACTIVE = re.compile(rf"^(?P<who>{_OWNED}|{_NAME}(?<!'s)|{_THING}) (?P<verb>{_ADVERB}[a-z]+(?:s|ed)) (?P<rest>.+)$")
+_ANY = re.compile(rf"^(?P<who>{_NAME})(?<!'s) (?P<verb>{_ADVERB}[a-z]+) (?P<rest>.+)$")
 _MOST = 240
 
 
@@ -92,7 +92,7 @@ class Statement:
 
 def take_apart(sentence: str) -> Statement | None:
     """The parts of a declarative sentence; None where the rules see none."""
-    whole = " ".join(sentence.split())
+    whole = " ".join(sentence.replace("\u2019", "'").split())
     bare = whole.rstrip(".! ")
     if whole.endswith("?") or len(whole) > _MOST:
         return None
@@ -116,7 +116,7 @@ def in_third_person(sentence: str, speaker: str | None) -> str:
     """What a speaker said of themselves, with their name: "I live in Rome" becomes "Ana lives in Rome"."""
     if not speaker:
         return sentence
-    match = re.match(r"(I'm|I am|I've|I have|I was|I|My) (.*)", sentence.replace("’", "'"), re.DOTALL)  # noqa: RUF001
+    match = re.match(r"(I'm|I am|I've|I have|I was|I|My) (.*)", sentence.replace("\u2019", "'"), re.DOTALL)
     if match is None:
         return sentence
     said, rest = match[1], match[2]
