@@ -26,7 +26,12 @@ def test_what_is_asked_was_never_taught(seed: int) -> None:
     assert {form(question) for question, _ in questions} == asked
     assert not taught & asked
     # Not a matter of punctuation either: what tells these questions apart is in no lesson.
-    assert not [each for each in taught for word in ("city", "town", "animal", "call home", "find") if word in each]
+    assert not [
+        each
+        for each in taught
+        for word in ("city", "town", "animal", "call home", "find {who}", "visit")
+        if word in each
+    ]
     assert set(made.facts) == set(facts)
 
 

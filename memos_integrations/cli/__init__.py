@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from memos_integrations.cli.care import back_up, doctor, restore
 from memos_integrations.cli.commands import app
+from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
 from memos_integrations.cli.output import print_error
 from memos_integrations.core.errors import MemOSError
@@ -21,6 +22,7 @@ __all__ = ["app", "main"]
 app.command("backup")(back_up)
 app.command()(restore)
 app.command()(doctor)
+app.command()(costs)
 app.command()(demo)
 
 

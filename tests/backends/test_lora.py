@@ -178,7 +178,7 @@ def test_a_row_in_a_batch_is_predicted_as_if_it_stood_alone(model: HuggingFaceMo
     import torch
 
     from memos_integrations.backends.lora.rows import pack, predicted
-    from memos_integrations.backends.lora.training import Wording
+    from memos_integrations.backends.lora.wording import Wording
 
     taught = lessons_of(cubes("Miso lives in Rome.")).taught[:5]
     head, rows = Wording(model).rows(taught)

@@ -20,7 +20,7 @@ from memos_integrations.backends.lora.answers import greedy
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.rows import Row, pack, predicted
 from memos_integrations.backends.lora.student import bare_copy
-from memos_integrations.backends.lora.training import Wording
+from memos_integrations.backends.lora.wording import Wording
 from memos_integrations.backends.lora.yardstick import QUESTIONS, UNRELATED
 from memos_integrations.core.cube import Labels, Value
 

@@ -12,7 +12,8 @@ from memos_integrations.backends.lora.answers import greedy
 from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, holds, measure
 from memos_integrations.backends.lora.lessons import Ask, Curriculum, Lesson, lessons_of
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
-from memos_integrations.backends.lora.training import Learnt, Progress, Recipe, Training, Wording
+from memos_integrations.backends.lora.training import Learnt, Progress, Recipe, Training
+from memos_integrations.backends.lora.wording import Wording
 from memos_integrations.core.cube import CubeRef, MemCube
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.operator import Recall

@@ -298,7 +298,10 @@ class AdapterStore:
             sources=sources,
             base=ModelFingerprint.model_validate(said["base"]),
             report=GateReport.model_validate(said["report"]),
-            probes=tuple(Lesson(*each[:3], tuple(sources), "", "probe") for each in said["probes"]),
+            probes=tuple(
+                Lesson(question, answer, value, tuple(sources), "", "probe")
+                for question, answer, value in said["probes"]
+            ),
             training=said["training"],
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memos_integrations.core.costs.ledger import Deeds, Holdings, Ledger, ledger_of
 from memos_integrations.core.costs.model import (
     Costing,
     FormCosts,
@@ -18,13 +19,17 @@ __all__ = [
     "Bill",
     "ByCost",
     "Costing",
+    "Deeds",
     "FormCosts",
     "FormDecision",
+    "Holdings",
+    "Ledger",
     "Never",
     "Recent",
     "Use",
     "decide_form",
     "expected_uses",
+    "ledger_of",
     "may_train",
     "refusals",
     "replay",
