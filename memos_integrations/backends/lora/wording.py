@@ -1,4 +1,4 @@
-"""How lessons and questions stand in a model's chat: the same tokens in training, in the gates, and when somebody asks."""
+"""How lessons and questions stand in a model's chat: the same tokens in training and when somebody asks."""
 
 from __future__ import annotations
 
