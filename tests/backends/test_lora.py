@@ -632,3 +632,30 @@ def _qwen(folder: Path) -> Path:
     )
     Qwen2ForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def test_a_rejected_adapter_is_a_cube_with_its_report_and_cannot_be_loaded(
+    memos: MemOS, governed: ParameterCubes
+) -> None:
+    source = memos.remember("Miso lives in Rome.", by=ANA)
+    governed.memory.recipe, governed.memory.gates = SHORT, Gates(probes=1.0)
+    cube = governed.distil([source.id], by=ANA)
+    assert isinstance(cube.payload, ParameterPayload)
+    assert any("probes" in reason for reason in cube.payload.training["gates"]["failed"])
+    assert governed.adapter_of(cube, by=ANA) is None
+    with pytest.raises(ModelError, match="did not pass"):
+        governed.load(cube, by=ANA)
+    assert governed.memory.model.adapters == ()
+
+
+def test_full_strength_is_given_up_only_where_it_spoils_something(model: HuggingFaceModel, tmp_path: Path) -> None:
+    scales = []
+    for spoil in (1e9, 0.0):
+        gates = LENIENT.model_copy(update={"perplexity_pct": spoil})
+        with ParameterMemory(AdapterStore(model, tmp_path / str(spoil)), recipe=QUICK, gates=gates) as memory:
+            made = memory.learn(cubes("Miso lives in Rome."))
+        scales.append(made.training["scale"])
+        recalls = made.training["recall_by_scale"]
+        assert recalls[str(made.training["scale"])] == recalls["1.0"], "recall is never given up for it"
+    assert scales[0] == 1.0
+    assert set(scales) <= {1.0, 0.85, 0.7, 0.55}

@@ -106,19 +106,9 @@ class Trial:
         return sum(map(holds, said, [(lesson.value,) for lesson in lessons])) / len(lessons)
 
     def perplexity(self, adapter: str | None) -> float:
-        """Of the unrelated texts: e to the mean surprise of a token, in nats."""
-        import torch
-
-        total, count = 0.0, 0
-        for start in range(0, len(UNRELATED), 4):
-            rows = [Row(tuple(self.model.encode(text)[:200]), 0) for text in UNRELATED[start : start + 4]]
-            batch = pack(self.wording.start, rows, self.network.dtype)
-            self._apply(adapter)
-            with torch.inference_mode():
-                logs = predicted(self.network, batch)
-            total -= float(logs.gather(-1, batch.targets[:, None]).sum())
-            count += len(batch.targets)
-        return math.exp(total / count)
+        """Of the unrelated texts."""
+        self._apply(adapter)
+        return perplexity(self.network, self.model, UNRELATED)
 
     def known(self, adapter: str | None) -> list[bool]:
         """Which of the general questions are answered right."""
@@ -161,6 +151,21 @@ def measure(
         neighbours=kept,
     )
     return report.model_copy(update={"failed": _failed(report, gates)})
+
+
+def perplexity(network: Any, model: HuggingFaceModel, texts: Sequence[str]) -> float:
+    """How much texts surprise a network: e to the mean surprise of a token, in nats."""
+    import torch
+
+    total, count, start = 0.0, 0, Wording(model).start
+    for place in range(0, len(texts), 4):
+        rows = [Row(tuple(model.encode(text)[:200]), 0) for text in texts[place : place + 4]]
+        batch = pack(start, rows, network.dtype)
+        with torch.inference_mode():
+            logs = predicted(network, batch)
+        total -= float(logs.gather(-1, batch.targets[:, None]).sum())
+        count += len(batch.targets)
+    return math.exp(min(total / count, 700.0))
 
 
 def holds(answer: str, right: Sequence[str]) -> bool:

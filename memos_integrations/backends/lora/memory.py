@@ -9,17 +9,19 @@ from typing import Any, Self
 from memos_integrations.backends.huggingface import HuggingFaceModel, Token
 from memos_integrations.backends.lora.adapter_file import write_adapter
 from memos_integrations.backends.lora.answers import greedy
-from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, holds, measure
+from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, holds, measure, perplexity
 from memos_integrations.backends.lora.lessons import Ask, Curriculum, Lesson, lessons_of
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
 from memos_integrations.backends.lora.training import Learnt, Progress, Recipe, Training
 from memos_integrations.backends.lora.wording import Wording
+from memos_integrations.backends.lora.yardstick import UNRELATED
 from memos_integrations.core.cube import CubeRef, MemCube
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.operator import Recall
 
 Chat = Sequence[Mapping[str, str]]
 SCALES = (1.0, 0.85, 0.7, 0.55)
+CALIBRATING = UNRELATED[:3]
 
 
 class ParameterMemory:
@@ -108,16 +110,24 @@ class ParameterMemory:
             self.store.discard(staged)
 
     def _calibrated(self, learnt: Learnt, curriculum: Curriculum) -> tuple[float, dict[str, float]]:
-        """The least strength that recalls as much of what was taught as any, and how much each does."""
-        some = curriculum.taught[:24]
+        """The greatest strength that spoils little, or the least that still recalls what full strength does.
+
+        Little is half of what the gate on perplexity allows, on a part of its texts. Gives what each recalled, too.
+        """
+        student, some = learnt.student, curriculum.taught[:24]
+        with student.without():
+            before = perplexity(student.network, self.model, CALIBRATING)
         recalls: dict[str, float] = {}
-        best = 1.0
+        best = SCALES[0]
         for scale in SCALES:
-            with learnt.student.scaled(scale):
+            with student.scaled(scale):
                 recalls[str(scale)] = self._recalled(learnt, some)
-            if recalls[str(scale)] < recalls[str(SCALES[0])]:
+                if recalls[str(scale)] < recalls[str(SCALES[0])]:
+                    break
+                best = scale
+                change = 100.0 * (perplexity(student.network, self.model, CALIBRATING) / before - 1.0)
+            if change <= self.gates.perplexity_pct / 2:
                 break
-            best = scale
         return best, recalls
 
     def _recalled(self, learnt: Learnt, lessons: Sequence[Lesson]) -> float:
