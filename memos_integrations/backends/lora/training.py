@@ -50,7 +50,7 @@ class Recipe(Value):
     alpha: int = Field(default=16, ge=1)
     targets: Labels = ()
     layers: tuple[int, ...] | None = None
-    steps: int = Field(default=42, ge=1)
+    steps: int = Field(default=48, ge=1)
     lessons: int = Field(default=10, ge=1)
     rate: float = Field(default=5e-3, gt=0)
     value: float = Field(default=4.0, ge=1)
