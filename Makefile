@@ -6,8 +6,8 @@ MEMOS_MODELS ?= $(CURDIR)/.models
 export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-drift bench-report \
-	lint format clean
+.PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-lora \
+	bench-drift bench-report lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -21,6 +21,7 @@ help:
 	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm JSON=file"
 	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
 	@echo "bench-drift memory over a year of change: EVENTS=10000 SEED=1 JSON=file"
+	@echo "bench-lora  parameter memory and the cost model: ARGS=\"--seeds 3\" JSON=file"
 	@echo "bench-report  README's figures from tests/benchmarks/results"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
 	@echo "clean      remove the environment, caches and builds; weights stay"
@@ -74,6 +75,9 @@ bench-recall: .venv/.ready
 
 bench-ttft: .venv/.models
 	$(BIN)/python tests/benchmarks/ttft.py $(ARGS) $(if $(JSON),--json $(JSON))
+
+bench-lora: .venv/.models
+	$(BIN)/python tests/benchmarks/lora.py $(ARGS) $(if $(JSON),--json $(JSON))
 
 # README's figures, from the results in tests/benchmarks/results.
 bench-report: .venv/.ready

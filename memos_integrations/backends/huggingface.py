@@ -289,6 +289,8 @@ class HuggingFaceModel:
         return row
 
     def _apply(self, adapters: tuple[str, ...]) -> None:
+        if gone := sorted(set(adapters) - set(self.adapters)):
+            raise ModelError(f"Adapters {gone} were taken off {self.name} while they answered; ask again.")
         if not self.adapters:
             return
         if adapters:

@@ -33,6 +33,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import PurePath
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -137,6 +138,33 @@ class InferenceServer:
         said |= {"seed": seed} if seed is not None else {}
         said |= {"model": adapter} if adapter else {}
         return self._stream(layout, layout.ids, owner or tenant or secrets.token_hex(8), said)
+
+    def load_adapter(self, name: str, folder: str | PurePath) -> None:
+        """Let the server load an adapter from a folder in PEFT's format, as *the server* sees it, under a name.
+
+        Requests ask for it by `stream(..., adapter=name)`; the engine keeps its cached blocks apart by adapter. vLLM
+        needs `--enable-lora` and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True; its makers advise against it where strangers
+        reach the server.
+
+        Raises:
+            ModelError: It has one of this name, cannot read the folder, or does not allow it.
+        """
+        self._tell("load_lora_adapter", {"lora_name": name, "lora_path": str(folder)})
+
+    def unload_adapter(self, name: str) -> None:
+        """Let the server take an adapter off: nobody is answered with it any more.
+
+        Raises:
+            ModelError: It has none of this name.
+        """
+        self._tell("unload_lora_adapter", {"lora_name": name})
+
+    def _tell(self, verb: str, body: Mapping[str, str]) -> None:
+        path = f"/{verb}" if self.engine == "sglang" else f"/v1/{verb}"
+        with self._asked(path, body) as response:
+            told = response.read(2_000).decode("utf-8", "replace")
+        if self.engine == "sglang" and not json.loads(told).get("success"):
+            raise ModelError(f"{self._where} did not {verb.replace('_', ' ')} {body['lora_name']!r}: {told}")
 
     def _layout(self, messages: Chat, recall: Recall | None) -> tuple[Layout, str | None]:
         lines = lines_of(recall)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from memos_integrations.cli.care import back_up, doctor, restore
 from memos_integrations.cli.commands import app
+from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
 from memos_integrations.cli.life import consolidate, decisions, move, roll_back, tick, undo
 from memos_integrations.cli.output import print_error
@@ -28,6 +29,7 @@ app.command()(undo)
 app.command()(move)
 app.command()(tick)
 app.command("roll-back")(roll_back)
+app.command()(costs)
 app.command()(demo)
 
 

@@ -94,6 +94,10 @@ class ModelError(MemOSError, RuntimeError):
     """A local model could not be loaded or run."""
 
 
+class TrainingCancelledError(ModelError):
+    """A training was cancelled; what it had learnt is kept, nothing of it is served. Run it again to go on."""
+
+
 class ModelFolderError(ModelError, FileNotFoundError):
     """A model folder lacks the files that a model needs."""
 

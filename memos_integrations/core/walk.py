@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb
 from memos_integrations.core.conflict import ConflictJudge
-from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, Tier
+from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, ParameterPayload, Tier
 from memos_integrations.core.errors import CubeNotFoundError, IdentityError, InvalidMemoryError, VaultClosedError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.items import Items
@@ -31,6 +31,7 @@ from memos_integrations.core.operator import (
     MemOperator,
     Recall,
     draft_activation,
+    draft_parameter,
     parts,
 )
 from memos_integrations.core.operator.caretaker import Caretaker
@@ -310,6 +311,28 @@ class Walk:
     def activations(self, *, by: Principal, k: int = 100, context: CallContext | None = None) -> list[MemCube]:
         """The activation cubes that *by* may read, latest first."""
         return self.find(CubeFilter(tiers=frozenset({Tier.ACTIVATION})), by=by, k=k, context=context)
+
+    def keep_parameter(
+        self,
+        content: bytes | BinaryIO,
+        sources: Sequence[MemCube],
+        *,
+        base: ModelFingerprint,
+        training: Any,
+        by: Principal,
+        context: CallContext | None = None,
+    ) -> MemCube:
+        """Keep an adapter as a parameter cube of *by*, derived from *sources*, with its gate report; durable on return.
+
+        Raises:
+            InvalidMemoryError: No sources, or one that may not be trained on.
+            AccessDeniedError, CubeNotFoundError: *by* may not train on a source, or it changed meanwhile.
+        """
+        caller = self._caller(by, context)
+        blob = self._governance.put_blob(content, ACTIVATION_MEDIA)
+        payload = ParameterPayload(adapter=blob, base=base, training=training)
+        key = f"lora:{blob.digest}"
+        return self._writer.activate(draft_parameter(payload, sources, caller), caller, key=key, operation="distil")
 
     async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
         """`recall`, in the read pool."""

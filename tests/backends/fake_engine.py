@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 BLOCK = 16
@@ -27,6 +28,18 @@ class FakeEngine(ThreadingHTTPServer):
         self.asked: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.blocks: set[Any] = set()
         self.fault: str | None = None
+        self.adapters: dict[str, str] = {}
+
+    def change_adapters(self, verb: str, name: str, path: str | None) -> str | None:
+        """Load or unload one; what is wrong, if something is."""
+        if verb == "load_lora_adapter":
+            if name in self.adapters:
+                return f"The lora adapter '{name}' has already been loaded."
+            if path is None or not (Path(path) / "adapter_config.json").is_file():
+                return f"Loading lora {name} failed: no adapter found for {path}"
+            self.adapters[name] = path
+            return None
+        return None if self.adapters.pop(name, None) else f"The lora adapter '{name}' cannot be found."
 
     @property
     def url(self) -> str:
@@ -56,6 +69,13 @@ class _Conversation(BaseHTTPRequestHandler):
         if self.server.fault == "500":
             self.send_error(500, "out of memory")
             return
+        if "lora_name" in body:
+            self._adapters(body)
+            return
+        known = {"tiny", *self.server.adapters}
+        if body.get("model", "tiny") not in known or body.get("lora_path", "tiny") not in known:
+            self.send_error(404, "The model does not exist.")
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
@@ -65,10 +85,19 @@ class _Conversation(BaseHTTPRequestHandler):
         if self.server.fault != "cut":
             self.wfile.write(b"data: [DONE]\n\n")
 
+    def _adapters(self, body: dict[str, Any]) -> None:
+        verb, openai = self.path.rpartition("/")[2], self.path.startswith("/v1/")
+        wrong = self.server.change_adapters(verb, body["lora_name"], body.get("lora_path"))
+        # vLLM says it in the status and in words, SGLang in JSON.
+        told = (wrong or "Success") if openai else json.dumps({"success": wrong is None, "error_message": wrong})
+        self.send_response(400 if wrong and openai else 200)
+        self.end_headers()
+        self.wfile.write(told.encode())
+
     def _vllm(self, body: dict[str, Any]) -> Iterator[Any]:
         ids = body["prompt"]
         assert all(isinstance(token, int) for token in ids)
-        cached = self.server.cached(ids, body["cache_salt"])
+        cached = self.server.cached(ids, body["cache_salt"] + body["model"])
         words = WORDS[: body["max_tokens"]]
         for number, word in enumerate(words):
             last = number == len(words) - 1
@@ -82,7 +111,7 @@ class _Conversation(BaseHTTPRequestHandler):
 
     def _sglang(self, body: dict[str, Any]) -> Iterator[Any]:
         ids = body["input_ids"]
-        cached = self.server.cached(ids, body["extra_key"])
+        cached = self.server.cached(ids, body["extra_key"] + body.get("lora_path", ""))
         words = WORDS[: body["sampling_params"]["max_new_tokens"]]
         reason = "length" if len(words) < len(WORDS) else "stop"
         for number in range(len(words)):

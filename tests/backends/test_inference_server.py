@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,3 +113,29 @@ def test_a_server_that_is_not_there(tiny_model: HuggingFaceModel) -> None:
     for wrong in ("ftp://x", "localhost:8000"):
         with pytest.raises(ModelError, match="http://host:port"):
             InferenceServer(wrong, "tiny", tiny_model)
+
+
+@pytest.mark.parametrize("kind", ["vllm", "sglang"])
+def test_adapters_are_loaded_asked_for_and_unloaded(
+    engine: FakeEngine, tiny_model: HuggingFaceModel, tmp_path: Path, kind: Any
+) -> None:
+    served, recall = server(engine, tiny_model, engine=kind), recalled(ANA)
+    with pytest.raises(ModelError, match="no adapter found"):
+        served.load_adapter("ana", tmp_path)
+    (tmp_path / "adapter_config.json").write_text("{}")
+    served.load_adapter("ana", tmp_path)
+    assert engine.adapters == {"ana": str(tmp_path)}
+    with pytest.raises(ModelError, match="already been loaded"):
+        served.load_adapter("ana", tmp_path)
+    list(served.stream(ASK, recall=recall))
+    one, two = (list(served.stream(ASK, recall=recall, adapter="ana"))[-1].usage for _ in range(2))
+    assert one is not None
+    assert two is not None
+    assert one.cached_tokens == 0, "what the base computed is of no use to an adapter"
+    assert two.cached_tokens > 0
+    served.unload_adapter("ana")
+    assert engine.adapters == {}
+    with pytest.raises(ModelError, match="404"):
+        list(served.stream(ASK, recall=recall, adapter="ana"))
+    with pytest.raises(ModelError, match="cannot be found"):
+        served.unload_adapter("ana")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memos_integrations.core.operator.activation import draft_activation
+from memos_integrations.core.operator.activation import draft_activation, draft_parameter
 from memos_integrations.core.operator.blob import Blob, blob_of
 from memos_integrations.core.operator.context import Citation, CitedContext, cited_context
 from memos_integrations.core.operator.embedding import Embedding
@@ -45,6 +45,7 @@ __all__ = [
     "draft_activation",
     "draft_memory",
     "draft_message",
+    "draft_parameter",
     "excerpt",
     "finished",
     "parts",

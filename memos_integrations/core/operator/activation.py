@@ -1,16 +1,19 @@
-"""Activation cubes: keys and values of plaintext memories, under the rules that all of these memories share. Pure."""
+"""Cubes of computed memory (keys and values, adapters), under the rules that all of their sources share. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memos_integrations.core.access import EVERYONE, Caller, Verb, as_subject, subjects_for
+from memos_integrations.core.access import EVERYONE, Caller, Verb, as_subject, decide, subjects_for
+from memos_integrations.core.costs import may_train
 from memos_integrations.core.cube import (
     ActivationPayload,
     Descriptive,
     Governance,
     MemCube,
+    ModelFingerprint,
     Origin,
+    ParameterPayload,
     Provenance,
     Trust,
     TrustLabel,
@@ -30,6 +33,34 @@ def draft_activation(payload: ActivationPayload, sources: Sequence[MemCube], cal
     """
     if not sources or any(not cube.text for cube in sources):
         raise InvalidMemoryError("Activation memory is derived from plaintext memories; name at least one.")
+    return _computed(payload, sources, caller, Origin.INFERENCE_EXTRACTION, payload.fingerprint)
+
+
+def draft_parameter(payload: ParameterPayload, sources: Sequence[MemCube], caller: Caller) -> Draft:
+    """A cube around an adapter: readable by whom every source may be read by.
+
+    Raises:
+        InvalidMemoryError: No sources, or one that may not be trained on.
+        AccessDeniedError: The caller may not train on one, or no calling context may use all of them.
+    """
+    if not sources:
+        raise InvalidMemoryError("Parameter memory is learnt from plaintext memories; name at least one.")
+    for cube in sources:
+        if reason := may_train(cube):
+            raise InvalidMemoryError(f"Cube {cube.id!r} is never trained on: {reason}.")
+        decision = decide(cube, Verb.TRAIN_ON, caller)
+        if not decision.allowed:
+            raise AccessDeniedError(f"Cube {cube.id!r} may not be trained on: {decision.reason}.")
+    return _computed(payload, sources, caller, Origin.PARAMETER_FINETUNING, payload.base)
+
+
+def _computed(
+    payload: ActivationPayload | ParameterPayload,
+    sources: Sequence[MemCube],
+    caller: Caller,
+    origin: Origin,
+    model: ModelFingerprint,
+) -> Draft:
     rules = [cube.governance for cube in sources]
     readers = _shared_readers(rules) - {caller.by.subject}
     order = list(TrustLabel)
@@ -52,12 +83,12 @@ def draft_activation(payload: ActivationPayload, sources: Sequence[MemCube], cal
         descriptive=Descriptive(
             created_at=caller.now,
             recorded_at=caller.now,
-            origin=Origin.INFERENCE_EXTRACTION,
-            semantic_type="activation",
+            origin=origin,
+            semantic_type=payload.kind.value,
         ),
         provenance=Provenance(
             author=caller.by.subject,
-            model_id=payload.fingerprint.model,
+            model_id=model.model,
             derived_from=tuple(cube.ref for cube in sources),
         ),
         trust=Trust(channel=least.trust.channel, label=least.trust.label),

@@ -103,14 +103,14 @@ class CubeWriter:
             for cube in cubes:
                 self.resolver.settle(cube, caller)
 
-    def activate(self, draft: Draft, caller: Caller, *, key: str) -> MemCube:
-        """Put an activation cube, durable on return; where its tenant has one with this key, that one, if readable.
+    def activate(self, draft: Draft, caller: Caller, *, key: str, operation: str = "activate") -> MemCube:
+        """Put a cube of computed memory, durable on return; where its tenant has one with this key, that, if readable.
 
         Raises:
             CubeNotFoundError: There is one, and the caller may not read it.
         """
         try:
-            self._governance.put(draft.cube, caller, operation="activate", terms=(), vector=None, key=key).result()
+            self._governance.put(draft.cube, caller, operation=operation, terms=(), vector=None, key=key).result()
         except AlreadyRememberedError as exc:
             return self._governance.read(exc.cube_id, caller)
         return draft.cube

@@ -1,0 +1,208 @@
+"""Parameter cubes: adapters kept in the vault under governance, and taken back from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, BinaryIO, Protocol
+
+from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS
+from memos_integrations.backends.lora.gates import GateReport
+from memos_integrations.backends.lora.memory import ParameterMemory
+from memos_integrations.backends.lora.store import Adapter
+from memos_integrations.backends.lora.training import Progress
+from memos_integrations.core.access import EVERYONE, CallContext, Principal, Verb, as_subject, subjects_for
+from memos_integrations.core.costs import may_train
+from memos_integrations.core.cube import MemCube, ParameterPayload
+from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError, ModelError
+from memos_integrations.core.ports import Derivative
+
+
+class Memories(Protocol):
+    """What is used of a `MemOS`."""
+
+    def attach(self, derivative: Derivative) -> None:
+        """See `MemOS.attach`."""
+        ...
+
+    def get_many(
+        self, cube_ids: Iterable[str], *, by: Principal, verb: Verb | str, context: CallContext | None
+    ) -> list[MemCube]:
+        """See `MemOS.get_many`."""
+        ...
+
+    def read_blob(self, cube_id: str, *, by: Principal, context: CallContext | None) -> BinaryIO:
+        """See `MemOS.read_blob`."""
+        ...
+
+    def keep_parameter(self, content: bytes | BinaryIO, sources: Sequence[MemCube], **said: Any) -> MemCube:
+        """See `MemOS.keep_parameter`."""
+        ...
+
+
+class ParameterCubes:
+    """Distils memories into parameter cubes of a MemOS, and loads these into a `ParameterMemory`.
+
+    The cubes obey governance: readers are those who may read every source; the cube, the adapter and its files are
+    erased with the first source that is forgotten or changed. From its construction on, so is what the memory holds.
+    """
+
+    def __init__(self, memos: Memories, memory: ParameterMemory) -> None:
+        self._memos, self.memory = memos, memory
+        memos.attach(memory)
+
+    def distil(
+        self,
+        cube_ids: Sequence[str],
+        *,
+        by: Principal,
+        context: CallContext | None = None,
+        readers: Sequence[str] | None = None,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> MemCube:
+        """The parameter cube of memories that belong to one erasure group (see `erasure_groups`).
+
+        An adapter that fails its gates is kept as a cube, too, with the report; it never serves. *readers* says for
+        whom it is meant: a source with a narrower audience is refused.
+
+        Raises:
+            CubeNotFoundError: *by* may not train on one of them, or it is not there.
+            InvalidMemoryError: One must not be trained on (it expires, is on hold, sensitive, …), they contradict each
+                other, or there is nothing to teach.
+            AccessDeniedError: They are of several erasure groups, or one has fewer readers than asked for.
+            TrainingCancelledError: *cancelled* said so; the same call goes on where it stopped.
+        """
+        wanted = list(dict.fromkeys(cube_ids))
+        sources = self._sources(wanted, by, context)
+        _one_group(sources)
+        for cube in sources:
+            _wide_enough(cube, readers)
+        made = self.memory.learn(sources, progress=progress, cancelled=cancelled)
+        try:
+            return self._memos.keep_parameter(
+                (made.folder / WEIGHTS).read_bytes(),
+                sources,
+                base=made.base,
+                training=_said(made),
+                by=by,
+                context=context,
+            )
+        except BaseException:  # what the vault does not hold is not served either
+            self.memory.store.retire(made.name, erase=True)
+            raise
+
+    def load(self, cube: MemCube | str, *, by: Principal, context: CallContext | None = None) -> Adapter:
+        """The adapter of a parameter cube that *by* may read, checked, and active on the model.
+
+        Raises:
+            CubeNotFoundError: It is not there for *by*, or a source of it changed.
+            ModelError: It did not pass its gates, is of another base model, or is not whole.
+        """
+        found = self._found(cube if isinstance(cube, str) else cube.id, by, context)
+        payload = found.payload
+        if not isinstance(payload, ParameterPayload):
+            raise InvalidMemoryError(f"Cube {found.id!r} is {found.tier} memory, not parameter memory.")
+        store = self.memory.store
+        store.check_base(payload.base, found.id)
+        known = [each for each in store if _is(each, found)]
+        name = known[0].name if known else self._taken(found, payload, by, context).name
+        return store.activate(name)
+
+    def adapter_of(self, cube: MemCube, *, by: Principal, context: CallContext | None = None) -> str | None:
+        """The name of a cube's adapter, if it is active and *by* may still use it; asked before each request."""
+        allowed = self._memos.get_many([cube.id], by=by, verb=Verb.USE_IN_PROMPT, context=context)
+        names = [each.name for each in self.memory.store if _is(each, cube)]
+        active = [name for name in names if name in self.memory.store.active]
+        return active[0] if allowed and active else None
+
+    def _taken(self, cube: MemCube, payload: ParameterPayload, by: Principal, context: CallContext | None) -> Adapter:
+        """The adapter out of the vault's blob, which is checked against its digest there."""
+        said = payload.training if isinstance(payload.training, dict) else {}
+        store = self.memory.store
+        staged = store.staging()
+        try:
+            with self._memos.read_blob(cube.id, by=by, context=context) as blob:
+                (staged / WEIGHTS).write_bytes(blob.read())
+            (staged / CONFIG).write_text(json.dumps(said["adapter_config"]), "utf-8")
+            report = GateReport.model_validate(said["gates"])
+            return store.keep(
+                staged,
+                tenant=cube.tenant,
+                sources=cube.provenance.derived_from,
+                report=report,
+                training=said.get("training"),
+                base=payload.base,
+            )
+        except (KeyError, ValueError, OSError) as exc:
+            raise ModelError(f"Cube {cube.id!r} holds no adapter that can be used: {exc}.") from exc
+        finally:
+            store.discard(staged)
+
+    def _sources(self, wanted: list[str], by: Principal, context: CallContext | None) -> list[MemCube]:
+        seen = self._memos.get_many(wanted, by=by, verb=Verb.READ, context=context)
+        for cube in seen:
+            if reason := may_train(cube):
+                raise InvalidMemoryError(f"Cube {cube.id!r} is never trained on: {reason}.")
+        found = self._memos.get_many(wanted, by=by, verb=Verb.TRAIN_ON, context=context)
+        if missing := set(wanted) - {cube.id for cube in found}:
+            raise CubeNotFoundError(min(missing))
+        if not found:
+            raise InvalidMemoryError("There is nothing to teach: name at least one memory.")
+        return found
+
+    def _found(self, cube_id: str, by: Principal, context: CallContext | None) -> MemCube:
+        found = self._memos.get_many([cube_id], by=by, verb=Verb.USE_IN_PROMPT, context=context)
+        if not found:
+            raise CubeNotFoundError(cube_id)
+        return found[0]
+
+
+def _is(adapter: Adapter, cube: MemCube) -> bool:
+    """Whether an adapter is the one of a cube: the same weights, for the same tenant, of the same sources."""
+    held = cube.payload.adapter.digest if isinstance(cube.payload, ParameterPayload) else ""
+    mine = adapter.sources == frozenset(cube.provenance.derived_from)
+    return mine and adapter.digest == held and adapter.tenant == cube.tenant
+
+
+def erasure_groups(cubes: Iterable[MemCube]) -> list[list[MemCube]]:
+    """Memories that may share one adapter, because they are kept and erased for the same people.
+
+    Same tenant, owner, readers, purposes and applications: who is asked to forget one has a say in all of them.
+    """
+    groups: dict[tuple[object, ...], list[MemCube]] = {}
+    for cube in cubes:
+        groups.setdefault(_group(cube), []).append(cube)
+    return list(groups.values())
+
+
+def _group(cube: MemCube) -> tuple[object, ...]:
+    rules = cube.governance
+    readers = subjects_for(Verb.READ, rules)
+    return (cube.tenant, rules.owner, readers, frozenset(rules.purposes), frozenset(rules.applications))
+
+
+def _one_group(cubes: Sequence[MemCube]) -> None:
+    groups = erasure_groups(cubes)
+    if len(groups) > 1:
+        raise AccessDeniedError(
+            f"These memories are of {len(groups)} erasure groups (other owners, readers or purposes): distil each "
+            "group into an adapter of its own; see erasure_groups."
+        )
+
+
+def _wide_enough(cube: MemCube, readers: Sequence[str] | None) -> None:
+    theirs = subjects_for(Verb.READ, cube.governance)
+    meant = {as_subject(name) for name in readers or ()}
+    if EVERYONE not in theirs and not meant <= theirs:
+        raise AccessDeniedError(f"Cube {cube.id!r} has a narrower audience than the adapter is meant for.")
+
+
+def _said(made: Adapter) -> dict[str, Any]:
+    """What the cube tells of its adapter: plain JSON, without a word of the memories."""
+    return {
+        "adapter": made.name,
+        "gates": made.report.model_dump(mode="json"),
+        "training": made.training,
+        "adapter_config": json.loads((made.folder / CONFIG).read_text("utf-8")),
+    }

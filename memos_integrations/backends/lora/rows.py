@@ -1,0 +1,130 @@
+"""Rows of tokens that learn side by side: one forward pass over what they share and over each of them. Needs `hf`.
+
+A batch is one sequence: first what all rows begin with, then row after row. A mask lets each row see the beginning and
+itself, and its positions count as if it stood alone, so that nothing is padded and nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Token ids after the shared beginning; those from `start` on are to be predicted.
+
+    Those of `value` (first, and first no more) are what a right answer turns on.
+    """
+
+    ids: tuple[int, ...]
+    start: int
+    value: tuple[int, int] = (0, 0)
+
+    def weights(self, value: float) -> list[float]:
+        """How much each prediction counts: 1, and *value* for those that the answer turns on."""
+        first, end = self.value
+        return [value if first <= place < end else 1.0 for place in range(self.start, len(self.ids))]
+
+    @property
+    def targets(self) -> tuple[int, ...]:
+        """What is to be predicted."""
+        return self.ids[self.start :]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A batch as the network takes it: `ids` and `positions` (1, n), `mask` (1, 1, n, n).
+
+    `places` is where predictions are made, `targets` what is right there, `rows` the row that each belongs to.
+    """
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    mask: torch.Tensor
+    places: torch.Tensor
+    targets: torch.Tensor
+    rows: torch.Tensor
+
+
+def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> Packed:
+    """The batch of *rows* behind *shared*, which must not be empty: a row's first token is predicted from its end."""
+    import torch
+
+    known = len(shared)
+    ids, positions, owner = list(shared), list(range(known)), [-1] * known
+    places: list[int] = []
+    targets: list[int] = []
+    numbers: list[int] = []
+    for number, row in enumerate(rows):
+        at = len(ids)
+        ids += row.ids
+        positions += range(known, known + len(row.ids))
+        owner += [number] * len(row.ids)
+        # A token is predicted where the one before it stands: for a row's first, that is the end of what is shared.
+        places += [known - 1 if place == 0 else at + place - 1 for place in range(row.start, len(row.ids))]
+        targets += row.targets
+        numbers += [number] * len(row.targets)
+    owners = torch.tensor(owner)
+    own = (owners[:, None] == owners[None, :]) | (owners[None, :] == -1)
+    seen = own & torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
+    mask = torch.zeros(len(ids), len(ids), dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
+    return Packed(
+        ids=torch.tensor([ids]),
+        positions=torch.tensor([positions]),
+        mask=mask[None, None],
+        places=torch.tensor(places),
+        targets=torch.tensor(targets),
+        rows=torch.tensor(numbers),
+    )
+
+
+def predicted(network: Any, batch: Packed) -> torch.Tensor:
+    """Log-probabilities (predictions, vocabulary), float32, where the batch's targets are to be predicted."""
+    logits = network(
+        input_ids=batch.ids.to(network.device),
+        attention_mask=batch.mask.to(network.device),
+        position_ids=batch.positions.to(network.device),
+        use_cache=False,
+        logits_to_keep=batch.places.to(network.device),
+    ).logits
+    found: torch.Tensor = logits[0].float().log_softmax(-1)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a teacher expects at each prediction: its likeliest tokens (n, k), their chances, and what is left."""
+
+    tokens: torch.Tensor
+    chances: torch.Tensor
+    rest: torch.Tensor
+
+    @classmethod
+    def of(cls, logs: torch.Tensor, k: int) -> Known:
+        """From log-probabilities (n, vocabulary)."""
+        best, tokens = logs.topk(min(k, logs.shape[-1]), -1)
+        chances = best.exp()
+        return cls(tokens, chances, (1.0 - chances.sum(-1)).clamp_min(1e-6))
+
+    def divergence(self, logs: torch.Tensor) -> torch.Tensor:
+        """Kullback-Leibler divergence of a student's log-probabilities from these chances, in nats, shape (n,)."""
+        theirs = logs.gather(-1, self.tokens)
+        left = (1.0 - theirs.exp().sum(-1)).clamp_min(1e-6)
+        inside = (self.chances * (self.chances.clamp_min(1e-9).log() - theirs)).sum(-1)
+        return inside + self.rest * (self.rest.log() - left.log())
+
+
+def joined(known: Sequence[Known]) -> Known:
+    """Several, one after another."""
+    import torch
+
+    return Known(
+        torch.cat([each.tokens for each in known]),
+        torch.cat([each.chances for each in known]),
+        torch.cat([each.rest for each in known]),
+    )

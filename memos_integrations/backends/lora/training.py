@@ -1,0 +1,295 @@
+"""Training one adapter: lessons and a teacher in, weights out. Needs the extra `hf`.
+
+Two losses on the answer of each lesson: cross-entropy, and the divergence from a teacher, which is the same model while
+it reads the one memory that the lesson is about (context distillation: Snell et al., arXiv 2209.15189). A third, on
+sentences about other things, holds the student to what the model says without any adapter. Every batch is a function
+of seed and step, so that a training that was interrupted goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from memos_integrations.backends.huggingface import HuggingFaceModel
+from memos_integrations.backends.lora.checkpoints import clear_state, read_state, write_state
+from memos_integrations.backends.lora.lessons import Curriculum
+from memos_integrations.backends.lora.rows import Known, Row, joined, pack, predicted
+from memos_integrations.backends.lora.student import Student
+from memos_integrations.backends.lora.wording import Wording
+from memos_integrations.backends.lora.yardstick import RETAINED
+from memos_integrations.core.cube import Labels, Value, canonical_json, sha256
+from memos_integrations.core.errors import ModelError, TrainingCancelledError
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[int, int], None]
+LONGEST_RETAINED = 40
+WARM_UP = 4
+
+
+class Recipe(Value):
+    """How an adapter is trained. The defaults are for SmolLM2-135M in bfloat16, and were measured there.
+
+    `rank` and `alpha` are LoRA's; `targets` and `layers` say where (none named: every linear layer, every block).
+    A step learns `lessons` lessons, in which the tokens that the answer turns on count `value` times, and holds
+    `retained` sentences to what the model says without the adapter, weighed `retain`. `teacher` weighs the teacher, who
+    looks at `watched` lessons of each memory. The training ends after `steps`, or when the last `patience` steps
+    answered every token right and lost less than `enough` nats on average.
+    """
+
+    rank: int = Field(default=8, ge=1, le=256)
+    alpha: int = Field(default=16, ge=1)
+    targets: Labels = ()
+    layers: tuple[int, ...] | None = None
+    steps: int = Field(default=48, ge=1)
+    lessons: int = Field(default=10, ge=1)
+    rate: float = Field(default=5e-3, gt=0)
+    value: float = Field(default=4.0, ge=1)
+    teacher: float = Field(default=0.1, ge=0)
+    watched: int = Field(default=2, ge=0)
+    likeliest: int = Field(default=64, ge=1)
+    retained: int = Field(default=1, ge=0)
+    retain: float = Field(default=1.0, ge=0)
+    enough: float = Field(default=0.02, ge=0)
+    patience: int = Field(default=6, ge=1)
+    save_every: int = Field(default=10, ge=1)
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A trained adapter on its student, and how it came to be (plain JSON)."""
+
+    student: Student
+    record: dict[str, Any]
+
+
+class Training:
+    """One training, which can be begun, interrupted and taken up again.
+
+    Args:
+        model: Is read, never changed; it answers others meanwhile.
+        folder: Where its state is kept while it runs; None keeps none, and cannot be resumed.
+
+    Raises:
+        ModelError: A lesson is too long for the model.
+    """
+
+    def __init__(
+        self, model: HuggingFaceModel, curriculum: Curriculum, recipe: Recipe, *, folder: Path | None = None
+    ) -> None:
+        self._model, self._recipe, self._folder = model, recipe, folder
+        self._lessons = curriculum.taught
+        self._wording = Wording(model)
+        self._head, self._rows = self._wording.rows(self._lessons)
+        self._kept = [Row(tuple(model.encode(text)[:LONGEST_RETAINED]), 0) for text in RETAINED]
+        self.key = self._key(curriculum)
+
+    def run(self, *, progress: Progress | None = None, cancelled: Callable[[], bool] = lambda: False) -> Learnt:
+        """Train to the end, from the last state that was kept. `progress(step, steps)` is called after each step.
+
+        *cancelled* is asked before each step; the state is kept then.
+
+        Raises:
+            TrainingCancelledError: It was cancelled; run it again to go on.
+            ModelError: The loss is no number any more, or torch failed.
+        """
+        import torch
+
+        recipe, started = self._recipe, time.process_time()
+        student = Student(
+            self._model,
+            rank=recipe.rank,
+            alpha=recipe.alpha,
+            targets=recipe.targets,
+            layers=recipe.layers,
+            seed=recipe.seed,
+        )
+        course = _Course(self, student)
+        step = course.resume()
+        while step < recipe.steps and not course.is_over():
+            if cancelled():
+                course.save(step)
+                raise TrainingCancelledError(f"The training was cancelled after {step} of {recipe.steps} steps.")
+            try:
+                course.step(step)
+            except RuntimeError as exc:
+                raise ModelError(f"{self._model.name} failed in step {step + 1} of the training: {exc}") from exc
+            step += 1
+            if progress is not None:
+                progress(step, recipe.steps)
+            if step % recipe.save_every == 0:
+                course.save(step)
+        if any(not bool(torch.isfinite(each).all()) for each in student.weights().values()):
+            raise ModelError("The training went astray: its weights are no numbers. Lower the recipe's `rate`.")
+        record = {
+            "recipe": recipe.model_dump(mode="json"),
+            "key": self.key,
+            "steps": step,
+            "lessons": len(self._lessons),
+            "losses": [round(loss, 5) for loss in course.losses],
+            "unsaved_states": course.unsaved,
+            "cpu_s": round(course.cpu_before + time.process_time() - started, 2),
+        }
+        return Learnt(student, record)
+
+    def clear(self) -> None:
+        """Forget the state that was kept: what it led to is stored elsewhere now."""
+        if self._folder is not None:
+            clear_state(self._folder)
+
+    def _key(self, curriculum: Curriculum) -> str:
+        lessons = [[each.question, each.answer, each.context] for each in curriculum.taught]
+        base = self._model.fingerprint.model_dump(mode="json", exclude={"model"})
+        return sha256(canonical_json([self._recipe.model_dump(mode="json"), base, lessons]))
+
+
+class _Course:
+    """The state of a training that runs."""
+
+    def __init__(self, training: Training, student: Student) -> None:
+        import torch
+
+        self._training, self.student, self._recipe = training, student, training._recipe
+        self._folder, self._dtype = training._folder, student.network.dtype
+        self._weights = list(student.parameters().values())
+        self._optimiser = torch.optim.AdamW(self._weights, lr=self._recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
+        self.losses: list[float] = []
+        self._right: list[bool] = []
+        self.unsaved, self.cpu_before, self._began = 0, 0.0, time.process_time()
+        with torch.no_grad(), student.without():
+            self._taught = self._watch()
+            self._before = self._retained()
+
+    def step(self, number: int) -> None:
+        """Learn one batch."""
+        import torch
+
+        recipe, training = self._recipe, self._training
+        warm = min(1.0, (number + 1) / WARM_UP)
+        curve = 0.05 + 0.95 * 0.5 * (1.0 + math.cos(math.pi * number / recipe.steps))
+        for group in self._optimiser.param_groups:
+            group["lr"] = recipe.rate * warm * curve
+        self._optimiser.zero_grad()
+        chosen = drawn(len(training._rows), recipe.lessons, number, seed=f"{recipe.seed}/lessons")
+        batch = pack(training._head, [training._rows[each] for each in chosen], self._dtype)
+        logs = predicted(self.student.network, batch)
+        wrong = -logs.gather(-1, batch.targets[:, None])[:, 0]
+        weights = wrong.new_tensor([w for each in chosen for w in training._rows[each].weights(recipe.value)])
+        loss = (weights * wrong).sum() / weights.sum()
+        self.losses.append(float(loss.detach()))
+        self._right.append(bool((logs.argmax(-1) == batch.targets).all()))
+        loss = loss + recipe.teacher * self._from_teacher(logs, batch.rows, chosen)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if recipe.retained and recipe.retain:
+            self._hold(number)
+        torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
+        self._optimiser.step()
+
+    def is_over(self) -> bool:
+        """Whether nothing more is to be learnt."""
+        last, right = self.losses[-self._recipe.patience :], self._right[-self._recipe.patience :]
+        return len(last) == self._recipe.patience and all(right) and sum(last) / len(last) < self._recipe.enough
+
+    def save(self, step: int) -> None:
+        """Keep the state; a disk that refuses it costs the chance to resume, not the training."""
+        if self._folder is None:
+            return
+        tensors: dict[str, torch.Tensor] = {}
+        for number, weight in enumerate(self._weights):
+            kept = self._optimiser.state.get(weight, {})
+            tensors[f"weight.{number}"] = weight.detach()
+            tensors |= {f"{name}.{number}": kept[name] for name in ("exp_avg", "exp_avg_sq", "step") if name in kept}
+        said = {"losses": self.losses, "right": self._right}
+        said |= {"cpu_s": self.cpu_before + time.process_time() - self._began}
+        try:
+            write_state(self._folder, self._training.key, step, tensors, said)
+        except OSError:
+            self.unsaved += 1
+
+    def resume(self) -> int:
+        """Put back what `save` kept of this very training; the number of steps that it had taken."""
+        import torch
+
+        found = read_state(self._folder, self._training.key) if self._folder is not None else None
+        if found is None:
+            return 0
+        tensors, said = found
+        with torch.no_grad():
+            for number, weight in enumerate(self._weights):
+                weight.copy_(tensors[f"weight.{number}"])
+                names = [name for name in ("exp_avg", "exp_avg_sq", "step") if f"{name}.{number}" in tensors]
+                if names:
+                    self._optimiser.state[weight] = {name: tensors[f"{name}.{number}"] for name in names}
+        self.losses, self._right = list(said["losses"]), list(said["right"])
+        self.cpu_before = float(said["cpu_s"])
+        return int(said["step"])
+
+    # --- what others say ----------------------------------------------------------------------------------------
+
+    def _watch(self) -> dict[int, Known]:
+        """What the teacher says where a lesson is answered; it reads one memory at a time, once for all its lessons."""
+        recipe, training = self._recipe, self._training
+        if not recipe.teacher or not recipe.watched:
+            return {}
+        by_context: dict[str, list[int]] = {}
+        for number, lesson in enumerate(training._lessons):
+            by_context.setdefault(lesson.context, []).append(number)
+        known: dict[int, Known] = {}
+        for context, numbers in by_context.items():
+            chosen = numbers[: recipe.watched]
+            told, rows = training._wording.rows([training._lessons[each] for each in chosen], context=context)
+            batch = pack(told, rows, self._dtype)
+            known |= zip(chosen, self._expected(batch, len(chosen)), strict=True)
+        return known
+
+    def _retained(self) -> list[Known]:
+        """What the model says of sentences about other things."""
+        found: list[Known] = []
+        rows = self._training._kept if self._recipe.retained and self._recipe.retain else []
+        for start in range(0, len(rows), 8):
+            some = rows[start : start + 8]
+            found += self._expected(pack(self._training._wording.start, some, self._dtype), len(some))
+        return found
+
+    def _expected(self, batch: Any, rows: int) -> list[Known]:
+        known = Known.of(predicted(self.student.network, batch), self._recipe.likeliest)
+        each = [batch.rows == number for number in range(rows)]
+        return [Known(known.tokens[own], known.chances[own], known.rest[own]) for own in each]
+
+    def _from_teacher(self, logs: torch.Tensor, rows: torch.Tensor, chosen: Sequence[int]) -> torch.Tensor:
+        watched = [(place, number) for place, number in enumerate(chosen) if number in self._taught]
+        if not watched:
+            return logs.new_zeros(())
+        import torch
+
+        own = torch.cat([(rows == place).nonzero()[:, 0] for place, _ in watched])
+        return joined([self._taught[number] for _, number in watched]).divergence(logs[own]).mean()
+
+    def _hold(self, number: int) -> None:
+        recipe, training = self._recipe, self._training
+        chosen = drawn(len(training._kept), recipe.retained, number, seed=f"{recipe.seed}/retained")
+        batch = pack(training._wording.start, [training._kept[each] for each in chosen], self._dtype)
+        logs = predicted(self.student.network, batch)
+        lost = joined([self._before[each] for each in chosen]).divergence(logs).mean()
+        (recipe.retain * lost).backward()  # type: ignore[no-untyped-call]
+
+
+def drawn(count: int, most: int, step: int, *, seed: str) -> list[int]:
+    """The numbers below *count* that a step takes: each once, in random order, before any comes again."""
+    chosen: list[int] = []
+    for at in range(step * most, (step + 1) * most):
+        turn, place = divmod(at, count)
+        order = list(range(count))
+        random.Random(f"{seed}/{turn}").shuffle(order)
+        chosen.append(order[place])
+    return list(dict.fromkeys(chosen))
