@@ -17,7 +17,9 @@ from typing import Any, BinaryIO, Self, Unpack, cast
 from pydantic import ValidationError
 
 from memos_integrations.core.access import READING, CallContext, Decision, Principal, Verb, as_subject, decide
+from memos_integrations.core.asked import aware, is_id, known_id
 from memos_integrations.core.asking import Asking
+from memos_integrations.core.computing import Computing
 from memos_integrations.core.conversation import Conversation
 from memos_integrations.core.cube import MemCube, first_problem
 from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
@@ -34,18 +36,10 @@ from memos_integrations.core.operator import (
     draft_message,
     finished,
 )
-from memos_integrations.core.ports import (
-    AuditEntry,
-    AuditReport,
-    Durability,
-    Embedder,
-    LogFilters,
-    LogQuery,
-)
-from memos_integrations.core.walk import aware, is_id, known_id
+from memos_integrations.core.ports import AuditEntry, AuditReport, Durability, Embedder, LogFilters, LogQuery
 
 
-class MemOS(Asking, Living):
+class MemOS(Asking, Living, Computing):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Caller, Principal, as_subject
+from memos_integrations.core.asked import aware, known_id
 from memos_integrations.core.conflict import Decided
 from memos_integrations.core.conflict.marks import marks_of
 from memos_integrations.core.conflict.rules import claims_in, told_at
@@ -21,7 +22,7 @@ from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.timemachine import RolledBack
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.text import terms as terms_of
-from memos_integrations.core.walk import Walk, aware, known_id
+from memos_integrations.core.walk import Walk
 
 PAGE = 2_000
 RARE = 6

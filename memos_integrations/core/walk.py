@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +13,15 @@ from itertools import count
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, BinaryIO, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
-from memos_integrations.core.access import CallContext, Caller, Principal, Verb
+from memos_integrations.core.access import CallContext, Caller, Principal
+from memos_integrations.core.asked import aware
 from memos_integrations.core.conflict import ConflictJudge
-from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, ParameterPayload, Tier
-from memos_integrations.core.errors import CubeNotFoundError, IdentityError, InvalidMemoryError, VaultClosedError
+from memos_integrations.core.cube import MemCube, Tier
+from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.items import Items
 from memos_integrations.core.operator import (
@@ -30,14 +30,12 @@ from memos_integrations.core.operator import (
     Finding,
     MemOperator,
     Recall,
-    draft_activation,
-    draft_parameter,
     parts,
 )
 from memos_integrations.core.operator.caretaker import Caretaker
 from memos_integrations.core.operator.editor import Editor
 from memos_integrations.core.operator.timemachine import TimeMachine
-from memos_integrations.core.ports import CubeFilter, Derivative, Embedder, Reranker, Vault, VaultQuery
+from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
 from memos_integrations.core.scheduler import MemoryPlan, MemScheduler, prefix_order
@@ -46,12 +44,10 @@ from memos_integrations.core.text import estimate_tokens
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ACTIVATION_MEDIA = "application/vnd.safetensors"
 MOST_PREFIXES = 100
 """So many activation cubes, the newest that one may read, are considered for a recall."""
 
 NOBODY_IN_PARTICULAR = CallContext()
-ID_FORM = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # What a framework takes apart and puts together again (a pickled part, a restored context) finds its engine here.
 _live: WeakValueDictionary[int, Walk] = WeakValueDictionary()
@@ -257,82 +253,9 @@ class Walk:
         """`superseded`, in the read pool."""
         return await self._off_loop(self.superseded, cubes, by=by, **how)
 
-    # --- memory that is computed from memory: keys and values -----------------------------------------------------
-
-    def attach(self, derivative: Derivative) -> None:
-        """Let a store of derived memory obey its sources: from now on, and for all that it holds already.
-
-        What was forgotten or changed while it was not attached is erased from it here.
-        """
-        self._check_open()
-        held: dict[str, set[CubeRef]] = {}
-        for tenant, ref in derivative.sources():
-            held.setdefault(tenant, set()).add(ref)
-        stale = {ref.id for tenant, refs in held.items() for ref in refs - self._governance.current(tenant, refs)}
-        if stale:
-            derivative.drop(stale)
-        self._writer.derivatives.append(derivative)
-
-    def keep_activation(
-        self,
-        content: bytes | BinaryIO,
-        sources: Sequence[MemCube],
-        *,
-        token_count: int,
-        token_ids_digest: str,
-        key: str,
-        fingerprint: ModelFingerprint,
-        by: Principal,
-        context: CallContext | None = None,
-    ) -> MemCube:
-        """Keep computed keys and values as an activation cube of *by*, derived from *sources*; durable on return.
-
-        Readable by whoever may read every source, erased with the first of them. *key* names model, tenant and
-        tokens, salted, so that nobody learns from it what others keep.
-
-        Raises:
-            InvalidMemoryError: No sources, or not plaintext.
-            AccessDeniedError, CubeNotFoundError: *by* may not read a source, or it changed meanwhile.
-        """
-        caller = self._caller(by, context)
-        blob = self._governance.put_blob(content, ACTIVATION_MEDIA)
-        payload = ActivationPayload(
-            segments=(blob,), token_ids_digest=token_ids_digest, token_count=token_count, fingerprint=fingerprint
-        )
-        return self._writer.activate(draft_activation(payload, sources, caller), caller, key=f"kv:{key}")
-
-    def find_activation(self, key: str, *, by: Principal, context: CallContext | None = None) -> MemCube | None:
-        """The activation cube with this key, if there is one and *by* may read it and its sources are as they were."""
-        caller = self._caller(by, context)
-        cube_id = self._governance.known(f"kv:{key}", caller)
-        found = self._governance.readable([cube_id], caller, verb=Verb.USE_IN_PROMPT) if cube_id else []
-        return found[0] if found else None
-
     def activations(self, *, by: Principal, k: int = 100, context: CallContext | None = None) -> list[MemCube]:
         """The activation cubes that *by* may read, latest first."""
         return self.find(CubeFilter(tiers=frozenset({Tier.ACTIVATION})), by=by, k=k, context=context)
-
-    def keep_parameter(
-        self,
-        content: bytes | BinaryIO,
-        sources: Sequence[MemCube],
-        *,
-        base: ModelFingerprint,
-        training: Any,
-        by: Principal,
-        context: CallContext | None = None,
-    ) -> MemCube:
-        """Keep an adapter as a parameter cube of *by*, derived from *sources*, with its gate report; durable on return.
-
-        Raises:
-            InvalidMemoryError: No sources, or one that may not be trained on.
-            AccessDeniedError, CubeNotFoundError: *by* may not train on a source, or it changed meanwhile.
-        """
-        caller = self._caller(by, context)
-        blob = self._governance.put_blob(content, ACTIVATION_MEDIA)
-        payload = ParameterPayload(adapter=blob, base=base, training=training)
-        key = f"lora:{blob.digest}"
-        return self._writer.activate(draft_parameter(payload, sources, caller), caller, key=key, operation="distil")
 
     async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
         """`recall`, in the read pool."""
@@ -385,28 +308,3 @@ class Walk:
         if moment.tzinfo is None:
             raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
         return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
-
-
-def aware(moment: datetime | None) -> datetime | None:
-    """The moment in UTC.
-
-    Raises:
-        InvalidMemoryError: It says no time zone, or is no time.
-    """
-    if moment is None:
-        return None
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
-        raise InvalidMemoryError(f"A time is a datetime with a time zone, not {moment!r}.")
-    return moment.astimezone(UTC)
-
-
-def is_id(cube_id: object) -> bool:
-    """Whether it has the form of an id. Anything else is asked of no vault, and written into no log."""
-    return isinstance(cube_id, str) and ID_FORM.fullmatch(cube_id) is not None
-
-
-def known_id(cube_id: str) -> str:
-    """The id, when a cube could have it; what could never be an id is unknown without asking the vault."""
-    if not is_id(cube_id):
-        raise CubeNotFoundError(str(cube_id)[:100])
-    return cube_id

@@ -1,0 +1,89 @@
+"""Memory that is computed from memory: keys and values, adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+from memos_integrations.core.access import CallContext, Principal, Verb
+from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, ParameterPayload
+from memos_integrations.core.operator import draft_activation, draft_parameter
+from memos_integrations.core.ports import Derivative
+from memos_integrations.core.walk import Walk
+
+TENSORS = "application/vnd.safetensors"
+
+
+class Computing(Walk):
+    """What stores of computed memory ask of the engine: cubes that are derived, and go with their sources."""
+
+    def attach(self, derivative: Derivative) -> None:
+        """Let a store of derived memory obey its sources: from now on, and for all that it holds already.
+
+        What was forgotten or changed while it was not attached is erased from it here.
+        """
+        self._check_open()
+        held: dict[str, set[CubeRef]] = {}
+        for tenant, ref in derivative.sources():
+            held.setdefault(tenant, set()).add(ref)
+        stale = {ref.id for tenant, refs in held.items() for ref in refs - self._governance.current(tenant, refs)}
+        if stale:
+            derivative.drop(stale)
+        self._writer.derivatives.append(derivative)
+
+    def keep_activation(
+        self,
+        content: bytes | BinaryIO,
+        sources: Sequence[MemCube],
+        *,
+        token_count: int,
+        token_ids_digest: str,
+        key: str,
+        fingerprint: ModelFingerprint,
+        by: Principal,
+        context: CallContext | None = None,
+    ) -> MemCube:
+        """Keep computed keys and values as an activation cube of *by*, derived from *sources*; durable on return.
+
+        Readable by whoever may read every source, erased with the first of them. *key* names model, tenant and
+        tokens, salted, so that nobody learns from it what others keep.
+
+        Raises:
+            InvalidMemoryError: No sources, or not plaintext.
+            AccessDeniedError, CubeNotFoundError: *by* may not read a source, or it changed meanwhile.
+        """
+        caller = self._caller(by, context)
+        blob = self._governance.put_blob(content, TENSORS)
+        payload = ActivationPayload(
+            segments=(blob,), token_ids_digest=token_ids_digest, token_count=token_count, fingerprint=fingerprint
+        )
+        return self._writer.activate(draft_activation(payload, sources, caller), caller, key=f"kv:{key}")
+
+    def find_activation(self, key: str, *, by: Principal, context: CallContext | None = None) -> MemCube | None:
+        """The activation cube with this key, if there is one and *by* may read it and its sources are as they were."""
+        caller = self._caller(by, context)
+        cube_id = self._governance.known(f"kv:{key}", caller)
+        found = self._governance.readable([cube_id], caller, verb=Verb.USE_IN_PROMPT) if cube_id else []
+        return found[0] if found else None
+
+    def keep_parameter(
+        self,
+        content: bytes | BinaryIO,
+        sources: Sequence[MemCube],
+        *,
+        base: ModelFingerprint,
+        training: Any,
+        by: Principal,
+        context: CallContext | None = None,
+    ) -> MemCube:
+        """Keep an adapter as a parameter cube of *by*, derived from *sources*, with its gate report; durable on return.
+
+        Raises:
+            InvalidMemoryError: No sources, or one that may not be trained on.
+            AccessDeniedError, CubeNotFoundError: *by* may not train on a source, or it changed meanwhile.
+        """
+        caller = self._caller(by, context)
+        blob = self._governance.put_blob(content, TENSORS)
+        payload = ParameterPayload(adapter=blob, base=base, training=training)
+        key = f"lora:{blob.digest}"
+        return self._writer.activate(draft_parameter(payload, sources, caller), caller, key=key, operation="distil")
