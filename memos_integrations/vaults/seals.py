@@ -85,6 +85,10 @@ class Sealer:
         raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
         return self._hash(_USES[group], raw, _SHORT)
 
+    def called(self, cube_id: str) -> bytes:
+        """What stands for a cube's id where the id itself is not to be read."""
+        return self._hash(b"called", cube_id.encode("utf-8", "surrogatepass"), _SHORT)
+
     def vector(self, row: Vectors | bytes | None) -> bytes:
         """The mark of a vector, or of its absence."""
         raw = row if isinstance(row, bytes) else b"" if row is None else row.astype("<f4", copy=False).tobytes()

@@ -131,7 +131,7 @@ class Verified:
 
 def hashed(sealer: Sealer, cube_id: str) -> int:
     """What stands for an id: 8 bytes that tell nothing without the key."""
-    return int(_ID.unpack(sealer.mark("id", cube_id)[:8])[0])
+    return int(_ID.unpack(sealer.called(cube_id)[:8])[0])
 
 
 def verified(
