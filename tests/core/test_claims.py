@@ -90,6 +90,7 @@ def verdict(older: str, newer: str) -> Verdict | None:
         ("My gym membership is active.", "I cancelled my gym membership."),
         ("The API rate limit is 100 requests per minute.", "The API rate limit was raised to 250 requests per minute."),
         ("I drink coffee.", "I switched from coffee to tea."),
+        ("Petra is my manager.", "My manager changed from Petra to Tessa."),
     ],
 )
 def test_a_change_retires_what_it_replaces(older: str, newer: str) -> None:
@@ -112,6 +113,7 @@ def test_a_change_retires_what_it_replaces(older: str, newer: str) -> None:
         ("I live in Berlin.", "I was born in Paris."),
         ("I live in Rome.", "I want to move to Oslo next year."),
         ("My sister is Clara.", "My sister is Nora."),
+        ("My wife is Clara.", "My wife moved to Rome."),
         ("I live in Portugal.", "I live in Lisbon, Portugal."),
         ("The train to Faro leaves at 7:40.", "The train to Porto leaves at 9:10."),
         ("My manager is nice.", "My manager is on holiday."),

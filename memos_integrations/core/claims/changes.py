@@ -73,7 +73,7 @@ def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]
     if found is None:
         return []
     verb, was, value = verb_of(found["verb"]), found["was"] or "", found["value"]
-    if not subject.personal:
+    if not subject.personal or (subject.attribute and verb == "change"):  # "my manager changed from A to B"
         return [valued(subject, value, was=was)] if verb in CHANGED else []
     moved = verb in {"move", "relocate"}
     claims = [Claim(subject.key, ANY, value, changed=True, was=was)] if was else []
