@@ -659,3 +659,10 @@ def test_full_strength_is_given_up_only_where_it_spoils_something(model: Hugging
         assert recalls[str(made.training["scale"])] == recalls["1.0"], "recall is never given up for it"
     assert scales[0] == 1.0
     assert set(scales) <= {1.0, 0.85, 0.7, 0.55}
+
+
+def test_questions_lost_are_counted_net_and_both_ways_are_told() -> None:
+    report = _report().model_copy(update={"questions": 40, "right_before": 20, "lost": 5, "gained": 3})
+    assert report.lost_pct == 5.0
+    assert report.model_copy(update={"gained": 9}).lost_pct == 0.0
+    assert (report.lost, report.gained) == (5, 3)

@@ -91,6 +91,11 @@ def test_a_parameter_memory_that_may_not_be_one_any_more_becomes_what_is_next_be
     assert decide_form(known(now=LORA, heat=50), rent=1e-15, refused={LORA: "x", KV: "y"}).after is TEXT
 
 
+def test_a_gain_too_small_for_a_float_is_no_gain() -> None:
+    tiny = {TEXT: FormCosts(use_seconds=5e-324), KV: FormCosts(use_seconds=0.0, size=1)}
+    assert decide_form(Costing(forms=tiny, heat=1.0), rent=1e-7).after is TEXT
+
+
 @given(costings, rents, policies)
 def test_policy_is_never_broken_and_text_is_always_allowed(costs: Costing, rent: float, refused: Any) -> None:
     decision = decide_form(costs, rent=rent, refused={**refused, TEXT: "cannot be"})

@@ -147,9 +147,10 @@ def _worth(known: Costing, form: Tier, rent: float) -> tuple[float, float]:
 
 def _best_time(gain: float, upkeep: float, half_life_s: float) -> float:
     """Until the next use is not worth the upkeep: where gain x ln 2 / H x 2^(-t/H) has fallen to it."""
-    if gain <= 0:
+    rate = gain * math.log(2) / half_life_s
+    if rate <= 0:  # nothing to gain, or less than a float can say
         return 0.0
     if upkeep <= 0:
         return LONGEST * half_life_s
-    halvings = math.log2(gain * math.log(2) / half_life_s) - math.log2(upkeep)
+    halvings = math.log2(rate) - math.log2(upkeep)
     return half_life_s * min(max(halvings, 0.0), LONGEST)
