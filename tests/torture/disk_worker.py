@@ -23,6 +23,7 @@ from memos_integrations.core.errors import VaultFullError
 from memos_integrations.core.ports import Erase
 from memos_integrations.testing.cubes import EMBEDDER, asked, cube, put, record, revised, submit, unit
 from memos_integrations.testing.vault_blobs import beside, content_of
+from memos_integrations.vaults import writer
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.torture.eagerness import be_eager
 
@@ -57,6 +58,7 @@ def little_room(folder: Path, random: Random, kind: str) -> Iterator[None]:
 
 def main() -> None:
     be_eager()
+    writer.WAL_WAIT_S = 0.05  # nobody else reads here: what an erase waits for is room, which does not come
     folder, seed, count, kind = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     random, living, erased = Random(seed), list[MemCube](), list[MemCube]()
     seen: Counter[str] = Counter()
