@@ -11,6 +11,7 @@ from llama_index.core.storage.chat_store.base_db import AsyncDBChatStore, Messag
 
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.llama_index.attached import Attached
+from memos_integrations.llama_index.events import wrote
 from memos_integrations.llama_index.transcript import HISTORY, KEPT_STATES, MOST, Transcript, spoken
 
 
@@ -35,8 +36,18 @@ class _Keyed(Attached):
         entries = self._transcript(key).entries()
         if not -len(entries) <= idx < len(entries):
             return None
-        self._transcript(key).erase([entries[idx].cube_id or ""])
+        self._erase(key, [entries[idx].cube_id or ""])
         return entries[idx].message
+
+    def _replace(self, key: str, messages: Sequence[ChatMessage]) -> None:
+        self._wrote(self._transcript(key).replace(messages))
+
+    def _erase(self, key: str, cube_ids: Sequence[str] | None = None) -> None:
+        self._wrote(self._transcript(key).erase(cube_ids), "forget")
+
+    def _wrote(self, cube_ids: list[str], operation: str = "remember") -> None:
+        if cube_ids:
+            wrote(type(self).__name__, self.by, operation, cube_ids)
 
 
 class MemOSChatStore(_Keyed, BaseChatStore):
@@ -56,7 +67,7 @@ class MemOSChatStore(_Keyed, BaseChatStore):
 
     def set_messages(self, key: str, messages: list[ChatMessage]) -> None:
         """Make *messages* the history of *key*."""
-        self._transcript(key).replace(spoken(messages))
+        self._replace(key, spoken(messages))
 
     def get_messages(self, key: str) -> list[ChatMessage]:
         """The history of *key*, in order; empty when there is none."""
@@ -65,12 +76,12 @@ class MemOSChatStore(_Keyed, BaseChatStore):
     def add_message(self, key: str, message: ChatMessage) -> None:
         """Write a message at the end; durable on return."""
         for said in spoken([message]):
-            self._transcript(key).append(said)
+            self._wrote([self._transcript(key).append(said).id])
 
     def delete_messages(self, key: str) -> list[ChatMessage] | None:
         """Forget the history of *key*; what it was, or None."""
         entries = self._transcript(key).entries()
-        self._transcript(key).erase()
+        self._erase(key)
         return [entry.message for entry in entries] or None
 
     def delete_message(self, key: str, idx: int) -> ChatMessage | None:
@@ -92,7 +103,7 @@ class MemOSChatStore(_Keyed, BaseChatStore):
     async def async_add_message(self, key: str, message: ChatMessage) -> None:
         """`add_message`, in the order of the calls."""
         for said in spoken([message]):
-            await self._transcript(key).aappend(said)
+            self._wrote([(await self._transcript(key).aappend(said)).id])
 
 
 class MemOSAsyncChatStore(_Keyed, AsyncDBChatStore):
@@ -144,7 +155,7 @@ class MemOSAsyncChatStore(_Keyed, AsyncDBChatStore):
         """Write messages at the end, in order."""
         worded = spoken(messages)
         for message in worded:
-            await self._transcript(key).aappend(message)
+            self._wrote([(await self._transcript(key).aappend(message)).id])
         if status is MessageStatus.ARCHIVED and worded:
             await self._off_loop(self._transcript(key).archive_last, len(worded))
 
@@ -157,7 +168,7 @@ class MemOSAsyncChatStore(_Keyed, AsyncDBChatStore):
             await self.delete_messages(key, status)
             await self.add_messages(key, worded, status)
         else:
-            await self._off_loop(self._transcript(key).replace, worded)
+            await self._off_loop(self._replace, key, worded)
 
     async def delete_message(self, key: str, idx: int) -> ChatMessage | None:
         """Forget the active message at *idx*."""
@@ -188,14 +199,14 @@ class MemOSAsyncChatStore(_Keyed, AsyncDBChatStore):
     def _delete_status(self, key: str, status: MessageStatus | None) -> None:
         transcript = self._transcript(key)
         if status is None:
-            transcript.erase()
+            self._erase(key)
             return
         entries = transcript.entries() if status is MessageStatus.ACTIVE else transcript.archived()
-        transcript.erase(_ids(entries))
+        self._erase(key, _ids(entries))
 
     def _delete_oldest(self, key: str, n: int) -> list[ChatMessage]:
         oldest = self._transcript(key).entries()[: max(0, n)]
-        self._transcript(key).erase(_ids(oldest))
+        self._erase(key, _ids(oldest))
         return [entry.message for entry in oldest]
 
 

@@ -160,7 +160,12 @@ def _document(node: BaseNode) -> str:
 def _document_hash(node: BaseNode) -> str:
     """The hash of the whole document, so that chunks of one version know each other even in different batches."""
     source = node.source_node
-    return (source.hash if source is not None and source.hash else None) or node.hash
+    if source is not None and source.hash:
+        return source.hash
+    if CUBE_ID not in node.metadata:
+        return node.hash
+    unmarked = {name: value for name, value in node.metadata.items() if name != CUBE_ID}
+    return node.model_copy(update={"metadata": unmarked}).hash
 
 
 def _versions(nodes: Sequence[BaseNode]) -> dict[str, set[str]]:

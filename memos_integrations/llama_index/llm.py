@@ -132,7 +132,8 @@ class MemOSLLM(CustomLLM):
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """The answer, token by token, computed in a worker thread."""
-        return _in_thread(self._replies(to_chat(messages), kwargs))
+        # What memories lack in keys and values is computed while the prompt is made: that is no work for the loop.
+        return _in_thread(await asyncio.to_thread(self._replies, to_chat(messages), kwargs))
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -153,7 +154,7 @@ class MemOSLLM(CustomLLM):
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """The answer to a text, token by token, computed in a worker thread."""
-        replies = _in_thread(self._replies(_as_chat(prompt, formatted), kwargs))
+        replies = _in_thread(await asyncio.to_thread(self._replies, _as_chat(prompt, formatted), kwargs))
         return _mapped(replies)
 
     def _all(self, asked: Asked, kwargs: dict[str, Any]) -> list[ChatResponse]:

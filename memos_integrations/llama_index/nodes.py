@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from llama_index.core.schema import MetadataMode, NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
 
-from memos_integrations.core.cube import MemCube, Relation
+from memos_integrations.core.cube import MemCube, PlaintextPayload, Relation
 from memos_integrations.core.operator import Hit
 
 CUBE_ID = "memcube_id"
@@ -82,8 +82,8 @@ def _relationships(
     """SOURCE: conversation or document; NEXT, PREVIOUS: newer and older; CHILD: what it was made of."""
     related: dict[NodeRelationship, RelatedNodeInfo | list[RelatedNodeInfo]] = {}
     replaced = [link.target for link in cube.provenance.links if link.relation is Relation.SUPERSEDES]
-    if cube.provenance.source:
-        related[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=cube.provenance.source)
+    if source := _document(cube) or cube.provenance.source:
+        related[NodeRelationship.SOURCE] = RelatedNodeInfo(node_id=source)
     if superseded_by:
         related[NodeRelationship.NEXT] = _related([superseded_by])[0]
     if replaced:
@@ -91,6 +91,13 @@ def _relationships(
     if cube.provenance.derived_from:
         related[NodeRelationship.CHILD] = _related([ref.id for ref in cube.provenance.derived_from])
     return related
+
+
+def _document(cube: MemCube) -> str | None:
+    """The id of the document that an ingested node is part of; its source may be a file or an address."""
+    value = cube.payload.value if isinstance(cube.payload, PlaintextPayload) else None
+    document = value.get("ref_doc_id") if isinstance(value, dict) else None
+    return document if isinstance(document, str) and document else None
 
 
 def _related(cube_ids: Sequence[str]) -> list[RelatedNodeInfo]:

@@ -25,7 +25,8 @@ class MemOSToolSpec(BaseToolSpec):
 
     Who the principal is stands in no schema and cannot be said by the model. What a model writes is marked as the
     assistant's and unverified. `readers` (users, `group:NAME`, `role:NAME`) may read what is remembered through these
-    tools: that is how agents share; without them it is the principal's alone. A tool answers with ids, by which the
+    tools: that is how agents share; without them it is the principal's alone. A `namespace` is where it is kept, and
+    the only place where `recall` looks. A tool answers with ids, by which the
     others are called. What is refused or unknown is answered with the engine's error, which tells nobody whether an id
     exists.
 
@@ -189,7 +190,12 @@ class MemOSToolSpec(BaseToolSpec):
         return {**new, "namespace": self._namespace} if self._namespace else new
 
     def _wishes(self, limit: int) -> dict[str, Any]:
-        return {**self._who(), "k": max(1, min(int(limit), self._k, MOST_ASKED)), "needed": True}
+        return {
+            **self._who(),
+            "k": max(1, min(int(limit), self._k, MOST_ASKED)),
+            "namespace": self._namespace,
+            "needed": True,
+        }
 
     def _recalling(self, query: str) -> None:
         recalling("MemOSToolSpec", identify(self._principal), query)

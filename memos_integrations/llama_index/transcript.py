@@ -136,20 +136,28 @@ class Transcript:
         """Write a message; its place is settled before the first await."""
         return await self.memos.aremember(words(message), **self._options(message))
 
-    def replace(self, messages: Sequence[ChatMessage]) -> None:
-        """Make *messages* the history. What is in it already stays the same memory; the rest remain memories."""
+    def replace(self, messages: Sequence[ChatMessage]) -> list[str]:
+        """Make *messages* the history. What is in it already stays the same memory; the rest remain memories.
+
+        The ids of those that had to be written.
+        """
         cubes, order, _ = self._read(None)
         active = order.active(cubes)
         known: dict[str, list[str]] = {}
         for cube_id, cube in active:
             known.setdefault(_as_json(self._decoded(cube)), []).append(cube_id)
         kept: list[str] = []
-        for message in messages:
-            same = known.get(_as_json(message))
-            kept.append(same.pop(0) if same else self.append(message).id)
+        written: list[str] = []
+        wholes = [_as_json(message) for message in messages]  # one that cannot be written is refused before all others
+        for message, whole in zip(messages, wholes, strict=True):
+            same = known.get(whole)
+            if not same:
+                written.append(self.append(message).id)
+            kept.append(same.pop(0) if same else written[-1])
         if kept != [cube_id for cube_id, _ in active]:
             gone = {cube.id for cube in cubes} - {*kept} - {*order.archived}
             self._reorder(Order(tuple(kept), order.dropped | gone, order.archived))
+        return written
 
     def archive(self, count: int) -> list[ChatMessage]:
         """Take the oldest *count* messages out of the history; they stay readable as archived."""
@@ -168,10 +176,10 @@ class Transcript:
             self._reorder(Order(left, order.dropped, (*order.archived, *ids)))
         return [self._decoded(cube) for _, cube in taken]
 
-    def erase(self, cube_ids: Sequence[str] | None = None) -> None:
+    def erase(self, cube_ids: Sequence[str] | None = None) -> list[str]:
         """Forget these messages, or the whole session; verified, and gone from recall too.
 
-        In a room, one's own; what others said is no longer shown, and remains.
+        In a room, one's own; what others said is no longer shown, and remains. The ids of the messages forgotten.
 
         Raises:
             LegalHoldError: One is under legal hold; those before it are gone.
@@ -186,6 +194,8 @@ class Transcript:
             order = self._read(None)[1]
             left = [[each for each in ids if each not in others] for ids in (order.kept, order.archived)]
             self._reorder(Order(tuple(left[0]), order.dropped | others, tuple(left[1])))
+        gone = [cube.id for cube in cubes if cube.descriptive.semantic_type == "message"]
+        return [cube_id for cube_id in gone if cube_id not in others]
 
     # --- reading
 

@@ -52,6 +52,18 @@ def newest(entries: Sequence[Entry], budget: int, count: Callable[[str], int]) -
     return whole(entries[min(begin, last_turn) if first > last_turn else begin :])
 
 
+def is_full(entries: Sequence[Entry], budget: int, count: Callable[[str], int]) -> bool:
+    """Whether nothing older than *entries* could be shown: they exceed the budget, and begin before the last turn."""
+    if not any(entry.message.role in OPENING for entry in entries):
+        return False
+    spent = 0
+    for entry in reversed(entries):
+        spent += token_count(entry.message, count)
+        if spent > budget:
+            return True
+    return False
+
+
 def whole(entries: Sequence[Entry]) -> list[Entry]:
     """Without tool results whose call is not there, and without calls that were never answered (a crash between)."""
     answered = {_answers(entry.message) for entry in entries} - {None}

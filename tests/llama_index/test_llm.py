@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock
@@ -15,7 +17,7 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.response_synthesizers import get_response_synthesizer
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
-from memos_integrations.backends.kv import ActivationMemory, KVStore
+from memos_integrations.backends.kv import ActivationMemory, KVStore, MemoryPrompt
 from memos_integrations.core.access import Principal
 from memos_integrations.core.errors import ModelError
 from memos_integrations.llama_index import MemOSLLM, MemOSMemory, MemOSRetriever
@@ -128,6 +130,26 @@ def test_a_recall_stands_in_the_prompt_and_its_keys_and_values_are_kept(llm: Mem
             assert engine.chat("What is tea?").response is not None
         with pytest.raises(ModelError, match="formatted already"):
             remembering.complete("x", formatted=True, recall=recall)
+
+
+async def test_keys_and_values_of_memories_are_not_computed_on_the_event_loop(llm: MemOSLLM) -> None:
+    at_work: list[int] = []
+
+    class Watched(ActivationMemory):
+        def prepare(self, *args: Any, **kwargs: Any) -> MemoryPrompt:
+            at_work.append(threading.get_ident())
+            return super().prepare(*args, **kwargs)
+
+    with MemOS(InMemoryVault()) as memos, Watched(KVStore(llm.model)) as kept:
+        memos.remember("Ana likes green tea.", by=ANA)
+        remembering = MemOSLLM(llm.model, memory=kept, max_tokens=4)
+        with remembering.using(recall=memos.recall("Which tea does Ana like?", by=ANA)):
+            answer = (await remembering.achat(ASKED)).message.content
+            streamed = [each async for each in await remembering.astream_chat(ASKED)]
+            assert streamed[-1].message.content == answer
+            assert [each async for each in await remembering.astream_complete("What is tea?")]
+    assert len(at_work) == 3
+    assert threading.get_ident() not in at_work
 
 
 def test_its_settings_travel(llm: MemOSLLM) -> None:

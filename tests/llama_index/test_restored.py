@@ -359,6 +359,22 @@ def test_a_history_that_could_not_be_set_is_set_later_and_nothing_stands_twice(h
         assert said(memory.get_all()) == ["New.", "Newer."]
 
 
+def test_a_reset_that_fails_forgets_nothing_that_is_owed() -> None:
+    vault = Failing()
+    with MemOS(vault) as memos:
+        memory = MemOSMemory(memos, principal=ANA, session_id="s")
+        vault.broken = True
+        memory.put(user("Owed."))
+        with pytest.raises(VaultError):
+            memory.reset()
+        with pytest.raises(VaultError):
+            asyncio.run(memory.areset())
+        assert said(memory.pending) == ["Owed."]
+        vault.broken = False
+        memory.reset()
+        assert (memory.pending, memory.get_all()) == ((), [])
+
+
 def test_what_is_no_message_is_refused_and_takes_nothing_with_it() -> None:
     vault = Failing()
     with MemOS(vault) as memos:

@@ -16,7 +16,7 @@ from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugH
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent
-from llama_index.core.llms import MockLLM
+from llama_index.core.llms import ChatMessage, MockLLM
 from llama_index.core.postprocessor import SimilarityPostprocessor
 from llama_index.core.query_engine import RetrieverQueryEngine, RouterQueryEngine
 from llama_index.core.response_synthesizers import ResponseMode, get_response_synthesizer
@@ -33,6 +33,8 @@ from memos_integrations.core.cube import Provenance
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultError
 from memos_integrations.llama_index import (
     MemOSAccessPostprocessor,
+    MemOSAsyncChatStore,
+    MemOSChatStore,
     MemOSMemory,
     MemOSNodePostprocessor,
     MemOSRerankPostprocessor,
@@ -408,8 +410,6 @@ def test_a_write_and_a_fault_are_told(events: list) -> None:
     vault = Broken()
     with MemOS(vault) as memos:
         memory = MemOSMemory(memos, principal=ANA)
-        from llama_index.core.llms import ChatMessage
-
         memory.put(ChatMessage(role="user", content="Hello."))
         vault.broken = True
         memory.put(ChatMessage(role="user", content="Hello again."))
@@ -418,6 +418,29 @@ def test_a_write_and_a_fault_are_told(events: list) -> None:
     assert [event.class_name() for event in told] == ["MemoryWriteEvent", "MemoryFaultEvent"]
     assert told[1].error == "VaultError"
     assert "secret path" not in told[1].model_dump_json()
+
+
+async def test_histories_that_are_set_or_forgotten_are_told(home: MemOS, events: list) -> None:
+    hello, bye = ChatMessage(role="user", content="Hello."), ChatMessage(role="user", content="Bye.")
+    memory = MemOSMemory(home, principal=ANA, session_id="told")
+    memory.set([hello])
+    memory.reset()
+    await memory.aset([hello])
+    await memory.areset()
+    store = MemOSChatStore(home, principal=ANA)
+    store.add_message("key", hello)
+    store.set_messages("key", [hello, bye])
+    store.delete_messages("key")
+    short = MemOSAsyncChatStore(home, principal=ANA)
+    await short.add_message("key", hello)
+    await short.delete_message("key", 0)
+    told = [event for event in events if event.class_name() == "MemoryWriteEvent"]
+    assert [(event.part, event.operation, len(event.cube_ids)) for event in told] == [
+        ("MemOSMemory", "remember", 1), ("MemOSMemory", "forget", 1),
+        ("MemOSMemory", "remember", 1), ("MemOSMemory", "forget", 1),
+        ("MemOSChatStore", "remember", 1), ("MemOSChatStore", "remember", 1), ("MemOSChatStore", "forget", 2),
+        ("MemOSAsyncChatStore", "remember", 1), ("MemOSAsyncChatStore", "forget", 1),
+    ]  # fmt: skip
 
 
 def test_the_older_callbacks_see_a_reranking(home: MemOS) -> None:

@@ -12,12 +12,19 @@ from llama_index.core.embeddings.mock_embed_model import MockEmbedding
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.node_parser import TokenTextSplitter
 from llama_index.core.schema import MetadataMode, NodeRelationship, TextNode
+from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import Channel, TrustLabel
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, IdentityError, VaultError
 from memos_integrations.core.ports import CubeFilter
-from memos_integrations.llama_index import MemOSAccessPostprocessor, MemOSIngestion, MemOSToolSpec, acting_as
+from memos_integrations.llama_index import (
+    MemOSAccessPostprocessor,
+    MemOSIngestion,
+    MemOSRetriever,
+    MemOSToolSpec,
+    acting_as,
+)
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
 
@@ -85,6 +92,16 @@ def test_tools_of_one_do_nothing_to_anothers(home: MemOS) -> None:
         by_name["forget"].call(memory_id=shared.id)
 
 
+async def test_a_namespace_is_kept_to_in_writing_and_in_looking_up(home: MemOS) -> None:
+    home.remember("Ana's train leaves at 7:40.", by=ANA)
+    trip = tools(home, namespace=("home", "ana", "trip"))
+    assert str(trip["recall"].call(query="When does the train leave?")) == "Nothing is remembered about this."
+    trip["remember"].call(text="The train to Bled leaves at 9:05.")
+    for answer in (trip["recall"].call(query="When does the train leave?"), await trip["recall"].acall(query="train?")):
+        assert "9:05" in str(answer)
+        assert "7:40" not in str(answer)
+
+
 def test_what_a_model_remembers_is_marked_as_its_own(home: MemOS) -> None:
     cube = home.get(id_in(tools(home)["remember"].call(text="Ana likes tea.")), by=ANA)
     assert (cube.trust.channel, cube.trust.label) == (Channel.ASSISTANT, TrustLabel.UNVERIFIED)
@@ -149,6 +166,23 @@ def test_batches_of_one_document_do_not_take_each_other_away(home: MemOS) -> Non
     step(chunks[:1])
     step(chunks[1:])
     assert len(home.find(DOCUMENTS, by=ANA)) == len({chunk.text for chunk in chunks})
+
+
+def test_a_node_that_comes_in_marked_is_the_same_memory(home: MemOS) -> None:
+    step = MemOSIngestion(home, principal=ANA)
+    marked = step([TextNode(text="A page.", metadata={"page": 1})])
+    assert step(marked)[0].metadata == marked[0].metadata
+    assert len(home.find(DOCUMENTS, by=ANA)) == 1
+
+
+def test_what_is_found_names_the_document_that_it_is_part_of(home: MemOS) -> None:
+    """Its id, by which docstores, indices and filters know it; the file is its source."""
+    river = Document(text="The Danube flows through Vienna.", doc_id="river", metadata={"file_path": "books/river.txt"})
+    MemOSIngestion(home, principal=ANA)([river])
+    (found,) = MemOSRetriever(home, principal=ANA).retrieve("Where does the Danube flow?")
+    assert (found.node.ref_doc_id, found.node.metadata["source"]) == ("river", "books/river.txt")
+    of_it = MetadataFilters(filters=[MetadataFilter(key="ref_doc_id", value=found.node.ref_doc_id)])
+    assert MemOSRetriever(home, principal=ANA, filters=of_it).retrieve("Where does the Danube flow?")
 
 
 async def test_the_async_pipeline_and_what_stands_after_it(home: MemOS) -> None:
