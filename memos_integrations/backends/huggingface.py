@@ -141,6 +141,8 @@ class HuggingFaceModel:
         """What a KV cache or an adapter depends on; read from the files once, then remembered."""
         config = self.network.config
         positions = {"rope": config.rope_parameters} if hasattr(config, "rope_parameters") else {}
+        if window := getattr(config, "sliding_window", None):
+            positions["window"] = [window, getattr(config, "layer_types", None)]
         return ModelFingerprint(
             model=self.name,
             weights=checkpoint.digest(*sorted(self.folder.glob("*.safetensors"))),

@@ -163,8 +163,8 @@ class InferenceServer:
         path = f"/{verb}" if self.engine == "sglang" else f"/v1/{verb}"
         with self._asked(path, body) as response:
             told = response.read(2_000).decode("utf-8", "replace")
-        if self.engine == "sglang" and not json.loads(told).get("success"):
-            raise ModelError(f"{self._where} did not {verb.replace('_', ' ')} {body['lora_name']!r}: {told}")
+            if self.engine == "sglang" and not json.loads(told).get("success"):
+                raise ModelError(f"{self._where} did not {verb.replace('_', ' ')} {body['lora_name']!r}: {told}")
 
     def _layout(self, messages: Chat, recall: Recall | None) -> tuple[Layout, str | None]:
         lines = lines_of(recall)
@@ -296,8 +296,8 @@ class _Sglang:
             if len(text) > len(shown):
                 yield text[len(shown) :], None, None
                 shown = text
-        if about is not None:
-            reason = (about.get("finish_reason") or {}).get("type")
+        if about is not None and about.get("finish_reason"):  # without a reason the answer was cut short
+            reason = about["finish_reason"].get("type")
             counts = {
                 "input": int(about["prompt_tokens"]),
                 "output": int(about["completion_tokens"]),

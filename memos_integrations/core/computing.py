@@ -26,9 +26,10 @@ class Computing(Walk):
         held: dict[str, set[CubeRef]] = {}
         for tenant, ref in derivative.sources():
             held.setdefault(tenant, set()).add(ref)
-        stale = {ref.id for tenant, refs in held.items() for ref in refs - self._governance.current(tenant, refs)}
+        stale = {ref for tenant, refs in held.items() for ref in refs - self._governance.current(tenant, refs)}
         if stale:
-            derivative.drop(stale)
+            later = [CubeRef(id=ref.id, version=ref.version + 1) for ref in stale]
+            derivative.drop({ref.id for ref in stale}, later)
         self._writer.derivatives.append(derivative)
 
     def keep_activation(

@@ -108,8 +108,7 @@ class Items:
             for number, row in zip(indexed, rows, strict=True):
                 versions[number] = versions[number]._replace(vector=row)
         self._governance.put_many(versions, operation="put").result()
-        for derivative in self._writer.derivatives:
-            derivative.drop(changed)
+        self._writer.dropped(changed, [version.cube.ref for version in versions])
 
     def _remove(self, address: Address, caller: Caller) -> None:
         cube_id = self._id(address, caller)

@@ -38,6 +38,11 @@ class Steps(NamedTuple):
     records: tuple[AuditRecord, ...] = ()
     expected: tuple[CubeRef, ...] = ()
 
+    @property
+    def written(self) -> tuple[CubeRef, ...]:
+        """The versions that it writes."""
+        return tuple(version.cube.ref for version in self.versions)
+
 
 def record_of(
     operation: str,

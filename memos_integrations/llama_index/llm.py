@@ -239,6 +239,8 @@ def _usage(token: Token) -> dict[str, Any]:
         "total_tokens": token.usage.input_tokens + token.usage.output_tokens,
         "cached_tokens": token.usage.cached_tokens,
         "recomputed_tokens": token.usage.recomputed_tokens,
+        "new_tokens": token.usage.new_tokens,
+        "approximate_memory": token.usage.approximate,
         "finish_reason": token.finish,
     }
 

@@ -92,7 +92,7 @@ class _Conversation(BaseHTTPRequestHandler):
         told = (wrong or "Success") if openai else json.dumps({"success": wrong is None, "error_message": wrong})
         self.send_response(400 if wrong and openai else 200)
         self.end_headers()
-        self.wfile.write(told.encode())
+        self.wfile.write(b"<html>" if self.server.fault == "garbage" else told.encode())
 
     def _vllm(self, body: dict[str, Any]) -> Iterator[Any]:
         ids = body["prompt"]
@@ -116,6 +116,8 @@ class _Conversation(BaseHTTPRequestHandler):
         reason = "length" if len(words) < len(WORDS) else "stop"
         for number in range(len(words)):
             last = number == len(words) - 1
+            if last and self.server.fault == "cut":
+                return
             about = {"prompt_tokens": len(ids), "completion_tokens": number + 1, "cached_tokens": cached}
             yield {
                 "text": "".join(words[: number + 1]),

@@ -107,7 +107,10 @@ def test_both_doors_take_it_from_the_recall(memos: MemOS, memory: ActivationMemo
                 llm = MemOSLLM(model, memory=fresh, max_tokens=8)
                 with llm.using(recall=ask(memos)):
                     said = llm.complete(QUESTION)
-                assert said.additional_kwargs["cached_tokens"] > said.additional_kwargs["recomputed_tokens"] == 0
+                told = said.additional_kwargs
+                assert told["cached_tokens"] > told["recomputed_tokens"] == 0 < told["new_tokens"]
+                assert told["cached_tokens"] + told["new_tokens"] == told["prompt_tokens"]
+                assert told["approximate_memory"] is False
                 assert said.text == plain.text
 
 

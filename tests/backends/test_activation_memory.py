@@ -231,6 +231,19 @@ def test_it_dies_with_its_source(memos: MemOS, memory: ActivationMemory, how: st
     assert memory.sources() == set(), "an old recall does not bring it back"
 
 
+def test_a_changed_memory_is_kept_again_in_its_new_words(memos: MemOS, memory: ActivationMemory) -> None:
+    cubes = ActivationCubes(memos, memory)
+    wanted = remember(memos, "The cat is called Miso.", "The cat eats tuna.")
+    list(memory.stream(ASK, recall=recall(memos), max_new_tokens=2))
+    memos.update(wanted[0], by=ANA, text="The cat is called Tom.")
+    assert memory.sources() == set()
+    first, second = (list(memory.stream(ASK, recall=recall(memos), max_new_tokens=2)) for _ in range(2))
+    assert usage(first)[1] > 0
+    assert usage(second)[1] == 0, "computed once, and taken from then on"
+    assert {(ref.id, ref.version) for _, ref in memory.sources()} == {(wanted[0], 2), (wanted[1], 1)}
+    assert cubes.verify(cubes.promote(wanted, by=ANA), by=ANA) <= 1e-4
+
+
 def test_what_was_forgotten_while_the_store_was_away_goes_when_it_is_attached(
     memos: MemOS, model: HuggingFaceModel, tmp_path: Path
 ) -> None:
@@ -400,8 +413,13 @@ def test_joining_needs_a_calibration_of_this_model_and_falls_back_to_exact(
         fresh = Composition(KVStore(model), calibration=Calibration.model_validate_json(measured.model_dump_json()))
         fresh.max_kl, fresh.min_agreement = 1e9, 0.0
         joining = ActivationMemory(fresh.store, compose=fresh)
+        plain = plain_prompt(model, ASK, found)
+        cached = []
         for _ in range(2):
             tokens = list(joining.stream(ASK, recall=found, max_new_tokens=3))
+            assert usage(tokens)[2] == len(plain.ids) - plain.memory_tokens, "the last memory is no new token"
+            cached.append(usage(tokens)[0])
+        assert cached[0] < cached[1] < plain.memory_tokens
         assert tokens[-1].usage is not None
         assert tokens[-1].usage.approximate
         assert 0 < usage(tokens)[1] < usage(tokens)[0] + usage(tokens)[1]

@@ -105,6 +105,16 @@ def test_a_server_that_fails_is_an_error_of_ours(
         list(server(engine, tiny_model).stream(ASK))
 
 
+def test_an_answer_or_a_message_of_sglang_that_is_not_whole(engine: FakeEngine, tiny_model: HuggingFaceModel) -> None:
+    served = server(engine, tiny_model, engine="sglang")
+    engine.fault = "cut"
+    with pytest.raises(ModelError, match="cut short"):
+        list(served.stream(ASK))
+    engine.fault = "garbage"
+    with pytest.raises(ModelError, match="something else than sglang"):
+        served.unload_adapter("ana")
+
+
 def test_a_server_that_is_not_there(tiny_model: HuggingFaceModel) -> None:
     with fake_engine() as engine:
         url = engine.url

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,6 +120,17 @@ def test_injection_is_exact(opened: Any, family: Callable[[], Any], memory: int)
         for shared in (True, False):
             warm = model.network(torch.tensor([query]), past_key_values=prefix.fork(shared=shared)).logits[0]
             assert float((whole - warm).abs().max()) <= 1e-4
+
+
+def test_another_window_is_another_key(opened: Any, tmp_path: Path) -> None:
+    """The weights are the same files; what they compute is not."""
+    model = opened(mistral)
+    shutil.copytree(model.folder, tmp_path / "wide")
+    config = json.loads((tmp_path / "wide" / "config.json").read_text())
+    (tmp_path / "wide" / "config.json").write_text(json.dumps(config | {"sliding_window": 12}))
+    one, two = model.fingerprint, HuggingFaceModel(tmp_path / "wide").fingerprint
+    assert one.weights == two.weights
+    assert one.positions != two.positions
 
 
 @pytest.mark.parametrize("family", EXACT)

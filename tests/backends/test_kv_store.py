@@ -145,6 +145,16 @@ def test_bfloat16_is_as_exact_as_bfloat16_is(tiny_llama: Path, tiny_model: Huggi
         assert float((warm - cold).abs().max()) <= 2 * noise
 
 
+def test_a_model_in_float64_is_spilled_like_any_other(tiny_llama: Path, tmp_path: Path) -> None:
+    model = HuggingFaceModel(tiny_llama, dtype="float64")
+    store = KVStore(model, folder=tmp_path, memory_bytes=1)
+    store.put(IDS[:40], tenant="a")
+    found = store.match(IDS[:50], tenant="a")
+    assert found is not None
+    assert store.verify(found) <= NEAR
+    assert store.statistics.loads == 1
+
+
 def test_packed_weights_give_the_same_tokens(tiny_llama: Path, tiny_model: HuggingFaceModel) -> None:
     model = HuggingFaceModel(tiny_llama, packed=True)
     assert answer(model, IDS[:40]) == answer(tiny_model, IDS[:40])
@@ -324,6 +334,24 @@ def test_what_saves_least_per_byte_goes_first_and_pins_stay(tiny_model: HuggingF
         store.pin(StoredPrefix([8, 8], "k", True, 0.0, (), True), tenant="a")
 
 
+def test_taking_back_a_pin_that_another_prefix_needs_takes_nothing(tiny_model: HuggingFaceModel) -> None:
+    store = KVStore(tiny_model)
+    store.put(IDS[:60], tenant="a")
+    now = [0.0]
+    store = KVStore(tiny_model, memory_bytes=2 * store.statistics.memory_bytes, clock=lambda: now[0])
+    short, long = store.put(IDS[:40], tenant="a"), store.put(IDS[:60], tenant="a")
+    store.pin(long, tenant="a")
+    store.pin(short, tenant="a", pinned=False)
+    store.demote(long, tenant="a")
+    now[0] = 1e6  # by now worth less than anything new
+    for start in (1, 2, 3):
+        store.put([start] * 60, tenant="a")
+    assert store.holds(IDS[:60], tenant="a") == 60
+    store.pin(long, tenant="a", pinned=False)
+    store.demote(long, tenant="a")
+    assert store.holds(IDS[:60], tenant="a") == 0
+
+
 @pytest.mark.parametrize(("cold", "smaller", "near"), [("fp16", 1.9, 0.05), ("int8", 2.5, 1.0)])
 def test_rounded_tiers_are_smaller_named_and_close(
     tiny_model: HuggingFaceModel, tmp_path: Path, cold: Any, smaller: float, near: float
@@ -369,12 +397,44 @@ def test_a_source_takes_what_was_made_of_it_along(tiny_model: HuggingFaceModel, 
     assert store.holds(IDS[:60], tenant="a") == 20, "what is forgotten does not come back through a late writer"
 
 
+def test_a_later_version_of_what_was_changed_is_stored(tiny_model: HuggingFaceModel) -> None:
+    one, two, three = (CubeRef(id="one", version=n) for n in (1, 2, 3))
+    store = KVStore(tiny_model)
+    store.drop(["one"], [three])
+    store.drop(["one"], [two])  # told late
+    for old in (one, two):
+        store.put(IDS[:40], tenant="a", sources=[old])
+        assert store.holds(IDS[:40], tenant="a") == 0
+    store.put(IDS[:40], tenant="a", sources=[three])
+    assert store.holds(IDS[:40], tenant="a") == 40
+    store.drop(["one"])
+    store.drop(["one"], [three])
+    store.put(IDS[:40], tenant="a", sources=[three])
+    assert store.holds(IDS[:40], tenant="a") == 0, "forgotten is forgotten"
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_turn_does_not_outlive_the_memory_that_went_while_it_was_answered(
+    tiny_model: HuggingFaceModel, shared: bool
+) -> None:
+    store = KVStore(tiny_model)
+    prefix = store.put(IDS[:40], tenant="a", sources=[CubeRef(id="one", version=1)])
+    for gone in (False, True):
+        cache = prefix.fork(shared=shared)
+        tiny_model._forward(IDS[40:50], cache, ())
+        if gone:
+            store.drop(["one"])
+        store.put_tail(IDS[:50], cache, after=40, tenant="a")
+        assert store.holds(IDS[:50], tenant="a") == (0 if gone else 50)
+    assert store.sources() == set()
+
+
 # --- files that cannot be trusted ------------------------------------------------------------------------------------
 
 
 def spilled(model: HuggingFaceModel, folder: Path) -> Path:
     with KVStore(model, folder=folder) as store:
-        store.put(IDS[:60], tenant="a")
+        store.put(IDS[:60], tenant="a", sources=[CubeRef(id="miso", version=1)])
     return next(folder.glob("*.safetensors"))
 
 
@@ -415,7 +475,14 @@ def empty(content: bytes) -> bytes:
     return b""
 
 
-DAMAGE = [truncate, flip, not_a_number, other_dtype, other_tokens, pickled, huge_header, other_precision, empty]
+def other_sources(content: bytes) -> bytes:
+    return content.replace(b"miso@1", b"miso@x")
+
+
+DAMAGE = [
+    truncate, flip, not_a_number, other_dtype, other_tokens, pickled, huge_header, other_precision, empty,
+    other_sources,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -452,6 +519,33 @@ def test_a_file_of_another_model_or_another_secret_is_not_used(tiny_model: Huggi
     assert KVStore(other, folder=tmp_path / "kv").match(IDS[:70], tenant="a") is None
     store = KVStore(tiny_model, folder=tmp_path / "kv", secret=b"x" * 32)
     assert store.match(IDS[:70], tenant="a") is None
+
+
+def test_what_goes_on_from_a_run_that_was_parted_is_found_again(tiny_model: HuggingFaceModel, tmp_path: Path) -> None:
+    with KVStore(tiny_model, folder=tmp_path) as store:
+        store.put(IDS[:60], tenant="a")
+        store.demote(store.put(IDS[:100], tenant="a"), tenant="a")
+        store.put([*IDS[:20], 9, 9, 9], tenant="a")
+    store = KVStore(tiny_model, folder=tmp_path)
+    assert store.holds(IDS[:100], tenant="a") == 100
+    found = store.match(IDS[:101], tenant="a")
+    assert found is not None
+    assert len(found.token_ids) == 100
+    assert store.verify(found) <= NEAR
+
+
+def test_two_stores_on_one_folder_leave_nothing_that_cannot_be_erased(
+    tiny_model: HuggingFaceModel, tmp_path: Path
+) -> None:
+    one, two = KVStore(tiny_model, folder=tmp_path), KVStore(tiny_model, folder=tmp_path)
+    for store, length in ((one, 60), (two, 40)):
+        store.put(IDS[:length], tenant="a", sources=[CubeRef(id="miso", version=1)])
+        store.close()
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+    store = KVStore(tiny_model, folder=tmp_path)
+    store.drop(["miso"])
+    assert not list(tmp_path.glob("*.safetensors"))
+    assert store.statistics.disk_bytes == 0
 
 
 def test_a_file_is_valid_safetensors_and_private(tiny_model: HuggingFaceModel, tmp_path: Path) -> None:

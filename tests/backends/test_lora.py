@@ -508,6 +508,10 @@ def test_nothing_answers_what_was_forgotten(memos: MemOS, governed: ParameterCub
         said(memory, ASK, name)
     assert model.adapters == ()
     assert memory.sources() == set()
+    assert memory.store.is_gone([source.ref])
+    if how != "forget":
+        changed = memos.get(source.id, by=ANA)
+        assert not memory.store.is_gone([changed.ref]), "as it is now, it may be learnt"
     assert not list(memory.store.folder.rglob("*.safetensors")), "nothing of it is left on disk"
     assert torch.equal(logits(model), before)
     assert said(memory, ASK, None) == plain

@@ -186,7 +186,7 @@ def test_what_was_computed_from_a_retired_memory_goes(memos: MemOS) -> None:
         def __init__(self) -> None:
             self.dropped: set[str] = set()
 
-        def drop(self, cube_ids: Collection[str]) -> int:
+        def drop(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> int:
             self.dropped.update(cube_ids)
             return len(cube_ids)
 

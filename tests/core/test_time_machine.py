@@ -63,7 +63,7 @@ class Held:
     def __init__(self) -> None:
         self.dropped: set[str] = set()
 
-    def drop(self, cube_ids: Collection[str]) -> int:
+    def drop(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> int:
         self.dropped.update(cube_ids)
         return len(cube_ids)
 

@@ -92,7 +92,7 @@ class Composition:
         best = max(range(len(lines)), key=lambda n: (lines[n].score, -n))
         others = [n for n in range(len(lines)) if n != best]
         tenant, head = lines[best].tenant, list(layout.head)
-        computed = len(layout.lines[best])
+        computed = len(layout.lines[best]) + len(head) - self.store.holds(head, tenant=tenant, adapters=adapters)
         anchored = []
         for n in others:
             ids = [*head, *layout.lines[n]]
@@ -122,7 +122,8 @@ class Composition:
             tuple((part,) for part in parts),
             anchored[0].shared,
         )
-        return Joined([*ids, *layout.lines[best], *layout.tail], prefix, computed)
+        # Link tokens of a memory that was not stored either were counted with it.
+        return Joined([*ids, *layout.lines[best], *layout.tail], prefix, min(computed, len(layout.memory)))
 
     def calibrate(
         self,

@@ -156,7 +156,7 @@ class ActivationMemory:
 
         def keep(ids: list[int], cache: Any) -> None:
             assert prompt.tenant is not None
-            self.store.put_tail(ids, cache, tenant=prompt.tenant, adapters=adapters)
+            self.store.put_tail(ids, cache, after=prompt.memory_tokens, tenant=prompt.tenant, adapters=adapters)
 
         if self.keep_turns and prompt.tenant is not None and not prompt.approximate:
             how["keep"] = keep
@@ -223,14 +223,14 @@ class ActivationMemory:
             self._running.discard(future)
             future.result()
 
-    def drop(self, cube_ids: Collection[str]) -> int:
+    def drop(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> int:
         """Erase what was made from the cubes; called when they are forgotten or changed."""
         gone = set(cube_ids)
         with self._lock:
             for key, use in list(self._sets.items()):
                 if gone.intersection(line.ref.id for line in use.lines):
                     del self._sets[key]
-        return self.store.drop(gone)
+        return self.store.drop(gone, now)
 
     def sources(self) -> set[tuple[str, CubeRef]]:
         """The cubes that something kept was made from, each with its tenant."""
@@ -318,7 +318,8 @@ def counted(token: Token, prompt: MemoryPrompt) -> Token:
         return token
     usage = replace(
         token.usage,
-        cached_tokens=max(0, token.usage.cached_tokens - prompt.recomputed_tokens),
+        # A composition computes its last memory with the question: it is in the prompt, and not in the prefix.
+        cached_tokens=max(token.usage.cached_tokens, prompt.memory_tokens) - prompt.recomputed_tokens,
         recomputed_tokens=prompt.recomputed_tokens,
         approximate=prompt.approximate,
         memory_tokens=prompt.memory_tokens,

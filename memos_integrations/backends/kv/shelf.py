@@ -65,7 +65,7 @@ class Shelf:
         for each in node.path():
             segment = self._loaded(each)
             if segment is None:
-                self._erase(each)
+                self._erase(each, pinned=True)
                 break
             each.use(self._clock())
             found.append((each, segment))
@@ -112,14 +112,14 @@ class Shelf:
     def fit(self) -> None:
         """Let go of what is worth least until both budgets hold."""
         while self.memory > self._memory_most:
-            held = [node for node in self._runs() if node.segment is not None and not node.pins]
+            held = [node for node in self._runs() if node.segment is not None and not node.kept()]
             if not held:
                 return
             least = min(held, key=lambda node: node.worth(self._clock()))
             if not self._spill(least, forced=False):
                 self._erase(least)
         while self.disk > self._disk_most:
-            filed = [node for node in self._runs() if node.file is not None and not node.pins]
+            filed = [node for node in self._runs() if node.file is not None and not node.kept()]
             if not filed:
                 return
             self._erase(min(filed, key=lambda node: node.worth(self._clock())))
@@ -131,7 +131,7 @@ class Shelf:
             ModelError: The disk refused it.
         """
         for each in reversed(node.path()):
-            if each.pins or (each.segment is None and not away):
+            if each.kept() or (each.segment is None and not away):
                 continue
             if self._folder is None or away:
                 if not each.children:  # what others go on from stays
@@ -176,6 +176,7 @@ class Shelf:
 
     def _loaded(self, node: Run) -> Segment | None:
         from memos_integrations.backends.kv.spill import read
+        from memos_integrations.backends.kv.tiers import sound
 
         if node.segment is not None or node.file is None:
             return node.segment
@@ -223,10 +224,8 @@ class Shelf:
         return True
 
     def _name(self, node: Run) -> str:
-        """Names a run by its root and all tokens up to its end, and where it starts."""
-        path = node.path()
-        tokens = [token for each in path for token in each.tokens]
-        text = f"{self._root_of(node).hex()}:{len(tokens) - len(node.tokens)}:{tokens}"
+        """Names a run by its root and all tokens up to its end: when it is parted, what hangs on it still does."""
+        text = f"{self._root_of(node).hex()}:{[token for each in node.path() for token in each.tokens]}"
         return hashlib.blake2b(text.encode(), key=self.secret[:64], digest_size=32).hexdigest()
 
     def _said(self, node: Run, run: str) -> dict[str, str]:
@@ -248,13 +247,13 @@ class Shelf:
         """Part a run in two; the upper one. None when its file fails, and the run is gone."""
         segment = self._loaded(node)
         if segment is None:
-            self._erase(node)
+            self._erase(node, pinned=True)
             return None
         parent = node.parent
         assert parent is not None
         share = at / len(node.tokens)
         upper: Run = Node(node.tokens[:at], parent, sources=node.sources, seconds=node.seconds * share)
-        upper.uses, upper.used_at, upper.pins = node.uses, node.used_at, node.pins
+        upper.uses, upper.used_at = node.uses, node.used_at
         self._unfile(node)
         self.memory -= segment.size
         upper.segment, node.segment = segment.between(0, at), segment.between(at, len(node.tokens))
@@ -266,8 +265,8 @@ class Shelf:
         return upper
 
     def _erase(self, node: Run, *, pinned: bool = False) -> int:
-        """Take a run and all after it away; what is pinned stays, and what it needs, unless its source is gone."""
-        if not pinned and any(each.pins for each in node.below()):
+        """Take a run and all after it away; what is pinned stays, and what it needs, unless source or file is gone."""
+        if not pinned and node.kept():
             return 0
         erased = 0
         for each in node.below():
@@ -299,6 +298,7 @@ class Shelf:
                 tokens, said = peek(file)
                 bytes.fromhex(said["root"])
                 float(said["seconds"])
+                _refs(said)
                 self.tenants[bytes.fromhex(said["root"])] = said["tenant"]
                 waiting.setdefault(said["after"] or said["root"], []).append((file, tokens, said))
             except (ModelError, KeyError, ValueError):
@@ -312,6 +312,9 @@ class Shelf:
         while ready:
             parent, name = ready.pop()
             for file, tokens, said in waiting.pop(name, []):
+                if tokens[0] in parent.children:  # another store on this folder cut its runs elsewhere
+                    file.unlink(missing_ok=True)
+                    continue
                 node = self._adopted(parent, file, tokens, said)
                 ready.append((node, file.stem))
         for file, _, _ in (each for rest in waiting.values() for each in rest):
@@ -319,19 +322,16 @@ class Shelf:
         self.fit()
 
     def _adopted(self, parent: Run, file: Path, tokens: list[int], said: dict[str, str]) -> Run:
-        refs = (text.rpartition("@") for text in said.get("sources", "").split())
-        sources = frozenset(CubeRef(id=cube, version=int(version)) for cube, _, version in refs)
-        node: Run = Node(tuple(tokens), parent, file=file, size=file.stat().st_size, sources=sources)
+        node: Run = Node(tuple(tokens), parent, file=file, size=file.stat().st_size, sources=_refs(said))
         node.seconds, node.used_at = float(said["seconds"]), self._clock()
         parent.children[node.tokens[0]] = node
         self.disk += node.size
         return node
 
 
-def sound(segment: Segment) -> bool:
-    """Whether there is no number in it that is none."""
-    floats = [tensor for tensor in (*segment.tensors, *segment.scales) if tensor.is_floating_point()]
-    return all(bool(tensor.float().sum().isfinite()) for tensor in floats)
+def _refs(said: dict[str, str]) -> frozenset[CubeRef]:
+    refs = (text.rpartition("@") for text in said["sources"].split())
+    return frozenset(CubeRef(id=cube, version=int(version)) for cube, _, version in refs)
 
 
 def _kept_secret(file: Path) -> bytes:

@@ -27,7 +27,14 @@ from memos_integrations.core.errors import ModelError
 
 FORMAT = "memos-kv/1"
 MAX_HEADER = 4 << 20
-_NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int8: "I8", torch.int32: "I32"}
+_NAMES = {
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int8: "I8",
+    torch.int32: "I32",
+    torch.float64: "F64",
+}
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
 
 

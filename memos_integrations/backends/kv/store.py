@@ -18,6 +18,7 @@ from memos_integrations.backends.kv.tree import walk
 from memos_integrations.core.cube import CubeRef
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.extras import require
+from memos_integrations.core.ports import least_allowed
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +80,7 @@ class KVStore:
         self._lock = threading.RLock()
         self._building = threading.Lock()
         self._counts, self._closed = KVStatistics(), False
-        self._gone: set[str] = set()
+        self._gone: dict[str, float] = {}
 
     # --- storing and finding ------------------------------------------------------------------------------------
 
@@ -153,14 +154,14 @@ class KVStore:
             self._add(root, ids, 0, parts, sources=sources, ends=ends, seconds=seconds)
 
     def put_tail(
-        self, token_ids: Sequence[int], cache: DynamicCache, *, tenant: str, adapters: Sequence[str] = ()
+        self, token_ids: Sequence[int], cache: DynamicCache, *, after: int, tenant: str, adapters: Sequence[str] = ()
     ) -> None:
-        """Store what an answer's cache holds beyond what is stored of these tokens: the turn that has just ended."""
+        """Store what an answer's cache holds beyond *after* tokens, if those are stored: it goes with them."""
         from memos_integrations.backends.kv.layers import SharedLayer, length_of, parts_of
 
         ids = self._checked(token_ids)
         first = cache.layers[0]
-        known = length_of(first.parts) if isinstance(first, SharedLayer) else 0
+        known = length_of(first.parts) if isinstance(first, SharedLayer) else after
         root = self._root(tenant, adapters)
         parts = parts_of(cache, known, len(ids))
         with self._building, self._lock:
@@ -187,8 +188,7 @@ class KVStore:
             node, same, done = walk(self._shelf.tree(self._root(tenant, adapters)), prefix.token_ids)
             if done != len(prefix.token_ids) or same != len(node.tokens):
                 raise ModelError(f"{prefix!r} is not stored any more; put it again before you pin it.")
-            for each in node.path():
-                each.pins = max(0, each.pins + (1 if pinned else -1))
+            node.pins = max(0, node.pins + (1 if pinned else -1))
             self._shelf.fit()
 
     def demote(
@@ -215,13 +215,13 @@ class KVStore:
         with self._lock:
             return self._shelf.bytes_per_token
 
-    def drop(self, cube_ids: Collection[str]) -> int:
+    def drop(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> int:
         """Erase every prefix that was made from one of the cubes, in memory and on disk; how many runs of tokens.
 
-        They are not stored again while this store is open.
+        They are not stored again while this store is open, save from the versions *now* on.
         """
         with self._building, self._lock:
-            self._gone.update(cube_ids)
+            self._gone |= least_allowed(cube_ids, now, self._gone)
             return self._shelf.drop(set(cube_ids))
 
     def sources(self) -> set[tuple[str, CubeRef]]:
@@ -292,7 +292,7 @@ class KVStore:
         seconds: float = 0.0,
     ) -> None:
         """Shelve what was computed, in one run, or in one per source."""
-        if self._closed or self._gone.intersection(ref.id for ref in sources):
+        if self._closed or any(ref.version < self._gone.get(ref.id, 0) for ref in sources):
             return
         runs: list[tuple[int, frozenset[CubeRef]]] = []
         if ends:
@@ -311,7 +311,6 @@ class KVStore:
         return root
 
     def _find(self, root: bytes, ids: list[int]) -> StoredPrefix | None:
-
         with self._lock:
             done, nodes = self._shelf.fetch(root, ids)
             if not done:

@@ -82,3 +82,9 @@ def rounded(segment: Segment, precision: Precision) -> Segment:
         tensors.append((real / scale.float()).round_().clamp_(-127, 127).to(torch.int8))
         scales.append(scale)
     return Segment(precision, tuple(tensors), tuple(scales))
+
+
+def sound(segment: Segment) -> bool:
+    """Whether there is no number in it that is none."""
+    floats = [tensor for tensor in (*segment.tensors, *segment.scales) if tensor.is_floating_point()]
+    return all(bool(tensor.float().sum().isfinite()) for tensor in floats)

@@ -29,8 +29,8 @@ def undump(model: HuggingFaceModel, content: bytearray, name: str) -> tuple[list
     Raises:
         ModelError: It is damaged, holds what is no number, or does not have this model's layers and sizes.
     """
-    from memos_integrations.backends.kv.shelf import sound
     from memos_integrations.backends.kv.spill import parsed
+    from memos_integrations.backends.kv.tiers import sound
 
     segment, tokens, _ = parsed(memoryview(content), b"", name, sealed=True)
     shapes = [(tuple(tensor.shape[:2]), tensor.shape[-1], tensor.dtype) for tensor in segment.tensors]

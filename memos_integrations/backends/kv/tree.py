@@ -47,6 +47,10 @@ class Node(Generic[S]):
             yield from child.below()
         yield self
 
+    def kept(self) -> bool:
+        """Whether it is pinned, or something that goes on from it is."""
+        return any(each.pins for each in self.below())
+
     def expected(self, now: float) -> float:
         """Uses so far, each counted less the longer ago it was."""
         return float(self.uses * 0.5 ** (max(0.0, now - self.used_at) / HALF_LIFE_S))

@@ -183,9 +183,9 @@ class ParameterMemory:
 
     # --- the Derivative port ------------------------------------------------------------------------------------
 
-    def drop(self, cube_ids: Collection[str]) -> int:
+    def drop(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> int:
         """Retire and erase what was learnt from the cubes; called when they are forgotten or changed."""
-        return self.store.drop(cube_ids)
+        return self.store.drop(cube_ids, now)
 
     def sources(self) -> set[tuple[str, CubeRef]]:
         """The cubes that something kept was learnt from, each with its tenant."""

@@ -23,6 +23,7 @@ from memos_integrations.backends.lora.gates import GateReport
 from memos_integrations.backends.lora.lessons import Lesson
 from memos_integrations.core.cube import CubeRef, ModelFingerprint, canonical_json, new_id
 from memos_integrations.core.errors import ModelError
+from memos_integrations.core.ports import least_allowed
 
 RECORD, KEY_FILE, TRAININGS, SOURCES, NEW = "memos.json", "key", "trainings", "sources.json", ".new-"
 SAME = ("weights", "tokenizer", "chat_template", "positions")
@@ -70,7 +71,7 @@ class AdapterStore:
         self.model, self.folder = model, Path(folder)
         self._lock = threading.RLock()
         self._held: dict[str, Adapter] = {}
-        self._gone: set[str] = set()
+        self._gone: dict[str, float] = {}
         self.refused: list[str] = []
         """Folders that were found and not believed, each with the reason."""
         try:
@@ -204,11 +205,11 @@ class AdapterStore:
 
     # --- the Derivative port ------------------------------------------------------------------------------------
 
-    def drop(self, cube_ids: Collection[str]) -> int:
+    def drop(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> int:
         """Retire and erase every adapter, and every unfinished training, made from one of the cubes; how many."""
         gone = set(cube_ids)
         with self._lock:
-            self._gone |= gone
+            self._gone |= least_allowed(gone, now, self._gone)
             doomed = [each for each in self._held.values() if gone.intersection(ref.id for ref in each.sources)]
             for each in doomed:
                 self.retire(each.name, erase=True)
@@ -235,9 +236,9 @@ class AdapterStore:
         return folder
 
     def is_gone(self, sources: Collection[CubeRef]) -> bool:
-        """Whether one of the cubes was dropped since the store was opened."""
+        """Whether one of the cubes was dropped since the store was opened, and is not a later version."""
         with self._lock:
-            return bool(self._gone.intersection(ref.id for ref in sources))
+            return any(ref.version < self._gone.get(ref.id, 0) for ref in sources)
 
     def end_training(self, key: str) -> None:
         """Remove a training's state."""

@@ -183,7 +183,7 @@ class Editor:
                 self._governance.change(steps, caller, operation="update").result()
             except VersionConflictError:
                 continue
-            self._writer.dropped([cube_id])
+            self._writer.dropped([cube_id], [newer.ref])
             return newer.model_copy(update={"state": moves[0][1] if moves else cube.state})
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 

@@ -27,7 +27,7 @@ from memos_integrations.core.conflict.forms import (
 )
 from memos_integrations.core.conflict.marks import marked
 from memos_integrations.core.conflict.rules import said_at
-from memos_integrations.core.cube import MemCube, Relation, State, unique
+from memos_integrations.core.cube import CubeRef, MemCube, Relation, State, unique
 from memos_integrations.core.errors import (
     AccessDeniedError,
     AlreadyUndoneError,
@@ -55,7 +55,7 @@ class Resolver:
         governance: MemGovernance,
         embedding: Embedding,
         judge: ConflictJudge,
-        dropped: Callable[[Collection[str]], None],
+        dropped: Callable[[Collection[str], Collection[CubeRef]], None],
     ) -> None:
         self._governance, self._embedding, self._judge, self._dropped = governance, embedding, judge, dropped
 
@@ -132,7 +132,7 @@ class Resolver:
                 self._governance.change(whole, caller, operation="remember", durability=draft.durability).result()
             except VersionConflictError:
                 continue  # what it is about was changed meanwhile
-            self._dropped([each.cube.id for each in steps.versions])
+            self._dropped([each.cube.id for each in steps.versions], steps.written)
             state = next((after for cube, after in steps.moves if cube.id == told.cube.id), told.cube.state)
             return told.cube.model_copy(update={"state": state})
         return None
@@ -159,7 +159,7 @@ class Resolver:
             self._governance.change(steps, caller, operation=verdict.ruling.value).result()
         except (VersionConflictError, CubeNotFoundError):
             return None
-        self._dropped([version.cube.id for version in steps.versions])
+        self._dropped([version.cube.id for version in steps.versions], steps.written)
         return decision
 
     def _steps(
@@ -221,7 +221,7 @@ class Resolver:
                 self._governance.change(steps, caller, operation="undo").result()
             except VersionConflictError:
                 continue
-            self._dropped([decision.newer, decision.older])
+            self._dropped([decision.newer, decision.older], steps.written)
             return decision.model_copy(update={"undone": True})
         raise VersionConflictError(decision.older, decision.version, decision.version + 1)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from memos_integrations.core.access import Caller, Verb
 from memos_integrations.core.conflict.forms import joined
-from memos_integrations.core.cube import Label, MemCube, Relation, State, Tier, TrustLabel, Value
+from memos_integrations.core.cube import CubeRef, Label, MemCube, Relation, State, Tier, TrustLabel, Value
 from memos_integrations.core.errors import (
     CubeNotFoundError,
     InvalidMemoryError,
@@ -38,7 +38,10 @@ class TimeMachine:
     """Reads and restores earlier versions through governance; each restoration is one transaction."""
 
     def __init__(
-        self, governance: MemGovernance, embedding: Embedding, dropped: Callable[[Collection[str]], None]
+        self,
+        governance: MemGovernance,
+        embedding: Embedding,
+        dropped: Callable[[Collection[str], Collection[CubeRef]], None],
     ) -> None:
         self._governance, self._embedding, self._dropped = governance, embedding, dropped
 
@@ -71,7 +74,7 @@ class TimeMachine:
                 self._governance.change(steps, caller, operation="restore").result()
             except VersionConflictError:
                 continue
-            self._dropped([cube_id])
+            self._dropped([cube_id], steps.written)
             return self._governance.fetch(cube_id, Verb.READ, caller, operation="restore")
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
@@ -137,7 +140,7 @@ class TimeMachine:
                 self._governance.change(steps, caller, operation="roll_back").result()
             except VersionConflictError:
                 continue
-            self._dropped([*done.restored, *done.archived])
+            self._dropped([*done.restored, *done.archived], steps.written)
             return done
         raise VersionConflictError("roll_back", 0, 1)
 
@@ -191,7 +194,7 @@ class TimeMachine:
                 self._governance.change(Steps(versions, ((cube, after),)), caller, operation="move").result()
             except VersionConflictError:
                 continue
-            self._dropped([cube_id])
+            self._dropped([cube_id], [version.cube.ref for version in versions])
             return cube.model_copy(update={"state": after, "version": cube.version + len(versions)})
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 

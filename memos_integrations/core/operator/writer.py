@@ -66,10 +66,10 @@ class CubeWriter:
         """Stores outside the vault that go with their sources."""
         self.resolver = Resolver(governance, embedding, judge or ConflictRules(), self.dropped)
 
-    def dropped(self, cube_ids: Collection[str]) -> None:
-        """Let every store of derived memory erase what was made from these cubes."""
+    def dropped(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> None:
+        """Let every store of derived memory erase what was made from these cubes; see `Derivative.drop`."""
         for derivative in self.derivatives:
-            derivative.drop(cube_ids)
+            derivative.drop(cube_ids, now)
 
     # --- one memory ---------------------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ class CubeWriter:
                     raise
                 continue
             self._embedding.drop([search_text(cube)] if search_text(cube) != draft.text else [])
-            self.dropped([cube_id])
+            self.dropped([cube_id], [draft.cube.ref])
             return draft.cube
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 

@@ -7,7 +7,7 @@ the subjects that may read a cube into its `Put`; a vault only compares the two,
 
 from __future__ import annotations
 
-from memos_integrations.core.ports.derivative import Derivative
+from memos_integrations.core.ports.derivative import Derivative, least_allowed
 from memos_integrations.core.ports.embedder import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
 from memos_integrations.core.ports.log import AuditEntry, AuditRecord, AuditReport, LogFilters, LogQuery, Outcome
 from memos_integrations.core.ports.query import (
@@ -72,5 +72,6 @@ __all__ = [
     "Vectors",
     "Visibility",
     "cooled",
+    "least_allowed",
     "narrowed",
 ]
