@@ -409,7 +409,8 @@ def test_joining_needs_a_calibration_of_this_model_and_falls_back_to_exact(
         assert not gate.allowed()
         assert not memory.prepare(ASK, found).approximate
         gate.max_kl, gate.min_agreement = 1e9, 0.0
-        assert gate.allowed()
+        assert gate.allowed(memories=4)
+        assert not gate.allowed(memories=5), "more were joined than were measured"
         fresh = Composition(KVStore(model), calibration=Calibration.model_validate_json(measured.model_dump_json()))
         fresh.max_kl, fresh.min_agreement = 1e9, 0.0
         joining = ActivationMemory(fresh.store, compose=fresh)

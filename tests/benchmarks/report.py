@@ -154,7 +154,8 @@ def _joined(ours: Result) -> list[str]:
     if said:
         said[0] = f"Memories joined, approximate and opt-in, against full recompute, {said[0]}"
         gate = ours.get("compose_gate", {})
-        said += [f"this model {'passes' if gate['allowed'] else 'fails'} the default gate"] if gate else []
+        passes = "passes" if gate.get("allowed") else "fails"
+        said += [f"this model {passes} the default gate for {gate.get('memories', 4)}"] if gate else []
     return said
 
 

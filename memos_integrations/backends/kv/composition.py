@@ -35,11 +35,12 @@ class Calibration(Value):
     """How far joined memories are from exact ones, for one model; keep it, it is JSON.
 
     `kl` is the mean divergence of the exact next-token distribution from the joined one, in nats; `agreement` the share
-    of greedy answer tokens that are the same.
+    of greedy answer tokens that are the same. `memories` is the most that a sample joined: of more, it says nothing.
     """
 
     fingerprint: ModelFingerprint
     samples: int = Field(ge=1)
+    memories: int = Field(ge=2)
     kl: float
     agreement: float
     link: int = Field(default=0, ge=0)
@@ -78,10 +79,12 @@ class Composition:
         self.max_kl, self.min_agreement = max_kl, min_agreement
         self._frequencies = _frequencies(store)
 
-    def allowed(self, adapters: Sequence[str] = ()) -> bool:
-        """Whether the calibration is of this model with these adapters, and within the gate."""
+    def allowed(self, adapters: Sequence[str] = (), *, memories: int = 2) -> bool:
+        """Whether the calibration is of this model with these adapters and of so many memories, and within the gate."""
         found = self.calibration
-        if found is None or found.fingerprint != fingerprint_of(self.store.model, adapters):
+        if found is None or memories > found.memories:
+            return False
+        if found.fingerprint != fingerprint_of(self.store.model, adapters):
             return False
         return found.kl <= self.max_kl and found.agreement >= self.min_agreement
 
@@ -151,7 +154,14 @@ class Composition:
             kl = sum(each[0] for each in measured) / len(measured)
             agreement = sum(each[1] for each in measured) / len(measured)
             found.append(
-                Calibration(fingerprint=fingerprint, samples=len(samples), kl=kl, agreement=agreement, link=link)
+                Calibration(
+                    fingerprint=fingerprint,
+                    samples=len(samples),
+                    memories=max(len(lines) for _, lines in samples),
+                    kl=kl,
+                    agreement=agreement,
+                    link=link,
+                )
             )
             if kl <= self.max_kl and agreement >= self.min_agreement:
                 break

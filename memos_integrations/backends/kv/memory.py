@@ -130,7 +130,7 @@ class ActivationMemory:
         if self.keeper is not None and recall is not None and known < len(memory):
             self.keeper.bring(recall, memory, adapters)
             known = self.store.holds(memory, tenant=tenant, adapters=adapters)
-        if self.compose is not None and known < len(memory) and self.compose.allowed(adapters):
+        if self.compose is not None and known < len(memory) and self.compose.allowed(adapters, memories=len(lines)):
             joined = self.compose.join(layout, lines, adapters=adapters)
             return MemoryPrompt(joined.ids, joined.prefix, len(memory), joined.recomputed, True, tenant)
         prefix = self.put(layout, lines, adapters)
