@@ -159,6 +159,11 @@ def _refuse_reading(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
     return None
 
 
+def is_own(cube: MemCube, caller: Caller) -> bool:
+    """Whether *cube* is *caller*'s own, and not only given to them to read."""
+    return cube.tenant == caller.by.tenant and cube.governance.owner == caller.by.subject
+
+
 def may_read(cube: MemCube, caller: Caller) -> bool:
     """Whether *caller* may read *cube* now."""
     return _refuse(cube, Verb.READ, caller) is None

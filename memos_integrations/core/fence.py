@@ -7,7 +7,7 @@ import contextvars
 import logging
 import os
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -29,6 +29,9 @@ MOST_LEFT_BEHIND = 8
 """How many calls may still run after their time was up, before new ones are refused at once."""
 
 MOST_OWED = 1_000
+MOST_TRIES = 3
+"""How often an owed write may fail while others succeed, before it is given up."""
+
 MOST_IDLE = 4
 
 NEVER_TOLERATED = (IdentityError, AccessDeniedError, InvalidMemoryError)
@@ -155,11 +158,13 @@ class _Into(Generic[T]):
 class Owed:
     """Writes that failed, in their order, to be made up for before the next one. They must be safe to repeat.
 
-    In this process only: what must outlive it has to raise where it fails. The oldest go when there are too many.
+    In this process only: what must outlive it has to raise where it fails. The oldest go when there are too many. One
+    that fails while later ones succeed stands in nobody's way: after `MOST_TRIES` it is given up.
     """
 
     def __init__(self, most: int = MOST_OWED) -> None:
         self._writes: deque[Callable[[], object]] = deque(maxlen=most)
+        self._tries = Counter[Callable[[], object]]()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -174,7 +179,8 @@ class Owed:
         """Make up for what is owed, then *write*; what fails is owed, and raises."""
         while (owed := self._next()) is not None:
             try:
-                owed()
+                with Fence("open", "a write that was owed") as owing:
+                    owed()
             except NEVER_TOLERATED as exc:  # it would fail for ever, and stand in the way of the others
                 log.warning("A write that was owed is given up: %s: %s", type(exc).__name__, exc)
             except BaseException:
@@ -182,6 +188,11 @@ class Owed:
                     self._writes.appendleft(owed)
                 self.add(write)
                 raise
+            if owing.fault is not None:
+                return self._before(owed, write)
+        return self._made(write)
+
+    def _made(self, write: Callable[[], T]) -> T:
         try:
             return write()
         except NEVER_TOLERATED:
@@ -189,6 +200,20 @@ class Owed:
         except BaseException:
             self.add(write)
             raise
+
+    def _before(self, owed: Callable[[], object], write: Callable[[], T]) -> T:
+        """*write*, before one that failed again: it tells whether the engine is at fault, or that one."""
+        with self._lock:
+            self._writes.appendleft(owed)
+        written = self._made(write)
+        with self._lock:
+            self._tries[owed] += 1
+            if self._tries[owed] >= MOST_TRIES and owed in self._writes:
+                self._writes.remove(owed)
+                log.warning("A write that was owed is given up: others succeed where it fails.")
+            if owed not in self._writes:
+                del self._tries[owed]
+        return written
 
     def _next(self) -> Callable[[], object] | None:
         with self._lock:

@@ -1,6 +1,7 @@
 """Items: JSON values under addresses (a namespace and a key), each a governed cube. What stores are made of.
 
-An item is its principal's own: two principals may use one address and never learn of each other.
+An item is its principal's own: two principals may use one address and never learn of each other. What somebody else
+lets the principal read is no item of theirs, though it stand in the same namespace.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 
-from memos_integrations.core.access import CallContext, Caller, Principal, Verb
+from memos_integrations.core.access import CallContext, Caller, Principal, Verb, is_own
 from memos_integrations.core.cube import (
     MemCube,
 )
@@ -46,6 +48,7 @@ from memos_integrations.core.text import terms as terms_of
 
 MAX_RETRIES = 200
 PAGE = 500
+MOST_PLACES = 256
 REFRESH_SHARE = 0.01
 """A read that would lengthen a life by less than this share of it does not write a new version."""
 
@@ -61,6 +64,7 @@ class Items:
         caller: Callable[[Principal, CallContext | None], Caller],
     ) -> None:
         self._governance, self._embedding, self._writer, self._caller = governance, embedding, writer, caller
+        self._shared: dict[tuple[Principal, CallContext, CubeFilter], tuple[int, bool]] = {}
 
     # --- writing
 
@@ -129,7 +133,7 @@ class Items:
         early = caller._replace(now=datetime.min.replace(tzinfo=caller.now.tzinfo))
         ended = 0
         for cube in list(self._pages(scope, early)):
-            if cube.governance.owner == by.subject and cube.governance.is_expired(caller.now):
+            if cube.governance.is_expired(caller.now):
                 self._erase(cube.id, caller)
                 ended += 1
         return ended
@@ -211,11 +215,13 @@ class Items:
         """A page of the newest; what stands before it is not read."""
         asked = VaultQuery(k=query.limit, filter=scope, skip=query.offset)
         found = self._governance.found(asked, caller)
-        cubes = [match.cube for match in found.matches]
-        if len(cubes) < query.limit and query.offset + query.limit < found.visible:
-            # Some of the page may not be read after all; those after them move up.
-            asked = VaultQuery(k=query.offset + query.limit, filter=scope)
-            cubes = self._governance.find(asked, caller)[query.offset :]
+        cubes = [match.cube for match in found.matches if is_own(match.cube, caller)]
+        missing = len(cubes) < query.limit and (
+            len(cubes) < len(found.matches) or query.offset + query.limit < found.visible
+        )
+        if missing or (query.offset and self._is_shared(scope, caller)):
+            # Some of the page, or before it, is another's or may not be read after all; those after them move up.
+            cubes = list(islice(self._pages(scope, caller), query.offset, query.offset + query.limit))
         return self._given([(cube, None) for cube in cubes], caller, refresh=refresh)
 
     def _ranked(
@@ -229,7 +235,8 @@ class Items:
             found = self._governance.found(VaultQuery(k=k, terms=words, vector=vector, filter=scope), caller)
             scored: list[tuple[MemCube, float | None]] = []
             for match in found.matches:
-                if match.cube.text.strip() and (query.keep is None or query.keep(value_of(match.cube))):
+                wanted = match.cube.text.strip() and is_own(match.cube, caller)
+                if wanted and (query.keep is None or query.keep(value_of(match.cube))):
                     scored.append((match.cube, score_of(match.bm25, match.cosine, vector is not None)))
             scored = [each for each in scored if each[1]]
             scored.sort(key=lambda each: (-(each[1] or 0.0), each[0].id))
@@ -259,25 +266,39 @@ class Items:
         return kept
 
     def _pages(self, scope: CubeFilter, caller: Caller) -> Iterator[MemCube]:
-        """Everything in scope, newest first; more and more at a time, each once."""
+        """Every item in scope, newest first; more and more at a time, each once."""
         before = self._governance.generation(caller)
         seen: set[str] = set()
         k, skip = PAGE, 0
         while True:
             found = self._governance.found(VaultQuery(k=k, filter=scope, skip=skip), caller)
-            yield from self._fresh(found, seen)
+            yield from self._fresh(found, seen, caller)
             if skip + len(found.matches) >= found.visible:
                 break
             k, skip = k * 8, skip + k
         if skip and self._governance.generation(caller) != before:
             # Something came or went in between, and others moved up over the edge of a page.
-            yield from self._fresh(self._governance.found(VaultQuery(k=sys.maxsize, filter=scope), caller), seen)
+            yield from self._fresh(
+                self._governance.found(VaultQuery(k=sys.maxsize, filter=scope), caller), seen, caller
+            )
 
     @staticmethod
-    def _fresh(found: Found, seen: set[str]) -> list[MemCube]:
-        fresh = [match.cube for match in found.matches if match.cube.id not in seen]
+    def _fresh(found: Found, seen: set[str], caller: Caller) -> list[MemCube]:
+        fresh = [match.cube for match in found.matches if match.cube.id not in seen and is_own(match.cube, caller)]
         seen.update(cube.id for cube in fresh)
         return fresh
+
+    def _is_shared(self, scope: CubeFilter, caller: Caller) -> bool:
+        """Whether somebody else's items may be read there, too; known until something changes in the tenant."""
+        place, now = (caller.by, caller.context, scope), self._governance.generation(caller)
+        before, shared = self._shared.get(place, (None, False))
+        if before != now:
+            found = self._governance.search(VaultQuery(k=sys.maxsize, filter=scope), caller)
+            shared = not all(is_own(match.cube, caller) for match in found.matches)
+            if len(self._shared) >= MOST_PLACES:
+                self._shared.clear()
+            self._shared[place] = now, shared
+        return shared
 
     def _refresh(self, cube: MemCube, caller: Caller) -> None:
         content = content_of(cube)

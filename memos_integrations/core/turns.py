@@ -20,6 +20,7 @@ from memos_integrations.core.cube import (
     Provenance,
     Trust,
     TrustLabel,
+    check_text,
     sha256,
 )
 from memos_integrations.core.errors import CubeNotFoundError, VersionConflictError
@@ -42,6 +43,8 @@ TOOL: dict[str, Any] = {
 }
 STANDING = {"human": HUMAN, "ai": MODEL, "tool": TOOL}
 SPEAKER = {"human": "user", "ai": "assistant"}
+
+LONGEST_LABEL = 1_000
 
 RESTATED = 0.5
 """An answer that holds this share of a memory's words restates it."""
@@ -147,9 +150,9 @@ def memories_of(said: Said, words: str, *, source: str, thread_id: str | None) -
     """What `MemOS.remember` is told of a message: one memory, or several when it is longer than a cube may be."""
     provenance = Provenance(
         source=source,
-        message_id=said.message_id,
-        speaker=said.name or SPEAKER.get(said.kind, said.kind),
-        thread_id=thread_id,
+        message_id=_label(said.message_id),
+        speaker=_label(said.name) or SPEAKER.get(said.kind, said.kind),
+        thread_id=_label(thread_id),
     )
     for start in range(0, len(words), PART):
         yield {
@@ -158,6 +161,16 @@ def memories_of(said: Said, words: str, *, source: str, thread_id: str | None) -
             "provenance": provenance,
             **STANDING.get(said.kind, MODEL),
         }
+
+
+def _label(name: str | None) -> str | None:
+    """A name or an id, which a client may have made up, as a cube can hold it: where it cannot, its digest."""
+    if name is None or not name.strip():
+        return None
+    try:
+        return check_text(name) if len(name) <= LONGEST_LABEL else sha256(name.encode("utf-8", "replace"))
+    except ValueError:
+        return sha256(name.encode("utf-8", "replace"))
 
 
 def restates(answer: str, cube: MemCube) -> bool:

@@ -14,19 +14,20 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from langchain_core.chat_history import BaseChatMessageHistory
-from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, message_to_dict, messages_from_dict
 
 from memos_integrations.core.access import CallContext, Principal
-from memos_integrations.core.cube import MemCube, thawed
+from memos_integrations.core.cube import Channel, MemCube, PlaintextPayload, State, check_text, thawed
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError
 from memos_integrations.core.operator import MemoryOptions
 from memos_integrations.core.ports import CubeFilter
-from memos_integrations.core.turns import memories_of
+from memos_integrations.core.turns import LONGEST_LABEL, memories_of
 from memos_integrations.langchain.transcript import said_by, words_of
 from memos_integrations.memos import MemOS
 
 SOURCE = "langchain.history"
 PAGE = 1_000
+KEPT_STATES = frozenset(State) - {State.EXPIRED}
 
 
 class _Turnstile:
@@ -46,7 +47,8 @@ class MemOSChatMessageHistory(BaseChatMessageHistory):
 
     Every message comes back as it was: kind, id, tool calls, additional fields. Messages added together stay
     together, also when several threads of this program add to the session. They are memories like any other, of the
-    type `message`: recall finds them, and `forget` takes one out.
+    type `message`: recall finds them, `forget` takes one out, and one that `update` gave other words says these. What
+    was archived stays in the log. A session is of one namespace: that given, or the principal's own.
 
     Raises:
         IdentityError: *principal* is not a principal.
@@ -64,11 +66,16 @@ class MemOSChatMessageHistory(BaseChatMessageHistory):
     ) -> None:
         if not isinstance(principal, Principal):
             raise IdentityError(f"A history belongs to a Principal(tenant=..., user=...), not {principal!r}.")
-        if not isinstance(session_id, str) or not session_id.strip():
-            raise InvalidMemoryError(f"A session is named by text, not {session_id!r}.")
+        if not isinstance(session_id, str) or not session_id.strip() or len(session_id) > LONGEST_LABEL:
+            raise InvalidMemoryError(f"A session is named by text of at most {LONGEST_LABEL:,} characters.")
+        try:
+            check_text(session_id)
+        except ValueError as exc:
+            raise InvalidMemoryError(f"A session is named by text, and this {exc}.") from exc
         self._memos, self._session, self._by = memos, session_id, principal
-        self._namespace, self._context = tuple(namespace), context
         self._options: dict[str, Any] = dict(options or {})
+        self._context = context
+        self._namespace = tuple(self._options.pop("namespace", ()) or namespace or (principal.tenant, principal.user))
         with _guard:
             place = (id(memos), principal.tenant, principal.user, session_id)
             self._turnstile = _turnstiles.setdefault(place, _Turnstile())
@@ -76,8 +83,7 @@ class MemOSChatMessageHistory(BaseChatMessageHistory):
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
         """The log, oldest first."""
-        stored = [cube.payload.value for cube in self._cubes() if cube.tier == "plaintext"]  # type: ignore[union-attr]
-        return messages_from_dict([thawed(value["message"]) for value in stored])
+        return [_message(cube) for cube in self._cubes()]
 
     async def aget_messages(self) -> list[BaseMessage]:
         """The log, without blocking the event loop."""
@@ -114,17 +120,27 @@ class MemOSChatMessageHistory(BaseChatMessageHistory):
     def _memory(self, message: BaseMessage) -> dict[str, Any]:
         words = words_of(message) or f"({message.type} message without words)"
         said = next(memories_of(said_by(message), words, source=SOURCE, thread_id=self._session))
-        place = {"namespace": self._namespace} if self._namespace else {}
-        return {**said, **place, **self._options, "value": {"message": _as_json(message)}}
+        return {**said, "namespace": self._namespace, **self._options, "value": {"message": _as_json(message)}}
 
     def _cubes(self) -> list[MemCube]:
         """The session's own cubes, oldest first: ids grow with time, and within a program one by one."""
-        where = CubeFilter(namespace=self._namespace, semantic_types=("message",), thread_id=self._session)
+        where = CubeFilter(
+            namespace=self._namespace, semantic_types=("message",), thread_id=self._session, states=KEPT_STATES
+        )
         k, found = PAGE, list[MemCube]()
         while len(found := self._memos.find(where, by=self._by, k=k, context=self._context)) == k:
             k *= 4
-        mine = [cube for cube in found if cube.provenance.source == SOURCE]
+        mine = [cube for cube in found if cube.provenance.source == SOURCE and cube.namespace == self._namespace]
         return sorted((cube for cube in mine if cube.governance.owner == self._by.subject), key=lambda cube: cube.id)
+
+
+def _message(cube: MemCube) -> BaseMessage:
+    """The message as it was; of one whose words were changed since, which are all that is left, these words."""
+    value = cube.payload.value if isinstance(cube.payload, PlaintextPayload) else None
+    if isinstance(value, dict) and "message" in value:
+        return messages_from_dict([thawed(value["message"])])[0]
+    kind = HumanMessage if cube.trust.channel is Channel.USER else AIMessage
+    return kind(cube.text, id=cube.provenance.message_id)
 
 
 def _as_json(message: BaseMessage) -> Any:

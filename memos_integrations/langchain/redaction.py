@@ -1,8 +1,9 @@
 """What traces and logs get to see: recalled words are withheld, ids, scores and everything else stay.
 
-Recalled words pass through a run in three forms, and each is marked: the middleware's message, documents made from
-cubes, answers of the memory tools. `redact` takes them out of whatever is traced. What a model then says of them in
-words of its own bears no mark; a policy that must catch that too is a function given as `policy`.
+Recalled words pass through a run in forms that can be told: the middleware's message, documents made from cubes,
+answers of the memory tools, a `Recall`, what a memory subgraph hands on as `recalled`, and the block under its preamble
+within any text. `redact` takes them out of whatever is traced. What a model then says of them in words of its own bears
+no mark; a policy that must catch that too is a function given as `policy`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.operator import Recall
 from memos_integrations.core.turns import PREAMBLE
 from memos_integrations.langchain.retriever import CUBE_ID
 from memos_integrations.langchain.transcript import MARK
@@ -32,17 +35,31 @@ def redact(payload: Any) -> Any:
     For LangSmith: `Client(hide_inputs=redact, hide_outputs=redact)`. It knows messages and documents as objects and
     as the dictionaries that tracers make of them.
     """
-    if isinstance(payload, str):
-        return BLOCK.sub(WITHHELD, payload)
-    if isinstance(payload, BaseMessage):
-        answer = payload.artifact if isinstance(payload, ToolMessage) else None
-        marked = _is_marked(payload.additional_kwargs, answer)
-        return payload.model_copy(update={"content": WITHHELD}) if marked else payload
-    if isinstance(payload, Document):
-        return payload.model_copy(update={"page_content": WITHHELD}) if CUBE_ID in payload.metadata else payload
-    if isinstance(payload, Mapping):
-        return _mapping(payload)
-    return type(payload)(map(redact, payload)) if type(payload) in (list, tuple) else payload
+    told: Any = payload
+    match payload:
+        case str():
+            told = BLOCK.sub(WITHHELD, payload)
+        case BaseMessage():
+            told = _message(payload)
+        case Document() if CUBE_ID in payload.metadata:
+            told = payload.model_copy(update={"page_content": WITHHELD})
+        case ChatPromptValue():
+            told = payload.model_copy(update={"messages": [_message(message) for message in payload.messages]})
+        case StringPromptValue():
+            told = payload.model_copy(update={"text": redact(payload.text)})
+        case Recall():
+            told = {"recall": payload.id, "cubes": [hit.cube.id for hit in payload.hits]}
+        case Mapping():
+            told = _mapping(payload)
+        case list() | tuple() if type(payload) in (list, tuple):
+            told = type(payload)(map(redact, payload))
+    return told
+
+
+def _message(message: BaseMessage) -> BaseMessage:
+    answer = message.artifact if isinstance(message, ToolMessage) else None
+    content = WITHHELD if _is_marked(message.additional_kwargs, answer) else redact(message.content)
+    return message if content == message.content else message.model_copy(update={"content": content})
 
 
 def _mapping(payload: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -52,7 +69,16 @@ def _mapping(payload: Mapping[Any, Any]) -> dict[Any, Any]:
     metadata = payload.get("metadata")
     if isinstance(metadata, Mapping) and CUBE_ID in metadata and "page_content" in told:
         told["page_content"] = WITHHELD
+    if "text" in told and _are_hits(payload.get("hits")):
+        told |= {"text": WITHHELD, "hits": [{**hit, "text": WITHHELD} for hit in payload["hits"]]}
     return told
+
+
+def _are_hits(hits: Any) -> bool:
+    """Whether this is what a memory subgraph tells of its hits."""
+    return (
+        bool(hits) and isinstance(hits, list) and all(isinstance(hit, Mapping) and "provenance" in hit for hit in hits)
+    )
 
 
 def _is_marked(*places: Any) -> bool:

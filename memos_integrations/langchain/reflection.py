@@ -21,10 +21,10 @@ from pydantic import BaseModel, Field
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.cube import MemCube, Provenance, canonical_json, sha256
 from memos_integrations.core.errors import ModelError
-from memos_integrations.core.fence import Fence
+from memos_integrations.core.fence import NEVER_TOLERATED, Fence, log
 from memos_integrations.core.operator import MemoryOptions
 from memos_integrations.core.ports import CubeFilter
-from memos_integrations.core.turns import MODEL
+from memos_integrations.core.turns import MODEL, storable
 from memos_integrations.langchain.parser import asking
 from memos_integrations.memos import MemOS
 
@@ -180,8 +180,12 @@ class MemOSReflection:
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            with Fence("open", f"reflection ({self._name})"):
-                self.run(*job)
+            try:
+                with Fence("open", f"reflection ({self._name})"):
+                    self.run(*job)
+            except NEVER_TOLERATED as exc:  # nobody here can be told, and the threads of others wait for this one
+                said = f"{type(exc).__name__}: {exc}"
+                log.warning("Reflection (%s) left a batch in the journal: %s", self._name, said)
 
     def _next(self) -> tuple[Principal, str | None] | None:
         """The next thread whose time has come; waits for it. None at the end."""
@@ -214,6 +218,7 @@ class MemOSReflection:
         drawn = [
             self._keep(entry, number, each, messages, by)
             for number, each in enumerate(self._extract(messages) if messages else ())
+            if _words(each)
         ]
         self._memos.update(entry.id, by=by, context=JOURNAL, text=json.dumps({**plan, "state": "done"}))
         return drawn
@@ -221,7 +226,7 @@ class MemOSReflection:
     def _keep(
         self, entry: MemCube, number: int, drawn: Reflection | str, messages: Sequence[MemCube], by: Principal
     ) -> MemCube:
-        text, named = (drawn, []) if isinstance(drawn, str) else (drawn.text, drawn.sources)
+        named = [] if isinstance(drawn, str) else drawn.sources
         sources = [messages[place] for place in dict.fromkeys(named) if place < len(messages)] or messages
         provenance = Provenance(
             source="langchain.reflection",
@@ -232,7 +237,7 @@ class MemOSReflection:
         )
         key = json.dumps(["memos.reflection", entry.id, number])
         told = {**MODEL, **self._options, "provenance": provenance}
-        return self._memos.remember(text, by=by, context=self._context, key=key, **told)
+        return self._memos.remember(_words(drawn), by=by, context=self._context, key=key, **told)
 
     def _messages(self, by: Principal, thread: str | None) -> list[MemCube]:
         where = CubeFilter(semantic_types=("message",), thread_id=thread)
@@ -243,7 +248,8 @@ class MemOSReflection:
     def _journal(self, by: Principal) -> list[tuple[MemCube, dict[str, Any]]]:
         where = CubeFilter(namespace=self._place(by), semantic_types=("journal",))
         found = self._find(where, by, JOURNAL)
-        return [(entry, json.loads(entry.text)) for entry in sorted(found, key=lambda cube: cube.id)]
+        own = [entry for entry in found if entry.governance.owner == by.subject]  # others may write there, too
+        return [(entry, json.loads(entry.text)) for entry in sorted(own, key=lambda cube: cube.id)]
 
     def _find(self, where: CubeFilter, by: Principal, context: CallContext | None) -> list[MemCube]:
         k, found = PAGE, list[MemCube]()
@@ -253,3 +259,8 @@ class MemOSReflection:
 
     def _place(self, by: Principal) -> tuple[str, ...]:
         return (by.tenant, by.user, "memos.reflection", self._name)
+
+
+def _words(drawn: Reflection | str) -> str:
+    """What was drawn, as a vault can store it; empty where a model had nothing to say."""
+    return storable(drawn if isinstance(drawn, str) else drawn.text)

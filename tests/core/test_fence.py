@@ -14,7 +14,7 @@ from contextvars import ContextVar
 import pytest
 
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, TooSlowError, VaultBusyError
-from memos_integrations.core.fence import MOST_IDLE, MOST_LEFT_BEHIND, Fence, Owed, TimeBox
+from memos_integrations.core.fence import MOST_IDLE, MOST_LEFT_BEHIND, MOST_TRIES, Fence, Owed, TimeBox
 
 
 def fail() -> None:
@@ -142,3 +142,22 @@ def test_what_failed_is_made_up_for_in_order_and_what_never_can_be_is_given_up(
     with pytest.raises(InvalidMemoryError):
         owed.settle(lambda: write(2))
     assert len(owed) == 0
+
+
+def test_what_fails_while_others_succeed_stands_in_nobodys_way(caplog: pytest.LogCaptureFixture) -> None:
+    owed, done = Owed(), list[int]()
+
+    def write(number: int) -> int:
+        if number == 0:
+            raise ValueError("the embedder does not take this text")
+        done.append(number)
+        return number
+
+    with pytest.raises(ValueError, match="embedder"):
+        owed.settle(lambda: write(0))
+    for number in range(1, 2 + MOST_TRIES):
+        assert owed.settle(lambda number=number: write(number)) == number  # type: ignore[misc]
+    assert done == list(range(1, 2 + MOST_TRIES))
+    assert len(owed) == 0
+    assert "given up" in caplog.text
+    assert "embedder does not" not in caplog.text

@@ -378,6 +378,18 @@ def test_odd_and_very_long_messages_are_written_whole(memos: MemOS, ana: Princip
     assert human[-1] == "zero byte ? surrogate"
 
 
+@pytest.mark.parametrize("odd", ["x" * 1_001, "zero\x00byte", "\ud800", "   "])
+def test_no_name_that_a_client_makes_up_keeps_words_from_being_written(memos: MemOS, odd: str) -> None:
+    ana, bob = (Principal(tenant="home", user=user) for user in ("ana", "bob"))
+    agent, _ = agent_of(memos)
+    asked = {"messages": [HumanMessage("My boat is blue.", id=odd, name=odd)]}
+    for _ in range(2):
+        agent.invoke(asked, {"configurable": {"thread_id": odd}}, context=ANA)
+    agent.invoke(said("My car is red."), context=BOB)
+    assert [cube.text for cube in messages_of(memos, ana)].count("My boat is blue.") == 1
+    assert "My car is red." in [cube.text for cube in messages_of(memos, bob)]
+
+
 def test_a_jump_to_the_end_still_writes_what_was_said(memos: MemOS, ana: Principal) -> None:
     class FromCache(AgentMiddleware):
         @hook_config(can_jump_to=["end"])

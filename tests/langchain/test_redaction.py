@@ -10,13 +10,22 @@ from langchain.agents import create_agent
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.load import dumpd
-from langchain_core.messages import AIMessage, HumanMessage, get_buffer_string
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, get_buffer_string
+from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
+from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tracers import BaseTracer
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.errors import InvalidMemoryError
-from memos_integrations.langchain import MemOSMiddleware, MemOSRetriever, RedactedCallbacks, memory_tools, redact
+from memos_integrations.langchain import (
+    MemOSMemory,
+    MemOSMiddleware,
+    MemOSRetriever,
+    RedactedCallbacks,
+    memory_tools,
+    redact,
+)
 from memos_integrations.langchain.redaction import WITHHELD
 from memos_integrations.langchain.transcript import recalled_message
 from memos_integrations.memos import MemOS
@@ -119,6 +128,39 @@ def test_every_form_of_recalled_words_is_known(memos: MemOS, ana: Principal) -> 
     assert "rum" in block.text
     rest = redact(get_buffer_string([block, HumanMessage("What now?")]))
     assert "What now?" in rest
+
+
+def test_recalled_words_within_unmarked_texts_and_values_are_known(memos: MemOS, ana: Principal) -> None:
+    block = recalled_message(["- [2026-03-09] Ana likes tea with honey."]).text
+    recall = memos.recall("Which tea do I like?", by=ana)
+    hits = [{"id": hit.cube.id, "text": hit.text, "provenance": {}} for hit in recall.hits]
+    for payload in (
+        SystemMessage(f"Be kind.\n\n{block}"),
+        HumanMessage([{"type": "text", "text": f"{block}\nHuman: What now?"}]),
+        {"invocation_params": {"recall": recall, "temperature": 0.0}},
+        {"recalled": {"text": recall.text, "hits": hits}, "memory": {"tokens": 9}},
+        [recall],
+        (ChatPromptValue(messages=[SystemMessage(block)]), StringPromptValue(text=block)),
+    ):
+        assert "honey" in repr(payload)
+        assert "honey" not in repr(redact(payload))
+    assert redact(SystemMessage(f"Be kind.\n\n{block}")).text.startswith("Be kind.")
+    assert recall.hits[0].cube.id in repr(redact(recall))
+
+
+def test_a_trace_of_a_conversation_chain_holds_no_recalled_words(memos: MemOS, ana: Principal) -> None:
+    inner, model = Everything(), ScriptedModel(lines=["As you like."])
+    prompt = PromptTemplate.from_template("{past}\nHuman: {question}")
+    memory = MemOSMemory(memos=memos, principal=ana, session_id="s", memory_key="past", input_key="question")
+    chain = prompt | model
+    asked = {"question": "Which tea do I like?"}
+    chain.invoke(asked | memory.load_memory_variables(asked), {"callbacks": [RedactedCallbacks(inner)]})
+    assert "honey" in repr(model.texts)
+    (root,) = inner.runs
+    assert root.child_runs
+    told = [(each.inputs, each.outputs) for each in (root, *root.child_runs)]
+    assert "honey" not in repr(told)
+    assert WITHHELD in repr(root.child_runs[-1].inputs)
 
 
 def test_a_policy_of_ones_own(memos: MemOS) -> None:

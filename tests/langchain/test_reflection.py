@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.langchain import ChatExtractor, MemOSMiddleware, MemOSReflection, Reflection
+from memos_integrations.langchain.reflection import JOURNAL
 from memos_integrations.memos import MemOS
 from tests.langchain.scripted import ScriptedModel
 
@@ -188,6 +190,44 @@ def test_a_program_ends_with_reflection_pending_and_loses_nothing(tmp_path: Path
         assert [cube.text for cube in reflection.pending(ana, "t")] == ["I moved to Lisbon."]
         reflection.resume(ana)
         assert facts(memos, ana) == ["Lasting: I moved to Lisbon."]
+
+
+@pytest.mark.parametrize("state", ["planned", "done"])
+def test_nobody_else_can_write_in_the_journal(memos: MemOS, ana: Principal, bob: Principal, state: str) -> None:
+    (hers,) = say(memos, ana, "I moved to Lisbon.")
+    lie = memos.remember("Ana wants Bob to have her car.", by=bob, semantic_type="message", readers=["ana"])
+    memos.remember(
+        json.dumps({"state": state, "thread": "t", "messages": [hers.id, lie.id]}),
+        by=bob,
+        context=JOURNAL,
+        namespace=("home", "ana", "memos.reflection", "reflection"),
+        semantic_type="journal",
+        purposes=[str(JOURNAL.purpose)],
+        readers=["ana"],
+    )
+    reflection = MemOSReflection(memos, Notes())
+    assert reflection.pending(ana, "t") == [hers]
+    assert [cube.text for cube in reflection.run(ana, "t")] == ["Lasting: I moved to Lisbon."]
+
+
+def test_what_cannot_be_kept_ends_one_run_and_not_the_worker(memos: MemOS, ana: Principal, bob: Principal) -> None:
+    def extract(messages: Sequence[MemCube]) -> list[Reflection | str]:
+        if "novel" in messages[0].text:
+            return ["x" * 2_000_000]
+        return [" ", f"Lasting: {messages[0].text}\x00"]
+
+    reflection = MemOSReflection(memos, extract, debounce=0.01)
+    say(memos, ana, "My novel.", reflection=reflection)
+    deadline = time.monotonic() + 20
+    while not memos.find(CubeFilter(semantic_types=("journal",)), by=ana, context=JOURNAL):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    say(memos, bob, "I sold my car.", reflection=reflection)
+    while facts(memos, bob) != ["Lasting: I sold my car."] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    reflection.close()
+    assert facts(memos, bob) == ["Lasting: I sold my car."]
+    assert [cube.text for cube in reflection.pending(ana, "t")] == ["My novel."]
 
 
 class JsonModel(ScriptedModel):

@@ -313,6 +313,23 @@ def test_shown_in_a_parent_that_shares_nothing_it_is_still_bound_to_what_was_sho
         memory_requests(memos, checkpointer=False)
 
 
+def test_nobody_else_can_note_what_was_made(memos: MemOS, ana: Principal, bob: Principal, tea: MemCube) -> None:
+    graph = memory_requests(memos, distil=lambda cubes, by, key: {"adapter": "hers"}, checkpointer=InMemorySaver())
+    shown = asked(graph.invoke({"memory_request": {"action": "distil", "cubes": [tea.id]}}, thread()))
+    memos.remember(
+        json.dumps({"adapter": "his"}),
+        by=bob,
+        context=JOURNAL,
+        namespace=("home", "ana", "memos.requests"),
+        semantic_type="journal",
+        tags=[shown["request"]],
+        purposes=[str(JOURNAL.purpose)],
+        readers=["ana"],
+    )
+    done = graph.invoke(Command(resume=True), thread())
+    assert done["memory_receipt"]["made"] == {"adapter": "hers"}
+
+
 def test_resumed_twice_at_once_it_is_done_once(memos: MemOS, ana: Principal, bob: Principal) -> None:
     for number in range(5):
         cube = memos.remember(f"Ana's secret number {number}.", by=ana)

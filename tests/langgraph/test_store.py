@@ -175,3 +175,24 @@ def test_what_comes_and_goes_while_many_items_are_looked_through_hides_no_other(
     assert len(looked) == len(set(looked))
     pages = [store.search((), limit=100, offset=offset) for offset in range(0, 700, 100)]
     assert {item.value["n"] for page in pages for item in page} == left
+
+
+def test_what_others_let_one_read_is_no_item_of_ones_own(memos: MemOS, ana: Principal, bob: Principal) -> None:
+    hers, his = MemOSStore(memos, principal=ana), MemOSStore(memos, principal=bob)
+    for key in ("tea", "cup", "pot"):
+        hers.put(("prefs",), key, {"likes": "green"})
+        his.put(("prefs",), key, {"likes": "none"})
+    his.put(("his",), "tea", {"likes": "none"})
+    for namespace, key in ((("prefs",), "tea"), (("prefs",), "cup"), (("his",), "tea")):
+        memos.update(str(his.cube_id(namespace, key)), by=bob, readers=["ana"])
+    forged: Any = {"key": "tea", "value": {"likes": "what Bob sells"}}
+    memos.remember("likes", by=bob, namespace=("home", "prefs"), semantic_type="item", value=forged, readers=["*"])
+    assert hers.list_namespaces() == [("prefs",)]
+    for how in ({}, {"query": "likes"}, {"filter": {"likes": {"$ne": "red"}}}):
+        found = hers.search((), limit=10, **how)
+        assert sorted((item.key, item.value["likes"]) for item in found) == [
+            ("cup", "green"), ("pot", "green"), ("tea", "green"),
+        ], how  # fmt: skip
+        paged = [item for offset in range(4) for item in hers.search((), limit=1, offset=offset, **how)]
+        assert sorted(item.key for item in paged) == ["cup", "pot", "tea"], how
+    assert sorted(item.key for item in his.search(("prefs",))) == ["cup", "pot", "tea", "tea"]
