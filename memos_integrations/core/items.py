@@ -203,7 +203,7 @@ class Items:
     ) -> set[tuple[str, ...]]:
         """The namespaces at or below *prefix* in which there are items of the principal."""
         caller = self._caller(by, context)
-        return {namespace[1:] for namespace in self._governance.places(scope_of(prefix, caller), caller)}
+        return {namespace[1:] for namespace in self._governance.places(scope_of(prefix, caller), caller, own=True)}
 
     def _given(self, page: Sequence[tuple[MemCube, float | None]], caller: Caller, *, refresh: bool) -> list[Item]:
         if refresh:

@@ -87,16 +87,16 @@ class GovernedReading:
         found = self._released(self._vault.get(caller.by.tenant, list(wanted)), caller)
         return [cube for cube in found if cube.version == wanted[cube.id] and cube.state in RECALLABLE]
 
-    def places(self, wanted: CubeFilter, caller: Caller) -> set[tuple[str, ...]]:
-        """The namespaces in which the caller has cubes that pass *wanted* and may be read; recorded."""
+    def places(self, wanted: CubeFilter, caller: Caller, *, own: bool = False) -> set[tuple[str, ...]]:
+        """The namespaces in which there are (own) cubes that pass *wanted* and that the caller may read; recorded."""
         self._reads.wait_for_uses()
         named = self._vault.places(wanted, _visible_to(caller))
-        there = {cube.namespace for cube in self._released(named, caller) if is_own(cube, caller)}
+        there = {cube.namespace for cube in self._released(named, caller) if not own or is_own(cube, caller)}
         for namespace in {cube.namespace for cube in named} - there:
             # The one that was named is another's, or may not be read after all (its source changed): perhaps another.
             rest = VaultQuery(k=sys.maxsize, filter=replace(wanted, namespace=namespace))
             found = [match.cube for match in self.search(rest, caller).matches]
-            there |= {cube.namespace for cube in found if is_own(cube, caller)} & {namespace}
+            there |= {cube.namespace for cube in found if not own or is_own(cube, caller)} & {namespace}
         self._reads.record(Transaction((), (record_of("find", caller, detail={"places": len(there)}),)))
         return there
 
