@@ -433,6 +433,6 @@ def test_joining_needs_a_calibration_of_this_model_and_falls_back_to_exact(
 
 def test_a_calibration_of_another_model_counts_for_nothing(model: HuggingFaceModel, tmp_path: Path) -> None:
     other = KVStore(HuggingFaceModel(build_tiny_llama(tmp_path / "m", seed=8, context=1024)))
-    found = Calibration(fingerprint=other.model.fingerprint, samples=9, kl=0.0, agreement=1.0)
+    found = Calibration(fingerprint=other.model.fingerprint, samples=9, memories=4, kl=0.0, agreement=1.0)
     assert Composition(other, calibration=found).allowed()
     assert not Composition(KVStore(model), calibration=found).allowed()
