@@ -30,6 +30,7 @@ from memos_integrations.backends.lora import (
     lessons_of,
 )
 from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS, read_adapter
+from memos_integrations.backends.lora.gates import _failed
 from memos_integrations.backends.lora.store import RECORD
 from memos_integrations.core.cube import ParameterPayload, Tier
 from memos_integrations.core.errors import (
@@ -661,8 +662,9 @@ def test_full_strength_is_given_up_only_where_it_spoils_something(model: Hugging
     assert set(scales) <= {1.0, 0.85, 0.7, 0.55}
 
 
-def test_questions_lost_are_counted_net_and_both_ways_are_told() -> None:
+def test_questions_lost_are_counted_one_by_one_whatever_was_gained() -> None:
     report = _report().model_copy(update={"questions": 40, "right_before": 20, "lost": 5, "gained": 3})
-    assert report.lost_pct == 5.0
-    assert report.model_copy(update={"gained": 9}).lost_pct == 0.0
-    assert (report.lost, report.gained) == (5, 3)
+    assert report.lost_pct == 12.5
+    assert report.model_copy(update={"gained": 9}).lost_pct == 12.5
+    assert any(reason.startswith("questions lost 12.5 %") for reason in _failed(report, Gates()))
+    assert _failed(report.model_copy(update={"lost": 2, "gained": 0}), Gates()) == ()
