@@ -118,13 +118,14 @@ class Bench:
         made = self.memory.learn(cubes, progress=_show(f"seed {seed}"))
         whole = time.process_time() - began
         taught = random.Random(seed).sample(list(lessons_of(cubes).taught), 100)
-        return {
+        row = {
             "name": made.name,
             "questions": questions,
             "steps": made.training["steps"],
             "train_cpu_s": made.training["cpu_s"],
             "with_gates_cpu_s": whole,
             "scale": made.training["scale"],
+            "recall_by_scale": made.training["recall_by_scale"],
             "recall_train": self.recall([(lesson.question, lesson.value) for lesson in taught], made.name),
             "recall_heldout": self.recall(questions, made.name),
             "recall_probes": made.report.recall_probes,
@@ -139,6 +140,8 @@ class Bench:
             "adapter_bytes_fp16": made.size,
             "gates_failed": list(_failed(made.report, Gates())),
         }
+        sys.stderr.write(json.dumps({key: value for key, value in row.items() if key != "questions"}) + "\n")
+        return row
 
     def run(self, seeds: int) -> dict[str, Any]:
         """Every seed, then all adapters side by side, then none."""
