@@ -259,8 +259,10 @@ def test_general_questions_are_answered_as_before_if_their_answers_are_held(mode
     for questions in (0, 8):
         recipe = QUICK.model_copy(update={"steps": 40, "questions": questions, "retain": 2.0})
         after = answers(Training(model, lessons_of(cubes("Miso lives in Rome.")), recipe).run().student.network)
-        kept[questions] = sum(was == now for was, now in zip(before, after, strict=True))
-    assert kept[8] > kept[0] + 10, kept
+        pairs = zip(before, after, strict=True)
+        kept[questions] = sum(token == other for was, now in pairs for token, other in zip(was, now, strict=False))
+    assert kept[8] > 2 * kept[0], "tokens that are the same"
+    assert kept[8] > 72, "more than one a question"
 
 
 def test_what_was_missed_is_asked_again_and_only_what_is_all_known_ends_a_training(model: HuggingFaceModel) -> None:
