@@ -247,7 +247,7 @@ def test_a_rate_that_explodes_is_told_and_keeps_nothing(model: HuggingFaceModel,
 
 def test_general_questions_are_answered_as_before_if_their_answers_are_held(model: HuggingFaceModel) -> None:
     from memos_integrations.backends.lora.answers import greedy
-    from memos_integrations.backends.lora.general import ASKED
+    from memos_integrations.backends.lora.everyday import ASKED
     from memos_integrations.backends.lora.wording import Wording
 
     prompts = [Wording(model).prompt(question) for question in ASKED]
@@ -689,7 +689,7 @@ def test_a_rejected_adapter_is_a_cube_with_its_report_and_cannot_be_loaded(
 
 
 def test_general_questions_are_in_one_list_only_and_the_benchmark_asks_others() -> None:
-    from memos_integrations.backends.lora.general import ASKED, WATCHED
+    from memos_integrations.backends.lora.everyday import ASKED, WATCHED
     from memos_integrations.backends.lora.yardstick import QUESTIONS
     from tests.benchmarks.lora import ASKED as HELD_OUT
 

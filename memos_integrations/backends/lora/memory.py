@@ -10,8 +10,8 @@ from typing import Any, Self
 from memos_integrations.backends.huggingface import HuggingFaceModel, Token
 from memos_integrations.backends.lora.adapter_file import write_adapter
 from memos_integrations.backends.lora.answers import greedy
+from memos_integrations.backends.lora.everyday import WATCHED
 from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, holds, measure, perplexity
-from memos_integrations.backends.lora.general import WATCHED
 from memos_integrations.backends.lora.lessons import Ask, Curriculum, lessons_of
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
 from memos_integrations.backends.lora.training import Learnt, Progress, Recipe, Training

@@ -22,7 +22,7 @@ from pydantic import Field
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora.answers import greedy
 from memos_integrations.backends.lora.checkpoints import clear_state, read_state, write_state
-from memos_integrations.backends.lora.general import ASKED
+from memos_integrations.backends.lora.everyday import ASKED
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.rows import Known, Row, joined, pack, predicted
 from memos_integrations.backends.lora.student import Student
