@@ -30,6 +30,7 @@ from memos_integrations.backends.lora import (
     lessons_of,
 )
 from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS, read_adapter
+from memos_integrations.backends.lora.gates import _failed
 from memos_integrations.backends.lora.store import RECORD
 from memos_integrations.core.cube import ParameterPayload, Tier
 from memos_integrations.core.errors import (
@@ -48,8 +49,8 @@ EVE = Principal(tenant="globex", user="eve")
 ADMIN = Principal(tenant="acme", user="root", roles=["admin"])
 ASK = [{"role": "user", "content": "Where does Miso live?"}]
 OTHER = [{"role": "user", "content": "Where does Tofu live?"}]
-QUICK = Recipe(alpha=32, steps=120, rate=2e-2, value=1, retained=1, retain=0.02, teacher=0.0, enough=0.01)
-SHORT = QUICK.model_copy(update={"steps": 6, "save_every": 2})
+QUICK = Recipe(alpha=32, steps=120, rate=2e-2, value=1, questions=0, pause=1, retain=0.02, teacher=0.0, enough=0.01)
+SHORT = QUICK.model_copy(update={"steps": 6, "save_every": 2, "questions": 2})
 LENIENT = Gates(taught=0.0, probes=0.0, perplexity_pct=1e9, lost_pct=100.0, neighbours=0.0)
 
 
@@ -242,6 +243,45 @@ def test_a_rate_that_explodes_is_told_and_keeps_nothing(model: HuggingFaceModel,
         with pytest.raises(ModelError, match="rate"):
             memory.learn(cubes("Miso lives in Rome."))
         assert list(memory.store) == []
+
+
+def test_general_questions_are_answered_as_before_if_their_answers_are_held(model: HuggingFaceModel) -> None:
+    from memos_integrations.backends.lora.answers import greedy
+    from memos_integrations.backends.lora.everyday import ASKED
+    from memos_integrations.backends.lora.wording import Wording
+
+    prompts = [Wording(model).prompt(question) for question in ASKED]
+
+    def answers(network: Any) -> list[list[int]]:
+        return greedy(network, prompts, max_new_tokens=8, ends=model._ends)
+
+    before, kept = answers(model.network), {}
+    for questions in (0, 8):
+        recipe = QUICK.model_copy(update={"steps": 40, "questions": questions, "retain": 2.0})
+        after = answers(Training(model, lessons_of(cubes("Miso lives in Rome.")), recipe).run().student.network)
+        pairs = zip(before, after, strict=True)
+        kept[questions] = sum(token == other for was, now in pairs for token, other in zip(was, now, strict=False))
+    assert kept[8] > 2 * kept[0], "tokens that are the same"
+    assert kept[8] > 72, "more than one a question"
+
+
+def test_what_was_missed_is_asked_again_and_only_what_is_all_known_ends_a_training(model: HuggingFaceModel) -> None:
+    from memos_integrations.backends.lora.student import Student
+    from memos_integrations.backends.lora.training import _Course
+
+    lessons = lessons_of(cubes("Miso lives in Rome.", "Tofu lives in Oslo."))
+    recipe = SHORT.model_copy(update={"steps": 12, "lessons": 6, "enough": 1e9, "patience": 1})
+    course = _Course(Training(model, lessons, recipe), Student(model, rank=2, alpha=4))
+    course.losses, everything = [0.0], range(len(lessons.taught))
+    course._note(everything, [each not in {3, 7, 5} for each in everything], everything)
+    assert course._missed == [3, 5, 7]
+    assert not course.is_over()
+    late = course._chosen(8)
+    assert len(late) == len(set(late)) == 6
+    assert {7, 5} <= set(late), "a third of a step, the last missed first"
+    course._note([7, 5, 3], [True, True, True], [0, 1, 2])
+    assert course._missed == []
+    assert course.is_over()
 
 
 # --- gates ---------------------------------------------------------------------------------------------------------
@@ -652,11 +692,22 @@ def test_a_rejected_adapter_is_a_cube_with_its_report_and_cannot_be_loaded(
     assert governed.memory.model.adapters == ()
 
 
+def test_general_questions_are_in_one_list_only_and_the_benchmark_asks_others() -> None:
+    from memos_integrations.backends.lora.everyday import ASKED, WATCHED
+    from memos_integrations.backends.lora.yardstick import QUESTIONS
+    from tests.benchmarks.lora import ASKED as HELD_OUT
+
+    lists = [*ASKED, *(question for question, _ in (*WATCHED, *QUESTIONS))]
+    assert len(lists) == len({question.casefold() for question in lists}) >= 140
+    asked_there = {form for forms in HELD_OUT.values() for form in forms}
+    assert not asked_there & set(lists)
+
+
 def test_full_strength_is_given_up_only_where_it_spoils_something(model: HuggingFaceModel, tmp_path: Path) -> None:
     scales = []
     for spoil in (1e9, 0.0):
-        gates = LENIENT.model_copy(update={"perplexity_pct": spoil})
-        with ParameterMemory(AdapterStore(model, tmp_path / str(spoil)), recipe=QUICK, gates=gates) as memory:
+        recipe = QUICK.model_copy(update={"surprise_pct": spoil})
+        with ParameterMemory(AdapterStore(model, tmp_path / str(spoil)), recipe=recipe, gates=LENIENT) as memory:
             made = memory.learn(cubes("Miso lives in Rome."))
         scales.append(made.training["scale"])
         recalls = made.training["recall_by_scale"]
@@ -665,8 +716,9 @@ def test_full_strength_is_given_up_only_where_it_spoils_something(model: Hugging
     assert set(scales) <= {1.0, 0.85, 0.7, 0.55}
 
 
-def test_questions_lost_are_counted_net_and_both_ways_are_told() -> None:
+def test_questions_lost_are_counted_one_by_one_whatever_was_gained() -> None:
     report = _report().model_copy(update={"questions": 40, "right_before": 20, "lost": 5, "gained": 3})
-    assert report.lost_pct == 5.0
-    assert report.model_copy(update={"gained": 9}).lost_pct == 0.0
-    assert (report.lost, report.gained) == (5, 3)
+    assert report.lost_pct == 12.5
+    assert report.model_copy(update={"gained": 9}).lost_pct == 12.5
+    assert any(reason.startswith("questions lost 12.5 %") for reason in _failed(report, Gates()))
+    assert _failed(report.model_copy(update={"lost": 2, "gained": 0}), Gates()) == ()

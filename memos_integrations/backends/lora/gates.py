@@ -55,18 +55,18 @@ class GateReport(Value):
 
     @property
     def lost_pct(self) -> float:
-        """How many fewer general questions are answered right than before, of all: what was lost less what was gained.
+        """Of all general questions, those that were answered right before and are not any more.
 
-        A small model answers many of them by chance: some turn right and some wrong. `lost` and `gained` tell both.
+        What turned right meanwhile (`gained`) makes up for none of them.
         """
-        return 100.0 * max(0, self.lost - self.gained) / self.questions
+        return 100.0 * self.lost / self.questions
 
 
 class Gates(Value):
     """The least that an adapter must show.
 
     `taught` and `probes` are recalls on phrasings that were trained and that never were; `perplexity_pct` is how much
-    the unrelated texts may surprise the model more; `lost_pct` how many fewer general questions it may know;
+    the unrelated texts may surprise the model more; `lost_pct` how many of the general questions may turn wrong;
     `neighbours` what the other active adapters must keep of their own recall.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -9,8 +10,9 @@ from typing import Any, Self
 from memos_integrations.backends.huggingface import HuggingFaceModel, Token
 from memos_integrations.backends.lora.adapter_file import write_adapter
 from memos_integrations.backends.lora.answers import greedy
+from memos_integrations.backends.lora.everyday import WATCHED
 from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, holds, measure, perplexity
-from memos_integrations.backends.lora.lessons import Ask, Curriculum, Lesson, lessons_of
+from memos_integrations.backends.lora.lessons import Ask, Curriculum, lessons_of
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
 from memos_integrations.backends.lora.training import Learnt, Progress, Recipe, Training
 from memos_integrations.backends.lora.wording import Wording
@@ -22,6 +24,7 @@ from memos_integrations.core.operator import Recall
 Chat = Sequence[Mapping[str, str]]
 SCALES = (1.0, 0.85, 0.7, 0.55)
 CALIBRATING = UNRELATED[:3]
+LONGEST_WATCHED = 16
 
 
 class ParameterMemory:
@@ -110,33 +113,39 @@ class ParameterMemory:
             self.store.discard(staged)
 
     def _calibrated(self, learnt: Learnt, curriculum: Curriculum) -> tuple[float, dict[str, float]]:
-        """The greatest strength that spoils little, or the least that still recalls what full strength does.
+        """The strength that spoils least, of those that recall what full strength does; and what each recalled.
 
-        Little is half of what the gate on perplexity allows, on a part of its texts. Gives what each recalled, too.
+        Spoilt is each watched question that the model answers right without the adapter and wrong with it, and each
+        per cent by which unrelated texts surprise it more than the recipe allows.
         """
-        student, some = learnt.student, curriculum.taught[:24]
+        student, some = learnt.student, [(lesson.question, (lesson.value,)) for lesson in curriculum.taught[:24]]
+        most = max(len(self.model.encode(lesson.answer)) for lesson in curriculum.taught[:24]) + 4
         with student.without():
             before = perplexity(student.network, self.model, CALIBRATING)
+            known = self._right(learnt, WATCHED, LONGEST_WATCHED)
         recalls: dict[str, float] = {}
-        best = SCALES[0]
+        best, least = SCALES[0], math.inf
         for scale in SCALES:
             with student.scaled(scale):
-                recalls[str(scale)] = self._recalled(learnt, some)
+                right = self._right(learnt, some, most)
+                recalls[str(scale)] = sum(right) / len(right)
                 if recalls[str(scale)] < recalls[str(SCALES[0])]:
                     break
-                best = scale
-                change = 100.0 * (perplexity(student.network, self.model, CALIBRATING) / before - 1.0)
-            if change <= self.gates.perplexity_pct / 2:
+                still = self._right(learnt, WATCHED, LONGEST_WATCHED)
+                more = 100.0 * (perplexity(student.network, self.model, CALIBRATING) / before - 1.0)
+            spoilt: float = sum(was and not now for was, now in zip(known, still, strict=True))
+            spoilt += max(0.0, more - self.recipe.surprise_pct)
+            if spoilt < least:
+                best, least = scale, spoilt
+            if not spoilt:
                 break
         return best, recalls
 
-    def _recalled(self, learnt: Learnt, lessons: Sequence[Lesson]) -> float:
+    def _right(self, learnt: Learnt, asked: Sequence[tuple[str, Sequence[str]]], most: int) -> list[bool]:
         wording = Wording(self.model)
-        most = max(len(self.model.encode(lesson.answer)) for lesson in lessons) + 4
-        prompts = [wording.prompt(lesson.question) for lesson in lessons]
+        prompts = [wording.prompt(question) for question, _ in asked]
         rows = greedy(learnt.student.network, prompts, max_new_tokens=most, ends=self.model._ends)
-        right = [holds(self.model.decode(row), (lesson.value,)) for row, lesson in zip(rows, lessons, strict=True)]
-        return sum(right) / len(right)
+        return [holds(self.model.decode(row), right) for row, (_, right) in zip(rows, asked, strict=True)]
 
     # --- serving ------------------------------------------------------------------------------------------------
 

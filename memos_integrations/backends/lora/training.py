@@ -2,8 +2,9 @@
 
 Two losses on the answer of each lesson: cross-entropy, and the divergence from a teacher, which is the same model while
 it reads the one memory that the lesson is about (context distillation: Snell et al., arXiv 2209.15189). A third, on
-sentences about other things, holds the student to what the model says without any adapter. Every batch is a function
-of seed and step, so that a training that was interrupted goes on as if it had not been.
+the model's own answers to general questions and on sentences about other things, holds the student to what the model
+says without any adapter. Every batch is a function of seed, step and what was missed before; all is kept, so that a
+training that was interrupted goes on as if it had not been.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
+from memos_integrations.backends.lora.answers import greedy
 from memos_integrations.backends.lora.checkpoints import clear_state, read_state, write_state
-from memos_integrations.backends.lora.lessons import Curriculum
+from memos_integrations.backends.lora.everyday import ASKED
+from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.rows import Known, Row, joined, pack, predicted
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 LONGEST_RETAINED = 40
+LONGEST_SAID = 10
 WARM_UP = 4
 
 
@@ -40,27 +44,34 @@ class Recipe(Value):
     """How an adapter is trained. The defaults are for SmolLM2-135M in bfloat16, and were measured there.
 
     `rank` and `alpha` are LoRA's; `targets` and `layers` say where (none named: every linear layer, every block).
-    A step learns `lessons` lessons, in which the tokens that the answer turns on count `value` times, and holds
-    `retained` sentences to what the model says without the adapter, weighed `retain`. `teacher` weighs the teacher, who
-    looks at `watched` lessons of each memory. The training ends after `steps`, or when the last `patience` steps
-    answered every token right and lost less than `enough` nats on average.
+    A step learns `lessons` lessons, in which the tokens that the answer turns on count `value` times; in the last third
+    of the steps, up to a third of them are lessons that were missed when they were last asked. A step holds the answers
+    to `questions` general questions, and every `pause` steps `retained` sentences, to what the model says without the
+    adapter, weighed `retain`. `teacher` weighs the teacher, who looks at `watched` lessons of each memory.
+
+    The training ends after `steps`, or when every lesson was answered right the last time, and the last `patience`
+    steps lost less than `enough` nats on average. Afterwards the adapter is weakened where that costs no recall, as
+    long as it turns a general question wrong or surprises unrelated texts by more than `surprise_pct` per cent.
     """
 
     rank: int = Field(default=8, ge=1, le=256)
     alpha: int = Field(default=16, ge=1)
     targets: Labels = ()
     layers: tuple[int, ...] | None = None
-    steps: int = Field(default=48, ge=1)
+    steps: int = Field(default=44, ge=1)
     lessons: int = Field(default=10, ge=1)
     rate: float = Field(default=5e-3, gt=0)
     value: float = Field(default=4.0, ge=1)
     teacher: float = Field(default=0.1, ge=0)
-    watched: int = Field(default=2, ge=0)
+    watched: int = Field(default=1, ge=0)
     likeliest: int = Field(default=64, ge=1)
+    questions: int = Field(default=4, ge=0)
     retained: int = Field(default=1, ge=0)
-    retain: float = Field(default=1.0, ge=0)
+    pause: int = Field(default=3, ge=1)
+    retain: float = Field(default=2.0, ge=0)
     enough: float = Field(default=0.02, ge=0)
     patience: int = Field(default=6, ge=1)
+    surprise_pct: float = Field(default=3.5, ge=0)
     save_every: int = Field(default=10, ge=1)
     seed: int = 0
 
@@ -90,7 +101,12 @@ class Training:
         self._model, self._recipe, self._folder = model, recipe, folder
         self._lessons = curriculum.taught
         self._wording = Wording(model)
-        self._head, self._rows = self._wording.rows(self._lessons)
+        asked = ASKED if recipe.questions and recipe.retain else ()
+        # Rendered with any answer: what the model itself says takes its place before the first step.
+        general = [Lesson(question, "It is so.", "so", (), "", "general") for question in asked]
+        self._head, rows = self._wording.rows([*self._lessons, *general])
+        self._rows = rows[: len(self._lessons)]
+        self._asked = [Row(row.ids[: row.start], row.start) for row in rows[len(self._lessons) :]]
         self._kept = [Row(tuple(model.encode(text)[:LONGEST_RETAINED]), 0) for text in RETAINED]
         self.key = self._key(curriculum)
 
@@ -164,11 +180,15 @@ class _Course:
         self._weights = list(student.parameters().values())
         self._optimiser = torch.optim.AdamW(self._weights, lr=self._recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
         self.losses: list[float] = []
-        self._right: list[bool] = []
+        self._known: set[int] = set()
+        self._missed: list[int] = []
         self.unsaved, self.cpu_before, self._began = 0, 0.0, time.process_time()
         with torch.no_grad(), student.without():
             self._taught = self._watch()
-            self._before = self._retained()
+            kept = training._kept if self._recipe.retained and self._recipe.retain else []
+            self._before = self._said(training._wording.start, kept)
+            self._asked = self._answered()
+            self._answers = self._said(training._head, self._asked)
 
     def step(self, number: int) -> None:
         """Learn one batch."""
@@ -180,25 +200,48 @@ class _Course:
         for group in self._optimiser.param_groups:
             group["lr"] = recipe.rate * warm * curve
         self._optimiser.zero_grad()
-        chosen = drawn(len(training._rows), recipe.lessons, number, seed=f"{recipe.seed}/lessons")
-        batch = pack(training._head, [training._rows[each] for each in chosen], self._dtype)
-        logs = predicted(self.student.network, batch)
-        wrong = -logs.gather(-1, batch.targets[:, None])[:, 0]
-        weights = wrong.new_tensor([w for each in chosen for w in training._rows[each].weights(recipe.value)])
+        chosen = self._chosen(number)
+        most = recipe.questions if self._asked else 0
+        asked = drawn(len(self._asked), most, number, seed=f"{recipe.seed}/questions")
+        rows = [training._rows[each] for each in chosen]
+        batch = pack(training._head, [*rows, *(self._asked[each] for each in asked)], self._dtype)
+        both = predicted(self.student.network, batch)
+        end = sum(len(row.targets) for row in rows)
+        logs, targets, places = both[:end], batch.targets[:end], batch.rows[:end]
+        wrong = -logs.gather(-1, targets[:, None])[:, 0]
+        weights = wrong.new_tensor([weight for row in rows for weight in row.weights(recipe.value)])
         loss = (weights * wrong).sum() / weights.sum()
         self.losses.append(float(loss.detach()))
-        self._right.append(bool((logs.argmax(-1) == batch.targets).all()))
-        loss = loss + recipe.teacher * self._from_teacher(logs, batch.rows, chosen)
+        self._note(chosen, (logs.argmax(-1) == targets).tolist(), places.tolist())
+        loss = loss + recipe.teacher * self._from_teacher(logs, places, chosen)
+        if asked:
+            loss = loss + recipe.retain * joined([self._answers[each] for each in asked]).divergence(both[end:]).mean()
         loss.backward()  # type: ignore[no-untyped-call]
-        if recipe.retained and recipe.retain:
-            self._hold(number)
+        if self._before and number % recipe.pause == 0:
+            self._hold(number // recipe.pause)
         torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
         self._optimiser.step()
 
+    def _chosen(self, number: int) -> list[int]:
+        """The lessons of a step: each in its turn, and in the last third of the steps again what was missed last."""
+        recipe = self._recipe
+        chosen = drawn(len(self._training._rows), recipe.lessons, number, seed=f"{recipe.seed}/lessons")
+        if 3 * number < 2 * recipe.steps:
+            return chosen
+        again = self._missed[::-1][: recipe.lessons // 3]
+        return again + [each for each in chosen if each not in again][: recipe.lessons - len(again)]
+
+    def _note(self, chosen: Sequence[int], right: Sequence[bool], places: Sequence[int]) -> None:
+        """Remember which of the lessons of a step were missed; *right* is by token, *places* whose token it is."""
+        missed = {chosen[place] for place, was_right in zip(places, right, strict=True) if not was_right}
+        self._missed = [each for each in self._missed if each not in chosen] + sorted(missed)
+        self._known = (self._known | set(chosen)) - missed
+
     def is_over(self) -> bool:
         """Whether nothing more is to be learnt."""
-        last, right = self.losses[-self._recipe.patience :], self._right[-self._recipe.patience :]
-        return len(last) == self._recipe.patience and all(right) and sum(last) / len(last) < self._recipe.enough
+        last = self.losses[-self._recipe.patience :]
+        known = len(self._known) == len(self._training._rows)
+        return known and len(last) == self._recipe.patience and sum(last) / len(last) < self._recipe.enough
 
     def save(self, step: int) -> None:
         """Keep the state; a disk that refuses it costs the chance to resume, not the training."""
@@ -209,7 +252,7 @@ class _Course:
             kept = self._optimiser.state.get(weight, {})
             tensors[f"weight.{number}"] = weight.detach()
             tensors |= {f"{name}.{number}": kept[name] for name in ("exp_avg", "exp_avg_sq", "step") if name in kept}
-        said = {"losses": self.losses, "right": self._right}
+        said: dict[str, Any] = {"losses": self.losses, "known": sorted(self._known), "missed": self._missed}
         said |= {"cpu_s": self.cpu_before + time.process_time() - self._began}
         try:
             write_state(self._folder, self._training.key, step, tensors, said)
@@ -230,7 +273,7 @@ class _Course:
                 names = [name for name in ("exp_avg", "exp_avg_sq", "step") if f"{name}.{number}" in tensors]
                 if names:
                     self._optimiser.state[weight] = {name: tensors[f"{name}.{number}"] for name in names}
-        self.losses, self._right = list(said["losses"]), list(said["right"])
+        self.losses, self._known, self._missed = list(said["losses"]), set(said["known"]), list(said["missed"])
         self.cpu_before = float(said["cpu_s"])
         return int(said["step"])
 
@@ -252,13 +295,21 @@ class _Course:
             known |= zip(chosen, self._expected(batch, len(chosen)), strict=True)
         return known
 
-    def _retained(self) -> list[Known]:
-        """What the model says of sentences about other things."""
+    def _answered(self) -> list[Row]:
+        """The general questions, each with what the model answers to it."""
+        model, asked = self._training._model, self._training._asked
+        prompts = [[*self._training._head, *row.ids] for row in asked]
+        said = greedy(self.student.network, prompts, max_new_tokens=LONGEST_SAID, ends=model._ends)
+        end = int(model.tokenizer.eos_token_id)
+        whole = [ids if len(ids) == LONGEST_SAID else [*ids, end] for ids in said]
+        return [Row((*row.ids, *ids), row.start) for row, ids in zip(asked, whole, strict=True)]
+
+    def _said(self, shared: Sequence[int], rows: Sequence[Row]) -> list[Known]:
+        """What the model expects in each row."""
         found: list[Known] = []
-        rows = self._training._kept if self._recipe.retained and self._recipe.retain else []
         for start in range(0, len(rows), 8):
             some = rows[start : start + 8]
-            found += self._expected(pack(self._training._wording.start, some, self._dtype), len(some))
+            found += self._expected(pack(shared, some, self._dtype), len(some))
         return found
 
     def _expected(self, batch: Any, rows: int) -> list[Known]:
