@@ -183,9 +183,25 @@ def change(results: Mapping[str, Result]) -> list[str]:
     return lines
 
 
+def doors(results: Mapping[str, Result]) -> list[str]:
+    """What the doors add to a turn."""
+    if "doors" not in results:
+        return []
+    ours = results["doors"]
+    times = [
+        f"{name} {figure(ours[f'{key}_p50_ms'])} (p95 {figure(ours[f'{key}_p95_ms'])}) ms"
+        for name, key in (
+            ("the middleware, recall and durable write,", "middleware"),
+            ("a retriever", "retriever"),
+            ("a node postprocessor", "postprocessor"),
+        )
+    ]
+    return [f"- Added to a turn at {ours['meta']['cubes']:,} cubes: {', '.join(times)}; {where(ours)}."]
+
+
 def local_models_and_time(results: Mapping[str, Result]) -> list[str]:
     """One list of what has no table."""
-    return activation(results) + change(results)
+    return doors(results) + activation(results) + change(results)
 
 
 SECTIONS: tuple[Callable[[Mapping[str, Result]], list[str]], ...] = (storage, recall, local_models_and_time)
