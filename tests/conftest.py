@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from memos_integrations.backends.huggingface import HuggingFaceModel
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# llama_index's synchronous calls make an event loop where none was ever set, and never close it; told that there is none,
-# they run in one of their own, and close that.
+# llama_index's synchronous calls make an event loop where none was ever set, and never close it; told that there is
+# none, they run in one of their own, and close that.
 asyncio.set_event_loop(None)
 ROOT = Path(__file__).resolve().parent.parent
 
