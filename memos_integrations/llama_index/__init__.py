@@ -2,6 +2,10 @@
 
 Converts in, calls the engine once, converts out. Needs the extra `llama-index`; `MemOSLLM` needs `hf` too. Each name
 is loaded when it is first asked for: a query engine does not pay for agents, nor an agent for ingestion.
+
+There is no `VectorStore`: that interface promises nearness of vectors alone, and that a document is gone when anybody
+deletes its id. A memory is versioned, ranked by words, time and trust as well, and only its owner forgets it: search
+with `MemOSRetriever`, fill with `MemOSIngestion`.
 """
 
 from __future__ import annotations

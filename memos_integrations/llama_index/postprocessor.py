@@ -10,11 +10,12 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from pydantic import Field
 
 from memos_integrations.core.access import Principal
+from memos_integrations.core.cube import MemCube
 from memos_integrations.core.operator import Hit, Recall
 from memos_integrations.core.text import estimate_tokens
 from memos_integrations.llama_index.attached import Attached
 from memos_integrations.llama_index.events import Fence, Policy, denied, dispatcher, recalled, recalling
-from memos_integrations.llama_index.nodes import cube_id_of, cube_ids, to_node
+from memos_integrations.llama_index.nodes import cube_id_of, cube_ids, fresh, to_node
 from memos_integrations.llama_index.transcript import readable
 
 RRF = 60
@@ -25,8 +26,8 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
     """Adds what the principal may recall about the query, and drops nodes that the principal may not read.
 
     A node made from a cube says so by `memcube_id` in its metadata; it stays only while the principal may read that
-    cube, with a query or without. Nodes without the key are not memories and pass. A memory that arrives as a node
-    already is taken fresh from the engine, and one whose text a node already has is not repeated. Incoming nodes are
+    cube, with a query or without, and shows its present words. Nodes without the key are not memories and pass. A
+    memory whose text a node already has is not repeated. Incoming nodes are
     never changed. It works on an empty list too: then memory answers alone.
 
     With a `token_budget`, memories and nodes are fused by rank (reciprocal rank fusion), and what is best by both
@@ -55,8 +56,8 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         by, ids, recall = self.by, cube_ids(nodes), None
-        readable = self.memos.may_read(ids, by=by, context=self.context) if ids else set()
-        kept = self._readable(nodes, readable, by)
+        cubes = self.memos.get_many(ids, by=by, context=self.context) if ids else []
+        kept = self._readable(nodes, cubes, by)
         if not (question := asked(query_bundle)):
             return kept
         with Fence(self.class_name(), "recall", self.on_fault):
@@ -69,8 +70,8 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         by, ids, recall = self.by, cube_ids(nodes), None
-        readable = await self.memos.amay_read(ids, by=by, context=self.context) if ids else set()
-        kept = self._readable(nodes, readable, by)
+        cubes = await self.memos.aget_many(ids, by=by, context=self.context) if ids else []
+        kept = self._readable(nodes, cubes, by)
         if not (question := asked(query_bundle)):
             return kept
         with Fence(self.class_name(), "recall", self.on_fault):
@@ -78,8 +79,14 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
             recall = await self.memos.arecall(question, **self._wishes(by))
         return self._joined(kept, by, recall)
 
-    def _readable(self, nodes: list[NodeWithScore], readable: set[str], by: Principal) -> list[NodeWithScore]:
-        kept = [node for node in nodes if cube_id_of(node) in {None, *readable}]
+    def _readable(self, nodes: list[NodeWithScore], cubes: Sequence[MemCube], by: Principal) -> list[NodeWithScore]:
+        present = {cube.id: cube for cube in cubes}
+        known = [(node, cube_id_of(node)) for node in nodes]
+        kept = [
+            node if cube_id is None else fresh(node, present[cube_id])
+            for node, cube_id in known
+            if cube_id is None or cube_id in present
+        ]
         denied(self.class_name(), by, {"not readable": len(nodes) - len(kept)} if len(kept) < len(nodes) else {})
         return kept
 

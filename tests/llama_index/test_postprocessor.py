@@ -84,6 +84,17 @@ def test_a_forgotten_memory_leaves_an_index_that_still_holds_it(memos: MemOS, an
     assert both(postprocessor, [node], None) == []
 
 
+def test_a_memory_that_an_index_holds_in_old_words_is_shown_in_the_present_ones(memos: MemOS, ana: Principal) -> None:
+    cube = memos.remember("Ana's locker code is 4711.", by=ana)
+    node = document(cube.text, memcube_id=cube.id)
+    memos.update(cube.id, by=ana, text="Ana's locker code was taken out.")
+    for query in (QUERY, None):
+        shown = both(MemOSNodePostprocessor(memos, principal=ana), [node], query)
+        assert "Ana's locker code was taken out." in shown
+        assert "4711" not in " ".join(shown)
+    assert node.node.get_content() == "Ana's locker code is 4711."
+
+
 def test_without_a_query_nothing_is_added(memos: MemOS, ana: Principal) -> None:
     postprocessor = MemOSNodePostprocessor(memos, principal=ana)
     assert both(postprocessor, [document()], None) == ["Tea is a drink."]
