@@ -16,6 +16,10 @@ class InvalidMemoryError(MemOSError, ValueError):
     """A memory cannot be stored as it is: empty, too large, not valid Unicode, naive times."""
 
 
+class RefusedByGateError(InvalidMemoryError):
+    """The write gate lets nothing of a text become a memory; the message says why, without its words."""
+
+
 class IdentityError(MemOSError, PermissionError):
     """Nobody can be held to account: the principal is missing, empty or of the wrong type."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from memos_integrations.core.access import (
     ADMIN_ROLE,
@@ -27,9 +27,11 @@ from memos_integrations.core.errors import (
     CubeNotFoundError,
     IllegalTransitionError,
     LegalHoldError,
+    RefusedByGateError,
     StillDerivedError,
     VersionConflictError,
 )
+from memos_integrations.core.gate import Ruling
 from memos_integrations.core.lifecycle import check_change, check_transition
 from memos_integrations.core.ports import (
     AuditEntry,
@@ -46,7 +48,7 @@ from memos_integrations.core.ports import (
     Vectors,
 )
 from memos_integrations.core.reading import GovernedReading
-from memos_integrations.core.records import NewVersion, Steps, erasure, moved, record_of, written
+from memos_integrations.core.records import NewVersion, Steps, erasure, gated, moved, record_of, written
 
 
 class MemGovernance(GovernedReading):
@@ -88,7 +90,11 @@ class MemGovernance(GovernedReading):
             self._check_put(version, operation)
         transaction = Transaction(
             changes=tuple(change for version in versions for change in _changes(version)),
-            audit=tuple(record_of(operation, version.caller, cube=version.cube) for version in versions),
+            audit=tuple(
+                record
+                for version in versions
+                for record in (record_of(operation, version.caller, cube=version.cube), *gated(version))
+            ),
             events=tuple(written(version.cube, version.caller) for version in versions),
         )
         self._reads.send()
@@ -120,6 +126,7 @@ class MemGovernance(GovernedReading):
         entries = [
             record_of(operation if each.cube.version == 1 else later, caller, cube=each.cube) for each in steps.versions
         ]
+        entries += [record for each in steps.versions for record in gated(each)]
         entries += [record_of(f"to_{after}", caller, cube=cube) for cube, after in steps.moves]
         events = [written(each.cube, caller) for each in steps.versions]
         events_of_moves = [moved(cube, after, caller) for cube, after in steps.moves]
@@ -142,8 +149,31 @@ class MemGovernance(GovernedReading):
         if cube.trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
+        self._check_gated(cube)
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
             self._check_sources(cube, caller, operation, beside)
+
+    def _check_gated(self, cube: MemCube) -> None:
+        """Whatever way a new text came: what the gate would not let through as it is was not brought before it."""
+        if self.gate is None or cube.version > 1 or not cube.text:
+            return
+        verdict = self.gate.examine(cube.text, cube.trust.channel)
+        apart = verdict.ruling is Ruling.QUARANTINE and cube.trust.quarantined
+        if (
+            verdict.text != cube.text
+            or verdict.ruling is Ruling.REFUSE
+            or (verdict.ruling is Ruling.QUARANTINE and not apart)
+        ):
+            raise RefusedByGateError("This text did not pass the write gate before it was put; nothing was stored.")
+
+    def refuse(self, cube: MemCube, caller: Caller, verdict: dict[str, Any]) -> NoReturn:
+        """Record that the gate refused a text, and raise.
+
+        Raises:
+            RefusedByGateError: Always.
+        """
+        self._submit(record_of("gate", caller, denied=verdict["reason"], about=cube.id, detail=verdict))
+        raise RefusedByGateError(f"The write gate refused this memory: {verdict['reason']}. Nothing was stored.")
 
     def erase(self, cube_id: str, caller: Caller) -> tuple[list[MemCube], Receipt]:
         """Take a cube that the caller may delete out of the vault, with every cube derived from it.

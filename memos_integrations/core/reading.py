@@ -31,6 +31,7 @@ from memos_integrations.core.errors import (
     InvalidMemoryError,
 )
 from memos_integrations.core.events import AccessDenied
+from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.ports import (
     RECALLABLE,
     AuditEntry,
@@ -59,8 +60,12 @@ NAMED_IN_LOG = 100
 class GovernedReading:
     """Governed reads over one vault; `MemGovernance` adds the writes."""
 
-    def __init__(self, vault: Vault, *, read_audit: ReadAudit | str = ReadAudit.BATCHED) -> None:
+    def __init__(
+        self, vault: Vault, *, read_audit: ReadAudit | str = ReadAudit.BATCHED, gate: WriteGate | None = None
+    ) -> None:
         self._vault = vault
+        self.gate = gate
+        """What looks at every text before it is embedded and stored; None: nothing does."""
         self._reads = ReadLog(vault, ReadAudit(read_audit))
 
     def search(self, query: VaultQuery, caller: Caller) -> Found:

@@ -15,7 +15,8 @@ from memos_integrations.core.ports import AuditRecord, Erase, Expect, Outcome, T
 class NewVersion(NamedTuple):
     """A version to store, by whom, with its words for full text; `key` and `again` as in `Put`.
 
-    `beside` are the ids that the caller is writing in the same batch, and may therefore replace.
+    `beside` are the ids that the caller is writing in the same batch, and may therefore replace. `verdict` is what the
+    gate decided on it, for the audit log.
     """
 
     cube: MemCube
@@ -25,6 +26,7 @@ class NewVersion(NamedTuple):
     key: str | None = None
     beside: Collection[str] = ()
     again: bool = True
+    verdict: dict[str, Any] | None = None
 
 
 class Steps(NamedTuple):
@@ -79,6 +81,14 @@ def written(cube: MemCube, caller: Caller) -> CubeWritten:
     return CubeWritten.of_checked(
         at=caller.now, tenant=cube.tenant, cube_id=cube.id, actor=caller.by.subject, version=cube.version
     )
+
+
+def gated(version: NewVersion) -> tuple[AuditRecord, ...]:
+    """What the gate decided on a version, for the log: rules and counts, no words. Nothing where it let it through."""
+    if version.verdict is None:
+        return ()
+    operation = "quarantine" if version.verdict["ruling"] == "quarantine" else "gate"
+    return (record_of(operation, version.caller, cube=version.cube, detail=version.verdict),)
 
 
 def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:

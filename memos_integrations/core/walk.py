@@ -22,6 +22,7 @@ from memos_integrations.core.asked import aware
 from memos_integrations.core.conflict import ConflictJudge
 from memos_integrations.core.cube import MemCube, Tier
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
+from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.items import Items
 from memos_integrations.core.operator import (
@@ -49,6 +50,9 @@ MOST_PREFIXES = 100
 
 NOBODY_IN_PARTICULAR = CallContext()
 
+GATE = WriteGate()
+"""The gate where none is passed in: no dependency, secrets out, orders to a model set apart."""
+
 # What a framework takes apart and puts together again (a pickled part, a restored context) finds its engine here.
 _live: WeakValueDictionary[int, Walk] = WeakValueDictionary()
 _live_order = count()
@@ -75,8 +79,9 @@ class Walk:
         clock: Callable[[], datetime] = utc_now,
         read_audit: ReadAudit | str = ReadAudit.BATCHED,
         conflicts: ConflictJudge | None = None,
+        gate: WriteGate | None = GATE,
     ) -> None:
-        self._governance = MemGovernance(vault, read_audit=read_audit)
+        self._governance = MemGovernance(vault, read_audit=read_audit, gate=gate)
         self._embedding = Embedding(self._governance, embedder)
         self._writer = CubeWriter(self._governance, self._embedding, conflicts)
         self._times = TimeMachine(self._governance, self._embedding, self._writer.dropped)

@@ -126,7 +126,8 @@ class Resolver:
             if not decisions:
                 return None
             vector = self._embedding.written([told.text])
-            ours = NewVersion(told.cube, caller, told.terms, None if vector is None else vector[0], key)
+            row = None if vector is None else vector[0]
+            ours = NewVersion(told.cube, caller, told.terms, row, key, verdict=draft.verdict)
             whole = steps._replace(versions=(ours, *steps.versions))
             try:
                 self._governance.change(whole, caller, operation="remember", durability=draft.durability).result()

@@ -31,6 +31,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.blob import Blob, captioned
 from memos_integrations.core.operator.bulk import put_in_bulk
 from memos_integrations.core.operator.embedding import Embedding
@@ -49,6 +50,7 @@ from memos_integrations.core.operator.write import (
     supersede,
 )
 from memos_integrations.core.ports import CubeFilter, Derivative, Receipt, VaultQuery, Vectors
+from memos_integrations.core.records import NewVersion
 
 BATCH = 64
 MAX_RETRIES = 100
@@ -86,7 +88,8 @@ class CubeWriter:
         if blob is not None:
             with blob.opened() as source:
                 draft = captioned(draft, self._governance.put_blob(source, blob.media_type))
-        draft = self._linked(self._inherited(draft, caller), caller, recent=())
+        draft = admitted(self._inherited(draft, caller), caller, self._governance)
+        draft = self._linked(draft, caller, recent=())
         if self._judge is not None:
             try:
                 decided = self.resolver.remember(draft, caller, None if key is None else scoped_key(key, caller))
@@ -145,6 +148,8 @@ class CubeWriter:
             if set(changes["governance"]) - {"priority"}:
                 self._governance.fetch(cube_id, Verb.SHARE, caller, operation="update")
             draft = revised(cube, caller.now, text=text, changes=changes)
+            if text is not None or "tags" in changes["descriptive"]:
+                draft = admitted(draft, caller, self._governance)
             vector = self._embedding.written([draft.text])
             try:
                 self._put(draft, caller, None if vector is None else vector[0], operation="update").result()
@@ -167,6 +172,8 @@ class CubeWriter:
         before = self._governance.traces(cube_id)
         doomed, receipt = self._governance.erase(cube_id, caller)
         self._embedding.drop([search_text(each) for each in doomed])
+        if self._governance.gate is not None:
+            self._governance.gate.forget()
         gone = {each.id for each in doomed}
         remaining: dict[str, int] = {}
         if self.derivatives:
@@ -205,7 +212,9 @@ class CubeWriter:
         """Put new cubes, many to a transaction, durable on return; see `put_in_bulk`."""
 
         def linked(draft: Draft, recent: Sequence[Draft]) -> Draft:
-            return self._linked(self._inherited(draft, caller), caller, recent=recent)
+            return self._linked(
+                admitted(self._inherited(draft, caller), caller, self._governance), caller, recent=recent
+            )
 
         cubes = put_in_bulk(drafts, caller, linked, self._embedding, self._governance)
         self._settled(cubes, caller)
@@ -223,7 +232,7 @@ class CubeWriter:
         """Write every message once, see `Ingestion`; durable batch by batch."""
 
         def linked(draft: Draft, recent: Sequence[Draft]) -> Draft:
-            return self._linked(draft, caller, recent=recent)
+            return self._linked(admitted(draft, caller, self._governance), caller, recent=recent)
 
         made = Ingestion(conversation, caller, draft, linked, self._embedding, self._governance, again)
         return made.run(progress)
@@ -253,16 +262,9 @@ class CubeWriter:
         key: str | None = None,
         beside: Collection[str] = (),
     ) -> Future[Receipt]:
-        return self._governance.put(
-            draft.cube,
-            caller,
-            operation=operation,
-            terms=draft.terms,
-            vector=vector,
-            key=None if key is None else scoped_key(key, caller),
-            beside=beside,
-            durability=draft.durability,
-        )
+        scoped = None if key is None else scoped_key(key, caller)
+        version = NewVersion(draft.cube, caller, draft.terms, vector, scoped, beside, verdict=draft.verdict)
+        return self._governance.put_many([version], operation=operation, durability=draft.durability)
 
     def _known(self, key: str | None, caller: Caller) -> str | None:
         return None if key is None else self._governance.known(scoped_key(key, caller), caller)
