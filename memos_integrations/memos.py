@@ -23,6 +23,7 @@ from memos_integrations.core.computing import Computing
 from memos_integrations.core.conversation import Conversation
 from memos_integrations.core.cube import MemCube, first_problem
 from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
+from memos_integrations.core.guarding import Guarding
 from memos_integrations.core.living import Living
 from memos_integrations.core.operator import (
     ErasureReceipt,
@@ -39,7 +40,7 @@ from memos_integrations.core.operator import (
 from memos_integrations.core.ports import AuditEntry, AuditReport, Durability, Embedder, LogFilters, LogQuery
 
 
-class MemOS(Asking, Living, Computing):
+class MemOS(Asking, Living, Computing, Guarding):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:
@@ -51,6 +52,8 @@ class MemOS(Asking, Living, Computing):
         clock: Gives the present; pass a fixed one in tests.
         read_audit: `batched` (default) or `strict`: whether a read waits for its record in the audit log. See
             `ReadAudit` for what a crash can take away.
+        gate: Looks at every text before it is embedded and stored; None: nothing does. See `WriteGate`.
+        trust: What recall does with what is not trusted; see `TrustGate`.
         conflicts: Decides on writing what contradicts or repeats an older memory; `ConflictRules()` needs no model.
 
     Raises:

@@ -195,6 +195,46 @@ class MemGovernance(GovernedReading):
             except (VersionConflictError, CubeNotFoundError, StillDerivedError):
                 continue
 
+    def derived(self, cube: MemCube) -> list[MemCube]:
+        """Whatever was derived from a cube, however far; for setting it apart with it."""
+        return self._derived(cube)
+
+    def in_tenant(self, cube_ids: Sequence[str], caller: Caller) -> list[MemCube]:
+        """Cubes of the caller's tenant, also those in quarantine: for whoever vouches for them.
+
+        Raises:
+            AccessDeniedError: The caller is neither verifier nor admin.
+            CubeNotFoundError: One of them does not exist.
+        """
+        if not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
+            raise AccessDeniedError("Only the roles verifier and admin reach every memory of a tenant.")
+        found = self._vault.get(caller.by.tenant, cube_ids)
+        missing = set(cube_ids) - {cube.id for cube in found}
+        if missing:
+            raise CubeNotFoundError(min(missing))
+        return found
+
+    def quarantined(self, caller: Caller, *, everything: bool) -> list[MemCube]:
+        """The caller's cubes in quarantine, or *everything* in the tenant; recorded."""
+        self._reads.flush()
+        ids: dict[str, None] = {}
+        query = LogQuery(tenant=caller.by.tenant, operation="quarantine", limit=10_000)
+        while entries := self._vault.log(query):
+            ids |= {entry.record.cube_id: None for entry in entries if entry.record.cube_id}
+            query = query.model_copy(update={"after": entries[-1].number})
+        mine = caller.by.subject
+        found = [
+            cube
+            for cube in self._vault.get(caller.by.tenant, list(ids))
+            if cube.trust.quarantined and (everything or cube.governance.owner == mine)
+        ]
+        self._submit(record_of("review", caller, detail={"cubes": [cube.id for cube in found][:100]}))
+        return found
+
+    def note_denied(self, operation: str, reason: str, caller: Caller) -> None:
+        """Record that the caller was refused something that is about no single cube."""
+        self._submit(record_of(operation, caller, denied=reason))
+
     def traces(self, cube_id: str) -> dict[str, int]:
         """What the vault still holds of a cube, per place: all zero after `erase`."""
         return self._vault.traces(cube_id)

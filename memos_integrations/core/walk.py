@@ -35,6 +35,8 @@ from memos_integrations.core.operator import (
 )
 from memos_integrations.core.operator.caretaker import Caretaker
 from memos_integrations.core.operator.editor import Editor
+from memos_integrations.core.operator.quarantine import Quarantine
+from memos_integrations.core.operator.surfacing import TrustGate
 from memos_integrations.core.operator.timemachine import TimeMachine
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
@@ -50,6 +52,7 @@ MOST_PREFIXES = 100
 
 NOBODY_IN_PARTICULAR = CallContext()
 
+TRUST = TrustGate()
 GATE = WriteGate()
 """The gate where none is passed in: no dependency, secrets out, orders to a model set apart."""
 
@@ -80,6 +83,7 @@ class Walk:
         read_audit: ReadAudit | str = ReadAudit.BATCHED,
         conflicts: ConflictJudge | None = None,
         gate: WriteGate | None = GATE,
+        trust: TrustGate = TRUST,
     ) -> None:
         self._governance = MemGovernance(vault, read_audit=read_audit, gate=gate)
         self._embedding = Embedding(self._governance, embedder)
@@ -87,9 +91,12 @@ class Walk:
         self._times = TimeMachine(self._governance, self._embedding, self._writer.dropped)
         self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
         self._editor = Editor(self._governance, self._embedding, self._writer)
+        self._quarantine = Quarantine(self._governance, self._embedding, self._writer.dropped)
         self._reader = reader or MemReader()
         self._scheduler = scheduler or MemScheduler()
-        self._operator = MemOperator(self._governance, self._embedding, count_tokens=count_tokens, reranker=reranker)
+        self._operator = MemOperator(
+            self._governance, self._embedding, count_tokens=count_tokens, reranker=reranker, trust=trust
+        )
         self.items = Items(self._governance, self._embedding, self._writer, self._caller)
         """JSON values under addresses, each a governed cube: what stores are made of."""
         self._clock = clock

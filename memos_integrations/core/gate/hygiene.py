@@ -21,7 +21,8 @@ _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\
 """A black flag, the letters of a region as tags, and the end tag: the only tags that are seen."""
 
 _JOINING = ("ARABIC", "SYRIAC", "MONGOLIAN", "NKO", "MANDAIC", "DEVANAGARI", "BENGALI", "GURMUKHI", "GUJARATI",
-            "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA", "TIBETAN", "MYANMAR", "KHMER", "BALINESE")  # fmt: skip
+            "ORIYA", "TAMIL", "TELUGU", "KANNADA", "MALAYALAM", "SINHALA",
+            "TIBETAN", "MYANMAR", "KHMER", "BALINESE")  # fmt: skip
 _WITHOUT_SPACES = ("THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "HIRAGANA", "KATAKANA", "CJK", "JAVANESE", "BALINESE")
 _JOINERS, _SPACE = "\u200c\u200d", "\u200b"
 _MARKS = "\u200e\u200f\u061c"

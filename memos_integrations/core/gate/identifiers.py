@@ -21,9 +21,9 @@ _SPELLED_MAIL = re.compile(
 )
 _DIGITS = re.compile(r"(?<![\w.,/-])\d(?:[ \u00a0.-]?\d){11,18}(?![\w/]|[.,-]\d)")
 _IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?:[ \u00a0-]?[A-Z0-9]){11,30}(?!\w)", re.IGNORECASE)
-_SSN = re.compile(r"(?<![\w.-])(?!000|666|9)\d{3}([- .])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-]|\.\d)")
+_SSN = re.compile(r"(?<![\w.-])(?!000|666)\d{3}([- .])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-]|\.\d)")
 _BARE_SSN = re.compile(
-    r"\b(?:ssn|social security(?: number)?|social)\b\D{0,20}?(?P<n>(?!000|666|9)\d{3}(?!00)\d{2}(?!0000)\d{4})\b",
+    r"\b(?:ssn|social security(?: number)?|social)\b\D{0,20}?(?P<n>(?!000|666)\d{3}(?!00)\d{2}(?!0000)\d{4})\b",
     re.IGNORECASE,
 )
 _IP4 = re.compile(r"(?<![\w.:-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")

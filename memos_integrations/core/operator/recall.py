@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +33,7 @@ from memos_integrations.core.operator.evidence import (
 from memos_integrations.core.operator.explain import Explanation, HitReasons
 from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.scopes import Finding, ScopeSearch
+from memos_integrations.core.operator.surfacing import Surfaced, TrustGate, surfaced_as, warning
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Reranker
 from memos_integrations.core.ranking import Floats
@@ -68,6 +70,11 @@ class Hit(Value):
     def text(self) -> str:
         """The words remembered."""
         return self.cube.text
+
+    @property
+    def surfaced(self) -> Surfaced:
+        """How far it is to be relied on: trusted, unverified or untrusted; see `surfaced_as`."""
+        return surfaced_as(self.cube)
 
     @property
     def provenance(self) -> Provenance:
@@ -156,7 +163,7 @@ def render(hit: Hit) -> str:
     words = " ".join(hit.text.split())
     speaker = " ".join((hit.provenance.speaker or "").split())
     line = f"- [{said}] {speaker}: {words}" if speaker else f"- [{said}] {words}"
-    return line + (" (since replaced)" if hit.superseded_by else "")
+    return line + warning(hit.cube) + (" (since replaced)" if hit.superseded_by else "")
 
 
 def excerpt(line: str, terms: Sequence[str], length: int) -> str:
@@ -199,7 +206,9 @@ class MemOperator:
         *,
         count_tokens: Callable[[str], int],
         reranker: Reranker | None = None,
+        trust: TrustGate = TrustGate(),  # noqa: B008 (it cannot be changed)
     ) -> None:
+        self._trust = trust
         self._governance = governance
         self._embedding = embedding
         self._count_tokens = count_tokens
@@ -299,9 +308,12 @@ class MemOperator:
         kept: list[Hit] = []
         lines: list[str] = []
         spent = 0
+        taken = Counter[str]()
         for hit in ranked:
             if len(kept) == plan.k:
                 break
+            if not self._trust.lets(hit.cube, taken, plan.k):
+                continue
             line = excerpt(render(hit), terms, plan.token_budget * CHARACTERS_PER_TOKEN // 2)
             tokens = self._count_tokens(f"\n{line}" if lines else line)
             if not kept and tokens > plan.token_budget:
