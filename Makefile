@@ -7,7 +7,7 @@ export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-lora \
-	bench-drift bench-report lint format clean
+	bench-drift bench-governance bench-report lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -21,6 +21,7 @@ help:
 	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm JSON=file"
 	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
 	@echo "bench-drift memory over a year of change: EVENTS=10000 SEED=1 JSON=file"
+	@echo "bench-governance  gate, redaction, attacks: DATA=locomo10.json JSON=file"
 	@echo "bench-lora  parameter memory and the cost model: ARGS=\"--seeds 3\" JSON=file"
 	@echo "bench-report  README's figures from tests/benchmarks/results"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
@@ -87,6 +88,9 @@ EVENTS ?= 10000
 SEED ?= 1
 bench-drift: .venv/.ready
 	$(BIN)/python tests/benchmarks/drift.py --events $(EVENTS) --seed $(SEED) $(if $(JSON),--json $(JSON))
+
+bench-governance: .venv/.ready
+	$(BIN)/python tests/benchmarks/governance.py $(if $(DATA),--data $(DATA)) $(if $(JSON),--json $(JSON))
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

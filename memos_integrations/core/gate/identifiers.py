@@ -34,24 +34,29 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 _PHONE = re.compile(
-    r"(?<![\w.,/:#$€£-])(?:\+|00)[1-9]\d{0,2}(?:[\s.\u00a0-]?\(?\d{1,5}\)?){2,7}(?![\w/]|[.,:]\d|-\d)"
+    r"(?<![\w+])(?:\+|(?<![.,/:#$€£-])00)[1-9]\d{0,2}(?:[\s.\u00a0-]?\(?\d{1,5}\)?){2,7}(?![\w/]|[.,:]\d|-\d)"
     r"|(?<![\w.,/:#$€£-])(?:1[ .-])?\(\d{3}\) ?\d{3}[ .-]?\d{4}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w/-]|[.,]\d)"
     r"|(?<![\w.,/:#$€£-])(?:1[ .-])?[2-9]\d{2}([ .-])[2-9]?\d{2,3}\1\d{4}(?:\s?(?:x|"
     r"ext\.?)\s?\d{1,6})?(?![\w/-]|[.,]\d)"
     r"|(?<![\w.,/:#$€£-])\(?0\d{1,5}\)?(?:[\s./\u00a0-]\d{2,8}){1,5}(?![\w/]|[.,:]\d|-\d)"
+    r"|(?<![\w.,/:#$€£-])\d{5}[ -]\d{5,6}(?![\w/-]|[.,]\d)"
     r"|(?<![\w.,/:#$€£-])[2-9]\d{2}-\d{4}(?![\w/-]|[.,]\d)"
     r"|(?<![\w.,/:#$€£-])\d{7,12}(?![\w/%-]|[.,]\d)"
 )
 _PHONE_WORD = re.compile(
-    r"\b(?:phones?|tele(?:fono?|phone)|telefon|tel|tél|mobile|mob|cell(?:phone)?|landline|call(?:ed|"
-    r"s|ing)?|text(?:ed|s)?|sms|ring|dial"
-    r"|reach(?:ed|able)?|whatsapp|signal|fax|hotline|contact|handy|m[óo]vil|portable|number changed to|new number)\b",
+    r"\b(?:phones?|tele(?:fono?|phone)|telefon|tel|tél|mobile|mob|cell(?:phone)?|landline|call(?:ed|s|ing)?|text(?:ed|s)?"
+    r"|sms|ring|dial|reach(?:ed|able)?|whatsapp|signal|fax|hotline|contact|handy|m[óo]vil|portable"
+    r"|(?:my|his|her|their|new|our|whose) number|number (?:is now|changed))\b",
     re.IGNORECASE,
 )
 _OTHER_NUMBER = re.compile(
     r"\b(?:order|invoice|ticket|case|tracking|ref(?:erence)?|sku|isbn|serial|model|part|confirmation|booking|flight|"
     r"account|acct|transaction|batch|build|version|room|unit|lot|po|rma|issue|bug|id|revision|commit|receipt|policy|"
     r"member(?:ship)?|parcel|package|barcode|ean|gtin|iban|card|zip|steps|views|users|rows)\b[^.!?]{0,24}$",
+    re.IGNORECASE,
+)
+_GOODS = re.compile(
+    r"\b(?:order|invoice|ticket|case|tracking|sku|serial|model|part|booking|flight|batch|parcel|product)\b[^.!?]{0,16}$",
     re.IGNORECASE,
 )
 _DATE = re.compile(r"^(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ]\d{2,4}|(?:19|20)\d{6})$")
@@ -155,7 +160,10 @@ def _ibans(text: str) -> Iterator[Marked]:
 
 
 def _social(text: str) -> Iterator[Marked]:
-    yield from (Marked(*found.span(), "us_ssn") for found in _SSN.finditer(text))
+    for found in _SSN.finditer(text):
+        before = text[max(0, found.start() - 60) : found.start()]
+        if not _GOODS.search(before):
+            yield Marked(*found.span(), "us_ssn")
     yield from (Marked(*found.span("n"), "us_ssn") for found in _BARE_SSN.finditer(text))
 
 
