@@ -33,8 +33,10 @@ if TYPE_CHECKING:
         TrustLabel,
     )
     from memos_integrations.core.errors import MemOSError
+    from memos_integrations.core.gate import Ruling, WriteGate
     from memos_integrations.core.lifecycle import Ageing
     from memos_integrations.core.operator import ErasureReceipt, Hit, IngestReport, Recall
+    from memos_integrations.core.operator.surfacing import Surfaced, TrustGate
     from memos_integrations.core.ports import Embedder, Reranker, Vault
     from memos_integrations.core.reader import Intent, MemoryCall, MemReader, Turn
     from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
@@ -70,6 +72,7 @@ _ROOMS = {
         "TrustLabel",
     ),
     "memos_integrations.core.errors": ("MemOSError",),
+    "memos_integrations.core.gate": ("Ruling", "WriteGate"),
     "memos_integrations.core.lifecycle": ("Ageing",),
     "memos_integrations.core.operator": (
         "ErasureReceipt",
@@ -77,6 +80,7 @@ _ROOMS = {
         "IngestReport",
         "Recall",
     ),
+    "memos_integrations.core.operator.surfacing": ("Surfaced", "TrustGate"),
     "memos_integrations.core.ports": (
         "Embedder",
         "Reranker",
@@ -124,13 +128,17 @@ __all__ = [
     "Provenance",
     "Recall",
     "Reranker",
+    "Ruling",
     "State",
+    "Surfaced",
     "Tier",
     "Trust",
+    "TrustGate",
     "TrustLabel",
     "Turn",
     "Vault",
     "Verb",
+    "WriteGate",
 ]
 
 

@@ -29,8 +29,9 @@ _IN_URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,30}://[^\s/:@]{1,100}:([^\s/@]{3,200
 _FORM = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
 _NAMED = re.compile(
     r"\b(?P<name>pass(?:word|code|phrase|wd)|pwd|(?:(?:api|access|secret|auth|private|client|encryption|signing|"
-    r"aws|license|account)[ _-]?)+(?:key|token|secret)|secret|bearer|token|(?:recovery|backup|security|verification|login|"
-    r"one[- ]time|2fa|otp) (?:code|codes|pin)|pin(?: code| number)?|cvv2?|cvc2?|otp)\b"
+    r"aws|license|account)[ _-]?)+(?:key|token|secret)|secret|bearer|token|"
+    r"(?:recovery|backup|security|verification|login|one[- ]time|2fa|otp) (?:code|codes|pin)|"
+    r"pin(?: code| number)?|cvv2?|cvc2?|otp)\b"
     r"(?:\s+(?:for|to|of|on|at)\s+(?:(?:my|the|our|his|her|their|a)\s+)?[\w'@.&/-]+(?:\s+(?!is\b|"
     r"was\b)[\w'@.&/-]+){0,3})?"
     r"[\"']?\s*(?P<sign>[:=]+|\bis now\b|\bis\b|\bwas\b|\bto\b|→|\s)\s*[\"'`\u201c\u2018]*"
