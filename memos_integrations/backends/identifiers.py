@@ -13,7 +13,9 @@ from typing import Any
 from memos_integrations.core.extras import require
 from memos_integrations.core.gate import Marked
 
-_SHAPED = re.compile(r"(?<![\w.-])[A-Z0-9](?:[ .\u00a0/-]?[A-Z0-9]){7,21}(?![\w-])", re.IGNORECASE)
+_PIECES = re.compile(r"(?<![\w.-])[A-Z0-9](?:[A-Z0-9./-]*[A-Z0-9])?(?![\w-])", re.IGNORECASE)
+MOST_PIECES = 6
+"""A number is written in so many groups at most."""
 
 STRONG = {
     "es_dni": "es.dni",
@@ -66,18 +68,36 @@ class NationalIds:
 
     def __call__(self, text: str) -> Iterator[Marked]:
         """The places of the numbers."""
-        for found in _SHAPED.finditer(text):
-            written = found[0]
-            if sum(map(str.isdigit, written)) < 5:
+        at = 0
+        for start, end in _runs(text):
+            if start < at:
                 continue
-            before = text[max(0, found.start() - NEAR) : found.start()]
-            kind = next((kind for kind, module in self._strong.items() if module.is_valid(written)), None)
-            if kind is None:
-                weak = self._weak.items()
-                told = (kind for kind, (module, words) in weak if words.search(before) and module.is_valid(written))
-                kind = next(told, None)
+            kind = self._kind(text[start:end], text[max(0, start - NEAR) : start])
             if kind is not None:
-                yield Marked(*found.span(), kind)
+                at = end
+                yield Marked(start, end, kind)
+
+    def _kind(self, written: str, before: str) -> str | None:
+        for kind, module in self._strong.items():
+            if module.is_valid(written):
+                return kind
+        for kind, (module, words) in self._weak.items():
+            if words.search(before) and module.is_valid(written):
+                return kind
+        return None
+
+
+def _runs(text: str) -> Iterator[tuple[int, int]]:
+    """Where a number may stand: pieces with a digit in them, alone or with those after them, the longest first."""
+    pieces = [found.span() for found in _PIECES.finditer(text)]
+    for number, (start, _) in enumerate(pieces):
+        run: list[tuple[int, int]] = []
+        for before, (begins, ends) in zip([(0, start), *pieces[number:]], pieces[number:], strict=False):
+            apart = run and text[before[1] : begins] not in (" ", "\u00a0")
+            if len(run) == MOST_PIECES or apart or not any(map(str.isdigit, text[begins:ends])):
+                break
+            run.append((start, ends))
+        yield from (each for each in reversed(run) if 8 <= each[1] - each[0] <= 30)
 
 
 class PhoneNumbers:
