@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.asked import known_id
-from memos_integrations.core.cube import Channel, MemCube, Tier
+from memos_integrations.core.cube import Behaviour, Channel, Label, MemCube, State, Tier, Value, new_id
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.gate import Ruling, WriteGate
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator import ErasureReceipt
+from memos_integrations.core.operator.write import finished, reworded
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.walk import Walk
 
 PAGE = 1_000
+
+
+class Redacted(Value):
+    """What became of a memory: where it stands now, and how many of each kind were taken out."""
+
+    cube_id: Label
+    instead: Label
+    found: dict[str, int]
 
 
 class Guarding(Walk):
@@ -79,6 +90,45 @@ class Guarding(Walk):
             if self._governance.own(cube_id, caller) is not None:  # it may have gone with another
                 receipts.append(self._writer.forget(cube_id, caller))
         return receipts
+
+    def redact(
+        self,
+        where: CubeFilter | Sequence[str],
+        *,
+        by: Principal,
+        gate: WriteGate,
+        erase: bool = False,
+        context: CallContext | None = None,
+    ) -> list[Redacted]:
+        """Bring memories that are there before another gate, and write what it leaves of them; what was changed.
+
+        As the next version, with the old ones in the history; or, with *erase*, as a new memory, and the old one is
+        forgotten in every version, with what was derived from it. The list is the map for whoever exports them.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError, LegalHoldError: One of them may not be changed; those before it are.
+        """
+        caller = self._caller(by, context)
+        told: list[Redacted] = []
+        for cube_id in self._meant(where, by, None, None, context):
+            cube = self._governance.read(cube_id, caller, operation="redact")
+            verdict = gate.examine(cube.text, cube.trust.channel)
+            if verdict.text == cube.text or verdict.ruling is Ruling.REFUSE:
+                continue
+            instead = cube_id
+            if erase:
+                clean = reworded(cube, verdict.text, None, {})
+                fresh = {"id": new_id(), "version": 1, "state": State.GENERATED, "behaviour": Behaviour()}
+                written, future = self._writer.remember(finished(clean.model_copy(update=fresh)), caller, key=None)
+                if future is not None:
+                    future.result()
+                self._writer.forget(cube_id, caller)
+                instead = written.id
+            else:
+                changes: dict[str, dict[str, Any]] = {"descriptive": {}, "governance": {}}
+                self._writer.update(cube_id, caller, text=verdict.text, changes=changes, expected_version=cube.version)
+            told.append(Redacted(cube_id=cube_id, instead=instead, found=verdict.found))
+        return told
 
     def _meant(
         self,

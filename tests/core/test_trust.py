@@ -8,10 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from memos_integrations import Channel, MemCube, MemOS, Principal, Provenance, Trust, TrustLabel
+from memos_integrations import (
+    Channel,
+    MemCube,
+    MemOS,
+    Principal,
+    Provenance,
+    Ruling,
+    Surfaced,
+    Trust,
+    TrustGate,
+    TrustLabel,
+    WriteGate,
+)
 from memos_integrations.core.cube import CubeRef
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError
-from memos_integrations.core.operator.surfacing import Shown, Surfaced, TrustGate
+from memos_integrations.core.operator.surfacing import Shown
 from memos_integrations.core.ports import CubeFilter
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -186,6 +198,33 @@ def test_what_came_from_a_source_can_be_erased(memos: MemOS) -> None:
     receipts = memos.forget_from(by=ANA, source="https://evil.test/page")
     assert [receipt.cube_id for receipt in receipts] == [cube.id]
     assert memos.may_read([cube.id, mine.id], by=ANA) == {mine.id}
+
+
+def test_what_is_there_can_be_redacted_later_and_erased(memos: MemOS, tmp_path: Path) -> None:
+    kept = memos.remember("Write to ana@example.com soon.", by=ANA)
+    gone = memos.remember("Or to bob@example.org instead.", by=ANA)
+    clean = memos.remember("Or do not write.", by=ANA)
+    gate = WriteGate(personal=Ruling.REDACT)
+    [told] = memos.redact([kept.id, clean.id], by=ANA, gate=gate)
+    assert (told.instead, told.found) == (kept.id, {"personal:email": 1})
+    assert [each.text for each in memos.history(kept.id, by=ANA)][1:] == ["Write to [email] soon."]
+    [told] = memos.redact([gone.id], by=ANA, gate=gate, erase=True)
+    assert memos.get(told.instead, by=ANA).text == "Or to [email] instead."
+    with pytest.raises(CubeNotFoundError):
+        memos.get(gone.id, by=ANA)
+    stored = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"bob@example.org" in each for each in stored)
+
+
+def test_what_was_recalled_and_told_again_a_thousand_times_is_no_more_trusted(memos: MemOS) -> None:
+    source = memos.remember("The bridge is closed.", by=ANA, trust=OUTSIDE)
+    refs = Provenance(derived_from=(CubeRef(id=source.id, version=source.version),))
+    again = memos.remember_many(["The bridge is closed."] * 1_000, by=ANA, provenance=refs)
+    assert {cube.trust.label for cube in again} == {TrustLabel.UNTRUSTED}
+    assert {cube.governance.expires_at for cube in again} == {source.governance.expires_at}
+    found = told(memos, "Is the bridge closed?", k=8)
+    assert len(found) <= 3
+    assert all(surfaced is Surfaced.UNTRUSTED for _, surfaced in found)
 
 
 def test_another_tenant_sees_and_releases_nothing(memos: MemOS) -> None:
