@@ -172,3 +172,11 @@ class StillDerivedError(MemOSError, RuntimeError):
     def __init__(self, cube_id: str) -> None:
         super().__init__(f"A cube is derived from cube {cube_id!r}: erase it first, or in the same transaction.")
         self.cube_id = cube_id
+
+
+class BundleError(MemOSError, ValueError):
+    """A bundle of memories is refused; nothing of it was written. `code` says why, for programs (MIP.md, codes)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{message} ({code}). Nothing was imported.")
+        self.code = code

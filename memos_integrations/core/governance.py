@@ -133,7 +133,7 @@ class MemGovernance(GovernedReading):
         return self._vault.log(query)
 
     def _check_put(self, version: NewVersion, operation: str) -> None:
-        cube, caller, beside = version.cube, version.caller, version.beside
+        cube, caller = version.cube, version.caller
         foreign = cube.tenant != caller.by.tenant
         if foreign or (cube.version == 1 and cube.governance.owner != caller.by.subject):
             reason = "one writes only in one's own tenant and name"
@@ -143,7 +143,7 @@ class MemGovernance(GovernedReading):
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
-            self._check_sources(cube, caller, operation, beside)
+            self._check_sources(version, operation)
 
     def erase(self, cube_id: str, caller: Caller) -> tuple[list[MemCube], Receipt]:
         """Take a cube that the caller may delete out of the vault, with every cube derived from it.
@@ -229,9 +229,10 @@ class MemGovernance(GovernedReading):
             found.update((each.id, each) for each in self._vault.get(cube.tenant, frontier))
         return list(found.values())
 
-    def _check_sources(self, cube: MemCube, caller: Caller, operation: str, beside: Collection[str]) -> None:
+    def _check_sources(self, version: NewVersion, operation: str) -> None:
+        cube, caller = version.cube, version.caller
         for ref in cube.provenance.derived_from:
-            source = self.fetch(ref.id, Verb.READ, caller, operation=operation)
+            source = version.sources.get(ref.id) or self.fetch(ref.id, Verb.READ, caller, operation=operation)
             theirs = subjects_for(Verb.READ, source.governance)
             ours = subjects_for(Verb.READ, cube.governance) - {cube.governance.owner}
             if EVERYONE not in theirs and not ours <= theirs:
@@ -239,7 +240,7 @@ class MemGovernance(GovernedReading):
                 self._deny(cube, Verb.WRITE, operation, reason, caller)
                 raise AccessDeniedError(f"A derived memory obeys its sources, but {reason}. Narrow its readers.")
         for link in cube.provenance.links:
-            if link.relation is Relation.SUPERSEDES and link.target not in beside:
+            if link.relation is Relation.SUPERSEDES and link.target not in version.beside:
                 self.fetch(link.target, Verb.WRITE, caller, operation=operation)
 
     def _check_erasable(self, cube: MemCube, doomed: Sequence[MemCube], caller: Caller) -> None:

@@ -206,6 +206,10 @@ class GovernedReading:
             digest = cube.blobs[number].digest
             raise IntegrityError(f"Blob {digest} of cube {cube_id!r} is missing or damaged", cube_id) from exc
 
+    def carried(self, cubes: Sequence[MemCube], caller: Caller) -> None:
+        """Record, durably, that *cubes* are about to leave the vault for another system."""
+        self._submit(record_of("export", caller, detail={"cubes": [cube.id for cube in cubes]}))
+
     def superseded(self, cubes: Sequence[MemCube], caller: Caller) -> dict[str, str]:
         """For those of *cubes* that a cube which the caller may read supersedes: the id of that cube.
 
