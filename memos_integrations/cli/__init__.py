@@ -16,6 +16,7 @@ from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
 from memos_integrations.cli.life import consolidate, decisions, move, roll_back, tick, undo
 from memos_integrations.cli.output import print_error
+from memos_integrations.cli.pipelines import pipeline
 from memos_integrations.core.errors import MemOSError
 
 __all__ = ["app", "main"]
@@ -31,6 +32,7 @@ app.command()(tick)
 app.command("roll-back")(roll_back)
 app.command()(costs)
 app.command()(demo)
+app.add_typer(pipeline, name="pipeline")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,8 +1,9 @@
 """StagedVault: several transactions on their way to become one. What is written here is seen here, and nowhere else.
 
 It lies over another vault and holds what would change; everything else is read through. Nothing reaches the vault
-below until `pending` is submitted to it: one transaction, all or nothing, refused when a cube that was changed here
-was changed there meanwhile. Blobs go straight below: they are named by nobody until then, and collected if never.
+below until `pending` is submitted to it: one transaction, all or nothing, refused when a cube that was changed, used or
+fetched here was changed there meanwhile. Blobs go straight below: nobody names them until then, and if nobody ever
+does, they are collected.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from memos_integrations.core.ports import (
     Edge,
     EmbedderIdentity,
     Erase,
+    Expect,
     Found,
     LogQuery,
     Put,
@@ -51,6 +53,7 @@ FAR = 1 << 53
 class StagedVault(InMemoryVault):
     """A vault over *base*, for one *tenant*: reads as if its writes were true, and keeps them to itself.
 
+    What other tenants have below is not there.
     Searching is exact but for one thing: BM25 of a cube that was written here is scaled to the scores from below, whose
     word counts do not know it yet. No match is missing. `close` lets go of what is staged, never of *base*.
     """
@@ -61,6 +64,8 @@ class StagedVault(InMemoryVault):
         self._before: dict[str, MemCube] = {}  # what was loaded from below, as it stood
         self._as_below: set[str] = set()  # those of them whose words and vector are still those below
         self._gone: dict[str, bool] = {}  # erased here -> for good
+        self._seen: dict[str, int] = {}  # versions of below as they were first handed out
+        self._relied_on: dict[str, int] = {}  # those that were fetched: what was decided on them must hold at the end
         self._staged: list[Transaction] = []
         identity = base.embedder()
         if identity is not None:
@@ -71,7 +76,11 @@ class StagedVault(InMemoryVault):
     def pending(self) -> Transaction:
         """Everything that was written here, in order, as one transaction for the vault below."""
         with self._lock:
-            return _joined(self._staged)
+            whole = _joined(self._staged)
+            if not whole.changes:
+                return whole
+            expected = [Expect(cube_id, version) for cube_id, version in self._relied_on.items()]
+            return replace(whole, changes=(*expected, *whole.changes))
 
     def read_only(self) -> Transaction:
         """The records of what was only read, or refused: they are true even if nothing of the rest becomes so."""
@@ -130,6 +139,8 @@ class StagedVault(InMemoryVault):
         if not versions:
             return
         now = versions[-1]
+        # Where it is another one by now than was handed out before, the end will refuse the whole.
+        self._relied_on.setdefault(cube_id, self._seen.setdefault(cube_id, now.version))
         readers = tuple(subjects_for(Verb.READ, each.governance) for each in versions)
         bodies = tuple(seal(each) for each in versions)
         terms = finished(now).terms if now.text else ()
@@ -185,24 +196,32 @@ class StagedVault(InMemoryVault):
         with self._lock:
             there = {cube.id: cube for cube in super().get(tenant, ids)}
             rest = [each for each in unique(ids) if each not in self._rows and each not in self._gone]
-            there |= {cube.id: cube for cube in self._base.get(tenant, rest)}
+            if rest and tenant == self._tenant:
+                there |= {cube.id: cube for cube in self._handed(self._base.get(tenant, rest), relied_on=True)}
             return [there[each] for each in unique(ids) if each in there]
 
     def history(self, tenant: str, cube_id: str) -> list[MemCube]:
         """Every version here; see `Vault.history`."""
         with self._lock:
-            ours = cube_id in self._rows or cube_id in self._gone
-            return super().history(tenant, cube_id) if ours else self._base.history(tenant, cube_id)
+            if cube_id in self._rows or cube_id in self._gone or tenant != self._tenant:
+                return super().history(tenant, cube_id)
+            versions = self._base.history(tenant, cube_id)
+            self._handed(versions[-1:], relied_on=True)
+            return versions
 
     def find_key(self, tenant: str, key: str) -> str | None:
         """The id of the cube that was put with this key; see `Vault.find_key`."""
         with self._lock:
-            found = super().find_key(tenant, key) or self._base.find_key(tenant, key)
+            found = super().find_key(tenant, key)
+            if found is None and tenant == self._tenant:
+                found = self._base.find_key(tenant, key)
             return None if found in self._gone else found
 
     def forgotten(self, tenant: str, keys: Sequence[str]) -> set[str]:
         """Those of *keys* whose cube was erased for good, here or below; see `Vault.forgotten`."""
         with self._lock:
+            if tenant != self._tenant:
+                return super().forgotten(tenant, keys)
             free = [key for key in keys if self.find_key(tenant, key) is None]
             here = {key for key in free if self._gone.get(self._base.find_key(tenant, key) or "")}
             return here | super().forgotten(tenant, free) | self._base.forgotten(tenant, free)
@@ -211,15 +230,33 @@ class StagedVault(InMemoryVault):
         """The best matches among what is visible here; see `Vault.search`."""
         with self._lock:
             self._check_open()
-            if not self._rows and not self._gone:
-                return self._base.search(query, visible)
+            if visible.tenant != self._tenant:
+                return super().search(query, visible)
             asked = None if query.vector is None else self._fitting(query.vector)
             below = Below(self._base, self._before, self._as_below, frozenset(self._gone))
-            return search_over(below, dict(self._living()), query, asked, visible)
+            found = (
+                search_over(below, dict(self._living()), query, asked, visible)
+                if self._rows or self._gone
+                else self._base.search(query, visible)
+            )
+            if query.as_of is None:
+                self._handed([match.cube for match in found.matches], relied_on=False)
+            return found
+
+    def _handed(self, cubes: Sequence[MemCube], *, relied_on: bool) -> Sequence[MemCube]:
+        """Note the versions from below that are handed out."""
+        for cube in cubes:
+            if cube.id not in self._rows:
+                self._seen.setdefault(cube.id, cube.version)
+                if relied_on:
+                    self._relied_on.setdefault(cube.id, self._seen[cube.id])
+        return cubes
 
     def places(self, wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
         """One cube of every namespace in which there is a visible one here; see `Vault.places`."""
         with self._lock:
+            if visible.tenant != self._tenant:
+                return super().places(wanted, visible)
             named = {cube.namespace: cube for cube in self._base.places(wanted, visible)}
             touched = {*self._rows, *self._gone}
             for namespace in [each for each, cube in named.items() if cube.id in touched]:
@@ -233,12 +270,15 @@ class StagedVault(InMemoryVault):
 
     def generation(self, tenant: str) -> int:
         """A number that changes with the tenant, here or below; see `Vault.generation`."""
-        return (self._base.generation(tenant) << 24) + super().generation(tenant)
+        below = self._base.generation(tenant) if tenant == self._tenant else 0
+        return (below << 24) + super().generation(tenant)
 
     def pointing_at(self, tenant: str, ids: Sequence[str]) -> list[Edge]:
         """The edges of versions that are current here; see `Vault.pointing_at`."""
         with self._lock:
             ours = super().pointing_at(tenant, ids)
+            if tenant != self._tenant:
+                return ours
             theirs = [
                 edge
                 for edge in self._base.pointing_at(tenant, ids)

@@ -74,7 +74,7 @@ class MemPipeline:
         return f"MemPipeline({self.name!r}, version={self.version!r}, steps={len(self.steps)})"
 
 
-def step_name(step: Step) -> str:
+def step_name(step: Any) -> str:
     """What a step is called in reports and records."""
     kind = getattr(step, "kind", None)
     if isinstance(step, MemPipeline):
@@ -82,7 +82,7 @@ def step_name(step: Step) -> str:
     return kind if isinstance(kind, str) else getattr(step, "__name__", type(step).__name__)
 
 
-def _spelled(step: Step) -> Any:
+def _spelled(step: Any) -> Any:
     if isinstance(step, Value):
         within = [_spelled(each) for each in getattr(step, "steps", ())]
         return [step_name(step), step.model_dump(mode="json", by_alias=True, exclude={"steps"}), within]
