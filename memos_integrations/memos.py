@@ -235,8 +235,7 @@ class MemOS(Asking, Running, Computing):
         """
         caller = self._caller(by, None)
         said: dict[str, Any] = {"tenant": by.tenant, **filters}
-        if isinstance(said.get("actor"), str):
-            said["actor"] = as_subject(said["actor"])
+        said |= {name: as_subject(said[name]) for name in ("actor", "owner") if isinstance(said.get(name), str)}
         try:
             query = LogQuery.model_validate(said)
         except ValidationError as exc:
@@ -276,7 +275,7 @@ class MemOS(Asking, Running, Computing):
 
         A message marked private is *by*'s alone; one with readers of its own keeps them; the others get *options*.
         What was ingested and then forgotten stays forgotten, unless *again* says that it may come back.
-        `progress(done, total)` is called after each batch.
+        `progress(done, total)` is called after each batch. With `conflicts=`, each batch is judged once it is written.
         """
         caller = self._caller(by, context)
         if not isinstance(conversation, Conversation):

@@ -221,7 +221,13 @@ def log(
     as_json: Json = False,
 ) -> None:
     """List entries of the audit log, oldest first: your own deeds, or everybody's as auditor."""
-    asked = {"cube_id": cube_id, "operation": operation, "outcome": outcome, "after": after, "limit": limit}
+    asked: dict[str, object] = {
+        "cube_id": cube_id,
+        "operation": operation,
+        "outcome": outcome,
+        "after": after,
+        "limit": limit,
+    }
     asked |= {"actor": actor, "owner": owner, "since": moment(since, "--since"), "until": moment(until, "--until")}
     filters = cast("LogFilters", {name: value for name, value in asked.items() if value is not None})
     with opened(vault, Choice.NONE) as (memos, _, _):

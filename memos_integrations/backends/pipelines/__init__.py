@@ -109,7 +109,8 @@ def _declared(said: Any, marks: Mapping[Place, Any], name: str) -> _Declaration:
     steps = said.get("steps")
     if isinstance(steps, list):
         said["steps"] = _steps(steps, ("steps",), marks, name)
-    return _valid(_Declaration.model_validate, said, (), marks, name)
+    made: _Declaration = _valid(_Declaration.model_validate, said, (), marks, name)
+    return made
 
 
 def _steps(steps: list[Any], place: Place, marks: Mapping[Place, Any], name: str) -> list[DeclaredStep]:
