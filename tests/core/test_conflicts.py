@@ -25,7 +25,7 @@ ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
 
 def messages_of(*texts: str) -> tuple[Message, ...]:
     return tuple(
-        Message(id=f"m{n}", speaker="Ana", text=text, at=START + timedelta(days=n)) for n, text in enumerate(texts)
+        Message(id=f"m{n}", speaker="Ana", text=text, at=START - timedelta(days=9 - n)) for n, text in enumerate(texts)
     )
 
 

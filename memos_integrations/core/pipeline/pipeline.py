@@ -125,8 +125,8 @@ class PipelineRun:
         if strange := [name for name in given if name not in pipeline.parameters]:
             raise PipelineError(f"Pipeline {pipeline.name!r} takes no {', '.join(strange)}.")
 
-    def within(self, pipeline: MemPipeline) -> None:
-        """Take the steps of a pipeline, the run's own or one within it."""
+    def within(self, pipeline: MemPipeline, steps: Iterable[Step] | None = None) -> None:
+        """Take the steps of a pipeline (or some of them), the run's own or one within it."""
         if any(each is pipeline or each.name == pipeline.name for each in self._stack):
             ring = " -> ".join([*(each.name for each in self._stack), pipeline.name])
             raise PipelineError(f"A pipeline runs itself: {ring}. Nothing was changed; take one of them out.")
@@ -134,7 +134,7 @@ class PipelineRun:
             raise PipelineError(f"Pipelines run within each other more than {MOST_WITHIN} deep. Nothing was changed.")
         self._stack.append(pipeline)
         try:
-            self.take(pipeline.steps)
+            self.take(pipeline.steps if steps is None else steps)
         finally:
             self._stack.pop()
 

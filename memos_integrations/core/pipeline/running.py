@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import uuid4
@@ -21,7 +21,7 @@ from memos_integrations.core.errors import (
 from memos_integrations.core.living import Living
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.pipeline.pipeline import MOST_WITHIN, MemPipeline, PipelineRun
-from memos_integrations.core.pipeline.report import PipelineReport, changes_in
+from memos_integrations.core.pipeline.report import CubeChange, PipelineReport, changes_in
 from memos_integrations.core.ports import Derivative, LogQuery, Stage, Vault
 from memos_integrations.core.reads import ReadAudit
 from memos_integrations.core.records import NAMED_IN_RECORD, record_of
@@ -47,6 +47,28 @@ class LaterDrops:
         """What will be left."""
         gone = {cube_id for ids, _ in self.noted for cube_id in ids}
         return {each for store in self.stores for each in store.sources() if each[1].id not in gone}
+
+
+@dataclass(slots=True)
+class OpenRun:
+    """A run that is taken step by step (`MemOS.begin`): `changes` is what would change so far. Close it in the end."""
+
+    run: PipelineRun
+    stage: Stage
+    later: LaterDrops
+    caller: Caller
+    number: str
+    _room: ExitStack
+    taken: int = 0
+
+    @property
+    def changes(self) -> tuple[CubeChange, ...]:
+        """What would change, as far as the principal may see it."""
+        return changes_in(self.stage.changed(), self.caller)[0]
+
+    def close(self) -> None:
+        """Let go of what is staged. Safe to call twice."""
+        self._room.close()
 
 
 class Running(Living):
@@ -132,6 +154,64 @@ class Running(Living):
         """`run`, off the loop."""
         return await self._off_loop(self.run, pipeline, by=by, **how)
 
+    # --- step by step
+
+    def begin(
+        self,
+        pipeline: MemPipeline,
+        *,
+        by: Principal,
+        given: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+        context: CallContext | None = None,
+    ) -> OpenRun:
+        """A run of a pipeline that is taken step by step: `advance` it, then `finish` it, or close it.
+
+        Raises:
+            PipelineError: It is not given what it takes.
+        """
+        caller, room = self._caller(by, context), ExitStack()
+        PipelineRun.check_given(pipeline, given or {})
+        memory, stage, later = room.enter_context(self._staging(caller))
+        run = PipelineRun(memory, by, caller.now, pipeline, given or {}, context)
+        return OpenRun(run, stage, later, caller, run_id or str(uuid4()), room)
+
+    def advance(self, opened: OpenRun, steps: int) -> None:
+        """Take the steps of an open run up to number *steps* (from 1); those that were taken are not taken again.
+
+        Raises:
+            MemOSError: What a step raised; the run is closed, and nothing was changed.
+        """
+        todo = opened.run.pipeline.steps[opened.taken : steps]
+        with self._undone_on_error(opened.run, opened.stage, opened.number), ExitStack() as undo:
+            undo.callback(opened.close)
+            opened.run.within(opened.run.pipeline, todo)
+            undo.pop_all()
+        opened.taken += len(todo)
+
+    def finish(self, opened: OpenRun) -> PipelineReport:
+        """Take what is left of an open run, and make all of it true; see `run`. It is closed in any case.
+
+        Raises:
+            VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError: Somebody else changed
+                the same memories meanwhile; nothing was changed. Run it again.
+        """
+        try:
+            known = self._done_before(opened.run.pipeline, opened.caller, opened.number)
+            if known is not None:
+                return known
+            self.advance(opened, len(opened.run.pipeline.steps))
+            report = self._reported(opened.run, opened.stage, opened.number)
+            if not opened.stage.changed():
+                record = record_of("pipeline", opened.caller, about=opened.number, detail=_detail(report))
+                self._governance.abandon(opened.stage, record)
+                return report
+            names: dict[str, Any] = {"operation": "pipeline", "number": opened.number, "detail": _detail(report)}
+            commit = self._commit(opened.stage, opened.later, opened.caller, **names)
+            return report.model_copy(update={"commit": commit})
+        finally:
+            opened.close()
+
     # --- parts
 
     @contextmanager
@@ -149,23 +229,33 @@ class Running(Living):
         finally:
             memory.close()
 
-    def _taken(self, run: PipelineRun, stage: Stage, number: str) -> PipelineReport:
-        """What a run did to the stage; what it raised, when it did not get to its end, is on record."""
-        pipeline, caller = run.pipeline, self._caller(run.by, run.context)
+    @contextmanager
+    def _undone_on_error(self, run: PipelineRun, stage: Stage, number: str) -> Iterator[None]:
+        """Around steps: what they raise is on record, with nothing but the names of step and error."""
         try:
+            yield
+        except Exception as exc:
+            pipeline, caller = run.pipeline, self._caller(run.by, run.context)
+            detail = {"pipeline": pipeline.name, "version": pipeline.version, "digest": pipeline.digest}
+            detail |= {"error": type(exc).__name__, "step": run.taken[-1] if run.taken else ""}
+            self._governance.abandon(stage, record_of("pipeline_undone", caller, about=number, detail=detail))
+            raise
+
+    def _taken(self, run: PipelineRun, stage: Stage, number: str) -> PipelineReport:
+        with self._undone_on_error(run, stage, number):
             run.go()
-            pairs = stage.changed()
+        return self._reported(run, stage, number)
+
+    def _reported(self, run: PipelineRun, stage: Stage, number: str) -> PipelineReport:
+        """What a run did to the stage, if it did not do too much."""
+        pipeline, pairs = run.pipeline, stage.changed()
+        with self._undone_on_error(run, stage, number):
             if len(pairs) > pipeline.most_changes:
                 raise PipelineError(
                     f"Pipeline {pipeline.name!r} would change {len(pairs)} memories, more than "
                     f"{pipeline.most_changes}. Nothing was changed. Narrow it, or raise most_changes."
                 )
-        except Exception as exc:
-            detail = {"pipeline": pipeline.name, "version": pipeline.version, "digest": pipeline.digest}
-            detail |= {"error": type(exc).__name__, "step": run.taken[-1] if run.taken else ""}
-            self._governance.abandon(stage, record_of("pipeline_undone", caller, about=number, detail=detail))
-            raise
-        seen, unseen = changes_in(pairs, caller)
+        seen, unseen = changes_in(pairs, self._caller(run.by, run.context))
         return PipelineReport(
             run=number,
             pipeline=pipeline.name,
