@@ -296,7 +296,10 @@ class GovernedReading:
             return readable
         sources = self._released(self._vault.get(caller.by.tenant, wanted), caller)
         valid = {source.ref for source in sources}
-        return [cube for cube in readable if valid.issuperset(cube.provenance.derived_from)]
+        # What a model computed of words brings them back as recall does: only while recall would give them.
+        recalled = {source.ref for source in sources if source.state in RECALLABLE}
+        allowed = {tier: valid if tier is Tier.PLAINTEXT else recalled for tier in Tier}
+        return [cube for cube in readable if allowed[cube.tier].issuperset(cube.provenance.derived_from)]
 
     def _deny(self, cube: MemCube, verb: Verb, operation: str, reason: str, caller: Caller) -> None:
         self._submit(record_of(operation, caller, denied=reason, about=cube.id), (denied(cube, verb, caller),))
