@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from memos_integrations.core.errors import MemOSError
     from memos_integrations.core.lifecycle import Ageing
     from memos_integrations.core.operator import ErasureReceipt, Hit, IngestReport, Recall
+    from memos_integrations.core.pipeline import MemPipeline, PipelineReport
     from memos_integrations.core.ports import Embedder, Reranker, Vault
     from memos_integrations.core.reader import Intent, MemoryCall, MemReader, Turn
     from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
@@ -77,6 +78,10 @@ _ROOMS = {
         "IngestReport",
         "Recall",
     ),
+    "memos_integrations.core.pipeline": (
+        "MemPipeline",
+        "PipelineReport",
+    ),
     "memos_integrations.core.ports": (
         "Embedder",
         "Reranker",
@@ -114,12 +119,14 @@ __all__ = [
     "MemCube",
     "MemOS",
     "MemOSError",
+    "MemPipeline",
     "MemReader",
     "MemScheduler",
     "MemoryCall",
     "MemoryPlan",
     "Message",
     "Origin",
+    "PipelineReport",
     "Principal",
     "Provenance",
     "Recall",
