@@ -299,8 +299,9 @@ class StagedVault(InMemoryVault):
         with self._lock:
             self._check_open()
             found = self._base.log(query) if query.after < FAR else []
-            ours = [each.model_copy(update={"number": each.number + FAR}) for each in self._chain]
-            return [*found, *(each for each in ours if matches(query, each))][: query.limit]
+            here = query.model_copy(update={"after": max(0, query.after - FAR)})
+            ours = [each for each in self._chain if matches(here, each)][: query.limit - len(found)]
+            return [*found, *(each.model_copy(update={"number": each.number + FAR}) for each in ours)]
 
     def verify_audit(self) -> AuditReport:
         """The chain of the vault below: what is staged has none yet."""

@@ -99,12 +99,10 @@ def test_everything_becomes_true_together(memos: MemOS) -> None:
 
 
 def test_one_transaction_holds_all_of_it(memos: MemOS) -> None:
-    before = memos.generation(by=ANA)
-    memos.run(MemPipeline("three", [Remember(text=f"kettle {n}") for n in range(3)]), by=ANA)
-    memos.run(MemPipeline("none", [Find()]), by=ANA)
-    commits = {entry.record.detail["commit"] for entry in []}  # a vault counts its commits; see the next line
-    assert not commits
-    assert memos.generation(by=ANA) > before
+    reports = [memos.run(MemPipeline("three", [Remember(text=f"kettle {n}") for n in range(3)]), by=ANA)]
+    reports.append(memos.run(MemPipeline("one", [Remember(text="cup")]), by=ANA))
+    first, second = (report.commit or 0 for report in reports)
+    assert second == first + 1
     with memos.atomic(by=ANA) as memory:
         cube = memory.remember("kettle", by=ANA)
         for number in range(4):
@@ -304,6 +302,8 @@ def test_a_loop_ends(memos: MemOS) -> None:
 
     with pytest.raises(PipelineError, match="loops"):
         memos.run(MemPipeline("forever", [forever], most_steps=50), by=ANA)
+    with pytest.raises(PipelineError, match="never ends"):
+        memos.run(MemPipeline("forever", [forever], most_steps=10**6), by=ANA)
 
     def itself(run: PipelineRun) -> None:
         run.memory.run(run.pipeline, by=run.by)
@@ -454,6 +454,25 @@ def test_steps_on_what_was_found(memos: MemOS) -> None:
     forget = [{"find": {"states": ["merged"], "as": "rest"}}, {"forget": {"in": "rest"}}]
     gone = memos.run(MemPipeline("forget", declared(forget)), by=ANA)
     assert sorted(change.what for change in gone.changes) == ["erased"] * 4
+
+
+def test_what_is_old_is_found_behind_what_is_new(memos: MemOS) -> None:
+    old = memos.remember("An old kettle.", by=ANA, occurred_at=NOW - timedelta(days=40))
+    for number in range(5):
+        memos.remember(f"A new kettle {number}.", by=ANA)
+    steps = declared([{"find": {"older_than_days": 30, "k": 3, "as": "old"}}, {"archive": {"in": "old"}}])
+    report = memos.run(MemPipeline("tidy", steps), by=ANA)
+    assert [change.cube_id for change in report.changes] == [old.id]
+
+
+def test_a_recall_within_counts_as_use(memos: MemOS) -> None:
+    cube = memos.remember("A kettle.", by=ANA)
+    for _ in range(3):
+        memos.run(MemPipeline("look", [Recall(prompt="kettle")]), by=ANA)
+    assert memos.get(cube.id, by=ANA).behaviour.reads == 3
+    assert len(memos.provenance(cube.id, by=ANA).recalls) == 3
+    memos.run(MemPipeline("look", [Recall(prompt="kettle")]), by=ANA, dry_run=True)
+    assert memos.get(cube.id, by=ANA).behaviour.reads == 3
 
 
 def test_the_digest_tells_one_content_from_another() -> None:

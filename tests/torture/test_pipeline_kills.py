@@ -15,6 +15,7 @@ from tests.torture.pipeline_worker import ANA, ANY, TOGETHER
 from tests.torture.sizes import seed, sizes
 
 WORKER = Path(__file__).with_name("pipeline_worker.py")
+FULL = Path(__file__).with_name("pipeline_disk_worker.py")
 ROOT = Path(__file__).resolve().parents[2]
 ROUND = 10
 
@@ -34,6 +35,15 @@ def test_all_of_it_or_nothing(tmp_path: Path, count: int) -> None:
     seen.update(words[1] for words in acknowledged)
     assert len(seen) >= 3
     print(f"\n{count} kills (seed {seed()}): nothing half done, nothing acknowledged lost, chain intact; {dict(seen)}")
+
+
+@sizes("PIPELINE_FULL", quick=8, whole=200)
+def test_a_full_disk_leaves_nothing_half_done(tmp_path: Path, count: int) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    command = [sys.executable, str(FULL), str(tmp_path / "vault"), str(seed()), str(count)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3_600, check=False)
+    assert done.returncode == 0, done.stderr
+    print(f"\nfull {count} times (seed {seed()}): nothing half done; {done.stdout.strip()}")
 
 
 def inspect(folder: Path, acknowledged: list[list[str]]) -> None:

@@ -135,6 +135,10 @@ class PipelineRun:
         self._stack.append(pipeline)
         try:
             self.take(pipeline.steps if steps is None else steps)
+        except RecursionError as exc:
+            raise PipelineError(
+                f"Pipeline {pipeline.name!r} calls itself and never ends. Nothing was changed."
+            ) from exc
         finally:
             self._stack.pop()
 

@@ -98,7 +98,7 @@ class Running(Living):
         caller = self._caller(by, context)
         with self._staging(caller) as (memory, stage, later):
             yield memory
-            if stage.changed():
+            if stage.pending().changes:
                 self._commit(stage, later, caller, operation="atomic", number=str(uuid4()), detail={})
             else:
                 self._governance.abandon(stage, record_of("atomic", caller, detail={"cubes": []}))
@@ -135,7 +135,7 @@ class Running(Living):
                 told = self._taken(PipelineRun(memory, by, caller.now, pipeline, given or {}, context), stage, number)
                 report = told.model_copy(update={"attempts": attempt, "dry_run": dry_run})
                 detail = _detail(report)
-                if dry_run or not stage.changed():
+                if dry_run or not stage.pending().changes:
                     name = "pipeline_dry_run" if dry_run else "pipeline"
                     self._governance.abandon(stage, record_of(name, caller, about=number, detail=detail))
                     return report
@@ -202,7 +202,7 @@ class Running(Living):
                 return known
             self.advance(opened, len(opened.run.pipeline.steps))
             report = self._reported(opened.run, opened.stage, opened.number)
-            if not opened.stage.changed():
+            if not opened.stage.pending().changes:
                 record = record_of("pipeline", opened.caller, about=opened.number, detail=_detail(report))
                 self._governance.abandon(opened.stage, record)
                 return report

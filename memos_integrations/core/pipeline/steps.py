@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -15,6 +15,7 @@ from memos_integrations.core.operator.editor import Feedback
 from memos_integrations.core.pipeline.pipeline import PipelineRun
 from memos_integrations.core.ports import RECALLABLE, CubeFilter
 
+EARLIEST = datetime(1, 1, 2, tzinfo=UTC)
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Names = tuple[Name, ...]
 Words = Annotated[str, Field(min_length=1, max_length=100_000)]
@@ -54,7 +55,7 @@ class Recall(DeclaredStep):
 
 
 class Find(DeclaredStep):
-    """The newest memories that pass; `older_than_days` leaves out what happened since."""
+    """The newest memories that pass; `older_than_days`: of those that happened before that."""
 
     kind: ClassVar[str] = "find"
     namespace: Names = ()
@@ -66,18 +67,16 @@ class Find(DeclaredStep):
 
     def __call__(self, run: PipelineRun) -> Any:
         """Find."""
+        since = None if self.older_than_days is None else run.now - timedelta(days=self.older_than_days)
         where = CubeFilter(
             namespace=tuple(run.filled(part) for part in self.namespace),
             tags=tuple(run.filled(tag) for tag in self.tags),
             semantic_types=self.semantic_types,
             states=frozenset(self.states),
             tiers=frozenset({Tier.PLAINTEXT}),
+            occurred=None if since is None else (EARLIEST, since),
         )
-        cubes = run.memory.find(where, by=run.by, k=self.k, context=run.context)
-        if self.older_than_days is None:
-            return cubes
-        since = run.now - timedelta(days=self.older_than_days)
-        return [cube for cube in cubes if (cube.provenance.occurred_at or cube.descriptive.created_at) < since]
+        return run.memory.find(where, by=run.by, k=self.k, context=run.context)
 
 
 class Remember(DeclaredStep):
