@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from memos_integrations.core.errors import MemOSError
     from memos_integrations.core.lifecycle import Ageing
     from memos_integrations.core.operator import ErasureReceipt, Hit, IngestReport, Recall
-    from memos_integrations.core.pipeline import MemPipeline, PipelineReport
+    from memos_integrations.core.pipeline import MemBranch, MemPipeline, PipelineReport, Snapshot
     from memos_integrations.core.ports import Embedder, Reranker, Vault
     from memos_integrations.core.reader import Intent, MemoryCall, MemReader, Turn
     from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
@@ -79,8 +79,10 @@ _ROOMS = {
         "Recall",
     ),
     "memos_integrations.core.pipeline": (
+        "MemBranch",
         "MemPipeline",
         "PipelineReport",
+        "Snapshot",
     ),
     "memos_integrations.core.ports": (
         "Embedder",
@@ -116,6 +118,7 @@ __all__ = [
     "IngestReport",
     "Intent",
     "Layer",
+    "MemBranch",
     "MemCube",
     "MemOS",
     "MemOSError",
@@ -131,6 +134,7 @@ __all__ = [
     "Provenance",
     "Recall",
     "Reranker",
+    "Snapshot",
     "State",
     "Tier",
     "Trust",

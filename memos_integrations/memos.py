@@ -35,7 +35,7 @@ from memos_integrations.core.operator import (
     draft_message,
     finished,
 )
-from memos_integrations.core.pipeline.running import Running
+from memos_integrations.core.pipeline.branching import Branching
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditReport,
@@ -48,7 +48,7 @@ from memos_integrations.core.ports import (
 )  # fmt: skip
 
 
-class MemOS(Asking, Running, Computing):
+class MemOS(Asking, Branching, Computing):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:

@@ -57,3 +57,11 @@ def test_a_vault_is_rolled_back(vault: Path) -> None:
         cube = memos.remember("A fact that came too much.", by=ANA)
     done = run(vault, "roll-back", "2026-03-03T00:00Z")
     assert done["archived"] == [cube.id]
+
+
+def test_a_snapshot_is_named_listed_and_gone_back_to(run: Callable[..., Result], vault: str) -> None:
+    assert json.loads(run("snapshot", "--vault", vault, "--json").stdout) == {"snapshots": []}
+    made = json.loads(run("snapshot", "before", "--vault", vault, "--json").stdout)["snapshots"]
+    assert [each["name"] for each in made] == ["before"]
+    assert "before" in run("snapshot", "--vault", vault).stdout
+    assert json.loads(run("roll-back", "before", "--vault", vault, "--json").stdout) == {"restored": [], "archived": []}

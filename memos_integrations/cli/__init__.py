@@ -14,7 +14,7 @@ from memos_integrations.cli.care import back_up, doctor, restore
 from memos_integrations.cli.commands import app
 from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
-from memos_integrations.cli.life import consolidate, decisions, move, roll_back, tick, undo
+from memos_integrations.cli.life import consolidate, decisions, move, roll_back, snapshot, tick, undo
 from memos_integrations.cli.output import print_error
 from memos_integrations.cli.pipelines import pipeline
 from memos_integrations.core.errors import MemOSError
@@ -30,6 +30,7 @@ app.command()(undo)
 app.command()(move)
 app.command()(tick)
 app.command("roll-back")(roll_back)
+app.command()(snapshot)
 app.command()(costs)
 app.command()(demo)
 app.add_typer(pipeline, name="pipeline")

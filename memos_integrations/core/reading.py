@@ -256,6 +256,10 @@ class GovernedReading:
         """`readable` for what governs itself: unrecorded."""
         return self._released(self._vault.get(caller.by.tenant, ids), caller)
 
+    def note(self, entry: AuditRecord) -> None:
+        """Put a record of what concerns no one cube into the log; durable on return."""
+        self._submit(entry)
+
     # --- accounting ---------------------------------------------------------------------------------------------
 
     def log(self, query: LogQuery, caller: Caller) -> list[AuditEntry]:
