@@ -59,9 +59,12 @@ def test_a_vault_is_rolled_back(vault: Path) -> None:
     assert done["archived"] == [cube.id]
 
 
-def test_a_snapshot_is_named_listed_and_gone_back_to(run: Callable[..., Result], vault: str) -> None:
-    assert json.loads(run("snapshot", "--vault", vault, "--json").stdout) == {"snapshots": []}
-    made = json.loads(run("snapshot", "before", "--vault", vault, "--json").stdout)["snapshots"]
-    assert [each["name"] for each in made] == ["before"]
-    assert "before" in run("snapshot", "--vault", vault).stdout
-    assert json.loads(run("roll-back", "before", "--vault", vault, "--json").stdout) == {"restored": [], "archived": []}
+def test_a_snapshot_is_named_listed_and_gone_back_to(vault: Path) -> None:
+    assert run(vault, "snapshot") == {"snapshots": []}
+    (made,) = run(vault, "snapshot", "before")["snapshots"]
+    assert made["name"] == "before"
+    shown = CliRunner().invoke(app, ["snapshot", "--vault", str(vault), "--user", "ana"])
+    assert "before" in shown.stdout
+    with MemOS.open(vault) as memos:
+        cube = memos.remember("A fact that came too much.", by=ANA)
+    assert run(vault, "roll-back", "before")["archived"] == [cube.id]
