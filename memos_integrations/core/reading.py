@@ -237,7 +237,7 @@ class GovernedReading:
         seen = {cube.id for cube in self.present([edge.source for edge in edges], caller)}
         return [edge for edge in edges if edge.source in seen]
 
-    def owned(self, caller: Caller) -> list[MemCube]:
+    def owned(self, caller: Caller, *, semantic_types: tuple[str, ...] = ()) -> list[MemCube]:
         """Every memory of the caller's own, in every state and past its time too; for its ageing only, unrecorded."""
         early = datetime.min.replace(tzinfo=caller.now.tzinfo)  # when nothing had expired yet
         visible = Visibility(
@@ -248,7 +248,7 @@ class GovernedReading:
             application=caller.context.application,
         )
         self._reads.wait_for_uses()
-        scope = CubeFilter(states=frozenset(State), tiers=frozenset(Tier))
+        scope = CubeFilter(states=frozenset(State), tiers=frozenset(Tier), semantic_types=semantic_types)
         found = self._vault.search(VaultQuery(k=MOST_OWNED, filter=scope), visible)
         return [match.cube for match in found.matches if match.cube.governance.owner == caller.by.subject]
 

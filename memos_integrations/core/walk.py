@@ -34,6 +34,7 @@ from memos_integrations.core.operator import (
 )
 from memos_integrations.core.operator.caretaker import Caretaker
 from memos_integrations.core.operator.editor import Editor
+from memos_integrations.core.operator.summary import Summariser
 from memos_integrations.core.operator.timemachine import TimeMachine
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
@@ -86,6 +87,7 @@ class Walk:
         self._times = TimeMachine(self._governance, self._embedding, self._writer.dropped)
         self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
         self._editor = Editor(self._governance, self._embedding, self._writer)
+        self._summaries = Summariser(self._governance, self._embedding, self._writer)
         self._reader = reader or MemReader()
         self._scheduler = scheduler or MemScheduler()
         self._operator = MemOperator(self._governance, self._embedding, count_tokens=count_tokens, reranker=reranker)
