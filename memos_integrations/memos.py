@@ -19,10 +19,12 @@ from pydantic import ValidationError
 from memos_integrations.core.access import READING, CallContext, Decision, Principal, Verb, as_subject, decide
 from memos_integrations.core.asked import aware, is_id, known_id
 from memos_integrations.core.asking import Asking
+from memos_integrations.core.carrying import Carrying
 from memos_integrations.core.computing import Computing
 from memos_integrations.core.conversation import Conversation
 from memos_integrations.core.cube import MemCube, first_problem
 from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
+from memos_integrations.core.interchange import SignatureCheck
 from memos_integrations.core.operator import (
     ErasureReceipt,
     IngestReport,
@@ -48,7 +50,7 @@ from memos_integrations.core.ports import (
 )  # fmt: skip
 
 
-class MemOS(Asking, Branching, Computing):
+class MemOS(Asking, Branching, Computing, Carrying):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:
@@ -96,6 +98,11 @@ class MemOS(Asking, Branching, Computing):
         from memos_integrations.vaults.staged import StagedVault
 
         return StagedVault(vault, tenant)
+
+    def _signature_check(self) -> SignatureCheck:
+        from memos_integrations.backends.signing import ed25519_signed
+
+        return ed25519_signed
 
     # --- one memory ---------------------------------------------------------------------------------------------
 

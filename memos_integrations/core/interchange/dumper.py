@@ -6,12 +6,12 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -52,7 +52,7 @@ Redaction = Callable[[MemCube], Redacted | None]
 
 
 class Dumped(Value):
-    """What was written: the bundle's id, how many memories and versions are in it, and how many stayed behind, by why."""
+    """What was written: the bundle's id, how many memories and versions are in it, how many stayed behind and why."""
 
     bundle: str
     path: str
@@ -108,7 +108,9 @@ class MemDumper:
             raise InvalidMemoryError(f"{target.name} is there already; a bundle replaces nothing.") from exc
         except OSError as exc:
             kind = VaultFullError if exc.errno == errno.ENOSPC else VaultError
-            raise kind(f"The bundle could not be written to {target.name}: {exc.strerror}. Nothing is left of it.") from exc
+            raise kind(
+                f"The bundle could not be written to {target.name}: {exc.strerror}. Nothing is left of it."
+            ) from exc
         finally:
             with suppress(OSError):
                 half.unlink()
@@ -122,9 +124,7 @@ class MemDumper:
             declined=dict(writing.declined),
         )
 
-    def _sealed(
-        self, writing: _Writing, caller: Caller, recipient: str, purpose: str, lasts: timedelta
-    ) -> Manifest:
+    def _sealed(self, writing: _Writing, caller: Caller, recipient: str, purpose: str, lasts: timedelta) -> Manifest:
         manifest = Manifest(
             mip=f"{MAJOR}.{MINOR}",
             bundle=secrets.token_hex(16),
@@ -170,9 +170,7 @@ class _Writing:
         self._history, self._redact, self._progress = history, redact, progress
         with ExitStack() as files:
             # What is read first has to be written last: sources stand before what was derived from them.
-            self._held, self._left, self._cut = (
-                files.enter_context(TemporaryFile(dir=self._folder)) for _ in range(3)
-            )
+            self._held, self._left, self._cut = (files.enter_context(TemporaryFile(dir=self._folder)) for _ in range(3))
             self._offsets: list[int] = []
             self.out.add_lines(CUBES, self._lines(where))
             for name, spool, needs in ((REDACTIONS, self._cut, Capability.REDACTIONS), (DECLINED, self._left, None)):
@@ -254,7 +252,7 @@ class _Writing:
         return found
 
     def _pages(self, where: CubeFilter) -> Iterator[list[MemCube]]:
-        """Everything that the caller may read, each once, until a whole pass finds nothing that was not there before."""
+        """Everything that the caller may read, each once, until a pass finds nothing that was not there before."""
         while True:
             before, skip, fresh_in_pass = self._governance.generation(self._caller), 0, False
             while page := self._page(where, skip):

@@ -137,7 +137,7 @@ def read_manifest(content: bytes) -> Manifest:
     for name, known in (("digest", "sha-256"), ("signature", "ed25519")):
         if said.get(name) != known:
             raise BundleError(Refusal.ALGORITHM, f"{MANIFEST} names the {name} {said.get(name)!r}; it is {known}")
-    manifest = _validated(Manifest, said, MANIFEST)
+    manifest: Manifest = _validated(Manifest, said, MANIFEST)
     if unknown := sorted(set(manifest.requires) - KNOWN):
         raise BundleError(Refusal.CAPABILITY, f"The bundle needs a reader that understands {', '.join(unknown)}")
     if manifest.canonical() != content:
@@ -154,7 +154,8 @@ def read_signature(content: bytes) -> BundleSignature:
     said = strict_json(content, SIGNATURE)
     if isinstance(said, dict) and said.get("algorithm") != "ed25519":
         raise BundleError(Refusal.ALGORITHM, f"{SIGNATURE} names the algorithm {said.get('algorithm')!r}")
-    return _validated(BundleSignature, said, SIGNATURE)
+    found: BundleSignature = _validated(BundleSignature, said, SIGNATURE)
+    return found
 
 
 def _check_version(said: Mapping[str, Any]) -> None:
