@@ -100,9 +100,10 @@ class Cost(Value):
 class Recall(Value):
     """What is remembered about a prompt: best first, with provenance, reasons, token count and cost.
 
-    `text` is ready for a prompt: data, one line per memory, never more than the plan's token budget. `prefix` and
-    `adapters` are for a local model (see `MemoryPlan`): the activation cubes of those memories that stand first in its
-    prompt, `lead`. `caller` is who asked; it is in no dump, so what was read back from one loads no activation cube.
+    `text` is ready for a prompt: data, one line per memory, never more than the plan's token budget. `visited` says
+    what came of the narrower stops of the plan's path. `prefix` and `adapters` are for a local model (`MemoryPlan`):
+    the activation cubes of those memories that stand first in its prompt, `lead`. `caller` is who asked; it is in no
+    dump, so what was read back from one loads no activation cube.
     """
 
     id: Label
@@ -112,6 +113,7 @@ class Recall(Value):
     text: str = ""
     token_count: int = 0
     how: str = ""
+    visited: tuple[str, ...] = ()
     cost: Cost = Cost()
     prefix: tuple[Label, ...] = ()
     lead: tuple[Label, ...] = ()
@@ -126,6 +128,7 @@ class Recall(Value):
             query=self.call.query,
             plan=plan.reason,
             path=str(plan.path) if plan.path else "",
+            visited=self.visited,
             steps=tuple(f"{step.action.value}: {step.reason}" for step in plan.steps),
             weights=plan.weights,
             hits=tuple(
@@ -221,8 +224,8 @@ class MemOperator:
         recall_id = new_id()
         if not plan.needed:
             return Recall(id=recall_id, call=call, plan=plan, how=plan.reason)
-        found = self._scopes.gathered(plan, findings, caller) if findings else None
-        candidates, how = found or self._scopes.search(plan, call, caller)
+        found = self._scopes.gathered(plan, call, findings, caller) if findings else None
+        candidates, how, visited = found or self._scopes.search(plan, call, caller)
         ranked = self._rank(list(candidates.values()), plan, call, caller)
         best: Iterable[Hit] = ranked
         if self._reranker is not None and candidates and not plan.newest_first:
@@ -241,6 +244,7 @@ class MemOperator:
             text=text,
             token_count=tokens,
             how=how,
+            visited=visited,
             cost=cost,
             prefix=tuple(cube.id for cube in prefix),
             lead=tuple(lead),
