@@ -1,4 +1,4 @@
-"""Personalised PageRank over memories and the words and names they share (the idea of HippoRAG, arXiv 2405.14831). Pure.
+"""Personalised PageRank over memories and the words and names they share: the idea of HippoRAG (2405.14831). Pure.
 
 The graph has two kinds of nodes: memories, and what is in them. It is made anew for each question out of the memories
 given, which are those that whoever asks may see: nothing else lends an edge or a weight.

@@ -16,6 +16,7 @@ from memos_integrations.core.access import Caller, Verb
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
 from memos_integrations.core.errors import RerankError
 from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.graph import spread
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import (
     SUPERSEDED_WEIGHT,
@@ -278,6 +279,9 @@ class MemOperator:
         signals |= own_signals(cubes, call, newest)
         nothing = np.zeros(len(cubes))
         shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
+        if cubes and weights.get("graph"):
+            told = [{*terms_of(cube.text), *map(str.casefold, cube.descriptive.entities)} for cube in cubes]
+            shares["graph"] = weights["graph"] * spread(told, sum(shares.values(), nothing))
         past = call.about_past or plan.as_of is not None or plan.valid_at is not None
         replaced = self._governance.superseded(cubes, caller)
         standings = np.array([standing(cube, caller.now, past=past) for cube in cubes])
