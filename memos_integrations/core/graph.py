@@ -44,7 +44,8 @@ def spread(features: Sequence[Collection[str]], scores: Floats) -> Floats:
     for _ in range(STEPS):
         held = np.bincount(columns, weights * rank[rows] / out[rows], len(places))
         rank = STAYS * seeds + (1.0 - STAYS) * np.bincount(rows, weights * held[columns] / back[columns], size)
-    return np.sqrt(rank / rank.max())
+    near: Floats = np.sqrt(rank / rank.max())
+    return near
 
 
 def _seeds(scores: Floats) -> Floats:
