@@ -115,14 +115,14 @@ def lies_in(cube: MemCube, stop: PathStop) -> bool:
     )
 
 
-def why_passed(stop: PathStop, found: Sequence[MemCube], *, k: int, seen_all: bool) -> str | None:
+def why_passed(stop: PathStop, found: Sequence[MemCube], *, k: int, seen_most: bool) -> str | None:
     """Why a stop need not be visited after what was *found* so far; None: it is to be visited.
 
-    `seen_all`: the wide search gave every memory that may be seen, so that a narrower one can add nothing. Else a stop
-    is satisfied by *k* memories of its own among those found. Either way all that was found stays, so that a path finds
-    whatever a search of everything finds.
+    `seen_most`: the wide search gave half or more of what may be seen; what it left out is the half that fits least.
+    Else a stop is satisfied by *k* memories of its own among those found. Either way all that was found stays, so that
+    a path finds whatever a search of everything finds.
     """
-    if seen_all:
-        return "all that may be read was seen already"
+    if seen_most:
+        return "most of what may be read was seen already"
     within = sum(lies_in(cube, stop) for cube in found)
     return f"{within} of it were found already" if within >= k else None

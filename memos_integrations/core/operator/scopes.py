@@ -44,12 +44,12 @@ class Seen(Value):
 
 
 class Finding(Value):
-    """What scope number `scope` of a plan found, in the vault's order, how, and whether that is all there is in it."""
+    """What scope number `scope` of a plan found, in the vault's order, how, and whether it is most of what is there."""
 
     scope: int
     how: str
     seen: tuple[Seen, ...] = ()
-    is_all: bool = False
+    is_most: bool = False
 
 
 class ScopeSearch:
@@ -61,13 +61,13 @@ class ScopeSearch:
     def search(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Candidates:
         """Every scope in turn; a candidate keeps its score of each signal from the first scope that gave it."""
         candidates: dict[str, Candidate] = {}
-        told, seen_all = [], False
+        told, seen_most = [], False
         for number, query in enumerate(queries := self._queries(plan, call)):
             found = self._answered(query, caller)
             told.append(found.how)
-            seen_all = seen_all or (number == 0 and _is_all(found))
+            seen_most = seen_most or (number == 0 and _is_most(found))
             _add(candidates, found)
-        visited = self._visited(plan, lambda: queries[0], caller, candidates, seen_all=seen_all)
+        visited = self._visited(plan, lambda: queries[0], caller, candidates, seen_most=seen_most)
         return _without(candidates, plan), "; ".join(dict.fromkeys(told)), visited
 
     def look(self, plan: MemoryPlan, call: MemoryCall, caller: Caller, scope: int) -> Finding:
@@ -83,7 +83,7 @@ class ScopeSearch:
             raise InvalidMemoryError(f"The plan has {len(queries)} scopes; there is no number {scope}.")
         found = self._answered(queries[scope], caller)
         seen = (Seen(id=m.cube.id, version=m.cube.version, signals=_signals(m)) for m in found.matches)
-        return Finding(scope=scope, how=found.how, seen=tuple(seen), is_all=_is_all(found))
+        return Finding(scope=scope, how=found.how, seen=tuple(seen), is_most=_is_most(found))
 
     def gathered(
         self, plan: MemoryPlan, call: MemoryCall, findings: Sequence[Finding], caller: Caller
@@ -104,8 +104,8 @@ class ScopeSearch:
         for finding in ordered:
             for each in finding.seen:
                 _join(candidates.setdefault(each.id, Candidate(cubes[each.id])), each.signals)
-        seen_all = ordered[0].is_all
-        visited = self._visited(plan, lambda: self._queries(plan, call)[0], caller, candidates, seen_all=seen_all)
+        seen_most = ordered[0].is_most
+        visited = self._visited(plan, lambda: self._queries(plan, call)[0], caller, candidates, seen_most=seen_most)
         return _without(candidates, plan), "; ".join(dict.fromkeys(finding.how for finding in ordered)), visited
 
     def _visited(
@@ -115,14 +115,14 @@ class ScopeSearch:
         caller: Caller,
         found: dict[str, Candidate],
         *,
-        seen_all: bool,
+        seen_most: bool,
     ) -> tuple[str, ...]:
         """Go on along the plan's path after its steps: add to *found* what narrower stops give; what came of each."""
         told = []
         for stop in plan.path.stops if plan.path is not None and not plan.newest_first else ():
             if not is_narrow(stop):
                 continue
-            passed = why_passed(stop, [each.cube for each in found.values()], k=plan.k, seen_all=seen_all)
+            passed = why_passed(stop, [each.cube for each in found.values()], k=plan.k, seen_most=seen_most)
             if passed is None:
                 before = len(found)
                 _add(found, self._governance.search(narrowed_to(stop, wide(), plan), caller))
@@ -144,9 +144,9 @@ class ScopeSearch:
         return found
 
 
-def _is_all(found: Found) -> bool:
-    """Whether what was found is all that may be seen there."""
-    return len(found.matches) >= found.visible
+def _is_most(found: Found) -> bool:
+    """Whether what was found is at least half of what may be seen there."""
+    return 2 * len(found.matches) >= found.visible
 
 
 def _add(candidates: dict[str, Candidate], found: Found) -> None:
