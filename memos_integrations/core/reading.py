@@ -121,10 +121,7 @@ class GovernedReading:
         self._reads.record(Transaction((*uses, *moves), (entry,), events), instead=Transaction(uses, (entry,)))
 
     def use_up(self, cube: MemCube, caller: Caller, *, operation: str, recall_id: str = "") -> bool:
-        """Whether the caller may have the words of a cube that was decided on: a use of its licence is counted for it.
-
-        Durable, and on record, on return. False is recorded as denied; of a cube that changed meanwhile it is not.
-        """
+        """Whether the caller may have the words: counts a use of the licence, durably; a refusal is recorded."""
         if not is_counted(cube, caller):
             return True
         self._reads.send()
@@ -162,9 +159,7 @@ class GovernedReading:
         raise CubeNotFoundError(cube_id)
 
     def read(self, cube_id: str, caller: Caller, *, operation: str = "read", counted: bool = True) -> MemCube:
-        """The current version of a cube that the caller may read; recorded.
-
-        It is a use of a licence that counts them, unless its words are not handed out (*counted*).
+        """The current version of a cube that the caller may read; recorded, and a use of its licence if *counted*.
 
         Raises:
             CubeNotFoundError: It does not exist, or the caller may not know that it does.
@@ -181,9 +176,7 @@ class GovernedReading:
     def readable(
         self, ids: Sequence[str], caller: Caller, *, verb: Verb = Verb.READ, operation: str = "read"
     ) -> list[MemCube]:
-        """Those of *ids* with which the caller may do *verb* (one that gives the words away), in order.
-
-        This is how what was handed out is looked at again before it is shown, so it is no further use of a licence.
+        """Those of *ids* with which the caller may do *verb* (one that gives the words away), in order: no use.
 
         One audit record counts the given and the refused, and names the first hundred of each.
         """
