@@ -24,6 +24,14 @@ class AccessDeniedError(MemOSError, PermissionError):
     """The principal can see the cube but may not do this to it."""
 
 
+class LicenceSpentError(AccessDeniedError):
+    """The licence of a memory has no uses left for others than its owner, who may grant another."""
+
+    def __init__(self, cube_id: str) -> None:
+        super().__init__(f"The licence of cube {cube_id!r} has no uses left; its owner may grant another.")
+        self.cube_id = cube_id
+
+
 class LegalHoldError(AccessDeniedError):
     """The cube is under legal hold and may not be changed or erased."""
 
