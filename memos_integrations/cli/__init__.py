@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from memos_integrations.cli.care import back_up, doctor, restore
+from memos_integrations.cli.carry import export, import_, key
 from memos_integrations.cli.commands import app
 from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
@@ -31,6 +32,9 @@ app.command()(move)
 app.command()(tick)
 app.command("roll-back")(roll_back)
 app.command()(snapshot)
+app.command()(export)
+app.command("import")(import_)
+app.command()(key)
 app.command()(costs)
 app.command()(demo)
 app.add_typer(pipeline, name="pipeline")

@@ -9,7 +9,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
@@ -22,7 +22,7 @@ BLOCK = 1 << 20
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Every member says this time: the bytes of a bundle do not depend on the clock or the machine."""
 
-LOCAL_HEADER = 30
+LOCAL_HEADER, END_RECORD = 30, 22
 _NAME = re.compile(r"(?:[a-z_]{1,40}\.jsonl?|blobs/[0-9a-f]{64})")
 
 
@@ -57,6 +57,11 @@ class BundleWriter:
         for name, content in ((MANIFEST, manifest), (SIGNATURE, signature)):
             self._zip.writestr(_entry(name, zipfile.ZIP_STORED), content)
         self._zip.close()
+
+    def abandon(self) -> None:
+        """Let go of the file as it is; it is no bundle."""
+        with suppress(OSError, ValueError):
+            self._zip.close()
 
     def _add(self, name: str, chunks: Iterable[bytes], compression: int, *, lists: bool) -> Member:
         digest, size, records = hashlib.sha256(), 0, 0
@@ -183,6 +188,9 @@ class BundleReader:
         size = self._file.seek(0, 2)
         if size > self._limits.file_bytes:
             raise BundleError(Refusal.TOO_LARGE, f"The file is {size:,} bytes, more than {self._limits.file_bytes:,}")
+        self._file.seek(max(0, size - END_RECORD))
+        if self._file.read()[:4] != b"PK\x05\x06":
+            raise BundleError(Refusal.MALFORMED, "Not a bundle: it does not end as a zip without a comment does")
         self._file.seek(0)
         try:
             opened = zipfile.ZipFile(self._file)

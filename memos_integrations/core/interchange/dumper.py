@@ -96,9 +96,13 @@ class MemDumper:
         half = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
         try:
             with open(os.open(half, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "wb+") as file:
-                writing = _Writing(self._governance, caller, BundleWriter(file), target.parent)
-                writing.write(where, redact, history=history, access_log=access_log, progress=progress)
-                made = self._sealed(writing, caller, recipient, purpose, lasts)
+                with ExitStack() as undo:
+                    out = BundleWriter(file)
+                    undo.callback(out.abandon)
+                    writing = _Writing(self._governance, caller, out, target.parent)
+                    writing.write(where, redact, history=history, access_log=access_log, progress=progress)
+                    made = self._sealed(writing, caller, recipient, purpose, lasts)
+                    undo.pop_all()
                 file.flush()
                 os.fsync(file.fileno())
                 size = file.seek(0, os.SEEK_END)

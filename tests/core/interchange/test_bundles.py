@@ -1,4 +1,4 @@
-"""Bundles: what leaves and arrives, whose it is then, and everything that is refused before a word of it is believed."""
+"""Bundles: what leaves and arrives, whose it is then, and all that is refused before a word of it is believed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 from memos_integrations import MemCube, MemOS, Principal, State, TrustLabel
 from memos_integrations.backends.signing import Ed25519Signer
-from memos_integrations.core.cube import Channel, ModelFingerprint, Trust
+from memos_integrations.core.cube import Channel, Link, ModelFingerprint, Provenance, Relation, Trust
 from memos_integrations.core.errors import BundleError, CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.interchange import Limits, Redacted
 from memos_integrations.core.interchange.canonical import canonical
@@ -97,7 +97,7 @@ def test_what_arrives_is_the_recipients_own_private_less_trusted_and_says_where_
     assert (made.cubes, made.declined) == (1, {})
     report = loaded(target, tmp_path / "a.mip", into=("clinic-b", "shared"))
     assert report.counts == {"new": 1}
-    (found,) = target.find(ALL, by=BO, context=_care())
+    (found,) = target.find(CubeFilter(), by=BO, context=_care())
     assert found.id != cube.id
     assert found.namespace == ("clinic-b", "shared", "ana")
     assert found.payload == cube.payload
@@ -140,8 +140,8 @@ def test_only_what_one_may_share_leaves(vaults: tuple[MemOS, MemOS], tmp_path: P
 
 def test_versions_states_links_and_lineage_arrive(vaults: tuple[MemOS, MemOS], tmp_path: Path, clock: Clock) -> None:
     source, target = vaults
-    first = source.remember("The review is on Monday.", by=ANA, thread_id="t")
-    second = source.remember("Bring the plans.", by=ANA, thread_id="t")
+    first = source.remember("The review is on Monday.", by=ANA)
+    second = source.remember("Bring the plans.", by=ANA, provenance=Provenance(links=(_mentions(first),)))
     clock.now += timedelta(hours=1)
     source.update(first.id, text="The review is on Tuesday.", by=ANA)
     old = source.remember("The old plan.", by=ANA)
@@ -164,6 +164,10 @@ def test_versions_states_links_and_lineage_arrive(vaults: tuple[MemOS, MemOS], t
     target.forget(here[first.id], by=BO)
     with pytest.raises(CubeNotFoundError):
         target.get(here[summary.id], by=BO)
+
+
+def _mentions(cube: MemCube) -> Link:
+    return Link(relation=Relation.MENTIONS, target=cube.id)
 
 
 def test_what_is_derived_goes_with_all_its_sources_or_not_at_all(vaults: tuple[MemOS, MemOS], tmp_path: Path) -> None:
