@@ -11,11 +11,12 @@ import sys
 from collections.abc import Sequence
 
 from memos_integrations.cli.care import back_up, doctor, restore
-from memos_integrations.cli.commands import app
+from memos_integrations.cli.commands import app, audit
 from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
 from memos_integrations.cli.life import consolidate, decisions, move, roll_back, tick, undo
 from memos_integrations.cli.output import print_error
+from memos_integrations.cli.proof import check, prove, report, sign, verifier
 from memos_integrations.core.errors import MemOSError
 
 __all__ = ["app", "main"]
@@ -31,6 +32,11 @@ app.command()(tick)
 app.command("roll-back")(roll_back)
 app.command()(costs)
 app.command()(demo)
+app.command()(report)
+audit.command()(sign)
+audit.command()(check)
+audit.command()(prove)
+audit.command()(verifier)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
