@@ -37,6 +37,7 @@ from memos_integrations.core.operator import (
     finished,
 )
 from memos_integrations.core.ports import AuditEntry, AuditReport, Durability, Embedder, LogFilters, LogQuery
+from memos_integrations.core.ports.erasure import ErasureWitness
 
 
 class MemOS(Asking, Living, Computing):
@@ -173,14 +174,16 @@ class MemOS(Asking, Living, Computing):
             known_id(cube_id), caller, text=text, changes=changes_by_part(changes), expected_version=expected_version
         )
 
-    def forget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> ErasureReceipt:
-        """Erase a cube and what was derived from it: rows, versions, vectors, full text. Verified; a receipt says what.
+    def forget(
+        self, cube_id: str, *, by: Principal, context: CallContext | None = None, proof: ErasureWitness | None = None
+    ) -> ErasureReceipt:
+        """Erase a cube and what was derived from it, everywhere. Verified; a receipt says what; *proof* attests it.
 
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not delete it.
             LegalHoldError: It, or something derived from it, is under legal hold. Nothing was erased.
         """
-        return self._writer.forget(known_id(cube_id), self._caller(by, context))
+        return self._writer.forget(known_id(cube_id), self._caller(by, context), proof)
 
     def read_blob(
         self, cube_id: str, *, by: Principal, number: int = 0, context: CallContext | None = None
@@ -330,9 +333,9 @@ class MemOS(Asking, Living, Computing):
         """`update`, off the loop."""
         return await self._off_loop(self.update, cube_id, by=by, **what)
 
-    async def aforget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> ErasureReceipt:
+    async def aforget(self, cube_id: str, *, by: Principal, **how: Any) -> ErasureReceipt:
         """`forget`, off the loop."""
-        return await self._off_loop(self.forget, cube_id, by=by, context=context)
+        return await self._off_loop(self.forget, cube_id, by=by, **how)
 
     async def amay_read(
         self, cube_ids: Iterable[str], *, by: Principal, context: CallContext | None = None

@@ -39,6 +39,7 @@ from memos_integrations.core.ports import (
     Expect,
     LogQuery,
     Move,
+    Outcome,
     Put,
     PutVector,
     Receipt,
@@ -165,6 +166,17 @@ class MemGovernance(GovernedReading):
             except (VersionConflictError, CubeNotFoundError, StillDerivedError):
                 continue
 
+    def closure(self, cube_id: str, caller: Caller) -> list[str]:
+        """The ids of a cube that the caller may delete and of all that was derived from it.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `erase`.
+        """
+        cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
+        doomed = [cube, *self._derived(cube)]
+        self._check_erasable(cube, doomed, caller)
+        return [each.id for each in doomed]
+
     def traces(self, cube_id: str) -> dict[str, int]:
         """What the vault still holds of a cube, per place: all zero after `erase`."""
         return self._vault.traces(cube_id)
@@ -248,10 +260,23 @@ class MemGovernance(GovernedReading):
         except (LegalHoldError, IllegalTransitionError) as exc:
             self._deny(cube, Verb.DELETE, "forget", type(exc).__name__, caller)
             raise
+        if self._had_duty(doomed, caller):
+            self._deny(cube, Verb.DELETE, "forget", "conflict of duties", caller)
+            raise AccessDeniedError(
+                "Whoever put this memory under legal hold, or lifted the hold, does not erase it: let somebody else."
+            )
         held = [each for each in doomed if each.governance.legal_hold]
         if held:
             self._deny(held[0], Verb.DELETE, "forget", "legal hold", caller)
             raise LegalHoldError("Something derived from this cube is under legal hold: nothing was forgotten.")
+
+    def _had_duty(self, doomed: Sequence[MemCube], caller: Caller) -> bool:
+        """Whether the caller held or released one of the cubes, by the log; only admins ever could."""
+        if ADMIN_ROLE not in caller.by.subjects:
+            return False
+        asked = [(each, operation) for each in doomed for operation in ("hold", "release")]
+        by = {"tenant": caller.by.tenant, "actor": caller.by.subject, "outcome": Outcome.ALLOWED, "limit": 1}
+        return any(self._vault.log(LogQuery(cube_id=each.id, operation=name, **by)) for each, name in asked)
 
 
 def _changes(version: NewVersion) -> tuple[Change, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -32,10 +33,8 @@ def made(folder: Path) -> ComplianceReport:
     with MemOS.open(folder, clock=lambda: next(times)) as memos:
         cube = memos.remember("Secret words.", by=ANA)
         memos.recall("secret", by=ANA)
-        try:
+        with contextlib.suppress(MemOSError):
             memos.get(cube.id, by=EVE)
-        except MemOSError:
-            pass
         memos.hold(cube.id, by=ADMIN)
         memos.hold(cube.id, by=ADMIN, held=False)
         memos.forget(cube.id, by=ANA)
