@@ -52,6 +52,7 @@ class MemOS(Asking, Living, Computing):
         clock: Gives the present; pass a fixed one in tests.
         read_audit: `batched` (default) or `strict`: whether a read waits for its record in the audit log. See
             `ReadAudit` for what a crash can take away.
+        policy: An organisation's rules, over the wall that always stands; see `policy.py` and `adopt_policy`.
         conflicts: Decides on writing what contradicts or repeats an older memory; `ConflictRules()` needs no model.
 
     Raises:

@@ -16,6 +16,7 @@ from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
 from memos_integrations.cli.life import consolidate, decisions, move, roll_back, tick, undo
 from memos_integrations.cli.output import print_error
+from memos_integrations.cli.policy import app as policy
 from memos_integrations.cli.proof import check, prove, report, sign, verifier
 from memos_integrations.core.errors import MemOSError
 
@@ -33,6 +34,7 @@ app.command("roll-back")(roll_back)
 app.command()(costs)
 app.command()(demo)
 app.command()(report)
+app.add_typer(policy, name="policy")
 audit.command()(sign)
 audit.command()(check)
 audit.command()(prove)

@@ -24,6 +24,10 @@ class AccessDeniedError(MemOSError, PermissionError):
     """The principal can see the cube but may not do this to it."""
 
 
+class PolicyError(MemOSError, ValueError):
+    """A policy is not valid, so that nothing can be decided by it. The message says where."""
+
+
 class LegalHoldError(AccessDeniedError):
     """The cube is under legal hold and may not be changed or erased."""
 

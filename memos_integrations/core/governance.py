@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from memos_integrations.core.access import (
     ADMIN_ROLE,
@@ -31,6 +31,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.lifecycle import check_change, check_transition
+from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import (
     AuditEntry,
     Change,
@@ -177,6 +178,20 @@ class MemGovernance(GovernedReading):
         self._check_erasable(cube, doomed, caller)
         return [each.id for each in doomed]
 
+    def adopted(self, policy: Policy | None, caller: Caller) -> None:
+        """Record that the caller puts other rules in place.
+
+        Raises:
+            AccessDeniedError: The caller is no admin.
+        """
+        before = None if caller.policy is None else caller.policy.revision
+        after = None if policy is None else policy.revision
+        detail = {"before": before, "after": after, "rules": [] if policy is None else [r.name for r in policy.rules]}
+        if ADMIN_ROLE not in caller.by.subjects:
+            self._submit(record_of("policy", caller, denied="only an admin changes the rules", detail=detail))
+            raise AccessDeniedError("Only the role admin may change the policy.")
+        self._submit(record_of("policy", caller, detail=detail))
+
     def traces(self, cube_id: str) -> dict[str, int]:
         """What the vault still holds of a cube, per place: all zero after `erase`."""
         return self._vault.traces(cube_id)
@@ -275,7 +290,12 @@ class MemGovernance(GovernedReading):
         if ADMIN_ROLE not in caller.by.subjects:
             return False
         asked = [(each, operation) for each in doomed for operation in ("hold", "release")]
-        by = {"tenant": caller.by.tenant, "actor": caller.by.subject, "outcome": Outcome.ALLOWED, "limit": 1}
+        by: dict[str, Any] = {
+            "tenant": caller.by.tenant,
+            "actor": caller.by.subject,
+            "outcome": Outcome.ALLOWED,
+            "limit": 1,
+        }
         return any(self._vault.log(LogQuery(cube_id=each.id, operation=name, **by)) for each, name in asked)
 
 

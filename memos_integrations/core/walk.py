@@ -35,6 +35,7 @@ from memos_integrations.core.operator import (
 from memos_integrations.core.operator.caretaker import Caretaker
 from memos_integrations.core.operator.editor import Editor
 from memos_integrations.core.operator.timemachine import TimeMachine
+from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
@@ -75,7 +76,9 @@ class Walk:
         clock: Callable[[], datetime] = utc_now,
         read_audit: ReadAudit | str = ReadAudit.BATCHED,
         conflicts: ConflictJudge | None = None,
+        policy: Policy | None = None,
     ) -> None:
+        self._policy = policy
         self._governance = MemGovernance(vault, read_audit=read_audit)
         self._embedding = Embedding(self._governance, embedder)
         self._writer = CubeWriter(self._governance, self._embedding, conflicts)
@@ -307,4 +310,4 @@ class Walk:
         moment = self._clock()
         if moment.tzinfo is None:
             raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
-        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
+        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC), self._policy)
