@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import ExitStack
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self, Unpack, cast
@@ -23,7 +23,6 @@ from memos_integrations.core.computing import Computing
 from memos_integrations.core.conversation import Conversation
 from memos_integrations.core.cube import MemCube, first_problem
 from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
-from memos_integrations.core.living import Living
 from memos_integrations.core.operator import (
     ErasureReceipt,
     IngestReport,
@@ -36,11 +35,21 @@ from memos_integrations.core.operator import (
     draft_message,
     finished,
 )
-from memos_integrations.core.ports import AuditEntry, AuditReport, Durability, Embedder, LogFilters, LogQuery
-from memos_integrations.core.ports.erasure import ErasureWitness
+from memos_integrations.core.pipeline.branching import Branching
+from memos_integrations.core.ports import (
+    AuditEntry,
+    AuditReport,
+    Durability,
+    Embedder,
+    ErasureWitness,
+    LogFilters,
+    LogQuery,
+    Stage,
+    Vault,
+)  # fmt: skip
 
 
-class MemOS(Asking, Living, Computing):
+class MemOS(Asking, Branching, Computing):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:
@@ -84,6 +93,11 @@ class MemOS(Asking, Living, Computing):
             opened = cls(vault, embedder=embedder, **rest)
             undo.pop_all()
         return opened
+
+    def _stage(self, vault: Vault, tenant: str) -> Stage:
+        from memos_integrations.vaults.staged import StagedVault
+
+        return StagedVault(vault, tenant)
 
     # --- one memory ---------------------------------------------------------------------------------------------
 
@@ -186,22 +200,6 @@ class MemOS(Asking, Living, Computing):
         """
         return self._writer.forget(known_id(cube_id), self._caller(by, context), proof)
 
-    def read_blob(
-        self, cube_id: str, *, by: Principal, number: int = 0, context: CallContext | None = None
-    ) -> BinaryIO:
-        """The bytes beside a cube that *by* may read, from their start, checked against their digest; close the stream.
-
-        Raises:
-            CubeNotFoundError: The cube does not exist, or *by* may not know that it does.
-            InvalidMemoryError: It names no such blob.
-            IntegrityError: The bytes are missing or were changed.
-        """
-        return self._governance.open_blob(known_id(cube_id), number, self._caller(by, context))
-
-    def collect_blobs(self, grace: timedelta = timedelta(days=1)) -> int:
-        """Remove blobs that were stored longer than *grace* ago and that no memory names; how many."""
-        return self._governance.collect_blobs(self._clock(), grace)
-
     # --- access and accounting ----------------------------------------------------------------------------------
 
     def explain_access(
@@ -241,8 +239,7 @@ class MemOS(Asking, Living, Computing):
         """
         caller = self._caller(by, None)
         said: dict[str, Any] = {"tenant": by.tenant, **filters}
-        if isinstance(said.get("actor"), str):
-            said["actor"] = as_subject(said["actor"])
+        said |= {name: as_subject(said[name]) for name in ("actor", "owner") if isinstance(said.get(name), str)}
         try:
             query = LogQuery.model_validate(said)
         except ValidationError as exc:
@@ -282,7 +279,7 @@ class MemOS(Asking, Living, Computing):
 
         A message marked private is *by*'s alone; one with readers of its own keeps them; the others get *options*.
         What was ingested and then forgotten stays forgotten, unless *again* says that it may come back.
-        `progress(done, total)` is called after each batch.
+        `progress(done, total)` is called after each batch. With `conflicts=`, each batch is judged once it is written.
         """
         caller = self._caller(by, context)
         if not isinstance(conversation, Conversation):

@@ -14,8 +14,9 @@ from memos_integrations.cli.care import back_up, doctor, restore
 from memos_integrations.cli.commands import app, audit
 from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
-from memos_integrations.cli.life import consolidate, decisions, move, roll_back, tick, undo
+from memos_integrations.cli.life import consolidate, decisions, move, roll_back, snapshot, tick, undo
 from memos_integrations.cli.output import print_error
+from memos_integrations.cli.pipelines import pipeline
 from memos_integrations.cli.policy import app as policy
 from memos_integrations.cli.proof import check, prove, report, sign, verifier
 from memos_integrations.core.errors import MemOSError
@@ -31,6 +32,7 @@ app.command()(undo)
 app.command()(move)
 app.command()(tick)
 app.command("roll-back")(roll_back)
+app.command()(snapshot)
 app.command()(costs)
 app.command()(demo)
 app.command()(report)
@@ -39,6 +41,7 @@ audit.command()(sign)
 audit.command()(check)
 audit.command()(prove)
 audit.command()(verifier)
+app.add_typer(pipeline, name="pipeline")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

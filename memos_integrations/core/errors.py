@@ -82,6 +82,10 @@ class CyclicDerivationError(MemOSError, ValueError):
     """A memory would be derived from itself; nothing was written."""
 
 
+class PipelineError(MemOSError, ValueError):
+    """A pipeline is not valid, was not given what it needs, or does not end; nothing was changed."""
+
+
 class EmbedderMismatchError(MemOSError, ValueError):
     """The vault was filled with another embedder; vectors of two embedders cannot be compared."""
 

@@ -8,8 +8,9 @@ read waits for its record is said by `ReadAudit`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
@@ -34,6 +35,7 @@ from memos_integrations.core.lifecycle import check_change, check_transition
 from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import (
     AuditEntry,
+    AuditRecord,
     Change,
     Durability,
     EmbedderIdentity,
@@ -44,7 +46,9 @@ from memos_integrations.core.ports import (
     Put,
     PutVector,
     Receipt,
+    Stage,
     Transaction,
+    Vault,
     Vectors,
 )
 from memos_integrations.core.reading import GovernedReading
@@ -128,6 +132,29 @@ class MemGovernance(GovernedReading):
         self._reads.send()
         transaction = Transaction(tuple(changes), (*entries, *steps.records), (*events, *events_of_moves))
         return self._vault.submit(transaction, durability=durability)
+
+    def staged(self, over: Callable[[Vault, str], Stage], caller: Caller) -> Stage:
+        """A stage over the vault, for changes in the caller's tenant that become true together; see `commit`."""
+        self._reads.flush()
+        return over(self._vault, caller.by.tenant)
+
+    def commit(self, stage: Stage, record: AuditRecord) -> Receipt:
+        """Make what is staged true, with a record of the whole: one transaction, durable on return.
+
+        Everything in it was decided by a governance over the stage.
+
+        Raises:
+            VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError: What it builds on was
+                changed meanwhile. Nothing was changed.
+        """
+        pending = stage.pending()
+        self._reads.send()
+        return self._vault.submit(replace(pending, audit=(*pending.audit, record))).result()
+
+    def abandon(self, stage: Stage, record: AuditRecord) -> None:
+        """Let go of what is staged; what was read and refused meanwhile, and *record*, go into the log."""
+        told = stage.read_only()
+        self._vault.submit(replace(told, audit=(*told.audit, record))).result()
 
     def lifecycle_log(self, query: LogQuery) -> list[AuditEntry]:
         """Audit entries that a lifecycle decides by; no words are in them, and none are handed out."""

@@ -255,7 +255,7 @@ class GovernedReading:
         seen = {cube.id for cube in self.present([edge.source for edge in edges], caller)}
         return [edge for edge in edges if edge.source in seen]
 
-    def owned(self, caller: Caller) -> list[MemCube]:
+    def owned(self, caller: Caller, *, semantic_types: tuple[str, ...] = ()) -> list[MemCube]:
         """Every memory of the caller's own, in every state and past its time too; for its ageing only, unrecorded."""
         early = datetime.min.replace(tzinfo=caller.now.tzinfo)  # when nothing had expired yet
         visible = Visibility(
@@ -266,13 +266,17 @@ class GovernedReading:
             application=caller.context.application,
         )
         self._reads.wait_for_uses()
-        scope = CubeFilter(states=frozenset(State), tiers=frozenset(Tier))
+        scope = CubeFilter(states=frozenset(State), tiers=frozenset(Tier), semantic_types=semantic_types)
         found = self._vault.search(VaultQuery(k=MOST_OWNED, filter=scope), visible)
         return [match.cube for match in found.matches if match.cube.governance.owner == caller.by.subject]
 
     def present(self, ids: Sequence[str], caller: Caller) -> list[MemCube]:
         """`readable` for what governs itself: unrecorded."""
         return self._released(self._vault.get(caller.by.tenant, ids), caller)
+
+    def note(self, entry: AuditRecord) -> None:
+        """Put a record of what concerns no one cube into the log; durable on return."""
+        self._submit(entry)
 
     # --- accounting ---------------------------------------------------------------------------------------------
 
@@ -285,10 +289,12 @@ class GovernedReading:
         if query.tenant != caller.by.tenant:
             self._submit(record_of("audit", caller, denied="another tenant's log"))
             raise AccessDeniedError("One reads only the audit log of one's own tenant.")
-        if not caller.by.subjects & {ADMIN_ROLE, AUDITOR_ROLE}:
+        every = bool(caller.by.subjects & {ADMIN_ROLE, AUDITOR_ROLE})
+        theirs = not every and query.actor not in {None, caller.by.subject}
+        if not every:
             query = query.model_copy(update={"actor": caller.by.subject})
         self._reads.flush()
-        entries = self._vault.log(query)
+        entries = [] if theirs else self._vault.log(query)
         self._reads.record(Transaction((), (record_of("audit", caller, detail={"entries": len(entries)}),)))
         return entries
 
@@ -312,7 +318,10 @@ class GovernedReading:
             return readable
         sources = self._released(self._vault.get(caller.by.tenant, wanted), caller)
         valid = {source.ref for source in sources}
-        return [cube for cube in readable if valid.issuperset(cube.provenance.derived_from)]
+        # What a model computed of words brings them back as recall does: only while recall would give them.
+        recalled = {source.ref for source in sources if source.state in RECALLABLE}
+        allowed = {tier: valid if tier is Tier.PLAINTEXT else recalled for tier in Tier}
+        return [cube for cube in readable if allowed[cube.tier].issuperset(cube.provenance.derived_from)]
 
     def _deny(self, cube: MemCube, verb: Verb, operation: str, reason: str, caller: Caller) -> None:
         self._submit(record_of(operation, caller, denied=reason, about=cube.id), (denied(cube, verb, caller),))

@@ -11,6 +11,9 @@ from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, 
 from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import AuditRecord, Erase, Expect, Outcome, Transaction, Vectors
 
+NAMED_IN_RECORD = 100
+"""How many ids one audit record of a whole run names."""
+
 
 class NewVersion(NamedTuple):
     """A version to store, by whom, with its words for full text; `key` and `again` as in `Put`.

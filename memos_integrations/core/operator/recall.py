@@ -16,6 +16,7 @@ from memos_integrations.core.access import Caller, Verb
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
 from memos_integrations.core.errors import RerankError
 from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.graph import spread
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import (
     SUPERSEDED_WEIGHT,
@@ -100,9 +101,10 @@ class Cost(Value):
 class Recall(Value):
     """What is remembered about a prompt: best first, with provenance, reasons, token count and cost.
 
-    `text` is ready for a prompt: data, one line per memory, never more than the plan's token budget. `prefix` and
-    `adapters` are for a local model (see `MemoryPlan`): the activation cubes of those memories that stand first in its
-    prompt, `lead`. `caller` is who asked; it is in no dump, so what was read back from one loads no activation cube.
+    `text` is ready for a prompt: data, one line per memory, never more than the plan's token budget. `visited` says
+    what came of the narrower stops of the plan's path. `prefix` and `adapters` are for a local model (`MemoryPlan`):
+    the activation cubes of those memories that stand first in its prompt, `lead`. `caller` is who asked; it is in no
+    dump, so what was read back from one loads no activation cube.
     """
 
     id: Label
@@ -112,6 +114,7 @@ class Recall(Value):
     text: str = ""
     token_count: int = 0
     how: str = ""
+    visited: tuple[str, ...] = ()
     cost: Cost = Cost()
     prefix: tuple[Label, ...] = ()
     lead: tuple[Label, ...] = ()
@@ -126,6 +129,7 @@ class Recall(Value):
             query=self.call.query,
             plan=plan.reason,
             path=str(plan.path) if plan.path else "",
+            visited=self.visited,
             steps=tuple(f"{step.action.value}: {step.reason}" for step in plan.steps),
             weights=plan.weights,
             hits=tuple(
@@ -221,8 +225,8 @@ class MemOperator:
         recall_id = new_id()
         if not plan.needed:
             return Recall(id=recall_id, call=call, plan=plan, how=plan.reason)
-        found = self._scopes.gathered(plan, findings, caller) if findings else None
-        candidates, how = found or self._scopes.search(plan, call, caller)
+        found = self._scopes.gathered(plan, call, findings, caller) if findings else None
+        candidates, how, visited = found or self._scopes.search(plan, call, caller)
         ranked = self._rank(list(candidates.values()), plan, call, caller)
         best: Iterable[Hit] = ranked
         if self._reranker is not None and candidates and not plan.newest_first:
@@ -241,6 +245,7 @@ class MemOperator:
             text=text,
             token_count=tokens,
             how=how,
+            visited=visited,
             cost=cost,
             prefix=tuple(cube.id for cube in prefix),
             lead=tuple(lead),
@@ -274,6 +279,9 @@ class MemOperator:
         signals |= own_signals(cubes, call, newest)
         nothing = np.zeros(len(cubes))
         shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
+        if cubes and weights.get("graph"):
+            told = [{*terms_of(cube.text), *map(str.casefold, cube.descriptive.entities)} for cube in cubes]
+            shares["graph"] = weights["graph"] * spread(told, sum(shares.values(), nothing))
         past = call.about_past or plan.as_of is not None or plan.valid_at is not None
         replaced = self._governance.superseded(cubes, caller)
         standings = np.array([standing(cube, caller.now, past=past) for cube in cubes])

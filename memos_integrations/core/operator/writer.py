@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from memos_integrations.core.access import Caller, Verb, may_read
@@ -99,9 +100,14 @@ class CubeWriter:
 
     def _settled(self, cubes: Sequence[MemCube], caller: Caller) -> None:
         """Decide about memories that were just written in bulk."""
-        if self._judge is not None:
-            for cube in cubes:
-                self.resolver.settle(cube, caller)
+        if self._judge is None:
+            return
+        types = getattr(self._judge, "types", None)
+        for cube in cubes:
+            # Most of a conversation are messages, which rules leave alone: nothing is looked up for them.
+            if types is None or cube.descriptive.semantic_type in types:
+                for now in self.resolver.standing([cube.id], caller):
+                    self.resolver.settle(now, caller)
 
     def activate(self, draft: Draft, caller: Caller, *, key: str, operation: str = "activate") -> MemCube:
         """Put a cube of computed memory, durable on return; where its tenant has one with this key, that, if readable.
@@ -235,7 +241,8 @@ class CubeWriter:
         def linked(draft: Draft, recent: Sequence[Draft]) -> Draft:
             return self._linked(draft, caller, recent=recent)
 
-        made = Ingestion(conversation, caller, draft, linked, self._embedding, self._governance, again)
+        judged = partial(self._settled, caller=caller)
+        made = Ingestion(conversation, caller, draft, linked, judged, self._embedding, self._governance, again)
         return made.run(progress)
 
     def embed_missing(self, drafts: Callable[[MemCube], Draft], progress: Progress | None) -> int:

@@ -37,7 +37,7 @@ from memos_integrations.core.ports.transaction import (
     Use,
     cooled,
 )
-from memos_integrations.core.ports.vault import Vault
+from memos_integrations.core.ports.vault import Stage, Vault
 
 __all__ = [
     "HEAT_HALF_LIFE_S",
@@ -65,6 +65,7 @@ __all__ = [
     "PutVector",
     "Receipt",
     "Reranker",
+    "Stage",
     "TokenEmbedder",
     "Transaction",
     "Use",
