@@ -240,3 +240,13 @@ def test_a_decision_names_its_rule() -> None:
     said = decide(cube, Verb.READ, Caller(ANA, CallContext(), NOW, policy))
     assert not said.allowed
     assert "pets are for personnel" in said.reason
+
+
+def test_a_branch_obeys_the_rules_too(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path / "v", clock=lambda: NOW) as memos:
+        memos.remember("Tom earns 4000 a month.", by=ANA, readers=["*"], tags=["salary"])
+        memos.adopt_policy(rule(who=["role:intern"], may_not=["read"], memories={"tags": ["salary"]}), by=ADMIN)
+        with memos.branch(by=INTERN) as branch:
+            assert branch.memos.recall("Tom earns", by=INTERN).hits == ()
+        with memos.branch(by=ANA) as branch:
+            assert len(branch.memos.recall("Tom earns", by=ANA).hits) == 1
