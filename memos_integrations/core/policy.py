@@ -204,6 +204,12 @@ class Policy(Value):
         """SHA-256 of the rules."""
         return sha256(canonical_json(self.model_dump(mode="json")))
 
+    @property
+    def tells_time(self) -> bool:
+        """Whether the passing of time alone changes what it says."""
+        spans = [span for rule in self.rules for span in (rule.when, rule.unless) if span]
+        return any(rule.memories.older_than for rule in self.rules) or any(each.since or each.until for each in spans)
+
     def refusal(self, cube: MemCube, verb: str, caller: Asker) -> str | None:
         """The rule by which the caller may not do this, in words; None when no rule says so."""
         limits, fits, owner = "", False, cube.governance.owner

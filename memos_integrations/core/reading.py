@@ -49,6 +49,7 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.core.reads import ReadAudit, ReadLog
 from memos_integrations.core.records import denied, moved, record_of
+from memos_integrations.core.sight import Sight
 
 MOST_OWNED = 1_000_000
 
@@ -61,6 +62,7 @@ class GovernedReading:
 
     def __init__(self, vault: Vault, *, read_audit: ReadAudit | str = ReadAudit.BATCHED) -> None:
         self._vault = vault
+        self._sight = Sight(vault)
         self._reads = ReadLog(vault, ReadAudit(read_audit))
 
     def search(self, query: VaultQuery, caller: Caller) -> Found:
@@ -73,27 +75,10 @@ class GovernedReading:
         if not states:
             return Found((), 0, "what has expired is not recalled")
         query = replace(query, filter=replace(query.filter, states=states))
-        permitted = self._permitted(query.filter, caller)
-        if permitted is None:
-            return Found((), 0, "policy leaves nothing to be read")
-        query = replace(query, filter=permitted)
-        found = self._vault.search(query, _visible_to(caller))
+        found = self._vault.search(query, self._sight.of(caller))
         given = {cube.id for cube in self._released([match.cube for match in found.matches], caller)}
         allowed = tuple(match for match in found.matches if match.cube.id in given)
         return Found(allowed, found.visible - (len(found.matches) - len(allowed)), found.how)
-
-    def _permitted(self, wanted: CubeFilter, caller: Caller) -> CubeFilter | None:
-        """The filter, narrowed to what rules leave that only the engine can decide; None when that is nothing.
-
-        A search then neither ranks nor counts what is hidden, and takes no statistics of it.
-        """
-        if caller.policy is None or caller.policy.compiled(caller).is_whole:
-            return wanted
-        everything = CubeFilter(states=frozenset(), tiers=frozenset())
-        found = self._vault.search(VaultQuery(k=sys.maxsize, filter=everything), _visible_to(caller))
-        left = {match.cube.id for match in found.matches if may_read(match.cube, caller)}
-        ids = left.intersection(wanted.ids) if wanted.ids else left
-        return replace(wanted, ids=tuple(sorted(ids))) if ids else None
 
     def candidates(self, refs: Sequence[CubeRef], caller: Caller) -> list[MemCube]:
         """Those of *refs* that the caller may read, where the version named is still the present one and recallable.
@@ -107,8 +92,7 @@ class GovernedReading:
     def places(self, wanted: CubeFilter, caller: Caller, *, own: bool = False) -> set[tuple[str, ...]]:
         """The namespaces in which there are (own) cubes that pass *wanted* and that the caller may read; recorded."""
         self._reads.wait_for_uses()
-        permitted = self._permitted(wanted, caller)
-        named = [] if permitted is None else self._vault.places(permitted, _visible_to(caller))
+        named = self._vault.places(wanted, self._sight.of(caller))
         there = {cube.namespace for cube in self._released(named, caller) if not own or is_own(cube, caller)}
         for namespace in {cube.namespace for cube in named} - there:
             # The one that was named is another's, or may not be read after all (its source changed): perhaps another.
@@ -329,15 +313,3 @@ class GovernedReading:
     def _submit(self, entry: AuditRecord, events: tuple[AccessDenied, ...] = ()) -> None:
         self._reads.send()
         self._vault.submit(Transaction((), (entry,), events)).result()
-
-
-def _visible_to(caller: Caller) -> Visibility:
-    """What the caller may see, for a vault to go by before it picks the best."""
-    return Visibility(
-        tenant=caller.by.tenant,
-        subjects=caller.by.subjects,
-        now=caller.now,
-        purpose=caller.context.purpose,
-        application=caller.context.application,
-        hidden=() if caller.policy is None else caller.policy.compiled(caller).hidden,
-    )

@@ -78,6 +78,8 @@ def _visible(asked: Asked, table: Numbers) -> Mask:
             keep &= ~limited | _labelled(asked, table, keep & limited, kind, named)
     for hidden in visible.hidden:
         away = keep & _typed(hidden, table)
+        if hidden.ids:
+            away &= _among(table[SEQ], _numbered(replace(asked, wanted=hidden)))
         for kind, numbers in _labels(replace(asked, wanted=hidden)):
             away &= _labelled(asked, table, away, kind, numbers)
         keep &= ~away
