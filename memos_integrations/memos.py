@@ -219,7 +219,11 @@ class MemOS(Asking, Branching, Computing):
             CubeNotFoundError: There is no such cube for *by*.
         """
         asker = self._caller(principal if by is None else by, context)
-        seen = cube if isinstance(cube, MemCube) else self._governance.read(known_id(cube), asker, operation="explain")
+        seen = (
+            cube
+            if isinstance(cube, MemCube)
+            else self._governance.read(known_id(cube), asker, operation="explain", counted=False)
+        )
         if verb not in set(Verb):
             raise InvalidMemoryError(f"There is no verb {verb!r}: {', '.join(Verb)}.")
         return decide(seen, Verb(verb), self._caller(principal, context))

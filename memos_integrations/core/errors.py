@@ -28,6 +28,14 @@ class PolicyError(MemOSError, ValueError):
     """A policy is not valid, so that nothing can be decided by it. The message says where."""
 
 
+class LicenceSpentError(AccessDeniedError):
+    """The licence of a memory has no uses left for others than its owner, who may grant another."""
+
+    def __init__(self, cube_id: str) -> None:
+        super().__init__(f"The licence of cube {cube_id!r} has no uses left; its owner may grant another.")
+        self.cube_id = cube_id
+
+
 class LegalHoldError(AccessDeniedError):
     """The cube is under legal hold and may not be changed or erased."""
 

@@ -20,6 +20,7 @@ from memos_integrations.core.access import (
     VERIFIER_ROLE,
     Caller,
     Verb,
+    is_own,
     subjects_for,
 )
 from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, Relation, TrustLabel
@@ -240,6 +241,17 @@ class MemGovernance(GovernedReading):
         """Those of *refs* that are still the present versions of their cubes. No word of them leaves the vault."""
         found = {cube.ref for cube in self._vault.get(tenant, list(dict.fromkeys(ref.id for ref in refs)))}
         return found.intersection(refs)
+
+    def check_own(self, cube: MemCube, verb: Verb, caller: Caller, *, operation: str) -> None:
+        """Refuse what only the owner of a cube may do with it; a refusal is recorded.
+
+        Raises:
+            AccessDeniedError: The cube is somebody else's.
+        """
+        if not is_own(cube, caller):
+            reason = "only its owner grants a licence"
+            self._deny(cube, verb, operation, reason, caller)
+            raise AccessDeniedError(f"You may not {operation} cube {cube.id!r} so: {reason}.")
 
     def put_blob(self, source: bytes | BinaryIO, media_type: str) -> BlobRef:
         """Store bytes that a cube is about to name; see `Vault.put_blob`."""

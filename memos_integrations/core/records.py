@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from memos_integrations.core.access import Caller, Verb
+from memos_integrations.core.access import Caller, Verb, is_own
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
 from memos_integrations.core.item import ITEM
-from memos_integrations.core.ports import AuditRecord, Erase, Expect, Outcome, Transaction, Vectors
+from memos_integrations.core.ports import AuditRecord, Erase, Expect, Outcome, Transaction, Use, Vectors
 
 NAMED_IN_RECORD = 100
 """How many ids one audit record of a whole run names."""
@@ -94,6 +94,18 @@ def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
 def denied(cube: MemCube, verb: Verb, caller: Caller) -> AccessDenied:
     """Somebody was refused: the event."""
     return AccessDenied(at=caller.now, tenant=caller.by.tenant, cube_id=cube.id, actor=caller.by.subject, verb=verb)
+
+
+def is_counted(cube: MemCube, caller: Caller) -> bool:
+    """Whether handing the cube to the caller is a use of its licence."""
+    licence = cube.governance.licence
+    return licence is not None and licence.uses_left is not None and not is_own(cube, caller)
+
+
+def licensed_use(cube: MemCube, caller: Caller, recall_id: str) -> Transaction:
+    """One use of the licence of a cube, if it is as it was when that was decided."""
+    use = Use(cube.id, caller.now, recall_id, cube.governance.licence)
+    return Transaction((Expect(cube.id, cube.version), use), (record_of("use", caller, cube=cube),))
 
 
 def _erased(cube: MemCube) -> tuple[Expect, Erase]:

@@ -86,18 +86,12 @@ class SQLiteReads(ABC):
         """Those of *keys* whose cube was erased for good; see `Vault.forgotten`.
 
         Raises:
-            IntegrityError: Such a record was made by somebody else.
+            IntegrityError: Such a record of the tenant was changed, added or removed by somebody else.
         """
         with self._reading() as connection:
-            number = tenant_number(connection, tenant)
-            found: set[str] = set()
-            for name in keys:
-                key = self._words.key(name)
-                row = connection.execute("SELECT mac FROM forgotten WHERE tenant = ? AND key = ?", (number, key))
-                if mac := row.fetchone():
-                    self._guard.witness.check_forgotten(tenant, key, mac[0])
-                    found.add(name)
-            return found
+            self._guard.witness.check(connection, tenant, "forgotten")
+            number, asked = tenant_number(connection, tenant), "SELECT 1 FROM forgotten WHERE tenant = ? AND key = ?"
+            return {name for name in keys if connection.execute(asked, (number, self._words.key(name))).fetchone()}
 
     def pointing_at(self, tenant: str, ids: Sequence[str]) -> list[Edge]:
         """The edges that end at one of *ids*: links of current versions, and their `derived_from`; by source."""

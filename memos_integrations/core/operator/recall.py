@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import accumulate
 from math import isfinite
 
@@ -231,7 +232,7 @@ class MemOperator:
         best: Iterable[Hit] = ranked
         if self._reranker is not None and candidates and not plan.newest_first:
             best = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
-        hits, text, tokens = self._trim(best, plan, call.terms)
+        hits, text, tokens = self._trim(best, plan, call.terms, partial(self._use_up, caller, recall_id))
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         prefix, lead = self._prefix(plan, hits, caller)
         self._governance.hand_out([*(h.cube for h in hits), *prefix], caller, recall_id=recall_id, detail=detail)
@@ -261,6 +262,8 @@ class MemOperator:
         if not plan.prefix or not hits:
             return [], []
         named = self._governance.readable(plan.prefix, caller, verb=Verb.USE_IN_PROMPT)
+        # What is computed is read as often as it likes: not what may be used so many times.
+        named = [cube for cube in named if cube.governance.licence is None]
         return fitting_prefix(named, {hit.cube.ref for hit in hits})
 
     def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Ranked:
@@ -299,8 +302,13 @@ class MemOperator:
             if scores is not None:
                 candidate.signals["late"], candidate.signals["late_before"] = scores
 
-    def _trim(self, ranked: Iterable[Hit], plan: MemoryPlan, terms: Sequence[str]) -> tuple[list[Hit], str, int]:
-        """The best hits that fit into k and the token budget.
+    def _use_up(self, caller: Caller, recall_id: str, hit: Hit) -> bool:
+        return self._governance.use_up(hit.cube, caller, operation="recall", recall_id=recall_id)
+
+    def _trim(
+        self, ranked: Iterable[Hit], plan: MemoryPlan, terms: Sequence[str], use_up: Callable[[Hit], bool]
+    ) -> tuple[list[Hit], str, int]:
+        """The best hits that fit into k and the token budget, and whose licence lets itself be used up.
 
         A long memory is shown in part, around the first word asked for; one too long for what is left is passed over.
         """
@@ -315,7 +323,7 @@ class MemOperator:
             if not kept and tokens > plan.token_budget:
                 line = excerpt(line, terms, max(1, len(line) * plan.token_budget // (2 * tokens)))
                 tokens = self._count_tokens(line)
-            if spent + tokens <= plan.token_budget:
+            if spent + tokens <= plan.token_budget and use_up(hit):
                 kept.append(hit)
                 lines.append(line)
                 spent += tokens

@@ -150,6 +150,8 @@ class CubeWriter:
             check_change(cube)
             if set(changes["governance"]) - {"priority"}:
                 self._governance.fetch(cube_id, Verb.SHARE, caller, operation="update")
+            if "licence" in changes["governance"]:
+                self._governance.check_own(cube, Verb.SHARE, caller, operation="update")
             draft = revised(cube, caller.now, text=text, changes=changes)
             vector = self._embedding.written([draft.text])
             try:
