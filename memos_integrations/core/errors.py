@@ -24,6 +24,10 @@ class AccessDeniedError(MemOSError, PermissionError):
     """The principal can see the cube but may not do this to it."""
 
 
+class PolicyError(MemOSError, ValueError):
+    """A policy is not valid, so that nothing can be decided by it. The message says where."""
+
+
 class LicenceSpentError(AccessDeniedError):
     """The licence of a memory has no uses left for others than its owner, who may grant another."""
 

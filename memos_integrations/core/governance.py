@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from memos_integrations.core.access import (
     ADMIN_ROLE,
@@ -33,6 +33,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.lifecycle import check_change, check_transition
+from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditRecord,
@@ -42,6 +43,7 @@ from memos_integrations.core.ports import (
     Expect,
     LogQuery,
     Move,
+    Outcome,
     Put,
     PutVector,
     Receipt,
@@ -193,6 +195,31 @@ class MemGovernance(GovernedReading):
             except (VersionConflictError, CubeNotFoundError, StillDerivedError):
                 continue
 
+    def closure(self, cube_id: str, caller: Caller) -> list[str]:
+        """The ids of a cube that the caller may delete and of all that was derived from it.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `erase`.
+        """
+        cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
+        doomed = [cube, *self._derived(cube)]
+        self._check_erasable(cube, doomed, caller)
+        return [each.id for each in doomed]
+
+    def adopted(self, policy: Policy | None, caller: Caller) -> None:
+        """Record that the caller puts other rules in place.
+
+        Raises:
+            AccessDeniedError: The caller is no admin.
+        """
+        before = None if caller.policy is None else caller.policy.revision
+        after = None if policy is None else policy.revision
+        detail = {"before": before, "after": after, "rules": [] if policy is None else [r.name for r in policy.rules]}
+        if ADMIN_ROLE not in caller.by.subjects:
+            self._submit(record_of("policy", caller, denied="only an admin changes the rules", detail=detail))
+            raise AccessDeniedError("Only the role admin may change the policy.")
+        self._submit(record_of("policy", caller, detail=detail))
+
     def traces(self, cube_id: str) -> dict[str, int]:
         """What the vault still holds of a cube, per place: all zero after `erase`."""
         return self._vault.traces(cube_id)
@@ -288,10 +315,28 @@ class MemGovernance(GovernedReading):
         except (LegalHoldError, IllegalTransitionError) as exc:
             self._deny(cube, Verb.DELETE, "forget", type(exc).__name__, caller)
             raise
+        if self._had_duty(doomed, caller):
+            self._deny(cube, Verb.DELETE, "forget", "conflict of duties", caller)
+            raise AccessDeniedError(
+                "Whoever put this memory under legal hold, or lifted the hold, does not erase it: let somebody else."
+            )
         held = [each for each in doomed if each.governance.legal_hold]
         if held:
             self._deny(held[0], Verb.DELETE, "forget", "legal hold", caller)
             raise LegalHoldError("Something derived from this cube is under legal hold: nothing was forgotten.")
+
+    def _had_duty(self, doomed: Sequence[MemCube], caller: Caller) -> bool:
+        """Whether the caller held or released one of the cubes, by the log; only admins ever could."""
+        if ADMIN_ROLE not in caller.by.subjects:
+            return False
+        asked = [(each, operation) for each in doomed for operation in ("hold", "release")]
+        by: dict[str, Any] = {
+            "tenant": caller.by.tenant,
+            "actor": caller.by.subject,
+            "outcome": Outcome.ALLOWED,
+            "limit": 1,
+        }
+        return any(self._vault.log(LogQuery(cube_id=each.id, operation=name, **by)) for each, name in asked)
 
 
 def _changes(version: NewVersion) -> tuple[Change, ...]:

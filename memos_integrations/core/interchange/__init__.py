@@ -6,9 +6,10 @@ The format is specified in `MIP.md` beside this file. Paper §5.5.3 names the tw
 from memos_integrations.core.interchange.archive import Limits
 from memos_integrations.core.interchange.dumper import Dumped, MemDumper, Redacted, Redaction
 from memos_integrations.core.interchange.keys import SignatureCheck, Signer
-from memos_integrations.core.interchange.loader import Arrival, Loaded, MemLoader
+from memos_integrations.core.interchange.loader import MemLoader
 from memos_integrations.core.interchange.manifest import Capability, Manifest, Member
 from memos_integrations.core.interchange.refusal import Declined, Refusal
+from memos_integrations.core.interchange.taking import Arrival, Loaded
 
 __all__ = [
     "Arrival",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +32,7 @@ from memos_integrations.core.interchange.manifest import (
     Manifest,
 )
 from memos_integrations.core.interchange.refusal import Declined
+from memos_integrations.core.interchange.taking import key_of
 from memos_integrations.core.ports import CubeFilter, LogQuery, VaultQuery
 
 PAGE = 500
@@ -208,7 +208,7 @@ class _Writing:
         for at in reversed(self._offsets):
             self._held.seek(at)
             cube = MemCube.from_json(self._held.readline())
-            if all(self._met.get(_key(ref.id)) == ref.version for ref in cube.provenance.derived_from):
+            if all(self._met.get(key_of(ref.id)) == ref.version for ref in cube.provenance.derived_from):
                 yield from self._all_versions([cube])
             else:
                 self._decline(cube.id, Declined.SOURCE_MISSING)
@@ -228,7 +228,7 @@ class _Writing:
                 self.requires.add(Capability.HISTORY)
             yield from (each.to_json().encode() for each in versions)
             given.append(versions[-1])
-            self._met[_key(cube.id)] = cube.version
+            self._met[key_of(cube.id)] = cube.version
             self.cubes, self.versions = self.cubes + 1, self.versions + len(versions)
             for each in versions:
                 self._blobs |= {blob.digest: (each.id, number) for number, blob in enumerate(each.blobs)}
@@ -273,7 +273,7 @@ class _Writing:
         return [match.cube for match in self._governance.search(query, self._caller).matches]
 
     def _unseen(self, cube_id: str) -> bool:
-        key = _key(cube_id)
+        key = key_of(cube_id)
         if key in self._met:
             return False
         self._met[key] = 0
@@ -286,7 +286,7 @@ class _Writing:
             query = LogQuery(tenant=self._caller.by.tenant, after=after, limit=LOG_PAGE)
             entries = self._governance.log(query, self._caller)
             for entry in entries:
-                if entry.record.cube_id is not None and self._met.get(_key(entry.record.cube_id)):
+                if entry.record.cube_id is not None and self._met.get(key_of(entry.record.cube_id)):
                     yield entry.model_dump_json().encode()
             if len(entries) < LOG_PAGE:
                 return
@@ -295,14 +295,6 @@ class _Writing:
     def _decline(self, cube_id: str, why: Declined) -> None:
         self.declined[why] = self.declined.get(why, 0) + 1
         self._left.write(orjson.dumps({"id": cube_id, "why": why.value}) + b"\n")
-
-
-_SALT = secrets.token_bytes(16)
-
-
-def _key(cube_id: str) -> int:
-    """A number that stands for an id: a million of them fit where a million ids would not. Nobody can aim at one."""
-    return int.from_bytes(hashlib.blake2b(cube_id.encode(), digest_size=8, key=_SALT).digest())
 
 
 def _flushed(folder: Path) -> None:

@@ -570,14 +570,14 @@ def test_tensors_that_are_none_are_refused(vaults: tuple[MemOS, MemOS], bundle: 
 def test_a_large_bundle_that_fails_midway_leaves_nothing(
     vaults: tuple[MemOS, MemOS], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from memos_integrations.core.interchange import loader
+    from memos_integrations.core.interchange import taking
 
     source, target = vaults
     for number in range(60):
         source.remember(f"Fact {number}.", by=ANA)
     dumped(source, tmp_path / "a.mip")
-    monkeypatch.setattr(loader, "AT_ONCE", 10)
-    monkeypatch.setattr(loader, "CHUNK", 8)
+    monkeypatch.setattr(taking, "AT_ONCE", 10)
+    monkeypatch.setattr(taking, "CHUNK", 8)
     calls: list[int] = []
 
     def stop(done: int, total: int) -> None:
