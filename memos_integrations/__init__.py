@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from memos_integrations.core.lifecycle import Ageing
     from memos_integrations.core.operator import ErasureReceipt, Hit, IngestReport, Recall
     from memos_integrations.core.operator.surfacing import Surfaced, TrustGate
+    from memos_integrations.core.pipeline import MemBranch, MemPipeline, PipelineReport, Snapshot
     from memos_integrations.core.ports import Embedder, Reranker, Vault
     from memos_integrations.core.reader import Intent, MemoryCall, MemReader, Turn
     from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
@@ -81,6 +82,12 @@ _ROOMS = {
         "Recall",
     ),
     "memos_integrations.core.operator.surfacing": ("Surfaced", "TrustGate"),
+    "memos_integrations.core.pipeline": (
+        "MemBranch",
+        "MemPipeline",
+        "PipelineReport",
+        "Snapshot",
+    ),
     "memos_integrations.core.ports": (
         "Embedder",
         "Reranker",
@@ -115,20 +122,24 @@ __all__ = [
     "IngestReport",
     "Intent",
     "Layer",
+    "MemBranch",
     "MemCube",
     "MemOS",
     "MemOSError",
+    "MemPipeline",
     "MemReader",
     "MemScheduler",
     "MemoryCall",
     "MemoryPlan",
     "Message",
     "Origin",
+    "PipelineReport",
     "Principal",
     "Provenance",
     "Recall",
     "Reranker",
     "Ruling",
+    "Snapshot",
     "State",
     "Surfaced",
     "Tier",

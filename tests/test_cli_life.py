@@ -57,3 +57,14 @@ def test_a_vault_is_rolled_back(vault: Path) -> None:
         cube = memos.remember("A fact that came too much.", by=ANA)
     done = run(vault, "roll-back", "2026-03-03T00:00Z")
     assert done["archived"] == [cube.id]
+
+
+def test_a_snapshot_is_named_listed_and_gone_back_to(vault: Path) -> None:
+    assert run(vault, "snapshot") == {"snapshots": []}
+    (made,) = run(vault, "snapshot", "before")["snapshots"]
+    assert made["name"] == "before"
+    shown = CliRunner().invoke(app, ["snapshot", "--vault", str(vault), "--user", "ana"])
+    assert "before" in shown.stdout
+    with MemOS.open(vault) as memos:
+        cube = memos.remember("A fact that came too much.", by=ANA)
+    assert run(vault, "roll-back", "before")["archived"] == [cube.id]

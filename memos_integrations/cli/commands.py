@@ -209,6 +209,10 @@ def log(
     cube_id: Annotated[str | None, typer.Option("--id", help="Only what touched this memory.")] = None,
     operation: Annotated[str | None, typer.Option("--operation", help="Such as remember, recall, forget.")] = None,
     outcome: Annotated[str | None, typer.Option("--outcome", help="allowed or denied.")] = None,
+    actor: Annotated[str | None, typer.Option("--actor", help="Only what this user did.")] = None,
+    owner: Annotated[str | None, typer.Option("--owner", help="Only what touched this user's memories.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="From this time on, ISO 8601 with zone.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Before this time, ISO 8601 with zone.")] = None,
     after: Annotated[int, typer.Option("--after", help="Entries with a higher number.")] = 0,
     limit: Annotated[int, typer.Option("--limit", help="At most so many.")] = 100,
     role: Annotated[list[str] | None, typer.Option("--role", help="auditor: also what others did.")] = None,
@@ -217,7 +221,14 @@ def log(
     as_json: Json = False,
 ) -> None:
     """List entries of the audit log, oldest first: your own deeds, or everybody's as auditor."""
-    asked = {"cube_id": cube_id, "operation": operation, "outcome": outcome, "after": after, "limit": limit}
+    asked: dict[str, object] = {
+        "cube_id": cube_id,
+        "operation": operation,
+        "outcome": outcome,
+        "after": after,
+        "limit": limit,
+    }
+    asked |= {"actor": actor, "owner": owner, "since": moment(since, "--since"), "until": moment(until, "--until")}
     filters = cast("LogFilters", {name: value for name, value in asked.items() if value is not None})
     with opened(vault, Choice.NONE) as (memos, _, _):
         entries = memos.audit(by=principal(tenant, user, role), **filters)
@@ -232,11 +243,11 @@ def log(
         say(f"{entry.number:6}  {when}  {said.actor}  {said.operation} {said.outcome}{about}{reason}")
 
 
-def moment(text: str | None) -> datetime | None:
+def moment(text: str | None, option: str = "--now") -> datetime | None:
     """The time that an option names; None stays None."""
     try:
         return None if text is None else datetime.fromisoformat(text)
     except ValueError as exc:
         raise typer.BadParameter(
-            f"{text!r} is not an ISO 8601 time such as 2026-05-01T12:00Z", param_hint="--now"
+            f"{text!r} is not an ISO 8601 time such as 2026-05-01T12:00Z", param_hint=option
         ) from exc

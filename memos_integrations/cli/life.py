@@ -85,7 +85,7 @@ def move(
 
 
 def roll_back(
-    since: Annotated[str, typer.Argument(metavar="SINCE", help="A time, ISO 8601 with zone.")],
+    since: Annotated[str, typer.Argument(metavar="SINCE", help="A time, ISO 8601 with zone, or a snapshot's name.")],
     *,
     vault: Vault,
     source: Annotated[str | None, typer.Option("--source", help="Only what came from this source.")] = None,
@@ -94,14 +94,36 @@ def roll_back(
     as_json: Json = False,
 ) -> None:
     """Bring your memories back to how they stood at a time, all or none."""
-    when = moment(since)
-    assert when is not None
     with opened(vault, Choice.AUTO) as (memos, _, _):
+        named = {each.name for each in memos.snapshots(by=principal(tenant, user))}
+        when = since if since in named else moment(since)
+        assert when is not None
         done = memos.roll_back(when, by=principal(tenant, user), source=source)
     if as_json:
         print_json(done.model_dump(mode="json"))
     else:
         say(f"{len(done.restored)} restored, {len(done.archived)} archived that had not been there.")
+
+
+def snapshot(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="What to call this moment. Without: list.")] = None,
+    *,
+    vault: Vault,
+    tenant: Tenant = "local",
+    user: User = None,
+    as_json: Json = False,
+) -> None:
+    """Give this moment a name to roll back to, or list the names given. It copies nothing; see `backup` for a copy."""
+    with opened(vault, Choice.NONE) as (memos, _, _):
+        by = principal(tenant, user)
+        made = memos.snapshots(by=by) if name is None else [memos.snapshot(name, by=by)]
+    if as_json:
+        print_json({"snapshots": [each.model_dump(mode="json") for each in made]})
+        return
+    for each in made:
+        say(f"{each.name}  {each.at.isoformat()}")
+    if not made:
+        say("No snapshot yet.")
 
 
 def _told(found: list[Decided], *, as_json: bool) -> None:

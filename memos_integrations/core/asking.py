@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.answer import Answer, answered
+from memos_integrations.core.asked import known_id
 from memos_integrations.core.cube import (
     Channel,
     MemCube,
@@ -21,7 +22,8 @@ from memos_integrations.core.cube import (
     first_problem,
 )
 from memos_integrations.core.errors import AlreadyRememberedError, ModelError
-from memos_integrations.core.operator import draft_memory
+from memos_integrations.core.operator import MemoryOptions, draft_memory
+from memos_integrations.core.operator.summary import Summarise
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.walk import Walk
 
@@ -108,6 +110,46 @@ class Asking(Walk):
     async def aextract(self, extractor: Extractor, *, by: Principal, **how: Any) -> list[MemCube]:
         """`extract`, off the loop."""
         return await self._off_loop(self.extract, extractor, by=by, **how)
+
+    def summarise(
+        self,
+        cube_ids: Sequence[str],
+        *,
+        by: Principal,
+        most: int = 5,
+        write: Summarise | None = None,
+        context: CallContext | None = None,
+        **options: Unpack[MemoryOptions],
+    ) -> MemCube:
+        """A memory that sums up others, derived from them: by rules at most *most* of their sentences, or by *write*.
+
+        By rules the same sources always give the same words. It is no more trusted than the least of its sources, lives
+        no longer, and dies with one that is forgotten. When one changes it is not recalled until it was made anew: by
+        `feedback` and `tick` where rules made it, by `renew_summaries(write=...)` where a callable did.
+
+        Raises:
+            CubeNotFoundError: *by* may not know of one of them.
+            InvalidMemoryError: There are none, too many, or one is no text.
+            ModelError: *write* gave no text; nothing was written.
+        """
+        caller = self._caller(by, context)
+        ids = [known_id(each) for each in cube_ids]
+        return self._summaries.make(ids, caller, most=most, write=write, options=options)
+
+    def renew_summaries(
+        self,
+        *,
+        by: Principal,
+        write: Summarise | None = None,
+        limit: int = 1_000,
+        context: CallContext | None = None,
+    ) -> tuple[str, ...]:
+        """Make those summaries of *by* anew of which a source changed, at most *limit*; their ids.
+
+        Sources that left recall are left out; where none is left the summary is archived. Those that a callable wrote
+        need *write*.
+        """
+        return self._summaries.renew(self._caller(by, context), write=write, limit=limit)
 
     def _drawn(self, turn: MemCube, caller: Caller) -> list[MemCube]:
         """What was drawn before and is kept under this turn, its last source; nothing where that was not finished."""

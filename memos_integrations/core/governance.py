@@ -8,10 +8,11 @@ read waits for its record is said by `ReadAudit`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from memos_integrations.core.access import (
     ADMIN_ROLE,
@@ -19,6 +20,7 @@ from memos_integrations.core.access import (
     VERIFIER_ROLE,
     Caller,
     Verb,
+    is_own,
     subjects_for,
 )
 from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, Relation, TrustLabel
@@ -27,31 +29,33 @@ from memos_integrations.core.errors import (
     CubeNotFoundError,
     IllegalTransitionError,
     LegalHoldError,
-    RefusedByGateError,
     StillDerivedError,
     VersionConflictError,
 )
-from memos_integrations.core.gate import Ruling
+from memos_integrations.core.gatekeeping import GatedWriting
 from memos_integrations.core.lifecycle import check_change, check_transition
+from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import (
     AuditEntry,
+    AuditRecord,
     Change,
     Durability,
     EmbedderIdentity,
     Expect,
     LogQuery,
     Move,
-    Put,
+    Outcome,
     PutVector,
     Receipt,
+    Stage,
     Transaction,
+    Vault,
     Vectors,
 )
-from memos_integrations.core.reading import GovernedReading
-from memos_integrations.core.records import NewVersion, Steps, erasure, gated, moved, record_of, written
+from memos_integrations.core.records import NewVersion, Steps, changes_of, erasure, gated, moved, record_of, written
 
 
-class MemGovernance(GovernedReading):
+class MemGovernance(GatedWriting):
     """Access, audit and erasure over one vault (paper §5.5.1)."""
 
     def put(
@@ -89,7 +93,7 @@ class MemGovernance(GovernedReading):
         for version in versions:
             self._check_put(version, operation)
         transaction = Transaction(
-            changes=tuple(change for version in versions for change in _changes(version)),
+            changes=tuple(change for version in versions for change in changes_of(version)),
             audit=tuple(
                 record
                 for version in versions
@@ -119,7 +123,7 @@ class MemGovernance(GovernedReading):
             if cube.governance.legal_hold:
                 raise LegalHoldError(f"Cube {cube.id!r} is under legal hold: it may be neither changed nor moved.")
             check_transition(cube, after)
-        changes: list[Change] = [change for version in steps.versions for change in _changes(version)]
+        changes: list[Change] = [change for version in steps.versions for change in changes_of(version)]
         changes += [Expect(ref.id, ref.version) for ref in steps.expected]
         changes += [Move(cube.id, cube.state, after) for cube, after in steps.moves]
         later = "update" if operation == "remember" else operation
@@ -134,13 +138,36 @@ class MemGovernance(GovernedReading):
         transaction = Transaction(tuple(changes), (*entries, *steps.records), (*events, *events_of_moves))
         return self._vault.submit(transaction, durability=durability)
 
+    def staged(self, over: Callable[[Vault, str], Stage], caller: Caller) -> Stage:
+        """A stage over the vault, for changes in the caller's tenant that become true together; see `commit`."""
+        self._reads.flush()
+        return over(self._vault, caller.by.tenant)
+
+    def commit(self, stage: Stage, record: AuditRecord) -> Receipt:
+        """Make what is staged true, with a record of the whole: one transaction, durable on return.
+
+        Everything in it was decided by a governance over the stage.
+
+        Raises:
+            VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError: What it builds on was
+                changed meanwhile. Nothing was changed.
+        """
+        pending = stage.pending()
+        self._reads.send()
+        return self._vault.submit(replace(pending, audit=(*pending.audit, record))).result()
+
+    def abandon(self, stage: Stage, record: AuditRecord) -> None:
+        """Let go of what is staged; what was read and refused meanwhile, and *record*, go into the log."""
+        told = stage.read_only()
+        self._vault.submit(replace(told, audit=(*told.audit, record))).result()
+
     def lifecycle_log(self, query: LogQuery) -> list[AuditEntry]:
         """Audit entries that a lifecycle decides by; no words are in them, and none are handed out."""
         self._reads.send()
         return self._vault.log(query)
 
     def _check_put(self, version: NewVersion, operation: str) -> None:
-        cube, caller, beside = version.cube, version.caller, version.beside
+        cube, caller = version.cube, version.caller
         foreign = cube.tenant != caller.by.tenant
         if foreign or (cube.version == 1 and cube.governance.owner != caller.by.subject):
             reason = "one writes only in one's own tenant and name"
@@ -151,29 +178,7 @@ class MemGovernance(GovernedReading):
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
         self._check_gated(cube)
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
-            self._check_sources(cube, caller, operation, beside)
-
-    def _check_gated(self, cube: MemCube) -> None:
-        """Whatever way a new text came: what the gate would not let through as it is was not brought before it."""
-        if self.gate is None or cube.version > 1 or not cube.text:
-            return
-        verdict = self.gate.examine(cube.text, cube.trust.channel)
-        apart = verdict.ruling is Ruling.QUARANTINE and cube.trust.quarantined
-        if (
-            verdict.text != cube.text
-            or verdict.ruling is Ruling.REFUSE
-            or (verdict.ruling is Ruling.QUARANTINE and not apart)
-        ):
-            raise RefusedByGateError("This text did not pass the write gate before it was put; nothing was stored.")
-
-    def refuse(self, cube: MemCube, caller: Caller, verdict: dict[str, Any]) -> NoReturn:
-        """Record that the gate refused a text, and raise.
-
-        Raises:
-            RefusedByGateError: Always.
-        """
-        self._submit(record_of("gate", caller, denied=verdict["reason"], about=cube.id, detail=verdict))
-        raise RefusedByGateError(f"The write gate refused this memory: {verdict['reason']}. Nothing was stored.")
+            self._check_sources(version, operation)
 
     def erase(self, cube_id: str, caller: Caller) -> tuple[list[MemCube], Receipt]:
         """Take a cube that the caller may delete out of the vault, with every cube derived from it.
@@ -199,41 +204,30 @@ class MemGovernance(GovernedReading):
         """Whatever was derived from a cube, however far; for setting it apart with it."""
         return self._derived(cube)
 
-    def in_tenant(self, cube_ids: Sequence[str], caller: Caller) -> list[MemCube]:
-        """Cubes of the caller's tenant, also those in quarantine: for whoever vouches for them.
+    def closure(self, cube_id: str, caller: Caller) -> list[str]:
+        """The ids of a cube that the caller may delete and of all that was derived from it.
 
         Raises:
-            AccessDeniedError: The caller is neither verifier nor admin.
-            CubeNotFoundError: One of them does not exist.
+            CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `erase`.
         """
-        if not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
-            raise AccessDeniedError("Only the roles verifier and admin reach every memory of a tenant.")
-        found = self._vault.get(caller.by.tenant, cube_ids)
-        missing = set(cube_ids) - {cube.id for cube in found}
-        if missing:
-            raise CubeNotFoundError(min(missing))
-        return found
+        cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
+        doomed = [cube, *self._derived(cube)]
+        self._check_erasable(cube, doomed, caller)
+        return [each.id for each in doomed]
 
-    def quarantined(self, caller: Caller, *, everything: bool) -> list[MemCube]:
-        """The caller's cubes in quarantine, or *everything* in the tenant; recorded."""
-        self._reads.flush()
-        ids: dict[str, None] = {}
-        query = LogQuery(tenant=caller.by.tenant, operation="quarantine", limit=10_000)
-        while entries := self._vault.log(query):
-            ids |= {entry.record.cube_id: None for entry in entries if entry.record.cube_id}
-            query = query.model_copy(update={"after": entries[-1].number})
-        mine = caller.by.subject
-        found = [
-            cube
-            for cube in self._vault.get(caller.by.tenant, list(ids))
-            if cube.trust.quarantined and (everything or cube.governance.owner == mine)
-        ]
-        self._submit(record_of("review", caller, detail={"cubes": [cube.id for cube in found][:100]}))
-        return found
+    def adopted(self, policy: Policy | None, caller: Caller) -> None:
+        """Record that the caller puts other rules in place.
 
-    def note_denied(self, operation: str, reason: str, caller: Caller) -> None:
-        """Record that the caller was refused something that is about no single cube."""
-        self._submit(record_of(operation, caller, denied=reason))
+        Raises:
+            AccessDeniedError: The caller is no admin.
+        """
+        before = None if caller.policy is None else caller.policy.revision
+        after = None if policy is None else policy.revision
+        detail = {"before": before, "after": after, "rules": [] if policy is None else [r.name for r in policy.rules]}
+        if ADMIN_ROLE not in caller.by.subjects:
+            self._submit(record_of("policy", caller, denied="only an admin changes the rules", detail=detail))
+            raise AccessDeniedError("Only the role admin may change the policy.")
+        self._submit(record_of("policy", caller, detail=detail))
 
     def traces(self, cube_id: str) -> dict[str, int]:
         """What the vault still holds of a cube, per place: all zero after `erase`."""
@@ -256,6 +250,17 @@ class MemGovernance(GovernedReading):
         """Those of *refs* that are still the present versions of their cubes. No word of them leaves the vault."""
         found = {cube.ref for cube in self._vault.get(tenant, list(dict.fromkeys(ref.id for ref in refs)))}
         return found.intersection(refs)
+
+    def check_own(self, cube: MemCube, verb: Verb, caller: Caller, *, operation: str) -> None:
+        """Refuse what only the owner of a cube may do with it; a refusal is recorded.
+
+        Raises:
+            AccessDeniedError: The cube is somebody else's.
+        """
+        if not is_own(cube, caller):
+            reason = "only its owner grants a licence"
+            self._deny(cube, verb, operation, reason, caller)
+            raise AccessDeniedError(f"You may not {operation} cube {cube.id!r} so: {reason}.")
 
     def put_blob(self, source: bytes | BinaryIO, media_type: str) -> BlobRef:
         """Store bytes that a cube is about to name; see `Vault.put_blob`."""
@@ -299,9 +304,10 @@ class MemGovernance(GovernedReading):
             found.update((each.id, each) for each in self._vault.get(cube.tenant, frontier))
         return list(found.values())
 
-    def _check_sources(self, cube: MemCube, caller: Caller, operation: str, beside: Collection[str]) -> None:
+    def _check_sources(self, version: NewVersion, operation: str) -> None:
+        cube, caller = version.cube, version.caller
         for ref in cube.provenance.derived_from:
-            source = self.fetch(ref.id, Verb.READ, caller, operation=operation)
+            source = version.sources.get(ref.id) or self.fetch(ref.id, Verb.READ, caller, operation=operation)
             theirs = subjects_for(Verb.READ, source.governance)
             ours = subjects_for(Verb.READ, cube.governance) - {cube.governance.owner}
             if EVERYONE not in theirs and not ours <= theirs:
@@ -309,7 +315,7 @@ class MemGovernance(GovernedReading):
                 self._deny(cube, Verb.WRITE, operation, reason, caller)
                 raise AccessDeniedError(f"A derived memory obeys its sources, but {reason}. Narrow its readers.")
         for link in cube.provenance.links:
-            if link.relation is Relation.SUPERSEDES and link.target not in beside:
+            if link.relation is Relation.SUPERSEDES and link.target not in version.beside:
                 self.fetch(link.target, Verb.WRITE, caller, operation=operation)
 
     def _check_erasable(self, cube: MemCube, doomed: Sequence[MemCube], caller: Caller) -> None:
@@ -318,16 +324,25 @@ class MemGovernance(GovernedReading):
         except (LegalHoldError, IllegalTransitionError) as exc:
             self._deny(cube, Verb.DELETE, "forget", type(exc).__name__, caller)
             raise
+        if self._had_duty(doomed, caller):
+            self._deny(cube, Verb.DELETE, "forget", "conflict of duties", caller)
+            raise AccessDeniedError(
+                "Whoever put this memory under legal hold, or lifted the hold, does not erase it: let somebody else."
+            )
         held = [each for each in doomed if each.governance.legal_hold]
         if held:
             self._deny(held[0], Verb.DELETE, "forget", "legal hold", caller)
             raise LegalHoldError("Something derived from this cube is under legal hold: nothing was forgotten.")
 
-
-def _changes(version: NewVersion) -> tuple[Change, ...]:
-    """The Put of a version, if its sources are still as they were when that was decided."""
-    cube = version.cube
-    sources = cube.provenance.derived_from if cube.version == 1 else ()
-    expected = tuple(Expect(ref.id, ref.version) for ref in sources)
-    readers = subjects_for(Verb.READ, cube.governance)
-    return (*expected, Put(cube, readers, version.terms, version.vector, version.key, version.again))
+    def _had_duty(self, doomed: Sequence[MemCube], caller: Caller) -> bool:
+        """Whether the caller held or released one of the cubes, by the log; only admins ever could."""
+        if ADMIN_ROLE not in caller.by.subjects:
+            return False
+        asked = [(each, operation) for each in doomed for operation in ("hold", "release")]
+        by: dict[str, Any] = {
+            "tenant": caller.by.tenant,
+            "actor": caller.by.subject,
+            "outcome": Outcome.ALLOWED,
+            "limit": 1,
+        }
+        return any(self._vault.log(LogQuery(cube_id=each.id, operation=name, **by)) for each, name in asked)

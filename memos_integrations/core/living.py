@@ -20,11 +20,13 @@ from memos_integrations.core.operator.caretaker import Tick
 from memos_integrations.core.operator.editor import Feedback, Lineage
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.timemachine import RolledBack
+from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.core.walk import Walk
 
 PAGE = 2_000
+MOST_RENEWED = 1_000
 RARE = 6
 """By so many of its rarest words a memory is looked up among those that may repeat it."""
 
@@ -43,6 +45,15 @@ class Living(Walk):
             CubeNotFoundError, AccessDeniedError: There is no such cube for *by*, or *by* is no admin.
         """
         return self._writer.hold(known_id(cube_id), self._caller(by, context), held=held)
+
+    def adopt_policy(self, policy: Policy | None, *, by: Principal) -> None:
+        """Put other rules in place for every call from now on, on record; only the role admin may, and no tool does.
+
+        Raises:
+            AccessDeniedError: *by* is no admin; the rules stay.
+        """
+        self._governance.adopted(policy, self._caller(by, None))
+        self._policy = self._made_of["policy"] = policy
 
     # --- the Memory API
 
@@ -96,14 +107,17 @@ class Living(Walk):
         """What feedback makes of a memory, as its next version, on record.
 
         `helpful`: more important. `wrong`: less important and a step less trusted. `outdated`: valid until now, and
-        archived.
+        archived. Summaries of it that rules made are made anew.
 
         Raises:
             CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `update`.
         """
         if said not in set(Feedback):
             raise InvalidMemoryError(f"Feedback is one of {', '.join(Feedback)}, not {said!r}.")
-        return self._editor.feedback(known_id(cube_id), Feedback(said), self._caller(by, context))
+        caller = self._caller(by, context)
+        cube = self._editor.feedback(known_id(cube_id), Feedback(said), caller)
+        self._summaries.renew(caller, write=None, limit=MOST_RENEWED, of=cube.id)
+        return cube
 
     def provenance(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> Lineage:
         """Where a memory comes from, what points at it, what was derived from it, and which recalls used it."""
@@ -196,7 +210,9 @@ class Living(Walk):
             raise InvalidMemoryError(f"limit must be at least 1, not {limit!r}.")
         caller = self._caller(by, context)
         caller = caller._replace(now=aware(now) or caller.now)
-        return self._care.tick(caller, ageing or Ageing(), limit=limit)
+        done = self._care.tick(caller, ageing or Ageing(), limit=limit)
+        renewed = self._summaries.renew(caller, write=None, limit=limit)
+        return done.model_copy(update={"renewed": renewed, "more": done.more or len(renewed) == limit})
 
     # --- what contradicts and repeats
 

@@ -7,18 +7,18 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, BinaryIO, ParamSpec, Self, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from memos_integrations.core.access import CallContext, Caller, Principal
-from memos_integrations.core.asked import aware
+from memos_integrations.core.asked import aware, known_id
 from memos_integrations.core.conflict import ConflictJudge
 from memos_integrations.core.cube import MemCube, Tier
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
@@ -36,8 +36,10 @@ from memos_integrations.core.operator import (
 from memos_integrations.core.operator.caretaker import Caretaker
 from memos_integrations.core.operator.editor import Editor
 from memos_integrations.core.operator.quarantine import Quarantine
+from memos_integrations.core.operator.summary import Summariser
 from memos_integrations.core.operator.surfacing import TrustGate
 from memos_integrations.core.operator.timemachine import TimeMachine
+from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
@@ -84,7 +86,14 @@ class Walk:
         conflicts: ConflictJudge | None = None,
         gate: WriteGate | None = GATE,
         trust: TrustGate = TRUST,
+        policy: Policy | None = None,
     ) -> None:
+        self._policy = policy
+        self._made_of: dict[str, Any] = {
+            "embedder": embedder, "reranker": reranker, "reader": reader, "scheduler": scheduler,
+            "count_tokens": count_tokens, "clock": clock, "read_audit": read_audit, "conflicts": conflicts,
+            "policy": policy, "gate": gate, "trust": trust,
+        }  # fmt: skip
         self._governance = MemGovernance(vault, read_audit=read_audit, gate=gate)
         self._embedding = Embedding(self._governance, embedder)
         self._writer = CubeWriter(self._governance, self._embedding, conflicts)
@@ -92,6 +101,7 @@ class Walk:
         self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
         self._editor = Editor(self._governance, self._embedding, self._writer)
         self._quarantine = Quarantine(self._governance, self._embedding, self._writer.dropped)
+        self._summaries = Summariser(self._governance, self._embedding, self._writer)
         self._reader = reader or MemReader()
         self._scheduler = scheduler or MemScheduler()
         self._operator = MemOperator(
@@ -239,6 +249,22 @@ class Walk:
         """For those of *cubes* that a newer cube replaces which *by* may read: the id of the newer one."""
         return self._governance.superseded(cubes, self._caller(by, context))
 
+    def read_blob(
+        self, cube_id: str, *, by: Principal, number: int = 0, context: CallContext | None = None
+    ) -> BinaryIO:
+        """The bytes beside a cube that *by* may read, from their start, checked against their digest; close the stream.
+
+        Raises:
+            CubeNotFoundError: The cube does not exist, or *by* may not know that it does.
+            InvalidMemoryError: It names no such blob.
+            IntegrityError: The bytes are missing or were changed.
+        """
+        return self._governance.open_blob(known_id(cube_id), number, self._caller(by, context))
+
+    def collect_blobs(self, grace: timedelta = timedelta(days=1)) -> int:
+        """Remove blobs that were stored longer than *grace* ago and that no memory names; how many."""
+        return self._governance.collect_blobs(self._clock(), grace)
+
     @classmethod
     def live(cls, uri: str) -> Self | None:
         """The engine that is open over the vault at *uri* in this program; of several, the newest with an embedder."""
@@ -319,4 +345,4 @@ class Walk:
         moment = self._clock()
         if moment.tzinfo is None:
             raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
-        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
+        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC), self._policy)

@@ -11,6 +11,7 @@ require("langchain", extra="langgraph")
 from memos_integrations.langgraph.approvals import RequestState, memory_requests  # noqa: E402
 from memos_integrations.langgraph.identity import Identity  # noqa: E402
 from memos_integrations.langgraph.nodes import as_node, memory_writer  # noqa: E402
+from memos_integrations.langgraph.pipeline import PipelineState, pipeline_graph  # noqa: E402
 from memos_integrations.langgraph.policies import RETRY  # noqa: E402
 from memos_integrations.langgraph.recalled_context import RecalledContext  # noqa: E402
 from memos_integrations.langgraph.request import MemoryRequest  # noqa: E402
@@ -23,10 +24,12 @@ __all__ = [
     "MemOSStore",
     "MemoryRequest",
     "MemoryState",
+    "PipelineState",
     "RecalledContext",
     "RequestState",
     "as_node",
     "memory_requests",
     "memory_subgraph",
     "memory_writer",
+    "pipeline_graph",
 ]

@@ -87,11 +87,11 @@ def search(everything: Iterable[Row], query: VaultQuery, asked: Vectors | None, 
     rows = {row.cube.id: row for row in everything if is_visible(row, visible) and passes(row, query.filter)}
     if not query.terms and asked is None:
         return _latest(rows, query)
-    bm25 = _bm25_scores(rows, query.terms) if query.terms else None
+    bm25 = bm25_scores(rows, query.terms) if query.terms else None
     cosine = _cosine_scores(rows, asked) if asked is not None else None
     around = _around(rows, query.terms, bm25) if query.around and query.as_of is None and bm25 is not None else {}
     context = {cube_id: scores["context"] for cube_id, scores in around.items()}
-    best = {cube_id for scores in (bm25, cosine, context) if scores for cube_id in _top(scores, query.k)}
+    best = {cube_id for scores in (bm25, cosine, context) if scores for cube_id in top(scores, query.k)}
     found = tuple(
         Match(
             rows[cube_id].current(),
@@ -127,6 +127,7 @@ def is_visible(row: Row, visible: Visibility) -> bool:
         and not cube.governance.is_expired(visible.now)
         and (not cube.governance.purposes or visible.purpose in cube.governance.purposes)
         and (not cube.governance.applications or visible.application in cube.governance.applications)
+        and not any(passes(row, hidden) for hidden in visible.hidden)
     )
 
 
@@ -181,7 +182,8 @@ def _latest(rows: dict[str, Row], query: VaultQuery) -> Found:
     return Found(matches, len(rows), f"the latest of {len(rows)} visible cubes, in memory")
 
 
-def _bm25_scores(rows: dict[str, Row], terms: Sequence[str]) -> dict[str, float]:
+def bm25_scores(rows: dict[str, Row], terms: Sequence[str]) -> dict[str, float]:
+    """BM25 of each row that holds one of the terms, with the counts of these rows."""
     counts = {cube_id: Counter(row.terms) for cube_id, row in rows.items()}
     average = sum(len(row.terms) for row in rows.values()) / max(len(rows), 1)
     scores: dict[str, float] = {}
@@ -230,5 +232,6 @@ def _cosine_scores(rows: dict[str, Row], asked: Vectors) -> dict[str, float]:
     return dict(zip(there, cosines(np.stack(list(there.values())), asked).tolist(), strict=True))
 
 
-def _top(scores: dict[str, float], k: int) -> list[str]:
+def top(scores: dict[str, float], k: int) -> list[str]:
+    """The ids of the best *k*, best first."""
     return sorted(scores, key=lambda cube_id: (-scores[cube_id], cube_id))[: max(0, k)]

@@ -64,15 +64,19 @@ def tell(memos: MemOS, year: Year, clock: list[datetime], *, overwrite: bool, de
     told = Told()
     worlds = {world.user: world for world in year.worlds}
     live: dict[str, set[str]] = defaultdict(set)  # the memories of a user within recall
+    kept: dict[str, dict[str, set[str]]] = defaultdict(dict)  # their words, where the newest overwrites
     begun = time.perf_counter()
     for event in year.events():
         clock[0] = event.at
         by = principal(event.user)
         if overwrite:
-            _overwritten(memos, by, event.text, live[event.user])
+            _overwritten(memos, by, event.text, kept[event.user])
         ttl = event.until - event.at if event.until else None
         cube = memos.remember(event.text, by=by, durability="process", **({"ttl": ttl} if ttl else {}))  # type: ignore[misc]
         told.states[cube.id], told.events[cube.id] = event.states, event
+        kept[event.user][cube.id] = set(terms(event.text))
+        if not decides:
+            continue
         world = worlds[event.user]
         true_pairs = {
             other
@@ -81,20 +85,20 @@ def tell(memos: MemOS, year: Year, clock: list[datetime], *, overwrite: bool, de
             and any(world.conflicts(fact, event) for fact in told.states[other])
         }
         live[event.user].add(cube.id)
-        if decides and (cube.provenance.links or cube.state not in RECALLABLE or true_pairs):
+        if cube.provenance.links or cube.state not in RECALLABLE or true_pairs:
             _judge(memos, by, cube.id, true_pairs, told, live[event.user], set(world.facts()))
     told.seconds = time.perf_counter() - begun
     return told
 
 
-def _overwritten(memos: MemOS, by: Principal, text: str, live: set[str]) -> None:
+def _overwritten(memos: MemOS, by: Principal, text: str, live: dict[str, set[str]]) -> None:
+    """Forget the memory that is most like *text* by words, if half of their words are the same."""
     words = set(terms(text))
-    for hit in memos.recall(text, by=by, k=3, needed=True).hits:
-        theirs = set(terms(hit.text))
-        if len(words & theirs) >= OVERWRITES * len(words | theirs):
-            memos.forget(hit.cube.id, by=by)
-            live.discard(hit.cube.id)
-            return
+    like = {cube_id: len(words & theirs) / len(words | theirs) for cube_id, theirs in live.items() if words & theirs}
+    best = max(sorted(like), key=lambda cube_id: like[cube_id], default=None)
+    if best is not None and like[best] >= OVERWRITES:
+        memos.forget(best, by=by)
+        del live[best]
 
 
 def _judge(

@@ -23,6 +23,12 @@ BEN = Principal(tenant="acme", user="ben")
 ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
 
 
+def messages_of(*texts: str) -> tuple[Message, ...]:
+    return tuple(
+        Message(id=f"m{n}", speaker="Ana", text=text, at=START - timedelta(days=9 - n)) for n, text in enumerate(texts)
+    )
+
+
 class Clock:
     """A clock that moves on a day with each look."""
 
@@ -252,3 +258,33 @@ def test_a_model_cannot_let_the_less_trusted_retire_anything() -> None:
         old = memos.remember("I live in Lisbon.", by=ANA)
         memos.remember("I live in Porto.", by=ANA, trust=Trust(label=TrustLabel.UNTRUSTED))
         assert memos.get(old.id, by=ANA).state is State.GENERATED
+
+
+def test_what_is_ingested_is_judged_like_what_is_remembered(memos: MemOS) -> None:
+    talk = Conversation(id="facts", messages=messages_of("I live in Lisbon.", "I moved to Porto.", "I like tea."))
+    report = memos.ingest(talk, by=ANA, semantic_type="fact")
+    old, new, tea = (memos.get(each, by=ANA) for each in report.cubes)
+    assert (old.state, new.state, tea.state) == (State.ARCHIVED, State.GENERATED, State.GENERATED)
+    (decision,) = memos.decisions(old.id, by=ANA)
+    assert (decision.newer, decision.older) == (new.id, old.id)
+    later = memos.ingest(
+        Conversation(id="later", messages=messages_of("I live in Lisbon.", "I moved to Rome.")), by=ANA
+    )
+    assert {memos.get(each, by=ANA).state for each in later.cubes} == {State.GENERATED}  # messages are a record
+    again = memos.ingest(talk, by=ANA, semantic_type="fact")
+    assert again.known == 3
+    assert len(memos.decisions(old.id, by=ANA)) == 1
+
+
+def test_what_is_ingested_is_judged_against_what_was_there(memos: MemOS) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA, occurred_at=START - timedelta(days=9))
+    talk = Conversation(id="facts", messages=messages_of("I moved to Porto."))
+    memos.ingest(talk, by=ANA, semantic_type="fact", namespace=("acme", "ana"))
+    assert memos.get(old.id, by=ANA).state is State.ARCHIVED
+
+
+def test_nothing_is_judged_without_a_judge(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path / "plain") as plain:
+        talk = Conversation(id="facts", messages=messages_of("I live in Lisbon.", "I moved to Porto."))
+        report = plain.ingest(talk, by=ANA, semantic_type="fact")
+        assert {plain.get(each, by=ANA).state for each in report.cubes} == {State.GENERATED}

@@ -190,7 +190,7 @@ class Editor:
 
     def lineage(self, cube_id: str, caller: Caller) -> Lineage:
         """Where a memory comes from and what became of it."""
-        cube = self._governance.read(cube_id, caller, operation="provenance")
+        cube = self._governance.read(cube_id, caller, operation="provenance", counted=False)
         pointing: dict[str, list[str]] = {}
         for link in cube.provenance.links:
             pointing.setdefault(link.relation.value, []).append(link.target)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.conversation import Conversation, Message
+from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import AlreadyRememberedError, ForgottenError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.bulk import EMBEDDED
@@ -34,6 +35,7 @@ class Ingestion:
     caller: Caller
     draft: Callable[[Message], Draft]
     linked: Callable[[Draft, Sequence[Draft]], Draft]
+    judged: Callable[[Sequence[MemCube]], None]
     embedding: Embedding
     governance: MemGovernance
     again: bool = False
@@ -47,7 +49,10 @@ class Ingestion:
         messages = self.conversation.messages
         for start in range(0, len(messages), INGESTED):
             batch = messages[start : start + INGESTED]
-            self._follow_up(self._put(self._missing(batch)))
+            missing = self._missing(batch)
+            instead = self._put(missing)
+            self._follow_up(instead)
+            self.judged([draft.cube for draft, _ in missing if draft.cube.id not in instead])
             if progress is not None:
                 progress(start + len(batch), len(messages))
         return IngestReport(

@@ -254,7 +254,7 @@ class Resolver:
 
     def decisions(self, cube_id: str, caller: Caller) -> list[Decided]:
         """What was decided about a memory, oldest first, with the evidence as far as the caller can still read it."""
-        self._governance.read(cube_id, caller, operation="decisions")
+        self._governance.read(cube_id, caller, operation="decisions", counted=False)
         pairs = {cube_id} | {
             link.target
             for cube in self._governance.versions(cube_id, caller)

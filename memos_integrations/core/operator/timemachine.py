@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from memos_integrations.core.access import Caller, Verb
 from memos_integrations.core.conflict.forms import joined
-from memos_integrations.core.cube import CubeRef, Label, MemCube, Relation, State, Tier, TrustLabel, Value
+from memos_integrations.core.cube import CubeRef, Label, MemCube, Relation, State, Tier, TrustLabel, Value, unique
 from memos_integrations.core.errors import (
     CubeNotFoundError,
     InvalidMemoryError,
@@ -24,6 +24,7 @@ from memos_integrations.core.records import NewVersion, Steps, record_of
 
 MAX_RETRIES = 50
 MOST = 1_000_000
+LOG_PAGE = 10_000
 LATER = datetime.max.replace(tzinfo=UTC)
 _GONE = frozenset({State.ARCHIVED, State.MERGED})
 
@@ -150,8 +151,29 @@ class TimeMachine:
         scope = CubeFilter(
             namespace=where.namespace, recorded=(since, LATER), states=frozenset(State), tiers=frozenset(Tier)
         )
-        found = self._governance.search(VaultQuery(k=MOST, filter=scope), caller).matches
-        return [match.cube for match in found if match.cube.governance.owner == caller.by.subject]
+        found = [match.cube for match in self._governance.search(VaultQuery(k=MOST, filter=scope), caller).matches]
+        found += self._retired(since, caller, where.namespace, {cube.id for cube in found})
+        return [cube for cube in found if cube.governance.owner == caller.by.subject]
+
+    def _retired(
+        self, since: datetime, caller: Caller, namespace: tuple[str, ...], known: Collection[str]
+    ) -> list[MemCube]:
+        """What only passed out of recall since: no version of it is new."""
+        ids: list[str] = []
+        for state in sorted(_GONE):
+            after = 0
+            while True:
+                query = LogQuery(
+                    tenant=caller.by.tenant, owner=caller.by.subject, operation=f"to_{state}",
+                    since=since, after=after, limit=LOG_PAGE,
+                )  # fmt: skip
+                entries = self._governance.lifecycle_log(query)
+                ids += [entry.record.cube_id for entry in entries if entry.record.cube_id]
+                if len(entries) < LOG_PAGE:
+                    break
+                after = entries[-1].number
+        there = self._governance.present([each for each in unique(ids) if each not in known], caller)
+        return [cube for cube in there if cube.state in _GONE and cube.namespace[: len(namespace)] == namespace]
 
     def _rolling(self, cubes: Sequence[MemCube], since: datetime, caller: Caller) -> tuple[Steps, RolledBack]:
         steps = Steps()
@@ -160,7 +182,10 @@ class TimeMachine:
         for cube in sorted(cubes, key=lambda each: each.id):
             check_change(cube)
             before = [v for v in self._governance.versions(cube.id, caller) if v.descriptive.recorded_at < since]
-            if before:
+            if before and before[-1].version == cube.version:
+                more = Steps(moves=((cube, State.ACTIVATED),))
+                restored.append(cube.id)
+            elif before:
                 more = self._restoring(cube, before[-1], caller)
                 if cube.state in _GONE and not self._moved_since(cube, since, caller):
                     more = more._replace(moves=())

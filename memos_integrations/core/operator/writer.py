@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from memos_integrations.core.access import Caller, Verb, may_read
@@ -49,7 +50,7 @@ from memos_integrations.core.operator.write import (
     search_text,
     supersede,
 )
-from memos_integrations.core.ports import CubeFilter, Derivative, Receipt, VaultQuery, Vectors
+from memos_integrations.core.ports import CubeFilter, Derivative, ErasureWitness, Receipt, VaultQuery, Vectors
 from memos_integrations.core.records import NewVersion
 
 BATCH = 64
@@ -102,9 +103,14 @@ class CubeWriter:
 
     def _settled(self, cubes: Sequence[MemCube], caller: Caller) -> None:
         """Decide about memories that were just written in bulk."""
-        if self._judge is not None:
-            for cube in cubes:
-                self.resolver.settle(cube, caller)
+        if self._judge is None:
+            return
+        types = getattr(self._judge, "types", None)
+        for cube in cubes:
+            # Most of a conversation are messages, which rules leave alone: nothing is looked up for them.
+            if types is None or cube.descriptive.semantic_type in types:
+                for now in self.resolver.standing([cube.id], caller):
+                    self.resolver.settle(now, caller)
 
     def activate(self, draft: Draft, caller: Caller, *, key: str, operation: str = "activate") -> MemCube:
         """Put a cube of computed memory, durable on return; where its tenant has one with this key, that, if readable.
@@ -147,6 +153,8 @@ class CubeWriter:
             check_change(cube)
             if set(changes["governance"]) - {"priority"}:
                 self._governance.fetch(cube_id, Verb.SHARE, caller, operation="update")
+            if "licence" in changes["governance"]:
+                self._governance.check_own(cube, Verb.SHARE, caller, operation="update")
             draft = revised(cube, caller.now, text=text, changes=changes)
             if text is not None or "tags" in changes["descriptive"]:
                 draft = admitted(draft, caller, self._governance)
@@ -162,14 +170,18 @@ class CubeWriter:
             return draft.cube
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
-    def forget(self, cube_id: str, caller: Caller) -> ErasureReceipt:
+    def forget(self, cube_id: str, caller: Caller, proof: ErasureWitness | None = None) -> ErasureReceipt:
         """Erase a cube and what was derived from it, look whether anything is left, and say what was erased.
+
+        With *proof* it is attested; `unseen` in the note are cubes derived after the look: erased, but not looked for.
 
         Raises:
             LegalHoldError: It is under legal hold; nothing was erased.
             VaultError: Something is left; the receipt would be a lie.
         """
         before = self._governance.traces(cube_id)
+        closure = [] if proof is None else self._governance.closure(cube_id, caller)
+        seen = None if proof is None else proof.look(closure)
         doomed, receipt = self._governance.erase(cube_id, caller)
         self._embedding.drop([search_text(each) for each in doomed])
         if self._governance.gate is not None:
@@ -185,6 +197,8 @@ class CubeWriter:
         left = {place: count for place, count in remaining.items() if count and place != "files"}
         if left:
             raise VaultError(f"Cube {cube_id!r} was erased, but something is left of it: {left}.")
+        said: dict[str, Any] = {"at": caller.now.isoformat(), "commit": receipt.commit, "cubes": len(doomed)}
+        said["unseen"] = len({each.id for each in doomed}.difference(closure))
         return ErasureReceipt(
             cube_id=cube_id,
             derived=tuple(each.id for each in doomed[:-1] if may_read(each, caller)),
@@ -192,6 +206,8 @@ class CubeWriter:
             remaining=remaining,
             at=caller.now,
             commit=receipt.commit,
+            proof="" if proof is None else proof.attest(seen, said),
+            salt="" if seen is None else seen.salt.hex(),
         )
 
     def hold(self, cube_id: str, caller: Caller, *, held: bool) -> CubeRef:
@@ -201,7 +217,9 @@ class CubeWriter:
             draft = revised(cube, caller.now, text=None, changes={"governance": {"legal_hold": held}})
             vector = self._embedding.written([draft.text])
             try:
-                self._put(draft, caller, None if vector is None else vector[0], operation="update").result()
+                self._put(
+                    draft, caller, None if vector is None else vector[0], operation="hold" if held else "release"
+                ).result()
             except VersionConflictError:
                 continue
             return draft.cube.ref
@@ -234,7 +252,8 @@ class CubeWriter:
         def linked(draft: Draft, recent: Sequence[Draft]) -> Draft:
             return self._linked(admitted(draft, caller, self._governance), caller, recent=recent)
 
-        made = Ingestion(conversation, caller, draft, linked, self._embedding, self._governance, again)
+        judged = partial(self._settled, caller=caller)
+        made = Ingestion(conversation, caller, draft, linked, judged, self._embedding, self._governance, again)
         return made.run(progress)
 
     def embed_missing(self, drafts: Callable[[MemCube], Draft], progress: Progress | None) -> int:

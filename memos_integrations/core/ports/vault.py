@@ -140,3 +140,19 @@ class Vault(Protocol):
     def close(self) -> None:
         """Finish what is queued, save what can be saved, release files. Safe to call twice."""
         ...
+
+
+class Stage(Vault, Protocol):
+    """A vault over another one: what is written to it is seen in it, and nowhere else until `pending` is submitted."""
+
+    def pending(self) -> Transaction:
+        """Everything that was written, in order, as one transaction for the vault below."""
+        ...
+
+    def read_only(self) -> Transaction:
+        """The records of what was only read, or refused; true whatever becomes of the rest."""
+        ...
+
+    def changed(self) -> list[tuple[MemCube | None, MemCube | None]]:
+        """Each cube that would be another one: as it stands below (None: not there), and as it would stand."""
+        ...

@@ -1,0 +1,91 @@
+"""What a run of a pipeline did, or would do: cube by cube, before and after. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field
+
+from memos_integrations.core.access import Caller, may_read
+from memos_integrations.core.cube import Digest, Label, MemCube, State, Value
+
+
+class CubeChange(Value):
+    """One cube that a run changes: `before` and `after` are `(version, state)`, None where it is not there.
+
+    `diff` holds the lines of its words that go (`-`) and come (`+`).
+    """
+
+    cube_id: Label
+    what: Literal["new", "changed", "moved", "erased"]
+    before: tuple[int, State] | None = None
+    after: tuple[int, State] | None = None
+    diff: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        ways = " -> ".join("none" if each is None else f"v{each[0]} {each[1]}" for each in (self.before, self.after))
+        return "\n".join([f"{self.what} {self.cube_id}: {ways}", *(f"  {line}" for line in self.diff)])
+
+
+class PipelineReport(Value):
+    """What a run did: which pipeline (name, version, digest), the steps taken, and what changed.
+
+    `commit` is the number of its one transaction; None where nothing was written: a dry run, or nothing to change.
+    `changes` are those that the principal may see; `unseen` counts the others, such as what was derived from an erased
+    cube by somebody else. `attempts` is above 1 where somebody changed the same cubes meanwhile, and it ran anew.
+    """
+
+    run: Label
+    pipeline: Label
+    version: Label
+    digest: Digest
+    steps: tuple[Label, ...] = ()
+    changes: tuple[CubeChange, ...] = ()
+    unseen: int = 0
+    dry_run: bool = False
+    commit: int | None = None
+    attempts: int = Field(default=1, ge=1)
+    known: bool = False
+    """Whether this run had been done before; nothing was done again, and `changes` is empty."""
+
+
+Pairs = Iterable[tuple[MemCube | None, MemCube | None]]
+
+
+def changes_in(pairs: Pairs, caller: Caller) -> tuple[tuple[CubeChange, ...], int]:
+    """The changes that the caller may see, and how many others there are; *pairs* as `Stage.changed` gives them."""
+    seen: list[CubeChange] = []
+    unseen = 0
+    for was, now in pairs:
+        there = [cube for cube in (was, now) if cube is not None]
+        if there and all(may_read(cube, caller) or cube.governance.owner == caller.by.subject for cube in there):
+            seen.append(_change(was, now))
+        else:
+            unseen += bool(there)
+    return tuple(seen), unseen
+
+
+def _change(was: MemCube | None, now: MemCube | None) -> CubeChange:
+    cube = now or was
+    assert cube is not None
+    what: Literal["new", "changed", "moved", "erased"] = "changed"
+    if was is None:
+        what = "new"
+    elif now is None:
+        what = "erased"
+    elif was.version == now.version:
+        what = "moved"
+    return CubeChange(
+        cube_id=cube.id,
+        what=what,
+        before=None if was is None else (was.version, was.state),
+        after=None if now is None else (now.version, now.state),
+        diff=_lines(was.text if was else "", now.text if now else ""),
+    )
+
+
+def _lines(before: str, after: str) -> tuple[str, ...]:
+    found = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    return tuple(line for line in found if not line.startswith(("---", "+++", "@@")))

@@ -1,0 +1,302 @@
+"""Several changes as one: `atomic` for a block of code, `run` for a pipeline. Staged first, then one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+from uuid import uuid4
+
+from memos_integrations.core.access import CallContext, Caller, Principal
+from memos_integrations.core.cube import CubeRef, MemCube
+from memos_integrations.core.errors import (
+    AlreadyRememberedError,
+    CubeNotFoundError,
+    InvalidMemoryError,
+    PipelineError,
+    StillDerivedError,
+    VersionConflictError,
+)
+from memos_integrations.core.living import Living
+from memos_integrations.core.operator.write import search_text
+from memos_integrations.core.pipeline.pipeline import MOST_WITHIN, MemPipeline, PipelineRun
+from memos_integrations.core.pipeline.report import CubeChange, PipelineReport, changes_in
+from memos_integrations.core.ports import Derivative, LogQuery, Stage, Vault
+from memos_integrations.core.reads import ReadAudit
+from memos_integrations.core.records import NAMED_IN_RECORD, record_of
+
+MOST_ATTEMPTS = 5
+OVERTAKEN = (VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError)
+"""What a commit is refused with when somebody else changed the same memories meanwhile."""
+
+
+@dataclass(slots=True)
+class LaterDrops:
+    """Stands for the stores of derived memory while nothing is true yet: notes what they are to erase."""
+
+    stores: Sequence[Derivative]
+    noted: list[tuple[tuple[str, ...], tuple[CubeRef, ...]]] = field(default_factory=list)
+
+    def drop(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> int:
+        """Note it; how many pieces will go."""
+        self.noted.append((tuple(cube_ids), tuple(now)))
+        return sum(ref.id in set(cube_ids) for store in self.stores for _, ref in store.sources())
+
+    def sources(self) -> set[tuple[str, CubeRef]]:
+        """What will be left."""
+        gone = {cube_id for ids, _ in self.noted for cube_id in ids}
+        return {each for store in self.stores for each in store.sources() if each[1].id not in gone}
+
+
+@dataclass(slots=True)
+class OpenRun:
+    """A run that is taken step by step (`MemOS.begin`): `changes` is what would change so far. Close it in the end."""
+
+    run: PipelineRun
+    stage: Stage
+    later: LaterDrops
+    caller: Caller
+    number: str
+    _room: ExitStack
+    taken: int = 0
+
+    @property
+    def changes(self) -> tuple[CubeChange, ...]:
+        """What would change, as far as the principal may see it."""
+        return changes_in(self.stage.changed(), self.caller)[0]
+
+    def close(self) -> None:
+        """Let go of what is staged. Safe to call twice."""
+        self._room.close()
+
+
+class Running(Living):
+    """`Living`, with changes that are made together."""
+
+    _depth = 0
+
+    def _stage(self, vault: Vault, tenant: str) -> Stage:
+        raise NotImplementedError
+
+    @contextmanager
+    def atomic(self, *, by: Principal, context: CallContext | None = None) -> Iterator[Self]:
+        """A `MemOS` whose changes become true together at the end of the block, in one transaction, or not at all.
+
+            with memos.atomic(by=ana) as memory:
+                note = memory.remember("The offer was signed.", by=ana)
+                memory.move(draft_id, "archived", by=ana)
+
+        Within the block its reads see its writes; nobody else does. An exception undoes everything. Only the tenant of
+        *by* is in reach. What it raises when it ends:
+
+        Raises:
+            VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError: Somebody else changed
+                the same memories meanwhile; nothing was changed. Do it again.
+            PipelineError: It is within too many others.
+        """
+        caller = self._caller(by, context)
+        with self._staging(caller) as (memory, stage, later):
+            yield memory
+            if stage.pending().changes:
+                self._commit(stage, later, caller, operation="atomic", number=str(uuid4()), detail={})
+            else:
+                self._governance.abandon(stage, record_of("atomic", caller, detail={"cubes": []}))
+
+    def run(
+        self,
+        pipeline: MemPipeline,
+        *,
+        by: Principal,
+        given: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+        run_id: str | None = None,
+        context: CallContext | None = None,
+    ) -> PipelineReport:
+        """Run a pipeline for *by* in one transaction: all of it is true and durable on return, or it raises.
+
+        Each step sees what those before it wrote; nobody else does before the end. Where somebody else changed the same
+        memories meanwhile it runs anew, at most five times. *given* are its parameters. With *dry_run* the report says
+        what would change, and nothing is written but the record of it. The same *run_id* is carried out once: run again
+        (one at a time) it is told as `known`.
+
+        Raises:
+            PipelineError: It is not given what it takes, it loops, or an `expect` of it is not met.
+            MemOSError: What a step raised; a note says which one. Nothing was changed.
+        """
+        if not isinstance(pipeline, MemPipeline):
+            raise InvalidMemoryError(f"run takes a MemPipeline, not {type(pipeline).__name__}.")
+        caller, number = self._caller(by, context), run_id or str(uuid4())
+        known = self._done_before(pipeline, caller, number) if run_id and not dry_run else None
+        if known is not None:
+            return known
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            with self._staging(caller) as (memory, stage, later):
+                told = self._taken(PipelineRun(memory, by, caller.now, pipeline, given or {}, context), stage, number)
+                report = told.model_copy(update={"attempts": attempt, "dry_run": dry_run})
+                detail = _detail(report)
+                if dry_run or not stage.pending().changes:
+                    name = "pipeline_dry_run" if dry_run else "pipeline"
+                    self._governance.abandon(stage, record_of(name, caller, about=number, detail=detail))
+                    return report
+                try:
+                    commit = self._commit(stage, later, caller, operation="pipeline", number=number, detail=detail)
+                except OVERTAKEN as exc:
+                    why = detail | {"error": type(exc).__name__}
+                    self._governance.abandon(stage, record_of("pipeline_undone", caller, about=number, detail=why))
+                    if attempt == MOST_ATTEMPTS:
+                        raise
+                    continue
+                return report.model_copy(update={"commit": commit})
+        raise PipelineError(f"Pipeline {pipeline.name!r} was overtaken {MOST_ATTEMPTS} times. Nothing was changed.")
+
+    async def arun(self, pipeline: MemPipeline, *, by: Principal, **how: Any) -> PipelineReport:
+        """`run`, off the loop."""
+        return await self._off_loop(self.run, pipeline, by=by, **how)
+
+    # --- step by step
+
+    def begin(
+        self,
+        pipeline: MemPipeline,
+        *,
+        by: Principal,
+        given: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+        context: CallContext | None = None,
+    ) -> OpenRun:
+        """A run of a pipeline that is taken step by step: `advance` it, then `finish` it, or close it.
+
+        Raises:
+            PipelineError: It is not given what it takes.
+        """
+        caller, room = self._caller(by, context), ExitStack()
+        PipelineRun.check_given(pipeline, given or {})
+        memory, stage, later = room.enter_context(self._staging(caller))
+        run = PipelineRun(memory, by, caller.now, pipeline, given or {}, context)
+        return OpenRun(run, stage, later, caller, run_id or str(uuid4()), room)
+
+    def advance(self, opened: OpenRun, steps: int) -> None:
+        """Take the steps of an open run up to number *steps* (from 1); those that were taken are not taken again.
+
+        Raises:
+            MemOSError: What a step raised; the run is closed, and nothing was changed.
+        """
+        todo = opened.run.pipeline.steps[opened.taken : steps]
+        with self._undone_on_error(opened.run, opened.stage, opened.number), ExitStack() as undo:
+            undo.callback(opened.close)
+            opened.run.within(opened.run.pipeline, todo)
+            undo.pop_all()
+        opened.taken += len(todo)
+
+    def finish(self, opened: OpenRun) -> PipelineReport:
+        """Take what is left of an open run, and make all of it true; see `run`. It is closed in any case.
+
+        Raises:
+            VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError: Somebody else changed
+                the same memories meanwhile; nothing was changed. Run it again.
+        """
+        try:
+            known = self._done_before(opened.run.pipeline, opened.caller, opened.number)
+            if known is not None:
+                return known
+            self.advance(opened, len(opened.run.pipeline.steps))
+            report = self._reported(opened.run, opened.stage, opened.number)
+            if not opened.stage.pending().changes:
+                record = record_of("pipeline", opened.caller, about=opened.number, detail=_detail(report))
+                self._governance.abandon(opened.stage, record)
+                return report
+            names: dict[str, Any] = {"operation": "pipeline", "number": opened.number, "detail": _detail(report)}
+            commit = self._commit(opened.stage, opened.later, opened.caller, **names)
+            return report.model_copy(update={"commit": commit})
+        finally:
+            opened.close()
+
+    # --- parts
+
+    @contextmanager
+    def _staging(self, caller: Caller) -> Iterator[tuple[Self, Stage, LaterDrops]]:
+        if self._depth >= MOST_WITHIN:
+            raise PipelineError(f"More than {MOST_WITHIN} transactions within each other. Nothing was changed.")
+        stage = self._governance.staged(self._stage, caller)
+        memory = type(self)(stage, **(self._made_of | {"read_audit": ReadAudit.STRICT}))
+        memory._depth = self._depth + 1
+        later = LaterDrops(tuple(self._writer.derivatives))
+        if later.stores:
+            memory._writer.derivatives.append(later)
+        try:
+            yield memory, stage, later
+        finally:
+            memory.close()
+
+    @contextmanager
+    def _undone_on_error(self, run: PipelineRun, stage: Stage, number: str) -> Iterator[None]:
+        """Around steps: what they raise is on record, with nothing but the names of step and error."""
+        try:
+            yield
+        except Exception as exc:
+            pipeline, caller = run.pipeline, self._caller(run.by, run.context)
+            detail = {"pipeline": pipeline.name, "version": pipeline.version, "digest": pipeline.digest}
+            detail |= {"error": type(exc).__name__, "step": run.taken[-1] if run.taken else ""}
+            self._governance.abandon(stage, record_of("pipeline_undone", caller, about=number, detail=detail))
+            raise
+
+    def _taken(self, run: PipelineRun, stage: Stage, number: str) -> PipelineReport:
+        with self._undone_on_error(run, stage, number):
+            run.go()
+        return self._reported(run, stage, number)
+
+    def _reported(self, run: PipelineRun, stage: Stage, number: str) -> PipelineReport:
+        """What a run did to the stage, if it did not do too much."""
+        pipeline, pairs = run.pipeline, stage.changed()
+        with self._undone_on_error(run, stage, number):
+            if len(pairs) > pipeline.most_changes:
+                raise PipelineError(
+                    f"Pipeline {pipeline.name!r} would change {len(pairs)} memories, more than "
+                    f"{pipeline.most_changes}. Nothing was changed. Narrow it, or raise most_changes."
+                )
+        seen, unseen = changes_in(pairs, self._caller(run.by, run.context))
+        return PipelineReport(
+            run=number,
+            pipeline=pipeline.name,
+            version=pipeline.version,
+            digest=pipeline.digest,
+            steps=tuple(run.taken),
+            changes=seen,
+            unseen=unseen,
+        )
+
+    def _commit(
+        self, stage: Stage, later: LaterDrops, caller: Caller, *, operation: str, number: str, detail: dict[str, Any]
+    ) -> int:
+        pairs = stage.changed()
+        ids = [(now or was).id for was, now in pairs if now or was]  # type: ignore[union-attr]
+        told = detail | {"changed": len(ids), "cubes": ids[:NAMED_IN_RECORD]}
+        receipt = self._governance.commit(stage, record_of(operation, caller, about=number, detail=told))
+        self._embedding.drop([search_text(was) for was, now in pairs if was is not None and _reworded(was, now)])
+        for cube_ids, now in later.noted:
+            self._writer.dropped(cube_ids, now)
+        return receipt.commit
+
+    def _done_before(self, pipeline: MemPipeline, caller: Caller, number: str) -> PipelineReport | None:
+        query = LogQuery(tenant=caller.by.tenant, actor=caller.by.subject, cube_id=number, operation="pipeline")
+        for entry in self._governance.lifecycle_log(query):
+            told = entry.record.detail
+            if isinstance(told, Mapping) and told.get("pipeline") == pipeline.name:
+                return PipelineReport(
+                    run=number,
+                    pipeline=pipeline.name,
+                    version=str(told["version"]),
+                    digest=str(told["digest"]),
+                    known=True,
+                )
+        return None
+
+
+def _detail(report: PipelineReport) -> dict[str, Any]:
+    names = {"pipeline": report.pipeline, "version": report.version, "digest": report.digest}
+    return names | {"steps": list(report.steps[:NAMED_IN_RECORD]), "taken": len(report.steps)}
+
+
+def _reworded(was: MemCube, now: MemCube | None) -> bool:
+    return now is None or search_text(now) != search_text(was)
