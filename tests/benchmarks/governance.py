@@ -1,6 +1,6 @@
-"""Governance measured, both groups joined: `make bench-governance DATA=locomo10.json JSON=file ARGS="--entries 100000"`.
+"""Governance measured, both groups: `make bench-governance DATA=locomo10.json JSON=file ARGS="--entries 100000"`.
 
-`governance_gate.py` has the write gate, redaction and attacks from the front; `governance_proof.py` the attacks at rest,
+`governance_gate.py` has the write gate, redaction and attacks from the front; `governance_proof.py` attacks at rest,
 isolation, erasure, the audit log and what governance costs. Each runs by itself, too.
 """
 
