@@ -80,7 +80,7 @@ _STRONG = (
         rf"important for)\b[^.!?\n]{{0,12}}\b(?:the |any |all )?(?:ai )?{_MACHINE}s?\b",
     ),
     _rule(
-        ("must", "should", "shall", "need", "have", "has", "is", "are", "will"),
+        ("assistant", "agent", "ai ", "ais ", "a.i", "model", "llm", "bot", "copilot"),
         rf"\b(?:the |any |every |all |your )?(?:ai )?{_MACHINE}s? (?:must|should|shall|has to|have to|"
         rf"needs? to|is (?:required|instructed|ordered|expected) to|are (?:required|instructed) to|"
         rf"will (?:always|never|now))\b",
@@ -99,7 +99,7 @@ _STRONG = (
 )
 _WEAK = (
     _rule(
-        ("whenever", "when", "if", "time", "once"),
+        ("ask", "request", "mention", "quer", "want", "prompted"),
         r"\b(?:whenever|when|if|each time|every time|next time|once)\b[^.!?\n]{0,60}\b(?:asks?|asked|"
         r"requests?|mentions?|queries|wants?|prompted)\b[^.!?\n]{0,60}"
         r"[,:]?\s*(?:you (?:must|should)\s+)?(?:always |never |first |instead )?(?:say|respond|reply|"
