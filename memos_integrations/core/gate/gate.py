@@ -19,6 +19,8 @@ from memos_integrations.core.gate.secrets import secrets_in
 
 TRUSTED_CHANNELS = frozenset({Channel.USER})
 MOST_SEEN = 2048
+UNSEEN = "[unseen characters]"
+"""What is left of a text that nobody could see any of."""
 
 
 class Ruling(StrEnum):
@@ -95,7 +97,7 @@ class WriteGate:
         found = Counter({f"unicode:{kind}": count for kind, count in clean.removed.items()})
         rulings = [Ruling.REDACT] if clean.removed else []
         reasons = ["characters that nobody sees"] if clean.removed else []
-        told, changed = self._taken_out(clean.text, found, rulings, reasons)
+        told = self._taken_out(clean.text, found, rulings, reasons)
         likeness = max(likeness_of(clean.text), likeness_of(clean.hidden) if clean.hidden else Likeness.NONE)
         if len(clean.hidden) >= 8:  # no script needs words in tags: whoever wrote them hid them
             likeness = Likeness.STRONG
@@ -105,10 +107,10 @@ class WriteGate:
             reasons.append("it gives orders to a model")
         ruling = max(rulings, key=list(Ruling).index, default=Ruling.ALLOW)
         if text.strip() and not told.strip():
-            ruling, reasons = Ruling.REFUSE, [*reasons, "nothing is left of it"]
-        return Verdict(ruling, told if changed else clean.text, dict(found), "; ".join(reasons))
+            told = UNSEEN  # a turn of a conversation is kept as a turn
+        return Verdict(ruling, told, dict(found), "; ".join(reasons))
 
-    def _taken_out(self, text: str, found: Counter[str], rulings: list[Ruling], reasons: list[str]) -> tuple[str, bool]:
+    def _taken_out(self, text: str, found: Counter[str], rulings: list[Ruling], reasons: list[str]) -> str:
         """The text without what is to be redacted; what was found is counted, and what is to be done is noted."""
         secrets = secrets_in(text)
         personal = [*personal_in(text), *(each for detect in self._detectors for each in detect(text))]
@@ -127,5 +129,5 @@ class WriteGate:
             if ruling is Ruling.REDACT or (kind == "secret" and ruling is Ruling.QUARANTINE):
                 taken += places
         if not taken:
-            return text, False
-        return replaced(text, apart(taken), lambda each: f"[{each.kind}]"), True
+            return text
+        return replaced(text, apart(taken), lambda each: f"[{each.kind}]")
