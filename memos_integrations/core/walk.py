@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.asked import aware, known_id
 from memos_integrations.core.conflict import ConflictJudge
-from memos_integrations.core.cube import MemCube, Tier
+from memos_integrations.core.cube import Labels, MemCube, Tier
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.items import Items
@@ -39,7 +39,7 @@ from memos_integrations.core.operator.timemachine import TimeMachine
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
-from memos_integrations.core.scheduler import MemoryPlan, MemScheduler, prefix_order
+from memos_integrations.core.scheduler import MemoryPlan, MemScheduler, adapter_order, prefix_order
 from memos_integrations.core.text import estimate_tokens
 
 P = ParamSpec("P")
@@ -47,6 +47,9 @@ T = TypeVar("T")
 
 MOST_PREFIXES = 100
 """So many activation cubes, the newest that one may read, are considered for a recall."""
+
+MOST_ADAPTERS = 100
+"""So many parameter cubes, the newest that one may read, are considered for a recall."""
 
 NOBODY_IN_PARTICULAR = CallContext()
 
@@ -167,7 +170,8 @@ class Walk:
     ) -> MemoryPlan:
         """Second step, MemScheduler: what to look for, where, in which order.
 
-        For *by*, where a local model keeps activation memory, it names the activation cubes that *by* may load.
+        For *by*, where a local model keeps computed memory, it names the activation and parameter cubes that *by* may
+        load.
         """
         for name, number in (("k", k), ("token_budget", token_budget)):
             if number is not None and (not isinstance(number, int) or number < 1):
@@ -186,6 +190,8 @@ class Walk:
             told["archived"] = True
         if plan.needed and by is not None and self._writer.derivatives:
             told["prefix"] = prefix_order(self.activations(by=by, k=MOST_PREFIXES, context=context))
+            if where is None:  # an adapter brings all that it knows, whatever a filter leaves out
+                told["adapters"] = adapter_order(self._parameters(parts(namespace), by, context))
         return plan.model_copy(update=told) if told else plan
 
     def execute(
@@ -278,6 +284,11 @@ class Walk:
     def activations(self, *, by: Principal, k: int = 100, context: CallContext | None = None) -> list[MemCube]:
         """The activation cubes that *by* may read, latest first."""
         return self.find(CubeFilter(tiers=frozenset({Tier.ACTIVATION})), by=by, k=k, context=context)
+
+    def _parameters(self, place: Labels, by: Principal, context: CallContext | None) -> list[MemCube]:
+        """The parameter cubes within a namespace that *by* may read, latest first."""
+        wanted = CubeFilter(namespace=place, tiers=frozenset({Tier.PARAMETER}))
+        return self.find(wanted, by=by, k=MOST_ADAPTERS, context=context)
 
     async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
         """`recall`, in the read pool."""

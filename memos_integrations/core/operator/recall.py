@@ -14,10 +14,11 @@ import numpy as np
 from pydantic import Field
 
 from memos_integrations.core.access import Caller, Verb
-from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
+from memos_integrations.core.cube import CubeRef, Label, MemCube, Provenance, Value, new_id, sha256
 from memos_integrations.core.errors import RerankError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.graph import spread
+from memos_integrations.core.operator.adapter import fitting_adapters
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import (
     SUPERSEDED_WEIGHT,
@@ -31,6 +32,7 @@ from memos_integrations.core.operator.evidence import (
     standing,
     stretched,
 )
+from memos_integrations.core.operator.excerpt import excerpt
 from memos_integrations.core.operator.explain import Explanation, HitReasons
 from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.scopes import Finding, ScopeSearch
@@ -104,7 +106,8 @@ class Recall(Value):
 
     `text` is ready for a prompt: data, one line per memory, never more than the plan's token budget. `visited` says
     what came of the narrower stops of the plan's path. `prefix` and `adapters` are for a local model (`MemoryPlan`):
-    the activation cubes of those memories that stand first in its prompt, `lead`. `caller` is who asked; it is in no
+    the activation cubes of those memories that stand first in its prompt, `lead`; at most one parameter cube for each
+    base model, and `why_adapters`. `caller` is who asked; it is in no
     dump, so what was read back from one loads no activation cube.
     """
 
@@ -120,6 +123,7 @@ class Recall(Value):
     prefix: tuple[Label, ...] = ()
     lead: tuple[Label, ...] = ()
     adapters: tuple[Label, ...] = ()
+    why_adapters: str = ""
     caller: Caller | None = Field(default=None, exclude=True, repr=False)
 
     def explain(self) -> Explanation:
@@ -131,6 +135,7 @@ class Recall(Value):
             plan=plan.reason,
             path=str(plan.path) if plan.path else "",
             visited=self.visited,
+            adapters=self.why_adapters,
             steps=tuple(f"{step.action.value}: {step.reason}" for step in plan.steps),
             weights=plan.weights,
             hits=tuple(
@@ -162,16 +167,6 @@ def render(hit: Hit) -> str:
     speaker = " ".join((hit.provenance.speaker or "").split())
     line = f"- [{said}] {speaker}: {words}" if speaker else f"- [{said}] {words}"
     return line + (" (since replaced)" if hit.superseded_by else "")
-
-
-def excerpt(line: str, terms: Sequence[str], length: int) -> str:
-    """At most about *length* characters of a rendered memory: its head (date, speaker) and what is around a term."""
-    if len(line) <= length:
-        return line
-    folded = line.casefold()
-    places = [place for term in terms if (place := folded.find(term, min(40, len(line)))) >= 0]
-    start = max(0, min(places, default=0) - length // 4)
-    return f"{line[:40]} […] {line[start : start + length]} […]" if start > 40 else f"{line[:length]} […]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +229,13 @@ class MemOperator:
             best = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
         hits, text, tokens = self._trim(best, plan, call.terms, partial(self._use_up, caller, recall_id))
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
-        prefix, lead = self._prefix(plan, hits, caller)
-        self._governance.hand_out([*(h.cube for h in hits), *prefix], caller, recall_id=recall_id, detail=detail)
+        scores = {hit.cube.ref: hit.score for hit in hits}
+        prefix, lead = fitting_prefix(self._loadable(plan.prefix, scores, caller), scores)
+        # What adapters know is the present.
+        named = () if plan.as_of or plan.valid_at else plan.adapters
+        adapters, why = fitting_adapters(self._loadable(named, scores, caller), scores)
+        used = [*(h.cube for h in hits), *prefix, *adapters]
+        self._governance.hand_out(used, caller, recall_id=recall_id, detail=detail)
         search_ms = (time.perf_counter() - started) * 1e3
         cost = Cost(search_ms=search_ms, total_ms=search_ms, candidates=len(candidates))
         return Recall(
@@ -250,7 +250,8 @@ class MemOperator:
             cost=cost,
             prefix=tuple(cube.id for cube in prefix),
             lead=tuple(lead),
-            adapters=plan.adapters,
+            adapters=tuple(cube.id for cube in adapters),
+            why_adapters=why,
             caller=caller,
         )
 
@@ -258,13 +259,10 @@ class MemOperator:
         """What one scope of the plan finds for the caller; see `ScopeSearch.look`."""
         return self._scopes.look(plan, call, caller, scope)
 
-    def _prefix(self, plan: MemoryPlan, hits: Sequence[Hit], caller: Caller) -> tuple[list[MemCube], list[str]]:
-        if not plan.prefix or not hits:
-            return [], []
-        named = self._governance.readable(plan.prefix, caller, verb=Verb.USE_IN_PROMPT)
+    def _loadable(self, ids: Sequence[str], found: Mapping[CubeRef, float], caller: Caller) -> list[MemCube]:
+        named = self._governance.readable(ids, caller, verb=Verb.USE_IN_PROMPT) if ids and found else []
         # What is computed is read as often as it likes: not what may be used so many times.
-        named = [cube for cube in named if cube.governance.licence is None]
-        return fitting_prefix(named, {hit.cube.ref for hit in hits})
+        return [cube for cube in named if cube.governance.licence is None]
 
     def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Ranked:
         """All candidates, best first; equal scores go to the newer."""
