@@ -50,9 +50,9 @@ class MemoryPlan(Value):
 
     `prefix` (ids of activation cubes, see `prefix_order`) and `adapters` (ids of parameter cubes, see
     `adapter_order`) name what a local model may load; they are empty while there are only plaintext memories.
-    `where` limits every step to the cubes that pass it. `as_of` searches what was known then, `valid_at` what held then; `archived`
-    also looks among what is archived. `path` shows the layers that the question was taken apart into. `shown` are
-    cubes that whoever asks has before them already: they are neither counted nor handed out.
+    `where` limits every step to the cubes that pass it. `as_of` searches what was known then, `valid_at` what held
+    then; `archived` also looks among what is archived. `path` shows the layers that the question was taken apart into.
+    `shown` are cubes that whoever asks has before them already: they are neither counted nor handed out.
     """
 
     needed: bool

@@ -1,4 +1,4 @@
-"""Which adapter answers: chosen from the plan for what was found, told why, the asker's own, and swapped while others ask."""
+"""Which adapter answers: chosen from the plan for what was found, told why, and swapped while others ask."""
 
 from __future__ import annotations
 
