@@ -24,6 +24,10 @@ class AccessDeniedError(MemOSError, PermissionError):
     """The principal can see the cube but may not do this to it."""
 
 
+class PolicyError(MemOSError, ValueError):
+    """A policy is not valid, so that nothing can be decided by it. The message says where."""
+
+
 class LicenceSpentError(AccessDeniedError):
     """The licence of a memory has no uses left for others than its owner, who may grant another."""
 
@@ -184,3 +188,11 @@ class StillDerivedError(MemOSError, RuntimeError):
     def __init__(self, cube_id: str) -> None:
         super().__init__(f"A cube is derived from cube {cube_id!r}: erase it first, or in the same transaction.")
         self.cube_id = cube_id
+
+
+class BundleError(MemOSError, ValueError):
+    """A bundle of memories is refused; nothing of it was written. `code` says why, for programs (MIP.md, codes)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{message} ({code}). Nothing was imported.")
+        self.code = code

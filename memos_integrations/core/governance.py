@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from memos_integrations.core.access import (
     ADMIN_ROLE,
@@ -33,6 +33,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.lifecycle import check_change, check_transition
+from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditRecord,
@@ -42,6 +43,7 @@ from memos_integrations.core.ports import (
     Expect,
     LogQuery,
     Move,
+    Outcome,
     Put,
     PutVector,
     Receipt,
@@ -161,7 +163,7 @@ class MemGovernance(GovernedReading):
         return self._vault.log(query)
 
     def _check_put(self, version: NewVersion, operation: str) -> None:
-        cube, caller, beside = version.cube, version.caller, version.beside
+        cube, caller = version.cube, version.caller
         foreign = cube.tenant != caller.by.tenant
         if foreign or (cube.version == 1 and cube.governance.owner != caller.by.subject):
             reason = "one writes only in one's own tenant and name"
@@ -171,7 +173,7 @@ class MemGovernance(GovernedReading):
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
-            self._check_sources(cube, caller, operation, beside)
+            self._check_sources(version, operation)
 
     def erase(self, cube_id: str, caller: Caller) -> tuple[list[MemCube], Receipt]:
         """Take a cube that the caller may delete out of the vault, with every cube derived from it.
@@ -192,6 +194,31 @@ class MemGovernance(GovernedReading):
                 return doomed, self._vault.submit(erasure(doomed, caller)).result()
             except (VersionConflictError, CubeNotFoundError, StillDerivedError):
                 continue
+
+    def closure(self, cube_id: str, caller: Caller) -> list[str]:
+        """The ids of a cube that the caller may delete and of all that was derived from it.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `erase`.
+        """
+        cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
+        doomed = [cube, *self._derived(cube)]
+        self._check_erasable(cube, doomed, caller)
+        return [each.id for each in doomed]
+
+    def adopted(self, policy: Policy | None, caller: Caller) -> None:
+        """Record that the caller puts other rules in place.
+
+        Raises:
+            AccessDeniedError: The caller is no admin.
+        """
+        before = None if caller.policy is None else caller.policy.revision
+        after = None if policy is None else policy.revision
+        detail = {"before": before, "after": after, "rules": [] if policy is None else [r.name for r in policy.rules]}
+        if ADMIN_ROLE not in caller.by.subjects:
+            self._submit(record_of("policy", caller, denied="only an admin changes the rules", detail=detail))
+            raise AccessDeniedError("Only the role admin may change the policy.")
+        self._submit(record_of("policy", caller, detail=detail))
 
     def traces(self, cube_id: str) -> dict[str, int]:
         """What the vault still holds of a cube, per place: all zero after `erase`."""
@@ -268,9 +295,10 @@ class MemGovernance(GovernedReading):
             found.update((each.id, each) for each in self._vault.get(cube.tenant, frontier))
         return list(found.values())
 
-    def _check_sources(self, cube: MemCube, caller: Caller, operation: str, beside: Collection[str]) -> None:
+    def _check_sources(self, version: NewVersion, operation: str) -> None:
+        cube, caller = version.cube, version.caller
         for ref in cube.provenance.derived_from:
-            source = self.fetch(ref.id, Verb.READ, caller, operation=operation)
+            source = version.sources.get(ref.id) or self.fetch(ref.id, Verb.READ, caller, operation=operation)
             theirs = subjects_for(Verb.READ, source.governance)
             ours = subjects_for(Verb.READ, cube.governance) - {cube.governance.owner}
             if EVERYONE not in theirs and not ours <= theirs:
@@ -278,7 +306,7 @@ class MemGovernance(GovernedReading):
                 self._deny(cube, Verb.WRITE, operation, reason, caller)
                 raise AccessDeniedError(f"A derived memory obeys its sources, but {reason}. Narrow its readers.")
         for link in cube.provenance.links:
-            if link.relation is Relation.SUPERSEDES and link.target not in beside:
+            if link.relation is Relation.SUPERSEDES and link.target not in version.beside:
                 self.fetch(link.target, Verb.WRITE, caller, operation=operation)
 
     def _check_erasable(self, cube: MemCube, doomed: Sequence[MemCube], caller: Caller) -> None:
@@ -287,10 +315,28 @@ class MemGovernance(GovernedReading):
         except (LegalHoldError, IllegalTransitionError) as exc:
             self._deny(cube, Verb.DELETE, "forget", type(exc).__name__, caller)
             raise
+        if self._had_duty(doomed, caller):
+            self._deny(cube, Verb.DELETE, "forget", "conflict of duties", caller)
+            raise AccessDeniedError(
+                "Whoever put this memory under legal hold, or lifted the hold, does not erase it: let somebody else."
+            )
         held = [each for each in doomed if each.governance.legal_hold]
         if held:
             self._deny(held[0], Verb.DELETE, "forget", "legal hold", caller)
             raise LegalHoldError("Something derived from this cube is under legal hold: nothing was forgotten.")
+
+    def _had_duty(self, doomed: Sequence[MemCube], caller: Caller) -> bool:
+        """Whether the caller held or released one of the cubes, by the log; only admins ever could."""
+        if ADMIN_ROLE not in caller.by.subjects:
+            return False
+        asked = [(each, operation) for each in doomed for operation in ("hold", "release")]
+        by: dict[str, Any] = {
+            "tenant": caller.by.tenant,
+            "actor": caller.by.subject,
+            "outcome": Outcome.ALLOWED,
+            "limit": 1,
+        }
+        return any(self._vault.log(LogQuery(cube_id=each.id, operation=name, **by)) for each, name in asked)
 
 
 def _changes(version: NewVersion) -> tuple[Change, ...]:

@@ -51,6 +51,7 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.core.reads import ReadAudit, ReadLog
 from memos_integrations.core.records import denied, is_counted, licensed_use, moved, record_of
+from memos_integrations.core.sight import Sight
 
 MOST_OWNED = 1_000_000
 
@@ -63,6 +64,7 @@ class GovernedReading:
 
     def __init__(self, vault: Vault, *, read_audit: ReadAudit | str = ReadAudit.BATCHED) -> None:
         self._vault = vault
+        self._sight = Sight(vault)
         self._reads = ReadLog(vault, ReadAudit(read_audit))
 
     def search(self, query: VaultQuery, caller: Caller) -> Found:
@@ -75,7 +77,7 @@ class GovernedReading:
         if not states:
             return Found((), 0, "what has expired is not recalled")
         query = replace(query, filter=replace(query.filter, states=states))
-        found = self._vault.search(query, _visible_to(caller))
+        found = self._vault.search(query, self._sight.of(caller))
         given = {cube.id for cube in self._released([match.cube for match in found.matches], caller)}
         allowed = tuple(match for match in found.matches if match.cube.id in given)
         return Found(allowed, found.visible - (len(found.matches) - len(allowed)), found.how)
@@ -92,7 +94,7 @@ class GovernedReading:
     def places(self, wanted: CubeFilter, caller: Caller, *, own: bool = False) -> set[tuple[str, ...]]:
         """The namespaces in which there are (own) cubes that pass *wanted* and that the caller may read; recorded."""
         self._reads.wait_for_uses()
-        named = self._vault.places(wanted, _visible_to(caller))
+        named = self._vault.places(wanted, self._sight.of(caller))
         there = {cube.namespace for cube in self._released(named, caller) if not own or is_own(cube, caller)}
         for namespace in {cube.namespace for cube in named} - there:
             # The one that was named is another's, or may not be read after all (its source changed): perhaps another.
@@ -230,6 +232,10 @@ class GovernedReading:
             digest = cube.blobs[number].digest
             raise IntegrityError(f"Blob {digest} of cube {cube_id!r} is missing or damaged", cube_id) from exc
 
+    def carried(self, cubes: Sequence[MemCube], caller: Caller) -> None:
+        """Record, durably, that *cubes* are about to leave the vault for another system."""
+        self._submit(record_of("export", caller, detail={"cubes": [cube.id for cube in cubes]}))
+
     def superseded(self, cubes: Sequence[MemCube], caller: Caller) -> dict[str, str]:
         """For those of *cubes* that a cube which the caller may read supersedes: the id of that cube.
 
@@ -335,14 +341,3 @@ class GovernedReading:
     def _submit(self, entry: AuditRecord, events: tuple[AccessDenied, ...] = ()) -> None:
         self._reads.send()
         self._vault.submit(Transaction((), (entry,), events)).result()
-
-
-def _visible_to(caller: Caller) -> Visibility:
-    """What the caller may see, for a vault to go by before it picks the best."""
-    return Visibility(
-        tenant=caller.by.tenant,
-        subjects=caller.by.subjects,
-        now=caller.now,
-        purpose=caller.context.purpose,
-        application=caller.context.application,
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller, Verb, is_own
@@ -18,7 +19,8 @@ NAMED_IN_RECORD = 100
 class NewVersion(NamedTuple):
     """A version to store, by whom, with its words for full text; `key` and `again` as in `Put`.
 
-    `beside` are the ids that the caller is writing in the same batch, and may therefore replace.
+    `beside` are the ids that the caller is writing in the same batch, and may therefore replace. `sources` are the
+    cubes that it is derived from as far as they are written before it in the same transaction.
     """
 
     cube: MemCube
@@ -28,6 +30,7 @@ class NewVersion(NamedTuple):
     key: str | None = None
     beside: Collection[str] = ()
     again: bool = True
+    sources: Mapping[str, MemCube] = MappingProxyType({})
 
 
 class Steps(NamedTuple):

@@ -36,6 +36,7 @@ from memos_integrations.core.operator.caretaker import Caretaker
 from memos_integrations.core.operator.editor import Editor
 from memos_integrations.core.operator.summary import Summariser
 from memos_integrations.core.operator.timemachine import TimeMachine
+from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
@@ -79,10 +80,13 @@ class Walk:
         clock: Callable[[], datetime] = utc_now,
         read_audit: ReadAudit | str = ReadAudit.BATCHED,
         conflicts: ConflictJudge | None = None,
+        policy: Policy | None = None,
     ) -> None:
+        self._policy = policy
         self._made_of: dict[str, Any] = {
             "embedder": embedder, "reranker": reranker, "reader": reader, "scheduler": scheduler,
             "count_tokens": count_tokens, "clock": clock, "read_audit": read_audit, "conflicts": conflicts,
+            "policy": policy,
         }  # fmt: skip
         self._governance = MemGovernance(vault, read_audit=read_audit)
         self._embedding = Embedding(self._governance, embedder)
@@ -340,4 +344,4 @@ class Walk:
         moment = self._clock()
         if moment.tzinfo is None:
             raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
-        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
+        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC), self._policy)

@@ -19,6 +19,7 @@ from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports import AuditEntry, AuditReport, Edge, EmbedderIdentity, LogQuery
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.rules import storable
+from memos_integrations.vaults.signed_log import Checkpoint, CheckpointAnchor, LogSigner, check_anchored, sign_log
 from memos_integrations.vaults.sqlite_audit import bounded, read_log, verify
 from memos_integrations.vaults.sqlite_rows import EVENTS, Words
 from memos_integrations.vaults.sqlite_search import check_tenant, read_cube, tenant_number
@@ -143,6 +144,20 @@ class SQLiteReads(ABC):
         """
         with self._reading() as connection:
             return verify(connection)
+
+    def sign_log(self, signer: LogSigner, *anchors: CheckpointAnchor) -> str:
+        """A signed checkpoint of the whole log as it is now, published to every anchor; see `signed_log`."""
+        with self._reading() as connection:
+            return sign_log(connection, signer, *anchors)
+
+    def check_log(self, public: bytes, anchor: CheckpointAnchor) -> Checkpoint:
+        """Hold the log against every checkpoint that an anchor keeps; the newest one.
+
+        Raises:
+            IntegrityError: The log was cut, set back or changed since, or a checkpoint is not signed by the key.
+        """
+        with self._reading() as connection:
+            return check_anchored(connection, public, anchor)
 
     def events(self, after: int, limit: int = 100) -> list[tuple[int, MemEvent]]:
         """Outbox events with a number above *after*, oldest first, each with its number.

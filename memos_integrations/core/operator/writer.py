@@ -49,7 +49,7 @@ from memos_integrations.core.operator.write import (
     search_text,
     supersede,
 )
-from memos_integrations.core.ports import CubeFilter, Derivative, Receipt, VaultQuery, Vectors
+from memos_integrations.core.ports import CubeFilter, Derivative, ErasureWitness, Receipt, VaultQuery, Vectors
 
 BATCH = 64
 MAX_RETRIES = 100
@@ -165,14 +165,18 @@ class CubeWriter:
             return draft.cube
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
-    def forget(self, cube_id: str, caller: Caller) -> ErasureReceipt:
+    def forget(self, cube_id: str, caller: Caller, proof: ErasureWitness | None = None) -> ErasureReceipt:
         """Erase a cube and what was derived from it, look whether anything is left, and say what was erased.
+
+        With *proof* it is attested; `unseen` in the note are cubes derived after the look: erased, but not looked for.
 
         Raises:
             LegalHoldError: It is under legal hold; nothing was erased.
             VaultError: Something is left; the receipt would be a lie.
         """
         before = self._governance.traces(cube_id)
+        closure = [] if proof is None else self._governance.closure(cube_id, caller)
+        seen = None if proof is None else proof.look(closure)
         doomed, receipt = self._governance.erase(cube_id, caller)
         self._embedding.drop([search_text(each) for each in doomed])
         gone = {each.id for each in doomed}
@@ -186,6 +190,8 @@ class CubeWriter:
         left = {place: count for place, count in remaining.items() if count and place != "files"}
         if left:
             raise VaultError(f"Cube {cube_id!r} was erased, but something is left of it: {left}.")
+        said: dict[str, Any] = {"at": caller.now.isoformat(), "commit": receipt.commit, "cubes": len(doomed)}
+        said["unseen"] = len({each.id for each in doomed}.difference(closure))
         return ErasureReceipt(
             cube_id=cube_id,
             derived=tuple(each.id for each in doomed[:-1] if may_read(each, caller)),
@@ -193,6 +199,8 @@ class CubeWriter:
             remaining=remaining,
             at=caller.now,
             commit=receipt.commit,
+            proof="" if proof is None else proof.attest(seen, said),
+            salt="" if seen is None else seen.salt.hex(),
         )
 
     def hold(self, cube_id: str, caller: Caller, *, held: bool) -> CubeRef:
@@ -202,7 +210,9 @@ class CubeWriter:
             draft = revised(cube, caller.now, text=None, changes={"governance": {"legal_hold": held}})
             vector = self._embedding.written([draft.text])
             try:
-                self._put(draft, caller, None if vector is None else vector[0], operation="update").result()
+                self._put(
+                    draft, caller, None if vector is None else vector[0], operation="hold" if held else "release"
+                ).result()
             except VersionConflictError:
                 continue
             return draft.cube.ref
