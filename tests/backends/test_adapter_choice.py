@@ -87,7 +87,10 @@ def test_nobody_is_answered_with_what_is_not_for_him(memos: MemOS, governed: Par
     assert hers.adapters == (cube.id,)
     assert governed.adapter_for(hers.model_copy(update={"caller": his.caller})) is None
     assert governed.adapter_for(type(hers).model_validate_json(hers.model_dump_json())) is None, "a dump loads nothing"
-    forged = his.plan.model_copy(update={"adapters": (cube.id,)})
+    both = governed.distil([shared.id], by=ANA)
+    assert memos.recall(ROME, by=BEN, needed=True).adapters == (both.id,)
+    memos.update(both.id, by=ANA, readers=[])
+    forged = his.plan.model_copy(update={"adapters": (both.id,)})
     assert memos.execute(forged, his.call, by=BEN).adapters == (), "nor does a plan that somebody made up"
 
 
