@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self, Unpack, cast
@@ -204,6 +204,22 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding):
             LegalHoldError: It, or something derived from it, is under legal hold. Nothing was erased.
         """
         return self._writer.forget(known_id(cube_id), self._caller(by, context), proof)
+
+    def read_blob(
+        self, cube_id: str, *, by: Principal, number: int = 0, context: CallContext | None = None
+    ) -> BinaryIO:
+        """The bytes beside a cube that *by* may read, from their start, checked against their digest; close the stream.
+
+        Raises:
+            CubeNotFoundError: The cube does not exist, or *by* may not know that it does.
+            InvalidMemoryError: It names no such blob.
+            IntegrityError: The bytes are missing or were changed.
+        """
+        return self._governance.open_blob(known_id(cube_id), number, self._caller(by, context))
+
+    def collect_blobs(self, grace: timedelta = timedelta(days=1)) -> int:
+        """Remove blobs that were stored longer than *grace* ago and that no memory names; how many."""
+        return self._governance.collect_blobs(self._clock(), grace)
 
     # --- many ---------------------------------------------------------------------------------------------------
 

@@ -45,3 +45,11 @@ def test_the_replay_names_its_best_baseline() -> None:
     assert 0 < told["scheduler_cost_vs_best_baseline"] < 1.2
     for row in told["scheduler_by_rent"].values():
         assert row["baselines_s"][row["best_baseline"]] == min(row["baselines_s"].values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 3])
+def test_deciding_by_cost_is_cheaper_than_every_fixed_rule_whether_disk_is_dear_or_cheap(seed: int) -> None:
+    told = scheduler(seed=seed)
+    assert told["scheduler_cost_vs_best_baseline"] <= 1.0
+    assert all(row["ratio"] <= 1.0 for row in told["scheduler_by_rent"].values())

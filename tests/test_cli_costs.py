@@ -39,6 +39,29 @@ def test_the_command_counts_what_the_log_says(tmp_path: Path) -> None:
     assert "1 plaintext memories: 23 B of words" in shown.output
 
 
+def test_what_recalls_handed_out_adds_up_to_what_was_shown(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path) as memos:
+        memos.remember_many(["The cat is called Miso.", "Die Katze heißt Tofu."], by=ANA)
+        memos.remember("The dog is called Rex.", by=BEN)
+        shown = [memos.recall("What is the cat called?", by=ANA), memos.recall("Katze", by=ANA, needed=True)]
+        nothing = memos.recall("zebra crossing", by=BEN, needed=True)
+        assert nothing.text == ""
+        entries = memos.audit(by=Principal(tenant="local", user="root", roles=["auditor"]), limit=1_000)
+    ledger = ledger_of(entries, [])
+    rows = {(deed.operation, deed.actor): (deed.allowed, deed.tokens, deed.read_bytes) for deed in ledger.deeds}
+    assert all(recall.text for recall in shown)
+    assert rows["recall", "user:ana"] == (
+        2,
+        sum(recall.token_count for recall in shown),
+        sum(len(recall.text.encode()) for recall in shown),
+    )
+    assert rows["recall", "user:ben"] == (1, 0, 0)
+    assert {row[1:] for (operation, _), row in rows.items() if operation != "recall"} == {(0, 0)}
+    assert ledger.reconciles
+    told = CliRunner().invoke(app, ["costs", "--vault", str(tmp_path), "--user", "ana"])
+    assert f"{sum(recall.token_count for recall in shown)} tokens and" in told.output
+
+
 def test_what_training_took_stands_in_the_ledger() -> None:
     with MemOS(InMemoryVault()) as memos:
         cube = memos.remember("The cat is called Miso.", by=ANA)

@@ -40,7 +40,8 @@ def costs(
     say(f"{ledger.entries} entries of the audit log")
     for deed in ledger.deeds:
         denied = f", {deed.denied} denied" if deed.denied else ""
-        say(f"  {deed.operation:<16}{deed.actor:<24}{deed.allowed:>8}{denied}")
+        read = f", {deed.tokens:,} tokens and {deed.read_bytes:,} B handed out" if deed.read_bytes else ""
+        say(f"  {deed.operation:<16}{deed.actor:<24}{deed.allowed:>8}{denied}{read}")
     for held in ledger.holdings:
         built = f", made in {held.build_cpu_s:.1f} CPU s" if held.build_cpu_s else ""
         say(f"{held.cubes} {held.tier} memories: {held.text_bytes:,} B of words, {held.blob_bytes:,} B of blobs{built}")

@@ -13,7 +13,7 @@ from math import isfinite
 
 from pydantic import Field
 
-from memos_integrations.core.cube import ActivationPayload, Label, Labels, MemCube, Moment, Value
+from memos_integrations.core.cube import ActivationPayload, Label, Labels, MemCube, Moment, ParameterPayload, Value
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.ports.query import CubeFilter
 from memos_integrations.core.reader import Intent, MemoryCall, QuestionType
@@ -48,11 +48,11 @@ class PlanStep(Value):
 class MemoryPlan(Value):
     """What to do, in order. `weights` says how much each signal counts in the final order.
 
-    `prefix` (ids of activation cubes, see `prefix_order`) and `adapters` (ids of parameter cubes) name what a local
-    model may load rather than read; they are empty while there are only plaintext memories. `where` limits
-    every step to the cubes that pass it. `as_of` searches what was known then, `valid_at` what held then; `archived`
-    also looks among what is archived. `path` shows the layers that the question was taken apart into. `shown` are
-    cubes that whoever asks has before them already: they are neither counted nor handed out.
+    `prefix` (ids of activation cubes, see `prefix_order`) and `adapters` (ids of parameter cubes, see
+    `adapter_order`) name what a local model may load; they are empty while there are only plaintext memories.
+    `where` limits every step to the cubes that pass it. `as_of` searches what was known then, `valid_at` what held
+    then; `archived` also looks among what is archived. `path` shows the layers that the question was taken apart into.
+    `shown` are cubes that whoever asks has before them already: they are neither counted nor handed out.
     """
 
     needed: bool
@@ -136,6 +136,21 @@ def prefix_order(activations: Sequence[MemCube]) -> tuple[Label, ...]:
     kept = [cube for cube in activations if isinstance(cube.payload, ActivationPayload)]
     sized = sorted(kept, key=lambda cube: (-cube.payload.token_count, cube.id))  # type: ignore[union-attr]
     return tuple(cube.id for cube in sized)
+
+
+def adapter_order(parameters: Sequence[MemCube]) -> tuple[Label, ...]:
+    """The ids of the parameter cubes that passed their gates, in an order of their own: the newest first.
+
+    One without a report, or with a gate that failed, serves nobody. What is found decides which is used.
+    """
+    passed = [cube for cube in parameters if isinstance(cube.payload, ParameterPayload) and _passed(cube.payload)]
+    newest = sorted(passed, key=lambda cube: (cube.descriptive.created_at, cube.id), reverse=True)
+    return tuple(cube.id for cube in newest)
+
+
+def _passed(payload: ParameterPayload) -> bool:
+    gates = payload.training.get("gates") if isinstance(payload.training, dict) else None
+    return isinstance(gates, dict) and gates.get("failed") == []
 
 
 def _steps(call: MemoryCall, candidates: int, namespace: Labels, has_vectors: bool) -> tuple[PlanStep, ...]:

@@ -7,20 +7,20 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, BinaryIO, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from memos_integrations.core.access import CallContext, Caller, Principal
-from memos_integrations.core.asked import aware, known_id
+from memos_integrations.core.asked import aware
 from memos_integrations.core.conflict import ConflictJudge
-from memos_integrations.core.cube import MemCube, Tier
+from memos_integrations.core.cube import Labels, MemCube, Tier
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
 from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.governance import MemGovernance
@@ -43,7 +43,7 @@ from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
-from memos_integrations.core.scheduler import MemoryPlan, MemScheduler, prefix_order
+from memos_integrations.core.scheduler import MemoryPlan, MemScheduler, adapter_order, prefix_order
 from memos_integrations.core.text import estimate_tokens
 
 P = ParamSpec("P")
@@ -51,6 +51,9 @@ T = TypeVar("T")
 
 MOST_PREFIXES = 100
 """So many activation cubes, the newest that one may read, are considered for a recall."""
+
+MOST_ADAPTERS = 100
+"""So many parameter cubes, the newest that one may read, are considered for a recall."""
 
 NOBODY_IN_PARTICULAR = CallContext()
 
@@ -183,7 +186,8 @@ class Walk:
     ) -> MemoryPlan:
         """Second step, MemScheduler: what to look for, where, in which order.
 
-        For *by*, where a local model keeps activation memory, it names the activation cubes that *by* may load.
+        For *by*, where a local model keeps computed memory, it names the activation and parameter cubes that *by* may
+        load.
         """
         for name, number in (("k", k), ("token_budget", token_budget)):
             if number is not None and (not isinstance(number, int) or number < 1):
@@ -202,6 +206,8 @@ class Walk:
             told["archived"] = True
         if plan.needed and by is not None and self._writer.derivatives:
             told["prefix"] = prefix_order(self.activations(by=by, k=MOST_PREFIXES, context=context))
+            if where is None:  # an adapter brings all that it knows, whatever a filter leaves out
+                told["adapters"] = adapter_order(self._parameters(parts(namespace), by, context))
         return plan.model_copy(update=told) if told else plan
 
     def execute(
@@ -249,22 +255,6 @@ class Walk:
         """For those of *cubes* that a newer cube replaces which *by* may read: the id of the newer one."""
         return self._governance.superseded(cubes, self._caller(by, context))
 
-    def read_blob(
-        self, cube_id: str, *, by: Principal, number: int = 0, context: CallContext | None = None
-    ) -> BinaryIO:
-        """The bytes beside a cube that *by* may read, from their start, checked against their digest; close the stream.
-
-        Raises:
-            CubeNotFoundError: The cube does not exist, or *by* may not know that it does.
-            InvalidMemoryError: It names no such blob.
-            IntegrityError: The bytes are missing or were changed.
-        """
-        return self._governance.open_blob(known_id(cube_id), number, self._caller(by, context))
-
-    def collect_blobs(self, grace: timedelta = timedelta(days=1)) -> int:
-        """Remove blobs that were stored longer than *grace* ago and that no memory names; how many."""
-        return self._governance.collect_blobs(self._clock(), grace)
-
     @classmethod
     def live(cls, uri: str) -> Self | None:
         """The engine that is open over the vault at *uri* in this program; of several, the newest with an embedder."""
@@ -294,6 +284,11 @@ class Walk:
     def activations(self, *, by: Principal, k: int = 100, context: CallContext | None = None) -> list[MemCube]:
         """The activation cubes that *by* may read, latest first."""
         return self.find(CubeFilter(tiers=frozenset({Tier.ACTIVATION})), by=by, k=k, context=context)
+
+    def _parameters(self, place: Labels, by: Principal, context: CallContext | None) -> list[MemCube]:
+        """The parameter cubes within a namespace that *by* may read, latest first."""
+        wanted = CubeFilter(namespace=place, tiers=frozenset({Tier.PARAMETER}))
+        return self.find(wanted, by=by, k=MOST_ADAPTERS, context=context)
 
     async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
         """`recall`, in the read pool."""

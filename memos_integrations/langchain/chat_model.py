@@ -35,6 +35,7 @@ from pydantic import Field
 
 from memos_integrations.backends.huggingface import HuggingFaceModel, Token
 from memos_integrations.backends.kv import ActivationMemory, MemoryPrompt, counted, plain_prompt
+from memos_integrations.backends.lora import ParameterCubes
 from memos_integrations.core.errors import ModelError
 from memos_integrations.langchain import tool_calls
 
@@ -53,6 +54,7 @@ class MemOSChatModel(BaseChatModel):
     memories stand at the head of the first human message, as data. With a `memory` (an `ActivationMemory` over the same
     model) their keys and values are taken from its store; the answer is the same without it, and comes later.
     `usage_metadata["input_token_details"]` then counts `cache_read`, `recomputed` and `new` tokens.
+    With `parameters` (a `ParameterCubes`), the adapter that the recall leads to answers, unless `adapters` are named.
     `kv_prefix`, a `KVPrefix` of one's own, must be the beginning of the rendered prompt; not together with `recall`.
 
     An LLM cache keys answers on the prompt, the model's fingerprint, the settings, and the per-call arguments as
@@ -69,6 +71,7 @@ class MemOSChatModel(BaseChatModel):
 
     model: HuggingFaceModel = Field(exclude=True, repr=False)
     memory: ActivationMemory | None = Field(default=None, exclude=True, repr=False)
+    parameters: ParameterCubes | None = Field(default=None, exclude=True, repr=False)
     temperature: float = Field(default=0.0, ge=0)
     max_tokens: int = Field(default=256, ge=1)
     stop: list[str] | None = None
@@ -205,14 +208,15 @@ class MemOSChatModel(BaseChatModel):
     ) -> Iterator[Token]:
         deadline = time.monotonic() + self.timeout if self.timeout is not None else None
         stops = [*self._stops(stop), *([tool_calls.CLOSE] if lead else [])]
+        adapters = self._adapters(settings)
         how = {
             "max_new_tokens": settings.get("max_tokens", self.max_tokens),
             "temperature": settings.get("temperature", self.temperature),
             "stop": stops,
-            "adapters": settings.get("adapters", ()),
+            "adapters": adapters,
             "seed": settings.get("seed", self.seed),
         }
-        prompt = self._prompt(chat, settings)
+        prompt = self._prompt(chat, settings, adapters)
         if lead:
             prompt.ids.extend(self.model.encode(lead))
         if self.memory is not None and settings.get("kv_prefix") is None:
@@ -224,7 +228,16 @@ class MemOSChatModel(BaseChatModel):
             if deadline is not None and time.monotonic() > deadline and not token.usage:
                 raise ModelError(f"{self.model.name} did not finish within {self.timeout} s; raise `timeout`.")
 
-    def _prompt(self, chat: list[dict[str, str]], settings: dict[str, Any]) -> MemoryPrompt:
+    def _adapters(self, settings: dict[str, Any]) -> Sequence[str]:
+        """The adapters of a call: those it names, else the one that its recall leads to."""
+        if "adapters" in settings or self.parameters is None:
+            return cast("Sequence[str]", settings.get("adapters", ()))
+        if self.parameters.memory.model is not self.model:
+            raise ModelError("`parameters` holds adapters of another model than `model`; open both over one.")
+        name = self.parameters.adapter_for(settings.get("recall"))
+        return (name,) if name is not None else ()
+
+    def _prompt(self, chat: list[dict[str, str]], settings: dict[str, Any], adapters: Sequence[str]) -> MemoryPrompt:
         recall, prefix = settings.get("recall"), settings.get("kv_prefix")
         if recall is not None and prefix is not None:
             raise ModelError("Give `recall` or `kv_prefix`, not both: each says how the prompt begins.")
@@ -232,7 +245,7 @@ class MemOSChatModel(BaseChatModel):
             raise ModelError("`memory` keeps keys and values of another model than `model`; open both over one.")
         if self.memory is None or prefix is not None:
             return plain_prompt(self.model, chat, recall, prefix)
-        return self.memory.prepare(chat, recall, adapters=settings.get("adapters", ()))
+        return self.memory.prepare(chat, recall, adapters=adapters)
 
     def _last(self, text: str, token: Token, reader: tool_calls.ToolCallReader | None) -> ChatGenerationChunk:
         calls: list[ToolCall] = []

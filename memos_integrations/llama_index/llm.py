@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -27,6 +27,7 @@ from pydantic import Field, PrivateAttr
 
 from memos_integrations.backends.huggingface import HuggingFaceModel, KVPrefix, Token
 from memos_integrations.backends.kv import ActivationMemory, MemoryPrompt, counted, plain_prompt
+from memos_integrations.backends.lora import ParameterCubes
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.operator import Recall
 
@@ -52,8 +53,9 @@ class MemOSLLM(CustomLLM):
     (`with llm.using(recall=...): engine.query(...)`): `temperature`, `max_tokens`, `seed`, `stop`; `adapters`, names of
     adapters loaded on the model; and `recall`, what `memos.recall(...)` gave. Its memories stand at the head of the
     first user message, as data. With a `memory` (an `ActivationMemory` over the same model) their keys and values are
-    taken from its store: the answer is the same without it, and comes later. `kv_prefix`, a `KVPrefix` of one's own,
-    must be the beginning of the rendered prompt; not together with `recall`.
+    taken from its store: the answer is the same without it, and comes later. With `parameters` (a `ParameterCubes` over
+    the same model), the adapter that the recall leads to answers, unless `adapters` are named. `kv_prefix`, a
+    `KVPrefix` of one's own, must be the beginning of the rendered prompt; not together with `recall`.
 
     The model may be shared by threads, tasks and other models: answers interleave token by token, and a request's
     adapters are its own. Async calls compute in worker threads. `complete` asks a text as one user message;
@@ -70,12 +72,22 @@ class MemOSLLM(CustomLLM):
     seed: int | None = None
     _model: HuggingFaceModel = PrivateAttr()
     _memory: ActivationMemory | None = PrivateAttr(default=None)
+    _parameters: ParameterCubes | None = PrivateAttr(default=None)
 
-    def __init__(self, model: HuggingFaceModel, *, memory: ActivationMemory | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        model: HuggingFaceModel,
+        *,
+        memory: ActivationMemory | None = None,
+        parameters: ParameterCubes | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(**settings)
         if memory is not None and memory.model is not model:
             raise ModelError("`memory` keeps keys and values of another model than `model`; open both over one.")
-        self._model, self._memory = model, memory
+        if parameters is not None and parameters.memory.model is not model:
+            raise ModelError("`parameters` holds adapters of another model than `model`; open both over one.")
+        self._model, self._memory, self._parameters = model, memory, parameters
 
     @classmethod
     def class_name(cls) -> str:
@@ -163,12 +175,13 @@ class MemOSLLM(CustomLLM):
     def _replies(self, asked: Asked, kwargs: dict[str, Any]) -> ChatResponseGen:
         """What was said so far, after each token; arguments are checked here, not at the first token."""
         wished = _known({**_request.get(), **{k: v for k, v in kwargs.items() if k not in OF_THE_FRAMEWORK}})
-        prompt = self._prompt(asked, wished)
+        adapters = self._adapters(wished)
+        prompt = self._prompt(asked, wished, adapters)
         how = {
             "max_new_tokens": wished.get("max_tokens", self.max_tokens),
             "temperature": wished.get("temperature", self.temperature),
             "stop": wished.get("stop", self.stop),
-            "adapters": wished.get("adapters", ()),
+            "adapters": adapters,
             "seed": wished.get("seed", self.seed),
         }
         if self._memory is not None and wished.get("kv_prefix") is None:
@@ -176,7 +189,14 @@ class MemOSLLM(CustomLLM):
         tokens = self._model.stream(prompt.ids, prefix=prompt.prefix, **how)
         return self._said(counted(token, prompt) for token in tokens)
 
-    def _prompt(self, asked: Asked, wished: dict[str, Any]) -> MemoryPrompt:
+    def _adapters(self, wished: dict[str, Any]) -> Sequence[str]:
+        """The adapters of a request: those it names, else the one that its recall leads to."""
+        if "adapters" in wished or self._parameters is None:
+            return cast("Sequence[str]", wished.get("adapters", ()))
+        name = self._parameters.adapter_for(wished.get("recall"))
+        return (name,) if name is not None else ()
+
+    def _prompt(self, asked: Asked, wished: dict[str, Any], adapters: Sequence[str]) -> MemoryPrompt:
         recall, prefix = wished.get("recall"), wished.get("kv_prefix")
         if recall is not None and (prefix is not None or isinstance(asked, str)):
             raise ModelError(
@@ -186,7 +206,7 @@ class MemOSLLM(CustomLLM):
             return MemoryPrompt(self._model.encode(asked), prefix, 0, 0)
         if self._memory is None or prefix is not None:
             return plain_prompt(self._model, asked, recall, prefix)
-        return self._memory.prepare(asked, recall, adapters=wished.get("adapters", ()))
+        return self._memory.prepare(asked, recall, adapters=adapters)
 
     def _said(self, tokens: Iterator[Token]) -> ChatResponseGen:
         text = ""

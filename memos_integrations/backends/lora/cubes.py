@@ -15,6 +15,7 @@ from memos_integrations.core.access import EVERYONE, CallContext, Principal, Ver
 from memos_integrations.core.costs import may_train
 from memos_integrations.core.cube import MemCube, ParameterPayload
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError, ModelError
+from memos_integrations.core.operator import Recall
 from memos_integrations.core.ports import Derivative
 
 
@@ -49,6 +50,8 @@ class ParameterCubes:
 
     def __init__(self, memos: Memories, memory: ParameterMemory) -> None:
         self._memos, self.memory = memos, memory
+        self.refused: dict[str, str] = {}
+        """Cubes whose adapters a recall asked for and that could not be loaded, with the reason; text stands in."""
         memos.attach(memory)
 
     def distil(
@@ -115,6 +118,22 @@ class ParameterCubes:
         names = [each.name for each in self.memory.store if _is(each, cube)]
         active = [name for name in names if name in self.memory.store.active]
         return active[0] if allowed and active else None
+
+    def adapter_for(self, recall: Recall | None) -> str | None:
+        """The name of the one adapter that a recall is answered with, loaded if need be; None where none fits.
+
+        Of the cubes that the recall names (`Recall.adapters`), that of this base model, if whoever asked may still use
+        it. The memories stand in the prompt as text, whether it can be loaded or not.
+        """
+        if recall is None or recall.caller is None or not recall.adapters:
+            return None
+        by, context = recall.caller.by, recall.caller.context
+        for cube in self._memos.get_many(recall.adapters, by=by, verb=Verb.USE_IN_PROMPT, context=context):
+            try:
+                return self.load(cube, by=by, context=context).name
+            except (CubeNotFoundError, ModelError) as exc:
+                self.refused[cube.id] = str(exc)
+        return None
 
     def _taken(self, cube: MemCube, payload: ParameterPayload, by: Principal, context: CallContext | None) -> Adapter:
         """The adapter out of the vault's blob, which is checked against its digest there."""

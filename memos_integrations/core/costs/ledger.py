@@ -15,12 +15,18 @@ from memos_integrations.core.ports import AuditEntry, Outcome
 
 
 class Deeds(Value):
-    """How often somebody did something, and how often it was denied."""
+    """How often somebody did something, and how often it was denied.
+
+    Of recalls also how many tokens and bytes of memory (UTF-8, as rendered for a prompt) were handed out; what was
+    recalled before the log told so counts as none.
+    """
 
     operation: Label
     actor: Label
     allowed: int = Field(default=0, ge=0)
     denied: int = Field(default=0, ge=0)
+    tokens: int = Field(default=0, ge=0)
+    read_bytes: int = Field(default=0, ge=0)
 
 
 class Holdings(Value):
@@ -51,8 +57,10 @@ def ledger_of(entries: Iterable[AuditEntry], cubes: Iterable[MemCube]) -> Ledger
     counted: dict[tuple[str, str], list[int]] = {}
     total = 0
     for entry in entries:
-        row = counted.setdefault((entry.record.operation, entry.record.actor), [0, 0])
+        row = counted.setdefault((entry.record.operation, entry.record.actor), [0, 0, 0, 0])
         row[entry.record.outcome is Outcome.DENIED] += 1
+        row[2] += _told(entry, "tokens")
+        row[3] += _told(entry, "bytes")
         total += 1
     held: dict[Tier, Holdings] = {}
     for cube in cubes:
@@ -65,10 +73,17 @@ def ledger_of(entries: Iterable[AuditEntry], cubes: Iterable[MemCube]) -> Ledger
             build_cpu_s=before.build_cpu_s + _build_seconds(cube),
         )
     deeds = (
-        Deeds(operation=operation, actor=actor, allowed=allowed, denied=denied)
-        for (operation, actor), (allowed, denied) in sorted(counted.items())
+        Deeds(operation=operation, actor=actor, allowed=allowed, denied=denied, tokens=tokens, read_bytes=read_bytes)
+        for (operation, actor), (allowed, denied, tokens, read_bytes) in sorted(counted.items())
     )
     return Ledger(entries=total, deeds=tuple(deeds), holdings=tuple(held[tier] for tier in Tier if tier in held))
+
+
+def _told(entry: AuditEntry, name: str) -> int:
+    """A figure that a recall's record carries."""
+    detail = entry.record.detail if entry.record.operation == "recall" else None
+    figure = detail.get(name) if isinstance(detail, dict) else None
+    return figure if isinstance(figure, int) and figure > 0 else 0
 
 
 def _build_seconds(cube: MemCube) -> float:

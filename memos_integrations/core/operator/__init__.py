@@ -17,7 +17,8 @@ from memos_integrations.core.operator.options import (
     parts,
 )
 from memos_integrations.core.operator.queries import scopes_of
-from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, render
+from memos_integrations.core.operator.recall import MemOperator
+from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.scopes import Finding
 from memos_integrations.core.operator.write import Draft, finished

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from memos_integrations.core.cube import CubeRef, Provenance, Value
-from memos_integrations.core.operator.recall import Hit, Recall, render
+from memos_integrations.core.operator.recalled import Hit, Recall, render
 from memos_integrations.core.text import estimate_tokens
 from memos_integrations.core.text import terms as terms_of
 

@@ -23,6 +23,8 @@ class Explanation(Value):
 
     `visited` tells of each narrower stop of the path, in its order: what it added, or why it was passed by.
 
+    `adapters` tells which adapter a local model is to load, and why.
+
     `considered` counts the candidates that the asker may see, `left_out` those of them that did not fit into k or the
     token budget. What the asker may not see is in no count.
     """
@@ -32,6 +34,7 @@ class Explanation(Value):
     plan: str
     path: str
     visited: tuple[str, ...] = ()
+    adapters: str = ""
     steps: tuple[str, ...]
     weights: dict[str, float]
     hits: tuple[HitReasons, ...]
@@ -51,4 +54,5 @@ class Explanation(Value):
             f"  {number}. {hit.score:.2f} = {hit.why}  {' '.join(hit.text.split())[:80]}"
             for number, hit in enumerate(self.hits, 1)
         ]
+        lines += [f"Adapter   {self.adapters}"] if self.adapters else []
         return "\n".join([*lines, f"Left out  {self.left_out}; {self.tokens} of {self.token_budget} tokens"])

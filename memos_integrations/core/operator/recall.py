@@ -6,19 +6,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from itertools import accumulate
 from math import isfinite
 
 import numpy as np
-from pydantic import Field
 
 from memos_integrations.core.access import Caller, Verb
-from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
+from memos_integrations.core.cube import CubeRef, MemCube, new_id, sha256
 from memos_integrations.core.errors import RerankError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.graph import spread
+from memos_integrations.core.operator.adapter import fitting_adapters
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import (
     SUPERSEDED_WEIGHT,
@@ -33,10 +32,10 @@ from memos_integrations.core.operator.evidence import (
     stretched,
 )
 from memos_integrations.core.operator.excerpt import excerpt
-from memos_integrations.core.operator.explain import Explanation, HitReasons
 from memos_integrations.core.operator.prefix import fitting_prefix
+from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
 from memos_integrations.core.operator.scopes import Finding, ScopeSearch
-from memos_integrations.core.operator.surfacing import Surfaced, TrustGate, surfaced_as, warning
+from memos_integrations.core.operator.surfacing import TrustGate
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Reranker
 from memos_integrations.core.ranking import Floats
@@ -55,121 +54,6 @@ RERANKED = 50
 
 RERANK_WEIGHT = 4.0
 """More than all other signals together: the order of those shown is the reranker's, near ties go by the rest."""
-
-
-class Hit(Value):
-    """One recalled memory: how it scored, and why.
-
-    `parts` are the weighted shares of the signals; they add up to the score, unless the memory was set back because
-    another one supersedes it, or because its half-life has passed.
-    """
-
-    cube: MemCube
-    score: float
-    parts: dict[str, float] = Field(default_factory=dict)
-    superseded_by: Label | None = None
-
-    @property
-    def text(self) -> str:
-        """The words remembered."""
-        return self.cube.text
-
-    @property
-    def surfaced(self) -> Surfaced:
-        """How far it is to be relied on: trusted, unverified or untrusted; see `surfaced_as`."""
-        return surfaced_as(self.cube)
-
-    @property
-    def provenance(self) -> Provenance:
-        """Where they came from."""
-        return self.cube.provenance
-
-    @property
-    def said_at(self) -> datetime:
-        """When it was said or happened, else when it was written down."""
-        return self.cube.provenance.occurred_at or self.cube.descriptive.created_at
-
-    @property
-    def why(self) -> str:
-        """The score as a sum in words."""
-        shares = sorted(self.parts.items(), key=lambda part: -part[1])
-        words = " + ".join(f"{name} {share:.2f}" for name, share in shares if share >= 0.005)
-        return (words or "latest") + (f"; superseded by {self.superseded_by}" if self.superseded_by else "")
-
-
-class Cost(Value):
-    """What a recall took: milliseconds of wall time per step, cubes considered."""
-
-    read_ms: float = 0.0
-    plan_ms: float = 0.0
-    search_ms: float = 0.0
-    total_ms: float = 0.0
-    candidates: int = 0
-
-
-class Recall(Value):
-    """What is remembered about a prompt: best first, with provenance, reasons, token count and cost.
-
-    `text` is ready for a prompt: data, one line per memory, never more than the plan's token budget. `visited` says
-    what came of the narrower stops of the plan's path. `prefix` and `adapters` are for a local model (`MemoryPlan`):
-    the activation cubes of those memories that stand first in its prompt, `lead`. `caller` is who asked; it is in no
-    dump, so what was read back from one loads no activation cube.
-    """
-
-    id: Label
-    call: MemoryCall
-    plan: MemoryPlan
-    hits: tuple[Hit, ...] = ()
-    text: str = ""
-    token_count: int = 0
-    how: str = ""
-    visited: tuple[str, ...] = ()
-    cost: Cost = Cost()
-    prefix: tuple[Label, ...] = ()
-    lead: tuple[Label, ...] = ()
-    adapters: tuple[Label, ...] = ()
-    caller: Caller | None = Field(default=None, exclude=True, repr=False)
-
-    def explain(self) -> Explanation:
-        """Each hit's shares, the plan, the path, and how many candidates were left out; print it to read it."""
-        plan = self.plan
-        return Explanation(
-            question=self.call.prompt,
-            query=self.call.query,
-            plan=plan.reason,
-            path=str(plan.path) if plan.path else "",
-            visited=self.visited,
-            steps=tuple(f"{step.action.value}: {step.reason}" for step in plan.steps),
-            weights=plan.weights,
-            hits=tuple(
-                HitReasons(
-                    id=hit.cube.id,
-                    text=hit.text,
-                    score=hit.score,
-                    parts=hit.parts,
-                    why=hit.why,
-                    superseded_by=hit.superseded_by,
-                )
-                for hit in self.hits
-            ),
-            considered=self.cost.candidates,
-            left_out=max(0, self.cost.candidates - len(self.hits)),
-            tokens=self.token_count,
-            token_budget=plan.token_budget,
-            search=self.how,
-        )
-
-
-def render(hit: Hit) -> str:
-    """A memory as one line of data: date, speaker, words.
-
-    Line breaks are folded, so that a memory cannot pretend to be several.
-    """
-    said = f"{hit.said_at:%Y-%m-%d}"
-    words = " ".join(hit.text.split())
-    speaker = " ".join((hit.provenance.speaker or "").split())
-    line = f"- [{said}] {speaker}: {words}" if speaker else f"- [{said}] {words}"
-    return line + warning(hit.cube) + (" (since replaced)" if hit.superseded_by else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +118,14 @@ class MemOperator:
             best = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
         hits, text, tokens = self._trim(best, plan, call.terms, partial(self._use_up, caller, recall_id))
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
-        prefix, lead = self._prefix(plan, hits, caller)
-        self._governance.hand_out([*(h.cube for h in hits), *prefix], caller, recall_id=recall_id, detail=detail)
+        detail |= {"tokens": tokens, "bytes": len(text.encode())}
+        scores = {hit.cube.ref: hit.score for hit in hits}
+        prefix, lead = fitting_prefix(self._loadable(plan.prefix, scores, caller), scores)
+        # What adapters know is the present.
+        named = () if plan.as_of or plan.valid_at else plan.adapters
+        adapters, why = fitting_adapters(self._loadable(named, scores, caller), scores)
+        used = [*(h.cube for h in hits), *prefix, *adapters]
+        self._governance.hand_out(used, caller, recall_id=recall_id, detail=detail)
         search_ms = (time.perf_counter() - started) * 1e3
         cost = Cost(search_ms=search_ms, total_ms=search_ms, candidates=len(candidates))
         return Recall(
@@ -250,7 +140,8 @@ class MemOperator:
             cost=cost,
             prefix=tuple(cube.id for cube in prefix),
             lead=tuple(lead),
-            adapters=plan.adapters,
+            adapters=tuple(cube.id for cube in adapters),
+            why_adapters=why,
             caller=caller,
         )
 
@@ -258,13 +149,10 @@ class MemOperator:
         """What one scope of the plan finds for the caller; see `ScopeSearch.look`."""
         return self._scopes.look(plan, call, caller, scope)
 
-    def _prefix(self, plan: MemoryPlan, hits: Sequence[Hit], caller: Caller) -> tuple[list[MemCube], list[str]]:
-        if not plan.prefix or not hits:
-            return [], []
-        named = self._governance.readable(plan.prefix, caller, verb=Verb.USE_IN_PROMPT)
+    def _loadable(self, ids: Sequence[str], found: Mapping[CubeRef, float], caller: Caller) -> list[MemCube]:
+        named = self._governance.readable(ids, caller, verb=Verb.USE_IN_PROMPT) if ids and found else []
         # What is computed is read as often as it likes: not what may be used so many times.
-        named = [cube for cube in named if cube.governance.licence is None]
-        return fitting_prefix(named, {hit.cube.ref for hit in hits})
+        return [cube for cube in named if cube.governance.licence is None]
 
     def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Ranked:
         """All candidates, best first; equal scores go to the newer."""
