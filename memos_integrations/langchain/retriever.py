@@ -115,7 +115,7 @@ class MemOSRetriever(BaseRetriever):
             "needed": True,
         }
 
-    def _times(self, as_of: datetime | None, valid_at: datetime | None) -> dict[str, datetime | None]:
+    def _times(self, as_of: datetime | None, valid_at: datetime | None) -> dict[str, Any]:
         return {"as_of": as_of or self.as_of, "valid_at": valid_at or self.valid_at}
 
     def _get_ls_params(self, **_: Any) -> LangSmithRetrieverParams:

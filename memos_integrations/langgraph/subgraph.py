@@ -135,6 +135,17 @@ def memory_subgraph(
     nodes.plans = {"k": k, "namespace": tuple(namespace), "token_budget": token_budget}
     asked = state_schema or _Asked
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(_Walk, input_schema=asked, output_schema=_Recalled)
+    _wire(graph, nodes, asked, retry, keep_s)
+    return graph.compile(checkpointer=checkpointer, cache=cache, name="memory")
+
+
+def _wire(
+    graph: StateGraph[Any, Any, Any, Any],
+    nodes: _Nodes,
+    asked: type[Any],
+    retry: RetryPolicy | None,
+    keep_s: float | None,
+) -> None:
     graph.add_node("mem_reader", nodes.read, input_schema=asked, retry_policy=retry)
     graph.add_node("mem_scheduler", nodes.plan, retry_policy=retry, destinations=("mem_look", "mem_operator"))
     graph.add_node(
@@ -149,7 +160,6 @@ def memory_subgraph(
     graph.add_edge("mem_reader", "mem_scheduler")
     graph.add_edge("mem_look", "mem_operator")
     graph.add_edge("mem_operator", END)
-    return graph.compile(checkpointer=checkpointer, cache=cache, name="memory")
 
 
 class _Nodes:

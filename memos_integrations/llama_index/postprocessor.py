@@ -96,7 +96,7 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
         return kept
 
     def _wishes(self, by: Principal) -> dict[str, Any]:
-        wishes = {"by": by, "k": self.k, "namespace": self.namespace, "context": self.context}
+        wishes: dict[str, Any] = {"by": by, "k": self.k, "namespace": self.namespace, "context": self.context}
         wishes |= {"as_of": self.as_of, "valid_at": self.valid_at}
         return wishes if self.token_budget is None else {**wishes, "token_budget": self.token_budget}
 

@@ -204,11 +204,13 @@ def kind_of(value: str) -> str:
 
 _UNITS: dict[str, tuple[str, float]] = {
     unit: (dimension, factor)
-    for dimension, units in {
-        "length": {"mm": 0.001, "cm": 0.01, "m": 1, "metre": 1, "meter": 1, "km": 1000, "kilometre": 1000},
-        "mass": {"g": 1, "gram": 1, "kg": 1000, "kilo": 1000, "kilogram": 1000, "tonne": 1_000_000},
-        "duration": {"second": 1, "minute": 60, "min": 60, "hour": 3600, "day": 86400, "week": 604_800},
-    }.items()
+    for dimension, units in dict[str, dict[str, float]](
+        {
+            "length": {"mm": 0.001, "cm": 0.01, "m": 1, "metre": 1, "meter": 1, "km": 1000, "kilometre": 1000},
+            "mass": {"g": 1, "gram": 1, "kg": 1000, "kilo": 1000, "kilogram": 1000, "tonne": 1_000_000},
+            "duration": {"second": 1, "minute": 60, "min": 60, "hour": 3600, "day": 86400, "week": 604_800},
+        }
+    ).items()
     for unit, factor in units.items()
 }
 _MEASURE = re.compile(r"^(\d+(?:\.\d+)?)\s*([a-z]+)\b", re.IGNORECASE)
