@@ -7,7 +7,7 @@ export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-lora \
-	bench-drift bench-report lint format clean
+	bench-drift bench-governance bench-report lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -18,9 +18,10 @@ help:
 	@echo "test-matrix  the doors' tests on the lowest and the highest supported frameworks"
 	@echo "bench-doors  what the doors add to a turn: CUBES=10000 JSON=file"
 	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b KEEP=dir REUSE=dir AT_ONCE=1 JSON=file"
-	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm JSON=file"
+	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm ABLATION=1 JSON=file"
 	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
 	@echo "bench-drift memory over a year of change: EVENTS=10000 SEED=1 JSON=file"
+	@echo "bench-governance  gate, redaction, attacks: DATA=locomo10.json JSON=file"
 	@echo "bench-lora  parameter memory and the cost model: ARGS=\"--seeds 3\" JSON=file"
 	@echo "bench-report  README's figures from tests/benchmarks/results"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
@@ -70,8 +71,9 @@ bench-vault: .venv-bench/.ready
 		$(if $(REUSE),--reuse $(REUSE)) $(if $(AT_ONCE),--at-once) $(if $(JSON),--json $(JSON))
 
 TRACK ?= lexical
-bench-recall: .venv/.ready
-	$(BIN)/python tests/benchmarks/recall.py --data $(DATA) --track $(TRACK) --peers --crossfit $(if $(JSON),--json $(JSON))
+bench-recall: .venv-bench/.ready
+	.venv-bench/bin/python tests/benchmarks/recall.py --data $(DATA) --track $(TRACK) --peers --crossfit \
+		$(if $(ABLATION),--ablation) $(if $(JSON),--json $(JSON))
 
 bench-ttft: .venv/.models
 	$(BIN)/python tests/benchmarks/ttft.py $(ARGS) $(if $(JSON),--json $(JSON))
@@ -87,6 +89,9 @@ EVENTS ?= 10000
 SEED ?= 1
 bench-drift: .venv/.ready
 	$(BIN)/python tests/benchmarks/drift.py --events $(EVENTS) --seed $(SEED) $(if $(JSON),--json $(JSON))
+
+bench-governance: .venv/.ready
+	$(BIN)/python tests/benchmarks/governance.py $(if $(DATA),--data $(DATA)) $(ARGS) $(if $(JSON),--json $(JSON))
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

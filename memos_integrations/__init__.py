@@ -33,8 +33,10 @@ if TYPE_CHECKING:
         TrustLabel,
     )
     from memos_integrations.core.errors import MemOSError
+    from memos_integrations.core.gate import Ruling, WriteGate
     from memos_integrations.core.lifecycle import Ageing
     from memos_integrations.core.operator import ErasureReceipt, Hit, IngestReport, Recall
+    from memos_integrations.core.operator.surfacing import Surfaced, TrustGate
     from memos_integrations.core.pipeline import MemBranch, MemPipeline, PipelineReport, Snapshot
     from memos_integrations.core.ports import Embedder, Reranker, Vault
     from memos_integrations.core.reader import Intent, MemoryCall, MemReader, Turn
@@ -71,6 +73,7 @@ _ROOMS = {
         "TrustLabel",
     ),
     "memos_integrations.core.errors": ("MemOSError",),
+    "memos_integrations.core.gate": ("Ruling", "WriteGate"),
     "memos_integrations.core.lifecycle": ("Ageing",),
     "memos_integrations.core.operator": (
         "ErasureReceipt",
@@ -78,6 +81,7 @@ _ROOMS = {
         "IngestReport",
         "Recall",
     ),
+    "memos_integrations.core.operator.surfacing": ("Surfaced", "TrustGate"),
     "memos_integrations.core.pipeline": (
         "MemBranch",
         "MemPipeline",
@@ -134,14 +138,18 @@ __all__ = [
     "Provenance",
     "Recall",
     "Reranker",
+    "Ruling",
     "Snapshot",
     "State",
+    "Surfaced",
     "Tier",
     "Trust",
+    "TrustGate",
     "TrustLabel",
     "Turn",
     "Vault",
     "Verb",
+    "WriteGate",
 ]
 
 

@@ -14,15 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self, Unpack, cast
 
-from pydantic import ValidationError
-
-from memos_integrations.core.access import READING, CallContext, Decision, Principal, Verb, as_subject, decide
+from memos_integrations.core.access import READING, CallContext, Principal, Verb
+from memos_integrations.core.accounting import Accounting
 from memos_integrations.core.asked import aware, is_id, known_id
 from memos_integrations.core.asking import Asking
+from memos_integrations.core.carrying import Carrying
 from memos_integrations.core.computing import Computing
 from memos_integrations.core.conversation import Conversation
-from memos_integrations.core.cube import MemCube, first_problem
+from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
+from memos_integrations.core.guarding import Guarding
+from memos_integrations.core.interchange import SignatureCheck
 from memos_integrations.core.operator import (
     ErasureReceipt,
     IngestReport,
@@ -37,18 +39,15 @@ from memos_integrations.core.operator import (
 )
 from memos_integrations.core.pipeline.branching import Branching
 from memos_integrations.core.ports import (
-    AuditEntry,
-    AuditReport,
     Durability,
     Embedder,
-    LogFilters,
-    LogQuery,
+    ErasureWitness,
     Stage,
     Vault,
 )  # fmt: skip
 
 
-class MemOS(Asking, Branching, Computing):
+class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:
@@ -60,6 +59,9 @@ class MemOS(Asking, Branching, Computing):
         clock: Gives the present; pass a fixed one in tests.
         read_audit: `batched` (default) or `strict`: whether a read waits for its record in the audit log. See
             `ReadAudit` for what a crash can take away.
+        gate: Looks at every text before it is embedded and stored; None: nothing does. See `WriteGate`.
+        trust: What recall does with what is not trusted; see `TrustGate`.
+        policy: An organisation's rules, over the wall that always stands; see `policy.py` and `adopt_policy`.
         conflicts: Decides on writing what contradicts or repeats an older memory; `ConflictRules()` needs no model.
 
     Raises:
@@ -96,6 +98,11 @@ class MemOS(Asking, Branching, Computing):
         from memos_integrations.vaults.staged import StagedVault
 
         return StagedVault(vault, tenant)
+
+    def _signature_check(self) -> SignatureCheck:
+        from memos_integrations.backends.signing import ed25519_signed
+
+        return ed25519_signed
 
     # --- one memory ---------------------------------------------------------------------------------------------
 
@@ -187,64 +194,16 @@ class MemOS(Asking, Branching, Computing):
             known_id(cube_id), caller, text=text, changes=changes_by_part(changes), expected_version=expected_version
         )
 
-    def forget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> ErasureReceipt:
-        """Erase a cube and what was derived from it: rows, versions, vectors, full text. Verified; a receipt says what.
+    def forget(
+        self, cube_id: str, *, by: Principal, context: CallContext | None = None, proof: ErasureWitness | None = None
+    ) -> ErasureReceipt:
+        """Erase a cube and what was derived from it, everywhere. Verified; a receipt says what; *proof* attests it.
 
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not delete it.
             LegalHoldError: It, or something derived from it, is under legal hold. Nothing was erased.
         """
-        return self._writer.forget(known_id(cube_id), self._caller(by, context))
-
-    # --- access and accounting ----------------------------------------------------------------------------------
-
-    def explain_access(
-        self,
-        cube: MemCube | str,
-        principal: Principal,
-        *,
-        verb: Verb | str = Verb.READ,
-        by: Principal | None = None,
-        context: CallContext | None = None,
-    ) -> Decision:
-        """Whether *principal* may do *verb* with a cube in *context*, and which rule says so.
-
-        With a cube in hand nothing is looked up. With an id, *by* (default: *principal*) must be able to read it.
-
-        Raises:
-            CubeNotFoundError: There is no such cube for *by*.
-        """
-        asker = self._caller(principal if by is None else by, context)
-        seen = cube if isinstance(cube, MemCube) else self._governance.read(known_id(cube), asker, operation="explain")
-        if verb not in set(Verb):
-            raise InvalidMemoryError(f"There is no verb {verb!r}: {', '.join(Verb)}.")
-        return decide(seen, Verb(verb), self._caller(principal, context))
-
-    def may_read(self, cube_ids: Iterable[str], *, by: Principal, context: CallContext | None = None) -> set[str]:
-        """Those of the ids that exist and that *by* may read now."""
-        ids = [cube_id for cube_id in cube_ids if is_id(cube_id)]
-        return {cube.id for cube in self._governance.readable(ids, self._caller(by, context), operation="check")}
-
-    def audit(self, *, by: Principal, **filters: Unpack[LogFilters]) -> list[AuditEntry]:
-        """Audit entries of the principal's tenant, oldest first: all for the roles admin and auditor, else one's own.
-
-        Page on with `after=entries[-1].number`.
-
-        Raises:
-            InvalidMemoryError: A filter is not valid.
-        """
-        caller = self._caller(by, None)
-        said: dict[str, Any] = {"tenant": by.tenant, **filters}
-        said |= {name: as_subject(said[name]) for name in ("actor", "owner") if isinstance(said.get(name), str)}
-        try:
-            query = LogQuery.model_validate(said)
-        except ValidationError as exc:
-            raise InvalidMemoryError(f"Not a log query: {first_problem(exc)}.") from exc
-        return self._governance.log(query, caller)
-
-    def verify_audit(self) -> AuditReport:
-        """Walk the audit chain, and hold every stored version against it."""
-        return self._governance.verify_audit()
+        return self._writer.forget(known_id(cube_id), self._caller(by, context), proof)
 
     # --- many ---------------------------------------------------------------------------------------------------
 
@@ -327,9 +286,9 @@ class MemOS(Asking, Branching, Computing):
         """`update`, off the loop."""
         return await self._off_loop(self.update, cube_id, by=by, **what)
 
-    async def aforget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> ErasureReceipt:
+    async def aforget(self, cube_id: str, *, by: Principal, **how: Any) -> ErasureReceipt:
         """`forget`, off the loop."""
-        return await self._off_loop(self.forget, cube_id, by=by, context=context)
+        return await self._off_loop(self.forget, cube_id, by=by, **how)
 
     async def amay_read(
         self, cube_ids: Iterable[str], *, by: Principal, context: CallContext | None = None

@@ -11,12 +11,15 @@ import sys
 from collections.abc import Sequence
 
 from memos_integrations.cli.care import back_up, doctor, restore
-from memos_integrations.cli.commands import app
+from memos_integrations.cli.carry import export, import_, key
+from memos_integrations.cli.commands import app, audit
 from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
 from memos_integrations.cli.life import consolidate, decisions, move, roll_back, snapshot, tick, undo
 from memos_integrations.cli.output import print_error
 from memos_integrations.cli.pipelines import pipeline
+from memos_integrations.cli.policy import app as policy
+from memos_integrations.cli.proof import check, prove, report, sign, verifier
 from memos_integrations.core.errors import MemOSError
 
 __all__ = ["app", "main"]
@@ -31,8 +34,17 @@ app.command()(move)
 app.command()(tick)
 app.command("roll-back")(roll_back)
 app.command()(snapshot)
+app.command()(export)
+app.command("import")(import_)
+app.command()(key)
 app.command()(costs)
 app.command()(demo)
+app.command()(report)
+app.add_typer(policy, name="policy")
+audit.command()(sign)
+audit.command()(check)
+audit.command()(prove)
+audit.command()(verifier)
 app.add_typer(pipeline, name="pipeline")
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from memos_integrations.core.cube import Governance, Label, Layer, MemCube, State, Value, first_problem
 from memos_integrations.core.errors import IdentityError
+from memos_integrations.core.policy import Policy
 
 EVERYONE = "*"
 ADMIN_ROLE = "role:admin"
@@ -93,6 +94,7 @@ class Caller(NamedTuple):
     by: Principal
     context: CallContext
     now: datetime
+    policy: Policy | None = None
 
 
 class Decision(Value):
@@ -139,7 +141,12 @@ def _refuse(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
         return "the cube belongs to another tenant"
     if subjects_for(verb, cube.governance).isdisjoint(caller.by.subjects):
         return f"nobody gave {caller.by.subject} the right to {verb} it"
-    return _refuse_reading(cube, verb, caller) if verb in IN_CONTEXT else None
+    refused = _refuse_reading(cube, verb, caller) if verb in IN_CONTEXT else None
+    if refused is None and caller.policy is not None:
+        refused = caller.policy.refusal(cube, verb, caller)
+        if refused is None and verb in IN_CONTEXT and verb is not Verb.READ:
+            refused = caller.policy.refusal(cube, Verb.READ, caller)  # who may not read it does nothing else with it
+    return refused
 
 
 def _refuse_reading(cube: MemCube, verb: Verb, caller: Caller) -> str | None:

@@ -16,12 +16,28 @@ class InvalidMemoryError(MemOSError, ValueError):
     """A memory cannot be stored as it is: empty, too large, not valid Unicode, naive times."""
 
 
+class RefusedByGateError(InvalidMemoryError):
+    """The write gate lets nothing of a text become a memory; the message says why, without its words."""
+
+
 class IdentityError(MemOSError, PermissionError):
     """Nobody can be held to account: the principal is missing, empty or of the wrong type."""
 
 
 class AccessDeniedError(MemOSError, PermissionError):
     """The principal can see the cube but may not do this to it."""
+
+
+class PolicyError(MemOSError, ValueError):
+    """A policy is not valid, so that nothing can be decided by it. The message says where."""
+
+
+class LicenceSpentError(AccessDeniedError):
+    """The licence of a memory has no uses left for others than its owner, who may grant another."""
+
+    def __init__(self, cube_id: str) -> None:
+        super().__init__(f"The licence of cube {cube_id!r} has no uses left; its owner may grant another.")
+        self.cube_id = cube_id
 
 
 class LegalHoldError(AccessDeniedError):
@@ -176,3 +192,11 @@ class StillDerivedError(MemOSError, RuntimeError):
     def __init__(self, cube_id: str) -> None:
         super().__init__(f"A cube is derived from cube {cube_id!r}: erase it first, or in the same transaction.")
         self.cube_id = cube_id
+
+
+class BundleError(MemOSError, ValueError):
+    """A bundle of memories is refused; nothing of it was written. `code` says why, for programs (MIP.md, codes)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{message} ({code}). Nothing was imported.")
+        self.code = code

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from memos_integrations.core.access import (
     ADMIN_ROLE,
@@ -20,6 +20,7 @@ from memos_integrations.core.access import (
     VERIFIER_ROLE,
     Caller,
     Verb,
+    is_own,
     subjects_for,
 )
 from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, Relation, TrustLabel
@@ -31,7 +32,9 @@ from memos_integrations.core.errors import (
     StillDerivedError,
     VersionConflictError,
 )
+from memos_integrations.core.gatekeeping import GatedWriting
 from memos_integrations.core.lifecycle import check_change, check_transition
+from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditRecord,
@@ -41,7 +44,7 @@ from memos_integrations.core.ports import (
     Expect,
     LogQuery,
     Move,
-    Put,
+    Outcome,
     PutVector,
     Receipt,
     Stage,
@@ -49,11 +52,10 @@ from memos_integrations.core.ports import (
     Vault,
     Vectors,
 )
-from memos_integrations.core.reading import GovernedReading
-from memos_integrations.core.records import NewVersion, Steps, erasure, moved, record_of, written
+from memos_integrations.core.records import NewVersion, Steps, changes_of, erasure, gated, moved, record_of, written
 
 
-class MemGovernance(GovernedReading):
+class MemGovernance(GatedWriting):
     """Access, audit and erasure over one vault (paper §5.5.1)."""
 
     def put(
@@ -91,8 +93,12 @@ class MemGovernance(GovernedReading):
         for version in versions:
             self._check_put(version, operation)
         transaction = Transaction(
-            changes=tuple(change for version in versions for change in _changes(version)),
-            audit=tuple(record_of(operation, version.caller, cube=version.cube) for version in versions),
+            changes=tuple(change for version in versions for change in changes_of(version)),
+            audit=tuple(
+                record
+                for version in versions
+                for record in (record_of(operation, version.caller, cube=version.cube), *gated(version))
+            ),
             events=tuple(written(version.cube, version.caller) for version in versions),
         )
         self._reads.send()
@@ -117,13 +123,14 @@ class MemGovernance(GovernedReading):
             if cube.governance.legal_hold:
                 raise LegalHoldError(f"Cube {cube.id!r} is under legal hold: it may be neither changed nor moved.")
             check_transition(cube, after)
-        changes: list[Change] = [change for version in steps.versions for change in _changes(version)]
+        changes: list[Change] = [change for version in steps.versions for change in changes_of(version)]
         changes += [Expect(ref.id, ref.version) for ref in steps.expected]
         changes += [Move(cube.id, cube.state, after) for cube, after in steps.moves]
         later = "update" if operation == "remember" else operation
         entries = [
             record_of(operation if each.cube.version == 1 else later, caller, cube=each.cube) for each in steps.versions
         ]
+        entries += [record for each in steps.versions for record in gated(each)]
         entries += [record_of(f"to_{after}", caller, cube=cube) for cube, after in steps.moves]
         events = [written(each.cube, caller) for each in steps.versions]
         events_of_moves = [moved(cube, after, caller) for cube, after in steps.moves]
@@ -160,7 +167,7 @@ class MemGovernance(GovernedReading):
         return self._vault.log(query)
 
     def _check_put(self, version: NewVersion, operation: str) -> None:
-        cube, caller, beside = version.cube, version.caller, version.beside
+        cube, caller = version.cube, version.caller
         foreign = cube.tenant != caller.by.tenant
         if foreign or (cube.version == 1 and cube.governance.owner != caller.by.subject):
             reason = "one writes only in one's own tenant and name"
@@ -169,8 +176,9 @@ class MemGovernance(GovernedReading):
         if cube.trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
+        self._check_gated(cube)
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
-            self._check_sources(cube, caller, operation, beside)
+            self._check_sources(version, operation)
 
     def erase(self, cube_id: str, caller: Caller) -> tuple[list[MemCube], Receipt]:
         """Take a cube that the caller may delete out of the vault, with every cube derived from it.
@@ -191,6 +199,35 @@ class MemGovernance(GovernedReading):
                 return doomed, self._vault.submit(erasure(doomed, caller)).result()
             except (VersionConflictError, CubeNotFoundError, StillDerivedError):
                 continue
+
+    def derived(self, cube: MemCube) -> list[MemCube]:
+        """Whatever was derived from a cube, however far; for setting it apart with it."""
+        return self._derived(cube)
+
+    def closure(self, cube_id: str, caller: Caller) -> list[str]:
+        """The ids of a cube that the caller may delete and of all that was derived from it.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `erase`.
+        """
+        cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
+        doomed = [cube, *self._derived(cube)]
+        self._check_erasable(cube, doomed, caller)
+        return [each.id for each in doomed]
+
+    def adopted(self, policy: Policy | None, caller: Caller) -> None:
+        """Record that the caller puts other rules in place.
+
+        Raises:
+            AccessDeniedError: The caller is no admin.
+        """
+        before = None if caller.policy is None else caller.policy.revision
+        after = None if policy is None else policy.revision
+        detail = {"before": before, "after": after, "rules": [] if policy is None else [r.name for r in policy.rules]}
+        if ADMIN_ROLE not in caller.by.subjects:
+            self._submit(record_of("policy", caller, denied="only an admin changes the rules", detail=detail))
+            raise AccessDeniedError("Only the role admin may change the policy.")
+        self._submit(record_of("policy", caller, detail=detail))
 
     def traces(self, cube_id: str) -> dict[str, int]:
         """What the vault still holds of a cube, per place: all zero after `erase`."""
@@ -213,6 +250,17 @@ class MemGovernance(GovernedReading):
         """Those of *refs* that are still the present versions of their cubes. No word of them leaves the vault."""
         found = {cube.ref for cube in self._vault.get(tenant, list(dict.fromkeys(ref.id for ref in refs)))}
         return found.intersection(refs)
+
+    def check_own(self, cube: MemCube, verb: Verb, caller: Caller, *, operation: str) -> None:
+        """Refuse what only the owner of a cube may do with it; a refusal is recorded.
+
+        Raises:
+            AccessDeniedError: The cube is somebody else's.
+        """
+        if not is_own(cube, caller):
+            reason = "only its owner grants a licence"
+            self._deny(cube, verb, operation, reason, caller)
+            raise AccessDeniedError(f"You may not {operation} cube {cube.id!r} so: {reason}.")
 
     def put_blob(self, source: bytes | BinaryIO, media_type: str) -> BlobRef:
         """Store bytes that a cube is about to name; see `Vault.put_blob`."""
@@ -256,9 +304,10 @@ class MemGovernance(GovernedReading):
             found.update((each.id, each) for each in self._vault.get(cube.tenant, frontier))
         return list(found.values())
 
-    def _check_sources(self, cube: MemCube, caller: Caller, operation: str, beside: Collection[str]) -> None:
+    def _check_sources(self, version: NewVersion, operation: str) -> None:
+        cube, caller = version.cube, version.caller
         for ref in cube.provenance.derived_from:
-            source = self.fetch(ref.id, Verb.READ, caller, operation=operation)
+            source = version.sources.get(ref.id) or self.fetch(ref.id, Verb.READ, caller, operation=operation)
             theirs = subjects_for(Verb.READ, source.governance)
             ours = subjects_for(Verb.READ, cube.governance) - {cube.governance.owner}
             if EVERYONE not in theirs and not ours <= theirs:
@@ -266,7 +315,7 @@ class MemGovernance(GovernedReading):
                 self._deny(cube, Verb.WRITE, operation, reason, caller)
                 raise AccessDeniedError(f"A derived memory obeys its sources, but {reason}. Narrow its readers.")
         for link in cube.provenance.links:
-            if link.relation is Relation.SUPERSEDES and link.target not in beside:
+            if link.relation is Relation.SUPERSEDES and link.target not in version.beside:
                 self.fetch(link.target, Verb.WRITE, caller, operation=operation)
 
     def _check_erasable(self, cube: MemCube, doomed: Sequence[MemCube], caller: Caller) -> None:
@@ -275,16 +324,25 @@ class MemGovernance(GovernedReading):
         except (LegalHoldError, IllegalTransitionError) as exc:
             self._deny(cube, Verb.DELETE, "forget", type(exc).__name__, caller)
             raise
+        if self._had_duty(doomed, caller):
+            self._deny(cube, Verb.DELETE, "forget", "conflict of duties", caller)
+            raise AccessDeniedError(
+                "Whoever put this memory under legal hold, or lifted the hold, does not erase it: let somebody else."
+            )
         held = [each for each in doomed if each.governance.legal_hold]
         if held:
             self._deny(held[0], Verb.DELETE, "forget", "legal hold", caller)
             raise LegalHoldError("Something derived from this cube is under legal hold: nothing was forgotten.")
 
-
-def _changes(version: NewVersion) -> tuple[Change, ...]:
-    """The Put of a version, if its sources are still as they were when that was decided."""
-    cube = version.cube
-    sources = cube.provenance.derived_from if cube.version == 1 else ()
-    expected = tuple(Expect(ref.id, ref.version) for ref in sources)
-    readers = subjects_for(Verb.READ, cube.governance)
-    return (*expected, Put(cube, readers, version.terms, version.vector, version.key, version.again))
+    def _had_duty(self, doomed: Sequence[MemCube], caller: Caller) -> bool:
+        """Whether the caller held or released one of the cubes, by the log; only admins ever could."""
+        if ADMIN_ROLE not in caller.by.subjects:
+            return False
+        asked = [(each, operation) for each in doomed for operation in ("hold", "release")]
+        by: dict[str, Any] = {
+            "tenant": caller.by.tenant,
+            "actor": caller.by.subject,
+            "outcome": Outcome.ALLOWED,
+            "limit": 1,
+        }
+        return any(self._vault.log(LogQuery(cube_id=each.id, operation=name, **by)) for each, name in asked)

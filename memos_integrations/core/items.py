@@ -39,6 +39,7 @@ from memos_integrations.core.item import (
     vault_key,
 )
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import finished
 from memos_integrations.core.operator.writer import CubeWriter
@@ -103,9 +104,9 @@ class Items:
                 before = self._governance.fetch(before.id, Verb.WRITE, caller, operation="put")
                 check_change(before)
                 changed.append(before.id)
-            draft = finished(cube_of(each, caller, before))
+            draft = admitted(finished(cube_of(each, caller, before)), caller, self._governance)
             key = None if before is not None else vault_key(each.address, caller)
-            versions.append(NewVersion(draft.cube, caller, draft.terms, None, key))
+            versions.append(NewVersion(draft.cube, caller, draft.terms, None, key, verdict=draft.verdict))
         indexed = [number for number, version in enumerate(versions) if version.cube.text.strip()]
         rows = self._embedding.written([versions[number].cube.text for number in indexed]) if indexed else None
         if rows is not None:

@@ -29,8 +29,11 @@ from memos_integrations.core.errors import (
     CubeNotFoundError,
     IntegrityError,
     InvalidMemoryError,
+    LicenceSpentError,
+    VersionConflictError,
 )
 from memos_integrations.core.events import AccessDenied
+from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.ports import (
     RECALLABLE,
     AuditEntry,
@@ -48,7 +51,8 @@ from memos_integrations.core.ports import (
     Visibility,
 )
 from memos_integrations.core.reads import ReadAudit, ReadLog
-from memos_integrations.core.records import denied, moved, record_of
+from memos_integrations.core.records import denied, is_counted, licensed_use, moved, record_of
+from memos_integrations.core.sight import Sight
 
 MOST_OWNED = 1_000_000
 
@@ -59,8 +63,13 @@ NAMED_IN_LOG = 100
 class GovernedReading:
     """Governed reads over one vault; `MemGovernance` adds the writes."""
 
-    def __init__(self, vault: Vault, *, read_audit: ReadAudit | str = ReadAudit.BATCHED) -> None:
+    def __init__(
+        self, vault: Vault, *, read_audit: ReadAudit | str = ReadAudit.BATCHED, gate: WriteGate | None = None
+    ) -> None:
         self._vault = vault
+        self.gate = gate
+        """What looks at every text before it is embedded and stored; None: nothing does."""
+        self._sight = Sight(vault)
         self._reads = ReadLog(vault, ReadAudit(read_audit))
 
     def search(self, query: VaultQuery, caller: Caller) -> Found:
@@ -73,7 +82,7 @@ class GovernedReading:
         if not states:
             return Found((), 0, "what has expired is not recalled")
         query = replace(query, filter=replace(query.filter, states=states))
-        found = self._vault.search(query, _visible_to(caller))
+        found = self._vault.search(query, self._sight.of(caller))
         given = {cube.id for cube in self._released([match.cube for match in found.matches], caller)}
         allowed = tuple(match for match in found.matches if match.cube.id in given)
         return Found(allowed, found.visible - (len(found.matches) - len(allowed)), found.how)
@@ -90,7 +99,7 @@ class GovernedReading:
     def places(self, wanted: CubeFilter, caller: Caller, *, own: bool = False) -> set[tuple[str, ...]]:
         """The namespaces in which there are (own) cubes that pass *wanted* and that the caller may read; recorded."""
         self._reads.wait_for_uses()
-        named = self._vault.places(wanted, _visible_to(caller))
+        named = self._vault.places(wanted, self._sight.of(caller))
         there = {cube.namespace for cube in self._released(named, caller) if not own or is_own(cube, caller)}
         for namespace in {cube.namespace for cube in named} - there:
             # The one that was named is another's, or may not be read after all (its source changed): perhaps another.
@@ -107,15 +116,30 @@ class GovernedReading:
     def hand_out(self, cubes: Sequence[MemCube], caller: Caller, *, recall_id: str, detail: dict[str, Any]) -> None:
         """Record that a recall gave *cubes* to the caller: one audit record, and a use of each cube.
 
-        A cube that is used for the first time becomes ACTIVATED (paper §5.4.3).
+        A cube that is used for the first time becomes ACTIVATED (paper §5.4.3). Of those whose licence counts uses,
+        `use_up` counted this one.
         """
-        uses = tuple(Use(cube.id, caller.now, recall_id) for cube in cubes)
+        uses = tuple(Use(cube.id, caller.now, recall_id) for cube in cubes if not is_counted(cube, caller))
         entry = record_of("recall", caller, detail={**detail, "recall": recall_id, "cubes": [c.id for c in cubes]})
         fresh = [cube for cube in cubes if cube.state is State.GENERATED]
         moves = tuple(Move(cube.id, State.GENERATED, State.ACTIVATED) for cube in fresh)
         events = tuple(moved(cube, State.ACTIVATED, caller) for cube in fresh)
         # When another recall activated one of them first, or it was just forgotten, the use still counts.
         self._reads.record(Transaction((*uses, *moves), (entry,), events), instead=Transaction(uses, (entry,)))
+
+    def use_up(self, cube: MemCube, caller: Caller, *, operation: str, recall_id: str = "") -> bool:
+        """Whether the caller may have the words: counts a use of the licence, durably; a refusal is recorded."""
+        if not is_counted(cube, caller):
+            return True
+        self._reads.send()
+        try:
+            self._vault.submit(licensed_use(cube, caller, recall_id)).result()
+        except LicenceSpentError:
+            self._deny(cube, Verb.READ, operation, "its licence has no uses left", caller)
+            return False
+        except (VersionConflictError, CubeNotFoundError):
+            return False
+        return True
 
     def fetch(self, cube_id: str, verb: Verb, caller: Caller, *, operation: str) -> MemCube:
         """The current version of a cube, if the caller may do *verb* with it.
@@ -141,20 +165,25 @@ class GovernedReading:
         self._submit(record_of(operation, caller, denied="no cube that one may read", about=cube_id), events)
         raise CubeNotFoundError(cube_id)
 
-    def read(self, cube_id: str, caller: Caller, *, operation: str = "read") -> MemCube:
-        """The current version of a cube that the caller may read; recorded.
+    def read(self, cube_id: str, caller: Caller, *, operation: str = "read", counted: bool = True) -> MemCube:
+        """The current version of a cube that the caller may read; recorded, and a use of its licence if *counted*.
 
         Raises:
             CubeNotFoundError: It does not exist, or the caller may not know that it does.
+            LicenceSpentError: Its licence has no uses left.
         """
         cube = self.fetch(cube_id, Verb.READ, caller, operation=operation)
+        while counted and not self.use_up(cube, caller, operation=operation):
+            before, cube = cube, self.fetch(cube_id, Verb.READ, caller, operation=operation)
+            if cube.version == before.version:
+                raise LicenceSpentError(cube_id)
         self._reads.record(Transaction((), (record_of(operation, caller, cube=cube),)))
         return cube
 
     def readable(
         self, ids: Sequence[str], caller: Caller, *, verb: Verb = Verb.READ, operation: str = "read"
     ) -> list[MemCube]:
-        """Those of *ids* with which the caller may do *verb* (one that gives the words away), in order.
+        """Those of *ids* with which the caller may do *verb* (one that gives the words away), in order: no use.
 
         One audit record counts the given and the refused, and names the first hundred of each.
         """
@@ -181,9 +210,11 @@ class GovernedReading:
         return [match.cube for match in self.found(query, caller).matches]
 
     def found(self, query: VaultQuery, caller: Caller) -> Found:
-        """What the query finds for the caller, with scores; recorded like `find`."""
+        """What the query finds for the caller, with scores; recorded like `find`. Listing is a use of a licence."""
         self._reads.wait_for_uses()
         found = self.search(query, caller)
+        matches = tuple(match for match in found.matches if self.use_up(match.cube, caller, operation="find"))
+        found = replace(found, matches=matches)
         given = [match.cube.id for match in found.matches]
         detail = {"given": len(given), "given_ids": given[:NAMED_IN_LOG]}
         self._reads.record(Transaction((), (record_of("find", caller, detail=detail),)))
@@ -205,6 +236,10 @@ class GovernedReading:
         except IntegrityError as exc:
             digest = cube.blobs[number].digest
             raise IntegrityError(f"Blob {digest} of cube {cube_id!r} is missing or damaged", cube_id) from exc
+
+    def carried(self, cubes: Sequence[MemCube], caller: Caller) -> None:
+        """Record, durably, that *cubes* are about to leave the vault for another system."""
+        self._submit(record_of("export", caller, detail={"cubes": [cube.id for cube in cubes]}))
 
     def superseded(self, cubes: Sequence[MemCube], caller: Caller) -> dict[str, str]:
         """For those of *cubes* that a cube which the caller may read supersedes: the id of that cube.
@@ -311,14 +346,3 @@ class GovernedReading:
     def _submit(self, entry: AuditRecord, events: tuple[AccessDenied, ...] = ()) -> None:
         self._reads.send()
         self._vault.submit(Transaction((), (entry,), events)).result()
-
-
-def _visible_to(caller: Caller) -> Visibility:
-    """What the caller may see, for a vault to go by before it picks the best."""
-    return Visibility(
-        tenant=caller.by.tenant,
-        subjects=caller.by.subjects,
-        now=caller.now,
-        purpose=caller.context.purpose,
-        application=caller.context.application,
-    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from threading import Lock, Semaphore, Timer
+from threading import Event, Lock, Semaphore, Thread
 
 from memos_integrations.core.errors import CubeNotFoundError, MemOSError, VersionConflictError
 from memos_integrations.core.events import CubeMoved, MemEvent
@@ -22,6 +23,10 @@ MOST_GATHERED = 32
 
 GATHERED_S = 0.02
 """How long the first of them waits for others."""
+
+
+IDLE_S = 1.0
+"""How long the thread that hands them over outlives the last of them."""
 
 
 class ReadAudit(StrEnum):
@@ -59,6 +64,8 @@ class ReadLog:
         self._under_way: deque[Future[None]] = deque()
         self._room = Semaphore(MOST_UNDER_WAY)
         self._lock, self._sending = Lock(), Lock()
+        self._first = Event()
+        self._sender: Thread | None = None
         self._since_durable = 0
         self._uses: list[Future[None]] = []
 
@@ -85,9 +92,7 @@ class ReadLog:
         if count >= MOST_GATHERED:
             self.send()
         elif count == 1:
-            later = Timer(GATHERED_S, self.send)
-            later.daemon = True
-            later.start()
+            self._send_later()
 
     def settle(self) -> None:
         """Take what is in the log off the list.
@@ -126,6 +131,26 @@ class ReadLog:
         self.settle()
 
     # --- to the vault
+
+    def _send_later(self) -> None:
+        with self._lock:
+            self._first.set()
+            if self._sender is not None:
+                return
+            self._sender = Thread(target=self._sends, name="read-log", daemon=True)
+            self._sender.start()
+
+    def _sends(self) -> None:
+        # One thread for as long as reads go on: to start one costs more than to record a read.
+        while True:
+            if not self._first.wait(IDLE_S):
+                with self._lock:
+                    if not self._first.is_set():
+                        self._sender = None
+                        return
+            self._first.clear()
+            time.sleep(GATHERED_S)
+            self.send()
 
     def send(self) -> None:
         """Hand over what was gathered, as one transaction: what is written next comes after it in the log."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from memos_integrations.core.access import Caller, Verb
+from memos_integrations.core.access import Caller, Verb, is_own, subjects_for
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
 from memos_integrations.core.item import ITEM
-from memos_integrations.core.ports import AuditRecord, Erase, Expect, Outcome, Transaction, Vectors
+from memos_integrations.core.ports import AuditRecord, Change, Erase, Expect, Outcome, Put, Transaction, Use, Vectors
 
 NAMED_IN_RECORD = 100
 """How many ids one audit record of a whole run names."""
@@ -18,7 +19,9 @@ NAMED_IN_RECORD = 100
 class NewVersion(NamedTuple):
     """A version to store, by whom, with its words for full text; `key` and `again` as in `Put`.
 
-    `beside` are the ids that the caller is writing in the same batch, and may therefore replace.
+    `beside` are the ids that the caller is writing in the same batch, and may therefore replace. `verdict` is what the
+    gate decided on it, for the audit log. `sources` are the
+    cubes that it is derived from as far as they are written before it in the same transaction.
     """
 
     cube: MemCube
@@ -28,6 +31,8 @@ class NewVersion(NamedTuple):
     key: str | None = None
     beside: Collection[str] = ()
     again: bool = True
+    verdict: dict[str, Any] | None = None
+    sources: Mapping[str, MemCube] = MappingProxyType({})
 
 
 class Steps(NamedTuple):
@@ -84,6 +89,14 @@ def written(cube: MemCube, caller: Caller) -> CubeWritten:
     )
 
 
+def gated(version: NewVersion) -> tuple[AuditRecord, ...]:
+    """What the gate decided on a version, for the log: rules and counts, no words. Nothing where it let it through."""
+    if version.verdict is None:
+        return ()
+    operation = "quarantine" if version.verdict["ruling"] == "quarantine" else "gate"
+    return (record_of(operation, version.caller, cube=version.cube, detail=version.verdict),)
+
+
 def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
     """The event of a cube that passes from its state to another."""
     return CubeMoved.of_checked(
@@ -94,6 +107,18 @@ def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
 def denied(cube: MemCube, verb: Verb, caller: Caller) -> AccessDenied:
     """Somebody was refused: the event."""
     return AccessDenied(at=caller.now, tenant=caller.by.tenant, cube_id=cube.id, actor=caller.by.subject, verb=verb)
+
+
+def is_counted(cube: MemCube, caller: Caller) -> bool:
+    """Whether handing the cube to the caller is a use of its licence."""
+    licence = cube.governance.licence
+    return licence is not None and licence.uses_left is not None and not is_own(cube, caller)
+
+
+def licensed_use(cube: MemCube, caller: Caller, recall_id: str) -> Transaction:
+    """One use of the licence of a cube, if it is as it was when that was decided."""
+    use = Use(cube.id, caller.now, recall_id, cube.governance.licence)
+    return Transaction((Expect(cube.id, cube.version), use), (record_of("use", caller, cube=cube),))
 
 
 def _erased(cube: MemCube) -> tuple[Expect, Erase]:
@@ -112,3 +137,12 @@ def erasure(doomed: Sequence[MemCube], caller: Caller) -> Transaction:
         audit=tuple(record_of("forget", caller, cube=each) for each in doomed),
         events=tuple(CubeErased(at=caller.now, tenant=each.tenant, cube_id=each.id, actor=actor) for each in doomed),
     )
+
+
+def changes_of(version: NewVersion) -> tuple[Change, ...]:
+    """The Put of a version, if its sources are still as they were when that was decided."""
+    cube = version.cube
+    sources = cube.provenance.derived_from if cube.version == 1 else ()
+    expected = tuple(Expect(ref.id, ref.version) for ref in sources)
+    readers = subjects_for(Verb.READ, cube.governance)
+    return (*expected, Put(cube, readers, version.terms, version.vector, version.key, version.again))

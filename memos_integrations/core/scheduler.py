@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from math import isfinite
 
 from pydantic import Field
 
 from memos_integrations.core.cube import ActivationPayload, Label, Labels, MemCube, Moment, Value
+from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.ports.query import CubeFilter
 from memos_integrations.core.reader import Intent, MemoryCall, QuestionType
 from memos_integrations.core.router import MemoryPath, MemoryPathResolver
@@ -73,14 +75,23 @@ class MemoryPlan(Value):
 class MemScheduler:
     """Plans by rules that can be read (and replaced: anything with this `plan` will do).
 
-    *resolver* says where the question leads; its path stands in the plan.
+    *resolver* says where the question leads; its path stands in the plan. *graph* is what nearness to the first
+    findings counts, over the words and names that memories share (`core.graph`): 0.2 is a good start where questions
+    need several memories; nothing by default, as what it gave long conversations is within the error.
+
+    Raises:
+        InvalidMemoryError: *graph* is not a finite number of at least 0.
     """
 
     _resolver = MemoryPathResolver()
+    _graph = 0.0
 
-    def __init__(self, *, resolver: MemoryPathResolver | None = None) -> None:
+    def __init__(self, *, resolver: MemoryPathResolver | None = None, graph: float = 0.0) -> None:
+        if not (isfinite(graph) and graph >= 0.0):
+            raise InvalidMemoryError(f"graph is a weight, a finite number of at least 0, not {graph!r}.")
         if resolver is not None:
             self._resolver = resolver
+        self._graph = graph
 
     def plan(
         self,
@@ -110,7 +121,8 @@ class MemScheduler:
             steps=steps,
             k=k,
             token_budget=budget,
-            weights=_weights(call, has_vectors, has_vectors and has_tokens),
+            weights=_weights(call, has_vectors, has_vectors and has_tokens)
+            | ({"graph": self._graph} if self._graph else {}),
             newest_first=whole_window,
             path=self._resolver.resolve(call, namespace=tuple(namespace)),
         )
@@ -161,7 +173,10 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
 
     Tried on long conversations and left out, because what they gave questions of several pieces of evidence (at most
     one point of R@10) they took from others: feedback from what was found first, evidence spread over sessions (MMR),
-    and greedy cover of the question's tokens.
+    and greedy cover of the question's tokens. A graph of what memories share is a switch of the scheduler (*graph*): on
+    the first four of ten long conversations, 0.2 of it took R@10 from 83.7 to 83.9, of questions of several pieces of
+    evidence from 57.1 to 57.7, with words as nodes; with other weights, or over the best 60 or 120 only, R@10 was 0.4
+    lower to 0.3 higher than without, and with names alone it was the same.
     """
     weights = {
         "context": 0.5,

@@ -22,6 +22,7 @@ from memos_integrations.core.asked import aware, known_id
 from memos_integrations.core.conflict import ConflictJudge
 from memos_integrations.core.cube import MemCube, Tier
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
+from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.items import Items
 from memos_integrations.core.operator import (
@@ -34,8 +35,11 @@ from memos_integrations.core.operator import (
 )
 from memos_integrations.core.operator.caretaker import Caretaker
 from memos_integrations.core.operator.editor import Editor
+from memos_integrations.core.operator.quarantine import Quarantine
 from memos_integrations.core.operator.summary import Summariser
+from memos_integrations.core.operator.surfacing import TrustGate
 from memos_integrations.core.operator.timemachine import TimeMachine
+from memos_integrations.core.policy import Policy
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
@@ -49,6 +53,10 @@ MOST_PREFIXES = 100
 """So many activation cubes, the newest that one may read, are considered for a recall."""
 
 NOBODY_IN_PARTICULAR = CallContext()
+
+TRUST = TrustGate()
+GATE = WriteGate()
+"""The gate where none is passed in: no dependency, secrets out, orders to a model set apart."""
 
 # What a framework takes apart and puts together again (a pickled part, a restored context) finds its engine here.
 _live: WeakValueDictionary[int, Walk] = WeakValueDictionary()
@@ -76,21 +84,29 @@ class Walk:
         clock: Callable[[], datetime] = utc_now,
         read_audit: ReadAudit | str = ReadAudit.BATCHED,
         conflicts: ConflictJudge | None = None,
+        gate: WriteGate | None = GATE,
+        trust: TrustGate = TRUST,
+        policy: Policy | None = None,
     ) -> None:
+        self._policy = policy
         self._made_of: dict[str, Any] = {
             "embedder": embedder, "reranker": reranker, "reader": reader, "scheduler": scheduler,
             "count_tokens": count_tokens, "clock": clock, "read_audit": read_audit, "conflicts": conflicts,
+            "policy": policy, "gate": gate, "trust": trust,
         }  # fmt: skip
-        self._governance = MemGovernance(vault, read_audit=read_audit)
+        self._governance = MemGovernance(vault, read_audit=read_audit, gate=gate)
         self._embedding = Embedding(self._governance, embedder)
         self._writer = CubeWriter(self._governance, self._embedding, conflicts)
         self._times = TimeMachine(self._governance, self._embedding, self._writer.dropped)
         self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
         self._editor = Editor(self._governance, self._embedding, self._writer)
+        self._quarantine = Quarantine(self._governance, self._embedding, self._writer.dropped)
         self._summaries = Summariser(self._governance, self._embedding, self._writer)
         self._reader = reader or MemReader()
         self._scheduler = scheduler or MemScheduler()
-        self._operator = MemOperator(self._governance, self._embedding, count_tokens=count_tokens, reranker=reranker)
+        self._operator = MemOperator(
+            self._governance, self._embedding, count_tokens=count_tokens, reranker=reranker, trust=trust
+        )
         self.items = Items(self._governance, self._embedding, self._writer, self._caller)
         """JSON values under addresses, each a governed cube: what stores are made of."""
         self._clock = clock
@@ -329,4 +345,4 @@ class Walk:
         moment = self._clock()
         if moment.tzinfo is None:
             raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
-        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
+        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC), self._policy)

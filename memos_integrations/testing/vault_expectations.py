@@ -4,12 +4,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from memos_integrations.core.cube import CubeRef
-from memos_integrations.core.errors import CubeNotFoundError, ForgottenError, StillDerivedError, VersionConflictError
-from memos_integrations.core.ports import Erase, Expect, Vault
-from memos_integrations.testing.cubes import cube, put, revised, stored, submit
+from memos_integrations.core.cube import CubeRef, Licence
+from memos_integrations.core.errors import (
+    CubeNotFoundError,
+    ForgottenError,
+    LicenceSpentError,
+    StillDerivedError,
+    VersionConflictError,
+)
+from memos_integrations.core.ports import Erase, Expect, LogQuery, Use, Vault
+from memos_integrations.testing.cubes import NOW, cube, put, record, revised, stored, submit
 
 
 class VaultExpectations:
@@ -53,3 +61,35 @@ class VaultExpectations:
         assert vault.forgotten("acme", ["a", "b"]) == set()
         submit(vault, Erase(there[1].id))
         assert stored(vault, cube("lasting"), key="b", again=False).id == vault.find_key("acme", "b")
+
+    def test_a_licence_is_used_up_and_never_more_than_that(self, vault: Vault) -> None:
+        three = Licence(uses_left=3)
+        first = stored(vault, cube("one", licence=three))
+
+        def use(n: int) -> bool:
+            try:
+                submit(vault, Expect(first.id, 1), Use(first.id, NOW, f"r{n}", three), audit=(record(first, "use"),))
+            except LicenceSpentError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(use, range(16))) == 3
+        now = vault.get("acme", [first.id])[0]
+        assert (now.behaviour.licensed, now.behaviour.reads, now.digest) == (3, 3, first.digest)
+        assert len(vault.log(LogQuery(tenant="acme", operation="use"))) == 3, "what was refused left nothing"
+
+    def test_a_licence_counts_on_in_a_new_version_and_anew_under_another(self, vault: Vault) -> None:
+        one, two = Licence(uses_left=1), Licence(uses_left=2)
+        first = stored(vault, cube("one", licence=one))
+        submit(vault, Use(first.id, NOW, "", one))
+        newer = revised(first, "two")
+        stored(vault, newer)
+        submit(vault, Use(first.id, NOW, "r"))  # its owner's
+        with pytest.raises(LicenceSpentError, match=first.id):
+            submit(vault, Use(first.id, NOW, "", one))
+        submit(vault, Use(first.id, NOW, "", two), Use(first.id, NOW, "", two))
+        with pytest.raises(LicenceSpentError):
+            submit(vault, put(cube("beside")), Use(first.id, NOW, "", two))
+        behaviour = vault.get("acme", [first.id])[0].behaviour
+        assert (behaviour.licensed, behaviour.licence, behaviour.recalls) == (2, two, ("r",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class Asked:
 def allowed(asked: Asked, columns: Columns) -> Allowed:
     """The cubes that pass visibility and filter."""
     visible, wanted = asked.visible, asked.wanted
-    key = (visible.subjects, visible.purpose, visible.application, wanted)
+    key = (visible.subjects, visible.purpose, visible.application, visible.hidden, wanted)
     found = columns.answers.get(key)
     if found is None:
         keep = _visible(asked, columns.table)
@@ -76,6 +76,13 @@ def _visible(asked: Asked, table: Numbers) -> Mask:
         if limited.any():
             named = [] if said is None else [words.label(kind, said)]
             keep &= ~limited | _labelled(asked, table, keep & limited, kind, named)
+    for hidden in visible.hidden:
+        away = keep & _typed(hidden, table)
+        if hidden.ids:
+            away &= _among(table[SEQ], _numbered(replace(asked, wanted=hidden)))
+        for kind, numbers in _labels(replace(asked, wanted=hidden)):
+            away &= _labelled(asked, table, away, kind, numbers)
+        keep &= ~away
     return keep
 
 

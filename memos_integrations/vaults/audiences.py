@@ -26,7 +26,13 @@ MOST = 64
 def by_labels(query: VaultQuery, visible: Visibility) -> bool:
     """Whether the answer depends on labels or values: by a filter, by sessions, by purpose or application."""
     wanted = query.filter
-    if query.around or query.as_of is not None or visible.purpose is not None or visible.application is not None:
+    if (
+        visible.hidden
+        or query.around
+        or query.as_of is not None
+        or visible.purpose is not None
+        or visible.application is not None
+    ):
         return True
     named = (wanted.semantic_types, wanted.tags, wanted.entities, wanted.speakers, wanted.sessions, wanted.value)
     if any(named) or wanted.thread_id is not None or wanted.session_id is not None:

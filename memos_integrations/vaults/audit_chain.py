@@ -16,7 +16,7 @@ from memos_integrations.core.ports import AuditEntry, AuditRecord, AuditReport, 
 GENESIS = "0" * 64
 """What the first entry names as its previous hash."""
 
-WRITING = frozenset({"remember", "update"})
+WRITING = frozenset({"remember", "update", "hold", "release"})
 """Operations whose records carry the digest of the version that they stored."""
 
 ERASING = frozenset({"forget", "erase"})

@@ -22,7 +22,7 @@ from memos_integrations.core.ports import CubeFilter
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Question = tuple[frozenset[str], str | None, str | None, CubeFilter]
+Question = tuple[frozenset[str], str | None, str | None, tuple[CubeFilter, ...], CubeFilter]
 """Whose, for what, where, and which cubes."""
 
 _NEVER = (1 << 63) - 1
@@ -199,7 +199,7 @@ def _moved(before: Columns, changed: int, places: Numbers, after: Numbers) -> Co
     states[places] = after
     answers = {}
     for question, found in list(before.answers.items()):
-        wanted = {STATES[state] for state in question[3].states}
+        wanted = {STATES[state] for state in question[-1].states}
         if not wanted or concerned <= wanted or not concerned & wanted:
             answers[question] = found
     return Columns(changed, before.table, states, answers)

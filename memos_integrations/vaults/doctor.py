@@ -28,7 +28,7 @@ from memos_integrations.vaults.seals import MARKS, Sealer, key_file_of, key_from
 from memos_integrations.vaults.segments import Manifest, Segment, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.sqlite_audit import verify
 from memos_integrations.vaults.sqlite_write import BESIDE, read_head, read_identity
-from memos_integrations.vaults.sums import check_log, check_outbox, check_root, check_tally
+from memos_integrations.vaults.sums import check_log, check_outbox, check_root, check_tally, forgotten_wrong
 
 _MOST = 100
 
@@ -227,12 +227,16 @@ def _histories(connection: sqlite3.Connection, sealer: Sealer) -> Counted:
 def _tallies(connection: sqlite3.Connection, sealer: Sealer) -> Counted:
     names = {name for (name,) in connection.execute("SELECT name FROM tenants UNION SELECT tenant FROM audit")}
     for name in sorted(names | {name for (name,) in connection.execute("SELECT tenant FROM tallies")}):
-        for check in (check_tally, check_log, read_tally):
+        for check in (check_tally, check_log, read_tally, _check_told):
             try:
                 check(connection, sealer, name)
                 yield None
             except IntegrityError as exc:
                 yield str(exc)
+
+
+def _check_told(connection: sqlite3.Connection, sealer: Sealer, tenant: str) -> None:
+    forgotten_wrong(connection, sealer, tenant, "")
 
 
 def _marks(connection: sqlite3.Connection, sealer: Sealer) -> Counted:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from memos_integrations.core.errors import IntegrityError
-from memos_integrations.vaults.seals import Fields, Root, Sealer, Tally
+from memos_integrations.vaults.seals import Fields, Root, Sealer, Tally, added
 
 TABLES = (
     # What shows that a cube's rows are ours; see `seals.py`.
@@ -145,15 +145,58 @@ def read_tally(connection: sqlite3.Connection, sealer: Sealer, tenant: str) -> t
         IntegrityError: They are not what was sealed.
     """
     row = connection.execute(
-        "SELECT commit_number, cubes, total, entries, log, mac FROM tallies WHERE tenant = ?", (tenant,)
+        "SELECT mac, commit_number, cubes, total, entries, log, forgotten FROM tallies WHERE tenant = ?", (tenant,)
     ).fetchone()
     if row is None:
         return Tally(), b""
-    commit, cubes, total, entries, log, mac = row
-    if tally_seal(connection, sealer, tenant, row[:5]) != mac:
+    mac, *stored = row
+    if tally_seal(connection, sealer, tenant, _sealed_tally(*stored)) != mac:
         raise _miscounted(tenant)
-    totals = sealer.unmasked(tenant, commit, total), sealer.unmasked(tenant + "\0log", commit, log)
-    return Tally(commit, cubes, totals[0], entries, totals[1]), mac
+    commit, cubes, total, entries, log, forgotten = stored
+    return Tally(
+        commit,
+        cubes,
+        sealer.unmasked(tenant, commit, total),
+        entries,
+        sealer.unmasked(tenant + "\0log", commit, log),
+        sealer.unmasked(tenant + "\0forgotten", commit, forgotten) if forgotten else 0,
+    ), mac
+
+
+def stored_tally(sealer: Sealer, tenant: str, tally: Tally) -> tuple[Fields, Fields]:
+    """A tenant's sums as they stand in the file, and what of them its seal covers."""
+    commit = tally.commit
+    stored = (
+        commit,
+        tally.cubes,
+        sealer.masked(tenant, commit, tally.total),
+        tally.entries,
+        sealer.masked(tenant + "\0log", commit, tally.log),
+        sealer.masked(tenant + "\0forgotten", commit, tally.forgotten) if tally.forgotten else b"",
+    )
+    return stored, _sealed_tally(*stored)
+
+
+def _sealed_tally(*stored: object) -> Fields:
+    # A tenant of which nothing was forgotten is sealed as it was before anything could be.
+    return stored if stored[-1] != b"" else stored[:-1]
+
+
+def check_forgotten(connection: sqlite3.Connection, sealer: Sealer, tenant: str, wanted: int) -> None:
+    """Add up the keys of what was forgotten for good in a tenant.
+
+    Raises:
+        IntegrityError: One was changed, added or removed; the message names it where that can be said.
+    """
+    total = wanted
+    for key, mac in connection.execute(
+        "SELECT f.key, f.mac FROM tenants AS t JOIN forgotten AS f ON f.tenant = t.number WHERE t.name = ?", (tenant,)
+    ):
+        if sealer.forgotten(tenant, key) != mac:
+            raise IntegrityError(f"The record of what was forgotten in tenant {tenant!r} as {key.hex()} is not ours")
+        total = added(total, -sealer.share(mac))
+    if total:
+        raise IntegrityError(f"A record of what was forgotten in tenant {tenant!r} was removed, added or set back")
 
 
 def tally_seals(connection: sqlite3.Connection, sealer: Sealer) -> Iterator[bytes]:
@@ -162,12 +205,12 @@ def tally_seals(connection: sqlite3.Connection, sealer: Sealer) -> Iterator[byte
     Raises:
         IntegrityError: One is not what was sealed.
     """
-    for name, commit, cubes, total, entries, log, mac, *row in connection.execute(
-        """SELECT y.tenant, y.commit_number, y.cubes, y.total, y.entries, y.log, y.mac, t.*
+    for name, mac, *row in connection.execute(
+        """SELECT y.tenant, y.mac, y.commit_number, y.cubes, y.total, y.entries, y.log, y.forgotten, t.*
         FROM tallies AS y LEFT JOIN tenants AS t ON t.name = y.tenant"""
     ):
-        there = () if row[0] is None else tuple(row)
-        if sealer.tally(name, there, (commit, cubes, total, entries, log)) != mac:
+        stored, there = row[:6], () if row[6] is None else tuple(row[6:])
+        if sealer.tally(name, there, _sealed_tally(*stored)) != mac:
             raise _miscounted(name)
         yield mac
 

@@ -10,9 +10,11 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from memos_integrations.core.ports import EmbedderIdentity
-from memos_integrations.vaults.integrity import read_root, read_tally
-from memos_integrations.vaults.seals import Fields, Root, Sealer
+from memos_integrations.vaults.integrity import check_forgotten, read_root, read_tally
+from memos_integrations.vaults.seals import Fields, Root, Sealer, Tally, added
 from memos_integrations.vaults.sqlite_write import GENESIS_HEAD, Head, read_head, read_identity, tenant_of
+
+_FORGOTTEN = "SELECT 1 FROM forgotten WHERE key = ? AND tenant = (SELECT number FROM tenants WHERE name = ?)"
 
 _MOST = 10_000
 """How many tenants are kept in mind."""
@@ -20,14 +22,23 @@ _MOST = 10_000
 
 @dataclass(slots=True)
 class Account:
-    """A tenant's tally. `before` is its seal so far, empty for a new one."""
+    """A tenant's tally. `before` is its seal so far, empty for a new one.
+
+    `whole`: the keys of what was forgotten were found to add up to their sum.
+    """
 
     cubes: int
     total: int
     entries: int
     log: int
+    forgotten: int
     before: bytes
     changed: bool = False
+    whole: bool = False
+
+    def tally(self, commit: int) -> Tally:
+        """As it is to be stored."""
+        return Tally(commit, self.cubes, self.total, self.entries, self.log, self.forgotten)
 
 
 @dataclass(slots=True)
@@ -96,9 +107,30 @@ class Ledger:
         account = self.accounts.get(tenant)
         if account is None:
             tally, mac = read_tally(connection, self.sealer, tenant)
-            account = self.accounts[tenant] = Account(tally.cubes, tally.total, tally.entries, tally.log, mac)
+            sums = (tally.cubes, tally.total, tally.entries, tally.log, tally.forgotten)
+            account = self.accounts[tenant] = Account(*sums, mac)
         self.opened[tenant] = account
         return account
+
+    def is_forgotten(self, connection: sqlite3.Connection, tenant: str, key: bytes) -> bool:
+        """Whether the cube of a key was forgotten for good.
+
+        Raises:
+            IntegrityError: A record of what was forgotten in the tenant was changed, added or removed.
+        """
+        account = self.account(connection, tenant)
+        if not account.whole:
+            check_forgotten(connection, self.sealer, tenant, account.forgotten)
+            account.whole = True
+        if not account.forgotten:
+            return False
+        return connection.execute(_FORGOTTEN, (key, tenant)).fetchone() is not None
+
+    def note_forgotten(self, connection: sqlite3.Connection, tenant: str, key: bytes, times: int) -> None:
+        """A record of what was forgotten was added (1) or taken away (-1)."""
+        account = self.account(connection, tenant)
+        share = self.sealer.share(self.sealer.forgotten(tenant, key))
+        account.forgotten, account.changed = added(account.forgotten, times * share), True
 
     def tenant(self, connection: sqlite3.Connection, name: str) -> TenantRow:
         """The row of a tenant, made when there is none."""

@@ -127,6 +127,7 @@ def is_visible(row: Row, visible: Visibility) -> bool:
         and not cube.governance.is_expired(visible.now)
         and (not cube.governance.purposes or visible.purpose in cube.governance.purposes)
         and (not cube.governance.applications or visible.application in cube.governance.applications)
+        and not any(passes(row, hidden) for hidden in visible.hidden)
     )
 
 

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from memos_integrations.core.errors import MemOSError
+from memos_integrations.core.errors import IntegrityError, MemOSError
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Use
 from memos_integrations.vaults.integrity import (
     ENTRY,
@@ -21,6 +21,7 @@ from memos_integrations.vaults.integrity import (
     seal_meta,
     sealed,
     stored_root,
+    stored_tally,
 )
 from memos_integrations.vaults.ledger import Ledger
 from memos_integrations.vaults.marks import keys_mark, nothing, put_marks
@@ -29,7 +30,7 @@ from memos_integrations.vaults.seals import MARKS, Sealer, added
 from memos_integrations.vaults.sqlite_batch import Batch
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow
-from memos_integrations.vaults.sqlite_write import Head, apply, bind
+from memos_integrations.vaults.sqlite_write import Head, apply, bind, write_head
 
 Change = PutRows | VectorRow | Erase | Use | Move
 Held = dict[str, Sealed]
@@ -38,8 +39,11 @@ _AGAIN = "ON CONFLICT (cube) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in ("mac", "digest", "history", *MARKS, "used")
 )
 
+_TALLIES = "tallies (tenant, commit_number, cubes, total, entries, log, forgotten, mac)"
+
 _TALLIED = "ON CONFLICT (tenant) DO UPDATE SET " + ", ".join(
-    f"{column} = excluded.{column}" for column in ("commit_number", "cubes", "total", "entries", "log", "mac")
+    f"{column} = excluded.{column}"
+    for column in ("commit_number", "cubes", "total", "entries", "log", "forgotten", "mac")
 )
 
 _USED_NOW = """SELECT c.id, c.seq, b.body FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
@@ -80,10 +84,16 @@ class Notary:
         """
         self._open_accounts(connection, [transaction])
         held = self._before(connection, transaction)
+        back = self._coming_back(connection, transaction)
         forgotten = self._keys_of(connection, transaction)
         self._ledger.tenants.clear()  # the transaction may change their rows
         after, receipt = apply(connection, head, transaction)
-        insert_rows(connection, "forgotten", forgotten, "ON CONFLICT DO NOTHING")
+        for tenant, key in back:
+            self._ledger.note_forgotten(connection, tenant, key, -1)
+        for number, key, mac, tenant in forgotten:
+            row = [(number, key, mac)]
+            if insert_rows(connection, "forgotten", row, "ON CONFLICT DO NOTHING"):
+                self._ledger.note_forgotten(connection, tenant, key, 1)
         touched: dict[str, list[Change]] = {}
         for change in transaction.changes:
             if not isinstance(change, Expect):
@@ -167,14 +177,8 @@ class Notary:
         for tenant, account in self._ledger.opened.items():
             if not account.changed:
                 continue
-            stored = (
-                commit,
-                account.cubes,
-                sealer.masked(tenant, commit, account.total),
-                account.entries,
-                sealer.masked(tenant + "\0log", commit, account.log),
-            )
-            mac = sealer.tally(tenant, self._ledger.stored_tenant(connection, tenant), stored)
+            stored, covered = stored_tally(sealer, tenant, account.tally(commit))
+            mac = sealer.tally(tenant, self._ledger.stored_tenant(connection, tenant), covered)
             tallies.append((tenant, *stored, mac))
             if account.before:
                 root.total = added(root.total, -sealer.share(account.before))
@@ -182,7 +186,7 @@ class Notary:
                 root.tenants += 1
             root.total = added(root.total, sealer.share(mac))
             account.before, account.changed = mac, False
-        insert_rows(connection, "tallies", tallies, _TALLIED)
+        insert_rows(connection, _TALLIES, tallies, _TALLIED)
         sums = stored_root(sealer, commit, root)
         connection.execute(
             "UPDATE roots SET tenants = ?, total = ?, events = ?, outbox = ?, mac = ?",
@@ -218,13 +222,39 @@ class Notary:
             held[row.cube_id] = row
         return held
 
-    def _keys_of(self, connection: sqlite3.Connection, transaction: Prepared) -> list[Row]:
-        """The rows of `forgotten` that the transaction's lasting erasures leave."""
+    def _coming_back(self, connection: sqlite3.Connection, transaction: Prepared) -> list[tuple[str, bytes]]:
+        """Tenants and keys of what was forgotten and is now written again."""
+        told = [(put.cube.tenant, put.key[1]) for put in transaction.puts if put.key is not None]
+        return [each for each in dict.fromkeys(told) if self._ledger.is_forgotten(connection, *each)]
+
+    def _keys_of(self, connection: sqlite3.Connection, transaction: Prepared) -> list[tuple[int, bytes, bytes, str]]:
+        """The rows of `forgotten` that the transaction's lasting erasures leave, each with its tenant's name."""
         ids = [change.cube_id for change in transaction.changes if isinstance(change, Erase) and change.lasting]
         if not ids:
             return []
         rows = connection.execute(_KEYS_OF, (json.dumps(ids),)).fetchall()
-        return [(tenant, key, self._sealer.forgotten(name, key)) for tenant, name, key in rows]
+        return [(tenant, key, self._sealer.forgotten(name, key), name) for tenant, name, key in rows]
+
+    def adopt(self, connection: sqlite3.Connection, head: Head) -> Head:
+        """Seal the records of what was forgotten before they were added up; the counters after that.
+
+        Raises:
+            IntegrityError: One is not ours, or the counts of a tenant are not what was sealed.
+        """
+        self.begin(connection)
+        rows = connection.execute(
+            "SELECT t.name, f.key, f.mac FROM forgotten AS f JOIN tenants AS t ON t.number = f.tenant"
+        ).fetchall()
+        if not rows:
+            return head
+        for tenant, key, mac in rows:
+            if self._sealer.forgotten(tenant, key) != mac:
+                raise IntegrityError(f"A record of what was forgotten in tenant {tenant!r} is not ours")
+            self._ledger.note_forgotten(connection, tenant, key, 1)
+        head = head._replace(commit=head.commit + 1)
+        write_head(connection, head)
+        self.finish(connection, head)
+        return head
 
     def _seal_used(self, connection: sqlite3.Connection, ids: Sequence[str]) -> None:
         found = connection.execute(_USED_NOW, (json.dumps(list(ids)),)).fetchall()

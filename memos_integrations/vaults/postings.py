@@ -5,6 +5,11 @@ Writing it touches one page. `postings` holds per tenant and term blocks of reco
 They are made of many cubes at once, when `FOLD_AT` cubes of a tenant are in no block yet (its tail), so that a term
 costs one write per block and not one per cube; tenants with fewer cubes have no blocks at all. A search reads the
 blocks of a term, and the words of the tail. Blocks of one term never overlap; each is named by its `first` cube.
+
+What is observable: blocks are a tenant's, and are read before the cubes that the asker may see are picked from them.
+Answers, scores, counts and `how` say nothing of others' cubes, but how long a search takes grows with how many cubes of
+the same tenant hold the word, by some tenth of a millisecond for thousands of them; whoever can time searches closely
+and often may tell a word that is common in the tenant from one that is not. Nothing of other tenants is ever read.
 """
 
 from __future__ import annotations

@@ -7,7 +7,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from memos_integrations.core.cube import Behaviour, MemCube, check_text
-from memos_integrations.core.errors import EmbedderMismatchError, EmbeddingError, VersionConflictError
+from memos_integrations.core.errors import (
+    EmbedderMismatchError,
+    EmbeddingError,
+    LicenceSpentError,
+    VersionConflictError,
+)
 from memos_integrations.core.ports import EmbedderIdentity, Use, Vectors, cooled
 from memos_integrations.core.ranking import Floats
 
@@ -102,15 +107,26 @@ def cosines(rows: Vectors, query: Vectors) -> Floats:
 
 
 def used(behaviour: Behaviour, use: Use) -> Behaviour:
-    """The behaviour after one more use."""
+    """The behaviour after one more use.
+
+    Raises:
+        LicenceSpentError: The licence has none left.
+    """
     newest = use.at if behaviour.last_read is None else max(use.at, behaviour.last_read)
     recalls = [recall for recall in behaviour.recalls if recall != use.recall_id]
-    counted = {
+    if use.recall_id:
+        recalls.append(use.recall_id)
+    counted: dict[str, object] = {
         "reads": behaviour.reads + 1,
         "last_read": newest.astimezone(UTC),
         "heat": cooled(behaviour.heat, behaviour.last_read, use.at) + 1.0,
-        "recalls": (*recalls, use.recall_id)[-RECALLS_KEPT:],
+        "recalls": tuple(recalls[-RECALLS_KEPT:]),
     }
+    if use.licence is not None and use.licence.uses_left is not None:
+        licensed = behaviour.licensed if behaviour.licence == use.licence else 0
+        if licensed >= use.licence.uses_left:
+            raise LicenceSpentError(use.cube_id)
+        counted |= {"licensed": licensed + 1, "licence": use.licence}
     return Behaviour.of_checked(**{**behaviour.__dict__, **counted})
 
 

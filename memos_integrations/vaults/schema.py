@@ -109,7 +109,12 @@ _SECOND = (
         PRIMARY KEY (tenant, key)) WITHOUT ROWID, STRICT""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+_THIRD = (
+    # What the rows of `forgotten` add up to, masked like the sums beside it; empty for none.
+    "ALTER TABLE tallies ADD COLUMN forgotten BLOB NOT NULL DEFAULT x''",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
 """Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
 
 

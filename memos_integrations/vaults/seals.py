@@ -38,13 +38,17 @@ Fields = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one tenant's cubes and audit entries add up to, as of commit `commit`; the sums are in clear here."""
+    """What one tenant's cubes, audit entries and keys of what was forgotten add up to, as of commit `commit`.
+
+    The sums are in clear here.
+    """
 
     commit: int = 0
     cubes: int = 0
     total: int = 0
     entries: int = 0
     log: int = 0
+    forgotten: int = 0
 
 
 @dataclass(slots=True)

@@ -48,6 +48,7 @@ class Batch:
         self._commit, self._seq, self._vector = head.commit, head.cubes, head.vectors
         self._connection, self._ledger = connection, ledger
         self._keys: dict[tuple[str, bytes], str] = {}
+        self._back: list[tuple[str, bytes]] = []
         self._touched: dict[str, TenantRow] = {}
         self._event = ledger.root.events
         self._rows: dict[str, list[Row]] = {table: [] for table in _TABLES}
@@ -86,6 +87,7 @@ class Batch:
     def _refusal(self, puts: Sequence[PutRows]) -> MemOSError | None:
         seen: set[str] = set()
         keys: dict[tuple[str, bytes], str] = {}
+        back: list[tuple[str, bytes]] = []
         for put in puts:
             cube = put.cube
             if put.key is not None:
@@ -93,8 +95,10 @@ class Batch:
                 taken = keys.get(key) or self._taken(*key)
                 if taken is not None:
                     return AlreadyRememberedError(put.key[0], taken)
-                if not put.again and self._is_forgotten(*key):
-                    return ForgottenError(put.key[0])
+                if self._ledger.is_forgotten(self._connection, *key):
+                    if not put.again:
+                        return ForgottenError(put.key[0])
+                    back.append(key)
                 keys[key] = cube.id
             if cube.id in seen:
                 return VersionConflictError(cube.id, 0, 1)
@@ -104,6 +108,7 @@ class Batch:
                     check_fits(put.vector, self._ledger.identity)
                 except MemOSError as exc:
                     return exc
+        self._back += back
         return None
 
     def _taken(self, tenant: str, key: bytes) -> str | None:
@@ -115,10 +120,6 @@ class Batch:
             (key, tenant),
         ).fetchone()
         return None if row is None else str(row[0])
-
-    def _is_forgotten(self, tenant: str, key: bytes) -> bool:
-        asked = "SELECT 1 FROM forgotten WHERE key = ? AND tenant = (SELECT number FROM tenants WHERE name = ?)"
-        return self._connection.execute(asked, (key, tenant)).fetchone() is not None
 
     def _put(self, put: PutRows) -> None:
         rows, name, audience = self._rows, put.cube.tenant, put.columns["audience"]
@@ -152,9 +153,10 @@ class Batch:
 
     def flush(self) -> None:
         """Fill the tables."""
-        if self._keys and self._connection.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone():
-            told = [row[:2] for row in self._rows["keys"]]  # again, or they would have been refused
-            self._connection.executemany("DELETE FROM forgotten WHERE tenant = ? AND key = ?", told)
+        for name, key in self._back:
+            number = self._ledger.tenant(self._connection, name).number
+            self._connection.execute("DELETE FROM forgotten WHERE tenant = ? AND key = ?", (number, key))
+            self._ledger.note_forgotten(self._connection, name, key, -1)
         for into, rows in self._rows.items():
             insert_rows(self._connection, into, rows, "ON CONFLICT DO NOTHING" if into == "audiences" else "")
         touched = self._touched.values()

@@ -16,20 +16,24 @@ Row = tuple[object, ...]
 _SIZES = (256, 64, 16)
 
 
-def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Row], otherwise: str = "") -> None:
-    """Insert rows in few statements of few shapes, which stay prepared; *otherwise* is an ON CONFLICT clause."""
-    start = 0
+def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Row], otherwise: str = "") -> int:
+    """Insert rows in few statements of few shapes, which stay prepared; *otherwise* is an ON CONFLICT clause.
+
+    Gives how many rows were inserted or updated.
+    """
+    start = done = 0
     for size in _SIZES:
         while len(rows) - start >= size:
             values = tuple(chain.from_iterable(rows[start : start + size]))
             statement = _statement(into, len(rows[start]), size, otherwise)
-            connection.execute(statement, values)
+            done += connection.execute(statement, values).rowcount
             start += size
     rest = len(rows) - start
     if rest:
         values = tuple(chain.from_iterable(rows[start:] if start else rows))
         statement = _statement(into, len(rows[start]), rest, otherwise)
-        connection.execute(statement, values)
+        done += connection.execute(statement, values).rowcount
+    return done
 
 
 @lru_cache(maxsize=512)

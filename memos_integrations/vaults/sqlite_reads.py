@@ -19,6 +19,7 @@ from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports import AuditEntry, AuditReport, Edge, EmbedderIdentity, LogQuery
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.rules import storable
+from memos_integrations.vaults.signed_log import Checkpoint, CheckpointAnchor, LogSigner, check_anchored, sign_log
 from memos_integrations.vaults.sqlite_audit import bounded, read_log, verify
 from memos_integrations.vaults.sqlite_rows import EVENTS, Words
 from memos_integrations.vaults.sqlite_search import check_tenant, read_cube, tenant_number
@@ -85,18 +86,12 @@ class SQLiteReads(ABC):
         """Those of *keys* whose cube was erased for good; see `Vault.forgotten`.
 
         Raises:
-            IntegrityError: Such a record was made by somebody else.
+            IntegrityError: Such a record of the tenant was changed, added or removed by somebody else.
         """
         with self._reading() as connection:
-            number = tenant_number(connection, tenant)
-            found: set[str] = set()
-            for name in keys:
-                key = self._words.key(name)
-                row = connection.execute("SELECT mac FROM forgotten WHERE tenant = ? AND key = ?", (number, key))
-                if mac := row.fetchone():
-                    self._guard.witness.check_forgotten(tenant, key, mac[0])
-                    found.add(name)
-            return found
+            self._guard.witness.check(connection, tenant, "forgotten")
+            number, asked = tenant_number(connection, tenant), "SELECT 1 FROM forgotten WHERE tenant = ? AND key = ?"
+            return {name for name in keys if connection.execute(asked, (number, self._words.key(name))).fetchone()}
 
     def pointing_at(self, tenant: str, ids: Sequence[str]) -> list[Edge]:
         """The edges that end at one of *ids*: links of current versions, and their `derived_from`; by source."""
@@ -149,6 +144,20 @@ class SQLiteReads(ABC):
         """
         with self._reading() as connection:
             return verify(connection)
+
+    def sign_log(self, signer: LogSigner, *anchors: CheckpointAnchor) -> str:
+        """A signed checkpoint of the whole log as it is now, published to every anchor; see `signed_log`."""
+        with self._reading() as connection:
+            return sign_log(connection, signer, *anchors)
+
+    def check_log(self, public: bytes, anchor: CheckpointAnchor) -> Checkpoint:
+        """Hold the log against every checkpoint that an anchor keeps; the newest one.
+
+        Raises:
+            IntegrityError: The log was cut, set back or changed since, or a checkpoint is not signed by the key.
+        """
+        with self._reading() as connection:
+            return check_anchored(connection, public, anchor)
 
     def events(self, after: int, limit: int = 100) -> list[tuple[int, MemEvent]]:
         """Outbox events with a number above *after*, oldest first, each with its number.

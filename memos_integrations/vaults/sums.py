@@ -6,7 +6,15 @@ import sqlite3
 
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.vaults.audit_chain import entry_hash
-from memos_integrations.vaults.integrity import ENTRY, MARK_ROWS, check_meta, read_root, read_tally, tally_seals
+from memos_integrations.vaults.integrity import (
+    ENTRY,
+    MARK_ROWS,
+    check_forgotten,
+    check_meta,
+    read_root,
+    read_tally,
+    tally_seals,
+)
 from memos_integrations.vaults.lookups import check_link_lookups, check_lookups, check_word_lookups
 from memos_integrations.vaults.marks import nothing, stored_marks
 from memos_integrations.vaults.seals import MARKS, Sealer, Tally, added
@@ -150,6 +158,12 @@ def check_log(connection: sqlite3.Connection, sealer: Sealer, tenant: str) -> No
 def log_wrong(connection: sqlite3.Connection, sealer: Sealer, tenant: str, _: str) -> list[tuple[str, str]]:
     """Nothing, or the error of `check_log`."""
     check_log(connection, sealer, tenant)
+    return []
+
+
+def forgotten_wrong(connection: sqlite3.Connection, sealer: Sealer, tenant: str, _: str) -> list[tuple[str, str]]:
+    """Nothing, or the error of `check_forgotten`."""
+    check_forgotten(connection, sealer, tenant, read_tally(connection, sealer, tenant)[0].forgotten)
     return []
 
 

@@ -34,14 +34,21 @@ from memos_integrations.vaults.handing import Handing
 from memos_integrations.vaults.integrity import sealed
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.seals import Sealer
-from memos_integrations.vaults.sums import check_outbox, check_root, cubes_wrong, log_wrong, marks_wrong
+from memos_integrations.vaults.sums import (
+    check_outbox,
+    check_root,
+    cubes_wrong,
+    forgotten_wrong,
+    log_wrong,
+    marks_wrong,
+)
 from memos_integrations.vaults.verified import Kept, Verified, verified
 
 MOST_ADDED_UP = 20_000
 _REST = 20.0
 _COUNT = """SELECT count(*) FROM (
     SELECT 1 FROM cubes AS c JOIN tenants AS t ON t.number = c.tenant WHERE t.name = ? LIMIT ?)"""
-_GROUPS = {"cubes": cubes_wrong, "log": log_wrong}
+_GROUPS = {"cubes": cubes_wrong, "log": log_wrong, "forgotten": forgotten_wrong}
 
 
 class Beside(NamedTuple):
@@ -128,7 +135,7 @@ class Witness:
     def check(self, connection: sqlite3.Connection, tenant: str, *groups: str) -> None:
         """Refuse to read a set of things in a tenant when anything of it was changed, added or taken away.
 
-        *groups* are those of `MARKS` that the answer depends on, or `log`. The cubes are checked always.
+        *groups* are those of `MARKS` that the answer depends on, `log`, or `forgotten`. The cubes are checked always.
 
         Raises:
             IntegrityError: Something was; it names the cube where one can be named.
@@ -202,7 +209,7 @@ class Witness:
             if held is not None:
                 return [] if held else marks_wrong(connection, self._sealer, tenant, "labels")
             group = "labels"
-        if group != "log" and self._is_giant(connection, tenant):
+        if group not in {"log", "forgotten"} and self._is_giant(connection, tenant):
             return []
         if group == "vector" and self._whole(connection, tenant):
             return []
@@ -307,15 +314,6 @@ class Witness:
                 there = connection.execute("SELECT row FROM vectors WHERE cube = ?", (row.seq,)).fetchone()
                 self.handing.check_vector(row, None if there is None else there[0])
         self._trusted(connection, tenant, (), asked)
-
-    def check_forgotten(self, tenant: str, key: bytes, mac: bytes) -> None:
-        """Refuse a record of what was forgotten that this vault did not make.
-
-        Raises:
-            IntegrityError: It did not.
-        """
-        if self._sealer.forgotten(tenant, key) != mac:
-            raise IntegrityError("A record of what was forgotten does not match its seal")
 
     def check_history(
         self, connection: sqlite3.Connection, tenant: str, cube_id: str, versions: Sequence[MemCube]

@@ -75,6 +75,8 @@ def tell(memos: MemOS, year: Year, clock: list[datetime], *, overwrite: bool, de
         cube = memos.remember(event.text, by=by, durability="process", **({"ttl": ttl} if ttl else {}))  # type: ignore[misc]
         told.states[cube.id], told.events[cube.id] = event.states, event
         kept[event.user][cube.id] = set(terms(event.text))
+        if not decides:
+            continue
         world = worlds[event.user]
         true_pairs = {
             other
@@ -83,7 +85,7 @@ def tell(memos: MemOS, year: Year, clock: list[datetime], *, overwrite: bool, de
             and any(world.conflicts(fact, event) for fact in told.states[other])
         }
         live[event.user].add(cube.id)
-        if decides and (cube.provenance.links or cube.state not in RECALLABLE or true_pairs):
+        if cube.provenance.links or cube.state not in RECALLABLE or true_pairs:
             _judge(memos, by, cube.id, true_pairs, told, live[event.user], set(world.facts()))
     told.seconds = time.perf_counter() - begun
     return told

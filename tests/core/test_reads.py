@@ -65,6 +65,7 @@ def test_a_read_does_not_wait_for_its_record_but_for_the_64th_before_it(vault: S
     vault.is_slow = True
     for _ in range(MOST_UNDER_WAY):
         memos.get(cube.id, by=ANA)
+    memos._governance._reads.send()  # what was gathered since; sooner than it would go by itself
     assert sum(len(transaction.audit) for transaction, _ in vault.waiting) == MOST_UNDER_WAY
     returned = threading.Event()
     with ThreadPoolExecutor(1) as threads:
@@ -173,3 +174,27 @@ def test_a_cube_forgotten_under_a_recall_does_not_take_the_record_along(tmp_path
         assert {hit.cube.id for hit in recall.hits} == {kept.id, gone.id}
         (entry,) = memos.audit(by=ANA, operation="recall")
         assert set(entry.record.detail["cubes"]) == {kept.id, gone.id}
+
+
+@pytest.mark.parametrize("idle", [20.0, 0.01])
+def test_records_that_come_apart_are_handed_over_by_one_thread_that_ends_after_them(
+    vault: SlowVault, monkeypatch: pytest.MonkeyPatch, idle: float
+) -> None:
+    monkeypatch.setattr("memos_integrations.core.reads.IDLE_S", idle)
+    memos, senders = MemOS(vault), set()
+    cube = memos.remember("Tea.", by=ANA)
+    there = len(vault._chain)
+    for number in range(1, 4):
+        before = {*threading.enumerate()}
+        memos.get(cube.id, by=ANA)
+        senders |= {each for each in threading.enumerate() if each.name == "read-log"} - (before - senders)
+        deadline = time.monotonic() + 10
+        while len(vault._chain) < there + number and time.monotonic() < deadline:
+            time.sleep(GATHERED_S / 10)
+        assert len(vault._chain) == there + number, "nobody asked, and it was handed over"
+    if idle > 1:
+        assert len(senders) == 1
+    else:
+        for each in senders:
+            each.join(10)
+            assert not each.is_alive()

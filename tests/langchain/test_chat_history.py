@@ -18,6 +18,7 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import Provenance
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, LegalHoldError
+from memos_integrations.core.gate import cleaned
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.turns import PREAMBLE
 from memos_integrations.langchain import MemOSChatMessageHistory, MemOSMemory
@@ -93,11 +94,21 @@ def test_what_was_added_together_stays_together_and_in_order(memos: MemOS, ana: 
 def test_any_text_comes_back(texts: list[tuple[bool, str]]) -> None:
     ana = Principal(tenant="home", user="ana")
     log = [HumanMessage(text) if human else AIMessage(text) for human, text in texts]
-    with MemOS(InMemoryVault()) as memos:
+    with MemOS(InMemoryVault(), gate=None) as memos:
         history = MemOSChatMessageHistory(memos, "s", principal=ana)
         history.add_messages(log)
         kept = [(m.type, m.content) for m in history.messages]
     assert kept == [(m.type, str(m.content).replace("\x00", " ").encode("utf-8", "replace").decode()) for m in log]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(max_size=30))
+def test_through_the_gate_a_turn_comes_back_without_what_nobody_sees(text: str) -> None:
+    with MemOS(InMemoryVault()) as memos:
+        history = MemOSChatMessageHistory(memos, "s", principal=Principal(tenant="home", user="ana"))
+        history.add_messages([HumanMessage(f"a{text}")])
+        told = f"a{text}".replace("\x00", " ").encode("utf-8", "replace").decode()
+        assert [message.content for message in history.messages] == [cleaned(told).text]
 
 
 def test_a_session_survives_its_process_and_is_erased_whole(tmp_path: Path, ana: Principal) -> None:

@@ -20,7 +20,7 @@ import pytest
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import MemOSError
 from memos_integrations.core.events import CubeWritten
-from memos_integrations.core.ports import CubeFilter, LogQuery, Use, VaultQuery
+from memos_integrations.core.ports import CubeFilter, Erase, LogQuery, Use, VaultQuery
 from memos_integrations.testing.cubes import (
     ANA,
     EMBEDDER,
@@ -94,6 +94,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], di
             newer = put(cubes[n], readers=(ANA, f"user:{n}"), vector=unit(n + 50))
             submit(vault, newer, audit=(record(cubes[n], "update"),))
             submit(vault, Use(cubes[n].id, NOW, "r"))
+        for n in range(6, 9):
+            told = cube(namespace=("acme" if n < 8 else "other",))
+            submit(vault, put(told, key=f"k{n}"), audit=(record(told),))
+            submit(vault, Erase(told.id, lasting=True), audit=(record(told, "forget"),))
     ids = [each.id for each in cubes]
     return folder, ids, answers(folder, ids)
 
@@ -108,6 +112,7 @@ def answers(folder: Path, ids: list[str]) -> dict[str, object]:
             said[f"get {tenant}"] = vault.get(tenant, ids)
             said[f"history {tenant}"] = [vault.history(tenant, each) for each in ids]
             said[f"keys {tenant}"] = [vault.find_key(tenant, f"k{n}") for n in range(6)]
+            said[f"forgotten {tenant}"] = vault.forgotten(tenant, [f"k{n}" for n in range(9)])
             said[f"edges {tenant}"] = vault.pointing_at(tenant, ids)
             said[f"log {tenant}"] = vault.log(LogQuery(tenant=tenant))
             said[f"latest {tenant}"] = asked(vault, by=by).matches

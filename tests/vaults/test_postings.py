@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import Erase, Put, Transaction
-from memos_integrations.testing.cubes import asked, cube, put, record, revised, stored, submit
+from memos_integrations.testing.cubes import asked, cube, put, record, revised, seen_by, stored, submit
 from memos_integrations.vaults import InMemoryVault, postings
 from memos_integrations.vaults.doctor import examine
 from memos_integrations.vaults.sqlite import SQLiteVault
@@ -117,3 +117,30 @@ def test_a_damaged_block_names_a_cube(folder: Path, filled: list[MemCube]) -> No
         asked(vault, "kettle")
     assert caught.value.cube_id in {each.id for each in filled}
     assert caught.value.cube_id in str(examine(folder))
+
+
+def test_a_word_of_others_is_answered_as_a_word_of_nobody(folder: Path) -> None:
+    """All but the time, see `postings.py`; and blocks of another tenant are not even read."""
+    with SQLiteVault(folder) as vault:
+        for n in range(9):
+            stored(vault, cube(f"secret {n}", owner="user:bob"), readers=("user:bob",))
+            stored(vault, cube(f"foreign {n}", namespace=("other",)))
+        for n in range(4):
+            stored(vault, cube(f"kettle {n}"))
+        ours = asked(vault, "secret kettle")
+        assert ours.matches == asked(vault, "nobodys kettle").matches
+        nobodys = asked(vault, "nobodys")
+        assert [asked(vault, word) for word in ("secret", "foreign")] == [nobodys, nobodys]
+        assert len(asked(vault, "secret", by=seen_by("user:bob")).matches) == 9
+    with closing(sqlite3.connect(vault.path)) as raw, raw:
+        raw.execute("DELETE FROM postings WHERE tenant = (SELECT number FROM tenants WHERE name = 'other')")
+    with SQLiteVault(folder) as vault:
+        assert asked(vault, "foreign") == nobodys
+        assert len(asked(vault, "kettle").matches) == 4
+
+
+def test_of_many_equal_matches_those_with_the_smallest_ids_are_found(folder: Path) -> None:
+    with SQLiteVault(folder) as vault:
+        there = [stored(vault, cube("the same")) for _ in range(12)]
+        found = asked(vault, "same", k=5).matches
+        assert [match.cube.id for match in found] == sorted(each.id for each in there)[:5]

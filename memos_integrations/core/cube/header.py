@@ -134,7 +134,12 @@ class Trust(Value):
 
 
 class Licence(Value):
-    """What a licensee may still do with the memory."""
+    """What a licensee may still do with the memory; its owner needs none.
+
+    `uses_left`: how often its words are handed out to others than the owner: each recall that gives it, each reading by
+    id, each listing. Counted in the vault, beside the version, before the words are given; at none they are refused.
+    A new version goes on counting under an equal licence, and starts anew under another.
+    """
 
     text: Text = ""
     uses_left: int | None = Field(default=None, ge=0)
@@ -175,7 +180,10 @@ class Governance(Value):
 
 
 class Behaviour(Value):
-    """How the cube has been used. Stored beside the version; changes on every read."""
+    """How the cube has been used. Stored beside the version; changes on every read.
+
+    `licensed` uses were counted under `licence`; under another one, counting starts anew.
+    """
 
     reads: int = Field(default=0, ge=0)
     last_read: Moment | None = None
@@ -185,3 +193,5 @@ class Behaviour(Value):
     helpful: int = Field(default=0, ge=0)
     wrong: int = Field(default=0, ge=0)
     trust: float | None = Field(default=None, ge=0.0, le=1.0)
+    licensed: int = Field(default=0, ge=0)
+    licence: Licence | None = None

@@ -6,6 +6,7 @@ from memos_integrations.core.operator.activation import draft_activation, draft_
 from memos_integrations.core.operator.blob import Blob, blob_of
 from memos_integrations.core.operator.context import Citation, CitedContext, cited_context
 from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.excerpt import excerpt
 from memos_integrations.core.operator.ingest import Progress
 from memos_integrations.core.operator.options import (
     MemoryChanges,
@@ -16,7 +17,7 @@ from memos_integrations.core.operator.options import (
     parts,
 )
 from memos_integrations.core.operator.queries import scopes_of
-from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, excerpt, render
+from memos_integrations.core.operator.recall import Cost, Hit, MemOperator, Recall, render
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.scopes import Finding
 from memos_integrations.core.operator.write import Draft, finished

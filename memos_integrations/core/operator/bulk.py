@@ -48,7 +48,7 @@ def put_in_bulk(
                 found = embedding.written([draft.text for draft in part])
                 rows = [None] * len(part) if found is None else found
                 versions += [
-                    NewVersion(draft.cube, caller, draft.terms, row, None, beside)
+                    NewVersion(draft.cube, caller, draft.terms, row, None, beside, verdict=draft.verdict)
                     for draft, row in zip(part, rows, strict=True)
                 ]
             durability = ready[0].durability

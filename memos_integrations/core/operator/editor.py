@@ -26,6 +26,7 @@ from memos_integrations.core.cube import (
 from memos_integrations.core.errors import CyclicDerivationError, InvalidMemoryError, VersionConflictError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.write import Draft, draft_cube, finished, layer_for
@@ -139,7 +140,7 @@ class Editor:
             links=[Link(relation=Relation.MERGED_FROM, target=each.id) for each in sources],
             semantic_type=sources[0].descriptive.semantic_type,
         )
-        draft = inherited(draft, sources)
+        draft = admitted(inherited(draft, sources), caller, self._governance)
         versions = [self._version(finished(self._next(each, draft.cube.id, caller)), caller) for each in sources]
         ours = self._version(draft, caller)
         moves = tuple((each, State.MERGED) for each in sources)
@@ -152,7 +153,7 @@ class Editor:
 
     def _version(self, draft: Draft, caller: Caller) -> NewVersion:
         row = self._embedding.written([draft.text]) if draft.text.strip() else None
-        return NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0])
+        return NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0], verdict=draft.verdict)
 
     def _check_apart(self, cube: MemCube, others: set[str], caller: Caller) -> None:
         """Refuse to merge a memory with what it is derived from: the result would be derived from itself."""
@@ -189,7 +190,7 @@ class Editor:
 
     def lineage(self, cube_id: str, caller: Caller) -> Lineage:
         """Where a memory comes from and what became of it."""
-        cube = self._governance.read(cube_id, caller, operation="provenance")
+        cube = self._governance.read(cube_id, caller, operation="provenance", counted=False)
         pointing: dict[str, list[str]] = {}
         for link in cube.provenance.links:
             pointing.setdefault(link.relation.value, []).append(link.target)

@@ -21,6 +21,8 @@ class HitReasons(Value):
 class Explanation(Value):
     """A recall explained: how the question was read, where it led, which steps were taken and why, what was found.
 
+    `visited` tells of each narrower stop of the path, in its order: what it added, or why it was passed by.
+
     `considered` counts the candidates that the asker may see, `left_out` those of them that did not fit into k or the
     token budget. What the asker may not see is in no count.
     """
@@ -29,6 +31,7 @@ class Explanation(Value):
     query: str
     plan: str
     path: str
+    visited: tuple[str, ...] = ()
     steps: tuple[str, ...]
     weights: dict[str, float]
     hits: tuple[HitReasons, ...]
@@ -42,6 +45,7 @@ class Explanation(Value):
         lines = [f"Question  {self.question}", f"Query     {self.query}", f"Plan      {self.plan}"]
         lines += [f"  step {number}: {step}" for number, step in enumerate(self.steps, 1)]
         lines += ["Path      " + self.path.replace("\n", "\n  ")] if self.path else []
+        lines += [f"  then {told}" for told in self.visited]
         lines += [f"Found     {len(self.hits)} of {self.considered} considered ({self.search})"]
         lines += [
             f"  {number}. {hit.score:.2f} = {hit.why}  {' '.join(hit.text.split())[:80]}"

@@ -94,7 +94,7 @@ class Ingestion:
             found = self.embedding.written([draft.text for draft, _ in part])
             rows = [None] * len(part) if found is None else found
             versions += [
-                NewVersion(draft.cube, self.caller, draft.terms, row, key, beside, self.again)
+                NewVersion(draft.cube, self.caller, draft.terms, row, key, beside, self.again, draft.verdict)
                 for (draft, key), row in zip(part, rows, strict=True)
             ]
         if not versions:

@@ -17,6 +17,7 @@ from memos_integrations.core.cube import (
     Governance,
     Json,
     Layer,
+    Licence,
     Link,
     Origin,
     Provenance,
@@ -63,6 +64,7 @@ class MemoryChanges(TypedDict, total=False):
     purposes: Sequence[str]
     applications: Sequence[str]
     sensitivity: Sequence[str]
+    licence: Licence | None
 
 
 class MemoryOptions(MemoryChanges, total=False):
@@ -74,6 +76,7 @@ class MemoryOptions(MemoryChanges, total=False):
     ttl or expires_at: for how long. half_life: after how long half of its weight is gone.
     occurred_at: when it was said or happened. valid_from, valid_to: when it held in the world.
     purposes, applications: the calling contexts in which it may be used. Default: any.
+    licence: how often, and until when, others than the owner may use it. Default: as often as they like.
     supersedes: ids of the cubes that it replaces.
     value: a structured value (JSON) beside the words, which recall does not search; new words drop it.
     durability: what the acknowledged write survives: `commit` (power loss) or `process` (`kill -9`). Default: as the
@@ -94,7 +97,7 @@ class MemoryOptions(MemoryChanges, total=False):
 
 OPTIONS = frozenset(MemoryOptions.__annotations__) | frozenset(MemoryChanges.__annotations__)
 DESCRIPTIVE = frozenset({"semantic_type", "topic", "concept", "valid_from", "valid_to", "language", "origin"})
-GOVERNANCE = frozenset({"expires_at", "half_life", "priority", "purposes", "applications", "sensitivity"})
+GOVERNANCE = frozenset({"expires_at", "half_life", "priority", "purposes", "applications", "sensitivity", "licence"})
 SUBJECTS = ("readers", "writers", "sharers")
 
 

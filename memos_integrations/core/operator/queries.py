@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from memos_integrations.core.cube import State
 from memos_integrations.core.ports import RECALLABLE, CubeFilter, VaultQuery, Vectors, narrowed
+from memos_integrations.core.router import PathStop
 from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
 
 
@@ -35,6 +36,19 @@ def queries_of(plan: MemoryPlan, words: tuple[str, ...], vector: Vectors | None,
                 k=k, terms=words, vector=vector, filter=scope, around=plan.as_of is None, as_of=plan.as_of
             )
     return list(queries.values())
+
+
+def narrowed_to(stop: PathStop, wide: VaultQuery, plan: MemoryPlan) -> VaultQuery:
+    """The wide query of a plan, asked in one stop of its path, for no more than the plan wants."""
+    scope = wide.filter
+    entities = scope.entities or stop.entities
+    types = scope.semantic_types or stop.semantic_types
+    sessions = scope.sessions or ((stop.session,) if stop.session else ())
+    return replace(
+        wide,
+        k=plan.k + len(plan.shown),
+        filter=replace(scope, entities=entities, semantic_types=types, sessions=sessions),
+    )
 
 
 def _scope(plan: MemoryPlan, step: PlanStep) -> tuple[CubeFilter, bool]:

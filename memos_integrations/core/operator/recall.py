@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import accumulate
 from math import isfinite
 
@@ -16,6 +18,7 @@ from memos_integrations.core.access import Caller, Verb
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value, new_id, sha256
 from memos_integrations.core.errors import RerankError
 from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.graph import spread
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import (
     SUPERSEDED_WEIGHT,
@@ -29,9 +32,11 @@ from memos_integrations.core.operator.evidence import (
     standing,
     stretched,
 )
+from memos_integrations.core.operator.excerpt import excerpt
 from memos_integrations.core.operator.explain import Explanation, HitReasons
 from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.scopes import Finding, ScopeSearch
+from memos_integrations.core.operator.surfacing import Surfaced, TrustGate, surfaced_as, warning
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Reranker
 from memos_integrations.core.ranking import Floats
@@ -70,6 +75,11 @@ class Hit(Value):
         return self.cube.text
 
     @property
+    def surfaced(self) -> Surfaced:
+        """How far it is to be relied on: trusted, unverified or untrusted; see `surfaced_as`."""
+        return surfaced_as(self.cube)
+
+    @property
     def provenance(self) -> Provenance:
         """Where they came from."""
         return self.cube.provenance
@@ -100,9 +110,10 @@ class Cost(Value):
 class Recall(Value):
     """What is remembered about a prompt: best first, with provenance, reasons, token count and cost.
 
-    `text` is ready for a prompt: data, one line per memory, never more than the plan's token budget. `prefix` and
-    `adapters` are for a local model (see `MemoryPlan`): the activation cubes of those memories that stand first in its
-    prompt, `lead`. `caller` is who asked; it is in no dump, so what was read back from one loads no activation cube.
+    `text` is ready for a prompt: data, one line per memory, never more than the plan's token budget. `visited` says
+    what came of the narrower stops of the plan's path. `prefix` and `adapters` are for a local model (`MemoryPlan`):
+    the activation cubes of those memories that stand first in its prompt, `lead`. `caller` is who asked; it is in no
+    dump, so what was read back from one loads no activation cube.
     """
 
     id: Label
@@ -112,6 +123,7 @@ class Recall(Value):
     text: str = ""
     token_count: int = 0
     how: str = ""
+    visited: tuple[str, ...] = ()
     cost: Cost = Cost()
     prefix: tuple[Label, ...] = ()
     lead: tuple[Label, ...] = ()
@@ -126,6 +138,7 @@ class Recall(Value):
             query=self.call.query,
             plan=plan.reason,
             path=str(plan.path) if plan.path else "",
+            visited=self.visited,
             steps=tuple(f"{step.action.value}: {step.reason}" for step in plan.steps),
             weights=plan.weights,
             hits=tuple(
@@ -156,17 +169,7 @@ def render(hit: Hit) -> str:
     words = " ".join(hit.text.split())
     speaker = " ".join((hit.provenance.speaker or "").split())
     line = f"- [{said}] {speaker}: {words}" if speaker else f"- [{said}] {words}"
-    return line + (" (since replaced)" if hit.superseded_by else "")
-
-
-def excerpt(line: str, terms: Sequence[str], length: int) -> str:
-    """At most about *length* characters of a rendered memory: its head (date, speaker) and what is around a term."""
-    if len(line) <= length:
-        return line
-    folded = line.casefold()
-    places = [place for term in terms if (place := folded.find(term, min(40, len(line)))) >= 0]
-    start = max(0, min(places, default=0) - length // 4)
-    return f"{line[:40]} […] {line[start : start + length]} […]" if start > 40 else f"{line[:length]} […]"
+    return line + warning(hit.cube) + (" (since replaced)" if hit.superseded_by else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,9 @@ class MemOperator:
         *,
         count_tokens: Callable[[str], int],
         reranker: Reranker | None = None,
+        trust: TrustGate = TrustGate(),  # noqa: B008 (it cannot be changed)
     ) -> None:
+        self._trust = trust
         self._governance = governance
         self._embedding = embedding
         self._count_tokens = count_tokens
@@ -221,13 +226,13 @@ class MemOperator:
         recall_id = new_id()
         if not plan.needed:
             return Recall(id=recall_id, call=call, plan=plan, how=plan.reason)
-        found = self._scopes.gathered(plan, findings, caller) if findings else None
-        candidates, how = found or self._scopes.search(plan, call, caller)
+        found = self._scopes.gathered(plan, call, findings, caller) if findings else None
+        candidates, how, visited = found or self._scopes.search(plan, call, caller)
         ranked = self._rank(list(candidates.values()), plan, call, caller)
         best: Iterable[Hit] = ranked
         if self._reranker is not None and candidates and not plan.newest_first:
             best = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
-        hits, text, tokens = self._trim(best, plan, call.terms)
+        hits, text, tokens = self._trim(best, plan, call.terms, partial(self._use_up, caller, recall_id))
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         prefix, lead = self._prefix(plan, hits, caller)
         self._governance.hand_out([*(h.cube for h in hits), *prefix], caller, recall_id=recall_id, detail=detail)
@@ -241,6 +246,7 @@ class MemOperator:
             text=text,
             token_count=tokens,
             how=how,
+            visited=visited,
             cost=cost,
             prefix=tuple(cube.id for cube in prefix),
             lead=tuple(lead),
@@ -256,6 +262,8 @@ class MemOperator:
         if not plan.prefix or not hits:
             return [], []
         named = self._governance.readable(plan.prefix, caller, verb=Verb.USE_IN_PROMPT)
+        # What is computed is read as often as it likes: not what may be used so many times.
+        named = [cube for cube in named if cube.governance.licence is None]
         return fitting_prefix(named, {hit.cube.ref for hit in hits})
 
     def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Ranked:
@@ -274,6 +282,9 @@ class MemOperator:
         signals |= own_signals(cubes, call, newest)
         nothing = np.zeros(len(cubes))
         shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
+        if cubes and weights.get("graph"):
+            told = [{*terms_of(cube.text), *map(str.casefold, cube.descriptive.entities)} for cube in cubes]
+            shares["graph"] = weights["graph"] * spread(told, sum(shares.values(), nothing))
         past = call.about_past or plan.as_of is not None or plan.valid_at is not None
         replaced = self._governance.superseded(cubes, caller)
         standings = np.array([standing(cube, caller.now, past=past) for cube in cubes])
@@ -291,23 +302,30 @@ class MemOperator:
             if scores is not None:
                 candidate.signals["late"], candidate.signals["late_before"] = scores
 
-    def _trim(self, ranked: Iterable[Hit], plan: MemoryPlan, terms: Sequence[str]) -> tuple[list[Hit], str, int]:
-        """The best hits that fit into k and the token budget.
+    def _use_up(self, caller: Caller, recall_id: str, hit: Hit) -> bool:
+        return self._governance.use_up(hit.cube, caller, operation="recall", recall_id=recall_id)
+
+    def _trim(
+        self, ranked: Iterable[Hit], plan: MemoryPlan, terms: Sequence[str], use_up: Callable[[Hit], bool]
+    ) -> tuple[list[Hit], str, int]:
+        """The best hits that fit into k and the token budget, and whose licence lets itself be used up.
 
         A long memory is shown in part, around the first word asked for; one too long for what is left is passed over.
         """
         kept: list[Hit] = []
         lines: list[str] = []
-        spent = 0
+        spent, taken = 0, Counter[str]()
         for hit in ranked:
             if len(kept) == plan.k:
                 break
+            if not self._trust.lets(hit.cube, taken, plan.k):
+                continue
             line = excerpt(render(hit), terms, plan.token_budget * CHARACTERS_PER_TOKEN // 2)
             tokens = self._count_tokens(f"\n{line}" if lines else line)
             if not kept and tokens > plan.token_budget:
                 line = excerpt(line, terms, max(1, len(line) * plan.token_budget // (2 * tokens)))
                 tokens = self._count_tokens(line)
-            if spent + tokens <= plan.token_budget:
+            if spent + tokens <= plan.token_budget and use_up(hit):
                 kept.append(hit)
                 lines.append(line)
                 spent += tokens

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from memos_integrations.core.cube import Label, Moment, Value
+from memos_integrations.core.cube import Label, Moment, Text, Value
 
 
 class ErasureReceipt(Value):
     """What was forgotten, place by place, and that nothing is left: `remaining` is zero in every table.
 
     `remaining["files"]` is 1 while a long read elsewhere keeps old pages alive; they go with the next write after it.
-    `derived` names what went with it, as far as the caller could see it.
+    `derived` names what went with it, as far as the caller could see it. `proof` is the signed note of a witness, if
+    one was asked for, and `salt` (hex) what ties its commitments to the cube; drop it to make the note say nothing.
     """
 
     cube_id: Label
@@ -20,6 +21,8 @@ class ErasureReceipt(Value):
     remaining: dict[str, int]
     at: Moment
     commit: int
+    proof: Text = ""
+    salt: Text = ""
 
 
 class IngestReport(Value):

@@ -126,7 +126,8 @@ class Resolver:
             if not decisions:
                 return None
             vector = self._embedding.written([told.text])
-            ours = NewVersion(told.cube, caller, told.terms, None if vector is None else vector[0], key)
+            row = None if vector is None else vector[0]
+            ours = NewVersion(told.cube, caller, told.terms, row, key, verdict=draft.verdict)
             whole = steps._replace(versions=(ours, *steps.versions))
             try:
                 self._governance.change(whole, caller, operation="remember", durability=draft.durability).result()
@@ -253,7 +254,7 @@ class Resolver:
 
     def decisions(self, cube_id: str, caller: Caller) -> list[Decided]:
         """What was decided about a memory, oldest first, with the evidence as far as the caller can still read it."""
-        self._governance.read(cube_id, caller, operation="decisions")
+        self._governance.read(cube_id, caller, operation="decisions", counted=False)
         pairs = {cube_id} | {
             link.target
             for cube in self._governance.versions(cube_id, caller)

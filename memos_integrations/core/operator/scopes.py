@@ -6,7 +6,7 @@ puts findings together reads the cubes again, as whoever asks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pydantic import Field
@@ -17,9 +17,10 @@ from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import Candidate
-from memos_integrations.core.operator.queries import queries_of, scopes_of
+from memos_integrations.core.operator.queries import narrowed_to, queries_of, scopes_of
 from memos_integrations.core.ports import Found, Match, VaultQuery
 from memos_integrations.core.reader import MemoryCall
+from memos_integrations.core.router import is_narrow, why_passed
 from memos_integrations.core.scheduler import Action, MemoryPlan
 from memos_integrations.core.text import terms as terms_of
 
@@ -30,8 +31,8 @@ Measured on ten conversations of 370 to 690 messages: R@10 is 1.5 points less th
 100, 0.6 less with 200.
 """
 
-Candidates = tuple[dict[str, Candidate], str]
-"""What comes into consideration, by id, and how it was searched."""
+Candidates = tuple[dict[str, Candidate], str, tuple[str, ...]]
+"""What comes into consideration, by id, how it was searched, and what came of each stop of the path."""
 
 
 class Seen(Value):
@@ -43,11 +44,12 @@ class Seen(Value):
 
 
 class Finding(Value):
-    """What scope number `scope` of a plan found, in the vault's order, and how it was searched."""
+    """What scope number `scope` of a plan found, in the vault's order, how, and whether it is most of what is there."""
 
     scope: int
     how: str
     seen: tuple[Seen, ...] = ()
+    is_most: bool = False
 
 
 class ScopeSearch:
@@ -59,13 +61,14 @@ class ScopeSearch:
     def search(self, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Candidates:
         """Every scope in turn; a candidate keeps its score of each signal from the first scope that gave it."""
         candidates: dict[str, Candidate] = {}
-        told = []
-        for query in self._queries(plan, call):
+        told, seen_most = [], False
+        for number, query in enumerate(queries := self._queries(plan, call)):
             found = self._answered(query, caller)
             told.append(found.how)
-            for match in found.matches:
-                _join(candidates.setdefault(match.cube.id, Candidate(match.cube)), _signals(match))
-        return _without(candidates, plan), "; ".join(dict.fromkeys(told))
+            seen_most = seen_most or (number == 0 and _is_most(found))
+            _add(candidates, found)
+        visited = self._visited(plan, lambda: queries[0], caller, candidates, seen_most=seen_most)
+        return _without(candidates, plan), "; ".join(dict.fromkeys(told)), visited
 
     def look(self, plan: MemoryPlan, call: MemoryCall, caller: Caller, scope: int) -> Finding:
         """What one scope of the plan (see `scopes_of`) finds for the caller: ids and signals, no words.
@@ -80,9 +83,11 @@ class ScopeSearch:
             raise InvalidMemoryError(f"The plan has {len(queries)} scopes; there is no number {scope}.")
         found = self._answered(queries[scope], caller)
         seen = (Seen(id=m.cube.id, version=m.cube.version, signals=_signals(m)) for m in found.matches)
-        return Finding(scope=scope, how=found.how, seen=tuple(seen))
+        return Finding(scope=scope, how=found.how, seen=tuple(seen), is_most=_is_most(found))
 
-    def gathered(self, plan: MemoryPlan, findings: Sequence[Finding], caller: Caller) -> Candidates | None:
+    def gathered(
+        self, plan: MemoryPlan, call: MemoryCall, findings: Sequence[Finding], caller: Caller
+    ) -> Candidates | None:
         """What `search` gives, out of findings: the cubes are read again, as the caller.
 
         None when a scope is missing, or something found is no longer what it was: then it is to be searched anew.
@@ -99,7 +104,31 @@ class ScopeSearch:
         for finding in ordered:
             for each in finding.seen:
                 _join(candidates.setdefault(each.id, Candidate(cubes[each.id])), each.signals)
-        return _without(candidates, plan), "; ".join(dict.fromkeys(finding.how for finding in ordered))
+        seen_most = ordered[0].is_most
+        visited = self._visited(plan, lambda: self._queries(plan, call)[0], caller, candidates, seen_most=seen_most)
+        return _without(candidates, plan), "; ".join(dict.fromkeys(finding.how for finding in ordered)), visited
+
+    def _visited(
+        self,
+        plan: MemoryPlan,
+        wide: Callable[[], VaultQuery],
+        caller: Caller,
+        found: dict[str, Candidate],
+        *,
+        seen_most: bool,
+    ) -> tuple[str, ...]:
+        """Go on along the plan's path after its steps: add to *found* what narrower stops give; what came of each."""
+        told = []
+        for stop in plan.path.stops if plan.path is not None and not plan.newest_first else ():
+            if not is_narrow(stop):
+                continue
+            passed = why_passed(stop, [each.cube for each in found.values()], k=plan.k, seen_most=seen_most)
+            if passed is None:
+                before = len(found)
+                _add(found, self._governance.search(narrowed_to(stop, wide(), plan), caller))
+                passed = f"searched, {len(found) - before} more"
+            told.append(f"{stop.layer.value} {stop.where}: {passed}")
+        return tuple(told)
 
     def _queries(self, plan: MemoryPlan, call: MemoryCall) -> list[VaultQuery]:
         actions = {step.action for step in plan.steps}
@@ -113,6 +142,16 @@ class ScopeSearch:
             # The question names a time and other words than were used then: what was said then, latest first.
             return self._governance.search(replace(query, terms=(), vector=None, around=False), caller)
         return found
+
+
+def _is_most(found: Found) -> bool:
+    """Whether what was found is at least half of what may be seen there."""
+    return 2 * len(found.matches) >= found.visible
+
+
+def _add(candidates: dict[str, Candidate], found: Found) -> None:
+    for match in found.matches:
+        _join(candidates.setdefault(match.cube.id, Candidate(match.cube)), _signals(match))
 
 
 def _signals(match: Match) -> dict[str, float]:

@@ -26,6 +26,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.options import MemoryOptions, draft_memory
@@ -160,8 +161,10 @@ class Summariser:
         draft = revised(cube, caller.now, text=text, changes={"provenance": {"derived_from": refs}})
         draft = inherited(draft, sources)
         draft = replace(draft, cube=finished(draft.cube).cube)
+        draft = admitted(draft, caller, self._governance)
         row = self._embedding.written([draft.text])
-        version = NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0])
+        row = None if row is None else row[0]
+        version = NewVersion(draft.cube, caller, draft.terms, row, verdict=draft.verdict)
         return Steps(versions=(version,), expected=refs)
 
 

@@ -16,6 +16,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import finished
 from memos_integrations.core.ports import CubeFilter, LogQuery, VaultQuery
@@ -112,9 +113,10 @@ class TimeMachine:
                 "trust": trust,
             }
         )
-        draft = finished(again)
+        draft = admitted(finished(again), caller, self._governance)
         row = self._embedding.written([draft.text]) if draft.text.strip() else None
-        version = NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0])
+        row = None if row is None else row[0]
+        version = NewVersion(draft.cube, caller, draft.terms, row, verdict=draft.verdict)
         moves = ((cube, State.ACTIVATED),) if cube.state in _GONE else ()
         record = record_of("restore", caller, about=cube.id, detail={"version": wanted.version})
         return Steps((version,), moves, (record,))

@@ -56,12 +56,16 @@ MAX_FOUND_LENGTH = 120
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A cube ready to be embedded and put: its words for full text, the text for the embedder, what it must survive."""
+    """A cube ready to be embedded and put: its words for full text, the text for the embedder, what it must survive.
+
+    `verdict` is what the gate has to say of it in the audit log, if anything.
+    """
 
     cube: MemCube
     terms: tuple[str, ...]
     text: str
     durability: Durability | None = None
+    verdict: dict[str, Any] | None = None
 
 
 def search_text(cube: MemCube) -> str:
@@ -146,6 +150,25 @@ def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str
     except (ValidationError, TypeError) as exc:
         raise InvalidMemoryError(f"This change cannot be stored: {_problem(exc)}.") from exc
     return finished(newer)
+
+
+def reworded(cube: MemCube, text: str, value: Json, tags: Mapping[str, str]) -> MemCube:
+    """The cube with other words, as the gate leaves them, and with *tags* instead of others.
+
+    What was found in the old words goes with them.
+
+    Raises:
+        InvalidMemoryError: It cannot be stored so.
+    """
+    told_before = _found(keywords(cube.text))
+    kept = [tags.get(tag, tag) for tag in cube.descriptive.tags if tag not in told_before]
+    blob = cube.payload.blob if isinstance(cube.payload, PlaintextPayload) else None
+    told = {"tags": unique([*kept, *_found(keywords(text))]), "entities": _found(entities_of(text))}
+    try:
+        payload = PlaintextPayload(text=text, value=value, blob=blob)
+    except ValidationError as exc:
+        raise InvalidMemoryError(f"This memory cannot be stored: {_problem(exc)}.") from exc
+    return cube.model_copy(update={"payload": payload, "descriptive": cube.descriptive.model_copy(update=told)})
 
 
 def finished(cube: MemCube) -> Draft:

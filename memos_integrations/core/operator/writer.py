@@ -32,6 +32,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.blob import Blob, captioned
 from memos_integrations.core.operator.bulk import put_in_bulk
 from memos_integrations.core.operator.embedding import Embedding
@@ -49,7 +50,8 @@ from memos_integrations.core.operator.write import (
     search_text,
     supersede,
 )
-from memos_integrations.core.ports import CubeFilter, Derivative, Receipt, VaultQuery, Vectors
+from memos_integrations.core.ports import CubeFilter, Derivative, ErasureWitness, Receipt, VaultQuery, Vectors
+from memos_integrations.core.records import NewVersion
 
 BATCH = 64
 MAX_RETRIES = 100
@@ -87,7 +89,8 @@ class CubeWriter:
         if blob is not None:
             with blob.opened() as source:
                 draft = captioned(draft, self._governance.put_blob(source, blob.media_type))
-        draft = self._linked(self._inherited(draft, caller), caller, recent=())
+        draft = admitted(self._inherited(draft, caller), caller, self._governance)
+        draft = self._linked(draft, caller, recent=())
         if self._judge is not None:
             try:
                 decided = self.resolver.remember(draft, caller, None if key is None else scoped_key(key, caller))
@@ -150,7 +153,11 @@ class CubeWriter:
             check_change(cube)
             if set(changes["governance"]) - {"priority"}:
                 self._governance.fetch(cube_id, Verb.SHARE, caller, operation="update")
+            if "licence" in changes["governance"]:
+                self._governance.check_own(cube, Verb.SHARE, caller, operation="update")
             draft = revised(cube, caller.now, text=text, changes=changes)
+            if text is not None or "tags" in changes["descriptive"]:
+                draft = admitted(draft, caller, self._governance)
             vector = self._embedding.written([draft.text])
             try:
                 self._put(draft, caller, None if vector is None else vector[0], operation="update").result()
@@ -163,16 +170,22 @@ class CubeWriter:
             return draft.cube
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
-    def forget(self, cube_id: str, caller: Caller) -> ErasureReceipt:
+    def forget(self, cube_id: str, caller: Caller, proof: ErasureWitness | None = None) -> ErasureReceipt:
         """Erase a cube and what was derived from it, look whether anything is left, and say what was erased.
+
+        With *proof* it is attested; `unseen` in the note are cubes derived after the look: erased, but not looked for.
 
         Raises:
             LegalHoldError: It is under legal hold; nothing was erased.
             VaultError: Something is left; the receipt would be a lie.
         """
         before = self._governance.traces(cube_id)
+        closure = [] if proof is None else self._governance.closure(cube_id, caller)
+        seen = None if proof is None else proof.look(closure)
         doomed, receipt = self._governance.erase(cube_id, caller)
         self._embedding.drop([search_text(each) for each in doomed])
+        if self._governance.gate is not None:
+            self._governance.gate.forget()
         gone = {each.id for each in doomed}
         remaining: dict[str, int] = {}
         if self.derivatives:
@@ -184,6 +197,8 @@ class CubeWriter:
         left = {place: count for place, count in remaining.items() if count and place != "files"}
         if left:
             raise VaultError(f"Cube {cube_id!r} was erased, but something is left of it: {left}.")
+        said: dict[str, Any] = {"at": caller.now.isoformat(), "commit": receipt.commit, "cubes": len(doomed)}
+        said["unseen"] = len({each.id for each in doomed}.difference(closure))
         return ErasureReceipt(
             cube_id=cube_id,
             derived=tuple(each.id for each in doomed[:-1] if may_read(each, caller)),
@@ -191,6 +206,8 @@ class CubeWriter:
             remaining=remaining,
             at=caller.now,
             commit=receipt.commit,
+            proof="" if proof is None else proof.attest(seen, said),
+            salt="" if seen is None else seen.salt.hex(),
         )
 
     def hold(self, cube_id: str, caller: Caller, *, held: bool) -> CubeRef:
@@ -200,7 +217,9 @@ class CubeWriter:
             draft = revised(cube, caller.now, text=None, changes={"governance": {"legal_hold": held}})
             vector = self._embedding.written([draft.text])
             try:
-                self._put(draft, caller, None if vector is None else vector[0], operation="update").result()
+                self._put(
+                    draft, caller, None if vector is None else vector[0], operation="hold" if held else "release"
+                ).result()
             except VersionConflictError:
                 continue
             return draft.cube.ref
@@ -211,7 +230,9 @@ class CubeWriter:
         """Put new cubes, many to a transaction, durable on return; see `put_in_bulk`."""
 
         def linked(draft: Draft, recent: Sequence[Draft]) -> Draft:
-            return self._linked(self._inherited(draft, caller), caller, recent=recent)
+            return self._linked(
+                admitted(self._inherited(draft, caller), caller, self._governance), caller, recent=recent
+            )
 
         cubes = put_in_bulk(drafts, caller, linked, self._embedding, self._governance)
         self._settled(cubes, caller)
@@ -229,7 +250,7 @@ class CubeWriter:
         """Write every message once, see `Ingestion`; durable batch by batch."""
 
         def linked(draft: Draft, recent: Sequence[Draft]) -> Draft:
-            return self._linked(draft, caller, recent=recent)
+            return self._linked(admitted(draft, caller, self._governance), caller, recent=recent)
 
         judged = partial(self._settled, caller=caller)
         made = Ingestion(conversation, caller, draft, linked, judged, self._embedding, self._governance, again)
@@ -260,16 +281,9 @@ class CubeWriter:
         key: str | None = None,
         beside: Collection[str] = (),
     ) -> Future[Receipt]:
-        return self._governance.put(
-            draft.cube,
-            caller,
-            operation=operation,
-            terms=draft.terms,
-            vector=vector,
-            key=None if key is None else scoped_key(key, caller),
-            beside=beside,
-            durability=draft.durability,
-        )
+        scoped = None if key is None else scoped_key(key, caller)
+        version = NewVersion(draft.cube, caller, draft.terms, vector, scoped, beside, verdict=draft.verdict)
+        return self._governance.put_many([version], operation=operation, durability=draft.durability)
 
     def _known(self, key: str | None, caller: Caller) -> str | None:
         return None if key is None else self._governance.known(scoped_key(key, caller), caller)

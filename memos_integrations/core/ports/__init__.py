@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from memos_integrations.core.ports.derivative import Derivative, least_allowed
 from memos_integrations.core.ports.embedder import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
+from memos_integrations.core.ports.erasure import ErasureWitness
 from memos_integrations.core.ports.log import AuditEntry, AuditRecord, AuditReport, LogFilters, LogQuery, Outcome
 from memos_integrations.core.ports.query import (
     RECALLABLE,
@@ -52,6 +53,7 @@ __all__ = [
     "Embedder",
     "EmbedderIdentity",
     "Erase",
+    "ErasureWitness",
     "Expect",
     "Found",
     "LogFilters",

@@ -21,7 +21,8 @@ class Visibility:
     """Which cubes a query may touch at all: compiled by governance from principal and calling context.
 
     A cube is visible when it is in `tenant`, one of its readers is in `subjects`, it is not quarantined, not past
-    its `expires_at` at `now`, and its `purposes` (`applications`) are empty or hold `purpose` (`application`).
+    its `expires_at` at `now`, its `purposes` (`applications`) are empty or hold `purpose` (`application`), and it
+    passes none of the filters in `hidden` (which name namespace, labels or times of writing down, no states or tiers).
     """
 
     tenant: str
@@ -29,6 +30,7 @@ class Visibility:
     now: datetime
     purpose: str | None = None
     application: str | None = None
+    hidden: tuple[CubeFilter, ...] = ()
 
 
 Scalar = str | int | float | bool | None

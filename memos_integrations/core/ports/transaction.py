@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.cube import Licence, MemCube, State
 from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports.embedder import Vectors
 from memos_integrations.core.ports.log import AuditRecord
@@ -61,11 +61,16 @@ class Erase:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Count one use: reads + 1, warmer by one after cooling for the time since the last (see `cooled`)."""
+    """Count one use: reads + 1, warmer by one after cooling for the time since the last (see `cooled`).
+
+    `recall_id` is empty where it was no recall. With `licence`, the cube's own, it is also a use of that: refused when
+    none is left. Concurrent ones are counted one after the other. An `Expect` before it holds the licence to its cube.
+    """
 
     cube_id: str
     at: datetime
     recall_id: str
+    licence: Licence | None = None
 
 
 @dataclass(frozen=True, slots=True)

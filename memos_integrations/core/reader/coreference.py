@@ -15,11 +15,13 @@ _I = re.IGNORECASE
 RECENT_USER_TURNS = 3
 _LONGEST_TURN = 4_000  # characters of a turn that are looked at: an antecedent stands near, not in a pasted document
 
-_PERSON = r"he|she|him|her|his|hers|that person"
-_GROUP = r"they|them|their|theirs"
-_PLACE = r"there|that place|this place"
+_PERSON = r"he|she|him|her|his|hers|that person|that (?:man|woman|guy|girl|boy)"
+_GROUP = r"they|them|their|theirs|both of them|the two of them"
+_PLACE = r"there|that place|this place|that (?:city|town|country|village)"
+_OF_TWO = r"the (?:former|latter)"
+_TRIP = r"that (?:trip|journey|visit|holiday|vacation)"
 _PRONOUN = re.compile(
-    rf"(?<![\w'])(?:(?P<person>{_PERSON})|(?P<group>{_GROUP})|(?P<place>{_PLACE})|(?P<thing>it|its))(?:'(?P<verb>s|re"
+    rf"(?<![\w'])(?:(?P<person>{_PERSON})|(?P<group>{_GROUP})|(?P<place>{_PLACE})|(?P<two>{_OF_TWO})|(?P<trip>{_TRIP})|(?P<thing>it|its))(?:'(?P<verb>s|re"
     r"|d|ll|ve))?(?![\w'-])",
     _I,
 )
@@ -88,7 +90,9 @@ def resolve(query: str, history: Sequence[Turn], speakers: Collection[str]) -> t
     """*query* with its pronouns replaced where exactly one antecedent fits, and the pairs (pronoun, antecedent).
 
     People come from the last user turns, and from the answers between them only if those name nobody. No gender is
-    guessed: two named people leave "she" alone. A query that names a person itself keeps its personal pronouns.
+    guessed: two named people leave "she" alone. A query that names a person itself keeps its personal pronouns. "The
+    former" and "the latter" are the first and second of two people, or of two places; "that trip" leads to the one
+    place.
     """
     if not history or not _PRONOUN.search(query):
         return query, ()
@@ -103,6 +107,8 @@ def resolve(query: str, history: Sequence[Turn], speakers: Collection[str]) -> t
         pairs.append((match.group().split("'")[0], referent))
         if match.group().lower() == "there":
             return f"in {referent}"
+        if match["trip"]:
+            return f"the {match.group().split()[-1]} to {referent}"
         return referent + ("'s" if _is_possessive(match) or match["verb"] == "s" else "")
 
     return _PRONOUN.sub(replaced, query), tuple(dict.fromkeys(pairs))
@@ -180,20 +186,33 @@ def _add_person(people: dict[str, str], name: str) -> None:
 
 
 def _referent(match: re.Match[str], here: _Antecedents, found: _Antecedents) -> str | None:
-    query = match.string
     if match["person"]:
-        return found.people[0] if len(found.people) == 1 and not here.people else None
+        return _one(found.people) if not here.people else None
     if match["group"]:
-        if here.people or here.has_plurals or found.has_plurals:
-            return None
-        return found.group or (found.people[0] if len(found.people) == 1 else None)
-    around = query[max(0, match.start() - 24) : match.end() + 24]
-    if match["place"]:
+        plural = here.people or here.has_plurals or found.has_plurals
+        return None if plural else found.group or _one(found.people)
+    if match["two"]:
+        return _of_two(match.group(), here, found)
+    around = match.string[max(0, match.start() - 24) : match.end() + 24]
+    if match["place"] or match["trip"]:
         is_dummy = match.group().lower().startswith("there") and _DUMMY_THERE.search(around)
-        return found.places[0] if len(found.places) == 1 and not here.places and not is_dummy else None
+        return _one(found.places) if not here.places and not is_dummy else None
     if match["thing"] == "IT" or _DUMMY_IT.search(around) or here.things or here.places or here.people:
         return None
-    return found.things[0] if len(found.things) == 1 else None
+    return _one(found.things)
+
+
+def _one(found: Sequence[str]) -> str | None:
+    """The only one; None where there are more, or none."""
+    return found[0] if len(found) == 1 else None
+
+
+def _of_two(words: str, here: _Antecedents, found: _Antecedents) -> str | None:
+    """The first or second of two people, or, where nobody is named, of two places; None where there are not two."""
+    pair = found.people or found.places
+    if len(pair) != 2 or here.people or here.places:
+        return None
+    return pair[0] if words.casefold().endswith("former") else pair[1]
 
 
 _AFTER_OBJECT = STOP_WORDS | frozenset(

@@ -1,0 +1,106 @@
+"""Policies from YAML that people write: read strictly, so that a slip is an error and never a hole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from memos_integrations.core.cube import first_problem
+from memos_integrations.core.errors import PolicyError
+from memos_integrations.core.extras import require
+from memos_integrations.core.policy import Policy
+
+LARGEST = 1_000_000
+"""Characters of a policy file."""
+
+TEMPLATES = {
+    "need-to-know": """\
+rules:
+  - name: salaries stay with personnel
+    who: [group:personnel, owner]
+    may: [read, use_in_prompt, write]
+    memories: {tags: [salary]}
+""",
+    "clinic": """\
+rules:
+  - name: health data for care alone
+    who: ['*']
+    may_not: [read, use_in_prompt, train_on]
+    memories: {sensitivity: [health]}
+    unless: {purpose: [care]}
+""",
+    "interns": """\
+rules:
+  - name: interns change nothing in the handbook
+    who: [role:intern]
+    may_not: [write, share, delete]
+    memories: {tags: [handbook]}
+""",
+    "retention": """\
+rules:
+  - name: visitor notes are unread after thirty days
+    who: ['*']
+    may_not: [read, use_in_prompt, train_on]
+    memories: {types: [visit], older_than: P30D}
+""",
+}
+"""Policies to begin with, by what they are for."""
+
+
+def read_policy(text: str) -> Policy:
+    """The policy that a YAML text says.
+
+    Raises:
+        PolicyError: It is no YAML, has aliases or a key twice, is empty, or says what no policy says.
+        MissingExtraError: The extra `policy` is not installed.
+    """
+    yaml = require("yaml", extra="policy")
+    if len(text) > LARGEST:
+        raise PolicyError(f"A policy has at most {LARGEST:,} characters.")
+    try:
+        _check(yaml.compose(text, Loader=yaml.SafeLoader), yaml, set())
+        said = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as exc:
+        raise PolicyError(f"The policy cannot be read: {' '.join(str(exc).split())[:300]}.") from exc
+    if not isinstance(said, dict) or "rules" not in said:
+        raise PolicyError(
+            "A policy begins with `rules:`. An empty one is no policy; if you mean it, write `rules: []`."
+        )
+    try:
+        return Policy.model_validate(said)
+    except (ValidationError, ValueError) as exc:
+        problem = first_problem(exc) if isinstance(exc, ValidationError) else str(exc)
+        raise PolicyError(f"The policy is not valid: {problem}.") from exc
+
+
+def load_policy(file: str | Path) -> Policy:
+    """The policy in a file; see `read_policy`.
+
+    Raises:
+        PolicyError: The file cannot be read, or is no policy.
+    """
+    try:
+        return read_policy(Path(file).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise PolicyError(f"The policy {file} cannot be read ({exc}).") from exc
+
+
+def _check(node: Any, yaml: Any, seen: set[int]) -> None:
+    """Refuse keys that stand twice, of which a reader sees one and YAML takes the other; and aliases."""
+    if node is None:
+        return
+    if id(node) in seen:
+        raise PolicyError("A policy has no aliases: write the words again.")
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        keys = [key.value for key, _ in node.value]
+        if len({str(key) for key in keys}) < len(keys):
+            raise PolicyError(f"A key stands twice on line {node.start_mark.line + 1} or below.")
+        for pair in node.value:
+            for each in pair:
+                _check(each, yaml, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for each in node.value:
+            _check(each, yaml, seen)

@@ -1,0 +1,106 @@
+"""The commands that carry memories between vaults: export, import, and the key that signs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memos_integrations.cli.commands import Json, Tenant, User, Vault
+from memos_integrations.cli.opening import Choice, opened, principal
+from memos_integrations.cli.output import print_json, progress, say
+from memos_integrations.core.carrying import EVERYTHING
+from memos_integrations.core.errors import InvalidMemoryError
+
+KeyFile = Annotated[Path, typer.Option("--key-file", help="The private key that signs; made where there is none.")]
+
+
+def key(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The private key's file; made where there is none.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show the public key that belongs to a private one: what others pass to `import --trust`."""
+    from memos_integrations.backends.signing import Ed25519Signer
+
+    public = Ed25519Signer.in_file(file).key
+    if as_json:
+        print_json({"key": public})
+    else:
+        say(public)
+
+
+def export(
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new file, by custom with the ending .mip.")],
+    *,
+    vault: Vault,
+    key_file: KeyFile,
+    issuer: Annotated[str, typer.Option("--issuer", help="Who you are to the recipient.")],
+    recipient: Annotated[str, typer.Option("--recipient", help="For whom it is; nobody else takes it.")],
+    purpose: Annotated[str, typer.Option("--purpose", help="What it may be used for.")] = "transfer",
+    days: Annotated[float, typer.Option("--days", help="How long it lasts.")] = 7.0,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Who touched these memories goes along.")] = False,
+    tenant: Tenant = "local",
+    user: User = None,
+    as_json: Json = False,
+) -> None:
+    """Write what you may share to a signed bundle (MIP)."""
+    from memos_integrations.backends.signing import Ed25519Signer
+
+    signer = Ed25519Signer.in_file(key_file)
+    with opened(vault, Choice.NONE) as (memos, _, _):
+        done = memos.dump(
+            target,
+            by=principal(tenant, user),
+            signer=signer,
+            issuer=issuer,
+            recipient=recipient,
+            purpose=purpose,
+            where=EVERYTHING,
+            lasts=timedelta(days=days),
+            access_log=access_log,
+        )
+    if as_json:
+        print_json(done.model_dump(mode="json") | {"key": signer.key})
+        return
+    say(f"{done.cubes} memories in {done.versions} versions, {done.blobs} blobs, {done.bytes:,} bytes: {target}")
+    for why, count in sorted(done.declined.items()):
+        say(f"  {count} stayed behind: {why}", "dim")
+    say(f"  signed by {signer.key}", "dim")
+
+
+def import_(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="What `memos export` wrote.")],
+    *,
+    vault: Vault,
+    recipient: Annotated[str, typer.Option("--recipient", help="Who you are to the issuer.")],
+    trust: Annotated[list[str], typer.Option("--trust", help="A public key that you believe: KEY or KEY=NAME.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check it and say what would come; write nothing.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="It was loaded before: add what is missing.")] = False,
+    tenant: Tenant = "local",
+    user: User = None,
+    as_json: Json = False,
+) -> None:
+    """Take the memories of a bundle in as your own, after every byte of it was checked; all or none."""
+    trusted = {public: name or public[:16] for public, _, name in (each.partition("=") for each in trust)}
+    if any(len(public) != 64 for public in trusted):
+        raise InvalidMemoryError("A public key is 64 hexadecimal digits; `memos key FILE` shows one.")
+    with opened(vault, Choice.AUTO, make=not dry_run) as (memos, _, _), progress("Importing") as report:
+        done = memos.load(
+            bundle,
+            by=principal(tenant, user),
+            recipient=recipient,
+            trusted=trusted,
+            dry_run=dry_run,
+            again=again,
+            progress=report,
+        )
+    if as_json:
+        print_json(done.model_dump(mode="json"))
+        return
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(done.counts.items())) or "nothing"
+    say(f"{'Would come' if dry_run else 'Imported'} from {done.issuer}: {counts}.")

@@ -1,0 +1,27 @@
+"""The write gate: what may become a memory as it is, cleaned, set apart, or not at all. Pure."""
+
+from __future__ import annotations
+
+from memos_integrations.core.gate.gate import Ruling, Verdict, WriteGate
+from memos_integrations.core.gate.hygiene import cleaned
+from memos_integrations.core.gate.identifiers import personal_in
+from memos_integrations.core.gate.impact import Impact, impacts_of
+from memos_integrations.core.gate.instructions import Likeness, likeness_of
+from memos_integrations.core.gate.marked import Detector, Marked, replaced
+from memos_integrations.core.gate.secrets import secrets_in
+
+__all__ = [
+    "Detector",
+    "Impact",
+    "Likeness",
+    "Marked",
+    "Ruling",
+    "Verdict",
+    "WriteGate",
+    "cleaned",
+    "impacts_of",
+    "likeness_of",
+    "personal_in",
+    "replaced",
+    "secrets_in",
+]

@@ -1,0 +1,133 @@
+"""The gate: a text comes in, a verdict comes out; it says which rules found something, never what they found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+from memos_integrations.core.cube import MAX_TEXT_BYTES, Channel, TrustLabel
+from memos_integrations.core.gate.hygiene import cleaned
+from memos_integrations.core.gate.identifiers import personal_in
+from memos_integrations.core.gate.instructions import Likeness, likeness_of
+from memos_integrations.core.gate.marked import Detector, Marked, apart, replaced
+from memos_integrations.core.gate.secrets import secrets_in
+
+TRUSTED_CHANNELS = frozenset({Channel.USER})
+MOST_SEEN = 2048
+UNSEEN = "[unseen characters]"
+"""What is left of a text that nobody could see any of."""
+
+
+class Ruling(StrEnum):
+    """What is done with a text, from least to most."""
+
+    ALLOW = "allow"
+    REDACT = "redact"
+    QUARANTINE = "quarantine"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate decided on a text: what may be stored of it, and how often each rule found something."""
+
+    ruling: Ruling
+    text: str = field(repr=False)
+    found: dict[str, int] = field(default_factory=dict)
+    reason: str = ""
+
+    def for_audit(self) -> dict[str, Any]:
+        """The verdict without a word of the text."""
+        return {"ruling": self.ruling.value, "found": dict(sorted(self.found.items())), "reason": self.reason}
+
+
+class WriteGate:
+    """Looks at every text before it is embedded, logged or stored.
+
+    Args:
+        secrets, personal, orders: What is done where keys and passwords, personal identifiers, or orders to a model
+            are found. Orders as people also talk are let through from the user, and set apart from elsewhere.
+        detectors: More that find personal places, for example `backends.identifiers.national_ids`.
+        max_bytes: Longer texts are refused.
+        untrusted_ttl: For how long a memory lives that came from a tool or from outside; None: as long as it is said.
+        unverified_ttl: For how long one lives that a model or a document brought; None: as long as it is said.
+    """
+
+    def __init__(
+        self,
+        *,
+        secrets: Ruling = Ruling.REDACT,
+        personal: Ruling = Ruling.ALLOW,
+        orders: Ruling = Ruling.QUARANTINE,
+        detectors: Sequence[Detector] = (),
+        max_bytes: int = MAX_TEXT_BYTES,
+        untrusted_ttl: timedelta | None = timedelta(days=30),
+        unverified_ttl: timedelta | None = None,
+    ) -> None:
+        self._secrets, self._personal, self._orders = Ruling(secrets), Ruling(personal), Ruling(orders)
+        self._detectors = tuple(detectors)
+        self._max_bytes = max_bytes
+        self._lives = {TrustLabel.UNTRUSTED: untrusted_ttl, TrustLabel.UNVERIFIED: unverified_ttl}
+        # What was just looked at is looked at again by the doorway; it is not kept long, nor much of it.
+        self._seen = lru_cache(maxsize=MOST_SEEN)(self._look)
+
+    def lives(self, label: TrustLabel) -> timedelta | None:
+        """For how long a memory of this trust lives by default."""
+        return self._lives.get(label)
+
+    def examine(self, text: str, channel: Channel = Channel.USER) -> Verdict:
+        """The verdict on a text that came through a channel."""
+        if len(text) > 4096:
+            return self._look(text, channel in TRUSTED_CHANNELS)
+        return self._seen(text, channel in TRUSTED_CHANNELS)
+
+    def forget(self) -> None:
+        """Keep nothing of what was looked at: after an erasure."""
+        self._seen.cache_clear()
+
+    def _look(self, text: str, trusted: bool) -> Verdict:
+        if len(text.encode("utf-8", "surrogatepass")) > self._max_bytes:
+            return Verdict(Ruling.REFUSE, "", {"size": 1}, f"it is larger than {self._max_bytes:,} bytes")
+        clean = cleaned(text)
+        found = Counter({f"unicode:{kind}": count for kind, count in clean.removed.items()})
+        rulings = [Ruling.REDACT] if clean.removed else []
+        reasons = ["characters that nobody sees"] if clean.removed else []
+        told = self._taken_out(clean.text, found, rulings, reasons)
+        likeness = max(likeness_of(clean.text), likeness_of(clean.hidden) if clean.hidden else Likeness.NONE)
+        if len(clean.hidden) >= 8:  # no script needs words in tags: whoever wrote them hid them
+            likeness = Likeness.STRONG
+        if likeness is Likeness.STRONG or (likeness is Likeness.WEAK and not trusted):
+            found["orders"] += 1
+            rulings.append(self._orders)
+            reasons.append("it gives orders to a model")
+        ruling = max(rulings, key=list(Ruling).index, default=Ruling.ALLOW)
+        if text.strip() and not told.strip():
+            told = UNSEEN  # a turn of a conversation is kept as a turn
+        return Verdict(ruling, told, dict(found), "; ".join(reasons))
+
+    def _taken_out(self, text: str, found: Counter[str], rulings: list[Ruling], reasons: list[str]) -> str:
+        """The text without what is to be redacted; what was found is counted, and what is to be done is noted."""
+        secrets = secrets_in(text)
+        personal = [*personal_in(text), *(each for detect in self._detectors for each in detect(text))]
+        taken: list[Marked] = []
+        for kind, places, ruling, reason in (
+            ("secret", secrets, self._secrets, "it holds a secret"),
+            ("personal", personal, self._personal, "it holds a personal identifier"),
+        ):
+            if not places:
+                continue
+            found.update(f"{kind}:{each.kind}" for each in places)
+            rulings.append(ruling)
+            if ruling is not Ruling.ALLOW:
+                reasons.append(reason)
+            # A secret is taken out of what is set apart, too: quarantine hides it, and release would show it.
+            if ruling is Ruling.REDACT or (kind == "secret" and ruling is Ruling.QUARANTINE):
+                taken += places
+        if not taken:
+            return text
+        return replaced(text, apart(taken), lambda each: f"[{each.kind}]")

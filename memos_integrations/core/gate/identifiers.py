@@ -1,0 +1,203 @@
+"""Personal identifiers by form and checksum: mails, cards, IBANs, US social security numbers, phones, IP addresses.
+
+Names and street addresses are not found here: that takes a model (`backends.presidio`). Sources: ISO/IEC 7812 (Luhn),
+ISO 13616 (IBAN, mod 97-10), E.164, SSA numbering rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+
+from memos_integrations.core.gate.marked import Marked, apart
+
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+'%-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}(?![\w@])")
+_SPELLED_MAIL = re.compile(
+    r"(?<![\w.])[\w.+-]{1,64}\s?(?:\(at\)|\[at\]|\{at\}|\sat\s)\s?[\w-]{1,63}"
+    r"(?:\s?(?:\(dot\)|\[dot\]|\{dot\}|\sdot\s|\.)\s?[\w-]{1,63})*\s?(?:\(dot\)|\[dot\]|\{dot\}|\sdot\s)\s?"
+    r"(?:com|org|net|edu|gov|io|dev|co|uk|de|fr|es|it|nl|in|example|test|invalid)\b",
+    re.IGNORECASE,
+)
+_DIGITS = re.compile(r"(?<![\w.,/-])\d(?:[ \u00a0.-]?\d){11,18}(?![\w/]|[.,-]\d)")
+_IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?:[ \u00a0-]?[A-Z0-9]){11,30}(?!\w)", re.IGNORECASE)
+_SSN = re.compile(r"(?<![\w.-])(?!000|666)\d{3}([- .])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-]|\.\d)")
+_BARE_SSN = re.compile(
+    r"\b(?:ssn|social security(?: number)?|social)\b\D{0,20}?(?P<n>(?!000|666)\d{3}(?!00)\d{2}(?!0000)\d{4})\b",
+    re.IGNORECASE,
+)
+_IP4 = re.compile(r"(?<![\w.:-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
+_IP6 = re.compile(r"(?<![\w.:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
+_VERSION = re.compile(
+    r"(?:\bv|version|release|build|firmware|driver|kernel|section|chapter|clause|figure|python|node|"
+    r"ios)[\s:#]*(?:to\s*)?$",
+    re.IGNORECASE,
+)
+_PHONE = re.compile(
+    r"(?<![\w+])(?:\+|(?<![.,/:#$€£-])00)[1-9]\d{0,2}(?:[\s.\u00a0-]?\(?\d{1,5}\)?){2,7}(?![\w/]|[.,:]\d|-\d)"
+    r"|(?<![\w.,/:#$€£-])(?:1[ .-])?\(\d{3}\) ?\d{3}[ .-]?\d{4}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w/-]|[.,]\d)"
+    r"|(?<![\w.,/:#$€£-])(?:1[ .-])?[2-9]\d{2}([ .-])[2-9]?\d{2,3}\1\d{4}(?:\s?(?:x|"
+    r"ext\.?)\s?\d{1,6})?(?![\w/-]|[.,]\d)"
+    r"|(?<![\w.,/:#$€£-])\(?0\d{1,5}\)?(?:[\s./\u00a0-]\d{2,8}){1,5}(?![\w/]|[.,:]\d|-\d)"
+    r"|(?<![\w.,/:#$€£-])\d{5}[ -]\d{5,6}(?![\w/-]|[.,]\d)"
+    r"|(?<![\w.,/:#$€£-])[2-9]\d{2}-\d{4}(?![\w/-]|[.,]\d)"
+    r"|(?<![\w.,/:#$€£-])\d{7,12}(?![\w/%-]|[.,]\d)"
+)
+_PHONE_WORD = re.compile(
+    r"\b(?:phones?|tele(?:fono?|phone)|telefon|tel|tél|mobile|mob|cell(?:phone)?|landline|call(?:ed|s|ing)?|text(?:ed|s)?"
+    r"|sms|ring|dial|reach(?:ed|able)?|whatsapp|signal|fax|hotline|contact|handy|m[óo]vil|portable"
+    r"|(?:my|his|her|their|new|our|whose) number|number (?:is now|changed))\b",
+    re.IGNORECASE,
+)
+_OTHER_NUMBER = re.compile(
+    r"\b(?:order|invoice|ticket|case|tracking|ref(?:erence)?|sku|isbn|serial|model|part|confirmation|booking|flight|"
+    r"account|acct|transaction|batch|build|version|room|unit|lot|po|rma|issue|bug|id|revision|commit|receipt|policy|"
+    r"member(?:ship)?|parcel|package|barcode|ean|gtin|iban|card|zip|steps|views|users|rows)\b[^.!?]{0,24}$",
+    re.IGNORECASE,
+)
+_GOODS = re.compile(
+    r"\b(?:order|invoice|ticket|case|tracking|sku|serial|model|part|booking|flight|batch|parcel|product)\b[^.!?]{0,16}$",
+    re.IGNORECASE,
+)
+_DATE = re.compile(r"^(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ]\d{2,4}|(?:19|20)\d{6})$")
+_IBAN_LENGTHS = {
+    country: int(length)
+    for length, countries in (
+        line.split(":")
+        for line in """15:NO
+16:BE
+18:DK FI FO GL NL
+19:MK SI
+20:AT BA EE KZ LT LU XK
+21:CH HR LI LV
+22:BG BH CR DE GB GE IE ME RS
+23:AE GI IL IQ TL
+24:AD CZ ES MD PK RO SA SE SK TN VG
+25:LY PT ST
+26:IS TR
+27:FR GR IT MC MR SM
+28:AL AZ BY CY DO GT HU LB PL SV
+29:BR EG PS QA UA
+30:JO KW MU
+31:MT SC
+32:LC""".splitlines()
+    )
+    for country in countries.split()
+}
+
+
+def personal_in(text: str) -> list[Marked]:
+    """The personal identifiers in a text, in order, none over another."""
+    if (
+        "@" not in text
+        and " dot " not in text
+        and "dot" not in text
+        and not any(map(str.isdigit, text))
+        and "::" not in text
+    ):
+        return []
+    found = [*_mails(text), *_cards(text), *_ibans(text), *_social(text), *_addresses(text)]
+    taken = apart(found)
+    phones = [each for each in _phones(text) if all(each.end <= o.start or o.end <= each.start for o in taken)]
+    return sorted([*taken, *apart(phones)])
+
+
+def is_luhn(digits: str) -> bool:
+    """Whether the last digit is the Luhn check digit of the others."""
+    total = 0
+    for place, character in enumerate(reversed(digits)):
+        number = int(character) * (1 + place % 2)
+        total += number - 9 if number > 9 else number
+    return total % 10 == 0
+
+
+def is_iban(text: str) -> bool:
+    """Whether the text (no spaces, capitals) has the length of its country and passes mod 97-10."""
+    if len(text) != _IBAN_LENGTHS.get(text[:2]):
+        return False
+    return int("".join(str(int(character, 36)) for character in text[4:] + text[:4])) % 97 == 1
+
+
+def _mails(text: str) -> Iterator[Marked]:
+    for pattern in (_MAIL, _SPELLED_MAIL) if "@" in text or "dot" in text.casefold() else ():
+        yield from (Marked(*found.span(), "email") for found in pattern.finditer(text))
+
+
+def _cards(text: str) -> Iterator[Marked]:
+    for found in _DIGITS.finditer(text):
+        digits = re.sub(r"\D", "", found[0])
+        if _is_issued(digits) and len(set(digits)) > 1 and is_luhn(digits):
+            yield Marked(*found.span(), "card")
+
+
+def _is_issued(digits: str) -> bool:
+    """Whether a card network issues numbers that begin so, of that length."""
+    two, four, size = int(digits[:2]), int(digits[:4]), len(digits)
+    return (
+        (digits[0] == "4" and size in (13, 16, 19))
+        or ((51 <= two <= 55 or 2221 <= four <= 2720) and size == 16)
+        or (two in (34, 37) and size == 15)
+        or (two in (36, 38, 39, 30) and size in (14, 16))
+        or (
+            (two in (60, 62, 64, 65, 81, 35) or two == 50 or 56 <= two <= 58 or two in (63, 67))
+            and 12 <= size <= 19
+            and size >= 15
+        )
+    )
+
+
+def _ibans(text: str) -> Iterator[Marked]:
+    for found in _IBAN.finditer(text):
+        length = _IBAN_LENGTHS.get(found[0][:2].upper())
+        if length is None:
+            continue
+        kept, end = "", found.start()
+        while end < found.end() and len(kept) < length:
+            kept += text[end].upper() if text[end].isalnum() else ""
+            end += 1
+        if not text[end : end + 1].isalnum() and is_iban(kept):
+            yield Marked(found.start(), end, "iban")
+
+
+def _social(text: str) -> Iterator[Marked]:
+    for found in _SSN.finditer(text):
+        before = text[max(0, found.start() - 60) : found.start()]
+        if not _GOODS.search(before):
+            yield Marked(*found.span(), "us_ssn")
+    yield from (Marked(*found.span("n"), "us_ssn") for found in _BARE_SSN.finditer(text))
+
+
+def _addresses(text: str) -> Iterator[Marked]:
+    for pattern, kind in ((_IP4, IPv4Address), (_IP6, IPv6Address)):
+        for found in pattern.finditer(text):
+            if _VERSION.search(text[max(0, found.start() - 20) : found.start()]):
+                continue
+            if kind is IPv6Address and sum(map(str.isalnum, found[0])) < 3:
+                continue
+            try:
+                kind(found[0])
+            except AddressValueError:
+                continue
+            yield Marked(*found.span(), "ip")
+
+
+def _phones(text: str) -> Iterator[Marked]:
+    for found in _PHONE.finditer(text):
+        written = found[0].strip()
+        digits = re.sub(r"\D", "", re.sub(r"(?:x|ext\.?)\s?\d+$", "", written))
+        before = text[max(0, found.start() - 60) : found.start()]
+        if not 7 <= len(digits) <= 15 or _DATE.match(written):
+            continue
+        near = before + " " + text[found.end() : found.end() + 24]
+        international = written.startswith("+") and len(digits) >= 8
+        shaped = not written.isdigit() and len(digits) >= 9 and not written.startswith("00")
+        told = _PHONE_WORD.search(near) is not None
+        other = _OTHER_NUMBER.search(before) is not None
+        if international or (told and not other) or (shaped and not other and _is_grouped(written)):
+            start = found.start() + found[0].index(written)
+            yield Marked(start, start + len(written), "phone")
+
+
+def _is_grouped(written: str) -> bool:
+    """Whether it is written as phone numbers are where nothing says so: (555) 010-0199, 555-010-0199, 020 7946 0958."""
+    return bool(re.match(r"^(?:1[ .-])?\(?[2-9]\d{2}\)?[ .-]\d{3}[ .-]\d{4}|^\(?0\d{2,4}\)? \d{3,4} \d{3,4}$", written))

@@ -1,0 +1,58 @@
+"""What would hurt if it were false: money, credentials, orders to a model, and who may do what."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+
+from memos_integrations.core.gate.instructions import Likeness, likeness_of
+
+
+class Impact(StrEnum):
+    """Why a memory is of high impact."""
+
+    MONEY = "money"
+    CREDENTIALS = "credentials"
+    INSTRUCTIONS = "instructions"
+    POLICY = "policy"
+
+
+_MONEY = re.compile(
+    r"\b(?:payroll|wire transfers?|bank (?:account|details|transfer)|iban|swift|bic|routing number|"
+    r"sort code|direct deposit|"
+    r"account (?:number|no\.?|ending)|invoices? (?:go|are|should|to)|refunds?|reimburse\w*|"
+    r"(?:transfer|pay|send|wire|remit)(?:s|red|ed)? (?:to|into) (?:account|acct|iban|wallet)|"
+    r"(?:crypto|bitcoin|btc|eth) (?:wallet|address)|card (?:number|ending)|ship(?:ped|ping|"
+    r"s)? (?:the |all |an? )?(?:orders?|goods|package)[^.!?]{0,20} to|"
+    r"(?:payment|billing|payee|beneficiary|remittance) (?:address|account|details|information))\b",
+    re.IGNORECASE,
+)
+_CREDENTIALS = re.compile(
+    r"\b(?:passwords?|passphrase|passcode|api keys?|access tokens?|private keys?|credentials?|vpn|ssh keys?|2fa|mfa|"
+    r"one[- ]time code|recovery codes?|log ?in (?:to|with|page|link|at)|sign[- ]in (?:page|link|at))\b",
+    re.IGNORECASE,
+)
+_POLICY = re.compile(
+    r"\b(?:authori[sz](?:ed?|es|ation)|approv(?:ed?|es|al)|consent(?:ed|s)?|permission(?:s)? (?:to|"
+    r"for)|granted? (?:access|permission)|"
+    r"(?:admin|root|superuser) (?:access|rights|role|privileges?)|allowed to|exempt(?:ed)? from|"
+    r"whitelist\w*|allow-?list\w*|trusted (?:domain|sender|vendor|source|contact)|"
+    r"(?:security|access|retention|company|refund|expense|data) polic(?:y|ies)|delet(?:e|ed|ing|"
+    r"ion)[^.!?]{0,20}\b(?:logs?|backups?|records?|data)|disable[ds]? (?:the )?(?:logging|audit|mfa|"
+    r"2fa|firewall|alerts?|monitoring))\b",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=4096)
+def impacts_of(text: str) -> frozenset[Impact]:
+    """Why a text is of high impact; empty for most."""
+    found = {
+        impact
+        for impact, pattern in ((Impact.MONEY, _MONEY), (Impact.CREDENTIALS, _CREDENTIALS), (Impact.POLICY, _POLICY))
+        if pattern.search(text)
+    }
+    if likeness_of(text) is not Likeness.NONE:
+        found.add(Impact.INSTRUCTIONS)
+    return frozenset(found)

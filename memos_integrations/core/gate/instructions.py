@@ -1,0 +1,202 @@
+"""Whether a text speaks to the machine instead of telling something: orders that a memory must not carry into a prompt.
+
+A signal, not a wall: what it misses is still labelled untrusted by the channel that it came through. Texts are also
+read with look-alike letters folded, and base64 in them decoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import unicodedata
+from enum import IntEnum
+
+_Rule = tuple[tuple[str, ...], re.Pattern[str]]
+"""A pattern, and words of which one stands in whatever it finds: most texts hold none, and are done."""
+
+_OLD = r"(?:previous|prior|earlier|above|preceding|former|existing|original|initial|old|current|safety|system|other)"
+_RULES = (
+    r"(?:instructions?|rules?|prompts?|guidelines?|directives?|polic(?:y|ies)|constraints?|guardrails?|restrictions?)"
+)
+_MACHINE = r"(?:assistant|agent|ai|a\.i\.|model|llm|chatbot|bot|copilot)"
+_ADDRESS = (
+    r"(?:https?://\S+|[\w.+-]+@[\w.-]+\.\w+|"
+    r"\b(?:this|the following|that) (?:address|url|account|endpoint|server|webhook))"
+)
+
+
+def _rule(hints: tuple[str, ...], pattern: str) -> _Rule:
+    return hints, re.compile(pattern, re.IGNORECASE)
+
+
+_STRONG = (
+    _rule(
+        ("ignore", "disregard", "forget", "override", "bypass", "skip", "discard"),
+        rf"\b(?:ignore|disregard|forget|override|bypass|skip|discard)\b[^.!?\n]{{0,30}}\b(?:{_OLD}|all|"
+        rf"any|your|the)\b"
+        rf"[^.!?\n]{{0,20}}\b{_RULES}",
+    ),
+    _rule(
+        ("ignore", "disregard", "forget"),
+        r"\b(?:ignore|disregard|forget) (?:everything|anything|all) (?:above|before|you (?:were|"
+        r"have been|know)|previously|prior)",
+    ),
+    _rule(
+        ("new", "updated", "real", "actual", "revised", "hidden", "secret"),
+        rf"\b(?:new|updated|real|actual|revised|hidden|secret) (?:system )?{_RULES}\s*(?:for (?:the |"
+        rf"you)?\w*\s*)?[:—-]",
+    ),
+    _rule(
+        ("<", "["),
+        r"<\|?(?:im_start|im_end|system|endoftext|start_header_id)\|?>|\[/?INST\]|<</?SYS>>|</?(?:system|"
+        r"instructions?|tool_call)>",
+    ),
+    _rule(
+        ("system", "developer", "admin"),
+        r"(?m:^)\s*(?:#{1,4}\s*)?(?:\[\s*)?(?:system|developer|admin(?:istrator)?)(?: (?:message|prompt|"
+        r"note|override|instruction|update|notice))?(?:\s*\])?\s*:",
+    ),
+    _rule(
+        ("prompt", "instructions"),
+        r"\b(?:reveal|print|repeat|output|leak|show|expose|dump)\b[^.!?\n]{0,30}\b(?:system prompt|"
+        r"hidden prompt|your instructions|your prompt)",
+    ),
+    _rule(
+        ("you are now",),
+        r"\byou are now\b[^.!?\n]{0,30}\b(?:dan\b|jailbr\w+|unrestricted|developer mode|root|admin\w*|"
+        r"unfiltered|in .{0,12}mode)",
+    ),
+    _rule(
+        ("user", "owner", "human", "anyone", "operator", "confirmation", "approval"),
+        r"\b(?:do not|don't|never|without)\b[^.!?\n]{0,20}\b(?:tell|inform|mention|reveal|disclose|"
+        r"notify|alert|ask|asking|telling|informing|notifying|alerting)"
+        r"\b[^.!?\n]{0,25}\b(?:the user|users?|the owner|the human|a human|anyone|the operator|"
+        r"for confirmation|confirmation|approval)\b",
+    ),
+    _rule(
+        ("attention", "note", "message", "instruction", "dear", "hey", "important"),
+        rf"\b(?:attention|note to|message (?:to|for)|instructions? (?:to|for)|dear|hey|"
+        rf"important for)\b[^.!?\n]{{0,12}}\b(?:the |any |all )?(?:ai )?{_MACHINE}s?\b",
+    ),
+    _rule(
+        ("assistant", "agent", "ai ", "ais ", "a.i", "model", "llm", "bot", "copilot"),
+        rf"\b(?:the |any |every |all |your )?(?:ai )?{_MACHINE}s? (?:must|should|shall|has to|have to|"
+        rf"needs? to|is (?:required|instructed|ordered|expected) to|are (?:required|instructed) to|"
+        rf"will (?:always|never|now))\b",
+    ),
+    _rule(
+        ("forward", "send", "upload", "post", "exfiltrate", "bcc", "transmit", "copy", "report"),
+        rf"\b(?:forward|send|upload|post|exfiltrate|bcc|transmit|copy|report)\b[^.!?\n]{{0,25}}\b(?:all|"
+        rf"every|any|each|the user'?s|conversation|chat|credentials?|passwords?|secrets?|keys?|tokens?|"
+        rf"history|logs?|memor(?:y|ies)|contacts?)\b[^!?\n]{{0,60}}\bto\b[^!?\n]{{0,30}}{_ADDRESS}",
+    ),
+    _rule(
+        ("curl", "rm", "execute", "run", "eval"),
+        r"\bcurl\s[^\n|]{0,200}\|\s*(?:ba|z)?sh\b|\brm\s+-rf\s+[/~]|\b(?:execute|run|"
+        r"eval(?:uate)?) (?:the following|this) (?:command|code|script|payload|shell)",
+    ),
+)
+_WEAK = (
+    _rule(
+        ("ask", "request", "mention", "quer", "want", "prompted"),
+        r"\b(?:whenever|when|if|each time|every time|next time|once)\b[^.!?\n]{0,60}\b(?:asks?|asked|"
+        r"requests?|mentions?|queries|wants?|prompted)\b[^.!?\n]{0,60}"
+        r"[,:]?\s*(?:you (?:must|should)\s+)?(?:always |never |first |instead )?(?:say|respond|reply|"
+        r"answer|recommend|use|send|transfer|tell|direct|include|return|call|approve|route|suggest|"
+        r"claim)\b",
+    ),
+    _rule(
+        ("now", "henceforth", "forward", "future"),
+        r"\b(?:from now on|henceforth|going forward|for all future (?:requests|conversations|sessions|"
+        r"tasks))\b[^.!?\n]{0,20}\b(?:you|always|never|every|all|any|treat|use|respond|reply|answer|send|"
+        r"include)\b",
+    ),
+    _rule(
+        ("always", "never"),
+        r"(?m:^|[.!?:]\s+)(?:please )?(?:always|never) (?:recommend|respond|reply|answer|use|trust|route|"
+        r"send|transfer|approve|include|forward|call|say|tell|prefer|append|treat|grant|allow|accept|"
+        r"reveal|refuse|return|add|execute|run|disable|skip)\b",
+    ),
+    _rule(
+        ("must", "should", "shall", "have", "need"),
+        r"(?m:^|[.!?:]\s+)(?:you (?:must|should|shall|have to|need to)) (?:always |never |now |"
+        r"immediately )?(?:recommend|respond|reply|answer|use|trust|route|send|transfer|approve|include|"
+        r"forward|call|treat|grant|execute|run|disable|skip|obey|comply)\b",
+    ),
+    _rule(
+        ("remember", "save", "store", "memori", "memory"),
+        r"\b(?:remember|save|store|memori[sz]e|add (?:this|it) to (?:your )?memory|update your memory|"
+        r"write (?:this|it) (?:in)?to memory)\b[^.!?\n]{0,25}\b(?:that|this|as|for all|permanently|"
+        r"forever|in (?:your )?memory|to (?:your )?memory)\b[^.!?\n]{0,80}\b(?:always|never|must|trusted|"
+        r"approved|authorized|authorised|allowed|verified|recommend|prefer|send|transfer)\b",
+    ),
+    _rule(
+        ("tool", "function", "api", "plugin", "action"),
+        r"\b(?:call|invoke|use|trigger)\b the [\w-]{2,30} (?:tool|function|api|plugin|action)\b (?:with|to|and)",
+    ),
+    _rule(
+        ("approve", "confirmation", "verification"),
+        r"\b(?:pre-?approved|auto-?approve|no (?:further )?(?:confirmation|approval|"
+        r"verification) (?:is )?(?:needed|required|necessary))\b",
+    ),
+    _rule(
+        ("act as", "pretend"),
+        r"\bact as (?:an? )?(?:admin|root|system|unrestricted|developer)|\bpretend (?:to be|you are|that you)",
+    ),
+)
+_BASE64 = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{24,8000}={0,2}(?![\w+/=-])")
+_FOLDED = str.maketrans(
+    "аеорсухіјѕһԁԛԝАВЕКМНОРСТХІЈЅαεοριυκντΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
+    "aeopcyxijshdqwABEKMHOPCTXIJSaeopiukvtABEZHIKMNOPTYX",
+)
+
+
+class Likeness(IntEnum):
+    """How much a text is like an order to a model: not at all; as people also talk; as only an attack does."""
+
+    NONE = 0
+    WEAK = 1
+    STRONG = 2
+
+
+def likeness_of(text: str) -> Likeness:
+    """How much the text, or what is hidden in it, is like an order to a model."""
+    plain = text if text.isascii() else _legible(text)
+    found = _likeness(plain)
+    if found is not Likeness.STRONG:
+        found = max([found, *(_likeness(hidden) for hidden in _decoded(plain))])
+    return found
+
+
+def _likeness(text: str) -> Likeness:
+    folded = text.casefold()
+    if _finds(_STRONG, text, folded):
+        return Likeness.STRONG
+    return Likeness.WEAK if _finds(_WEAK, text, folded) else Likeness.NONE
+
+
+def _finds(rules: tuple[_Rule, ...], text: str, folded: str) -> bool:
+    return any(any(hint in folded for hint in hints) and pattern.search(text) is not None for hints, pattern in rules)
+
+
+def _legible(text: str) -> str:
+    """The text in compatibility form, with look-alike letters as Latin ones, where Latin letters stand beside them."""
+    normal = unicodedata.normalize("NFKC", text)
+    return " ".join(
+        word.translate(_FOLDED) if any("a" <= letter <= "z" for letter in word.casefold()) else word
+        for word in normal.split(" ")
+    )
+
+
+def _decoded(text: str) -> list[str]:
+    told: list[str] = []
+    for found in _BASE64.findall(text)[:16]:
+        try:
+            plain = base64.b64decode(found.replace("-", "+").replace("_", "/") + "=" * (-len(found) % 4)).decode(
+                "utf-8"
+            )
+        except (binascii.Error, UnicodeDecodeError):
+            continue
+        told += [plain] if plain.isprintable() and " " in plain else []
+    return told

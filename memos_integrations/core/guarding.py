@@ -1,0 +1,163 @@
+"""Memories under suspicion: set apart, looked through, given back, confirmed, or taken out by where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from memos_integrations.core.access import CallContext, Principal
+from memos_integrations.core.asked import known_id
+from memos_integrations.core.cube import Behaviour, Channel, Label, MemCube, State, Tier, Value, new_id
+from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.gate import Ruling, WriteGate
+from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator import ErasureReceipt
+from memos_integrations.core.operator.write import finished, reworded
+from memos_integrations.core.ports import CubeFilter, VaultQuery
+from memos_integrations.core.walk import Walk
+
+PAGE = 1_000
+
+
+class Redacted(Value):
+    """What became of a memory: where it stands now, and how many of each kind were taken out."""
+
+    cube_id: Label
+    instead: Label
+    found: dict[str, int]
+
+
+class Guarding(Walk):
+    """`Walk`, with what is done about memories that are not to be trusted."""
+
+    def quarantine(
+        self,
+        where: CubeFilter | Sequence[str],
+        *,
+        by: Principal,
+        source: str | None = None,
+        channel: Channel | str | None = None,
+        reason: str = "set apart by hand",
+        context: CallContext | None = None,
+    ) -> list[str]:
+        """Set memories apart, with all that was derived from them: kept, and given by no read; the ids.
+
+        *where* are ids, or a filter of what *by* may change; `source` and `channel` keep those that came from there.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError: An id is not known to *by*, or not theirs to change.
+        """
+        caller = self._caller(by, context)
+        ids = self._meant(where, by, source, channel, context)
+        return self._quarantine.set_apart(ids, caller, reason=reason) if ids else []
+
+    def quarantined(self, *, by: Principal, context: CallContext | None = None) -> list[MemCube]:
+        """What is in quarantine, for review: one's own; all of the tenant with the role verifier. On record."""
+        return self._quarantine.apart(self._caller(by, context))
+
+    def release(self, cube_ids: Sequence[str], *, by: Principal, context: CallContext | None = None) -> list[str]:
+        """Give memories in quarantine back to recall, no more trusted than before: a verifier or an admin may.
+
+        Raises:
+            AccessDeniedError: *by* is neither.
+        """
+        return self._quarantine.release(_ids(cube_ids), self._caller(by, context))
+
+    def verify(self, cube_ids: Sequence[str], *, by: Principal, context: CallContext | None = None) -> list[str]:
+        """Confirm memories, so that they surface as trusted, also where they are of high impact; see `release`."""
+        return self._quarantine.verify(_ids(cube_ids), self._caller(by, context))
+
+    def forget_from(
+        self,
+        where: CubeFilter | Sequence[str] = CubeFilter(),  # noqa: B008
+        *,
+        by: Principal,
+        source: str | None = None,
+        channel: Channel | str | None = None,
+        context: CallContext | None = None,
+    ) -> list[ErasureReceipt]:
+        """Erase what came from a source or through a channel, with all that was derived from it; the receipts.
+
+        Raises:
+            InvalidMemoryError: Neither is named: that would be everything.
+            AccessDeniedError, LegalHoldError: One of them may not be erased; those before it are.
+        """
+        if source is None and channel is None:
+            raise InvalidMemoryError("Say which source or channel; forget_from does not erase everything.")
+        caller = self._caller(by, context)
+        receipts = []
+        for cube_id in self._meant(where, by, source, channel, context):
+            if self._governance.own(cube_id, caller) is not None:  # it may have gone with another
+                receipts.append(self._writer.forget(cube_id, caller))
+        return receipts
+
+    def redact(
+        self,
+        where: CubeFilter | Sequence[str],
+        *,
+        by: Principal,
+        gate: WriteGate,
+        erase: bool = False,
+        context: CallContext | None = None,
+    ) -> list[Redacted]:
+        """Bring memories that are there before another gate, and write what it leaves of them; what was changed.
+
+        As the next version, with the old ones in the history; or, with *erase*, as a new memory, and the old one is
+        forgotten in every version, with what was derived from it. The list is the map for whoever exports them.
+
+        Raises:
+            CubeNotFoundError, AccessDeniedError, LegalHoldError: One of them may not be changed; those before it are.
+        """
+        caller = self._caller(by, context)
+        told: list[Redacted] = []
+        for cube_id in self._meant(where, by, None, None, context):
+            cube = self._governance.read(cube_id, caller, operation="redact")
+            verdict = gate.examine(cube.text, cube.trust.channel)
+            if verdict.text == cube.text or verdict.ruling is Ruling.REFUSE:
+                continue
+            instead = cube_id
+            if erase:
+                clean = reworded(cube, verdict.text, None, {})
+                fresh = {"id": new_id(), "version": 1, "state": State.GENERATED, "behaviour": Behaviour()}
+                written, future = self._writer.remember(finished(clean.model_copy(update=fresh)), caller, key=None)
+                if future is not None:
+                    future.result()
+                self._writer.forget(cube_id, caller)
+                instead = written.id
+            else:
+                changes: dict[str, dict[str, Any]] = {"descriptive": {}, "governance": {}}
+                self._writer.update(cube_id, caller, text=verdict.text, changes=changes, expected_version=cube.version)
+            told.append(Redacted(cube_id=cube_id, instead=instead, found=verdict.found))
+        return told
+
+    def _meant(
+        self,
+        where: CubeFilter | Sequence[str],
+        by: Principal,
+        source: str | None,
+        channel: Channel | str | None,
+        context: CallContext | None,
+    ) -> list[str]:
+        if not isinstance(where, CubeFilter):
+            return _ids(where)
+        caller = self._caller(by, context)
+        found: list[str] = []
+        skip = 0
+        while True:
+            page = self._governance.found(VaultQuery(k=PAGE, filter=where, skip=skip), caller)
+            for match in page.matches:
+                cube = match.cube
+                named = source is None or source in (cube.provenance.source, cube.provenance.author)
+                came = channel is None or cube.trust.channel is Channel(channel)
+                if named and came and cube.governance.owner == by.subject and cube.tier is Tier.PLAINTEXT:
+                    check_change(cube)
+                    found.append(cube.id)
+            skip += PAGE
+            if skip >= page.visible:
+                return found
+
+
+def _ids(cube_ids: Sequence[str]) -> list[str]:
+    if isinstance(cube_ids, str):
+        raise InvalidMemoryError("Give a list of ids, not one string.")
+    return [known_id(each) for each in cube_ids]

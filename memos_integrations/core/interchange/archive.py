@@ -1,0 +1,271 @@
+"""A bundle as a file: a plain zip that holds exactly what it says, written in one pass, read with suspicion."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, NamedTuple, Self
+
+from memos_integrations.core.errors import BundleError
+from memos_integrations.core.interchange.manifest import BLOBS, LISTS, MANIFEST, SIGNATURE, Member
+from memos_integrations.core.interchange.refusal import Refusal
+
+BLOCK = 1 << 20
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""Every member says this time: the bytes of a bundle do not depend on the clock or the machine."""
+
+LOCAL_HEADER, END_RECORD = 30, 22
+_NAME = re.compile(r"(?:[a-z_]{1,40}\.jsonl?|blobs/[0-9a-f]{64})")
+
+
+class Limits(NamedTuple):
+    """How much a bundle may hold. What is more is refused before it is unpacked."""
+
+    file_bytes: int = 64 << 30
+    unpacked_bytes: int = 128 << 30
+    members: int = 100_000
+    ratio: int = 100
+    manifest_bytes: int = 32 << 20
+    line_bytes: int = 8 << 20
+
+
+class BundleWriter:
+    """Writes the members of a bundle one after another, and remembers the digest of each."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        self.members: list[Member] = []
+
+    def add_lines(self, name: str, lines: Iterable[bytes]) -> Member:
+        """A list: each of *lines*, which hold no line break, with one behind it."""
+        return self._add(name, (line + b"\n" for line in lines), zipfile.ZIP_DEFLATED, lists=True)
+
+    def add_blob(self, digest: str, source: BinaryIO) -> Member:
+        """The bytes of a blob, uncompressed: tensors and pictures do not get smaller."""
+        return self._add(BLOBS + digest, iter(lambda: source.read(BLOCK), b""), zipfile.ZIP_STORED, lists=False)
+
+    def close_with(self, manifest: bytes, signature: bytes) -> None:
+        """Put the manifest and its signature behind the members, and end the file."""
+        for name, content in ((MANIFEST, manifest), (SIGNATURE, signature)):
+            self._zip.writestr(_entry(name, zipfile.ZIP_STORED), content)
+        self._zip.close()
+
+    def abandon(self) -> None:
+        """Let go of the file as it is; it is no bundle."""
+        with suppress(OSError, ValueError):
+            self._zip.close()
+
+    def _add(self, name: str, chunks: Iterable[bytes], compression: int, *, lists: bool) -> Member:
+        digest, size, records = hashlib.sha256(), 0, 0
+        with self._zip.open(_entry(name, compression), "w", force_zip64=True) as out:
+            for chunk in chunks:
+                digest.update(chunk)
+                size += len(chunk)
+                records += lists
+                out.write(chunk)
+        member = Member(name=name, size=size, sha256=digest.hexdigest(), records=records)
+        self.members.append(member)
+        return member
+
+
+def _entry(name: str, compression: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, EPOCH)
+    entry.compress_type = compression
+    entry.create_system = 3
+    entry.external_attr = (stat.S_IFREG | 0o600) << 16
+    return entry
+
+
+class BundleReader:
+    """The members of a bundle file whose form was checked; their contents are checked as they are read.
+
+    A context manager: the file is opened once, so that what was verified is what is read.
+
+    Raises:
+        BundleError: It is no bundle: hidden, doubled, overlapping or encrypted members, links, names that lead out of
+            it, more bytes than *limits* allow, bytes before or behind it.
+    """
+
+    def __init__(self, path: str | Path, limits: Limits) -> None:
+        self._limits = limits
+        try:
+            self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by close()
+        except OSError as exc:
+            raise BundleError(Refusal.UNREADABLE, f"{Path(path).name} cannot be read: {exc.strerror}") from exc
+        try:
+            self._zip, self._entries = self._opened()
+        except BaseException:
+            self._file.close()
+            raise
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What is in the zip."""
+        return frozenset(self._entries)
+
+    def small(self, name: str) -> bytes:
+        """The content of the manifest or the signature."""
+        if name not in self._entries:
+            code = Refusal.UNSIGNED if name == SIGNATURE else Refusal.MALFORMED
+            raise BundleError(code, f"The bundle has no {name}")
+        if self._entries[name].file_size > self._limits.manifest_bytes:
+            raise BundleError(Refusal.TOO_LARGE, f"{name} is too large")
+        return b"".join(self._chunks(name))
+
+    def verify(self, members: Mapping[str, Member]) -> None:
+        """Hold every member against the manifest: none more, none less, each with its size and digest.
+
+        Raises:
+            BundleError: Something differs.
+        """
+        there, told = self.names - {MANIFEST, SIGNATURE}, set(members)
+        if there != told:
+            names = ", ".join(sorted(there ^ told)[:3])
+            raise BundleError(Refusal.MEMBERS_DIFFER, f"The zip and the manifest do not name the same members: {names}")
+        for name, member in members.items():
+            for _ in self.checked(member):
+                pass
+            if name.startswith(BLOBS) and member.sha256 != name.removeprefix(BLOBS):
+                raise BundleError(Refusal.DIGEST_DIFFERS, f"{name} is not named by its digest")
+
+    def checked(self, member: Member) -> Iterator[bytes]:
+        """The bytes of a member, block by block; the last is given only when size and digest are right."""
+        digest, size, held = hashlib.sha256(), 0, b""
+        for chunk in self._chunks(member.name):
+            digest.update(chunk)
+            size += len(chunk)
+            yield held
+            held = chunk
+        if size != member.size or digest.hexdigest() != member.sha256:
+            raise BundleError(Refusal.DIGEST_DIFFERS, f"{member.name} is not what the manifest says")
+        yield held
+
+    def lines(self, member: Member) -> Iterator[bytes]:
+        """The records of a list, without their line breaks.
+
+        Raises:
+            BundleError: A line is too long, the last has no end, or there are not as many as the manifest says.
+        """
+        rest, found = b"", 0
+        for chunk in self.checked(member):
+            *whole, rest = (rest + chunk).split(b"\n")
+            if any(len(line) > self._limits.line_bytes for line in (*whole, rest)):
+                raise BundleError(Refusal.TOO_LARGE, f"A record of {member.name} is too large")
+            found += len(whole)
+            yield from whole
+        if rest or found != member.records:
+            raise BundleError(Refusal.MALFORMED, f"{member.name} does not hold the records that the manifest counts")
+
+    @contextmanager
+    def blob(self, member: Member) -> Iterator[BinaryIO]:
+        """The bytes of a blob as a stream; read to its end it was checked."""
+        yield _Stream(self.checked(member))  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Release the file."""
+        self._zip.close()
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- the form of the file -----------------------------------------------------------------------------------
+
+    def _opened(self) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+        size = self._file.seek(0, 2)
+        if size > self._limits.file_bytes:
+            raise BundleError(Refusal.TOO_LARGE, f"The file is {size:,} bytes, more than {self._limits.file_bytes:,}")
+        self._file.seek(max(0, size - END_RECORD))
+        if self._file.read()[:4] != b"PK\x05\x06":
+            raise BundleError(Refusal.MALFORMED, "Not a bundle: it does not end as a zip without a comment does")
+        self._file.seek(0)
+        try:
+            opened = zipfile.ZipFile(self._file)
+            entries = opened.infolist()
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, OSError, EOFError) as exc:
+            raise BundleError(Refusal.MALFORMED, f"Not a bundle: {exc}") from exc
+        if opened.comment or len(entries) > self._limits.members:
+            code = Refusal.MALFORMED if opened.comment else Refusal.TOO_LARGE
+            raise BundleError(code, "The zip has a comment or too many members")
+        for entry in entries:
+            self._check_entry(entry)
+        named = {entry.filename: entry for entry in entries}
+        if len(named) != len(entries):
+            raise BundleError(Refusal.MEMBERS_DIFFER, "A member stands twice in the zip")
+        if sum(entry.file_size for entry in entries) > self._limits.unpacked_bytes:
+            raise BundleError(Refusal.TOO_LARGE, "The members are too large")
+        self._check_layout(sorted(entries, key=lambda entry: entry.header_offset), opened.start_dir)
+        return opened, named
+
+    def _check_entry(self, entry: zipfile.ZipInfo) -> None:
+        name = entry.orig_filename
+        known = name in {MANIFEST, SIGNATURE} or name in LISTS or name.startswith(BLOBS)
+        if entry.filename != name or not known or not _NAME.fullmatch(name):
+            raise BundleError(Refusal.UNSAFE_NAME, f"{name[:80]!r} is no name of a member")
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if entry.flag_bits & ~0x800 or kind not in {0, stat.S_IFREG} or entry.comment:
+            raise BundleError(Refusal.MALFORMED, f"{name} is encrypted, no plain file, or says more than it should")
+        if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise BundleError(Refusal.ALGORITHM, f"{name} is compressed in a way that MIP does not know")
+        if entry.file_size > max(BLOCK, entry.compress_size * self._limits.ratio):
+            raise BundleError(Refusal.TOO_LARGE, f"{name} would grow to more than {self._limits.ratio} times its size")
+
+    def _check_layout(self, entries: list[zipfile.ZipInfo], end: int) -> None:
+        """The members fill the file from its first byte to the directory: nothing hides, nothing overlaps."""
+        at = 0
+        for entry in entries:
+            self._file.seek(at)
+            header = self._file.read(LOCAL_HEADER)
+            if entry.header_offset != at or len(header) != LOCAL_HEADER or header[:4] != b"PK\x03\x04":
+                raise BundleError(Refusal.MALFORMED, "There are bytes between the members, or members overlap")
+            name, extra = struct.unpack("<HH", header[26:30])
+            if struct.unpack("<H", header[6:8])[0] & ~0x800:
+                raise BundleError(Refusal.MALFORMED, f"{entry.filename} says more than it should")
+            at += LOCAL_HEADER + name + extra + entry.compress_size
+        if at != end:
+            raise BundleError(Refusal.MALFORMED, "There are bytes between the members and the directory")
+
+    def _chunks(self, name: str) -> Iterator[bytes]:
+        entry, read = self._entries[name], 0
+        try:
+            with self._zip.open(entry) as source:
+                while chunk := source.read(BLOCK):
+                    read += len(chunk)
+                    if read > entry.file_size:
+                        raise BundleError(Refusal.TOO_LARGE, f"{name} holds more than it says")
+                    yield chunk
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as exc:
+            if isinstance(exc, BundleError):
+                raise
+            raise BundleError(Refusal.MALFORMED, f"{name} cannot be unpacked: {exc}") from exc
+
+
+class _Stream:
+    """Chunks as a file that is read to its end."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._rest = chunks, b""
+
+    def read(self, size: int = -1) -> bytes:
+        """At most *size* bytes, or all that are left."""
+        while size < 0 or len(self._rest) < size:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                break
+            self._rest += chunk
+        cut = len(self._rest) if size < 0 else size
+        given, self._rest = self._rest[:cut], self._rest[cut:]
+        return given

@@ -1,0 +1,76 @@
+"""At the gate: a draft becomes what may be embedded and stored of it, with the verdict for the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from memos_integrations.core.access import Caller
+from memos_integrations.core.cube import MemCube, PlaintextPayload, TrustLabel, thawed, unique
+from memos_integrations.core.gate import Ruling, Verdict, WriteGate
+from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.operator.write import Draft, finished, reworded
+
+SHORTEST = 8
+"""A tag shorter than that is neither a key nor an order."""
+
+
+def admitted(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
+    """The draft as it may be stored: cleaned, redacted, or set apart.
+
+    Raises:
+        RefusedByGateError: Nothing of it may be stored; that it was refused is on record, what it said is not.
+    """
+    gate = governance.gate
+    if gate is None or not isinstance(draft.cube.payload, PlaintextPayload):
+        return draft
+    cube, payload = draft.cube, draft.cube.payload
+    before = thawed(payload.value)
+    verdicts = [gate.examine(cube.text, cube.trust.channel)]
+    value = _looked_through(before, gate, cube, verdicts)
+    tags = {tag: gate.examine(tag, cube.trust.channel) for tag in cube.descriptive.tags if len(tag) >= SHORTEST}
+    verdicts += tags.values()
+    worst = max(verdicts, key=lambda each: list(Ruling).index(each.ruling))
+    if worst.ruling is Ruling.REFUSE:
+        governance.refuse(cube, caller, _told(verdicts, worst))
+    if verdicts[0].text != cube.text or value != before or any(each.text != tag for tag, each in tags.items()):
+        cube = reworded(cube, verdicts[0].text, value, {tag: each.text for tag, each in tags.items()})
+        draft = replace(finished(cube), durability=draft.durability)
+    draft = replace(draft, cube=_aged(draft.cube, caller, gate))
+    if worst.ruling is Ruling.QUARANTINE:
+        trust = draft.cube.trust.model_copy(update={"quarantined": True, "verified_by": None})
+        draft = replace(draft, cube=draft.cube.model_copy(update={"trust": trust}))
+    return draft if worst.ruling is Ruling.ALLOW else replace(draft, verdict=_told(verdicts, worst))
+
+
+def _looked_through(value: Any, gate: WriteGate, cube: MemCube, verdicts: list[Verdict]) -> Any:
+    """The value with every text in it as the gate lets it through; keys are names, and are left."""
+    if isinstance(value, str):
+        verdict = gate.examine(value, cube.trust.channel)
+        verdicts.append(verdict)
+        return verdict.text
+    if isinstance(value, Mapping):
+        return {key: _looked_through(each, gate, cube, verdicts) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_looked_through(each, gate, cube, verdicts) for each in value]
+    return value
+
+
+def _aged(cube: MemCube, caller: Caller, gate: WriteGate) -> MemCube:
+    """What nobody vouches for ends by itself, unless it was said when."""
+    label = cube.trust.label if cube.trust.label is not TrustLabel.VERIFIED else TrustLabel.STATED
+    life = gate.lives(label)
+    if life is None or cube.version > 1 or cube.governance.expires_at is not None:
+        return cube
+    rules = cube.governance.model_copy(update={"expires_at": caller.now + life})
+    return cube.model_copy(update={"governance": rules})
+
+
+def _told(verdicts: list[Verdict], worst: Verdict) -> dict[str, Any]:
+    found: dict[str, int] = {}
+    for verdict in verdicts:
+        for rule, count in verdict.found.items():
+            found[rule] = found.get(rule, 0) + count
+    reasons = unique(verdict.reason for verdict in verdicts if verdict.reason)
+    return {"ruling": worst.ruling.value, "found": dict(sorted(found.items())), "reason": "; ".join(reasons)}
