@@ -68,7 +68,7 @@ def score(third: str) -> Score:
     return Score(sum(map(bool, yes)), retired[0], len(yes), sum(map(bool, no)), retired[1], len(no))
 
 
-FLOORS = {"looked_at": (94, 85, 0), "checked": (91, 77, 1), "held_out": (93, 56, 1)}
+FLOORS = {"looked_at": (94, 90, 0), "checked": (91, 77, 1), "held_out": (93, 56, 1)}
 """Precision and recall in per cent, and how many true facts may be retired: what was reached, not what is wanted."""
 
 
