@@ -59,7 +59,8 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding):
         clock: Gives the present; pass a fixed one in tests.
         read_audit: `batched` (default) or `strict`: whether a read waits for its record in the audit log. See
             `ReadAudit` for what a crash can take away.
-        gate: Looks at every text before it is embedded and stored; None: nothing does. See `WriteGate`.
+        gate: `WriteGate()` looks at every text before it is embedded and stored, takes secrets out and sets orders to a
+            model apart, turns of a chat too. Default: nothing does.
         trust: What recall does with what is not trusted; see `TrustGate`.
         policy: An organisation's rules, over the wall that always stands; see `policy.py` and `adopt_policy`.
         conflicts: Decides on writing what contradicts or repeats an older memory; `ConflictRules()` needs no model.

@@ -13,7 +13,7 @@ from memos_integrations.core.operator import tokens
 from memos_integrations.core.operator.scopes import LATE_EACH
 from memos_integrations.core.operator.tokens import TokenCache
 from memos_integrations.vaults.memory import InMemoryVault
-from tests.benchmarks.invented import SHAPES, Only, collection, measured
+from tests.benchmarks.invented import HELD_OUT, SHAPES, Only, collection, measured
 
 ANA = Principal(tenant="acme", user="ana")
 
@@ -37,7 +37,24 @@ def test_the_invented_collections_are_what_they_say() -> None:
     assert words["notes"] < words["talk"] < words["tasks"] < words["documents"] < words["assistant"]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+def test_the_shapes_held_out_tell_of_other_things_in_other_lengths() -> None:
+    known = set(collection("notes").texts)
+    words = {}
+    for shape in HELD_OUT:
+        made = collection(shape)
+        assert len(made.questions) >= 40
+        assert not known.intersection(made.texts)
+        assert len({gold for _, gold in made.questions}) == len(made.questions) // 2, "each fact stands once"
+        words[shape] = sum(len(text.split()) for text in made.texts) / len(made.texts)
+    assert words["german"] < words["review"] < words["tickets"] < 50 < 200 < words["manual"]
+
+
+BELOW = pytest.mark.xfail(strict=True, reason="one of 48 questions fewer than FTS5 on this held-out shape")
+
+
+@pytest.mark.parametrize(
+    "shape", [*SHAPES, *(pytest.param(each, marks=[BELOW] * (each in {"tickets", "review"})) for each in HELD_OUT)]
+)
 def test_without_a_model_it_finds_no_less_than_full_text_search(shape: str) -> None:
     found = measured(collection(shape), None)
     assert found["memos"] >= found["fts5"]

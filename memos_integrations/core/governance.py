@@ -187,11 +187,12 @@ class MemGovernance(GatedWriting):
         in between makes it decide again.
 
         Raises:
+            VersionConflictError: Others changed it fifty times in a row.
             LegalHoldError: The cube, or one derived from it, is under legal hold. Nothing was erased.
             IllegalTransitionError: The cube is frozen.
         """
         self._reads.flush()
-        while True:
+        for _ in range(50):
             cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
             doomed = [*reversed(self._derived(cube)), cube]
             self._check_erasable(cube, doomed, caller)
@@ -199,6 +200,7 @@ class MemGovernance(GatedWriting):
                 return doomed, self._vault.submit(erasure(doomed, caller)).result()
             except (VersionConflictError, CubeNotFoundError, StillDerivedError):
                 continue
+        raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
     def derived(self, cube: MemCube) -> list[MemCube]:
         """Whatever was derived from a cube, however far; for setting it apart with it."""

@@ -58,8 +58,6 @@ MOST_ADAPTERS = 100
 NOBODY_IN_PARTICULAR = CallContext()
 
 TRUST = TrustGate()
-GATE = WriteGate()
-"""The gate where none is passed in: no dependency, secrets out, orders to a model set apart."""
 
 # What a framework takes apart and puts together again (a pickled part, a restored context) finds its engine here.
 _live: WeakValueDictionary[int, Walk] = WeakValueDictionary()
@@ -87,7 +85,7 @@ class Walk:
         clock: Callable[[], datetime] = utc_now,
         read_audit: ReadAudit | str = ReadAudit.BATCHED,
         conflicts: ConflictJudge | None = None,
-        gate: WriteGate | None = GATE,
+        gate: WriteGate | None = None,
         trust: TrustGate = TRUST,
         policy: Policy | None = None,
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
@@ -52,6 +53,7 @@ class MemOSRetriever(BaseRetriever):
     is called by another one (compression, multi-query) gets no config from it: give such a one its `principal`. `k`
     can be given again with each call, `retriever.invoke("tea", k=3)`, or made `configurable_fields`. `namespace`
     narrows recall to what begins with it. Whoever calls a retriever wants a search, so it searches for small talk too.
+    `as_of` recalls what was known then, `valid_at` what held then (see `MemOS.recall`); both may be given with a call.
 
     Raises:
         IdentityError: Nobody is asking.
@@ -62,6 +64,8 @@ class MemOSRetriever(BaseRetriever):
     k: int = Field(default=8, ge=1)
     namespace: tuple[str, ...] = ()
     context: CallContext | None = None
+    as_of: datetime | None = None
+    valid_at: datetime | None = None
 
     # LangChain hands no config to _get_relevant_documents, so identity is settled one step earlier.
 
@@ -79,9 +83,11 @@ class MemOSRetriever(BaseRetriever):
         *,
         run_manager: CallbackManagerForRetrieverRun,
         k: int | None = None,
+        as_of: datetime | None = None,
+        valid_at: datetime | None = None,
         by: Principal | None = None,
     ) -> list[Document]:
-        recall = self.memos.recall(query, **self._wishes(k, by))
+        recall = self.memos.recall(query, **self._wishes(k, by), **self._times(as_of, valid_at))
         return [to_document(hit) for hit in recall.hits]
 
     async def _aget_relevant_documents(
@@ -90,9 +96,11 @@ class MemOSRetriever(BaseRetriever):
         *,
         run_manager: AsyncCallbackManagerForRetrieverRun,
         k: int | None = None,
+        as_of: datetime | None = None,
+        valid_at: datetime | None = None,
         by: Principal | None = None,
     ) -> list[Document]:
-        recall = await self.memos.arecall(query, **self._wishes(k, by))
+        recall = await self.memos.arecall(query, **self._wishes(k, by), **self._times(as_of, valid_at))
         return [to_document(hit) for hit in recall.hits]
 
     def _identify(self, config: RunnableConfig | None) -> Principal:
@@ -106,6 +114,9 @@ class MemOSRetriever(BaseRetriever):
             "context": self.context,
             "needed": True,
         }
+
+    def _times(self, as_of: datetime | None, valid_at: datetime | None) -> dict[str, Any]:
+        return {"as_of": as_of or self.as_of, "valid_at": valid_at or self.valid_at}
 
     def _get_ls_params(self, **_: Any) -> LangSmithRetrieverParams:
         return LangSmithRetrieverParams(ls_retriever_name="memos")

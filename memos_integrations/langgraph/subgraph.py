@@ -9,6 +9,7 @@ an agent declares `memory` alone (see `MemoryState`) and gives the agent a `Reca
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from langchain_core.messages import AnyMessage
@@ -23,6 +24,7 @@ from langgraph.runtime import get_runtime
 from langgraph.types import Checkpointer, Command, RetryPolicy, Send
 
 from memos_integrations.core.access import CallContext, Principal
+from memos_integrations.core.asked import aware
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError
 from memos_integrations.core.operator import Finding, Hit, Recall, scopes_of
 from memos_integrations.core.reader import Intent, MemoryCall
@@ -91,6 +93,8 @@ def memory_subgraph(
     token_budget: int | None = None,
     namespace: Sequence[str] = (),
     context: CallContext | None = None,
+    as_of: datetime | None = None,
+    valid_at: datetime | None = None,
     state_schema: type[Any] | None = None,
     ask: Ask | None = None,
     retry: RetryPolicy | None = RETRY,
@@ -111,6 +115,8 @@ def memory_subgraph(
     task of its own (`Send`), and what they find is read, ranked and put on record once: the recall is that of
     `memos.recall`. The engine is the one given here, whatever store or cache a parent has.
 
+    `as_of` recalls what was known then, `valid_at` what held then in the world, as in `memos.recall`.
+
     `state_schema` is a state of your own instead of `messages`, with *ask* to say what it asks: a text, or messages.
     For a parent that shares nothing with it, see `as_node`. `retry` says when a node is run again: by default three
     times when the engine is busy; what is denied raises at once. With `keep_s`, what a scope found may be used again
@@ -119,15 +125,27 @@ def memory_subgraph(
     unless it is given a `checkpointer`.
 
     Raises:
-        InvalidMemoryError: One of `keep_s` and `cache` without the other.
+        InvalidMemoryError: One of `keep_s` and `cache` without the other, or a time without a time zone.
         IdentityError: At run time, when nobody is asking.
     """
     if (keep_s is None) != (cache is None):
         raise InvalidMemoryError("keep_s says for how long, cache where: give both, or neither.")
     nodes = _Nodes(memos, principal, context, ask, apart=keep_s is not None)
+    nodes.times = {"as_of": aware(as_of), "valid_at": aware(valid_at)}
     nodes.plans = {"k": k, "namespace": tuple(namespace), "token_budget": token_budget}
     asked = state_schema or _Asked
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(_Walk, input_schema=asked, output_schema=_Recalled)
+    _wire(graph, nodes, asked, retry, keep_s)
+    return graph.compile(checkpointer=checkpointer, cache=cache, name="memory")
+
+
+def _wire(
+    graph: StateGraph[Any, Any, Any, Any],
+    nodes: _Nodes,
+    asked: type[Any],
+    retry: RetryPolicy | None,
+    keep_s: float | None,
+) -> None:
     graph.add_node("mem_reader", nodes.read, input_schema=asked, retry_policy=retry)
     graph.add_node("mem_scheduler", nodes.plan, retry_policy=retry, destinations=("mem_look", "mem_operator"))
     graph.add_node(
@@ -142,13 +160,13 @@ def memory_subgraph(
     graph.add_edge("mem_reader", "mem_scheduler")
     graph.add_edge("mem_look", "mem_operator")
     graph.add_edge("mem_operator", END)
-    return graph.compile(checkpointer=checkpointer, cache=cache, name="memory")
 
 
 class _Nodes:
     """What the nodes do: convert in, call the engine, convert out."""
 
     plans: dict[str, Any]
+    times: dict[str, datetime | None]
 
     def __init__(
         self, memos: MemOS, principal: Identity | None, context: CallContext | None, ask: Ask | None, *, apart: bool
@@ -164,7 +182,7 @@ class _Nodes:
 
     def plan(self, state: _Walk, config: RunnableConfig) -> Command[Literal["mem_look", "mem_operator"]]:
         call = MemoryCall.model_validate(state["memory_call"])
-        plan = self._memos.plan(call, **self.plans)
+        plan = self._memos.plan(call, **self.plans).model_copy(update=self.times)
         scopes = scopes_of(plan)
         reasons = [step.reason for step in plan.steps] or [plan.reason]
         tell("memos.plan", needed=plan.needed, reasons=reasons, scopes=len(scopes))

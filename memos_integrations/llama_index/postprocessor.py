@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Literal
 
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
@@ -35,6 +36,8 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
     `on_fault` says whether a failing recall ends the query (`raise`, the default) or leaves the nodes as they are;
     access is decided in either case, or nothing passes.
 
+    `as_of` recalls what was known then, `valid_at` what held then; nodes that came in are judged as of now.
+
     See `Attached` for how it is stored and restored.
 
     Raises:
@@ -45,6 +48,8 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
     position: Literal["first", "last", "fused"] = "first"
     token_budget: int | None = Field(default=None, ge=1)
     namespace: tuple[str, ...] = ()
+    as_of: datetime | None = None
+    valid_at: datetime | None = None
     on_fault: Policy = "raise"
 
     @classmethod
@@ -91,7 +96,8 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
         return kept
 
     def _wishes(self, by: Principal) -> dict[str, Any]:
-        wishes = {"by": by, "k": self.k, "namespace": self.namespace, "context": self.context}
+        wishes: dict[str, Any] = {"by": by, "k": self.k, "namespace": self.namespace, "context": self.context}
+        wishes |= {"as_of": self.as_of, "valid_at": self.valid_at}
         return wishes if self.token_budget is None else {**wishes, "token_budget": self.token_budget}
 
     def _joined(self, nodes: list[NodeWithScore], by: Principal, recall: Recall | None) -> list[NodeWithScore]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from llama_index.core.retrievers import BaseRetriever
@@ -32,6 +33,8 @@ class MemOSRetriever(BaseRetriever):
     Args:
         memos: The engine.
         principal: Who asks, or a function that says so; None: whoever `acting_as` names.
+        as_of: Recall what was known then; None: what is known now.
+        valid_at: Recall what held in the world then; None: whatever is known.
         on_fault: `raise`, or `continue` with no nodes when the engine fails.
 
     Raises:
@@ -49,6 +52,8 @@ class MemOSRetriever(BaseRetriever):
         filters: MetadataFilters | None = None,
         token_budget: int | None = None,
         context: CallContext | None = None,
+        as_of: datetime | None = None,
+        valid_at: datetime | None = None,
         on_fault: Policy = "raise",
         **rest: Any,
     ) -> None:
@@ -62,6 +67,8 @@ class MemOSRetriever(BaseRetriever):
             "where": to_cube_filter(filters),
             "token_budget": token_budget,
             "context": context,
+            "as_of": as_of,
+            "valid_at": valid_at,
             "needed": True,
         }
 

@@ -10,6 +10,7 @@ from agmi.attacks.memory_specific import ALL_MEMORY_ATTACKS
 from agmi.signing import KEYRING
 
 from memos_integrations import Channel, MemOS, MemOSError, Origin, Principal, Trust, TrustLabel
+from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.operator.surfacing import Surfaced
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
@@ -31,7 +32,7 @@ class FrontDoor(SemanticMemoryAdapter):
         self.reset()
 
     def reset(self) -> None:
-        self._memos = MemOS(InMemoryVault(), clock=lambda: NOW)
+        self._memos = MemOS(InMemoryVault(), clock=lambda: NOW, gate=WriteGate())
 
     def add_memory(self, item: MemoryItem) -> None:
         by = Principal(tenant="suite", user=item.user_id)

@@ -48,7 +48,7 @@ class Recording:
 
 def opened(**parts: object) -> tuple[MemOS, Recording]:
     embedder = Recording()
-    return MemOS(InMemoryVault(), embedder=embedder, clock=lambda: NOW, **parts), embedder  # type: ignore[arg-type]
+    return MemOS(InMemoryVault(), embedder=embedder, clock=lambda: NOW, **({"gate": WriteGate()} | parts)), embedder  # type: ignore[arg-type]
 
 
 # --- hygiene

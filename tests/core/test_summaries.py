@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memos_integrations import MemCube, MemOS, Principal, State
@@ -102,6 +102,15 @@ def test_what_a_callable_wrote_is_renewed_by_a_callable_only(memos: MemOS) -> No
         memos.summarise([cubes[0].id], by=ANA, write=lambda _: " ")
 
 
+def test_another_writer_or_place_gives_another_summary(memos: MemOS) -> None:
+    cube = memos.remember("The roof was sealed.", by=ANA)
+    one = memos.summarise([cube.id], by=ANA, write=lambda _: "Sealed.")
+    assert memos.summarise([cube.id], by=ANA, write=lambda _: "It is tight.").text == "It is tight."
+    assert memos.summarise([cube.id], by=ANA, write=lambda _: "Sealed.").id == one.id
+    there = memos.summarise([cube.id], by=ANA, write=lambda _: "Sealed.", namespace=("acme", "ana", "roof"))
+    assert there.namespace == ("acme", "ana", "roof")
+
+
 def test_where_no_source_is_left_in_recall_the_summary_leaves_too(memos: MemOS) -> None:
     cube = memos.remember("The ferry leaves at nine.", by=ANA)
     made = memos.summarise([cube.id], by=ANA)
@@ -142,6 +151,7 @@ def test_bad_requests_are_refused(memos: MemOS) -> None:
     assert memos.get(cube.id, by=ANA).state is State.GENERATED
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=60).filter(str.strip), min_size=1, max_size=8), st.integers(1, 6))
 def test_the_order_of_the_sources_does_not_matter_and_nothing_is_made_up(texts: list[str], most: int) -> None:
     with MemOS(InMemoryVault(), clock=lambda: START) as memos:

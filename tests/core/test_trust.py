@@ -38,9 +38,9 @@ def memos(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemOS]:
     from memos_integrations.vaults.memory import InMemoryVault
 
     if request.param == "memory":
-        opened = MemOS(InMemoryVault(), clock=lambda: NOW)
+        opened = MemOS(InMemoryVault(), clock=lambda: NOW, gate=WriteGate())
     else:
-        opened = MemOS.open(tmp_path / "vault", clock=lambda: NOW)
+        opened = MemOS.open(tmp_path / "vault", clock=lambda: NOW, gate=WriteGate())
     with opened:
         yield opened
 
@@ -111,7 +111,7 @@ def test_it_can_be_held_back() -> None:
     from memos_integrations.vaults.memory import InMemoryVault
 
     strict = TrustGate(high_impact=Shown.HELD_BACK, untrusted=Shown.HELD_BACK)
-    memos = MemOS(InMemoryVault(), clock=lambda: NOW, trust=strict)
+    memos = MemOS(InMemoryVault(), clock=lambda: NOW, trust=strict, gate=WriteGate())
     memos.remember(BANK, by=ANA)
     memos.remember("The payroll office is upstairs.", by=ANA, trust=OUTSIDE)
     memos.remember("The lady upstairs is kind.", by=ANA)

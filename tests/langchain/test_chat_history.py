@@ -18,7 +18,7 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import Provenance
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, LegalHoldError
-from memos_integrations.core.gate import cleaned
+from memos_integrations.core.gate import WriteGate, cleaned
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.turns import PREAMBLE
 from memos_integrations.langchain import MemOSChatMessageHistory, MemOSMemory
@@ -104,7 +104,7 @@ def test_any_text_comes_back(texts: list[tuple[bool, str]]) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.text(max_size=30))
 def test_through_the_gate_a_turn_comes_back_without_what_nobody_sees(text: str) -> None:
-    with MemOS(InMemoryVault()) as memos:
+    with MemOS(InMemoryVault(), gate=WriteGate()) as memos:
         history = MemOSChatMessageHistory(memos, "s", principal=Principal(tenant="home", user="ana"))
         history.add_messages([HumanMessage(f"a{text}")])
         told = f"a{text}".replace("\x00", " ").encode("utf-8", "replace").decode()

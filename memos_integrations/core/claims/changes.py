@@ -51,6 +51,14 @@ _LEFT_FOR = re.compile(
     r"^(?:(?:has|have|had)\s+)?left\s+(?P<was>.+?)\s+(?:for|to join|and joined)\s+(?P<value>.+)$", re.IGNORECASE
 )
 
+_IN_OFFICE = re.compile(
+    r"^(?:(?:has|have|had|was|is)\s+)*(?:"
+    r"(?:took|taken|takes) over\s+as\s+(?P<office>.+?)\s+from\s+(?P<was>.+)"
+    r"|(?:replaced|replaces|succeeded|succeeds)\s+(?P<before>.+?)\s+as\s+(?P<post>.+)"
+    r"|(?P<left>stepped down|resigned|retired|quit)\s+as\s+(?P<given_up>.+))$",
+    re.IGNORECASE,
+)
+
 RATHER = re.compile(
     r"^(?P<value>.+?),?\s+(?:instead of|rather than|in place of|and not|not)\s+(?P<was>.+)$", re.IGNORECASE
 )
@@ -81,6 +89,23 @@ def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]
         sure = Strength.LIKELY if was and not value[:1].isupper() else Strength.ONE
         if kind_of(value) in {"name", "words"} and not value.lower().startswith(("a ", "the ", "be ")):
             claims.append(Claim(subject.key, "home", value, sure, changed=True, was=was))
+    return claims
+
+
+def succeeding(subject: Subject, tail: str, me: str) -> list[Claim]:
+    """The claims of a change of office: whose it is now, and that the one before holds it no longer."""
+    found = _IN_OFFICE.match(tail)
+    if found is None or not subject.personal:
+        return []
+    if found["left"]:
+        return [Claim(subject.key, "is", found["given_up"], changed=True, ended=True)]
+    office, before = found["office"] or found["post"], found["was"] or found["before"]
+    of_whom, post = subject_of(before, me, ""), subject_of(office, me, "")
+    claims = [Claim(subject.key, "is", office, Strength.MANY, changed=True)]
+    if of_whom is not None:
+        claims.append(Claim(of_whom.key, "is", office, changed=True, ended=True))
+    if post is not None:
+        claims.append(valued(post, subject.key.title(), was=before))
     return claims
 
 

@@ -202,13 +202,43 @@ def kind_of(value: str) -> str:
     return "name" if _CAPITAL.match(_ARTICLES.sub("", value.strip())) else "words"
 
 
+_UNITS: dict[str, tuple[str, float]] = {
+    unit: (dimension, factor)
+    for dimension, units in dict[str, dict[str, float]](
+        {
+            "length": {"mm": 0.001, "cm": 0.01, "m": 1, "metre": 1, "meter": 1, "km": 1000, "kilometre": 1000},
+            "mass": {"g": 1, "gram": 1, "kg": 1000, "kilo": 1000, "kilogram": 1000, "tonne": 1_000_000},
+            "duration": {"second": 1, "minute": 60, "min": 60, "hour": 3600, "day": 86400, "week": 604_800},
+        }
+    ).items()
+    for unit, factor in units.items()
+}
+_MEASURE = re.compile(r"^(\d+(?:\.\d+)?)\s*([a-z]+)\b", re.IGNORECASE)
+_PERIOD = re.compile(r"\b(?:a|an|per|each|every)\s+(hour|day|night|week|month|quarter|year)\b", re.IGNORECASE)
+
+
+def measured(value: str) -> tuple[str, float] | None:
+    """The dimension of a quantity and its size in one unit of it; None where it is none."""
+    plain = " ".join(str(_SPELT.get(word, word)) for word in bare(value).split())
+    found = _MEASURE.match(plain)
+    unit = found and (_UNITS.get(found[2]) or _UNITS.get(found[2].removesuffix("s")))
+    return (unit[0], round(float(found[1]) * unit[1], 6)) if found and unit else None
+
+
+def period_of(value: str) -> str:
+    """Per what a value is told: `month` in "10 euros a month"; empty where it is not."""
+    found = _PERIOD.search(value)
+    return found[1].lower() if found else ""
+
+
 def same_value(one: str, other: str) -> bool:
     """Whether two values say the same: the same words, or the same moment."""
     mine, theirs = moments_of(one), moments_of(other)
     if mine and theirs:
         shared = mine.keys() & theirs.keys()
         return bool(shared) and mine == theirs
-    return words_of(one) == words_of(other)
+    size = measured(one)
+    return words_of(one) == words_of(other) or (size is not None and size == measured(other))
 
 
 def refines(one: str, other: str) -> bool:

@@ -65,6 +65,7 @@ _OPENING = re.compile(
     r"|unfortunately|luckily"
     r"|happily|turns out|it turns out(?: that)?|in fact|honestly|as it (?:turns out|happens)|for the record|to be clear"
     r"|fun fact|just to (?:repeat|remind you|confirm|clarify|be clear|let you know)|as you know|you know|sorry"
+    r"|no,? wait|wait|i (?:misspoke|meant(?: that)?|was (?:wrong|mistaken)|made a mistake)|my mistake|scratch that"
     r"|please (?:note|remember|know)(?: that)?|note that|remember(?: that)?"
     r"|just so you know"
     r"|for your information|going forward|moving forward|as things stand|after all|then|plus"
@@ -120,6 +121,7 @@ _SPLIT = re.compile(
     r"|(?:is|am|are|has|was|moved|joined|switched|changed|started|stopped|quit|became|left|adopted|sold|gave|took"
     r"|does not|do not)\s))"
     r"|,\s*(?=(?:it|he|she|they|I|we)\s(?:is|are|am|has|have|now|live|work|no longer|does|do)s?\s)"
+    r"|,\s*(?=(?:I|we|he|she|they)\s(?:left|quit|joined|moved|switched|stopped|started|sold|became)\s)"
     r"|,\s*(?=(?:my|our|his|her)\s(?:new\s)?\w+(?:\s\w+)?\sis\s)"
     r"|,\s*(?:which|who)\s+.*$",
     re.IGNORECASE,

@@ -243,6 +243,7 @@ _KNOWN = (
         "use own play speak eat need want know practise practice support follow subscribe attend take teach smoke run"
         " swim cycle walk sing paint cook bake collect keep have do be meet contain include require charge deliver"
         " offer serve belong wear sleep read write train volunteer visit replace swap trade exchange buy adopt give"
+        " step resign succeed"
         " break divorce become retire graduate hold carry run end pay rent manage lead teach see believe".split()
     )
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
-from memos_integrations.core.claims.changes import RATHER, being, replacing, turned
+from memos_integrations.core.claims.changes import RATHER, being, replacing, succeeding, turned
 from memos_integrations.core.claims.claim import ALL, ANY, Claim, Strength, bare, kind_of
 from memos_integrations.core.claims.clauses import Clause, clauses_of, statements_of
 from memos_integrations.core.claims.frames import (
@@ -125,7 +125,7 @@ def _read(subject: Subject, words: list[str], clause: Clause, me: str, said_of: 
         yield from (replace(each, ended=True) for each in _read(subject, words[2:], clause, me, said_of))
         return
     tail = " ".join(words)
-    replaced = replacing(subject, tail, me, said_of)
+    replaced = succeeding(subject, tail, me) or replacing(subject, tail, me, said_of)
     if replaced:
         yield from replaced
         return

@@ -23,7 +23,7 @@ from memos_integrations.core.claims import (
     same_value,
     statements_of,
 )
-from memos_integrations.core.claims.claim import ALL, ANY, KINDS, bare, words_of
+from memos_integrations.core.claims.claim import ALL, ANY, KINDS, bare, period_of, words_of
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
 from memos_integrations.core.cube import MemCube, TrustLabel
 from memos_integrations.core.text import terms as terms_of
@@ -46,6 +46,7 @@ _AT_TIMES = re.compile(
     re.IGNORECASE,
 )
 _SIDE = re.compile(r"\s(?:in|at|for|on|during|with|when|while|by|as|after|before)\s.+$", re.IGNORECASE)
+_OFTEN = re.compile(r"\s+(?:every|each|daily|once|twice|all the time|a lot)\b.*$", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|no|never|none|without|nor|cannot)\b|n't\b", re.IGNORECASE)
 _NUMBERS = re.compile(r"\d+(?:[.:,]\d+)*")
 _NAMED = re.compile(r"(?<=\w )[A-Z]\w+")
@@ -225,9 +226,11 @@ def _names(was: str, value: str) -> bool:
 def _turned(n: Claim, o: Claim) -> _Found | None:
     """Where one of the two denies, or says that something is over."""
     same = same_value(n.value, o.value) or (o.stands and words_of(n.value) <= words_of(o.value))
-    if not same or n.sign != o.sign:
+    often = words_of(_OFTEN.sub("", n.value))
+    never = n.stands and not o.stands and not o.ended and often == words_of(o.value)
+    if not (same or never) or n.sign != o.sign:
         return None
-    if _qualified(n.value) != _qualified(o.value) and not n.ended:
+    if not never and _qualified(n.value) != _qualified(o.value) and not n.ended:
         return None
     if o.stands:
         return _Found(2, "it is over") if n.ended else _Found(2, "it is denied")
@@ -246,6 +249,9 @@ def _alike(n: Claim, o: Claim) -> _Found | None:  # noqa: PLR0911 - a table of c
     if same:
         return _Found(0, "the same")
     if refines(n.value, o.value) and not (n.attribute == "role" and n.changed):
+        return None
+    periods = {period_of(n.value), period_of(o.value)} - {""}
+    if len(periods) > 1 and not n.changed:
         return None
     often = _AT_TIMES.search(n.value), _AT_TIMES.search(o.value)
     if often[0] and often[1] and often[0][0].lower() != often[1][0].lower() and n.attribute != "when":

@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from memos_integrations.core.access import Caller
-from memos_integrations.core.cube import CubeRef, MemCube, Origin, Provenance, State, Tier
+from memos_integrations.core.cube import CubeRef, MemCube, Origin, Provenance, State, Tier, sha256
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
+    CubeNotFoundError,
     IllegalTransitionError,
     InvalidMemoryError,
     LegalHoldError,
@@ -114,7 +115,8 @@ class Summariser:
             derived_from=tuple(cube.ref for cube in cubes),
         )
         draft = draft_memory(_text(cubes, most, write), caller, said)
-        key = json.dumps([SOURCE, draft.cube.provenance.trigger, _digest(cubes)])
+        where = [*draft.cube.namespace, sha256(draft.cube.text.encode())]
+        key = json.dumps([SOURCE, draft.cube.provenance.trigger, _digest(cubes), where])
         cube, written = self._writer.remember(draft, caller, key=key)
         try:
             if written is not None:
@@ -149,8 +151,8 @@ class Summariser:
             check_change(cube)
             steps = self._again(cube, sources, caller, write) if sources else Steps(moves=((cube, State.ARCHIVED),))
             self._governance.change(steps, caller, operation="summarise").result()
-        except (LegalHoldError, IllegalTransitionError, VersionConflictError):
-            return False  # on hold, frozen, or changed this moment: the next pass looks again
+        except (LegalHoldError, IllegalTransitionError, VersionConflictError, CubeNotFoundError):
+            return False  # on hold, frozen, or changed or gone this moment: the next pass looks again
         self._writer.dropped([cube.id], steps.written)
         return True
 
