@@ -85,7 +85,7 @@ def import_(
     user: User = None,
     as_json: Json = False,
 ) -> None:
-    """Take the memories of a bundle in as your own, after every byte of it was checked; all or none."""
+    """Take the memories of a bundle in as your own, after every byte of it was checked."""
     trusted = {public: name or public[:16] for public, _, name in (each.partition("=") for each in trust)}
     if any(len(public) != 64 for public in trusted):
         raise InvalidMemoryError("A public key is 64 hexadecimal digits; `memos key FILE` shows one.")

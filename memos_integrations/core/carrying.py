@@ -94,7 +94,7 @@ class Carrying(Walk):
         progress: Callable[[int, int], object] | None = None,
         context: CallContext | None = None,
     ) -> Loaded:
-        """Take the memories of a bundle in as *by*'s own, private ones, or none of them.
+        """Take the memories of a bundle in as *by*'s own, private ones, or none (large: `taking.AT_ONCE`).
 
         First everything is checked: the form of the file, the signature by one of the *trusted* keys
         (public key -> issuer), *recipient*, *purposes* (None: any), time, that it was not loaded before, every digest,

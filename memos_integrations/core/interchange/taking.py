@@ -44,7 +44,11 @@ CHUNK = 1_000
 """So many memories are embedded and looked up at a time."""
 
 AT_ONCE = 20_000
-"""A bundle of so many versions becomes true in one transaction; a larger one in several, undone if one fails."""
+"""A bundle of so many versions becomes true in one transaction, all or nothing; a larger one in several.
+
+If one of several fails, the memories that came are erased again; newer versions of those there before stay. If the
+process dies between two, what came so far stays; loading the bundle again with `again=True` adds what is missing.
+"""
 
 SHOWN = 1_000
 RECEIPT = "import_receipt"
