@@ -207,7 +207,7 @@ class Postings:
     """What one tenant's full text says of terms, as of the connection's transaction."""
 
     def __init__(self, connection: sqlite3.Connection, tenant: int, tail: Tail) -> None:
-        self._connection, self._tenant, self._tail = connection, tenant, tail
+        self.connection, self._tenant, self._tail = connection, tenant, tail
         self._has_blocks = tail.merged > 0
 
     def count(self, term: int) -> int:
@@ -215,7 +215,7 @@ class Postings:
         here = self._tail.of(term)
         count = int(here.stop) - int(here.start)
         if self._has_blocks:
-            (size,) = self._connection.execute(
+            (size,) = self.connection.execute(
                 "SELECT ifnull(sum(length(packed)), 0) FROM postings WHERE tenant = ? AND term = ?",
                 (self._tenant, term),
             ).fetchone()
@@ -227,7 +227,7 @@ class Postings:
         cubes, tf, here = self._tail.cubes, self._tail.tf, self._tail.of(term)
         if not self._has_blocks:
             return cubes[here], tf[here]
-        rows = self._connection.execute(
+        rows = self.connection.execute(
             "SELECT packed FROM postings WHERE tenant = ? AND term = ? ORDER BY first", (self._tenant, term)
         ).fetchall()
         numbers, counts, _ = _unpacked([row[0] for row in rows])
