@@ -90,11 +90,13 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
     best: set[int] = set()
     bm25 = NO_SCORES
     around = NOTHING_AROUND
+    matching: dict[str, int] = {}
     told = []
     if query.terms:
         terms = [by.words.term(term) for term in unique(query.terms)]
         postings = Postings(connection, tenant, by.tails.at(connection, tenant, changed))
-        bm25, how = _bm25(postings, terms, there, there.count == columns.table.shape[1])
+        bm25, counts, how = _bm25(postings, terms, there, there.count == columns.table.shape[1])
+        matching = dict(zip(unique(query.terms), counts, strict=True))
         best.update(_top(connection, *bm25, k))
         told.append(how)
         if query.around:
@@ -117,7 +119,7 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
         if seq in best  # the others are checked, because what they say of their vectors kept them out
     ]
     how = f"{' and '.join(told)} over {there.count} visible cubes"
-    return Found(tuple(sorted(matches, key=lambda match: match.cube.id)), there.count, how)
+    return Found(tuple(sorted(matches, key=lambda match: match.cube.id)), there.count, how, matching)
 
 
 def tenant_at(connection: sqlite3.Connection, name: str) -> tuple[int | None, int]:
@@ -134,11 +136,14 @@ def tenant_at(connection: sqlite3.Connection, name: str) -> tuple[int | None, in
 # --- scores
 
 
-def _bm25(postings: Postings, terms: Sequence[int], there: Allowed, everything: bool) -> tuple[Scores, str]:
-    """BM25 of every allowed cube that holds a telling term; all statistics are of the allowed cubes alone."""
+def _bm25(postings: Postings, terms: Sequence[int], there: Allowed, everything: bool) -> tuple[Scores, list[int], str]:
+    """BM25 of every allowed cube that holds a telling term, in how many each is, and how it was computed.
+
+    All statistics are of the allowed cubes alone.
+    """
     count = there.count
     if not count:
-        return NO_SCORES, "BM25"
+        return NO_SCORES, [0] * len(terms), "BM25"
     read: dict[int, tuple[Numbers, Numbers]] = {}
     if everything and count >= ranking.MANY:
         # All of the tenant's cubes may be seen, so its counts give nothing away, and common words need not be read.
@@ -158,7 +163,7 @@ def _bm25(postings: Postings, terms: Sequence[int], there: Allowed, everything: 
         )
     hits = np.flatnonzero(scores > 0.0)
     how = "BM25" if len(telling) == len(terms) else f"BM25 of the {len(telling)} most telling of {len(terms)} words"
-    return (there.seq[hits], scores[hits]), how
+    return (there.seq[hits], scores[hits]), matching, how
 
 
 def _of(scored: Scores, seqs: Collection[int]) -> dict[int, float]:

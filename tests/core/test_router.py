@@ -92,7 +92,9 @@ def test_a_narrower_stop_finds_what_the_wide_search_cut_off(tmp_path: Path) -> N
 def considered(memos: MemOS) -> set[str]:
     call = memos.read(ASKED)
     caller = memos._caller(ANA, None)
-    return {each.cube.text for each in memos._operator._scopes.search(memos.plan(call, k=2), call, caller)[0].values()}
+    return {
+        each.cube.text for each in memos._operator._scopes.search(memos.plan(call, k=2), call, caller).by_id.values()
+    }
 
 
 @pytest.mark.parametrize("loud", [0, 5, 52, 53, 120])
