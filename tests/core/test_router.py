@@ -106,7 +106,7 @@ def test_a_path_loses_nothing_that_a_search_of_everything_finds(loud: int, k: in
             plan = memos.plan(call, k=k, needed=True)
             assert plan.path is not None
             bare = plan.model_copy(update={"path": plan.path.model_copy(update={"stops": ()})})
-            walked, told = (memos._operator._scopes.search(each, call, caller)[0] for each in (plan, bare))
+            walked, told = (memos._operator._scopes.search(each, call, caller).by_id for each in (plan, bare))
             assert walked.keys() >= told.keys()
             assert all(walked[name].signals == told[name].signals for name in told)
             findings = [memos.look(plan, call, scope, by=ANA) for scope in range(len(scopes_of(plan)))]
