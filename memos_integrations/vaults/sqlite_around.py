@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -44,12 +44,15 @@ class Around:
         found: Floats = self.table[self.names.index("context")] if self.names else np.zeros(0)
         return found
 
-    def of(self, seq: int) -> Mapping[str, float]:
-        """A cube's scores by name; none where it says nothing of it."""
-        place = int(self.seqs.searchsorted(seq))
-        if place == self.seqs.size or self.seqs[place] != seq:
+    def of(self, seqs: Collection[int]) -> dict[int, Mapping[str, float]]:
+        """The scores of cubes by name; those of which it says nothing are left out."""
+        if not self.seqs.size:
             return {}
-        return dict(zip(self.names, self.table[:, place].tolist(), strict=True))
+        asked = np.fromiter(seqs, dtype=np.int64, count=len(seqs))
+        places = np.minimum(self.seqs.searchsorted(asked), self.seqs.size - 1)
+        places = places[self.seqs[places] == asked]
+        told = zip(self.seqs[places].tolist(), self.table[:, places].T.tolist(), strict=True)
+        return {seq: dict(zip(self.names, row, strict=True)) for seq, row in told}
 
 
 NOTHING_AROUND = Around(np.zeros(0, dtype=np.int64))

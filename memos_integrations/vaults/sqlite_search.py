@@ -113,8 +113,9 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
         best.update(_top(connection, *_columns({seq: cosine[seq] for seq in near}), k))
         told.append(how)
     words = _of(bm25, best) if query.terms else {}
+    beside = around.of(best)
     matches = [
-        Match(cube, bm25=words.get(seq), cosine=cosine.get(seq), around=around.of(seq))
+        Match(cube, bm25=words.get(seq), cosine=cosine.get(seq), around=beside.get(seq, {}))
         for seq, cube in cubes_at(connection, by.handing, visible.tenant, best.union(vectors or ()), vectors)
         if seq in best  # the others are checked, because what they say of their vectors kept them out
     ]

@@ -49,6 +49,9 @@ CHARACTERS_PER_TOKEN = 3
 LATE_CHARACTERS = 200_000
 """So much text is looked at token by token, the nearest by vector first; of long memories fewer, the rest by vector."""
 
+REPLACED = 100
+"""Of so many of the best, or four times k if that is more, it is asked what replaces them."""
+
 RERANKED = 50
 """So many of the best, or k if that is more, are shown to the reranker."""
 
@@ -177,8 +180,11 @@ class MemOperator:
             told = [{*terms_of(cube.text), *map(str.casefold, cube.descriptive.entities)} for cube in cubes]
             shares["graph"] = weights["graph"] * spread(told, sum(shares.values(), nothing))
         past = call.about_past or plan.as_of is not None or plan.valid_at is not None
-        replaced = self._governance.superseded(cubes, caller)
         standings = np.array([standing(cube, caller.now, past=past) for cube in cubes])
+        # What is far behind before some of the first are held back is not among the first after it.
+        first = np.argsort(-sum(shares.values(), nothing) * standings, kind="stable")[: max(REPLACED, 4 * plan.k)]
+        looked_at = cubes if plan.newest_first else [cubes[place] for place in first.tolist()]
+        replaced = self._governance.superseded(looked_at, caller)
         if replaced and not past:
             standings *= np.array([SUPERSEDED_WEIGHT if cube.id in replaced else 1.0 for cube in cubes])
         scores = sum(shares.values(), nothing) * standings
