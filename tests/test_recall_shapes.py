@@ -49,12 +49,7 @@ def test_the_shapes_held_out_tell_of_other_things_in_other_lengths() -> None:
     assert words["german"] < words["review"] < words["tickets"] < 50 < 200 < words["manual"]
 
 
-BELOW = pytest.mark.xfail(strict=True, reason="one of 48 questions fewer than FTS5 on this held-out shape")
-
-
-@pytest.mark.parametrize(
-    "shape", [*SHAPES, *(pytest.param(each, marks=[BELOW] * (each in {"tickets", "review"})) for each in HELD_OUT)]
-)
+@pytest.mark.parametrize("shape", [*SHAPES, *HELD_OUT])
 def test_without_a_model_it_finds_no_less_than_full_text_search(shape: str) -> None:
     found = measured(collection(shape), None)
     assert found["memos"] >= found["fts5"]

@@ -174,6 +174,10 @@ def _unit(rows: Vectors) -> Vectors:
     return unit
 
 
+FEW = (10, 64)
+"""Between so many rows, measured with OpenBLAS 0.3.31 on AVX2, the product is quicker the other way round."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Layer:
     """One encoder layer; matrices are stored so that rows are multiplied from the left."""
@@ -252,10 +256,10 @@ class _Encoder:
         at = np.concatenate([np.arange(length) for length in lengths])
         x = self._normalise(self.words[np.concatenate(ids)] + self.positions[at], self.norm)
         for layer in self.layers:
-            mixed = self._attend(x @ layer.qkv + layer.qkv_bias, lengths)
-            x = self._normalise(mixed @ layer.out + layer.out_bias + x, layer.norm)
-            inner = _gelu(x @ layer.up, layer.up_bias)
-            x = self._normalise(inner @ layer.down + layer.down_bias + x, layer.last_norm)
+            mixed = self._attend(_times(x, layer.qkv) + layer.qkv_bias, lengths)
+            x = self._normalise(_times(mixed, layer.out) + layer.out_bias + x, layer.norm)
+            inner = _gelu(_times(x, layer.up), layer.up_bias)
+            x = self._normalise(_times(inner, layer.down) + layer.down_bias + x, layer.last_norm)
         return x
 
     def _attend(self, qkv: Vectors, lengths: Sequence[int]) -> Vectors:
@@ -281,6 +285,16 @@ class _Encoder:
         x *= weights[0]
         x += weights[1]
         return x
+
+
+def _times(rows: Vectors, weight: Vectors) -> Vectors:
+    """The product of rows and a matrix; with the rows of one question turned around, which is up to twice as fast.
+
+    OpenBLAS has its widest kernels for the first of two factors, and a question has too few rows to fill them.
+    """
+    if not FEW[0] < len(rows) < FEW[1]:
+        return rows @ weight
+    return np.ascontiguousarray((weight.T @ rows.T).T)
 
 
 def _dense(tensors: Mapping[str, Vectors], name: str) -> tuple[Vectors, Vectors]:

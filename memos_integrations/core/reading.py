@@ -85,7 +85,7 @@ class GovernedReading:
         found = self._vault.search(query, self._sight.of(caller))
         given = {cube.id for cube in self._released([match.cube for match in found.matches], caller)}
         allowed = tuple(match for match in found.matches if match.cube.id in given)
-        return Found(allowed, found.visible - (len(found.matches) - len(allowed)), found.how)
+        return replace(found, matches=allowed, visible=found.visible - (len(found.matches) - len(allowed)))
 
     def candidates(self, refs: Sequence[CubeRef], caller: Caller) -> list[MemCube]:
         """Those of *refs* that the caller may read, where the version named is still the present one and recallable.

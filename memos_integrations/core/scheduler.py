@@ -201,19 +201,22 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
         "statement": 0.075,
         "recency": 0.02,
         "speaker": 0.15,
+        "tells": 0.1,
     }
     if has_vectors:
         weights["dense"] = 0.25
     if has_tokens:
         weights |= {"late": 0.4, "late_before": 0.4, "late_next": 0.15, "late_session": 0.2, "context": 0.05}
-        weights |= {"session": 0.15, "dense": 0.05, "speaker": 0.25, "when": 0.08}
+        weights |= {"session": 0.15, "dense": 0.05, "when": 0.08}
         del weights["statement"]
         if call.question_type in {QuestionType.LIST, QuestionType.HOW_MANY}:
-            weights["speaker"] += 0.15
+            weights["speaker"] += 0.1
     if call.window is not None:
         weights["time"] = 0.6
     if call.asks_when:
         weights["when"] = 0.1 if has_tokens else 0.16
+    if call.asks_name:
+        weights["names"] = 0.1
     if call.semantic_types:
         weights["type"] = 0.05
     return weights

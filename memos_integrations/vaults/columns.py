@@ -100,13 +100,15 @@ class Columns:
     """A tenant's cubes at one change number: `table[SEQ]` and so on, by rising `seq`; and what was asked of them.
 
     `states` stands apart and is what counts (`table[STATE]` is as old as the table): a first use changes it and nothing
-    else, so that the table need not be copied for it.
+    else, so that the table need not be copied for it. `beside` holds what was read of all these cubes from other
+    tables, in the table's order.
     """
 
     changed: int
     table: Numbers
     states: npt.NDArray[np.int8]
     answers: dict[Question, Allowed] = field(default_factory=dict)
+    beside: dict[str, Numbers] = field(default_factory=dict)
 
     @classmethod
     def of(cls, changed: int, table: Numbers) -> Columns:
@@ -178,7 +180,7 @@ def _level(connection: sqlite3.Connection, tenant: int, before: Columns, changed
     rows = connection.execute(COLUMNS + "c.tenant = ? AND c.changed > ? ORDER BY c.seq", since).fetchall()
     gone = connection.execute("SELECT cube FROM gone WHERE tenant = ? AND changed > ?", since).fetchall()
     if not rows and not gone:
-        return Columns(changed, before.table, before.states, before.answers)
+        return Columns(changed, before.table, before.states, before.answers, before.beside)
     fresh = integers(rows, WIDTH)
     stale = np.concatenate([fresh[SEQ], integers(gone, 1)[0]])
     table, seq = before.table, before.table[SEQ]
@@ -202,4 +204,4 @@ def _moved(before: Columns, changed: int, places: Numbers, after: Numbers) -> Co
         wanted = {STATES[state] for state in question[-1].states}
         if not wanted or concerned <= wanted or not concerned & wanted:
             answers[question] = found
-    return Columns(changed, before.table, states, answers)
+    return Columns(changed, before.table, states, answers, before.beside)

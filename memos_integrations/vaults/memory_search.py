@@ -102,7 +102,9 @@ def search(everything: Iterable[Row], query: VaultQuery, asked: Vectors | None, 
         for cube_id in sorted(best)
     )
     signals = [name for name, scores in (("BM25", bm25), ("exact cosine", cosine)) if scores is not None]
-    return Found(found, len(rows), f"{' and '.join(signals)} over {len(rows)} visible cubes, in memory")
+    how = f"{' and '.join(signals)} over {len(rows)} visible cubes, in memory"
+    matching = {term: sum(term in row.terms for row in rows.values()) for term in unique(query.terms)}
+    return Found(found, len(rows), how, matching)
 
 
 def places(everything: Iterable[Row], wanted: CubeFilter, visible: Visibility) -> list[MemCube]:

@@ -29,7 +29,8 @@ def search_past(asked: Asked, columns: Columns, query: VaultQuery, moment: datet
     """The answer to a query with `as_of`; see `VaultQuery`."""
     rows = [_row(asked, seq, version) for seq, version in _versions(asked, columns, moment)]
     found = search(rows, replace(query, as_of=None), query.vector, asked.visible)
-    return Found(found.matches, found.visible, f"{found.how.removesuffix(', in memory')}, as of {moment.isoformat()}")
+    how = f"{found.how.removesuffix(', in memory')}, as of {moment.isoformat()}"
+    return replace(found, how=how)
 
 
 def _versions(asked: Asked, columns: Columns, moment: datetime) -> Iterator[tuple[int, int | None]]:

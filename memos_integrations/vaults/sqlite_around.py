@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from memos_integrations.core import ranking
-from memos_integrations.vaults.columns import Allowed, Numbers, integers
+from memos_integrations.core.ranking import Floats
+from memos_integrations.vaults.columns import SEQ, Allowed, Columns, Numbers, integers
 from memos_integrations.vaults.postings import Postings
 from memos_integrations.vaults.sqlite_rows import Kind
+
+Scores = tuple[Numbers, Floats]
+"""Cubes by rising number, and what each scores."""
 
 BEST, REACH = 200, 2
 """Among very many cubes: how many of the best by their own words are looked at, and how far around each."""
@@ -25,12 +30,38 @@ def posting(postings: Postings, term: int, there: Allowed) -> tuple[Numbers, Num
     return places[held], tf[held]
 
 
-def scores_around(
-    connection: sqlite3.Connection, postings: Postings, terms: Sequence[int], there: Allowed, bm25: Mapping[int, float]
-) -> dict[int, dict[str, float]]:
-    """`ranking.around` by cube, for the allowed cubes that it says anything of; neighbours are allowed cubes too."""
+@dataclass(frozen=True, slots=True)
+class Around:
+    """`ranking.around` for the cubes that it says anything of, by rising number; shape of `table` (names, cubes)."""
+
+    seqs: Numbers
+    names: tuple[str, ...] = ()
+    table: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @property
+    def context(self) -> Floats:
+        """The scores by a message and its neighbours."""
+        found: Floats = self.table[self.names.index("context")] if self.names else np.zeros(0)
+        return found
+
+    def of(self, seqs: Collection[int]) -> dict[int, Mapping[str, float]]:
+        """The scores of cubes by name; those of which it says nothing are left out."""
+        if not self.seqs.size:
+            return {}
+        asked = np.fromiter(seqs, dtype=np.int64, count=len(seqs))
+        places = np.minimum(self.seqs.searchsorted(asked), self.seqs.size - 1)
+        places = places[self.seqs[places] == asked]
+        told = zip(self.seqs[places].tolist(), self.table[:, places].T.tolist(), strict=True)
+        return {seq: dict(zip(self.names, row, strict=True)) for seq, row in told}
+
+
+NOTHING_AROUND = Around(np.zeros(0, dtype=np.int64))
+
+
+def scores_around(postings: Postings, terms: Sequence[int], there: Allowed, columns: Columns, bm25: Scores) -> Around:
+    """`ranking.around` for the allowed cubes; neighbours are allowed cubes too."""
     if not there.count:
-        return {}
+        return NOTHING_AROUND
     near = _near_the_best(there, bm25)
     at = np.full(there.count, -1, dtype=np.int64)
     at[near] = np.arange(near.size)
@@ -46,30 +77,39 @@ def scores_around(
         tf,
         matching,
         there.length[near].astype(np.float64),
-        _sessions(connection, there.seq[near]),
+        _sessions(postings.connection, there.seq[near], columns),
         documents=there.count,
         average=there.average,
     )
-    names, table = list(found), np.stack(list(found.values()))
+    table = np.stack(list(found.values()))
     told = np.flatnonzero((table[:3] > 0.0).any(axis=0))
-    scores = table[:, told].T.tolist()
-    return {
-        seq: dict(zip(names, row, strict=True)) for seq, row in zip(there.seq[near][told].tolist(), scores, strict=True)
-    }
+    return Around(there.seq[near][told], tuple(found), table[:, told])
 
 
-def _near_the_best(there: Allowed, bm25: Mapping[int, float]) -> Numbers:
+def _near_the_best(there: Allowed, bm25: Scores) -> Numbers:
     """The places to look at: all of a few cubes, else the best by their own words with what stands around them."""
     if there.count <= ranking.CONTEXT_ROWS:
         return np.arange(there.count)
-    best = sorted(bm25, key=lambda seq: (-bm25[seq], seq))[:BEST]
-    places = np.searchsorted(there.seq, np.array(best, dtype=np.int64))
+    seqs, scores = bm25
+    best = seqs[np.lexsort((seqs, -scores))[:BEST]]
+    places = np.searchsorted(there.seq, best)
     wide = (places[:, None] + np.arange(-REACH, REACH + 1)).ravel()
     return np.unique(wide[(wide >= 0) & (wide < there.count)])
 
 
-def _sessions(connection: sqlite3.Connection, seqs: Numbers) -> Numbers:
+def _sessions(connection: sqlite3.Connection, seqs: Numbers, columns: Columns) -> Numbers:
     """What each cube's session is called, else its thread, as a number; 0 for neither."""
+    every = columns.table[SEQ]
+    if every.size > ranking.CONTEXT_ROWS:
+        return _sessions_of(connection, seqs)
+    known = columns.beside.get("sessions")
+    if known is None:
+        known = columns.beside["sessions"] = _sessions_of(connection, every)
+    found: Numbers = known[np.searchsorted(every, seqs)]
+    return found
+
+
+def _sessions_of(connection: sqlite3.Connection, seqs: Numbers) -> Numbers:
     rows = connection.execute(
         """SELECT l.cube, l.kind, l.value FROM json_each(?) AS asked CROSS JOIN labels AS l ON l.cube = asked.value
         WHERE l.kind IN (?, ?) ORDER BY l.kind""",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,8 +22,10 @@ from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Postings, Tails
 from memos_integrations.vaults.rules import cosines, storable
 from memos_integrations.vaults.sealing import unseal
-from memos_integrations.vaults.sqlite_around import posting, scores_around
+from memos_integrations.vaults.sqlite_around import NOTHING_AROUND, Scores, posting, scores_around
 from memos_integrations.vaults.sqlite_rows import Words
+
+NO_SCORES: Scores = (np.zeros(0, dtype=np.int64), np.zeros(0))
 
 Nearest = Callable[[sqlite3.Connection, Sought], tuple[Numbers, str]]
 """The places of the numbers sought that hold the k best by cosine, and perhaps some more; and how they were found."""
@@ -86,18 +88,20 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
         rows.sort(key=lambda row: (-int(there.occurred[np.searchsorted(there.seq, row[0])]), row[1].id))
         return Found(tuple(Match(cube) for _, cube in rows), there.count, f"the latest of {there.count} visible cubes")
     best: set[int] = set()
-    bm25: dict[int, float] = {}
-    around: dict[int, dict[str, float]] = {}
+    bm25 = NO_SCORES
+    around = NOTHING_AROUND
+    matching: dict[str, int] = {}
     told = []
     if query.terms:
         terms = [by.words.term(term) for term in unique(query.terms)]
         postings = Postings(connection, tenant, by.tails.at(connection, tenant, changed))
-        bm25, how = _bm25(postings, terms, there, there.count == columns.table.shape[1])
-        best.update(_top(connection, *_columns(bm25), k))
+        bm25, counts, how = _bm25(postings, terms, there, there.count == columns.table.shape[1])
+        matching = dict(zip(unique(query.terms), counts, strict=True))
+        best.update(_top(connection, *bm25, k))
         told.append(how)
         if query.around:
-            around = scores_around(connection, postings, terms, there, bm25)
-            best.update(_top(connection, *_columns({seq: each["context"] for seq, each in around.items()}), k))
+            around = scores_around(postings, terms, there, columns, bm25)
+            best.update(_top(connection, around.seqs, around.context, k))
     cosine: dict[int, float] = {}
     vectors: dict[int, bytes] | None = None
     if query.vector is not None:
@@ -108,18 +112,15 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
         cosine = _cosines(vectors, query.vector)
         best.update(_top(connection, *_columns({seq: cosine[seq] for seq in near}), k))
         told.append(how)
+    words = _of(bm25, best) if query.terms else {}
+    beside = around.of(best)
     matches = [
-        Match(
-            cube,
-            bm25=bm25.get(seq, 0.0) if query.terms else None,
-            cosine=cosine.get(seq),
-            around=around.get(seq, {}),
-        )
+        Match(cube, bm25=words.get(seq), cosine=cosine.get(seq), around=beside.get(seq, {}))
         for seq, cube in cubes_at(connection, by.handing, visible.tenant, best.union(vectors or ()), vectors)
         if seq in best  # the others are checked, because what they say of their vectors kept them out
     ]
     how = f"{' and '.join(told)} over {there.count} visible cubes"
-    return Found(tuple(sorted(matches, key=lambda match: match.cube.id)), there.count, how)
+    return Found(tuple(sorted(matches, key=lambda match: match.cube.id)), there.count, how, matching)
 
 
 def tenant_at(connection: sqlite3.Connection, name: str) -> tuple[int | None, int]:
@@ -136,11 +137,14 @@ def tenant_at(connection: sqlite3.Connection, name: str) -> tuple[int | None, in
 # --- scores
 
 
-def _bm25(postings: Postings, terms: Sequence[int], there: Allowed, everything: bool) -> tuple[dict[int, float], str]:
-    """BM25 of every allowed cube that holds a telling term; all statistics are of the allowed cubes alone."""
+def _bm25(postings: Postings, terms: Sequence[int], there: Allowed, everything: bool) -> tuple[Scores, list[int], str]:
+    """BM25 of every allowed cube that holds a telling term, in how many each is, and how it was computed.
+
+    All statistics are of the allowed cubes alone.
+    """
     count = there.count
     if not count:
-        return {}, "BM25"
+        return NO_SCORES, [0] * len(terms), "BM25"
     read: dict[int, tuple[Numbers, Numbers]] = {}
     if everything and count >= ranking.MANY:
         # All of the tenant's cubes may be seen, so its counts give nothing away, and common words need not be read.
@@ -160,7 +164,17 @@ def _bm25(postings: Postings, terms: Sequence[int], there: Allowed, everything: 
         )
     hits = np.flatnonzero(scores > 0.0)
     how = "BM25" if len(telling) == len(terms) else f"BM25 of the {len(telling)} most telling of {len(terms)} words"
-    return dict(zip(there.seq[hits].tolist(), scores[hits].tolist(), strict=True)), how
+    return (there.seq[hits], scores[hits]), matching, how
+
+
+def _of(scored: Scores, seqs: Collection[int]) -> dict[int, float]:
+    """The scores of these cubes; nothing for those that have none."""
+    asked = np.fromiter(seqs, dtype=np.int64, count=len(seqs))
+    known, scores = scored
+    if not known.size:
+        return dict.fromkeys(seqs, 0.0)
+    places = np.minimum(np.searchsorted(known, asked), known.size - 1)
+    return dict(zip(asked.tolist(), np.where(known[places] == asked, scores[places], 0.0).tolist(), strict=True))
 
 
 def _vectors(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int], dim: int) -> dict[int, bytes]:

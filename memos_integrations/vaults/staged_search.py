@@ -43,7 +43,7 @@ def search_over(
     count = found.visible - _counted(hidden, below, query, visible)
     count += search(rows.values(), VaultQuery(1, filter=query.filter, as_of=query.as_of), None, visible).visible
     how = f"{found.how}; {len(own)} staged beside them"
-    return Found(_best(theirs, _scaled(ours, theirs, rows, query), query), count, how)
+    return Found(_best(theirs, _scaled(ours, theirs, rows, query), query), count, how, found.matching)
 
 
 def _as_staged(match: Match, below: Below, rows: Mapping[str, Row], query: VaultQuery) -> Match | None:

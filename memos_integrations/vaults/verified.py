@@ -58,13 +58,14 @@ class Block:
         parts = [np.ascontiguousarray(part).view(np.uint8).ravel() for part in (table, ids, macs)]
         return cls(np.concatenate(parts))
 
-    def mac(self, seq: int) -> bytes | None:
-        """The seal of a cube, or None when it is not here."""
-        place = int(self.table[SEQ].searchsorted(seq))
-        if place == self.count or self.table[SEQ, place] != seq:
-            return None
-        found: bytes = self.macs[place].tobytes()
-        return found
+    def holds(self, seqs: Numbers, macs: Bytes) -> Numbers:
+        """Of each cube whether this is its seal: 1, -1 when it has another, 0 when it is not here."""
+        if not self.count:
+            return np.zeros(seqs.size, dtype=np.int64)
+        places = np.minimum(self.table[SEQ].searchsorted(seqs), self.count - 1)
+        there = self.table[SEQ, places] == seqs
+        same = (self.macs[places] == macs).all(axis=1)
+        return np.where(there, np.where(same, 1, -1), 0)
 
     def without(self, seqs: Numbers) -> Block:
         """The others."""
@@ -105,10 +106,21 @@ class Verified:
 
     def fits(self, seq: int, mac: bytes) -> bool:
         """Whether this is the seal that a cube has."""
-        found = self.since.mac(seq)
-        if found is None and not (self.stale == seq).any():
-            found = self.before.mac(seq)
-        return found == mac
+        return self.unfit([seq], [mac]) < 0
+
+    def unfit(self, cubes: Sequence[int], macs: Sequence[bytes]) -> int:
+        """The place of the first of these cubes that has another seal than this; -1 when all have theirs."""
+        for place, mac in enumerate(macs):
+            if not isinstance(mac, bytes) or len(mac) != _MAC:
+                return place
+        seqs, said = np.array(cubes, dtype=np.int64), np.frombuffer(b"".join(macs), dtype=np.uint8).reshape(-1, _MAC)
+        later = self.since.holds(seqs, said)
+        good = later == 1
+        rest = np.flatnonzero(later == 0)
+        if rest.size:
+            good[rest] = (self.before.holds(seqs[rest], said[rest]) == 1) & ~np.isin(seqs[rest], self.stale)
+        wrong = np.flatnonzero(~good)
+        return int(wrong[0]) if wrong.size else -1
 
     def there(self, sealer: Sealer, ids: Sequence[str]) -> str | None:
         """One of these ids that a cube has, or None."""

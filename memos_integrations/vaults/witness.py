@@ -335,9 +335,11 @@ def _refused(
     sealer: Sealer, known: Verified, rows: Sequence[tuple[int, str, int, bytes]], lost: Sequence[str]
 ) -> tuple[str, str] | None:
     """A cube that is not as it is known, with what is wrong; rows that changed later are not known here."""
-    for seq, cube_id, changed, mac in rows:
-        if changed <= known.changed and not known.fits(seq, mac):
-            return cube_id, "was changed, added, or set back"
+    then = [row for row in rows if row[2] <= known.changed]
+    if then:
+        wrong = known.unfit([row[0] for row in then], [row[3] for row in then])
+        if wrong >= 0:
+            return then[wrong][1], "was changed, added, or set back"
     missing = known.there(sealer, lost) if lost else None
     return None if missing is None else (missing, "is missing")
 

@@ -44,7 +44,7 @@ BUDGETS = (500, 1_000, 2_000)
 CATEGORIES = {1: "multi_hop", 2: "temporal", 3: "open_domain", 4: "single_hop", 5: "adversarial"}
 SIGNALS = (
     "late", "late_before", "late_next", "late_session", "context", "earlier", "session", "dense", "speaker", "time",
-    "when", "statement", "recency", "bm25",
+    "when", "statement", "recency", "bm25", "tells", "names",
 )  # fmt: skip
 ME = Principal(tenant="bench", user="me")
 

@@ -92,7 +92,9 @@ def test_a_narrower_stop_finds_what_the_wide_search_cut_off(tmp_path: Path) -> N
 def considered(memos: MemOS) -> set[str]:
     call = memos.read(ASKED)
     caller = memos._caller(ANA, None)
-    return {each.cube.text for each in memos._operator._scopes.search(memos.plan(call, k=2), call, caller)[0].values()}
+    return {
+        each.cube.text for each in memos._operator._scopes.search(memos.plan(call, k=2), call, caller).by_id.values()
+    }
 
 
 @pytest.mark.parametrize("loud", [0, 5, 52, 53, 120])
@@ -104,7 +106,7 @@ def test_a_path_loses_nothing_that_a_search_of_everything_finds(loud: int, k: in
             plan = memos.plan(call, k=k, needed=True)
             assert plan.path is not None
             bare = plan.model_copy(update={"path": plan.path.model_copy(update={"stops": ()})})
-            walked, told = (memos._operator._scopes.search(each, call, caller)[0] for each in (plan, bare))
+            walked, told = (memos._operator._scopes.search(each, call, caller).by_id for each in (plan, bare))
             assert walked.keys() >= told.keys()
             assert all(walked[name].signals == told[name].signals for name in told)
             findings = [memos.look(plan, call, scope, by=ANA) for scope in range(len(scopes_of(plan)))]

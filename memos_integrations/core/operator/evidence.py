@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
 from memos_integrations.core.cube import MemCube, Relation
 from memos_integrations.core.ranking import Floats, closeness, shape_of
 from memos_integrations.core.reader import MemoryCall
+from memos_integrations.core.text import sentences
 from memos_integrations.core.text import terms as terms_of
 
 TERMS_PER_WORD = 0.45
@@ -21,8 +23,8 @@ TERMS_PER_WORD = 0.45
 ROLES = frozenset("user assistant system tool human ai bot agent me you".split())
 """Who speaks, where that is no name: a question that holds such a word names nobody."""
 
-ENOUGH_HELD = 0.6
-"""From so much of a question's words on in one memory, a search by words is taken at its word."""
+ENOUGH_HELD = 0.7
+"""From so much of what a question's words tell in one memory, a search by words is taken at its word."""
 
 WITHOUT_NEIGHBOURS = 0.2
 """What the words of a memory without neighbours count, beside late interaction."""
@@ -80,7 +82,7 @@ def in_shape(weights: Mapping[str, float], cubes: Sequence[MemCube], held: float
         trust = min(1.0, held / ENOUGH_HELD) ** 2
         if "context" in shaped:
             shaped["context"] *= WITHOUT_NEIGHBOURS + (1.0 - WITHOUT_NEIGHBOURS) * told
-        for name in ("context", "bm25", "earlier", "session", "speaker"):
+        for name in ("context", "bm25", "earlier", "session"):
             if name in shaped:
                 shaped[name] *= trust
     return shaped
@@ -91,11 +93,14 @@ def session_of(cube: MemCube) -> str | None:
     return cube.provenance.session_id or cube.provenance.thread_id
 
 
-def held_share(candidates: Sequence[Candidate], terms: Sequence[str]) -> float:
-    """How many of the question's terms the best of the five best memories by words holds, 0..1."""
-    asked = set(terms)
+def held_share(candidates: Sequence[Candidate], asked: Mapping[str, float]) -> float:
+    """How much of what a question's terms tell the best of the five best memories by words holds, 0..1.
+
+    *asked* says how much each of the terms tells: a word that many memories have is held by chance.
+    """
     best = sorted(candidates, key=lambda c: (-c.signals.get("bm25", 0.0), c.cube.id))[:5]
-    return max((len(asked.intersection(terms_of(c.cube.text))) for c in best), default=0) / max(len(asked), 1)
+    told = [sum(asked[term] for term in asked.keys() & set(terms_of(each.cube.text))) for each in best]
+    return max(told, default=0.0) / (sum(asked.values()) or 1.0)
 
 
 FROM_NOTHING = ("context", "words", "earlier", "session", "bm25")
@@ -176,7 +181,10 @@ def own_signals(cubes: Sequence[MemCube], call: MemoryCall, newest: datetime) ->
         "recency": 1.0 / (1.0 + ages / 30.0),
         "statement": np.minimum(1.0, np.array([_length(cube.text) for cube in cubes]) / STATEMENT_WORDS),
         "when": np.array([float(_tells_when(cube.text)) for cube in cubes]),
+        "tells": np.array([float(_tells(cube.text)) for cube in cubes]),
     }
+    if call.asks_name:
+        signals["names"] = np.array([float(_names(cube.text)) for cube in cubes])
     if call.window is not None:
         window = (call.window.start, call.window.end)
         signals["time"] = np.array([closeness(moment, window) for moment in said])
@@ -192,6 +200,22 @@ def own_signals(cubes: Sequence[MemCube], call: MemoryCall, newest: datetime) ->
 @lru_cache(4096)
 def _tells_when(text: str) -> bool:
     return TIME_WORDS.search(text) is not None
+
+
+@lru_cache(4096)
+def _tells(text: str) -> bool:
+    """Whether it says something, and does not only ask: a question looks much like another one that is asked of it."""
+    return any(not said.rstrip().endswith("?") for said in sentences(text))
+
+
+@lru_cache(4096)
+def _names(text: str) -> bool:
+    """Whether it holds what looks like a name: a capital letter where no sentence begins."""
+    words = text.split()
+    return any(
+        word[0].isupper() and word[1:2].islower() and not before.endswith((".", "!", "?", ":", '"', "["))
+        for before, word in pairwise(words)
+    )
 
 
 @lru_cache(4096)

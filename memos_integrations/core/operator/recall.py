@@ -34,7 +34,7 @@ from memos_integrations.core.operator.evidence import (
 from memos_integrations.core.operator.excerpt import excerpt
 from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
-from memos_integrations.core.operator.scopes import Finding, ScopeSearch
+from memos_integrations.core.operator.scopes import Considered, Finding, ScopeSearch
 from memos_integrations.core.operator.surfacing import TrustGate
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Reranker
@@ -48,6 +48,9 @@ CHARACTERS_PER_TOKEN = 3
 
 LATE_CHARACTERS = 200_000
 """So much text is looked at token by token, the nearest by vector first; of long memories fewer, the rest by vector."""
+
+REPLACED = 100
+"""Of so many of the best, or four times k if that is more, it is asked what replaces them."""
 
 RERANKED = 50
 """So many of the best, or k if that is more, are shown to the reranker."""
@@ -111,8 +114,9 @@ class MemOperator:
         if not plan.needed:
             return Recall(id=recall_id, call=call, plan=plan, how=plan.reason)
         found = self._scopes.gathered(plan, call, findings, caller) if findings else None
-        candidates, how, visited = found or self._scopes.search(plan, call, caller)
-        ranked = self._rank(list(candidates.values()), plan, call, caller)
+        considered = found or self._scopes.search(plan, call, caller)
+        candidates = considered.by_id
+        ranked = self._rank(considered, plan, call, caller)
         best: Iterable[Hit] = ranked
         if self._reranker is not None and candidates and not plan.newest_first:
             best = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
@@ -135,8 +139,8 @@ class MemOperator:
             hits=tuple(hits),
             text=text,
             token_count=tokens,
-            how=how,
-            visited=visited,
+            how=considered.how,
+            visited=considered.visited,
             cost=cost,
             prefix=tuple(cube.id for cube in prefix),
             lead=tuple(lead),
@@ -154,12 +158,14 @@ class MemOperator:
         # What is computed is read as often as it likes: not what may be used so many times.
         return [cube for cube in named if cube.governance.licence is None]
 
-    def _rank(self, candidates: list[Candidate], plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Ranked:
+    def _rank(self, considered: Considered, plan: MemoryPlan, call: MemoryCall, caller: Caller) -> Ranked:
         """All candidates, best first; equal scores go to the newer."""
-        candidates.sort(key=lambda c: (-c.signals.get("dense", -1.0), c.cube.id))
+        found = considered.by_id.values()
+        candidates = sorted(found, key=lambda c: (-c.signals.get("dense", -1.0), c.cube.id))
         cubes = [candidate.cube for candidate in candidates]
         newest = max(map(said_at, cubes), default=caller.now)
-        held = held_share(candidates, terms_of(call.query)) if plan.weights.get("late") else 1.0
+        asked = dict.fromkeys(terms_of(call.query), 1.0) | dict(considered.rarity)
+        held = held_share(candidates, asked) if plan.weights.get("late") else 1.0
         weights = in_shape(plan.weights, cubes, held)
         before = places_before(cubes) if weights.get("late") else []
         if before:
@@ -174,8 +180,11 @@ class MemOperator:
             told = [{*terms_of(cube.text), *map(str.casefold, cube.descriptive.entities)} for cube in cubes]
             shares["graph"] = weights["graph"] * spread(told, sum(shares.values(), nothing))
         past = call.about_past or plan.as_of is not None or plan.valid_at is not None
-        replaced = self._governance.superseded(cubes, caller)
         standings = np.array([standing(cube, caller.now, past=past) for cube in cubes])
+        # What is far behind before some of the first are held back is not among the first after it.
+        first = np.argsort(-sum(shares.values(), nothing) * standings, kind="stable")[: max(REPLACED, 4 * plan.k)]
+        looked_at = cubes if plan.newest_first else [cubes[place] for place in first.tolist()]
+        replaced = self._governance.superseded(looked_at, caller)
         if replaced and not past:
             standings *= np.array([SUPERSEDED_WEIGHT if cube.id in replaced else 1.0 for cube in cubes])
         scores = sum(shares.values(), nothing) * standings

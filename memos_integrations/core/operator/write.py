@@ -47,6 +47,9 @@ CHANGE_WORDS = re.compile(
 )
 _CHANGE_HINTS = "longer more now moved changed switched rescheduled postponed pushed brought".split()
 """One of these stands in everything that `CHANGE_WORDS` finds."""
+MAX_REPLACED = 3
+"""So many statements a memory has at most that one change of one of them replaces."""
+
 MIN_SHARED_TERMS = 2
 MIN_STATEMENT_WORDS = 4
 MIN_OVERLAP = 0.5
@@ -213,20 +216,26 @@ def replaces(newer: Draft, older: MemCube) -> bool:
     """Whether a memory announces a change of what an older one, of the same speaker and no more trusted, states.
 
     Rules for precision rather than completeness: the sentence that announces the change and one statement of the
-    older memory share two terms at least, and half of the shorter of the two.
+    older memory share two terms at least, and half of the shorter of the two. What both say alike is no change. A text
+    of more than `MAX_REPLACED` statements is not replaced for one of them.
     """
     trust = list(TrustLabel)
     if older.provenance.speaker != newer.cube.provenance.speaker:
         return False
     if trust.index(newer.cube.trust.label) < trust.index(older.trust.label):
         return False
+    before = _statements(older.text)
+    if len(before) > MAX_REPLACED:
+        return False
     announced = [CHANGE_WORDS.sub(" ", s) for s in _statements(newer.cube.text) if CHANGE_WORDS.search(s)]
-    return any(_same_matter(ours, theirs) for ours in announced for theirs in _statements(older.text))
+    return any(_same_matter(ours, theirs) for ours in announced for theirs in before)
 
 
 def _same_matter(ours: str, theirs: str) -> bool:
-    mine, other = set(terms_of(ours)), set(terms_of(theirs))
+    mine, other = set(terms_of(ours)), set(terms_of(CHANGE_WORDS.sub(" ", theirs)))
     shared = len(mine & other)
+    if mine == other and CHANGE_WORDS.search(theirs):
+        return False
     return shared >= MIN_SHARED_TERMS and shared >= MIN_OVERLAP * min(len(mine), len(other))
 
 

@@ -179,8 +179,12 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a query found, and how: `visible` counts the cubes that passed visibility and filter."""
+    """What a query found, and how: `visible` counts the cubes that passed visibility and filter.
+
+    `matching` says in how many of those each of the query's terms is.
+    """
 
     matches: tuple[Match, ...]
     visible: int
     how: str
+    matching: Mapping[str, int] = field(default_factory=dict)

@@ -24,8 +24,8 @@ BEFORE = 0.9
 WINDOW = 192
 STEP = 96
 
-TOKENS_AT_ONCE = 16_384
-"""So many are unpacked at a time: 25 MB with 384 dimensions."""
+TOKENS_AT_ONCE = 1_024
+"""So many are unpacked at a time: 1.5 MB with 384 dimensions, which stays in a processor's cache."""
 
 
 def packed_rows(rows: npt.NDArray[np.float32], ids: TokenIds) -> TokenRows:

@@ -13,6 +13,13 @@ MAX_PROMPT = 100_000
 """Longest prompt, in characters, that the reader takes."""
 
 
+HAVE_NAMES = frozenset(
+    "artist author album band book brand city company country film game library magazine movie museum name novel place"
+    " play poem restaurant school series shop show singer song store street team title town university village".split()
+)
+"""What is asked for by these words has a name of its own."""
+
+
 class Intent(StrEnum):
     """What the prompt wants done with memory."""
 
@@ -105,3 +112,11 @@ class MemoryCall(BaseModel):
     about_past: bool = False
     question_type: QuestionType | None = None
     slots: Slots = NO_SLOTS
+
+    @property
+    def asks_name(self) -> bool:
+        """Whether somebody, a place, or something else that has a name would answer."""
+        asked_for = (self.slots.asked_for or "").casefold().split()
+        return self.question_type in {QuestionType.WHO, QuestionType.WHERE} or any(
+            word.removesuffix("s") in HAVE_NAMES for word in asked_for
+        )

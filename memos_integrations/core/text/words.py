@@ -68,8 +68,8 @@ def terms(text: str) -> list[str]:
     """The terms that full-text search compares, in order, with repeats.
 
     Compatibility forms (NFKC), case and diacritics are folded; the text is split at everything that is not a letter
-    or a digit; the possessive 's and inner apostrophes go; `STOP_WORDS` go; what is left is stemmed. If every word
-    is a stop word they are all kept, so that "to be or not to be" can be found.
+    or a digit; the possessive 's, an elided letter (o'clock, l'hiver) and inner apostrophes go; `STOP_WORDS` go; what
+    is left is stemmed. If every word is a stop word they are all kept, so that "to be or not to be" can be found.
 
     Chinese, Japanese and Korean runs give overlapping character pairs, because they are written without reliable
     spaces and pairs need no dictionary (the indexing unit of Lucene's `CJKBigramFilter`); a lone character stands
@@ -190,6 +190,8 @@ def _without_apostrophe(word: str) -> str:
     if "'" not in word:
         return word
     owner, _, rest = word.partition("'")
+    if len(owner) == 1 and len(rest) > 2:
+        return _without_apostrophe(rest)  # who asks for a clock, or "hiver", means this word too
     return owner if rest == "s" and owner not in _CONTRACTED else word.replace("'", "")
 
 
