@@ -24,7 +24,9 @@ from memos_integrations.core.claims import (
     statements_of,
 )
 from memos_integrations.core.claims.claim import ALL, ANY, KINDS, bare, period_of, words_of
+from memos_integrations.core.claims.places import is_within
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
+from memos_integrations.core.contrast import contrast
 from memos_integrations.core.cube import MemCube, TrustLabel
 from memos_integrations.core.text import terms as terms_of
 
@@ -115,7 +117,24 @@ class ConflictRules:
             return Verdict(Ruling.SUPERSEDE, "all that it states was replaced", evidence, since)
         if evidence:
             return Verdict(Ruling.FLAG, "both may be true", evidence)
-        return _repeated(newer, older, mine, theirs, found)
+        same = _repeated(newer, older, mine, theirs, found)
+        return same or (None if found else _contrasted(newer, older))
+
+
+def _contrasted(newer: MemCube, older: MemCube) -> Verdict | None:
+    """The verdict where no claims of the same frame meet: by what the two texts share, and a signal of change."""
+    if speaker_of(newer) != speaker_of(older):
+        return None
+    found = contrast(newer.text, older.text)
+    if found is None:
+        return None
+    evidence = (Evidence(rule=found.rule, newer=found.newer, older=found.older),)
+    doubt = less_trusted(newer, older)
+    if told_at(newer) == told_at(older) and newer.provenance.source != older.provenance.source:
+        doubt = doubt or "two sources say different things at the same time"
+    if found.weight < 2 or doubt:
+        return Verdict(Ruling.FLAG, doubt or "both may be true", evidence)
+    return Verdict(Ruling.SUPERSEDE, "what it states was replaced", evidence)
 
 
 def _left_over(
@@ -248,6 +267,8 @@ def _alike(n: Claim, o: Claim) -> _Found | None:  # noqa: PLR0911 - a table of c
         return _Found(2, "liked and disliked") if same else None
     if same:
         return _Found(0, "the same")
+    if n.attribute in {"home", "where"} and not n.was and is_within(n.value, o.value):
+        return None if not n.changed else _Found(1, "it may be a place within the other")
     if refines(n.value, o.value) and not (n.attribute == "role" and n.changed):
         return None
     periods = {period_of(n.value), period_of(o.value)} - {""}
@@ -267,7 +288,7 @@ def _alike(n: Claim, o: Claim) -> _Found | None:  # noqa: PLR0911 - a table of c
         case Strength.LIKELY:
             return _likely(n, o, kinds, at_times)
         case _:
-            sort = kinds[0] == kinds[1] and kinds[0] in KINDS
+            sort = kinds[0] == kinds[1] and kinds[0] in KINDS and n.attribute != "likes"
             return _Found(1, "one of a kind, and a change") if sort and n.changed and not at_times else None
 
 
