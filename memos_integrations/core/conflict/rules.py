@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from memos_integrations.core.claims import (
@@ -24,14 +24,18 @@ from memos_integrations.core.claims import (
     statements_of,
 )
 from memos_integrations.core.claims.claim import ALL, ANY, KINDS, bare, period_of, words_of
+from memos_integrations.core.claims.frames import SEVERAL
 from memos_integrations.core.claims.places import is_within
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
-from memos_integrations.core.contrast import contrast
+from memos_integrations.core.contrast import contrast, is_in_passing, says_news
 from memos_integrations.core.cube import MemCube, TrustLabel
 from memos_integrations.core.text import terms as terms_of
 
 JUDGED = frozenset({"fact", "preference", "persona", "profile", "user_preference", "note"})
 """Semantic types that are judged. A message, a document or an event is a record of what was said: it is not retired."""
+
+ONE_SITTING = timedelta(hours=24)
+"""Two statements told within it may be of one state."""
 
 NEAR = 0.85
 """Two texts with so many of their terms in common, and the same numbers, names and negations, are one."""
@@ -102,7 +106,7 @@ class ConflictRules:
             return None
         mine, theirs = claims_in(newer), claims_in(older)
         theirs = tuple(learned(o, mine, older.descriptive.tags) for o in theirs)
-        found = [(n, o, how) for n in mine for o in theirs if (how := relation(n, o)) is not None]
+        found = [(n, o, how) for n in mine for o in theirs if (how := _told(n, o)) is not None]
         evidence = tuple(
             Evidence(rule=how.rule, subject=n.subject, attribute=o.attribute, newer=n.sentence, older=o.sentence)
             for n, o, how in found
@@ -112,6 +116,7 @@ class ConflictRules:
         if replaced:
             since = next((n.since for n in replaced.values() if n.since), None)
             doubt = _left_over(older, theirs, replaced, found) or _less_sure(newer, older, found)
+            doubt = doubt or _two_views(newer, older, found)
             if doubt:
                 return Verdict(Ruling.FLAG, doubt, evidence)
             return Verdict(Ruling.SUPERSEDE, "all that it states was replaced", evidence, since)
@@ -177,6 +182,21 @@ def _less_sure(newer: MemCube, older: MemCube, found: Sequence[tuple[Claim, Clai
     return ""
 
 
+def _two_views(newer: MemCube, older: MemCube, found: Sequence[tuple[Claim, Claim, _Found]]) -> str:
+    """Why two values may be two views of one state ("London", "Hackney"); empty where they are not.
+
+    A home or an employer seldom changes between two statements of one day, and who tells of a change says so.
+    """
+    if abs(told_at(newer) - told_at(older)) > ONE_SITTING:
+        return ""
+    silent = [
+        not (n.changed or n.was or n.ended or says_news(n.sentence)) and kind_of(n.value) in {"name", "words"}
+        for n, _, how in found
+        if how.weight == 2 and how.rule == "one at a time"
+    ]
+    return "both were told on one day, without a word of change" if silent and all(silent) else ""
+
+
 def learned(o: Claim, mine: Sequence[Claim], tags: Sequence[str]) -> Claim:
     """A claim that only named an earlier value, with the attribute that was learned when that was retired."""
     if o.attribute != ANY or not o.value:
@@ -185,6 +205,13 @@ def learned(o: Claim, mine: Sequence[Claim], tags: Sequence[str]) -> Claim:
         if n.subject == o.subject and n.attribute != ANY and mark(o.subject, n.attribute) in tags:
             return replace(o, attribute=n.attribute, strength=n.strength)
     return o
+
+
+def _told(n: Claim, o: Claim) -> _Found | None:
+    """How a newer claim stands to an older one, where it is not told in passing."""
+    how = relation(n, o)
+    silent = how is not None and how.weight and not n.ended and not n.was and is_in_passing(n.sentence)
+    return None if silent else how
 
 
 def relation(n: Claim, o: Claim) -> _Found | None:  # noqa: PLR0911 - a table of cases
@@ -267,6 +294,8 @@ def _alike(n: Claim, o: Claim) -> _Found | None:  # noqa: PLR0911 - a table of c
         return _Found(2, "liked and disliked") if same else None
     if same:
         return _Found(0, "the same")
+    if n.attribute == "name" and n.subject.split()[-1] in SEVERAL and not n.changed and not n.was:
+        return None
     if n.attribute in {"home", "where"} and not n.was and is_within(n.value, o.value):
         return None if not n.changed else _Found(1, "it may be a place within the other")
     if refines(n.value, o.value) and not (n.attribute == "role" and n.changed):

@@ -8,6 +8,6 @@ detection by alignment (de Marneffe, Rafferty and Manning 2008).
 from __future__ import annotations
 
 from memos_integrations.core.contrast.contrast import Contrast, contrast
-from memos_integrations.core.contrast.saying import frames_of
+from memos_integrations.core.contrast.saying import frames_of, is_in_passing, says_news
 
-__all__ = ["Contrast", "contrast", "frames_of"]
+__all__ = ["Contrast", "contrast", "frames_of", "is_in_passing", "says_news"]

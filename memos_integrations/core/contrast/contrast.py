@@ -16,6 +16,8 @@ from memos_integrations.core.contrast.lexicon import (
     MANY,
     NEGATING_PREFIXES,
     SINGLE,
+    SUCCESSION,
+    WISHING,
     root,
 )
 from memos_integrations.core.contrast.saying import Saying, Statement, Word, said
@@ -25,6 +27,7 @@ MEASURED = frozenset({"number", "time", "day", "month", "ordinal"})
 """Kinds of values of which two that differ cannot both be the value of one thing."""
 
 
+_OF_MANY = {"@like", "@drink", "@favourite"}
 ALIKE, SURELY = 0.2, 0.3
 """Two clauses that share less of their content are not about the same; that share less than this, not surely."""
 
@@ -68,7 +71,7 @@ class _Pair(NamedTuple):
     @property
     def argument(self) -> bool:
         """Whether they share more than a predicate that can have many values."""
-        return bool(self.shared - MANY - CHANGING - {"@like", "@drink"} - self.o.holder)
+        return bool(self.shared - MANY - CHANGING - _OF_MANY - self.o.holder - self.n.holder)
 
     @property
     def held(self) -> bool:
@@ -84,8 +87,24 @@ class _Pair(NamedTuple):
     @property
     def kinds(self) -> frozenset[str]:
         """The kinds of values of which each has one that the other has not."""
-        mine, theirs = ({word.kind for word in words if word.kind} for words in (self.only_n, self.only_o))
-        return frozenset(mine & theirs)
+        return frozenset(
+            mine.kind
+            for mine in self.only_n
+            for theirs in self.only_o
+            if mine.kind and mine.kind == theirs.kind and (not (mine.unit and theirs.unit) or mine.unit == theirs.unit)
+        )
+
+    @property
+    def one_of_many(self) -> bool:
+        """Whether they share only a thing of which there can be others: "a branch in Oslo", "a branch in Bergen"."""
+        things = self.shared - MANY - self.n.holder - self.o.holder
+        return bool(things) and all(self.n.matter[key].indefinite and self.o.matter[key].indefinite for key in things)
+
+    @property
+    def other_doing(self) -> bool:
+        """Whether each says another predicate of many values of it."""
+        mine, theirs = ({word.root for word in words} & MANY for words in (self.only_n, self.only_o))
+        return bool(mine and theirs)
 
     @property
     def alike(self) -> float:
@@ -115,7 +134,8 @@ def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
 def _pairs(n: Statement, o: Statement) -> Iterator[_Pair]:
     for mine in n.sayings:
         for theirs in o.sayings:
-            shared = frozenset(mine.matter.keys() & theirs.matter.keys())
+            both = mine.matter.keys() & theirs.matter.keys() - (_named(FORMER, o) if theirs.changes else frozenset())
+            shared = frozenset(key for key in both if _one_head(key, mine, theirs))
             if not _one_holder(mine, n, theirs, o) or _modified_apart(mine, theirs):
                 continue
             pair = _Pair(
@@ -129,11 +149,19 @@ def _pairs(n: Statement, o: Statement) -> Iterator[_Pair]:
                 yield pair
 
 
+def _one_head(key: str, mine: Saying, theirs: Saying) -> bool:
+    """Whether a shared word belongs to one thing in both: in "the Cobalt review" and "the Cobalt fund" it does not."""
+    one, other = mine.heads.get(key), theirs.heads.get(key)
+    return one is None or other is None or one == other
+
+
 def _one_holder(mine: Saying, n: Statement, theirs: Saying, o: Statement) -> bool:
     """Whether both can be about the same one: each one's holder is named by the other."""
     if _held(mine.holder, o, theirs) and _held(theirs.holder, n, mine):
         return True
-    return n.succeeds and bool(theirs.holder & n.mentions or (mine.matter.keys() & theirs.matter.keys()))
+    shared = mine.matter.keys() & theirs.matter.keys() - theirs.holder
+    person = theirs.holder - {"@me", "@mine"}
+    return n.succeeds and bool(person & n.mentions or (SUCCESSION.search(fold(n.text)) and len(shared) > 1))
 
 
 def _held(holder: frozenset[str], other: Statement, by: Saying) -> bool:
@@ -148,24 +176,17 @@ _OWN = (frozenset({"@me"}), frozenset({"@mine"}))
 
 
 def _modified_apart(mine: Saying, theirs: Saying) -> bool:
-    """Whether a shared noun is told apart by what stands right before it ("the small box", "the large box")."""
+    """Whether a shared noun is told apart: by whose it is, which one it is, or where it is."""
     for key in mine.matter.keys() & theirs.matter.keys():
-        one, other = _before(mine, key), _before(theirs, key)
-        told_apart = one and other and one.root != other.root and "number" not in {one.kind, other.kind}
-        if told_apart and not (one.predicate and other.predicate):
-            return True
-        one, other = _behind(mine, key), _behind(theirs, key)
-        if one and other and one.root != other.root:
+        for one, other in ((mine.owners, theirs.owners), (mine.kept_apart, theirs.kept_apart)):
+            if one.get(key) and other.get(key) and not one[key] & other[key]:
+                told = mine.matter[key].predicate and theirs.matter[key].predicate
+                if one is mine.owners or not told:
+                    return True
+        here, there = _behind(mine, key), _behind(theirs, key)
+        if here and there and here.root != there.root:
             return True
     return False
-
-
-def _before(saying: Saying, key: str) -> Word | None:
-    for first, second in zip(saying.words, saying.words[1:], strict=False):
-        adjacent = second.place == first.place + 1 and first.after_determiner
-        if second.root == key and adjacent and key not in MANY and not key.startswith("@"):
-            return first
-    return None
 
 
 def _behind(saying: Saying, key: str) -> Word | None:
@@ -187,8 +208,7 @@ def _it_has_ended(n: Statement, o: Statement, pair: _Pair) -> int:
     """Something that the earlier says goes on is over."""
     if o.ended or pair.o.denied or not pair.shared or pair.o.ending & pair.shared or pair.opposed:
         return 0
-    ends = n.ended or bool(pair.n.ending & pair.shared)
-    if not ends or (n.ended and not (pair.n.denied or "longer" in n.text or "more" in n.text)):
+    if not (pair.n.ended or pair.n.ending & pair.shared):
         return 0
     if pair.only_o and pair.only_n and not pair.argument:
         return 0
@@ -207,8 +227,8 @@ def _it_is_denied(n: Statement, o: Statement, pair: _Pair) -> int:
 
 
 def _told(words: tuple[Word, ...]) -> tuple[Word, ...]:
-    """The words but for predicates of many values."""
-    return tuple(word for word in words if word.root not in MANY and word.root != "@like")
+    """The words but for how it is wished for: "does not want it", "likes it"."""
+    return tuple(word for word in words if word.root not in WISHING)
 
 
 def _it_is_the_opposite(n: Statement, o: Statement, pair: _Pair) -> int:
@@ -233,6 +253,8 @@ def _prefixed(pair: _Pair) -> bool:
 def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:
     """It says that something is news, and gives another value."""
     begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
+    if pair.one_of_many or pair.other_doing:
+        return 0
     if not (n.fresh or begun) or n.besides or n.passing or n.past or pair.n.denied or not pair.shared:
         return 0
     framed = not any(not key.startswith("@") for key in pair.shared - pair.o.holder - CHANGING)
@@ -248,7 +270,7 @@ def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:
 
 
 def _it_is_corrected(n: Statement, o: Statement, pair: _Pair) -> int:
-    if _named(DENIED_VALUE, n) & pair.shared - pair.o.holder:
+    if pair.shared and _named(DENIED_VALUE, n) & (pair.o.matter.keys() - pair.o.holder):
         return 2
     if not n.corrects or not pair.shared:
         return 0
@@ -267,7 +289,8 @@ def _named(mark: re.Pattern[str], n: Statement) -> frozenset[str]:
     """The roots of the words that *mark* finds in its groups."""
     found = mark.finditer(fold(n.text))
     words = [word for each in found for group in each.groups() if group for word in group.split()]
-    return frozenset(FRAMES.get(root(word), root(word)) for word in words if word not in FILLERS | DETERMINERS)
+    plain = (word.removesuffix("'s") for word in words if word not in FILLERS | DETERMINERS)
+    return frozenset(FRAMES.get(root(word), root(word)) for word in plain)
 
 
 def _it_measures_otherwise(n: Statement, o: Statement, pair: _Pair) -> int:
@@ -275,6 +298,8 @@ def _it_measures_otherwise(n: Statement, o: Statement, pair: _Pair) -> int:
     if n.past or n.passing or n.besides or not pair.argument or pair.n.denied or pair.o.denied:
         return 0
     mine, theirs = pair.only_n, pair.only_o
+    if pair.one_of_many or not pair.kinds:
+        return 0
     if not (mine and theirs) or any(word.kind not in MEASURED for word in (*mine, *theirs)):
         return 0
     told_of = pair.shared & SINGLE or all(word.predicate for word in (*mine, *theirs))

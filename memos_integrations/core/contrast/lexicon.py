@@ -53,6 +53,7 @@ FILLERS = frozenset(
     user users there's it's one's own same other another such all both even quite rather almost mostly usually always
     often sometimes currently nowadays lately recently instead anymore longer more most much many lot bit
     get got gets getting make makes made take takes took taking give gives go goes going went come comes came put keep
+    new newly current former previous latest updated days day last
     let around near next since without within per via till anyway actually probably definitely finally unfortunately
     der die das den dem des ein eine einen einem einer und oder aber ich du er sie es wir ihr mich mir uns mein meine
     meinen meinem meiner unser unsere sein seine ihre ist sind war waren bin habe hat haben wird werden wurde nicht
@@ -130,12 +131,18 @@ BEGINNING = _roots("start begin join enter empezar anfangen angefangen")
 """Verbs that say that something is so from now on."""
 
 SUCCESSION = re.compile(
-    r"\b(?:took over|takes over|taken over|taking over|hand(?:ed|s|ing)? .{0,40}\bover|hand(?:ed|s) over|pass(?:ed|es) .{0,40}\bto"
-    r"|replac(?:e|es|ed|ing)|succeed(?:s|ed)?|succeeds|stepp?(?:ed|s) down|resign(?:ed|s)?|retire[sd]?|elected|appointed"
-    r"|promoted|instead of|no longer|the new|split up|broke up|is gone|left|moved out|any ?more)\b",
+    r"\b(?:t(?:ook|akes|aken|aking) over|hand(?:s|ed|ing) .{0,40}\b(?:over|to)|pass(?:ed|es) .{0,40}\bto|succeed(?:s|ed)?"
+    r"|replac(?:es|ed) .{0,40}\bas|elected|appointed|(?:is|was) the new)\b",
     re.IGNORECASE,
 )
 """Says that somebody else has the part of another."""
+
+GIVEN_UP = re.compile(
+    r"\b(?:replac(?:e|es|ed|ing)|stepp?(?:ed|s) down|resign(?:ed|s)?|retire[sd]?|promoted|instead of|no longer|split up"
+    r"|broke up|is gone|left|moved out|any ?more)\b",
+    re.IGNORECASE,
+)
+"""Says that somebody who is named has a part no longer."""
 
 CORRECTING = re.compile(
     r"\b(?:actually|sorry|mistaken?|misread|misspoke|misheard|mistyped|misremember\w*|incorrect|inaccurate|correct"
@@ -159,7 +166,7 @@ UNSURE = re.compile(
     r"|suppose|assuming|imagine|pretend|dream\w*|wish\w*|hop(?:e|es|ing)|plan(?:s|ning|ned)? (?:to|on|for)|intend\w*|aim(?:s|ing)?"
     r"|consider\w*|tempted|(?:i|we|they|he|she)'d|(?:want|wants|wanted|like|going|about|plan|expect|expects|trying"
     r"|try|tries|hoping|need|needs) to|(?:think|thinking|dreaming|talking) (?:about|of)|idea is|goal is|dream is"
-    r"|applied|apply|applying|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?=[a-z])|next (?:week|month"
+    r"|ask(?:ed|ing)? (?:to|for)|request\w*|propos\w*|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?=[a-z])|next (?:week|month"
     r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now )?be\b)"
     r"|vielleicht|mochte|mochten|wurde gern|wenn|falls|konnte|plane|quiza|quizas|si (?=\w)|quiero|gustaria|podria)\b",
     re.IGNORECASE,
@@ -178,7 +185,7 @@ PAST = re.compile(
 PASSING = re.compile(
     r"(?<!from )(?<!as of )(?<!until )\b(?:today|tonight|tomorrow|yesterday|this (?:weekend|week|morning|afternoon|evening|monday|tuesday"
     r"|wednesday|thursday|friday|saturday|sunday)|(?:last|next) (?:monday|tuesday|wednesday|thursday|friday|saturday|sunday"
-    r"|night|weekend)|for (?:the|a|this) (?:weekend|week|day|night)|on (?:christmas|easter|good friday|new year|boxing"
+    r"|night|weekend)|(?:next|that) week|while (?:i|we|he|she|they)|for (?:the|a|this) (?:weekend|week|day|night)|on (?:christmas|easter|good friday|new year|boxing"
     r"|public holidays?|the (?:bank )?holiday)\w*|just this once|temporarily|for (?:a few|two|three) days|heute|morgen"
     r"|gestern|hoy|manana|ayer)\b",
     re.IGNORECASE,
@@ -192,7 +199,8 @@ MANY = _roots(
     "like love enjoy adore hate dislike detest loathe know speak learn study play visit watch cook eat support offer"
     " stock sell include cover contain buy own need want meet work use collect read bake grow afraid scared good bad"
     " interested be have get try recommend follow join teach order attend see hear been start wear drink can"
-    " write say tell show let sprech mag esse gust habl com beb"
+    " write say tell show let listen run swim walk ride practise exercise admire invest fly travel dance paint draw"
+    " help bring send sprech mag esse gust habl com beb"
 )
 """Predicates that several values can have at once."""
 
@@ -209,8 +217,9 @@ FRAMES: dict[str, str] = {
         "meet": "meet meeting treffen",
         "coach": "coach train trainer",
         "sit": "sit seat desk",
-        "like": "like love enjoy adore fond fan favourite favorite prefer keen hate dislike detest loathe gusta encanta"
-                " mag mogen liebling",
+        "favourite": "favourite favorite liebling",
+        "like": "like love enjoy adore fond fan keen hate dislike detest loathe gusta encanta"
+                " mag mogen",
         "begin": "begin start",
         "drink": "drink alcohol",
         "repair": "repair fix mend",
@@ -232,6 +241,8 @@ FRAMES: dict[str, str] = {
     for each in _roots(words)
 }  # fmt: skip
 """Words by which the same thing is told."""
+
+WISHING = _roots("want need prefer") | {"@like"}
 
 SINGLE = frozenset({"@reside", "@employ", "@name", "@cost", "@weigh", "@last", "@sit", "@lead", "@school", "@meet",
                     "@begin", "@supply", "@contact"})  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from memos_integrations.core.claims import statements_of
@@ -22,6 +22,7 @@ from memos_integrations.core.contrast.lexicon import (
     FILLERS,
     FRAMES,
     FRESH,
+    GIVEN_UP,
     KIN,
     MANY,
     ME,
@@ -51,8 +52,8 @@ _SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (
     (r"'re\b", " are"), (r"'ll\b", " will"), (r"'m\b", " am"), (r"'d\b", " would"),
     (r"\b(it|he|she|that|there|what|here)'s\b", r"\1 is"),
 )]  # fmt: skip
-_OPENERS = frozenset("actually sorry please correction update note fyi now currently today since as from these recently"
-                     " so and but no well because then also before after turns jetzt ahora ya seit".split())  # fmt: skip
+_OPENERS = frozenset("actually sorry please correction update note fyi now currently today recently"
+                     " so and but no well because then also turns jetzt ahora ya".split())  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class Word:
     kind: str = ""
     after_determiner: bool = False
     predicate: bool = False
+    indefinite: bool = False
+    unit: str = ""
 
     @property
     def is_value(self) -> bool:
@@ -75,7 +78,11 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Saying:
-    """One clause. `holder`: whose it is ({"@me"}, names, kin; empty for a thing). `matter`: its content words."""
+    """One clause. `holder`: whose it is ({"@me"}, names, kin; empty for a thing). `matter`: its content words.
+
+    `owners` of a word: whose it is said to be; `kept_apart`: the words before it, and after "for" and "of", that say
+    which one is meant; `heads`: what a name before a noun belongs to.
+    """
 
     words: tuple[Word, ...]
     holder: frozenset[str]
@@ -83,8 +90,12 @@ class Saying:
     scales: frozenset[tuple[int, int]]
     ending: frozenset[str] = frozenset()
     denied: bool = False
+    ended: bool = False
     changes: bool = False
     begins: bool = False
+    owners: dict[str, frozenset[str]] = field(default_factory=dict)
+    kept_apart: dict[str, frozenset[str]] = field(default_factory=dict)
+    heads: dict[str, str] = field(default_factory=dict)
     matter: dict[str, Word] = field(default_factory=dict)
 
 
@@ -121,6 +132,18 @@ def said(text: str) -> tuple[Statement, ...]:
     return tuple(_statement(sentence) for sentence in statements_of(text)[:6])
 
 
+def is_in_passing(sentence: str) -> bool:
+    """Whether a sentence says that something is so for once, besides, or perhaps, so that what was said still holds."""
+    plain = fold(_written_out(sentence))
+    passing = PASSING.search(plain) is not None and FRESH.search(PASSING.sub("", plain)) is None
+    return passing or BESIDES.search(plain) is not None
+
+
+def says_news(sentence: str) -> bool:
+    """Whether a sentence says that something is new, changed, or put right."""
+    return any(each.fresh or each.corrects for each in said(sentence))
+
+
 def frames_of(text: str) -> tuple[tuple[str, str], ...]:
     """(whose it is, the frame) of what a text states: ("@me", "@reside") of "I live in Bonn", "We moved to Bonn"."""
     sayings = [saying for statement in said(text) for saying in statement.sayings if saying.holder]
@@ -142,7 +165,7 @@ def _statement(sentence: str) -> Statement:
         fresh=FRESH.search(plain) is not None or changed,
         ended=ENDED.search(plain) is not None,
         corrects=CORRECTING.search(plain) is not None,
-        succeeds=SUCCESSION.search(plain) is not None,
+        succeeds=SUCCESSION.search(plain) is not None or GIVEN_UP.search(plain) is not None,
         besides=BESIDES.search(plain) is not None,
         unsure=UNSURE.search(plain) is not None,
         past=PAST.search(plain) is not None,
@@ -160,10 +183,35 @@ def _written_out(sentence: str) -> str:
 
 def _sayings(sentence: str) -> Iterator[Saying]:
     parts = [part for part in _SPLIT.split(sentence.rstrip(".!")) if part and part.strip()]
+    before: Saying | None = None
     for part in parts:
         tokens = _WORD.findall(part)
         if tokens:
-            yield _saying(tokens)
+            saying = replace(_saying(tokens), ended=ENDED.search(fold(part)) is not None)
+            leans = tokens[0].lower() in _LEANING and before is not None and not saying.holder - {"it"}
+            if leans and before is not None:
+                saying = _leaning(saying, before)
+            elif before is not None and not saying.holder and tokens[0].lower() not in DETERMINERS:
+                saying = replace(saying, holder=before.holder)
+            before = saying
+            yield saying
+
+
+def _leaning(saying: Saying, before: Saying) -> Saying:
+    """The clause with the subject of the one before: "it is green", "not Viktor"."""
+    matter = {key: word for key, word in before.matter.items() if not word.kind or key in before.holder}
+    return replace(
+        saying,
+        holder=before.holder,
+        names=saying.names | before.names,
+        owners=before.owners | saying.owners,
+        kept_apart=before.kept_apart | saying.kept_apart,
+        matter=matter | saying.matter,
+    )
+
+
+_NEWS = frozenset("new current former previous latest updated last own next".split())
+_LEANING = frozenset("it he she they not now er sie es nicht".split())
 
 
 def _saying(tokens: list[str]) -> Saying:
@@ -176,14 +224,60 @@ def _saying(tokens: list[str]) -> Saying:
     return Saying(
         tuple(content),
         _holder(tokens, lows),
-        frozenset(_names(tokens, lows)),
+        frozenset(_names(lows)),
         frozenset(scales),
-        frozenset(_ended(lows)),
+        frozenset(_ended(tokens, lows)),
         denied=any(low in NEGATIONS for low in lows),
         changes=any(root(low) in CHANGING for low in lows),
+        owners={word.root: found for word in content if (found := _owners(tokens, lows, word))},
+        kept_apart={word.root: found for word in content if (found := _qualifiers(content, word))},
+        heads=dict(_heads(content)),
         begins=any(root(low) in BEGINNING for low in lows),
         matter={word.root: word for word in content},
     )
+
+
+def _owners(tokens: list[str], lows: list[str], word: Word) -> frozenset[str]:
+    """Whose a thing is said to be: "my", or the name with an apostrophe before it."""
+    for place in range(word.place - 1, max(-1, word.place - 4), -1):
+        if tokens[place].endswith(("'s", "s'")):
+            return frozenset({root(lows[place])})
+        if lows[place] in POSSESSIVE_ME:
+            return frozenset({"@me"})
+        if lows[place] in FILLERS and lows[place] not in _NEWS:
+            break
+    behind = word.place + 1
+    if lows[behind : behind + 1] == ["of"]:  # "the number of Ana's phone"
+        named = [place for place in range(behind + 1, min(behind + 3, len(lows))) if tokens[place].endswith(("'s", "s'"))]
+        return frozenset(root(lows[place]) for place in named[:1])
+    return frozenset()
+
+
+def _heads(content: list[Word]) -> Iterator[tuple[str, str]]:
+    """The names that stand before a noun, with it: "the Cobalt review"."""
+    for one, other in zip(content, content[1:], strict=False):
+        noun = not (other.kind or other.root in MANY | CHANGING or other.root.startswith("@"))
+        if one.kind == "name" and noun and other.place == one.place + 1:
+            yield one.root, other.root
+
+
+def _qualifiers(content: list[Word], word: Word) -> frozenset[str]:
+    """The words that say which one is meant: "the small box", "the deadline for the tax return"."""
+    if word.root in MANY or word.root in CHANGING or word.root.startswith("@"):
+        return frozenset()
+    found, places = set[str](), {each.place: each for each in content}
+    place = word.place - 1
+    while (each := places.get(place)) is not None and each.kind not in {"number", "time"}:
+        found.add(each.root)
+        if each.after_determiner:
+            break
+        place -= 1
+    else:
+        found.clear()  # what stands there is no noun phrase
+    after = next((each for each in content if each.place > word.place), None)
+    if after is not None and after.lead in {"for", "of"} and after.place <= word.place + 3 and not after.predicate:
+        found.add(after.root)
+    return frozenset(found)
 
 
 def _word(tokens: list[str], lows: list[str], place: int) -> Word | None:
@@ -195,10 +289,16 @@ def _word(tokens: list[str], lows: list[str], place: int) -> Word | None:
     if low in FILLERS or (plain in ENDING and plain not in FRAMES) or low in OVER:
         return None
     framed = FRAMES.get(plain, plain)
+    framed = plain if low in {"call", "calls", "calling"} else framed
+    kind = _kind(tokens, lows, plain, place)
+    kind = "" if kind == "standing" and framed.startswith("@") else kind
     said_of = any(each in _COPULAS for each in lows[:place])
     back = 2 if place > 1 and lows[place - 1] in DETERMINERS else 1
     lead = lows[place - back] if place else ""
-    return Word(low, framed, place, lead, _kind(tokens, lows, plain, place), after, said_of)
+    kind = "" if kind == "name" and lead in _WITH else kind
+    one_of_many = any(each in _INDEFINITE for each in lows[max(0, place - 2) : place])
+    unit = lows[place + 1] if kind == "number" and place + 1 < len(lows) and lows[place + 1] not in FILLERS else ""
+    return Word(low, framed, place, lead, kind, after, said_of, one_of_many, root(unit) if unit else "")
 
 
 def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  # noqa: PLR0911 - a table of kinds
@@ -223,6 +323,11 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
 
 
 _COPULAS = frozenset("is are am was were be been ist sind es son".split())
+_LEADS = frozenset("as in on at during since from for every each after before by until im am seit en desde".split())
+_WHICH = frozenset("of last next this these those other few most recent".split())
+_WITH = frozenset("with mit con".split())
+_INDEFINITE = frozenset("a an ein eine einen un una".split())
+_TIMES = DETERMINERS | PARTS | DAYS | MONTHS | _WHICH
 _NOUN_FOLLOWS = frozenset("of on in at for per by without".split())
 _BEFORE_TIMES = frozenset("at until till um around".split())
 _BEFORE_PLACES = frozenset("in at on by near under behind beside opposite".split())
@@ -233,24 +338,30 @@ def _holder(tokens: list[str], lows: list[str]) -> frozenset[str]:
     place = 0
     while place < len(lows) - 1 and (lows[place] in _OPENERS or lows[place] in MONTHS or lows[place] in DAYS):
         place += 1
+    if lows[place] in _LEADS:
+        later = place + 1
+        while later < len(lows) - 1 and (lows[later] in _TIMES or lows[later].isdigit()):
+            later += 1
+        place = later if later > place + 1 else place
     first = lows[place]
-    if root(first) in FRAMES.keys() | MANY | CHANGING | ENDING and not tokens[place].endswith("s"):
-        return frozenset({"@me"})  # without a subject, as in a diary or in Spanish
     if first in POSSESSIVE_ME:
         noun = next((low for low in lows[place + 1 : place + 4] if low in KIN), None)
         near = [low for low in lows[place + 1 : place + 3] if low not in FILLERS]
-        return frozenset({noun}) if noun and noun in near else frozenset({"@mine"})
+        return frozenset({root(noun)}) if noun and noun in near else frozenset({"@mine"})
     if first in ME:
         return frozenset({"@me"})
+    if root(first) in FRAMES.keys() | MANY | CHANGING | ENDING and not first.endswith("s"):
+        return frozenset({"@me"})  # without a subject, as in a diary or in Spanish
     if first in DETERMINERS and lows[place + 1 : place + 2] and lows[place + 1] in KIN:
-        return frozenset({lows[place + 1]})
+        return frozenset({root(lows[place + 1])})
     if tokens[place][0].isupper() and first not in FILLERS and first not in DETERMINERS:
-        named = [first]
-        for each in range(place + 1, min(place + 3, len(tokens))):
+        named = [root(first)]
+        for each in range(place + 1, min(place + 4, len(tokens))):
             if lows[each] in KIN and tokens[each - 1].lower().endswith("'s"):
-                return frozenset({lows[each]})
-            if tokens[each][0].isupper():
-                named.append(lows[each])
+                return frozenset({root(lows[each])})
+            if not (tokens[each][0].isupper() or lows[each] in {"and", "und", "y"}):
+                break
+            named.append(root(lows[each]))
         return frozenset(named)
     return frozenset()
 
@@ -258,22 +369,19 @@ def _holder(tokens: list[str], lows: list[str]) -> frozenset[str]:
 POSSESSIVE_ME = frozenset("my our mein meine unser unsere mi mis nuestra".split())
 
 
-def _names(tokens: list[str], lows: list[str]) -> Iterator[str]:
-    for token, low in zip(tokens, lows, strict=True):
-        if low in ME:
-            yield "@me"
-        yield low
-        if token[0].isupper():
-            yield root(low)
+def _names(lows: list[str]) -> Iterator[str]:
+    for low in lows:
+        yield "@me" if low in ME else root(low)
 
 
-def _ended(lows: list[str]) -> Iterator[str]:
+def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
     """The roots of what the clause says has ended: what follows the verb of ending, else what goes before it."""
     for place, low in enumerate(lows):
         pair = any((root(low), low_after) in PAIRS for low_after in lows[place + 1 : place + 4])
         no_verb = place > 0 and lows[place - 1] in DETERMINERS | _NOUN_FOLLOWS
         verb = root(low) in ENDING and _is_told(low)
-        if no_verb or low == "die" or not (verb or pair or low in OVER):
+        named = place > 0 and tokens[place][0].isupper()
+        if no_verb or named or low == "die" or not (verb or pair or low in OVER):
             continue
         after = [each for each in lows[place + 1 :] if each not in FILLERS]
         before = [each for each in lows[:place] if each not in FILLERS]
