@@ -187,7 +187,7 @@ def _two_views(newer: MemCube, older: MemCube, found: Sequence[tuple[Claim, Clai
 
     A home or an employer seldom changes between two statements of one day, and who tells of a change says so.
     """
-    if abs(told_at(newer) - told_at(older)) > ONE_SITTING:
+    if max(abs(told_at(newer) - told_at(older)), abs(said_at(newer) - said_at(older))) > ONE_SITTING:
         return ""
     silent = [
         not (n.changed or n.was or n.ended or says_news(n.sentence)) and kind_of(n.value) in {"name", "words"}

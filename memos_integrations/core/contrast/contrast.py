@@ -27,6 +27,9 @@ MEASURED = frozenset({"number", "time", "day", "month", "ordinal"})
 """Kinds of values of which two that differ cannot both be the value of one thing."""
 
 
+FAMILY = 5
+"""Letters that words of one family begin with."""
+
 _OF_MANY = {"@like", "@drink", "@favourite"}
 ALIKE, SURELY = 0.2, 0.3
 """Two clauses that share less of their content are not about the same; that share less than this, not surely."""
@@ -97,7 +100,7 @@ class _Pair(NamedTuple):
     @property
     def one_of_many(self) -> bool:
         """Whether they share only a thing of which there can be others: "a branch in Oslo", "a branch in Bergen"."""
-        things = self.shared - MANY - self.n.holder - self.o.holder
+        things = (self.shared - MANY - self.n.holder - self.o.holder) & self.n.matter.keys()
         return bool(things) and all(self.n.matter[key].indefinite and self.o.matter[key].indefinite for key in things)
 
     @property
@@ -136,17 +139,28 @@ def _pairs(n: Statement, o: Statement) -> Iterator[_Pair]:
         for theirs in o.sayings:
             both = mine.matter.keys() & theirs.matter.keys() - (_named(FORMER, o) if theirs.changes else frozenset())
             shared = frozenset(key for key in both if _one_head(key, mine, theirs))
-            if not _one_holder(mine, n, theirs, o) or _modified_apart(mine, theirs):
+            if not _one_holder(mine, n, theirs, o) or _modified_apart(mine, theirs, corrected=n.corrects):
                 continue
+            kin = dict(_kin(mine, theirs, shared))
             pair = _Pair(
                 mine,
                 theirs,
-                shared,
-                tuple(word for key, word in mine.matter.items() if key not in shared),
-                tuple(word for key, word in theirs.matter.items() if key not in shared),
+                shared | kin.keys(),
+                tuple(word for key, word in mine.matter.items() if key not in shared and key not in kin.values()),
+                tuple(word for key, word in theirs.matter.items() if key not in shared and key not in kin),
             )
             if pair.alike >= ALIKE:
                 yield pair
+
+
+def _kin(mine: Saying, theirs: Saying, shared: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Words of one family ("therapy", "therapist"), the earlier's first."""
+    for key, word in theirs.matter.items():
+        for other, its in mine.matter.items():
+            short, long = sorted((key, other), key=len)
+            one = len(short) >= FAMILY and long.startswith(short) and "name" not in {word.kind, its.kind}
+            if one and not {key, other} & shared and not short.startswith("@"):
+                yield key, other
 
 
 def _one_head(key: str, mine: Saying, theirs: Saying) -> bool:
@@ -160,6 +174,8 @@ def _one_holder(mine: Saying, n: Statement, theirs: Saying, o: Statement) -> boo
     if _held(mine.holder, o, theirs) and _held(theirs.holder, n, mine):
         return True
     shared = mine.matter.keys() & theirs.matter.keys() - theirs.holder
+    if any("@me" in mine.owners.get(key, ()) and "@me" in theirs.owners.get(key, ()) for key in shared):
+        return True
     person = theirs.holder - {"@me", "@mine"}
     return n.succeeds and bool(person & n.mentions or (SUCCESSION.search(fold(n.text)) and len(shared) > 1))
 
@@ -175,12 +191,12 @@ def _held(holder: frozenset[str], other: Statement, by: Saying) -> bool:
 _OWN = (frozenset({"@me"}), frozenset({"@mine"}))
 
 
-def _modified_apart(mine: Saying, theirs: Saying) -> bool:
+def _modified_apart(mine: Saying, theirs: Saying, *, corrected: bool) -> bool:
     """Whether a shared noun is told apart: by whose it is, which one it is, or where it is."""
     for key in mine.matter.keys() & theirs.matter.keys():
         for one, other in ((mine.owners, theirs.owners), (mine.kept_apart, theirs.kept_apart)):
             if one.get(key) and other.get(key) and not one[key] & other[key]:
-                told = mine.matter[key].predicate and theirs.matter[key].predicate
+                told = corrected or (mine.matter[key].predicate and theirs.matter[key].predicate)
                 if one is mine.owners or not told:
                     return True
         here, there = _behind(mine, key), _behind(theirs, key)
@@ -258,6 +274,9 @@ def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:
     if not (n.fresh or begun) or n.besides or n.passing or n.past or pair.n.denied or not pair.shared:
         return 0
     framed = not any(not key.startswith("@") for key in pair.shared - pair.o.holder - CHANGING)
+    moved = "@reside" in pair.n.matter and pair.n.changes and pair.held
+    if moved and pair.only_o and all(word.predicate and word.kind in {"place", "name"} for word in pair.only_o):
+        return 1
     if framed and not (pair.held and (pair.kinds or begun)):
         return 0  # they share a predicate alone
     single = bool(pair.shared & SINGLE)

@@ -164,7 +164,7 @@ FORMER = re.compile(r"\b(?:from|instead of|rather than|in place of|replac\w+|von
 UNSURE = re.compile(
     r"\b(?:if|unless|whether|might|would|could|should|ought|maybe|perhaps|probably|possibly|likely|supposedly|allegedly"
     r"|suppose|assuming|imagine|pretend|dream\w*|wish\w*|hop(?:e|es|ing)|plan(?:s|ning|ned)? (?:to|on|for)|intend\w*|aim(?:s|ing)?"
-    r"|consider\w*|tempted|(?:i|we|they|he|she)'d|(?:want|wants|wanted|like|going|about|plan|expect|expects|trying"
+    r"|consider\w*|tempted|(?:i|we|they|he|she)'d|(?<!now )(?:want|wants|wanted|like|going|about|plan|expect|expects|trying"
     r"|try|tries|hoping|need|needs) to|(?:think|thinking|dreaming|talking) (?:about|of)|idea is|goal is|dream is"
     r"|ask(?:ed|ing)? (?:to|for)|request\w*|propos\w*|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?=[a-z])|next (?:week|month"
     r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now )?be\b)"
@@ -174,7 +174,7 @@ UNSURE = re.compile(
 """Says that it is not so, or not yet: a wish, a plan, a condition."""
 
 PAST = re.compile(
-    r"\b(?:used to|(?:was|were)(?! \w+(?:ed|en)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago|months? ago|long ago|back (?:in|then)"
+    r"\b(?:used to|(?:was|were)(?! \w+(?:ed|en)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago|months? ago|long ago|back then|back in (?:the|my|\d)"
     r"|previously|previous|formerly|former|before that|earlier|at school|once|in (?:19|20)\d\d|last (?:time|year|car"
     r"|phone|job)|(?:my|our|his|her) last|first (?:husband|wife|job|car)|until i|in those days|when i was"
     r"|früher|damals|fruher|antes|war|era)\b",

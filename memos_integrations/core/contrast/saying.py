@@ -129,7 +129,8 @@ class Statement:
 @lru_cache(maxsize=1 << 12)
 def said(text: str) -> tuple[Statement, ...]:
     """The statements of a text."""
-    return tuple(_statement(sentence) for sentence in statements_of(text)[:6])
+    alone = [text] if len(text.split()) == 1 and not text.endswith("?") else []
+    return tuple(_statement(sentence) for sentence in (statements_of(text) or alone)[:6])
 
 
 def is_in_passing(sentence: str) -> bool:
@@ -319,6 +320,8 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
         return "name"
     if low in PARTS:
         return ""
+    if lead == "to" and "next" in lows[:place]:
+        return "place"
     return "place" if {lead, lows[place - 2] if place > 1 and lead in DETERMINERS else ""} & _BEFORE_PLACES else ""
 
 
@@ -383,6 +386,8 @@ def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
         named = place > 0 and tokens[place][0].isupper()
         if no_verb or named or low == "die" or not (verb or pair or low in OVER):
             continue
+        if pair and root(low) in FRAMES:
+            yield FRAMES[root(low)]  # "moved out": of where one lives
         after = [each for each in lows[place + 1 :] if each not in FILLERS]
         before = [each for each in lows[:place] if each not in FILLERS]
         chosen = before if (low in OVER and root(low) not in ENDING) or not after else after
