@@ -1,4 +1,4 @@
-"""How a later text stands to an earlier one: whether it ends, denies, changes or corrects what the earlier states. Pure."""
+"""How a later text stands to an earlier one: whether it ends, denies, changes or corrects what that states. Pure."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import NamedTuple
 
 from memos_integrations.core.contrast.lexicon import (
     CHANGING,
-    DENIED_VALUE,
     DETERMINERS,
     FILLERS,
-    FORMER,
     FRAMES,
     MANY,
     NEGATING_PREFIXES,
     SINGLE,
-    SUCCESSION,
     WISHING,
     root,
 )
-from memos_integrations.core.contrast.saying import Saying, Statement, Word, said
+from memos_integrations.core.contrast.marks import DENIED_VALUE, FORMER, SUCCESSION
+from memos_integrations.core.contrast.saying import Saying, Statement, said
+from memos_integrations.core.contrast.word import Word
 from memos_integrations.core.text.words import fold
 
 MEASURED = frozenset({"number", "time", "day", "month", "ordinal"})
@@ -266,7 +265,7 @@ def _prefixed(pair: _Pair) -> bool:
     )
 
 
-def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:
+def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:  # noqa: PLR0911 - a table of cases
     """It says that something is news, and gives another value."""
     begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
     if pair.one_of_many or pair.other_doing:
@@ -275,7 +274,7 @@ def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:
         return 0
     framed = not any(not key.startswith("@") for key in pair.shared - pair.o.holder - CHANGING)
     moved = "@reside" in pair.n.matter and pair.n.changes and pair.held
-    if moved and pair.only_o and all(word.predicate and word.kind in {"place", "name"} for word in pair.only_o):
+    if moved and pair.only_o and all(_is_where(word) for word in pair.only_o):
         return 1
     if framed and not (pair.held and (pair.kinds or begun)):
         return 0  # they share a predicate alone
@@ -286,6 +285,11 @@ def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:
     if pair.only_n and pair.only_o and (single or begun or (pair.argument and pair.n.changes)):
         return 1
     return 0
+
+
+def _is_where(word: Word) -> bool:
+    """Whether it is where something is: "is in Bergen"."""
+    return word.predicate and word.kind in {"place", "name"} and word.lead in {"in", "at", "on"}
 
 
 def _it_is_corrected(n: Statement, o: Statement, pair: _Pair) -> int:
