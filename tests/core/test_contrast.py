@@ -41,6 +41,7 @@ def test_each_signal_is_told_by_its_name(older: str, newer: str, rule: str) -> N
         ("I do not like plums.", "I hate plums."),
         ("We have a depot in Graz.", "We now have a depot in Linz."),
         ("I sell lamps.", "I now sell rugs too."),
+        ("I love marzipan.", "I hate olives now."),
     ],
 )
 def test_nothing_is_said_of_what_can_stand_side_by_side(older: str, newer: str) -> None:

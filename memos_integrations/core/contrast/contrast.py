@@ -13,6 +13,7 @@ from memos_integrations.core.contrast.lexicon import (
     FRAMES,
     MANY,
     NEGATING_PREFIXES,
+    OPPOSED,
     SINGLE,
     WISHING,
     root,
@@ -249,8 +250,9 @@ def _told(words: tuple[Word, ...]) -> tuple[Word, ...]:
 def _it_is_the_opposite(n: Statement, o: Statement, pair: _Pair) -> int:
     if not pair.opposed or pair.n.denied != pair.o.denied or n.past or n.passing:
         return 0
-    if not (pair.shared - pair.o.holder) and not pair.shared:
-        return 0
+    left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
+    if not pair.argument and (left or not pair.held):
+        return 0  # "I hate olives", "I love marzipan"
     return 2 if pair.cover >= 0.4 else 1
 
 
