@@ -142,14 +142,16 @@ class Asking(Walk):
         by: Principal,
         write: Summarise | None = None,
         limit: int = 1_000,
+        edited: bool = False,
         context: CallContext | None = None,
     ) -> tuple[str, ...]:
         """Make those summaries of *by* anew of which a source changed, at most *limit*; their ids.
 
         Sources that left recall are left out; where none is left the summary is archived. Those that a callable wrote
-        need *write*.
+        need *write*. One whose words somebody changed is made anew only if *edited* is true: until then it stays as
+        that somebody left it, out of recall, and `tick` names it.
         """
-        return self._summaries.renew(self._caller(by, context), write=write, limit=limit)
+        return self._summaries.renew(self._caller(by, context), write=write, limit=limit, edited=edited).made
 
     def _drawn(self, turn: MemCube, caller: Caller) -> list[MemCube]:
         """What was drawn before and is kept under this turn, its last source; nothing where that was not finished."""

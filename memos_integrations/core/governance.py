@@ -43,7 +43,6 @@ from memos_integrations.core.ports import (
     EmbedderIdentity,
     Expect,
     LogQuery,
-    Move,
     Outcome,
     PutVector,
     Receipt,
@@ -125,7 +124,7 @@ class MemGovernance(GatedWriting):
             check_transition(cube, after)
         changes: list[Change] = [change for version in steps.versions for change in changes_of(version)]
         changes += [Expect(ref.id, ref.version) for ref in steps.expected]
-        changes += [Move(cube.id, cube.state, after) for cube, after in steps.moves]
+        changes += steps.passing(caller)
         later = "update" if operation == "remember" else operation
         entries = [
             record_of(operation if each.cube.version == 1 else later, caller, cube=each.cube) for each in steps.versions

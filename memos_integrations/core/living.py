@@ -211,8 +211,9 @@ class Living(Walk):
         caller = self._caller(by, context)
         caller = caller._replace(now=aware(now) or caller.now)
         done = self._care.tick(caller, ageing or Ageing(), limit=limit)
-        renewed = self._summaries.renew(caller, write=None, limit=limit)
-        return done.model_copy(update={"renewed": renewed, "more": done.more or len(renewed) == limit})
+        made, edited = self._summaries.renew(caller, write=None, limit=limit)
+        more = done.more or len(made) == limit
+        return done.model_copy(update={"renewed": made, "edited": edited, "more": more})
 
     # --- what contradicts and repeats
 

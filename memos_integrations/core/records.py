@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -10,7 +10,18 @@ from memos_integrations.core.access import Caller, Verb, is_own, subjects_for
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
 from memos_integrations.core.item import ITEM
-from memos_integrations.core.ports import AuditRecord, Change, Erase, Expect, Outcome, Put, Transaction, Use, Vectors
+from memos_integrations.core.ports import (
+    AuditRecord,
+    Change,
+    Erase,
+    Expect,
+    Move,
+    Outcome,
+    Put,
+    Transaction,
+    Use,
+    Vectors,
+)
 
 NAMED_IN_RECORD = 100
 """How many ids one audit record of a whole run names."""
@@ -50,6 +61,13 @@ class Steps(NamedTuple):
     def written(self) -> tuple[CubeRef, ...]:
         """The versions that it writes."""
         return tuple(version.cube.ref for version in self.versions)
+
+    def passing(self, caller: Caller) -> Iterator[Change]:
+        """The Moves; to bring a memory back is to use it, so that it is not archived again the same night."""
+        for cube, after in self.moves:
+            yield Move(cube.id, cube.state, after)
+            if after is State.ACTIVATED and cube.state in {State.ARCHIVED, State.MERGED}:
+                yield Use(cube.id, caller.now, "")
 
 
 def record_of(

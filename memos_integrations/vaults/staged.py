@@ -260,13 +260,22 @@ class StagedVault(InMemoryVault):
             named = {cube.namespace: cube for cube in self._base.places(wanted, visible)}
             touched = {*self._rows, *self._gone}
             for namespace in [each for each, cube in named.items() if cube.id in touched]:
-                scope = VaultQuery(k=len(touched) + FAR, filter=replace(wanted, namespace=namespace))
-                there = [match.cube for match in self._base.search(scope, visible).matches]
-                others = [cube for cube in there if cube.namespace == namespace and cube.id not in touched]
                 named.pop(namespace)
-                named.update([(namespace, cube) for cube in others[:1]])
+                other = self._other(replace(wanted, namespace=namespace), visible, touched)
+                named.update([(namespace, other)] if other is not None else [])
             named = {cube.namespace: cube for cube in super().places(wanted, visible)} | named
             return [cube for _, cube in sorted(named.items())]
+
+    def _other(self, wanted: CubeFilter, visible: Visibility, touched: set[str]) -> MemCube | None:
+        """One cube of this very namespace below that nothing here touches; None where there is none."""
+        k = len(touched) + 1
+        while True:  # until one is found, or all were seen
+            there = [match.cube for match in self._base.search(VaultQuery(k=k, filter=wanted), visible).matches]
+            others = (cube for cube in there if cube.namespace == wanted.namespace and cube.id not in touched)
+            found = next(others, None)
+            if found is not None or len(there) < k:
+                return found
+            k *= 8
 
     def generation(self, tenant: str) -> int:
         """A number that changes with the tenant, here or below; see `Vault.generation`."""

@@ -111,6 +111,20 @@ def test_a_budget_keeps_the_weightiest(memos: MemOS, clock: Clock) -> None:
     assert done.archived == {cubes[0].id: "budget", cubes[1].id: "budget"}
 
 
+def test_a_budget_is_of_its_namespace_and_spares_what_was_used_today(memos: MemOS, clock: Clock) -> None:
+    desk = ("acme", "ana", "desk")
+    told = ("The stapler is blue.", "Ink comes from Graz.", "Two drawers stick.")
+    inside = [memos.remember(text, by=ANA, namespace=desk) for text in told]
+    memos.remember("The spade is new.", by=ANA, namespace=("acme", "ana", "shed"))
+    assert memos.tick(by=ANA, ageing=Ageing(budgets={"desk": 1})).archived == {}  # all were written today
+    clock.now += 2 * DAY
+    assert [hit.cube.id for hit in memos.recall("Which stapler is blue?", by=ANA, needed=True).hits] == [inside[0].id]
+    gone = memos.tick(by=ANA, ageing=Ageing(budgets={"desk": 1})).archived
+    assert gone == {inside[1].id: "budget", inside[2].id: "budget"}
+    assert memos.move(inside[1].id, State.ACTIVATED, by=ANA).state is State.ACTIVATED
+    assert memos.tick(by=ANA, ageing=Ageing(budgets={"desk": 1})).archived == {}  # it was asked for today
+
+
 def test_validity_that_ended_archives(memos: MemOS, clock: Clock) -> None:
     cube = memos.remember("Staying in Rome.", by=ANA, valid_to=START + DAY)
     clock.now += timedelta(hours=25)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from memos_integrations import MemOS, Principal, State
 from memos_integrations.core.errors import (
     AccessDeniedError,
+    ClockError,
     CubeNotFoundError,
     IllegalTransitionError,
     InvalidMemoryError,
@@ -294,3 +296,63 @@ def test_what_had_been_archived_before_a_snapshot_stays_so(memos: MemOS, clock: 
     clock.now += HOUR
     assert memos.roll_back("later", by=ANA).restored == ()
     assert memos.get(cube.id, by=ANA).state is State.ARCHIVED
+
+
+# --- a clock that goes back, and names given at once
+
+
+def test_a_snapshot_after_the_clock_went_back_holds_what_was_there(memos: MemOS, clock: Clock) -> None:
+    memos.remember("The kiln is cold.", by=ANA)
+    clock.now -= 2 * HOUR
+    snap = memos.snapshot("before firing", by=ANA)
+    assert snap.at >= START
+    assert [hit.cube.text for hit in memos.recall("kiln", by=ANA, needed=True, as_of=snap.at).hits] == [
+        "The kiln is cold."
+    ]
+    assert memos.snapshots(by=ANA) == [snap]
+    clock.now = START + HOUR
+    memos.remember("The kiln is hot.", by=ANA)
+    memos.roll_back("before firing", by=ANA)
+    assert told(memos, "kiln") == ["The kiln is cold."]
+
+
+def test_a_snapshot_long_before_what_is_on_record_is_refused(memos: MemOS, clock: Clock) -> None:
+    memos.remember("The kiln is cold.", by=ANA)
+    clock.now -= timedelta(days=366)
+    with pytest.raises(ClockError, match="until 2026-03-02"):
+        memos.snapshot("a year ago", by=ANA)
+    assert memos.snapshots(by=ANA) == []
+
+
+def test_of_two_that_give_one_name_at_once_one_has_it(memos: MemOS) -> None:
+    start, taken = threading.Barrier(4), list[object]()
+
+    def give() -> None:
+        start.wait()
+        try:
+            taken.append(memos.snapshot("release", by=ANA))
+        except InvalidMemoryError:
+            taken.append(None)
+
+    threads = [threading.Thread(target=give) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [each for each in taken if each is not None] == memos.snapshots(by=ANA)
+    assert len(memos.snapshots(by=ANA)) == 1
+
+
+def test_what_a_search_would_have_found_meanwhile_is_not_noticed_what_was_fetched_is(memos: MemOS) -> None:
+    note = memos.remember("The kiln is cold.", by=ANA)
+    with memos.branch(by=ANA) as branch:
+        branch.memos.recall("kiln", by=ANA, needed=True)
+        branch.memos.remember("Nothing burns.", by=ANA)
+        memos.remember("The kiln burns.", by=ANA)
+        branch.merge()
+    with memos.branch(by=ANA) as branch:
+        branch.memos.get(note.id, by=ANA)
+        branch.memos.remember("It may be opened.", by=ANA)
+        memos.update(note.id, text="The kiln is hot.", by=ANA)
+        with pytest.raises(VersionConflictError):
+            branch.merge()

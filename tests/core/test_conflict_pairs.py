@@ -1,4 +1,9 @@
-"""Conflicts on pairs of statements that were written before the rules were looked at, held to floors."""
+"""Conflicts on pairs of statements, held to floors.
+
+`conflict_pairs.tsv` was written before the rules were looked at; a third of it is held out. `conflict_held_out.tsv` was
+written before the rules were changed for it: only its totals are looked at. `conflict_worked_on.tsv` is what the rules
+were mended against.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +50,15 @@ class Score(NamedTuple):
         return 100 * self.found / self.conflicts
 
 
+def read(name: str) -> list[Pair]:
+    lines = Path(__file__).with_name(name).read_text("utf-8").splitlines()
+    rows = [line.split("\t") for line in lines]
+    return [Pair(kind, label == "conflict", older, newer) for kind, label, older, newer in rows]
+
+
 def pairs(third: str) -> list[Pair]:
     """Every third pair of the file: each third has every kind in it."""
-    lines = Path(__file__).with_name("conflict_pairs.tsv").read_text("utf-8").splitlines()
-    rows = [line.split("\t") for line in lines][THIRDS.index(third) :: 3]
-    return [Pair(kind, label == "conflict", older, newer) for kind, label, older, newer in rows]
+    return read("conflict_pairs.tsv")[THIRDS.index(third) :: 3]
 
 
 def ruled(pair: Pair) -> set[Ruling]:
@@ -60,22 +69,36 @@ def ruled(pair: Pair) -> set[Ruling]:
         return {decision.ruling for decision in memos.decisions(new.id, by=ANA)} - {Ruling.MERGE}
 
 
-def score(third: str) -> Score:
-    judged = [(pair, ruled(pair)) for pair in pairs(third)]
+def scored(asked: list[Pair]) -> Score:
+    judged = [(pair, ruled(pair)) for pair in asked]
     yes = [rulings for pair, rulings in judged if pair.conflict]
     no = [rulings for pair, rulings in judged if not pair.conflict]
     retired = [sum(Ruling.SUPERSEDE in each for each in those) for those in (yes, no)]
     return Score(sum(map(bool, yes)), retired[0], len(yes), sum(map(bool, no)), retired[1], len(no))
 
 
-FLOORS = {"looked_at": (94, 90, 0), "checked": (91, 77, 1), "held_out": (93, 56, 1)}
+FLOORS = {"looked_at": (97, 95, 0), "checked": (94, 95, 0), "held_out": (95, 84, 0)}
 """Precision and recall in per cent, and how many true facts may be retired: what was reached, not what is wanted."""
 
 
 @pytest.mark.parametrize("third", THIRDS)
 def test_rules_reach_what_they_reached(third: str) -> None:
     precision, recall, wrongly_retired = FLOORS[third]
-    reached = score(third)
+    reached = scored(pairs(third))
     assert reached.precision >= precision
     assert reached.recall >= recall
     assert reached.wrongly_retired <= wrongly_retired
+
+
+def test_rules_reach_what_is_wanted_on_pairs_that_they_were_never_mended_against() -> None:
+    reached = scored(read("conflict_held_out.tsv"))
+    assert reached.precision >= 95
+    assert reached.recall >= 80
+    assert 100 * reached.wrongly_retired / reached.kept <= 1
+
+
+def test_rules_reach_what_they_reached_on_the_pairs_that_they_were_mended_against() -> None:
+    reached = scored(read("conflict_worked_on.tsv"))
+    assert reached.precision >= 94
+    assert reached.recall >= 93
+    assert reached.wrongly_retired == 0

@@ -485,6 +485,15 @@ def test_the_digest_tells_one_content_from_another() -> None:
         {"in": "x", "steps": [{"archive": {"in": "item"}}]})), of(Each.model_validate(
         {"in": "x", "steps": [{"forget": {"in": "item"}}]})), of(MemPipeline("q", [one])),
         of(MemPipeline("q", [other])), of(one, parts={"q": MemPipeline("q", [one])})}) == 9  # fmt: skip
+    steps = [
+        lambda run: run.by,
+        lambda run: run.now,
+        lambda run: [run.now for _ in ()],
+        lambda run: "a",
+        lambda run: "b",
+    ]
+    assert len({of(step) for step in steps}) == 5
+    assert of(steps[0]) == of(lambda run: run.by)
 
 
 @pytest.mark.parametrize(

@@ -163,3 +163,18 @@ def test_the_order_of_the_sources_does_not_matter_and_nothing_is_made_up(texts: 
         assert made == summary_of(cubes[::-1], most)
         assert len(made.splitlines()) <= max(most, len(made.splitlines()))
         assert all(any(line.strip() in text or line in text for text in texts) for line in made.split("\n"))
+
+
+def test_words_that_somebody_changed_are_kept_and_named_until_they_are_given_up(memos: MemOS) -> None:
+    cubes = told(memos)
+    made = memos.summarise([cube.id for cube in cubes], by=ANA, most=6)
+    memos.update(made.id, text="Ask Ana about the wells.", by=ANA)
+    assert memos.tick(by=ANA).edited == ()
+    memos.update(cubes[1].id, text="The pump of the south well is quiet again.", by=ANA)
+    passed = memos.tick(by=ANA)
+    assert (passed.renewed, passed.edited) == ((), (made.id,))
+    assert memos.renew_summaries(by=ANA) == ()
+    assert memos.renew_summaries(by=ANA, edited=True) == (made.id,)
+    assert "quiet again" in memos.get(made.id, by=ANA).text
+    memos.update(cubes[1].id, text="The pump of the south well hums again.", by=ANA)
+    assert memos.tick(by=ANA).renewed == (made.id,)

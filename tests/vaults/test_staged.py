@@ -248,3 +248,15 @@ def test_a_transaction_that_is_refused_is_not_staged(base: Vault) -> None:
         stage.submit(Transaction((put(cube("other")), Expect(one.id, 7)))).result()
     assert stage.pending() == Transaction()
     assert stage.changed() == []
+
+
+def test_a_place_whose_named_cube_is_touched_is_still_named_by_another(base: Vault) -> None:
+    inner = [stored(base, cube(f"inner {n}", namespace=("acme", "shed", "box"))) for n in range(40)]
+    outer = [stored(base, cube(f"outer {n}", namespace=("acme", "shed"))) for n in range(3)]
+    stage = StagedVault(base, "acme")
+    for each in outer[:2]:
+        submit(stage, Erase(each.id))
+    shed = ("acme", "shed")
+    assert [each.id for each in stage.places(CubeFilter(), seen_by(ANA)) if each.namespace == shed] == [outer[2].id]
+    submit(stage, Erase(outer[2].id))
+    assert {each.namespace for each in stage.places(CubeFilter(), seen_by(ANA))} == {inner[0].namespace}

@@ -236,9 +236,17 @@ def same_value(one: str, other: str) -> bool:
     mine, theirs = moments_of(one), moments_of(other)
     if mine and theirs:
         shared = mine.keys() & theirs.keys()
-        return bool(shared) and mine == theirs
+        return bool(shared) and mine == theirs and _standing(one) == _standing(other)
     size = measured(one)
     return words_of(one) == words_of(other) or (size is not None and size == measured(other))
+
+
+_STANDING = KINDS["standing"] - {"on", "off"}
+
+
+def _standing(value: str) -> frozenset[str]:
+    """Whether it is open or closed then, confirmed or not."""
+    return frozenset(bare(value).split()) & _STANDING
 
 
 def refines(one: str, other: str) -> bool:
@@ -246,6 +254,6 @@ def refines(one: str, other: str) -> bool:
     mine, theirs = moments_of(one), moments_of(other)
     if mine and theirs:
         shared = mine.keys() & theirs.keys()
-        return all(mine[name] == theirs[name] for name in shared)
+        return all(mine[name] == theirs[name] for name in shared) and _standing(one) == _standing(other)
     a, b = words_of(one), words_of(other)
     return bool(a and b) and (a <= b or b <= a)

@@ -11,8 +11,7 @@ from memos_integrations.core.text import sentences
 from memos_integrations.core.when import EARLIEST, LATEST, TimeWindow, find_windows
 
 _TAG = re.compile(
-    r",\s*(?:remember|right|you know|ok(?:ay)?|yes|(?:is|are|do|does|did|was|has|have)(?:n't)? (?:it|he|she|they|I"
-    r"|we|you))\?",
+    r",\s*(?:remember|you know|ok(?:ay)?|yes)\?",
     re.IGNORECASE,
 )
 LONGEST = 4_000

@@ -41,7 +41,7 @@ _frames("home", ONE, "live reside dwell", "in|at|on|near|over in|out in|down in|
 _frames("home", ONE, "relocate", "to|into|over to|back to|out to|in")
 _frames("home", ONE, "move", "to|into|over to|back to|out to|in to|house to|away to|in with")
 _frames("home", ONE, "settle", "in|down in|at|near")
-_frames("employer", ONE, "work", "at|for|with|over at")
+_frames("employer", ONE, "work", "at|for|over at")
 _frames("employer", ONE, "join", "")
 _frames("employer", ONE, "start", "at|with|a job at|a new job at|a position at|my new job at|her new job at")
 _frames(

@@ -14,6 +14,9 @@ from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.ports import AuditEntry, AuditRecord
 from memos_integrations.core.records import Steps, record_of
 
+ABOUT = timedelta(days=31)
+"""How far off a beginning may be that is told as a month: "since last month"."""
+
 WELL_BEFORE = timedelta(days=60)
 """A memory that began so long before another was told is the earlier one, even when it is told later."""
 
@@ -25,7 +28,7 @@ def in_order(one: MemCube, other: MemCube) -> tuple[MemCube, MemCube]:
     """
     later, earlier = (one, other) if _place(one) > _place(other) else (other, one)
     began, since = later.descriptive.valid_from, earlier.descriptive.valid_from
-    if began is not None and began < (told_at(earlier) - WELL_BEFORE if since is None else since):
+    if began is not None and began < (told_at(earlier) - WELL_BEFORE if since is None else since - ABOUT):
         return earlier, later
     return later, earlier
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from memos_integrations.core.claims import Claim, mark
-from memos_integrations.core.conflict.rules import claims_in
+from memos_integrations.core.conflict.rules import JUDGED, claims_in
+from memos_integrations.core.contrast import frames_of
 from memos_integrations.core.cube import MemCube, unique
 
 
@@ -16,15 +17,21 @@ def marks_of(claims: Sequence[Claim]) -> tuple[str, ...]:
     return unique([*found, *(mark(c.subject, "partner") for c in claims if c.attribute == "marital")])[:16]
 
 
+def frame_marks(text: str) -> tuple[str, ...]:
+    """The tags of who says what sort of thing, in whichever words: "lives in", "moved to"."""
+    return tuple(mark(holder, frame) for holder, frame in frames_of(text))[:8]
+
+
 def marked(cube: MemCube) -> MemCube:
     """The memory with the tags of what it is about, and the validity that its words give it.
 
     A validity that the caller gave stays.
     """
     claims = claims_in(cube)
-    if not claims:
+    marks = [*marks_of(claims), *(frame_marks(cube.text) if cube.descriptive.semantic_type in JUDGED else ())]
+    if not marks:
         return cube
-    fields: dict[str, Any] = {"tags": unique([*cube.descriptive.tags, *marks_of(claims)])}
+    fields: dict[str, Any] = {"tags": unique([*cube.descriptive.tags, *marks])}
     told, own = {c.since for c in claims if c.stands}, cube.descriptive
     if len(told) == 1 and own.valid_from is None:
         fields["valid_from"] = next(iter(told))

@@ -27,13 +27,15 @@ TOGETHER = 256
 class Tick(Value):
     """What a pass did: ids by what became of them, with the reason of each move. `more`: another pass has work.
 
-    `renewed` are summaries that were made anew, because a source had changed.
+    `renewed` are summaries that were made anew, because a source had changed; `edited` those that were not, because
+    somebody had changed their words: `MemOS.renew_summaries(edited=True)` does.
     """
 
     archived: dict[Label, Label] = Field(default_factory=dict)
     expired: dict[Label, Label] = Field(default_factory=dict)
     collected: tuple[Label, ...] = ()
     renewed: tuple[Label, ...] = ()
+    edited: tuple[Label, ...] = ()
     more: bool = False
 
 

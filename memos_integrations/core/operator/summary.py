@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import CubeRef, MemCube, Origin, Provenance, State, Tier, sha256
@@ -44,6 +45,14 @@ MOST_SOURCES = 1_000
 MOST_SENTENCES = 50
 NOVELTY = 0.5
 """How much being unlike what was chosen counts beside being like the whole."""
+
+
+class Renewed(NamedTuple):
+    """Ids of summaries: those made anew, and those that were not, because somebody had changed their words."""
+
+    made: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
+
 
 Summarise = Callable[[Sequence[MemCube]], str]
 """Writes a summary of cubes, oldest first: a chat model in a function, for one."""
@@ -125,28 +134,42 @@ class Summariser:
             return self._writer.known(key, caller) or cube
         return cube
 
-    def renew(self, caller: Caller, *, write: Summarise | None, limit: int, of: str | None = None) -> tuple[str, ...]:
-        """Make those summaries of the caller anew whose sources changed; their ids. See `MemOS.renew_summaries`."""
-        renewed: list[str] = []
+    def renew(
+        self, caller: Caller, *, write: Summarise | None, limit: int, of: str | None = None, edited: bool = False
+    ) -> Renewed:
+        """Make those summaries of the caller anew whose sources changed. See `MemOS.renew_summaries`."""
+        renewed, kept = list[str](), list[str]()
         for cube in self._governance.owned(caller, semantic_types=(SUMMARY,)):
             told = cube.provenance
             if told.source != SOURCE or not told.derived_from or cube.state not in RECALLABLE:
                 continue
             if of is not None and all(ref.id != of for ref in told.derived_from):
                 continue
-            if len(renewed) < limit and self._renewed(cube, caller, write):
+            sources = self._sources(cube, caller)
+            if tuple(each.ref for each in sources) == told.derived_from:
+                continue
+            if not edited and sources and self._was_edited(cube, caller):
+                kept.append(cube.id)
+            elif len(renewed) < limit and self._renewed(cube, sources, caller, write):
                 renewed.append(cube.id)
-        return tuple(renewed)
+        return Renewed(tuple(renewed), tuple(kept))
 
-    def _renewed(self, cube: MemCube, caller: Caller, write: Summarise | None) -> bool:
-        trigger = str(cube.provenance.trigger)
-        if trigger == "written" and write is None:
-            return False  # what was written is not replaced by what rules make of it
+    def _sources(self, cube: MemCube, caller: Caller) -> list[MemCube]:
         there = self._governance.present([ref.id for ref in cube.provenance.derived_from], caller)
-        sources = [each for each in there if each.state in RECALLABLE]
-        refs = tuple(each.ref for each in sources)
-        if refs == cube.provenance.derived_from:
-            return False
+        return [each for each in there if each.state in RECALLABLE]
+
+    def _was_edited(self, cube: MemCube, caller: Caller) -> bool:
+        """Whether somebody changed the words since the summary was last made: each making has other sources."""
+        made = [
+            each
+            for each in self._governance.versions(cube.id, caller)
+            if each.provenance.derived_from == cube.provenance.derived_from
+        ]
+        return bool(made) and made[0].text != cube.text
+
+    def _renewed(self, cube: MemCube, sources: Sequence[MemCube], caller: Caller, write: Summarise | None) -> bool:
+        if str(cube.provenance.trigger) == "written" and write is None:
+            return False  # what was written is not replaced by what rules make of it
         try:
             check_change(cube)
             steps = self._again(cube, sources, caller, write) if sources else Steps(moves=((cube, State.ARCHIVED),))

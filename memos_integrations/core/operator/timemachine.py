@@ -199,9 +199,11 @@ class TimeMachine:
         return steps, RolledBack(restored=tuple(restored), archived=tuple(archived))
 
     def _moved_since(self, cube: MemCube, since: datetime, caller: Caller) -> bool:
-        query = LogQuery(tenant=caller.by.tenant, cube_id=cube.id, since=since, limit=10_000)
-        ways = {f"to_{state}" for state in _GONE}
-        return any(entry.record.operation in ways for entry in self._governance.lifecycle_log(query))
+        queries = (
+            LogQuery(tenant=caller.by.tenant, cube_id=cube.id, operation=f"to_{state}", since=since, limit=1)
+            for state in sorted(_GONE)
+        )
+        return any(self._governance.lifecycle_log(query) for query in queries)
 
     # --- by hand
 

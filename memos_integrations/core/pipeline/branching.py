@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import uuid4
 
-from memos_integrations.core.access import CallContext, Principal
+from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.cube import CubeRef
-from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.errors import ClockError, InvalidMemoryError
 from memos_integrations.core.operator.timemachine import RolledBack
 from memos_integrations.core.pipeline.branch import MemBranch, Snapshot
 from memos_integrations.core.pipeline.running import Running
@@ -52,32 +52,54 @@ class Branching(Running):
     def snapshot(self, name: str, *, by: Principal, context: CallContext | None = None) -> Snapshot:
         """Give this moment a name, to `recall(as_of=...)` and `roll_back` to; it is an entry of the audit log.
 
+        Where the clock went back a little, the moment is that of the last thing on record.
+
         Raises:
-            InvalidMemoryError: *by* has a snapshot of this name.
+            InvalidMemoryError: *by* has a snapshot of this name, also where somebody gave it this very moment.
+            ClockError: The present lies more than a day before what is on record.
         """
         if not isinstance(name, str) or not name.strip() or len(name) > 200:
             raise InvalidMemoryError("A snapshot has a name of 1 to 200 characters.")
         caller = self._caller(by, context)
         if any(each.name == name for each in self.snapshots(by=by)):
             raise InvalidMemoryError(f"There is a snapshot {name!r} already; names are given once.")
-        self._governance.note(record_of(SNAPSHOT, caller, detail={"name": name}))
-        return Snapshot(name=name, at=caller.now, by=by.subject)
+        at, mine = self._not_before_the_record(caller), str(uuid4())
+        self._governance.note(record_of(SNAPSHOT, caller, detail={"name": name, "at": at.isoformat(), "mine": mine}))
+        first = next(told for told in self._named(caller) if told["name"] == name)
+        if first.get("mine") != mine:  # of two that gave it at once the first has it
+            raise InvalidMemoryError(f"There is a snapshot {name!r} already; names are given once.")
+        return Snapshot(name=name, at=at, by=by.subject)
 
     def snapshots(self, *, by: Principal) -> list[Snapshot]:
         """The snapshots that *by* made, oldest first."""
-        caller, found, after = self._caller(by, None), list[Snapshot](), 0
-        while True:
-            query = LogQuery(
-                tenant=by.tenant, actor=by.subject, operation=SNAPSHOT, after=after, limit=LOG_PAGE
-            )  # fmt: skip
-            entries = self._governance.lifecycle_log(query)
+        found: dict[str, Snapshot] = {}
+        for told in self._named(self._caller(by, None)):
+            moment = datetime.fromisoformat(str(told["at"]))
+            found.setdefault(str(told["name"]), Snapshot(name=str(told["name"]), at=moment, by=by.subject))
+        return list(found.values())
+
+    def _named(self, caller: Caller) -> Iterator[dict[str, Any]]:
+        """What the log says of the caller's snapshots, oldest first."""
+        query = LogQuery(tenant=caller.by.tenant, actor=caller.by.subject, operation=SNAPSHOT, limit=LOG_PAGE)
+        while entries := self._governance.lifecycle_log(query):
             for entry in entries:
-                told = entry.record.detail
-                if isinstance(told, Mapping) and entry.record.tenant == caller.by.tenant:
-                    found.append(Snapshot(name=str(told["name"]), at=entry.record.at, by=by.subject))
-            if len(entries) < LOG_PAGE:
-                return found
-            after = entries[-1].number
+                if isinstance(entry.record.detail, Mapping):
+                    yield {"at": entry.record.at.isoformat(), **entry.record.detail}
+            query = query.model_copy(update={"after": entries[-1].number})
+
+    def _not_before_the_record(self, caller: Caller) -> datetime:
+        """The present, or the last moment on record where the clock went back."""
+        query = LogQuery(tenant=caller.by.tenant, since=caller.now, limit=LOG_PAGE)
+        latest = caller.now
+        while entries := self._governance.lifecycle_log(query):
+            latest = max(latest, *(entry.record.at for entry in entries))
+            query = query.model_copy(update={"after": entries[-1].number})
+        if latest > caller.now + timedelta(days=1):
+            raise ClockError(
+                f"It is said to be {caller.now.isoformat()}, but the record goes until {latest.isoformat()}. "
+                "Nothing was changed; set the clock right."
+            )
+        return latest
 
     def roll_back(self, since: datetime | Snapshot | str, *, by: Principal, **scope: Any) -> RolledBack:
         """Bring memories of *by* back to how they stood before *since*, or at a snapshot (or the one of that name).

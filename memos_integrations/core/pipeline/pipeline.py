@@ -6,6 +6,7 @@ import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import CodeType
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Principal
@@ -32,8 +33,9 @@ class MemPipeline:
     """Steps over memory that become true together or not at all; `MemOS.run` runs it.
 
     Each step sees what those before it wrote; nobody else does before the end. *parameters* name what a run must be
-    `given`. `digest` tells one content from another: declared steps count with all that they say, functions by name,
-    so raise *version* when a function changes. *parts* are the pipelines that its steps may run by name.
+    `given`. `digest` tells one content from another: declared steps count with all that they say, functions by name
+    (those without one, as lambdas, by their code, which another Python compiles to another digest), so raise *version*
+    when a function changes. *parts* are the pipelines that its steps may run by name.
 
     Raises:
         PipelineError: It has no name or no steps, or a step cannot be called.
@@ -88,7 +90,15 @@ def _spelled(step: Any) -> Any:
         return [step_name(step), step.model_dump(mode="json", by_alias=True, exclude={"steps"}), within]
     if isinstance(step, MemPipeline):
         return step.digest
-    return f"{step.__module__}.{getattr(step, '__qualname__', type(step).__qualname__)}"
+    name = f"{step.__module__}.{getattr(step, '__qualname__', type(step).__qualname__)}"
+    code = getattr(step, "__code__", None)
+    return f"{name} {_written(code)}" if isinstance(code, CodeType) and "<" in name else name
+
+
+def _written(code: CodeType) -> str:
+    """A digest of what a function without a name of its own does: all lambdas of a place are called the same."""
+    within = [_written(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts]
+    return sha256(canonical_json([code.co_code.hex(), list(code.co_names), within]))
 
 
 @dataclass(slots=True)

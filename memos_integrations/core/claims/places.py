@@ -1,0 +1,29 @@
+"""Countries, so that a town is not taken for the rival of the country that it may lie in. Pure."""
+
+from __future__ import annotations
+
+from memos_integrations.core.claims.claim import bare
+
+COUNTRIES = frozenset(
+    """
+    afghanistan,albania,algeria,andorra,angola,argentina,armenia,australia,austria,azerbaijan,bahrain,bangladesh,belarus
+    belgium,belize,benin,bhutan,bolivia,bosnia,botswana,brazil,britain,bulgaria,burundi,cambodia,cameroon,canada,chad
+    chile,china,colombia,congo,costa rica,croatia,cuba,cyprus,czechia,czech republic,denmark,ecuador,egypt,england
+    eritrea,estonia,ethiopia,fiji,finland,france,gabon,georgia,germany,ghana,greece,guatemala,guinea,haiti,honduras
+    hungary,iceland,india,indonesia,iran,iraq,ireland,israel,italy,ivory coast,jamaica,japan,jordan,kazakhstan,kenya
+    kosovo,kuwait,kyrgyzstan,laos,latvia,lebanon,liberia,libya,liechtenstein,lithuania,madagascar,malawi,malaysia,mali
+    malta,mauritania,mauritius,mexico,moldova,mongolia,montenegro,morocco,mozambique,myanmar,namibia,nepal,netherlands
+    new zealand,nicaragua,niger,nigeria,north macedonia,northern ireland,norway,oman,pakistan,panama,paraguay,peru
+    philippines,poland,portugal,qatar,romania,russia,rwanda,saudi arabia,scotland,senegal,serbia,sierra leone,slovakia
+    slovenia,somalia,south africa,south korea,spain,sri lanka,sudan,sweden,switzerland,syria,taiwan,tajikistan,tanzania
+    thailand,tunisia,turkey,turkmenistan,uganda,ukraine,united arab emirates,united kingdom,united states,uk,us,usa
+    uruguay,uzbekistan,venezuela,vietnam,wales,yemen,zambia,zimbabwe,europe,asia,africa,america,scandinavia
+    deutschland,frankreich,italien,spanien,schweiz,osterreich,espana,francia,italia,alemania
+    """.replace("\n", ",").split(",")
+)
+_NAMES = frozenset(each.strip() for each in COUNTRIES if each.strip())
+
+
+def is_within(one: str, other: str) -> bool:
+    """Whether just one of the two is a country, and the other may lie in it."""
+    return (bare(one) in _NAMES) != (bare(other) in _NAMES)

@@ -1,0 +1,188 @@
+"""How a newer claim stands to an older one: a table of cases. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from memos_integrations.core.claims import Claim, Strength, kind_of, mark, refines, same_value
+from memos_integrations.core.claims.claim import ALL, ANY, KINDS, bare, period_of, words_of
+from memos_integrations.core.claims.frames import SEVERAL
+from memos_integrations.core.claims.places import is_within
+from memos_integrations.core.contrast import is_in_passing
+from memos_integrations.core.text import terms as terms_of
+
+_AT_TIMES = re.compile(
+    r"\b(?:on|every|each) (?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|weekends?|weekdays?|other day)"
+    r"|\bin (?:the )?(?:mornings?|evenings?|afternoons?|spring|summers?|autumn|fall|winters?)\b|\bat (?:night"
+    r"|weekends|lunch|work|home)\b"
+    r"|\bduring\b|\bpart[- ]time\b|\bfor (?:breakfast|lunch|dinner|work|fun|reading|travel(?:ling)?)\b",
+    re.IGNORECASE,
+)
+_SIDE = re.compile(r"\s(?:in|at|for|on|during|with|when|while|by|as|after|before)\s.+$", re.IGNORECASE)
+_OFTEN = re.compile(r"\s+(?:every|each|daily|once|twice|all the time|a lot)\b.*$", re.IGNORECASE)
+_KEPT_BY_CHANGE = frozenset({"likes", "fears", "allergy", "is a", "where", "visit", "want", "need", "know"})
+_MEAT = words_of("meat chicken beef pork steak ham bacon sausages burgers")
+_ALONE = frozenset({"single", "divorced", "widowed"})
+
+
+class Found(NamedTuple):
+    """How a newer claim stands to an older one: `weight` 2 replaces, 1 is doubtful, 0 repeats."""
+
+    weight: int
+    rule: str
+
+
+def learned(o: Claim, mine: Sequence[Claim], tags: Sequence[str]) -> Claim:
+    """A claim that only named an earlier value, with the attribute that was learned when that was retired."""
+    if o.attribute != ANY or not o.value:
+        return o
+    for n in mine:
+        if n.subject == o.subject and n.attribute != ANY and mark(o.subject, n.attribute) in tags:
+            return replace(o, attribute=n.attribute, strength=n.strength)
+    return o
+
+
+def told(n: Claim, o: Claim) -> Found | None:
+    """How a newer claim stands to an older one, where it is not told in passing."""
+    how = relation(n, o)
+    silent = how is not None and how.weight and not n.ended and not n.was and is_in_passing(n.sentence)
+    return None if silent else how
+
+
+def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of cases
+    """How a newer claim stands to an older one; None when both can be true, or they are about different things."""
+    if n.subject != o.subject:
+        return None
+    if n.was == ALL and o.stands and o.value:
+        return Found(2, "it is over")
+    named = n.was and o.stands and o.value and _names(n.was, o.value)
+    if named and (n.attribute != "prefers" or n.changed) and _of_one_matter(n, o):
+        return _of_named(n, o)
+    if ANY in {o.attribute, n.attribute} or not n.value or not o.value:
+        return None
+    if {n.attribute, o.attribute} == {"marital", "partner"} and o.stands and n.stands:
+        alone = n.value in _ALONE if n.attribute == "marital" else o.value in _ALONE
+        return Found(2, "alone, or not") if alone else None
+    if n.attribute != o.attribute:
+        return _of_one_kind(n, o)
+    if o.until and n.since and o.until <= n.since:
+        return None
+    return _alike(n, o) if n.stands and o.stands else _turned(n, o)
+
+
+def _of_one_kind(n: Claim, o: Claim) -> Found | None:
+    """Where one prefers, and drinks, something of one kind, and the later says that it is new."""
+    if o.attribute == "diet" and n.attribute == "eat" and n.stands and words_of(n.value) & _MEAT:
+        return Found(2, "what the diet excludes is eaten") if n.changed else Found(1, "the diet excludes it")
+    if n.attribute == "when" and n.changed and o.attribute in {"leaves", "arrives", "ends", "opens"} and o.stands:
+        return Found(2, "it is at another time") if {kind_of(n.value), kind_of(o.value)} == {"time"} else None
+    sort = kind_of(n.value)
+    if {n.attribute, o.attribute} != {"prefers", "drink"} or not (n.changed and n.stands and o.stands):
+        return None
+    other = sort in KINDS and sort == kind_of(o.value) and not same_value(n.value, o.value)
+    return Found(1, "one of a kind, and a change") if other and not _AT_TIMES.search(n.value) else None
+
+
+def _of_named(n: Claim, o: Claim) -> Found | None:
+    if n.attribute == ANY and (o.attribute in _KEPT_BY_CHANGE or o.attribute.endswith((" in", " with", " to"))):
+        return Found(1, "what it names may go on in another way")
+    return Found(2, "it names the earlier value")
+
+
+def _of_one_matter(n: Claim, o: Claim) -> bool:
+    """Whether the value that a claim names as the earlier one can be that of the other claim."""
+    if n.attribute in {ANY, o.attribute}:
+        return True
+    if n.strength is Strength.ONE:
+        return o.strength is Strength.ONE
+    habits = {"prefers", "drink", "eat", "use", "take", "wear", "play"}
+    return {n.attribute, o.attribute} <= habits
+
+
+def _names(was: str, value: str) -> bool:
+    mine, theirs = words_of(was), words_of(value)
+    return bool(mine) and (same_value(was, value) or mine <= theirs)
+
+
+def _turned(n: Claim, o: Claim) -> Found | None:
+    """Where one of the two denies, or says that something is over."""
+    same = same_value(n.value, o.value) or (o.stands and words_of(n.value) <= words_of(o.value))
+    often = words_of(_OFTEN.sub("", n.value))
+    never = n.stands and not o.stands and not o.ended and often == words_of(o.value)
+    if not (same or never) or n.sign != o.sign:
+        return None
+    if not never and _qualified(n.value) != _qualified(o.value) and not n.ended:
+        return None
+    if o.stands:
+        return Found(2, "it is over") if n.ended else Found(2, "it is denied")
+    if n.stands:
+        if o.ended:
+            return Found(2, "it is so again") if n.changed else None
+        return Found(2, "it was denied, and is so now")
+    return Found(0, "the same")
+
+
+def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911 - a table of cases
+    """Where both say that something is so."""
+    same = same_value(n.value, o.value)
+    if n.sign != o.sign:
+        return Found(2, "liked and disliked") if same else None
+    if same:
+        return Found(0, "the same")
+    if n.attribute == "name" and n.subject.split()[-1] in SEVERAL and not n.changed and not n.was:
+        return None
+    if n.attribute in {"home", "where"} and not n.was and is_within(n.value, o.value):
+        return None if not n.changed else Found(1, "it may be a place within the other")
+    if refines(n.value, o.value) and not (n.attribute == "role" and n.changed):
+        return None
+    periods = {period_of(n.value), period_of(o.value)} - {""}
+    if len(periods) > 1 and not n.changed:
+        return None
+    often = _AT_TIMES.search(n.value), _AT_TIMES.search(o.value)
+    if often[0] and often[1] and often[0][0].lower() != often[1][0].lower() and n.attribute != "when":
+        return None
+    kinds = kind_of(n.value), kind_of(o.value)
+    at_times = bool(_AT_TIMES.search(n.value) or _AT_TIMES.search(o.value))
+    match min(n.strength, o.strength):
+        case Strength.ONE:
+            if n.attribute == "is" and kinds[0] != kinds[1] and not _one_sort(n, kinds):
+                return None
+            doubtful = (n.was and not _names(n.was, o.value)) or (at_times and "time" not in kinds)
+            return Found(1 if doubtful else 2, "one at a time")
+        case Strength.LIKELY:
+            return _likely(n, o, kinds, at_times)
+        case _:
+            sort = kinds[0] == kinds[1] and kinds[0] in KINDS and n.attribute != "likes"
+            return Found(1, "one of a kind, and a change") if sort and n.changed and not at_times else None
+
+
+def _one_sort(n: Claim, kinds: tuple[str, str]) -> bool:
+    """Whether values of two kinds can answer the same question."""
+    return set(kinds) <= ({"name", "words", *KINDS} if "favourite" in n.subject else {"words", *KINDS})
+
+
+def _likely(n: Claim, o: Claim, kinds: tuple[str, str], at_times: bool) -> Found | None:
+    mine, theirs = _core(n.value), _core(o.value)
+    head = bool(mine and theirs) and mine[-1] == theirs[-1]
+    if n.attribute == "prefers":
+        if at_times or _qualified(n.value) != _qualified(o.value):
+            return None
+        return Found(2, "one preference of a kind") if head or (kinds[0] == kinds[1] and kinds[0] in KINDS) else None
+    counts = kinds[0] == "number" and len(mine) > 1 and not head and kind_of(bare(n.value).split()[0]) == "number"
+    if kinds[0] != kinds[1] or (at_times and "time" not in kinds) or counts:
+        return None
+    if kinds[0] == "words" and not head:
+        return Found(1, "said to have changed") if n.changed else None
+    return Found(2, "said to have changed") if n.changed else Found(1, "one as a rule")
+
+
+def _core(value: str) -> list[str]:
+    return terms_of(_SIDE.sub("", bare(value)) or value)
+
+
+def _qualified(value: str) -> str:
+    side = _SIDE.search(bare(value))
+    return " ".join(sorted(words_of(side[0]))) if side else ""

@@ -1,0 +1,342 @@
+"""How a later text stands to an earlier one: whether it ends, denies, changes or corrects what that states. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from memos_integrations.core.contrast.lexicon import (
+    CHANGING,
+    DETERMINERS,
+    FILLERS,
+    FRAMES,
+    MANY,
+    NEGATING_PREFIXES,
+    OPPOSED,
+    SINGLE,
+    WISHING,
+    root,
+)
+from memos_integrations.core.contrast.marks import DENIED_VALUE, FORMER, SUCCESSION
+from memos_integrations.core.contrast.saying import Saying, Statement, said
+from memos_integrations.core.contrast.word import Word
+from memos_integrations.core.text.words import fold
+
+MEASURED = frozenset({"number", "time", "day", "month", "ordinal"})
+"""Kinds of values of which two that differ cannot both be the value of one thing."""
+
+
+FAMILY = 5
+"""Letters that words of one family begin with."""
+
+_OF_MANY = {"@like", "@drink", "@favourite"}
+ALIKE, SURELY = 0.2, 0.3
+"""Two clauses that share less of their content are not about the same; that share less than this, not surely."""
+
+
+class Contrast(NamedTuple):
+    """`weight` 2: the earlier no longer holds; 1: doubtful. `rule` says why; the two sentences are the evidence."""
+
+    weight: int
+    rule: str
+    newer: str
+    older: str
+
+
+def contrast(newer: str, older: str) -> Contrast | None:
+    """What the later text says against the earlier one; None where both can stand. The strongest counts."""
+    found = [
+        Contrast(weight, rule, n.text, o.text)
+        for o in said(older)
+        for n in said(newer)
+        if not (o.unsure or n.quoted or o.quoted or _unsure(n, o))
+        for weight, rule in _signals(n, o)
+    ]
+    whole = len(said(older)) == 1
+    best = max(found, key=lambda each: each.weight, default=None)
+    return best if best is None or whole else best._replace(weight=min(1, best.weight))
+
+
+def _unsure(n: Statement, o: Statement) -> bool:
+    return n.unsure and not n.ended
+
+
+class _Pair(NamedTuple):
+    """A clause of each, with what they share and what only one has."""
+
+    n: Saying
+    o: Saying
+    shared: frozenset[str]
+    only_n: tuple[Word, ...]
+    only_o: tuple[Word, ...]
+
+    @property
+    def argument(self) -> bool:
+        """Whether they share more than a predicate that can have many values."""
+        return bool(self.shared - MANY - CHANGING - _OF_MANY - self.o.holder - self.n.holder)
+
+    @property
+    def held(self) -> bool:
+        """Whether both say whose it is, and it is the same one's."""
+        both = self.n.holder, self.o.holder
+        return all(both) and (all(each in _OWN for each in both) or bool(self.n.holder & self.o.holder))
+
+    @property
+    def opposed(self) -> bool:
+        """Whether they use words that exclude each other."""
+        return bool({(scale, 1 - side) for scale, side in self.n.scales} & self.o.scales) or _prefixed(self)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of values of which each has one that the other has not."""
+        return frozenset(
+            mine.kind
+            for mine in self.only_n
+            for theirs in self.only_o
+            if mine.kind and mine.kind == theirs.kind and (not (mine.unit and theirs.unit) or mine.unit == theirs.unit)
+        )
+
+    @property
+    def one_of_many(self) -> bool:
+        """Whether they share only a thing of which there can be others: "a branch in Oslo", "a branch in Bergen"."""
+        things = (self.shared - MANY - self.n.holder - self.o.holder) & self.n.matter.keys()
+        return bool(things) and all(self.n.matter[key].indefinite and self.o.matter[key].indefinite for key in things)
+
+    @property
+    def other_doing(self) -> bool:
+        """Whether each says another predicate of many values of it."""
+        mine, theirs = ({word.root for word in words} & MANY for words in (self.only_n, self.only_o))
+        return bool(mine and theirs)
+
+    @property
+    def alike(self) -> float:
+        """The share of their content that both have."""
+        return len(self.shared) / max(1, len(self.shared) + _runs(self.only_n) + _runs(self.only_o))
+
+    @property
+    def cover(self) -> float:
+        """How much of what the earlier says is in the later."""
+        return len(self.shared) / max(1, len(self.shared) + len(self.only_o))
+
+
+def _runs(words: tuple[Word, ...]) -> int:
+    """How many words, those of one value ("Station Road") as one."""
+    places = {word.place: word.kind for word in words}
+    return sum(not (word.kind and places.get(word.place - 1)) for word in words)
+
+
+def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
+    for pair in _pairs(n, o):
+        for rule in _RULES:
+            weight = rule(n, o, pair)
+            if weight:
+                yield weight if pair.alike >= SURELY else 1, rule.__name__.strip("_").replace("_", " ")
+
+
+def _pairs(n: Statement, o: Statement) -> Iterator[_Pair]:
+    for mine in n.sayings:
+        for theirs in o.sayings:
+            both = mine.matter.keys() & theirs.matter.keys() - (_named(FORMER, o) if theirs.changes else frozenset())
+            shared = frozenset(key for key in both if _one_head(key, mine, theirs))
+            if not _one_holder(mine, n, theirs, o) or _modified_apart(mine, theirs, corrected=n.corrects):
+                continue
+            kin = dict(_kin(mine, theirs, shared))
+            pair = _Pair(
+                mine,
+                theirs,
+                shared | kin.keys(),
+                tuple(word for key, word in mine.matter.items() if key not in shared and key not in kin.values()),
+                tuple(word for key, word in theirs.matter.items() if key not in shared and key not in kin),
+            )
+            if pair.alike >= ALIKE:
+                yield pair
+
+
+def _kin(mine: Saying, theirs: Saying, shared: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Words of one family ("therapy", "therapist"), the earlier's first."""
+    for key, word in theirs.matter.items():
+        for other, its in mine.matter.items():
+            short, long = sorted((key, other), key=len)
+            one = len(short) >= FAMILY and long.startswith(short) and "name" not in {word.kind, its.kind}
+            if one and not {key, other} & shared and not short.startswith("@"):
+                yield key, other
+
+
+def _one_head(key: str, mine: Saying, theirs: Saying) -> bool:
+    """Whether a shared word belongs to one thing in both: in "the Cobalt review" and "the Cobalt fund" it does not."""
+    one, other = mine.heads.get(key), theirs.heads.get(key)
+    return one is None or other is None or one == other
+
+
+def _one_holder(mine: Saying, n: Statement, theirs: Saying, o: Statement) -> bool:
+    """Whether both can be about the same one: each one's holder is named by the other."""
+    if _held(mine.holder, o, theirs) and _held(theirs.holder, n, mine):
+        return True
+    shared = mine.matter.keys() & theirs.matter.keys() - theirs.holder
+    if any("@me" in mine.owners.get(key, ()) and "@me" in theirs.owners.get(key, ()) for key in shared):
+        return True
+    person = theirs.holder - {"@me", "@mine"}
+    return n.succeeds and bool(person & n.mentions or (SUCCESSION.search(fold(n.text)) and len(shared) > 1))
+
+
+def _held(holder: frozenset[str], other: Statement, by: Saying) -> bool:
+    if not holder or not by.holder:
+        return not holder or holder in _OWN or bool(holder & other.mentions)
+    if holder in _OWN:
+        return by.holder in _OWN or "@me" in other.mentions
+    return bool(holder & other.mentions)
+
+
+_OWN = (frozenset({"@me"}), frozenset({"@mine"}))
+
+
+def _modified_apart(mine: Saying, theirs: Saying, *, corrected: bool) -> bool:
+    """Whether a shared noun is told apart: by whose it is, which one it is, or where it is."""
+    for key in mine.matter.keys() & theirs.matter.keys():
+        for one, other in ((mine.owners, theirs.owners), (mine.kept_apart, theirs.kept_apart)):
+            if one.get(key) and other.get(key) and not one[key] & other[key]:
+                told = corrected or (mine.matter[key].predicate and theirs.matter[key].predicate)
+                if one is mine.owners or not told:
+                    return True
+        here, there = _behind(mine, key), _behind(theirs, key)
+        if here and there and here.root != there.root:
+            return True
+    return False
+
+
+def _behind(saying: Saying, key: str) -> Word | None:
+    if len(saying.words) < 2 or saying.words[0].root != key or key in MANY or key.startswith("@"):
+        return None
+    first, second = saying.words[:2]
+    named = second.place == first.place + 1 and second.kind in {"number", "name"}
+    apart = second.lead in _TELL_APART and second.place <= first.place + 3 and not second.predicate
+    return second if named or (apart and second is not saying.words[-1]) else None
+
+
+_TELL_APART = frozenset("for in of at from on with".split())
+
+
+# --- the signals
+
+
+def _it_has_ended(n: Statement, o: Statement, pair: _Pair) -> int:
+    """Something that the earlier says goes on is over."""
+    if o.ended or pair.o.denied or not pair.shared or pair.o.ending & pair.shared or pair.opposed:
+        return 0
+    if not (pair.n.ended or pair.n.ending & pair.shared):
+        return 0
+    if pair.only_o and pair.only_n and not pair.argument:
+        return 0
+    return 2 if pair.cover >= 0.5 else 1
+
+
+def _it_is_denied(n: Statement, o: Statement, pair: _Pair) -> int:
+    """One denies what the other says, or says the opposite."""
+    if pair.n.denied == pair.o.denied or not (pair.shared - pair.o.holder) or n.passing or n.past:
+        return 0
+    if pair.opposed or (pair.n.ending | pair.o.ending) & pair.shared:
+        return 0  # "I do not like it", "I hate it"
+    if (_told(pair.only_n) and _told(pair.only_o)) or not (pair.argument or pair.held):
+        return 0
+    return 2 if pair.cover >= 0.5 else 1
+
+
+def _told(words: tuple[Word, ...]) -> tuple[Word, ...]:
+    """The words but for how it is wished for: "does not want it", "likes it"."""
+    return tuple(word for word in words if word.root not in WISHING)
+
+
+def _it_is_the_opposite(n: Statement, o: Statement, pair: _Pair) -> int:
+    if not pair.opposed or pair.n.denied != pair.o.denied or n.past or n.passing:
+        return 0
+    left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
+    if not pair.argument and (left or not pair.held):
+        return 0  # "I hate olives", "I love marzipan"
+    return 2 if pair.cover >= 0.4 else 1
+
+
+def _prefixed(pair: _Pair) -> bool:
+    mine, theirs = {word.low for word in pair.only_n}, {word.low for word in pair.only_o}
+    return any(
+        a.removeprefix(prefix) == b or b.removeprefix(prefix) == a
+        for prefix in NEGATING_PREFIXES
+        for a in mine
+        for b in theirs
+        if a != b
+    )
+
+
+def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:  # noqa: PLR0911 - a table of cases
+    """It says that something is news, and gives another value."""
+    begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
+    if pair.one_of_many or pair.other_doing:
+        return 0
+    if not (n.fresh or begun) or n.besides or n.passing or n.past or pair.n.denied or not pair.shared:
+        return 0
+    framed = not any(not key.startswith("@") for key in pair.shared - pair.o.holder - CHANGING)
+    moved = "@reside" in pair.n.matter and pair.n.changes and pair.held
+    if moved and pair.only_o and all(_is_where(word) for word in pair.only_o):
+        return 1
+    if framed and not (pair.held and (pair.kinds or begun)):
+        return 0  # they share a predicate alone
+    single = bool(pair.shared & SINGLE)
+    many = not pair.argument and not single
+    if pair.kinds and not many:
+        return 2
+    if pair.only_n and pair.only_o and (single or begun or (pair.argument and pair.n.changes)):
+        return 1
+    return 0
+
+
+def _is_where(word: Word) -> bool:
+    """Whether it is where something is: "is in Bergen"."""
+    return word.predicate and word.kind in {"place", "name"} and word.lead in {"in", "at", "on"}
+
+
+def _it_is_corrected(n: Statement, o: Statement, pair: _Pair) -> int:
+    if pair.shared and _named(DENIED_VALUE, n) & (pair.o.matter.keys() - pair.o.holder):
+        return 2
+    if not n.corrects or not pair.shared:
+        return 0
+    if pair.kinds:
+        return 2
+    return 1 if pair.only_n and pair.only_o and pair.argument else 0
+
+
+def _it_names_the_former(n: Statement, o: Statement, pair: _Pair) -> int:
+    """It names the earlier's value as what was before: "from X", "instead of X"."""
+    former = _named(FORMER, n) & pair.shared - pair.o.holder
+    return 2 if former and not o.ended and (n.fresh or n.succeeds) else 0
+
+
+def _named(mark: re.Pattern[str], n: Statement) -> frozenset[str]:
+    """The roots of the words that *mark* finds in its groups."""
+    found = mark.finditer(fold(n.text))
+    words = [word for each in found for group in each.groups() if group for word in group.split()]
+    plain = (word.removesuffix("'s") for word in words if word not in FILLERS | DETERMINERS)
+    return frozenset(FRAMES.get(root(word), root(word)) for word in plain)
+
+
+def _it_measures_otherwise(n: Statement, o: Statement, pair: _Pair) -> int:
+    """The same words with another number, time or day."""
+    if n.past or n.passing or n.besides or not pair.argument or pair.n.denied or pair.o.denied:
+        return 0
+    mine, theirs = pair.only_n, pair.only_o
+    if pair.one_of_many or not pair.kinds:
+        return 0
+    if not (mine and theirs) or any(word.kind not in MEASURED for word in (*mine, *theirs)):
+        return 0
+    told_of = pair.shared & SINGLE or all(word.predicate for word in (*mine, *theirs))
+    return 1 if told_of and {word.kind for word in mine} == {word.kind for word in theirs} else 0
+
+
+_RULES: tuple[Callable[[Statement, Statement, _Pair], int], ...] = (
+    _it_has_ended,
+    _it_is_denied,
+    _it_is_the_opposite,
+    _it_has_changed,
+    _it_is_corrected,
+    _it_names_the_former,
+    _it_measures_otherwise,
+)

@@ -1,0 +1,100 @@
+"""Marks of a whole sentence: that something is news, over, put right, unsure, past, or so for once only."""
+
+from __future__ import annotations
+
+import re
+
+ENDED = re.compile(
+    r"\b(?:no longer|any ?more|any longer|no more|nicht mehr|kein\w* \w* ?mehr|ya no|dejé de|deje de)\b", re.IGNORECASE
+)
+"""Says that something was so and is no longer."""
+
+FRESH = re.compile(
+    r"\b(?:now|nowadays|these days|from now on|at the moment|currently|recently|lately|as of|since|instead"
+    r"|henceforth|new"
+    r"|newly|current|latest|updated|again|going forward|any ?more|no longer|by now|only \w+ left|meanwhile"
+    r"|from (?:\w+ ){0,2}(?:on|onwards?)|from (?:today|this (?:week|month|year)|next (?:week|month)|january|february"
+    r"|march|april|may|june|july|august|september|october|november|december)"
+    r"|down to|up to|back to|has been|have been|have had|has become|became"
+    r"|jetzt|nun|neuerdings|mittlerweile|inzwischen|seit|ab sofort|neue[rsn]?|ahora|actualmente|desde|nuev[oa])\b",
+    re.IGNORECASE,
+)
+"""Says that what follows is news, or is so by now."""
+
+SUCCESSION = re.compile(
+    r"\b(?:t(?:ook|akes|aken|aking) over|hand(?:s|ed|ing) .{0,40}\b(?:over|to)|pass(?:ed|es) .{0,40}\bto"
+    r"|succeed(?:s|ed)?"
+    r"|replac(?:es|ed) .{0,40}\bas|elected|appointed|(?:is|was) the new)\b",
+    re.IGNORECASE,
+)
+"""Says that somebody else has the part of another."""
+
+GIVEN_UP = re.compile(
+    r"\b(?:replac(?:e|es|ed|ing)|stepp?(?:ed|s) down|resign(?:ed|s)?|retire[sd]?|promoted|instead of|no longer"
+    r"|split up"
+    r"|broke up|is gone|left|moved out|any ?more)\b",
+    re.IGNORECASE,
+)
+"""Says that somebody who is named has a part no longer."""
+
+CORRECTING = re.compile(
+    r"\b(?:actually|sorry|mistaken?|misread|misspoke|misheard|mistyped|misremember\w*|incorrect|inaccurate|correct"
+    r"|correction|corrected|clarif\w+|confus\w+|mix(?:ed|ing)?\b.{0,20}\bup|turns out|turned out|look(?:ed)? it up"
+    r"|(?:double-)?checked|in fact|typo|my bad|scratch that|i meant|rather than"
+    r"|korrektur|eigentlich|sondern|falsch|irrtum|vertan|perdon|en realidad|equivoqu\w+|sino)\b"
+    r"|\bwrong\b(?=\s*(?:\w+\s*)?(?:[,;:.]|$))",
+    re.IGNORECASE,
+)
+"""Says that what was said is to be put right."""
+
+DENIED_VALUE = re.compile(r"(?:,|\band)\s*not\s+(?P<after>[^,.;]+)|\b(?:not|n't|nicht|no)\s+(?P<before>[^,.;]+?),?\s+"
+                          r"(?:but|sondern|sino)\b", re.IGNORECASE)  # fmt: skip
+"""The value that a correction says is the wrong one."""
+
+FORMER = re.compile(r"\b(?:from|instead of|rather than|in place of|replac\w+|von|en vez de|statt)\s+((?:\w+ ?){1,3})")
+"""What was before, in a statement of change."""
+
+UNSURE = re.compile(
+    r"\b(?:if|unless|whether|might|would|could|should|ought|maybe|perhaps|probably|possibly|likely|supposedly"
+    r"|allegedly"
+    r"|suppose|assuming|imagine|pretend|dream\w*|wish\w*|hop(?:e|es|ing)|plan(?:s|ning|ned)? (?:to|on|for)"
+    r"|intend\w*|aim(?:s|ing)?"
+    r"|consider\w*|tempted|(?:i|we|they|he|she)'d|(?<!now )(?:want|wants|wanted|like|going|about|plan|expect"
+    r"|expects|trying"
+    r"|try|tries|hoping|need|needs) to|(?:think|thinking|dreaming|talking) (?:about|of)|idea is|goal is|dream is"
+    r"|ask(?:ed|ing)? (?:to|for)|request\w*|propos\w*|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying"
+    r"|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?=[a-z])|next (?:week|month"
+    r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now )?be\b)"
+    r"|vielleicht|mochte|mochten|wurde gern|wenn|falls|konnte|plane|quiza|quizas|si (?=\w)|quiero|gustaria|podria)\b",
+    re.IGNORECASE,
+)
+"""Says that it is not so, or not yet: a wish, a plan, a condition."""
+
+PAST = re.compile(
+    r"\b(?:used to|(?:was|were)(?! \w+(?:ed|en)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
+    r"|months? ago|long ago|back then|back in (?:the|my|\d)"
+    r"|previously|previous|formerly|former|before that|earlier|at school|once|in (?:19|20)\d\d|last (?:time|year|car"
+    r"|phone|job)|(?:my|our|his|her) last|first (?:husband|wife|job|car)|until i|in those days|when i was"
+    r"|früher|damals|fruher|antes|war|era)\b",
+    re.IGNORECASE,
+)
+"""Says that it was so at another time."""
+
+PASSING = re.compile(
+    r"(?<!from )(?<!as of )(?<!until )\b(?:today|tonight|tomorrow|yesterday|this (?:weekend|week|morning"
+    r"|afternoon|evening|monday|tuesday"
+    r"|wednesday|thursday|friday|saturday|sunday)|(?:last|next) (?:monday|tuesday|wednesday|thursday|friday"
+    r"|saturday|sunday"
+    r"|night|weekend)|(?:next|that) week|while (?:i|we|he|she|they)|for (?:the|a|this) (?:weekend|week|day"
+    r"|night)|on (?:christmas|easter|good friday|new year|boxing"
+    r"|public holidays?|the (?:bank )?holiday)\w*|just this once|temporarily|for (?:a few|two|three) days|heute"
+    r"|morgen"
+    r"|gestern|hoy|manana|ayer)\b",
+    re.IGNORECASE,
+)
+"""Says that it is so for once."""
+
+BESIDES = re.compile(
+    r"\b(?:also|too|as well|in addition|besides|another|moreover|on top|auch|tambien|también)\b", re.IGNORECASE
+)
+"""Says that it is so besides."""

@@ -1,0 +1,294 @@
+"""What a statement says, as words with roles: whose it is, what it is about, what it denies, ends, changes. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+from memos_integrations.core.claims import statements_of
+from memos_integrations.core.contrast.lexicon import (
+    BEGINNING,
+    CHANGING,
+    DAYS,
+    DETERMINERS,
+    ENDING,
+    ENDING_PAIRS,
+    FILLERS,
+    FRAMES,
+    KIN,
+    MANY,
+    ME,
+    MONTHS,
+    NEGATIONS,
+    OPPOSED,
+    OVER,
+    PARTS,
+    root,
+)
+from memos_integrations.core.contrast.marks import (
+    BESIDES,
+    CORRECTING,
+    ENDED,
+    FRESH,
+    GIVEN_UP,
+    PASSING,
+    PAST,
+    SUCCESSION,
+    UNSURE,
+)
+from memos_integrations.core.contrast.word import POSSESSIVE_ME, Word, heads_of, owners_of, qualifiers_of, word_of
+from memos_integrations.core.text.words import fold
+
+_WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
+_QUOTED = re.compile(r"[\"“„«][^\"”“»]{3,}[\"”“»]")
+_REPORTED = re.compile(
+    r"\b(?:says?|said|saying|wrote|writes|asked|asks|goes|motto|replied|claims?|told me)\b", re.IGNORECASE
+)
+_SPLIT = re.compile(r"\s*[;:]\s+|,\s+|\s+(?:but|because|although|while|whereas|so that|weil|aber|porque|pero|sino)\s+|"
+                    r"\s+and\s+(?=(?:i|we|he|she|they|it|now|is|am|are|has|have)\s)", re.IGNORECASE)  # fmt: skip
+_SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (
+    (r"\bcan't\b|\bcannot\b", "can not"), (r"\bwon't\b", "will not"), (r"n't\b", " not"), (r"'ve\b", " have"),
+    (r"'re\b", " are"), (r"'ll\b", " will"), (r"'m\b", " am"), (r"'d\b", " would"),
+    (r"\b(it|he|she|that|there|what|here)'s\b", r"\1 is"),
+)]  # fmt: skip
+_OPENERS = frozenset("actually sorry please correction update note fyi now currently today recently"
+                     " so and but no well because then also turns jetzt ahora ya".split())  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """One clause. `holder`: whose it is ({"@me"}, names, kin; empty for a thing). `matter`: its content words.
+
+    `owners` of a word: whose it is said to be; `kept_apart`: the words before it, and after "for" and "of", that say
+    which one is meant; `heads`: what a name before a noun belongs to.
+    """
+
+    words: tuple[Word, ...]
+    holder: frozenset[str]
+    names: frozenset[str]
+    scales: frozenset[tuple[int, int]]
+    ending: frozenset[str] = frozenset()
+    denied: bool = False
+    ended: bool = False
+    changes: bool = False
+    begins: bool = False
+    owners: dict[str, frozenset[str]] = field(default_factory=dict)
+    kept_apart: dict[str, frozenset[str]] = field(default_factory=dict)
+    heads: dict[str, str] = field(default_factory=dict)
+    matter: dict[str, Word] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence: its clauses, and the marks that count for all of it."""
+
+    text: str
+    sayings: tuple[Saying, ...]
+    fresh: bool
+    ended: bool
+    corrects: bool
+    succeeds: bool
+    besides: bool
+    unsure: bool
+    past: bool
+    passing: bool
+    quoted: bool
+
+    @property
+    def roots(self) -> frozenset[str]:
+        """The roots of all its content."""
+        return frozenset(each for saying in self.sayings for each in saying.matter)
+
+    @property
+    def mentions(self) -> frozenset[str]:
+        """Everybody and everything that it names, whoever's it is."""
+        return frozenset().union(*(saying.names for saying in self.sayings))
+
+
+@lru_cache(maxsize=1 << 12)
+def said(text: str) -> tuple[Statement, ...]:
+    """The statements of a text."""
+    alone = [text] if len(text.split()) == 1 and not text.endswith("?") else []
+    return tuple(_statement(sentence) for sentence in (statements_of(text) or alone)[:6])
+
+
+def is_in_passing(sentence: str) -> bool:
+    """Whether a sentence says that something is so for once, besides, or perhaps, so that what was said still holds."""
+    plain = fold(_written_out(sentence))
+    passing = PASSING.search(plain) is not None and FRESH.search(PASSING.sub("", plain)) is None
+    return passing or BESIDES.search(plain) is not None
+
+
+def says_news(sentence: str) -> bool:
+    """Whether a sentence says that something is new, changed, or put right."""
+    return any(each.fresh or each.corrects for each in said(sentence))
+
+
+def frames_of(text: str) -> tuple[tuple[str, str], ...]:
+    """(whose it is, the frame) of what a text states: ("@me", "@reside") of "I live in Bonn", "We moved to Bonn"."""
+    sayings = [saying for statement in said(text) for saying in statement.sayings if saying.holder]
+    found = ((_whose(saying), key) for saying in sayings for key in saying.matter if key.startswith("@"))
+    return tuple(dict.fromkeys(found))
+
+
+def _whose(saying: Saying) -> str:
+    return "@me" if "@mine" in saying.holder else min(saying.holder)
+
+
+def _statement(sentence: str) -> Statement:
+    sentence = _written_out(sentence)
+    plain = fold(sentence)
+    changed = any(root(word) in CHANGING for word in _WORD.findall(plain))
+    return Statement(
+        sentence,
+        tuple(_sayings(sentence)),
+        fresh=FRESH.search(plain) is not None or changed,
+        ended=ENDED.search(plain) is not None,
+        corrects=CORRECTING.search(plain) is not None,
+        succeeds=SUCCESSION.search(plain) is not None or GIVEN_UP.search(plain) is not None,
+        besides=BESIDES.search(plain) is not None,
+        unsure=UNSURE.search(plain) is not None,
+        past=PAST.search(plain) is not None,
+        passing=PASSING.search(plain) is not None,
+        quoted=_QUOTED.search(sentence) is not None or (":" in sentence and _REPORTED.search(plain) is not None),
+    )
+
+
+def _written_out(sentence: str) -> str:
+    plain = sentence.replace("’", "'")  # noqa: RUF001
+    for pattern, into in _SHORT:
+        plain = pattern.sub(into, plain) if "'" in plain or "cannot" in plain else plain
+    return plain
+
+
+def _sayings(sentence: str) -> Iterator[Saying]:
+    parts = [part for part in _SPLIT.split(sentence.rstrip(".!")) if part and part.strip()]
+    before: Saying | None = None
+    for part in parts:
+        tokens = _WORD.findall(part)
+        if tokens:
+            saying = replace(_saying(tokens), ended=ENDED.search(fold(part)) is not None)
+            leans = tokens[0].lower() in _LEANING and before is not None and not saying.holder - {"it"}
+            if leans and before is not None:
+                saying = _leaning(saying, before)
+            elif before is not None and not saying.holder and tokens[0].lower() not in DETERMINERS:
+                saying = replace(saying, holder=before.holder)
+            before = saying
+            yield saying
+
+
+def _leaning(saying: Saying, before: Saying) -> Saying:
+    """The clause with the subject of the one before: "it is green", "not Viktor"."""
+    matter = {key: word for key, word in before.matter.items() if not word.kind or key in before.holder}
+    return replace(
+        saying,
+        holder=before.holder,
+        names=saying.names | before.names,
+        owners=before.owners | saying.owners,
+        kept_apart=before.kept_apart | saying.kept_apart,
+        matter=matter | saying.matter,
+    )
+
+
+_LEANING = frozenset("it he she they not now er sie es nicht".split())
+
+
+def _saying(tokens: list[str]) -> Saying:
+    lows = [fold(token).removesuffix("'s").removesuffix("'") for token in tokens]
+    words = tuple(word_of(tokens, lows, place) for place in range(len(tokens)))
+    content = [word for word in words if word is not None]
+    scales = {scale for low in lows if low not in {"on", "off", "last"} for scale in OPPOSED.get(root(low), ())}
+    return Saying(
+        tuple(content),
+        _holder(tokens, lows),
+        frozenset(_names(lows)),
+        frozenset(scales),
+        frozenset(_ended(tokens, lows)),
+        denied=any(low in NEGATIONS for low in lows),
+        changes=any(root(low) in CHANGING for low in lows),
+        owners={word.root: found for word in content if (found := owners_of(tokens, lows, word))},
+        kept_apart={word.root: found for word in content if (found := qualifiers_of(content, word))},
+        heads=dict(heads_of(content)),
+        begins=any(root(low) in BEGINNING for low in lows),
+        matter={word.root: word for word in content},
+    )
+
+
+_LEADS = frozenset("as in on at during since from for every each after before by until im am seit en desde".split())
+_WHICH = frozenset("of last next this these those other few most recent".split())
+_TIMES = DETERMINERS | PARTS | DAYS | MONTHS | _WHICH
+_NOUN_FOLLOWS = frozenset("of on in at for per by without".split())
+
+
+def _holder(tokens: list[str], lows: list[str]) -> frozenset[str]:
+    """Whose it is: of the words before the verb, the person that they name last."""
+    place = _subject_at(lows)
+    first = lows[place]
+    if first in POSSESSIVE_ME:
+        near = [low for low in lows[place + 1 : place + 3] if low not in FILLERS]
+        return frozenset(next(([root(low)] for low in near if low in KIN), ["@mine"]))
+    if first in ME:
+        return frozenset({"@me"})
+    if first in DETERMINERS:
+        return frozenset(root(low) for low in lows[place + 1 : place + 2] if low in KIN)
+    if root(first) in FRAMES.keys() | MANY | CHANGING | ENDING and not first.endswith("s"):
+        return frozenset({"@me"})  # without a subject, as in a diary or in Spanish
+    named = tokens[place][0].isupper() and first not in FILLERS
+    return _named(tokens, lows, place) if named else frozenset()
+
+
+def _subject_at(lows: list[str]) -> int:
+    """Where the subject begins: after openings, and a time that is told first."""
+    place = 0
+    while place < len(lows) - 1 and (lows[place] in _OPENERS or lows[place] in MONTHS or lows[place] in DAYS):
+        place += 1
+    if lows[place] not in _LEADS:
+        return place
+    later = place + 1
+    while later < len(lows) - 1 and (lows[later] in _TIMES or lows[later].isdigit()):
+        later += 1
+    return later if later > place + 1 else place
+
+
+def _named(tokens: list[str], lows: list[str], place: int) -> frozenset[str]:
+    found = [root(lows[place])]
+    for each in range(place + 1, min(place + 4, len(tokens))):
+        if lows[each] in KIN and tokens[each - 1].lower().endswith("'s"):
+            return frozenset({root(lows[each])})
+        if not (tokens[each][0].isupper() or lows[each] in {"and", "und", "y"}):
+            break
+        found.append(root(lows[each]))
+    return frozenset(found)
+
+
+def _names(lows: list[str]) -> Iterator[str]:
+    for low in lows:
+        yield "@me" if low in ME else root(low)
+
+
+def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
+    """The roots of what the clause says has ended: what follows the verb of ending, else what goes before it."""
+    for place, low in enumerate(lows):
+        pair = any((root(low), low_after) in PAIRS for low_after in lows[place + 1 : place + 4])
+        no_verb = place > 0 and lows[place - 1] in DETERMINERS | _NOUN_FOLLOWS
+        verb = root(low) in ENDING and _is_told(low)
+        named = place > 0 and tokens[place][0].isupper()
+        if no_verb or named or low == "die" or not (verb or pair or low in OVER):
+            continue
+        if pair and root(low) in FRAMES:
+            yield FRAMES[root(low)]  # "moved out": of where one lives
+        after = [each for each in lows[place + 1 :] if each not in FILLERS]
+        before = [each for each in lows[:place] if each not in FILLERS]
+        chosen = before if (low in OVER and root(low) not in ENDING) or not after else after
+        yield from (FRAMES.get(root(each), root(each)) for each in chosen[:5])
+
+
+def _is_told(low: str) -> bool:
+    """Whether a verb is in a form that tells of an event: "sells" is a habit."""
+    return low.endswith(("ed", "ing")) or low in _EVENTS or low.startswith("ge")
+
+
+_EVENTS = frozenset("left sold lost quit split gave swore withdrew sought vendi".split())
+PAIRS = frozenset((root(verb), particle) for verb, particle in ENDING_PAIRS)

@@ -1,0 +1,145 @@
+"""A word of a statement with its role: what sort of value it is, whose the thing is, which one is meant. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from memos_integrations.core.claims.claim import KINDS
+from memos_integrations.core.contrast.lexicon import (
+    CHANGING,
+    DAYS,
+    DETERMINERS,
+    ENDING,
+    FILLERS,
+    FRAMES,
+    MANY,
+    MONTHS,
+    NUMERALS,
+    ORDINALS,
+    OVER,
+    PARTS,
+    root,
+)
+
+_KIND_OF = {root(word): kind for kind, words in KINDS.items() for word in words}
+_NEWS = frozenset("new current former previous latest updated last own next".split())
+POSSESSIVE_ME = frozenset("my our mein meine unser unsere mi mis nuestra".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word with its root (or the frame it belongs to), and the kind of value it may be."""
+
+    low: str
+    root: str
+    place: int = 0
+    lead: str = ""
+    kind: str = ""
+    after_determiner: bool = False
+    predicate: bool = False
+    indefinite: bool = False
+    unit: str = ""
+
+    @property
+    def is_value(self) -> bool:
+        """Whether it is a number, a time, a name or one of a closed kind."""
+        return bool(self.kind)
+
+
+def owners_of(tokens: list[str], lows: list[str], word: Word) -> frozenset[str]:
+    """Whose a thing is said to be: "my", or the name with an apostrophe before it."""
+    for place in range(word.place - 1, max(-1, word.place - 4), -1):
+        if tokens[place].endswith(("'s", "s'")):
+            return frozenset({root(lows[place])})
+        if lows[place] in POSSESSIVE_ME:
+            return frozenset({"@me"})
+        if lows[place] in FILLERS and lows[place] not in _NEWS:
+            break
+    behind = word.place + 1
+    if lows[behind : behind + 1] == ["of"]:  # "the number of Ana's phone"
+        named = [
+            place for place in range(behind + 1, min(behind + 3, len(lows))) if tokens[place].endswith(("'s", "s'"))
+        ]
+        return frozenset(root(lows[place]) for place in named[:1])
+    return frozenset()
+
+
+def heads_of(content: list[Word]) -> Iterator[tuple[str, str]]:
+    """The names that stand before a noun, with it: "the Cobalt review"."""
+    for one, other in pairwise(content):
+        noun = not (other.kind or other.root in MANY | CHANGING or other.root.startswith("@"))
+        if one.kind == "name" and noun and other.place == one.place + 1:
+            yield one.root, other.root
+
+
+def qualifiers_of(content: list[Word], word: Word) -> frozenset[str]:
+    """The words that say which one is meant: "the small box", "the deadline for the tax return"."""
+    if word.root in MANY or word.root in CHANGING or word.root.startswith("@"):
+        return frozenset()
+    found, places = set[str](), {each.place: each for each in content}
+    place = word.place - 1
+    while (each := places.get(place)) is not None and each.kind not in {"number", "time"}:
+        found.add(each.root)
+        if each.after_determiner:
+            break
+        place -= 1
+    else:
+        found.clear()  # what stands there is no noun phrase
+    after = next((each for each in content if each.place > word.place), None)
+    if after is not None and after.lead in {"for", "of"} and after.place <= word.place + 3 and not after.predicate:
+        found.add(after.root)
+    return frozenset(found)
+
+
+def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
+    """The word at a place with its role; None where it carries no matter of its own."""
+    low = lows[place]
+    plain = root(low)
+    after = place == 0 or lows[place - 1] in DETERMINERS
+    if after and place and plain in ENDING:
+        plain = low  # "the left knee", "a finished book": no verb
+    if low in FILLERS or (plain in ENDING and plain not in FRAMES) or low in OVER:
+        return None
+    framed = FRAMES.get(plain, plain)
+    framed = plain if low in {"call", "calls", "calling"} else framed
+    kind = _kind(tokens, lows, plain, place)
+    kind = "" if kind == "standing" and framed.startswith("@") else kind
+    said_of = any(each in _COPULAS for each in lows[:place])
+    back = 2 if place > 1 and lows[place - 1] in DETERMINERS else 1
+    lead = lows[place - back] if place else ""
+    kind = "" if kind == "name" and lead in _WITH else kind
+    one_of_many = any(each in _INDEFINITE for each in lows[max(0, place - 2) : place])
+    unit = lows[place + 1] if kind == "number" and place + 1 < len(lows) and lows[place + 1] not in FILLERS else ""
+    return Word(low, framed, place, lead, kind, after, said_of, one_of_many, root(unit) if unit else "")
+
+
+def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  # noqa: PLR0911 - a table of kinds
+    token, low, lead = tokens[place], lows[place], lows[place - 1] if place else ""
+    if token[0].isdigit():
+        return "time" if ":" in token or lead in _BEFORE_TIMES else "number"
+    if low in NUMERALS:
+        return "number"
+    if low in ORDINALS:
+        return "ordinal"
+    if low in DAYS or low.removesuffix("s") in DAYS:
+        return "day"
+    if low in MONTHS and token[0].isupper():
+        return "month"
+    if plain in _KIND_OF:
+        return _KIND_OF[plain]
+    if place > 0 and token[0].isupper():
+        return "name"
+    if low in PARTS:
+        return ""
+    if lead == "to" and "next" in lows[:place]:
+        return "place"
+    return "place" if {lead, lows[place - 2] if place > 1 and lead in DETERMINERS else ""} & _BEFORE_PLACES else ""
+
+
+_COPULAS = frozenset("is are am was were be been ist sind es son".split())
+_WITH = frozenset("with mit con".split())
+_INDEFINITE = frozenset("a an ein eine einen un una".split())
+_BEFORE_TIMES = frozenset("at until till um around".split())
+_BEFORE_PLACES = frozenset("in at on by near under behind beside opposite".split())

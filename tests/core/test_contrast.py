@@ -1,0 +1,70 @@
+"""Statements held against each other word by word: each signal, and what keeps two statements apart."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memos_integrations.core.contrast import contrast, frames_of
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "rule"),
+    [
+        ("I read the Tribune on Sundays.", "I cancelled the Tribune.", "it has ended"),
+        ("The heating works.", "The heating does not work.", "it is denied"),
+        ("The terrace is open.", "The terrace is closed.", "it is the opposite"),
+        ("The ferry leaves at 7:10.", "The ferry now leaves at 7:40.", "it has changed"),
+        ("The exam lasts 2 hours.", "I got it wrong, the exam lasts 3 hours.", "it is corrected"),
+        ("We bake with Solis flour.", "We bake with rye instead of Solis flour.", "it names the former"),
+        ("The toll is 5 euros.", "The toll is 6 euros.", "it measures otherwise"),
+    ],
+)
+def test_each_signal_is_told_by_its_name(older: str, newer: str, rule: str) -> None:
+    found = contrast(newer, older)
+    assert found is not None
+    assert found.rule == rule
+    assert (found.newer, found.older) == (newer, older)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("Ines plays the harp.", "Bruno no longer plays the harp."),
+        ("The east gate is open.", "The west gate is closed."),
+        ("Rosa's rent is 700 euros.", "My rent is now 800 euros."),
+        ("The deadline for Alder is 3 May.", "The deadline for Birch is now 9 May."),
+        ("I run a bakery.", "I might close the bakery."),
+        ("The pool is open on Mondays.", "The pool is closed this Monday."),
+        ("I love my bakery.", 'A guest wrote: "I hate the bakery."'),
+        ("I do not like plums.", "I hate plums."),
+        ("We have a depot in Graz.", "We now have a depot in Linz."),
+        ("I sell lamps.", "I now sell rugs too."),
+        ("I love marzipan.", "I hate olives now."),
+    ],
+)
+def test_nothing_is_said_of_what_can_stand_side_by_side(older: str, newer: str) -> None:
+    assert contrast(newer, older) is None
+
+
+def test_one_of_several_statements_is_doubtful_only() -> None:
+    found = contrast("The terrace is closed.", "The terrace is open. It has forty seats.")
+    assert found is not None
+    assert found.weight == 1
+
+
+def test_a_move_and_a_home_are_of_one_frame_and_of_one_holder() -> None:
+    assert frames_of("I live in Turku.") == frames_of("We moved to Vaasa.") == (("@me", "@reside"),)
+    assert frames_of("Ich wohne in Celle.") == (("@me", "@reside"),)
+    assert frames_of("Ada lives in Turku.") != frames_of("I live in Turku.")
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_any_two_texts_can_be_held_against_each_other(one: str, other: str) -> None:
+    contrast(one, other)
+
+
+@given(st.sampled_from(["I moved to Bari.", "The door is not locked.", "No more sugar for me.", "My bus is at 7 now."]))
+def test_nothing_contradicts_itself(text: str) -> None:
+    assert contrast(text, text) is None
