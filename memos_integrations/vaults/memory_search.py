@@ -10,6 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from memos_integrations.core import ranking
+from memos_integrations.core.access import Verb, subjects_for
 from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State, sha256, unique
 from memos_integrations.core.ports import (
     Change,
@@ -115,6 +116,12 @@ def tenants_in(changes: Iterable[Change], *rows: Mapping[str, Row | None]) -> se
     """The tenants in which something changes that a search could notice; *rows* hold the cubes after, and before."""
     ids = [each.cube.id if isinstance(each, Put) else each.cube_id for each in changes if not isinstance(each, Use)]
     return {row.cube.tenant for cube_id in ids for known in rows if (row := known.get(cube_id)) is not None}
+
+
+def is_allowed(cube: MemCube, wanted: CubeFilter, visible: Visibility) -> bool:
+    """Whether a cube with its present state passes visibility and filter, by what it says itself."""
+    row = Row(cube, (), subjects_for(Verb.READ, cube.governance), (), None, cube.state, cube.behaviour)
+    return is_visible(row, visible) and passes(row, wanted)
 
 
 def is_visible(row: Row, visible: Visibility) -> bool:

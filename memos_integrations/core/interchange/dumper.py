@@ -20,6 +20,7 @@ from memos_integrations.core.errors import InvalidMemoryError, VaultError, Vault
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.archive import BundleWriter
 from memos_integrations.core.interchange.canonical import canonical
+from memos_integrations.core.interchange.ids import Met
 from memos_integrations.core.interchange.keys import Signer
 from memos_integrations.core.interchange.manifest import (
     ACCESS_LOG,
@@ -31,9 +32,9 @@ from memos_integrations.core.interchange.manifest import (
     Capability,
     Manifest,
 )
+from memos_integrations.core.interchange.records import record_line
 from memos_integrations.core.interchange.refusal import Declined
-from memos_integrations.core.interchange.taking import key_of
-from memos_integrations.core.ports import CubeFilter, LogQuery, VaultQuery
+from memos_integrations.core.ports import CubeFilter, LogQuery
 
 PAGE = 500
 LOG_PAGE = 10_000
@@ -158,7 +159,7 @@ class _Writing:
         self.requires: set[str] = {Capability.TEXT}
         self.cubes = self.versions = self.blobs = 0
         self.declined: dict[str, int] = {}
-        self._met: dict[int, int] = {}  # what was met -> the version that was written, 0 while none was
+        self._met = Met()
         self._blobs: dict[str, tuple[str, int]] = {}
 
     def write(
@@ -173,9 +174,7 @@ class _Writing:
         """All lists and blobs."""
         self._history, self._redact, self._progress = history, redact, progress
         with ExitStack() as files:
-            # What is read first has to be written last: sources stand before what was derived from them.
             self._held, self._left, self._cut = (files.enter_context(TemporaryFile(dir=self._folder)) for _ in range(3))
-            self._offsets: list[int] = []
             self.out.add_lines(CUBES, self._lines(where))
             for name, spool, needs in ((REDACTIONS, self._cut, Capability.REDACTIONS), (DECLINED, self._left, None)):
                 if spool.tell():
@@ -194,50 +193,69 @@ class _Writing:
                 raise VaultError(f"A blob of cube {cube_id!r} changed while it was read; dump again.")
 
     def _lines(self, where: CubeFilter) -> Iterator[bytes]:
-        for page in self._pages(where):
+        waiting: list[int] = []
+        for page in self._governance.walk(where, self._caller, page=PAGE):
             given: list[MemCube] = []
             for cube in page:
                 if not decide(cube, Verb.SHARE, self._caller).allowed:
                     self._decline(cube.id, Declined.NOT_SHARED)
                 elif cube.provenance.derived_from:
-                    self._offsets.append(self._held.tell())
+                    waiting.append(self._held.tell())
                     self._held.write(cube.to_json().encode() + b"\n")
                 else:
                     given.append(cube)
             yield from self._all_versions(given)
-        for at in reversed(self._offsets):
+        # Sources stand before what is derived from them: what waits for something that waits takes another round.
+        while waiting:
+            left: list[int] = []
+            for at in waiting:
+                self._held.seek(at)
+                cube = MemCube.from_json(self._held.readline())
+                if all(self._met.version(ref.id) == ref.version for ref in cube.provenance.derived_from):
+                    yield from self._all_versions([cube])
+                else:
+                    left.append(at)
+            if len(left) == len(waiting):
+                break
+            waiting = left
+        for at in waiting:
             self._held.seek(at)
-            cube = MemCube.from_json(self._held.readline())
-            if all(self._met.get(key_of(ref.id)) == ref.version for ref in cube.provenance.derived_from):
-                yield from self._all_versions([cube])
-            else:
-                self._decline(cube.id, Declined.SOURCE_MISSING)
+            self._decline(MemCube.from_json(self._held.readline()).id, Declined.SOURCE_MISSING)
 
     def _all_versions(self, cubes: Sequence[MemCube]) -> Iterator[bytes]:
         """The lines of cubes: of each its versions from the first on, the present one last."""
         given = []
         for cube in cubes:
-            versions = self._redacted(self._governance.versions(cube.id, self._caller) if self._history else [cube])
-            if not versions or versions[-1].version != cube.version:
+            versions = self._chosen(cube)
+            if not versions:
                 self._decline(cube.id, Declined.REDACTED_AWAY)
                 continue
-            whole = [each.version for each in versions] == [*range(1, cube.version + 1)]
-            if not whole or any(set(each.blobs) - set(cube.blobs) for each in versions):
-                versions = versions[-1:]  # a part of the past is none that one could go back to
-            if len(versions) > 1:
-                self.requires.add(Capability.HISTORY)
-            yield from (each.to_json().encode() for each in versions)
+            yield from map(record_line, versions)
             given.append(versions[-1])
-            self._met[key_of(cube.id)] = cube.version
+            self._met.add(cube.id, cube.version)
             self.cubes, self.versions = self.cubes + 1, self.versions + len(versions)
             for each in versions:
-                self._blobs |= {blob.digest: (each.id, number) for number, blob in enumerate(each.blobs)}
+                for number, blob in enumerate(each.blobs):
+                    self._blobs[blob.digest] = each.id, number
             if cube.tier is not Tier.PLAINTEXT:
                 self.requires.add(Capability(cube.tier.value))
         if given:
             self._governance.carried(given, self._caller)
         if self._progress is not None:
             self._progress(self.cubes)
+
+    def _chosen(self, cube: MemCube) -> list[MemCube]:
+        """The versions of a cube that go: all, or the present one, or none."""
+        past = self._history and cube.version > 1
+        versions = self._redacted(self._governance.versions(cube.id, self._caller) if past else [cube])
+        if not versions or versions[-1].version != cube.version:
+            return []
+        whole = [each.version for each in versions] == [*range(1, cube.version + 1)]
+        if not whole or (past and any(set(each.blobs) - set(cube.blobs) for each in versions)):
+            return versions[-1:]  # a part of the past is none that one could go back to
+        if past:
+            self.requires.add(Capability.HISTORY)
+        return versions
 
     def _redacted(self, versions: Sequence[MemCube]) -> list[MemCube]:
         if self._redact is None:
@@ -255,30 +273,6 @@ class _Writing:
                 self._cut.write(orjson.dumps(line) + b"\n")
         return found
 
-    def _pages(self, where: CubeFilter) -> Iterator[list[MemCube]]:
-        """Everything that the caller may read, each once, until a pass finds nothing that was not there before."""
-        while True:
-            before, skip, fresh_in_pass = self._governance.generation(self._caller), 0, False
-            while page := self._page(where, skip):
-                skip += len(page)
-                fresh = [cube for cube in page if self._unseen(cube.id)]
-                fresh_in_pass = fresh_in_pass or bool(fresh)
-                if fresh:
-                    yield fresh
-            if self._governance.generation(self._caller) == before or not fresh_in_pass:
-                return
-
-    def _page(self, where: CubeFilter, skip: int) -> list[MemCube]:
-        query = VaultQuery(k=PAGE, filter=where, skip=skip)
-        return [match.cube for match in self._governance.search(query, self._caller).matches]
-
-    def _unseen(self, cube_id: str) -> bool:
-        key = key_of(cube_id)
-        if key in self._met:
-            return False
-        self._met[key] = 0
-        return True
-
     def _entries(self) -> Iterator[bytes]:
         """The audit entries of what was written, as far as the caller may read them."""
         after = 0
@@ -286,7 +280,7 @@ class _Writing:
             query = LogQuery(tenant=self._caller.by.tenant, after=after, limit=LOG_PAGE)
             entries = self._governance.log(query, self._caller)
             for entry in entries:
-                if entry.record.cube_id is not None and self._met.get(key_of(entry.record.cube_id)):
+                if entry.record.cube_id in self._met:
                     yield entry.model_dump_json().encode()
             if len(entries) < LOG_PAGE:
                 return

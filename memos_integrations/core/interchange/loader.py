@@ -20,6 +20,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.archive import BundleReader, Limits
+from memos_integrations.core.interchange.arrival import arrived_id
 from memos_integrations.core.interchange.keys import SignatureCheck
 from memos_integrations.core.interchange.manifest import (
     BLOBS,
@@ -31,8 +32,9 @@ from memos_integrations.core.interchange.manifest import (
     read_manifest,
     read_signature,
 )
+from memos_integrations.core.interchange.records import outlined
 from memos_integrations.core.interchange.refusal import Declined, Refusal
-from memos_integrations.core.interchange.taking import Loaded, Progress, Survey, Taking, cubes_in, key_of, receipt_key
+from memos_integrations.core.interchange.taking import Loaded, Progress, Survey, Taking, receipt_key
 from memos_integrations.core.interchange.tensors import check_tensors
 from memos_integrations.core.operator.embedding import Embedding
 
@@ -71,7 +73,7 @@ class MemLoader:
         with BundleReader(path, self._limits) as reader:
             manifest = self._believed(reader, caller)
             known = self._known(manifest, caller, again=again, dry_run=dry_run)
-            survey = self._surveyed(reader, manifest)
+            survey = self._surveyed(reader, manifest, caller)
             taking = Taking(
                 self._governance,
                 self._embedding,
@@ -114,29 +116,37 @@ class MemLoader:
             raise BundleError(Refusal.REPLAYED, "The bundle was loaded before; say again=True to add what is missing")
         return known
 
-    def _surveyed(self, reader: BundleReader, manifest: Manifest) -> Survey:
-        """Read every record once; whatever is wrong with one is wrong with the bundle."""
-        survey, members = Survey(), manifest.by_name()
-        needs = {Capability.TEXT.value}
-        for versions in cubes_in(reader, members[CUBES].name, manifest):
-            cube, key = versions[-1], key_of(versions[-1].id)
-            if key in survey.inside:
-                raise BundleError(Refusal.RECORD, f"Memory {cube.id!r} stands twice in {CUBES}")
-            for ref in cube.provenance.derived_from:
-                if survey.inside.get(key_of(ref.id)) != ref.version:
+    def _surveyed(self, reader: BundleReader, manifest: Manifest, caller: Caller) -> Survey:
+        """Look over every record: order, lineage, blobs, needs. Its other fields are checked before it is taken."""
+        survey, needs = Survey(), {Capability.TEXT.value}
+        for outlines in outlined(reader, manifest):
+            last = outlines[-1]
+            for source, version in last.sources:
+                if survey.inside.version(source) != version:
                     raise BundleError(
-                        Refusal.LINEAGE, f"Memory {cube.id!r} is derived from what does not stand before it"
+                        Refusal.LINEAGE, f"Memory {last.id!r} is derived from what does not stand before it"
                     )
-                survey.sources.add(ref.id)
-            survey.inside[key] = cube.version
-            survey.cubes, survey.versions = survey.cubes + 1, survey.versions + len(versions)
-            needs.add(cube.tier.value if cube.tier is not Tier.PLAINTEXT else Capability.TEXT.value)
-            self._check_blobs(reader, manifest, versions)
-            if cube.tier is not Tier.PLAINTEXT and not self._fits(cube):
-                survey.refused[key] = Declined.FINGERPRINT
+                survey.sources.add(source)
+            survey.inside.add(last.id, last.version)
+            survey.cubes, survey.versions = survey.cubes + 1, survey.versions + len(outlines)
+            survey.here.update(arrived_id(manifest, caller, each) for outline in outlines for each in outline.targets)
+            self._look_at(reader, manifest, [each.cube for each in outlines if each.cube is not None], survey, needs)
+        if survey.inside.settle():
+            raise BundleError(Refusal.RECORD, f"A memory stands twice in {CUBES}")
         if unsaid := sorted(needs - set(manifest.requires)):
             raise BundleError(Refusal.CAPABILITY, f"The bundle holds {', '.join(unsaid)}, and does not say so")
         return survey
+
+    def _look_at(
+        self, reader: BundleReader, manifest: Manifest, cubes: Sequence[MemCube], survey: Survey, needs: set[str]
+    ) -> None:
+        """What is more than text."""
+        self._check_blobs(reader, manifest, cubes)
+        for cube in cubes:
+            survey.blobs.update((blob.digest, blob) for blob in cube.blobs)
+            needs |= {cube.tier.value, Capability.BLOBS.value} - {Tier.PLAINTEXT.value}
+            if cube.tier is not Tier.PLAINTEXT and not self._fits(cube):
+                survey.refused[cube.id] = Declined.FINGERPRINT
 
     def _check_blobs(self, reader: BundleReader, manifest: Manifest, versions: Sequence[MemCube]) -> None:
         members = manifest.by_name()

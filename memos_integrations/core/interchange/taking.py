@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from pydantic import Field
 
@@ -21,34 +20,30 @@ from memos_integrations.core.cube import (
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     BundleError,
-    CubeNotFoundError,
-    InvalidMemoryError,
     VersionConflictError,
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.archive import BundleReader
 from memos_integrations.core.interchange.arrival import arrived, arrived_id, version_there
+from memos_integrations.core.interchange.ids import Met
 from memos_integrations.core.interchange.manifest import (
     BLOBS,
-    CUBES,
     Manifest,
 )
+from memos_integrations.core.interchange.records import cubes_in
 from memos_integrations.core.interchange.refusal import Declined, Refusal
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.options import draft_memory
-from memos_integrations.core.operator.write import finished
+from memos_integrations.core.operator.write import finished, search_text
 from memos_integrations.core.records import NewVersion
 
-CHUNK = 1_000
+CHUNK = 500
 """So many memories are embedded and looked up at a time."""
 
-AT_ONCE = 20_000
-"""A bundle of so many versions becomes true in one transaction, all or nothing; a larger one in several.
-
-If one of several fails, the memories that came are erased again; newer versions of those there before stay. If the
-process dies between two, what came so far stays; loading the bundle again with `again=True` adds what is missing.
-"""
+AT_ONCE = 2_000
+"""A bundle of so many versions is embedded, then written. A larger one is written page by page, in one commit all the
+same, so that little of it is in memory, and embedded afterwards (what a crash leaves out, `embed_missing` makes)."""
 
 SHOWN = 1_000
 RECEIPT = "import_receipt"
@@ -79,17 +74,22 @@ class Loaded(Value):
 
 @dataclass(slots=True)
 class Survey:
-    """What a first pass over the checked bundle found: which ids are in it, and what others derive from."""
+    """What a first pass over the checked bundle found: which ids are in it, and what others derive from.
 
-    inside: dict[int, int] = field(default_factory=dict)
+    `here` are the ids that targets of its links have in the vault.
+    """
+
+    inside: Met = field(default_factory=Met)
+    here: set[str] = field(default_factory=set)
     sources: set[str] = field(default_factory=set)
-    refused: dict[int, Declined] = field(default_factory=dict)
+    refused: dict[str, Declined] = field(default_factory=dict)
     versions: int = 0
     cubes: int = 0
+    blobs: dict[str, BlobRef] = field(default_factory=dict)
 
     def holds(self, cube_id: str) -> bool:
         """Whether a memory of this id is in the bundle."""
-        return key_of(cube_id) in self.inside
+        return cube_id in self.inside
 
 
 class Taking:
@@ -115,26 +115,29 @@ class Taking:
         self._shown: list[Arrival] = []
         self._versions: dict[str, int] = {}
         self._sources: dict[str, MemCube] = {}
-        self._written: list[str] = []
         self._done = 0
 
     def go(self, *, write: bool, receipt: bool) -> Loaded:
-        """Take it in, in one transaction where it is small enough; else in several, undone when one fails."""
-        waiting: list[NewVersion] = []
+        """Take it in: one commit, all or nothing."""
         whole = self._survey.versions <= AT_ONCE
+        first = [self._receipt()] if receipt and write else []
         try:
-            if receipt and write:
-                waiting.append(self._receipt())
-            for versions in self._new_versions(write=write):
-                waiting += versions
-                if not whole and len(waiting) >= CHUNK:
-                    self._put(waiting)
-                    waiting = []
-            if write:
-                self._put(waiting)
-        except BaseException:
-            self._undo()
-            raise
+            if not write:
+                for _ in self._new_versions(write=False):
+                    pass
+            elif whole:
+                waiting = [*first, *(version for page in self._new_versions(write=True) for version in page)]
+                if waiting:
+                    self._governance.put_many(waiting, operation="import").result()
+            else:
+                self._prepare()
+                pages = chain([first], self._new_versions(write=True, embedded=False))
+                self._governance.put_whole(pages, operation="import")
+                self._embed()
+        except (AlreadyRememberedError, VersionConflictError) as exc:
+            raise BundleError(
+                Refusal.REPLAYED, "The bundle, or one of its memories, was loaded at the same time"
+            ) from exc
         return Loaded(
             bundle=self._manifest.bundle,
             issuer=self._manifest.issuer,
@@ -142,48 +145,47 @@ class Taking:
             shown=tuple(self._shown),
         )
 
-    def _put(self, versions: list[NewVersion]) -> None:
-        if not versions:
-            return
-        try:
-            self._governance.put_many(versions, operation="import").result()
-        except (AlreadyRememberedError, VersionConflictError) as exc:
-            raise BundleError(
-                Refusal.REPLAYED, "The bundle, or one of its memories, was loaded at the same time"
-            ) from exc
-        self._written += [each.cube.id for each in versions if each.cube.version == 1]
+    def _embed(self) -> None:
+        """Vectors for what was written without; an embedder is asked in batches."""
+        while cubes := self._governance.unembedded(CHUNK):
+            vectors = self._embedding.written([search_text(cube) for cube in cubes])
+            if vectors is None:
+                return
+            self._governance.put_vectors(cubes, vectors)
 
-    def _undo(self) -> None:
-        for cube_id in reversed(self._written):
-            try:
-                self._governance.erase(cube_id, self._caller)
-            except CubeNotFoundError:
-                continue
+    def _prepare(self) -> None:
+        """What has to be written, or may be refused and then recorded, before the one commit begins."""
+        for blob in self._survey.blobs.values():
+            self._store(blob)
+        if self._governance.gate is not None:
+            for versions in cubes_in(self._reader, self._manifest):
+                for cube in versions:
+                    admitted(finished(self._arrived(cube, 1)), self._caller, self._governance)
 
-    def _new_versions(self, *, write: bool) -> Iterator[list[NewVersion]]:
+    def _new_versions(self, *, write: bool, embedded: bool = True) -> Iterator[list[NewVersion]]:
         page: list[list[MemCube]] = []
-        for versions in cubes_in(self._reader, CUBES, self._manifest):
+        for versions in cubes_in(self._reader, self._manifest):
             page.append(versions)
             if len(page) == CHUNK:
-                yield self._page(page, write=write)
+                yield self._page(page, write=write, embedded=embedded)
                 page = []
-        yield self._page(page, write=write)
+        yield self._page(page, write=write, embedded=embedded)
 
-    def _page(self, page: Sequence[list[MemCube]], *, write: bool) -> list[NewVersion]:
+    def _page(self, page: Sequence[list[MemCube]], *, write: bool, embedded: bool) -> list[NewVersion]:
         ids = [arrived_id(self._manifest, self._caller, versions[-1].id) for versions in page]
-        there = {cube_id: cube for cube_id in ids if (cube := self._governance.own(cube_id, self._caller)) is not None}
+        there = self._governance.own_of(ids, self._caller)
         made: list[MemCube] = []
         for cube_id, versions in zip(ids, page, strict=True):
             made += self._of_one(versions, there.get(cube_id), cube_id)
         self._done += len(page)
         if self._progress is not None:
             self._progress(self._done, self._survey.cubes)
-        return self._drafted(made) if write else []
+        return self._drafted(made, embedded=embedded) if write else []
 
     def _of_one(self, versions: list[MemCube], there: MemCube | None, cube_id: str) -> list[MemCube]:
         """The versions to write of one memory."""
         cube = versions[-1]
-        declined = self._survey.refused.get(key_of(cube.id))
+        declined = self._survey.refused.get(cube.id)
         if declined is None and any(ref.id not in self._versions for ref in cube.provenance.derived_from):
             declined = Declined.SOURCE_MISSING
         if declined is not None:
@@ -196,19 +198,17 @@ class Taking:
                 return self._said(cube, cube_id, "same" if known == cube.version else "older")
             versions = [each for each in versions if each.version > known]
             first = there.version + 1
-        made = [
-            arrived(
-                each, self._manifest, self._caller, version=number, namespace=self._into, most=self._most,
-                inside=self._survey.holds, versions=self._mapped(each),
-            )
-            for number, each in enumerate(versions, first)
-        ]  # fmt: skip
+        made = [self._arrived(each, number) for number, each in enumerate(versions, first)]
         self._note(cube, made[-1].version, made[-1])
         self._said(cube, cube_id, "new" if there is None else "newer")
         return made
 
-    def _mapped(self, cube: MemCube) -> dict[str, int]:
-        return {ref.id: self._versions.get(ref.id, ref.version) for ref in cube.provenance.derived_from}
+    def _arrived(self, cube: MemCube, version: int) -> MemCube:
+        sources = {ref.id: self._versions.get(ref.id, ref.version) for ref in cube.provenance.derived_from}
+        return arrived(
+            cube, self._manifest, self._caller, version=version, namespace=self._into, most=self._most,
+            inside=self._survey.holds, versions=sources,
+        )  # fmt: skip
 
     def _note(self, cube: MemCube, version: int, here: MemCube) -> None:
         """Keep what a later memory derives from."""
@@ -222,29 +222,29 @@ class Taking:
             self._shown.append(Arrival(id=cube.id, here=here, what=what))
         return []
 
-    def _drafted(self, cubes: Sequence[MemCube]) -> list[NewVersion]:
-        members = self._manifest.by_name()
-        for blob in dict.fromkeys(blob for cube in cubes for blob in cube.blobs):
-            self._store(blob, members[BLOBS + blob.digest].name)
+    def _drafted(self, cubes: Sequence[MemCube], *, embedded: bool) -> list[NewVersion]:
+        if embedded:
+            for blob in dict.fromkeys(blob for cube in cubes for blob in cube.blobs):
+                self._store(blob)
         drafts = [admitted(finished(cube), self._caller, self._governance) for cube in cubes]
         texts = [draft.text for draft in drafts if draft.cube.text.strip()]
-        rows = self._embedding.written(texts) if texts else None
+        rows = self._embedding.written(texts) if texts and embedded else None
         found = iter(()) if rows is None else iter(rows)
-        beside = {cube.id for cube in cubes}
         return [
             NewVersion(
                 draft.cube,
                 self._caller,
                 draft.terms if draft.cube.text else (),
                 next(found, None) if draft.cube.text.strip() else None,
-                beside=beside,
+                beside=self._survey.here,
                 sources=self._sources,
                 verdict=draft.verdict,
             )
             for draft in drafts
         ]
 
-    def _store(self, blob: BlobRef, name: str) -> None:
+    def _store(self, blob: BlobRef) -> None:
+        name = BLOBS + blob.digest
         with self._reader.blob(self._manifest.by_name()[name]) as source:
             stored = self._governance.put_blob(source, blob.media_type)
         if stored.digest != blob.digest:
@@ -259,38 +259,6 @@ class Taking:
         return NewVersion(cube, self._caller, draft.terms, None, receipt_key(manifest))
 
 
-def cubes_in(reader: BundleReader, name: str, manifest: Manifest) -> Iterator[list[MemCube]]:
-    """The memories of a bundle, each with the versions that are in it, the present one last.
-
-    Raises:
-        BundleError: A record is no memory, or the versions of one are not next to each other, from the first on.
-    """
-    versions: list[MemCube] = []
-    for line in reader.lines(manifest.by_name()[name]):
-        try:
-            cube = MemCube.from_json(line)
-        except InvalidMemoryError as exc:
-            raise BundleError(Refusal.RECORD, f"A record of {name} is no memory: {exc}") from exc
-        if versions and cube.id == versions[-1].id:
-            if cube.version != versions[-1].version + 1 or versions[0].version != 1:
-                raise BundleError(Refusal.RECORD, f"The versions of memory {cube.id!r} are not in order")
-            versions.append(cube)
-            continue
-        if versions:
-            yield versions
-        versions = [cube]
-    if versions:
-        yield versions
-
-
 def receipt_key(manifest: Manifest) -> str:
     """The key of what stands for a bundle that was loaded: one in each tenant."""
     return f"mip1 {manifest.key} {manifest.bundle}"
-
-
-_SALT = secrets.token_bytes(16)
-
-
-def key_of(cube_id: str) -> int:
-    """A number that stands for an id: a million of them fit where a million ids would not. Nobody can aim at one."""
-    return int.from_bytes(hashlib.blake2b(cube_id.encode(), digest_size=8, key=_SALT).digest())
