@@ -11,8 +11,8 @@ import typer
 from memos_integrations.cli.commands import Json, Tenant, User, Vault
 from memos_integrations.cli.opening import Choice, opened, principal
 from memos_integrations.cli.output import print_json, progress, say
-from memos_integrations.core.carrying import EVERYTHING
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.interchange.syncing import EVERYTHING
 
 KeyFile = Annotated[Path, typer.Option("--key-file", help="The private key that signs; made where there is none.")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from memos_integrations.core.access import ADMIN_ROLE, VERIFIER_ROLE, Caller
 from memos_integrations.core.cube import MemCube, State
@@ -16,7 +16,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.gate import Ruling
-from memos_integrations.core.ports import CubeFilter, LogQuery, PutVector, Transaction, Vectors
+from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, PutVector, Transaction, Vectors
 from memos_integrations.core.reading import GovernedReading
 from memos_integrations.core.records import record_of
 
@@ -100,10 +100,35 @@ class GatedWriting(GovernedReading):
         found = self._vault.get(caller.by.tenant, [cube_id])
         return found[0] if found and found[0].governance.owner == caller.by.subject else None
 
-    def own_of(self, ids: Sequence[str], caller: Caller) -> dict[str, MemCube]:
-        """`own` of many, by id; what is gone or somebody else's is left out."""
-        subject = caller.by.subject
-        return {cube.id: cube for cube in self._vault.get(caller.by.tenant, ids) if cube.governance.owner == subject}
+    def held(self, ids: Sequence[str], caller: Caller) -> dict[str, MemCube]:
+        """The cubes of these ids in the caller's tenant, whoever's they are."""
+        return {cube.id: cube for cube in self._vault.get(caller.by.tenant, ids)}
+
+    def own_versions(self, cube_id: str, caller: Caller) -> list[MemCube]:
+        """Every version of a cube of the caller's own, oldest first, whatever its context; for carrying it only."""
+        found = self._vault.history(caller.by.tenant, cube_id)
+        return found if found and found[-1].governance.owner == caller.by.subject else []
+
+    def open_own_blob(self, cube_id: str, number: int, caller: Caller) -> BinaryIO:
+        """A blob of a cube of the caller's own, whatever its context; for carrying it only.
+
+        Raises:
+            CubeNotFoundError: The cube is gone, or somebody else's.
+        """
+        cube = self.own(cube_id, caller)
+        if cube is None:
+            raise CubeNotFoundError(cube_id)
+        return self._vault.open_blob(cube.blobs[number])
+
+    def was_forgotten(self, cube_id: str, caller: Caller) -> bool:
+        """Whether a cube of this id was erased here, or is known to have been erased elsewhere."""
+        asked = LogQuery(tenant=caller.by.tenant, cube_id=cube_id, operation="forget", outcome=Outcome.ALLOWED, limit=1)
+        return bool(self._vault.log(asked))
+
+    def note_forgotten(self, cube_id: str, caller: Caller) -> None:
+        """Record that a cube of the caller's was erased elsewhere, so that it does not come back."""
+        record = record_of("forget", caller, about=cube_id, detail={"elsewhere": True})
+        self._submit(record.model_copy(update={"owner": caller.by.subject}))
 
     def unembedded(self, limit: int) -> list[MemCube]:
         """Current plaintext cubes without a vector; for re-embedding only."""

@@ -27,7 +27,7 @@ class Met:
         """Whether an id was added that was there; known for sure only after `settle`."""
 
     def add(self, cube_id: str, version: int) -> None:
-        """Remember the id, which was not added before."""
+        """Remember the id."""
         key = key_of(cube_id)
         self.twice |= key in self._recent
         self._recent[key] = version

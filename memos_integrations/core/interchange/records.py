@@ -11,6 +11,7 @@ from memos_integrations.core.interchange.archive import BundleReader
 from memos_integrations.core.interchange.canonical import strict_json
 from memos_integrations.core.interchange.manifest import CUBES, Manifest
 from memos_integrations.core.interchange.refusal import Refusal
+from memos_integrations.core.item import ITEM
 
 
 def record_line(cube: MemCube) -> bytes:
@@ -58,6 +59,7 @@ class Outline(NamedTuple):
     sources: tuple[tuple[str, int], ...] = ()
     targets: tuple[str, ...] = ()
     cube: MemCube | None = None
+    is_item: bool = False
 
 
 def outlined(reader: BundleReader, manifest: Manifest) -> Iterator[list[Outline]]:
@@ -90,7 +92,8 @@ def _outline(line: bytes) -> Outline:
         told, payload = said.get("provenance") or {}, said["payload"]
         plain = payload["kind"] == "plaintext" and payload.get("blob") is None
         if plain and not told.get("derived_from") and not told.get("links") and isinstance(said["id"], str):
-            return Outline(said["id"], _whole(said.get("version", 1)))
+            is_item = said["descriptive"]["semantic_type"] == ITEM
+            return Outline(said["id"], _whole(said.get("version", 1)), is_item=is_item)
     except (AttributeError, KeyError, TypeError):
         pass  # it is no memory; what is wrong with it is said here:
     cube = cube_in(line)
@@ -101,6 +104,7 @@ def _outline(line: bytes) -> Outline:
         tuple([(ref.id, ref.version) for ref in told.derived_from]),
         tuple([link.target for link in told.links]),
         cube if cube.blobs else None,
+        cube.descriptive.semantic_type == ITEM,
     )
 
 

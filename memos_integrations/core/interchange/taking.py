@@ -1,35 +1,22 @@
-"""A bundle that was checked, on its way into the vault: what becomes of each memory, and all of it at once."""
+"""A bundle that was checked, on its way into the vault: page by page, all of it in one commit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from memos_integrations.core.access import Caller
-from memos_integrations.core.cube import (
-    BlobRef,
-    Label,
-    MemCube,
-    State,
-    TrustLabel,
-    Value,
-)
-from memos_integrations.core.errors import (
-    AlreadyRememberedError,
-    BundleError,
-    VersionConflictError,
-)
+from memos_integrations.core.cube import BlobRef, CubeRef, Label, MemCube, State, Value
+from memos_integrations.core.errors import AlreadyRememberedError, BundleError, VersionConflictError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.archive import BundleReader
-from memos_integrations.core.interchange.arrival import arrived, arrived_id, version_there
 from memos_integrations.core.interchange.ids import Met
-from memos_integrations.core.interchange.manifest import (
-    BLOBS,
-    Manifest,
-)
+from memos_integrations.core.interchange.manifest import BLOBS, Manifest
 from memos_integrations.core.interchange.records import cubes_in
 from memos_integrations.core.interchange.refusal import Declined, Refusal
 from memos_integrations.core.operator.admission import admitted
@@ -80,11 +67,12 @@ class Survey:
     """
 
     inside: Met = field(default_factory=Met)
-    here: set[str] = field(default_factory=set)
+    here: Met = field(default_factory=Met)
     sources: set[str] = field(default_factory=set)
     refused: dict[str, Declined] = field(default_factory=dict)
     versions: int = 0
     cubes: int = 0
+    items: int = 0
     blobs: dict[str, BlobRef] = field(default_factory=dict)
 
     def holds(self, cube_id: str) -> bool:
@@ -92,35 +80,63 @@ class Survey:
         return cube_id in self.inside
 
 
-class Taking:
-    """One bundle on its way into the vault."""
+class Place(NamedTuple):
+    """Where memories arrive: in whose vault, with which parts of it. `dropped` is told what changed."""
 
-    def __init__(
-        self,
-        governance: MemGovernance,
-        embedding: Embedding,
-        reader: BundleReader,
-        survey: Survey,
-        *,
-        manifest: Manifest,
-        caller: Caller,
-        into: tuple[str, ...],
-        most: TrustLabel,
-        progress: Progress | None,
-    ) -> None:
-        self._governance, self._embedding = governance, embedding
-        self._reader, self._manifest, self._survey = reader, manifest, survey
-        self._caller, self._into, self._most, self._progress = caller, into, most, progress
+    governance: MemGovernance
+    embedding: Embedding
+    caller: Caller
+    dropped: Callable[[Collection[str], Collection[CubeRef]], None]
+    progress: Progress | None = None
+
+
+class Bundle(NamedTuple):
+    """A bundle that was checked."""
+
+    reader: BundleReader
+    manifest: Manifest
+    survey: Survey
+
+
+class Arriving(NamedTuple):
+    """A version that is to be written, and the key of a new one that stands at an address."""
+
+    cube: MemCube
+    key: str | None = None
+
+
+class Taking(ABC):
+    """One bundle on its way into the vault; who inherits says what becomes of each memory."""
+
+    operation = "import"
+
+    def __init__(self, place: Place, bundle: Bundle) -> None:
+        self._place, self._bundle = place, bundle
+        self._governance, self._caller = place.governance, place.caller
+        self._survey = bundle.survey
         self._counts: dict[str, int] = {}
         self._shown: list[Arrival] = []
         self._versions: dict[str, int] = {}
         self._sources: dict[str, MemCube] = {}
+        self._changed: list[CubeRef] = []
         self._done = 0
 
-    def go(self, *, write: bool, receipt: bool) -> Loaded:
+    @abstractmethod
+    def _settled(self, page: Sequence[list[MemCube]]) -> list[Arriving]:
+        """What is to be written of a page of memories, each with its versions; says what becomes of each."""
+
+    @abstractmethod
+    def _beside(self) -> Container[str]:
+        """The ids that a version may say to supersede without being asked."""
+
+    @abstractmethod
+    def _alike(self, cube: MemCube) -> MemCube:
+        """A version as the gate will see it."""
+
+    def go(self, *, write: bool, receipt: NewVersion | None) -> Loaded:
         """Take it in: one commit, all or nothing."""
         whole = self._survey.versions <= AT_ONCE
-        first = [self._receipt()] if receipt and write else []
+        first = [] if receipt is None else [receipt]
         try:
             if not write:
                 for _ in self._new_versions(write=False):
@@ -128,27 +144,25 @@ class Taking:
             elif whole:
                 waiting = [*first, *(version for page in self._new_versions(write=True) for version in page)]
                 if waiting:
-                    self._governance.put_many(waiting, operation="import").result()
+                    self._governance.put_many(waiting, operation=self.operation).result()
             else:
                 self._prepare()
                 pages = chain([first], self._new_versions(write=True, embedded=False))
-                self._governance.put_whole(pages, operation="import")
+                self._governance.put_whole(pages, operation=self.operation)
                 self._embed()
         except (AlreadyRememberedError, VersionConflictError) as exc:
             raise BundleError(
                 Refusal.REPLAYED, "The bundle, or one of its memories, was loaded at the same time"
             ) from exc
-        return Loaded(
-            bundle=self._manifest.bundle,
-            issuer=self._manifest.issuer,
-            counts=self._counts,
-            shown=tuple(self._shown),
-        )
+        if write and self._changed:
+            self._place.dropped([ref.id for ref in self._changed], self._changed)
+        manifest = self._bundle.manifest
+        return Loaded(bundle=manifest.bundle, issuer=manifest.issuer, counts=self._counts, shown=tuple(self._shown))
 
     def _embed(self) -> None:
         """Vectors for what was written without; an embedder is asked in batches."""
         while cubes := self._governance.unembedded(CHUNK):
-            vectors = self._embedding.written([search_text(cube) for cube in cubes])
+            vectors = self._place.embedding.written([search_text(cube) for cube in cubes])
             if vectors is None:
                 return
             self._governance.put_vectors(cubes, vectors)
@@ -158,13 +172,13 @@ class Taking:
         for blob in self._survey.blobs.values():
             self._store(blob)
         if self._governance.gate is not None:
-            for versions in cubes_in(self._reader, self._manifest):
+            for versions in cubes_in(self._bundle.reader, self._bundle.manifest):
                 for cube in versions:
-                    admitted(finished(self._arrived(cube, 1)), self._caller, self._governance)
+                    admitted(finished(self._alike(cube)), self._caller, self._governance)
 
     def _new_versions(self, *, write: bool, embedded: bool = True) -> Iterator[list[NewVersion]]:
         page: list[list[MemCube]] = []
-        for versions in cubes_in(self._reader, self._manifest):
+        for versions in cubes_in(self._bundle.reader, self._bundle.manifest):
             page.append(versions)
             if len(page) == CHUNK:
                 yield self._page(page, write=write, embedded=embedded)
@@ -172,93 +186,65 @@ class Taking:
         yield self._page(page, write=write, embedded=embedded)
 
     def _page(self, page: Sequence[list[MemCube]], *, write: bool, embedded: bool) -> list[NewVersion]:
-        ids = [arrived_id(self._manifest, self._caller, versions[-1].id) for versions in page]
-        there = self._governance.own_of(ids, self._caller)
-        made: list[MemCube] = []
-        for cube_id, versions in zip(ids, page, strict=True):
-            made += self._of_one(versions, there.get(cube_id), cube_id)
+        made = self._settled(page)
         self._done += len(page)
-        if self._progress is not None:
-            self._progress(self._done, self._survey.cubes)
+        if self._place.progress is not None:
+            self._place.progress(self._done, self._survey.cubes)
         return self._drafted(made, embedded=embedded) if write else []
 
-    def _of_one(self, versions: list[MemCube], there: MemCube | None, cube_id: str) -> list[MemCube]:
-        """The versions to write of one memory."""
-        cube = versions[-1]
-        declined = self._survey.refused.get(cube.id)
-        if declined is None and any(ref.id not in self._versions for ref in cube.provenance.derived_from):
-            declined = Declined.SOURCE_MISSING
-        if declined is not None:
-            return self._said(cube, None, declined.value)
-        first = 1
-        if there is not None:
-            known = version_there(there)
-            if known >= cube.version:
-                self._note(cube, there.version, there)
-                return self._said(cube, cube_id, "same" if known == cube.version else "older")
-            versions = [each for each in versions if each.version > known]
-            first = there.version + 1
-        made = [self._arrived(each, number) for number, each in enumerate(versions, first)]
-        self._note(cube, made[-1].version, made[-1])
-        self._said(cube, cube_id, "new" if there is None else "newer")
-        return made
-
-    def _arrived(self, cube: MemCube, version: int) -> MemCube:
-        sources = {ref.id: self._versions.get(ref.id, ref.version) for ref in cube.provenance.derived_from}
-        return arrived(
-            cube, self._manifest, self._caller, version=version, namespace=self._into, most=self._most,
-            inside=self._survey.holds, versions=sources,
-        )  # fmt: skip
-
-    def _note(self, cube: MemCube, version: int, here: MemCube) -> None:
-        """Keep what a later memory derives from."""
-        if cube.id in self._survey.sources:
-            self._versions[cube.id] = version
-            self._sources[here.id] = here
-
-    def _said(self, cube: MemCube, here: str | None, what: str) -> list[MemCube]:
-        self._counts[what] = self._counts.get(what, 0) + 1
-        if len(self._shown) < SHOWN:
-            self._shown.append(Arrival(id=cube.id, here=here, what=what))
-        return []
-
-    def _drafted(self, cubes: Sequence[MemCube], *, embedded: bool) -> list[NewVersion]:
+    def _drafted(self, arriving: Sequence[Arriving], *, embedded: bool) -> list[NewVersion]:
         if embedded:
-            for blob in dict.fromkeys(blob for cube in cubes for blob in cube.blobs):
+            for blob in dict.fromkeys(blob for each in arriving for blob in each.cube.blobs):
                 self._store(blob)
-        drafts = [admitted(finished(cube), self._caller, self._governance) for cube in cubes]
+        drafts = [admitted(finished(each.cube), self._caller, self._governance) for each in arriving]
         texts = [draft.text for draft in drafts if draft.cube.text.strip()]
-        rows = self._embedding.written(texts) if texts and embedded else None
+        rows = self._place.embedding.written(texts) if texts and embedded else None
         found = iter(()) if rows is None else iter(rows)
+        beside = self._beside()
         return [
             NewVersion(
                 draft.cube,
                 self._caller,
                 draft.terms if draft.cube.text else (),
                 next(found, None) if draft.cube.text.strip() else None,
-                beside=self._survey.here,
+                key,
+                beside=beside,
                 sources=self._sources,
                 verdict=draft.verdict,
             )
-            for draft in drafts
+            for draft, (_, key) in zip(drafts, arriving, strict=True)
         ]
+
+    def _declined(self, cube: MemCube) -> Declined | None:
+        """Why nothing becomes of a memory here, whatever stands here."""
+        declined = self._survey.refused.get(cube.id)
+        if declined is None and any(ref.id not in self._versions for ref in cube.provenance.derived_from):
+            declined = Declined.SOURCE_MISSING
+        return declined
+
+    def _note(self, cube: MemCube, here: MemCube) -> None:
+        """Keep what a later memory of the bundle derives from: *here* says what *cube* says."""
+        if cube.id in self._survey.sources:
+            self._versions[cube.id] = here.version
+            self._sources[here.id] = here
+
+    def _said(self, cube: MemCube, here: str | None, what: str) -> list[Arriving]:
+        self._counts[what] = self._counts.get(what, 0) + 1
+        if len(self._shown) < SHOWN:
+            self._shown.append(Arrival(id=cube.id, here=here, what=what))
+        return []
 
     def _store(self, blob: BlobRef) -> None:
         name = BLOBS + blob.digest
-        with self._reader.blob(self._manifest.by_name()[name]) as source:
+        with self._bundle.reader.blob(self._bundle.manifest.by_name()[name]) as source:
             stored = self._governance.put_blob(source, blob.media_type)
         if stored.digest != blob.digest:
             raise BundleError(Refusal.DIGEST_DIFFERS, f"{name} changed while it was read")
 
-    def _receipt(self) -> NewVersion:
-        manifest = self._manifest
-        told = f"Imported {self._survey.cubes} memories from {manifest.issuer} for {manifest.purpose}."
-        value = {"bundle": manifest.bundle, "key": manifest.key, "issuer": manifest.issuer}
-        draft = draft_memory(told, self._caller, {"semantic_type": RECEIPT, "value": value})
-        cube = draft.cube.model_copy(update={"state": State.ARCHIVED})
-        return NewVersion(cube, self._caller, draft.terms, None, receipt_key(manifest))
 
-
-def receipt_key(manifest: Manifest) -> str:
-    """The key of what stands for a bundle that was loaded: one in each tenant."""
-    return f"mip1 {manifest.key} {manifest.bundle}"
+def receipt_of(manifest: Manifest, caller: Caller, key: str, told: str, value: dict[str, Any]) -> NewVersion:
+    """What stands in the vault for a bundle that was taken in: a memory out of recall, written once under *key*."""
+    said = {"bundle": manifest.bundle, "key": manifest.key, "issuer": manifest.issuer} | value
+    draft = draft_memory(told, caller, {"semantic_type": RECEIPT, "value": said})
+    cube = draft.cube.model_copy(update={"state": State.ARCHIVED})
+    return NewVersion(cube, caller, draft.terms, None, key)
