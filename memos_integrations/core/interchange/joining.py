@@ -176,18 +176,24 @@ class Joining(Taking):
         return [Arriving(each.cube, key if each.cube.version == 1 else None) for each in made]
 
     def make_room(self) -> None:
-        """Erase the items whose address an item of the bundle takes because it was written later."""
+        """Of two items that were made apart at one address, let the one made later have it everywhere; the other goes.
+
+        When an item was made never changes, so that every vault decides the same, whatever it has heard of.
+        """
         if not self._survey.items:
             return
-        clocks = self._list(CLOCKS)
         for versions in cubes_in(self._bundle.reader, self._bundle.manifest):
-            cube, clock = versions[-1], _clock(next(clocks, {}), versions[-1].id)
+            cube = versions[-1]
             if cube.descriptive.semantic_type != ITEM or self._mine(cube) is None:
                 continue
             there = self._at_address(cube)
-            if there is not None and clock.stamp > clock_of(self._history(there), self._replica).stamp:
+            if there is None or self._governance.was_forgotten(cube.id, self._caller):
+                continue
+            if _made(cube) > _made(there):
                 with suppress(LegalHoldError, IllegalTransitionError, CubeNotFoundError):
                     self._forget(there.id, self._caller)
+            elif self._governance.own(cube.id, self._caller) is None:
+                self._governance.note_forgotten(cube.id, self._caller)
 
     def _at_address(self, cube: MemCube) -> MemCube | None:
         """Another item of the caller's that stands where an item would."""
@@ -234,6 +240,10 @@ def content(cube: MemCube) -> bytes:
         signature=None, derived_from=tuple(ref.with_checked(version=1) for ref in cube.provenance.derived_from)
     )
     return cube.with_checked(version=1, provenance=told).canonical()
+
+
+def _made(cube: MemCube) -> tuple[datetime, str]:
+    return cube.descriptive.created_at, cube.id
 
 
 def _stamp(said: Any) -> Stamp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,6 +32,7 @@ BEN = Principal(tenant="home", user="ben")
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 KEYS = [Ed25519Signer(bytes([number]) * 32) for number in range(1, 5)]
 ALL = CubeFilter(states=frozenset(State))
+EXAMPLES = int(os.environ.get("SYNC_EXAMPLES", "40"))
 
 
 class Device:
@@ -358,5 +360,5 @@ class Vaults(RuleBasedStateMachine):
 
 TestVaults = Vaults.TestCase
 TestVaults.settings = settings(
-    max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=EXAMPLES, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
