@@ -22,7 +22,7 @@ from memos_integrations.core.interchange.manifest import (
     read_manifest,
     read_signature,
 )
-from memos_integrations.core.interchange.records import outlined
+from memos_integrations.core.interchange.records import check_lists, outlined
 from memos_integrations.core.interchange.refusal import Declined, Refusal
 from memos_integrations.core.interchange.taking import Survey
 from memos_integrations.core.interchange.tensors import check_tensors
@@ -104,6 +104,7 @@ class Checking:
             for target in {each for outline in outlines for each in outline.targets}:
                 survey.here.add(moved(target), 1)
             self._look_at(reader, manifest, [each.cube for each in outlines if each.cube is not None], survey, needs)
+        check_lists(reader, manifest)
         if survey.inside.settle():
             raise BundleError(Refusal.RECORD, f"A memory stands twice in {CUBES}")
         if unsaid := sorted(needs - set(manifest.requires)):

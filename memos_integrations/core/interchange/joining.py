@@ -7,10 +7,10 @@ anywhere stays erased. See `clocks.py` for what is later.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 
 from memos_integrations.core.access import VERIFIER_ROLE, Caller
 from memos_integrations.core.cube import MemCube, TrustLabel
@@ -21,21 +21,18 @@ from memos_integrations.core.errors import (
     LegalHoldError,
 )
 from memos_integrations.core.interchange.adopting import address_key
-from memos_integrations.core.interchange.canonical import strict_json
 from memos_integrations.core.interchange.changes import MOVED_ELSEWHERE, Stamp, last_move
 from memos_integrations.core.interchange.clocks import Clock, clock_of
 from memos_integrations.core.interchange.manifest import CLOCKS, DELETIONS
-from memos_integrations.core.interchange.records import cubes_in
+from memos_integrations.core.interchange.records import ClockRecord, DeletionRecord, cubes_in
 from memos_integrations.core.interchange.refusal import Declined, Refusal
 from memos_integrations.core.interchange.taking import Arriving, Bundle, Place, Taking
 from memos_integrations.core.item import ITEM
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.records import Steps, record_of
 
-REPLICA = 64
-"""The name of a vault has at most so many characters."""
-
 Forget = Callable[[str, Caller], object]
+_Record = TypeVar("_Record", bound=Value)
 
 
 class Joining(Taking):
@@ -46,26 +43,37 @@ class Joining(Taking):
     def __init__(self, place: Place, bundle: Bundle, *, replica: str, forget: Forget) -> None:
         super().__init__(place, bundle)
         self._replica, self._forget = replica, forget
-        self._clocks: Iterator[dict[str, Any]] = iter(())
+        self._clocks: Iterator[ClockRecord] = iter(())
+        self._moves: list[tuple[MemCube, Stamp]] = []
         self._addresses: set[str] = set()
+
+    def check(self) -> None:
+        """Look through the whole bundle before anything of it happens.
+
+        Raises:
+            BundleError: A memory is none, or has no clock.
+        """
+        clocks = self._list(CLOCKS, ClockRecord)
+        for versions in cubes_in(self._bundle.reader, self._bundle.manifest):
+            cube, said = versions[-1], next(clocks, None)
+            _clock(said, cube.id)
+            if said is not None and said.moved is not None and self._mine(cube) is not None:
+                self._moves.append((cube, Stamp(said.moved.at, said.moved.by)))
 
     def erase(self) -> Counter[str]:
         """Erase what was erased there, and remember that it was; each on record, done again at no cost."""
         counts: Counter[str] = Counter()
-        for said in self._list(DELETIONS):
-            cube_id = said.get("id")
-            if not isinstance(cube_id, str) or not cube_id or len(cube_id) > 1_000 or "\x00" in cube_id:
-                raise BundleError(Refusal.RECORD, f"A record of {DELETIONS} names no memory")
-            held = self._governance.held([cube_id], self._caller).get(cube_id)
+        for said in self._list(DELETIONS, DeletionRecord):
+            held = self._governance.held([said.id], self._caller).get(said.id)
             if held is None:
-                if not self._governance.was_forgotten(cube_id, self._caller):
-                    self._governance.note_forgotten(cube_id, self._caller)
+                if not self._governance.was_forgotten(said.id, self._caller):
+                    self._governance.note_forgotten(said.id, self._caller)
                 continue
-            if held.governance.owner != self._caller.by.subject:
+            if self._mine(held) is None:
                 counts[Declined.NOT_YOURS.value] += 1
                 continue
             try:
-                self._forget(cube_id, self._caller)
+                self._forget(said.id, self._caller)
                 counts["erased"] += 1
             except (LegalHoldError, IllegalTransitionError):
                 counts[Declined.ON_HOLD.value] += 1
@@ -75,15 +83,8 @@ class Joining(Taking):
 
     def move(self) -> Counter[str]:
         """Pass memories to the states that they were moved to there, where that was later than here; on record."""
-        counts: Counter[str] = Counter()
-        clocks = self._list(CLOCKS)
-        for versions in cubes_in(self._bundle.reader, self._bundle.manifest):
-            cube, said = versions[-1], next(clocks, {})
-            if said.get("moved") is None:
-                continue
-            if self._mine(cube) is not None and (what := self._moved(cube, _stamp(said["moved"]))) is not None:
-                counts[what] += 1
-        return counts
+        said = (self._moved(cube, stamp) for cube, stamp in self._moves)
+        return Counter(what for what in said if what is not None)
 
     def _moved(self, cube: MemCube, stamp: Stamp) -> str | None:
         """Move a memory, where it was moved later there; the stamp is kept even where it is in that state already."""
@@ -104,13 +105,10 @@ class Joining(Taking):
             return Declined.ON_HOLD.value
         return "moved"
 
-    def _list(self, name: str) -> Iterator[dict[str, Any]]:
+    def _list(self, name: str, kind: type[_Record]) -> Iterator[_Record]:
         member = self._bundle.manifest.by_name().get(name)
         for line in () if member is None else self._bundle.reader.lines(member):
-            said = strict_json(line, f"a record of {name}")
-            if not isinstance(said, dict):
-                raise BundleError(Refusal.RECORD, f"A record of {name} is no object")
-            yield said
+            yield kind.model_validate_json(line)  # the lists were checked with the rest of the bundle
 
     def _beside(self) -> Container[str]:
         return _Everything()
@@ -120,12 +118,12 @@ class Joining(Taking):
 
     def _settled(self, page: Sequence[list[MemCube]]) -> list[Arriving]:
         if self._done == 0:
-            self._clocks = self._list(CLOCKS)
+            self._clocks = self._list(CLOCKS, ClockRecord)
         held = self._governance.held([versions[-1].id for versions in page], self._caller)
         made: list[Arriving] = []
         for versions in page:
             cube = versions[-1]
-            clock = _clock(next(self._clocks, {}), cube.id)
+            clock = _clock(next(self._clocks, None), cube.id)
             made += self._of_one(versions, clock, held.get(cube.id))
         return made
 
@@ -246,23 +244,10 @@ def _made(cube: MemCube) -> tuple[datetime, str]:
     return cube.descriptive.created_at, cube.id
 
 
-def _stamp(said: Any) -> Stamp:
-    try:
-        stamp = Stamp(datetime.fromisoformat(said["at"]), said["by"])
-        if stamp.at.tzinfo is not None and isinstance(stamp.by, str) and 0 < len(stamp.by) <= REPLICA:
-            return stamp
-    except (KeyError, TypeError, ValueError):
-        pass
-    raise BundleError(Refusal.RECORD, f"A record of {CLOCKS} says of a move what is no time and place")
-
-
-def _clock(said: Mapping[str, Any], cube_id: str) -> Clock:
-    try:
-        if said["id"] == cube_id:
-            return Clock.model_validate({name: value for name, value in said.items() if name not in {"id", "moved"}})
-    except (KeyError, ValueError) as exc:
-        raise BundleError(Refusal.RECORD, f"A record of {CLOCKS} is no clock") from exc
-    raise BundleError(Refusal.RECORD, f"The records of {CLOCKS} are not in the order of the memories")
+def _clock(said: ClockRecord | None, cube_id: str) -> Clock:
+    if said is None or said.id != cube_id:
+        raise BundleError(Refusal.RECORD, f"The records of {CLOCKS} are not in the order of the memories")
+    return Clock(vector=said.vector, at=said.at, by=said.by)
 
 
 class _Everything(Container[str]):

@@ -3,21 +3,108 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from memos_integrations.core.cube import MemCube
+import orjson
+from pydantic import Field, ValidationError
+
+from memos_integrations.core.cube import Label, MemCube, Moment, Value, sha256
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
 from memos_integrations.core.interchange.archive import BundleReader
 from memos_integrations.core.interchange.canonical import strict_json
-from memos_integrations.core.interchange.manifest import CUBES, Manifest
+from memos_integrations.core.interchange.clocks import Clock
+from memos_integrations.core.interchange.manifest import (
+    ACCESS_LOG,
+    CLOCKS,
+    CUBES,
+    DECLINED,
+    DELETIONS,
+    REDACTIONS,
+    Manifest,
+)
 from memos_integrations.core.interchange.refusal import Refusal
 from memos_integrations.core.item import ITEM
+from memos_integrations.core.ports import AuditEntry
 
 
 def record_line(cube: MemCube) -> bytes:
     """A record: the canonical form that the digest covers, and what stands beside it."""
     state, beside = cube.state.value.encode(), cube.behaviour._canonical
     return b'%b,"state":"%b","behaviour":%b}' % (cube.canonical()[:-1], state, beside)
+
+
+def entry_line(entry: AuditEntry) -> bytes:
+    """A record of `access_log.jsonl`, whose `record` is spelled as its hash covers it."""
+    told = orjson.dumps({"number": entry.number, "previous": entry.previous, "hash": entry.hash})
+    return b'%b,"record":%b}' % (told[:-1], entry.record._canonical)
+
+
+def check_lists(reader: BundleReader, manifest: Manifest) -> None:
+    """Refuse lists beside the memories of which a record is not what it should be.
+
+    Raises:
+        BundleError: One is not, or an audit entry does not match its hash.
+    """
+    members = manifest.by_name()
+    for name, kind in _KINDS.items():
+        for line in reader.lines(members[name]) if name in members else ():
+            try:
+                found = kind.model_validate_json(orjson.dumps(strict_json(line, f"a record of {name}")))
+            except (ValidationError, BundleError) as exc:
+                raise BundleError(Refusal.RECORD, f"A record of {name} is not what it should be") from exc
+            if isinstance(found, AuditEntry):
+                _check_hash(found)
+
+
+def _check_hash(entry: AuditEntry) -> None:
+    covered = b'[%d,"%b",%b]' % (entry.number, entry.previous.encode(), entry.record._canonical)
+    if sha256(covered) != entry.hash:
+        raise BundleError(Refusal.RECORD, f"Entry {entry.number} of {ACCESS_LOG} does not match its hash")
+
+
+class Moved(Value):
+    """When a memory was passed to its state by hand or by age, and in which vault."""
+
+    at: Moment
+    by: Annotated[Label, Field(max_length=64)]
+
+
+class ClockRecord(Clock):
+    """A record of `clocks.jsonl`."""
+
+    id: Label
+    moved: Moved | None = None
+
+
+class DeletionRecord(Value):
+    """A record of `deletions.jsonl`."""
+
+    id: Label
+    at: Moment
+
+
+class RedactionRecord(Value):
+    """A record of `redactions.jsonl`."""
+
+    id: Label
+    version: int = Field(ge=1)
+    removed: tuple[Label, ...]
+
+
+class DeclinedRecord(Value):
+    """A record of `declined.jsonl`; a later reason is one that this reader does not know."""
+
+    id: Label
+    why: Label
+
+
+_KINDS: dict[str, type[Value]] = {
+    ACCESS_LOG: AuditEntry,
+    REDACTIONS: RedactionRecord,
+    DECLINED: DeclinedRecord,
+    CLOCKS: ClockRecord,
+    DELETIONS: DeletionRecord,
+}
 
 
 def cube_in(line: bytes) -> MemCube:

@@ -126,6 +126,7 @@ class MemSync:
                 raise BundleError(Refusal.GAP, f"What {part.replica} wrote before {path.name} is not here")
             survey = self.checking.surveyed(reader, manifest, lambda cube_id: cube_id)
             joining = Joining(self.place, Bundle(reader, manifest, survey), replica=self.replica, forget=self.forget)
+            joining.check()
             counts = joining.erase() + joining.move()
             joining.make_room()
             told = f"Read what {manifest.issuer} wrote from {part.after} to {part.to}."

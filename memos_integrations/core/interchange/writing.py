@@ -29,7 +29,7 @@ from memos_integrations.core.interchange.manifest import (
     REDACTIONS,
     Capability,
 )
-from memos_integrations.core.interchange.records import record_line
+from memos_integrations.core.interchange.records import entry_line, record_line
 from memos_integrations.core.interchange.refusal import Declined
 from memos_integrations.core.interchange.taking import RECEIPT
 from memos_integrations.core.ports import CubeFilter, LogQuery
@@ -249,7 +249,7 @@ class Writing:
             entries = self._governance.log(query, self._caller)
             for entry in entries:
                 if entry.record.cube_id in self._met:
-                    yield entry.model_dump_json().encode()
+                    yield entry_line(entry)
             if len(entries) < LOG_PAGE:
                 return
             after = entries[-1].number
