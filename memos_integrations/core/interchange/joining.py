@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from memos_integrations.core.access import VERIFIER_ROLE, Caller
-from memos_integrations.core.cube import MemCube, TrustLabel
+from memos_integrations.core.cube import MemCube, TrustLabel, Value
 from memos_integrations.core.errors import (
     BundleError,
     CubeNotFoundError,
