@@ -23,9 +23,14 @@ HERE = Path(__file__).parent
 KEY, STRANGER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
 READER, OTHER, FRESH = (X25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (3, 4, 5))
 MODEL = {
-    "model": "tiny", "weights": "w1", "tokenizer": "t1", "chat_template": "c1", "dtype": "float32",
-    "positions": "rope", "adapters": [],
-}  # fmt: skip
+    "model": "tiny",
+    "weights": "w1",
+    "tokenizer": "t1",
+    "chat_template": "c1",
+    "dtype": "float32",
+    "positions": "rope",
+    "adapters": [],
+}
 KNOWS: dict[str, Any] = {
     "trusted": {KEY.public_key().public_bytes_raw().hex(): "clinic-a"},
     "recipient": "clinic-b",
@@ -62,10 +67,21 @@ def tensors(numbers: list[float], header: str | None = None, behind: bytes = b""
 def entry(number: int = 7, **more: Any) -> bytes:
     """An entry of an access log."""
     record = {
-        "at": "2026-03-01T09:00:00Z", "tenant": "clinic-a", "actor": "user:ana", "operation": "remember",
-        "outcome": "allowed", "reason": "", "cube_id": memory()["id"], "version": 1, "owner": "user:ana",
-        "digest": "0" * 64, "purpose": None, "application": None, "agent": None, "detail": None,
-    }  # fmt: skip
+        "at": "2026-03-01T09:00:00Z",
+        "tenant": "clinic-a",
+        "actor": "user:ana",
+        "operation": "remember",
+        "outcome": "allowed",
+        "reason": "",
+        "cube_id": memory()["id"],
+        "version": 1,
+        "owner": "user:ana",
+        "digest": "0" * 64,
+        "purpose": None,
+        "application": None,
+        "agent": None,
+        "detail": None,
+    }
     previous = "a" * 64
     hashed = sha256(b'[%d,"%b",%b]' % (number, previous.encode(), spelled(record))).hexdigest()
     return spelled({"number": number, "record": record, "previous": previous, "hash": hashed} | more)
@@ -78,11 +94,19 @@ class Bundle:
         self.lines = [each if isinstance(each, bytes) else spelled(each) for each in memories or (memory(),)]
         self.members: Members = {}
         self.manifest: Record = {
-            "mip": "1.0", "bundle": "0" * 32, "created_at": "2026-03-02T09:00:00Z",
-            "expires_at": "2026-03-09T09:00:00Z", "issuer": "clinic-a",
-            "key": KEY.public_key().public_bytes_raw().hex(), "recipient": "clinic-b", "purpose": "transfer",
-            "digest": "sha-256", "signature": "ed25519", "requires": ["text"], "cube_schema": 1,
-        }  # fmt: skip
+            "mip": "1.0",
+            "bundle": "0" * 32,
+            "created_at": "2026-03-02T09:00:00Z",
+            "expires_at": "2026-03-09T09:00:00Z",
+            "issuer": "clinic-a",
+            "key": KEY.public_key().public_bytes_raw().hex(),
+            "recipient": "clinic-b",
+            "purpose": "transfer",
+            "digest": "sha-256",
+            "signature": "ed25519",
+            "requires": ["text"],
+            "cube_schema": 1,
+        }
         self.signer, self.algorithm = KEY, "ed25519"
         self.respell: Callable[[bytes], bytes] = lambda content: content
         self.retell: Callable[[list[Record]], object] = lambda told: None
@@ -109,10 +133,14 @@ class Bundle:
         """Every member, signed."""
         members = {"cubes.jsonl": b"\n".join(self.lines) + self.ending} | self.members
         told = [
-            {"name": name, "size": len(content), "sha256": sha256(content).hexdigest(),
-             "records": content.count(b"\n") if name.endswith(".jsonl") else 0}
+            {
+                "name": name,
+                "size": len(content),
+                "sha256": sha256(content).hexdigest(),
+                "records": content.count(b"\n") if name.endswith(".jsonl") else 0,
+            }
             for name, content in members.items()
-        ]  # fmt: skip
+        ]
         self.retell(told)
         manifest = self.respell(spelled(self.manifest | {"members": told}))
         signature = self.signer.sign(b"MIP-1 manifest\n" + manifest).hex()
@@ -189,9 +217,12 @@ def with_cache(content: bytes) -> bytes:
     bundle = Bundle()
     bundle.needs("activation")
     payload = {
-        "kind": "activation", "segments": [bundle.blob(content)], "token_ids_digest": "0" * 64, "token_count": 3,
+        "kind": "activation",
+        "segments": [bundle.blob(content)],
+        "token_ids_digest": "0" * 64,
+        "token_count": 3,
         "fingerprint": MODEL,
-    }  # fmt: skip
+    }
     bundle.add(memory(2, payload=payload, provenance={"derived_from": [{"id": memory()["id"], "version": 1}]}))
     return bundle.file()
 
@@ -206,9 +237,10 @@ def good() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]:
     blob.add(memory(2, payload=caption))
     lists = Bundle()
     lists.members = {
-        "access_log.jsonl": entry() + b"\n", "redactions.jsonl": spelled({"id": "x", "version": 1, "removed": ["phone"]}) + b"\n",
+        "access_log.jsonl": entry() + b"\n",
+        "redactions.jsonl": spelled({"id": "x", "version": 1, "removed": ["phone"]}) + b"\n",
         "declined.jsonl": spelled({"id": "y", "why": "not_shared"}) + b"\n",
-    }  # fmt: skip
+    }
     lists.needs("access_log", "redactions")
     deflated = Bundle(*(memory(number, f"Fact {number}.") for number in range(1, 4)))
     deflated.method = ZIP_DEFLATED
@@ -297,7 +329,7 @@ def _files() -> dict[str, Any]:
         "name-pickle": (more("payload.pkl"), "unsafe_name"),
         "name-nul": (more("cubes.jsonl-txt").replace(b"cubes.jsonl-txt", b"cubes.jsonl\0txt"), "unsafe_name malformed"),
         "name-folder": (more("blobs/"), "unsafe_name"),
-    }  # fmt: skip
+    }
 
 
 def _manifests() -> dict[str, Any]:
@@ -331,7 +363,10 @@ def _manifests() -> dict[str, Any]:
         "signature-stranger": (made(named), "unknown_key"),
         "signature-none": (made(lambda bundle: setattr(bundle, "algorithm", "none")), "algorithm"),
         "signature-hmac": (made(lambda bundle: setattr(bundle, "algorithm", "hs256")), "algorithm"),
-        "manifest-changed": (after(lambda m: m.update({"manifest.json": m["manifest.json"].replace(b"transfer", b"research")})), "bad_signature"),
+        "manifest-changed": (
+            after(lambda m: m.update({"manifest.json": m["manifest.json"].replace(b"transfer", b"research")})),
+            "bad_signature",
+        ),
         "recipient-another": (with_manifest(recipient="clinic-c"), "not_yours"),
         "purpose-another": (with_manifest(purpose="research"), "purpose"),
         "time-over": (made(), "expired", {"now": "2026-03-09T09:00:01+00:00"}),
@@ -359,7 +394,7 @@ def _manifests() -> dict[str, Any]:
         "manifest-deep": (changed(b'"cube_schema":1', b'"cube_schema":' + b"[" * 70 + b"]" * 70), "malformed"),
         "manifest-latin": (changed(b"clinic-a", b"clinic-\xe9"), "malformed"),
         "manifest-list": (made(lambda bundle: setattr(bundle, "respell", lambda content: b"[]")), "malformed"),
-    }  # fmt: skip
+    }
 
 
 def _members() -> dict[str, Any]:
@@ -378,12 +413,15 @@ def _members() -> dict[str, Any]:
         "member-told-twice": (told(lambda said: said.append(said[0])), "malformed"),
         "member-cubes-missing": (after(lambda members: members.pop("cubes.jsonl")), "members_differ"),
         "member-cubes-not-told": (told(lambda said: said.clear()), "malformed"),
-        "member-changed": (after(lambda m: m.update({"cubes.jsonl": m["cubes.jsonl"].replace(b"12", b"13")})), "digest_differs"),
+        "member-changed": (
+            after(lambda m: m.update({"cubes.jsonl": m["cubes.jsonl"].replace(b"12", b"13")})),
+            "digest_differs",
+        ),
         "member-size": (told(lambda said: said[0].update(size=1)), "digest_differs"),
         "member-records": (told(lambda said: said[0].update(records=7)), "malformed"),
         "member-no-last-line": (made(lambda bundle: setattr(bundle, "ending", b"")), "malformed"),
         "member-blob-name": (other.file(), "digest_differs"),
-    }  # fmt: skip
+    }
 
 
 def _records() -> dict[str, Any]:
@@ -411,7 +449,10 @@ def _records() -> dict[str, Any]:
         "record-nan": (raw(b'"version":1', b'"version":NaN'), "record"),
         "record-deep": (with_record(payload={"kind": "plaintext", "text": "x", "value": _nested(80)}), "record"),
         "record-field-unknown": (with_record(unknown=1), "record"),
-        "record-field-missing": (made(lambda bundle: None, {k: v for k, v in memory().items() if k != "governance"}), "record"),
+        "record-field-missing": (
+            made(lambda bundle: None, {k: v for k, v in memory().items() if k != "governance"}),
+            "record",
+        ),
         "record-version-0": (with_record(version=0), "record"),
         "record-namespace-empty": (with_record(namespace=[]), "record"),
         "record-payload-kind": (with_record(payload={"kind": "pickle", "text": "x"}), "record"),
@@ -434,7 +475,7 @@ def _records() -> dict[str, Any]:
         "redactions-field": (listed("redactions", spelled({"id": "x", "version": 1})), "record"),
         "declined-name-twice": (listed("declined", b'{"id":"x","id":"y","why":"not_shared"}'), "record"),
         "blob-missing": (with_record(payload=lost), "members_differ"),
-    }  # fmt: skip
+    }
 
 
 def _nested(depth: int) -> Any:
@@ -464,7 +505,7 @@ def _computed() -> dict[str, Any]:
         "adapter-dtype": (with_adapter(tensors([1.0, 2.0], wide.replace("F32", "OBJ"))), "tensors"),
         "cache-nan": (with_cache(tensors([float("nan")])), "tensors"),
         "cache-foreign-nan": (with_cache(tensors([float("-inf")])), "tensors", {"models": [MODEL]}),
-    }  # fmt: skip
+    }
 
 
 def _sealed() -> dict[str, Any]:

@@ -11,13 +11,17 @@ from typing import NamedTuple
 from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.governance import MemGovernance
-from memos_integrations.core.ports import AuditRecord, CubeFilter, LogQuery, Outcome, VaultQuery
+from memos_integrations.core.interchange.clocks import TICK
+from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
 
 READ = frozenset({"read", "read_blob", "history", "use", "export", "find", "review"})
 """Operations on one memory that leave it as it is."""
 
 MOVED_ELSEWHERE = "moved_elsewhere"
 """The operation by which a vault notes that a state came from another one, with the stamp of the move there."""
+
+MOVE = "to_"
+"""With this begins the operation of every other move."""
 
 LOG_PAGE = 10_000
 
@@ -31,13 +35,16 @@ class Stamp(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """The ids of memories that were written or moved after the audit entry *after*, up to *to*; and of those erased."""
+    """The ids of memories that were written or moved after the audit entry *after*, up to *to*; and of those erased.
+
+    `moved` are those among them that passed to another state by hand or by age.
+    """
 
     after: int
     to: int
     written: dict[str, None] = field(default_factory=dict)
     erased: dict[str, datetime] = field(default_factory=dict)
-    moved: dict[str, Stamp] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
 
     def pages(
         self, governance: MemGovernance, caller: Caller, where: CubeFilter | None, *, page: int
@@ -87,26 +94,26 @@ def changed(governance: MemGovernance, caller: Caller, after: int, *, owner: str
                 else:
                     found.erased.pop(record.cube_id, None)
                     found.written[record.cube_id] = None
-                    if (stamp := move_of(record)) is not None:
-                        found.moved[record.cube_id] = stamp
+                    if record.operation.startswith(MOVE) or record.operation == MOVED_ELSEWHERE:
+                        found.moved.add(record.cube_id)
             found.to = entry.number
         if len(entries) < LOG_PAGE:
             return found
 
 
-def move_of(record: AuditRecord) -> Stamp | None:
-    """When a memory passed to another state by this record of the log; None: it did not."""
-    if record.operation == MOVED_ELSEWHERE and isinstance(record.detail, dict):
-        return Stamp(datetime.fromisoformat(record.detail["at"]), record.detail["by"])
-    return Stamp(record.at, "") if record.operation.startswith("to_") else None
-
-
 def last_move(governance: MemGovernance, caller: Caller, cube_id: str) -> Stamp | None:
-    """The stamp of the last move of a memory by hand, or by age; None: there was none."""
+    """The stamp of the last move of a memory by hand, or by age; None: there was none.
+
+    It is later than those before it that this vault knew of, whatever the clock says.
+    """
     query = LogQuery(tenant=caller.by.tenant, cube_id=cube_id, outcome=Outcome.ALLOWED, limit=LOG_PAGE)
     found = None
     while entries := governance.lifecycle_log(query):
-        stamps = [stamp for entry in entries if (stamp := move_of(entry.record)) is not None]
-        found = stamps[-1] if stamps else found
+        for entry in entries:
+            record = entry.record
+            if record.operation == MOVED_ELSEWHERE and isinstance(record.detail, dict):
+                found = Stamp(datetime.fromisoformat(record.detail["at"]), record.detail["by"])
+            elif record.operation.startswith(MOVE):
+                found = Stamp(record.at if found is None else max(record.at, found.at + TICK), "")
         query = query.model_copy(update={"after": entries[-1].number})
     return found

@@ -17,7 +17,7 @@ from memos_integrations.core.errors import InvalidMemoryError, VaultError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.addressee import Addressee
 from memos_integrations.core.interchange.archive import BundleWriter
-from memos_integrations.core.interchange.changes import Changes
+from memos_integrations.core.interchange.changes import Changes, last_move
 from memos_integrations.core.interchange.clocks import clock_of
 from memos_integrations.core.interchange.ids import Met
 from memos_integrations.core.interchange.manifest import (
@@ -217,8 +217,10 @@ class Writing:
 
     def _write_clock(self, cube: MemCube, versions: Sequence[MemCube], replica: str) -> None:
         line = {"id": cube.id} | clock_of(versions, replica).told()
-        moved = self._wanted.changes.moved.get(cube.id) if self._wanted.changes is not None else None
-        if moved is not None:
+        changes = self._wanted.changes
+        if changes is not None and cube.id in changes.moved:
+            moved = last_move(self._governance, self._caller, cube.id)
+            assert moved is not None
             line["moved"] = {"at": moved.at.isoformat(), "by": moved.by or replica}
         self._clocks.write(orjson.dumps(line) + b"\n")
 
