@@ -10,7 +10,6 @@ from datetime import datetime
 import numpy as np
 
 from memos_integrations.core import ranking
-from memos_integrations.core.access import Verb, subjects_for
 from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State, sha256, unique
 from memos_integrations.core.ports import (
     Change,
@@ -119,8 +118,8 @@ def tenants_in(changes: Iterable[Change], *rows: Mapping[str, Row | None]) -> se
 
 
 def is_allowed(cube: MemCube, wanted: CubeFilter, visible: Visibility) -> bool:
-    """Whether a cube with its present state passes visibility and filter, by what it says itself."""
-    row = Row(cube, (), subjects_for(Verb.READ, cube.governance), (), None, cube.state, cube.behaviour)
+    """Whether a cube, which has a reader among the subjects, passes the rest of the visibility and the filter."""
+    row = Row(cube, (), visible.subjects, (), None, cube.state, cube.behaviour)
     return is_visible(row, visible) and passes(row, wanted)
 
 

@@ -35,6 +35,10 @@ from memos_integrations.vaults.sqlite_rows import EVENTS, Words
 from memos_integrations.vaults.sqlite_search import check_tenant, read_cube, tenant_number
 from memos_integrations.vaults.sqlite_write import read_identity
 
+_NEXT_SEEN = """SELECT seq FROM cubes WHERE tenant = ? AND seq > ? AND seq <= ? AND audience IN (
+    SELECT audience FROM audiences WHERE subject IN (SELECT value FROM json_each(?))) ORDER BY seq LIMIT ?"""
+"""The next cubes of a tenant that have a reader among some subjects."""
+
 
 class SQLiteReads(ABC):
     """The reads of `SQLiteVault`, which gives them their connections."""
@@ -64,14 +68,15 @@ class SQLiteReads(ABC):
         Each page is a read of its own, so that nothing is held up, and nothing is held of the pages before.
         """
         tenant, after, end = visible.tenant, 0, None
+        subjects = json.dumps([self._words.subject(each) for each in visible.subjects])
         while end is None or after < end:
             with self._reading() as connection:
-                self._guard.witness.check_whole(connection, tenant)
+                self._guard.witness.check(connection, tenant, *(("audiences",) if end is None else ()))
                 number = tenant_number(connection, tenant)
                 if end is None:
                     (end,) = connection.execute("SELECT ifnull(max(seq), 0) FROM cubes").fetchone()
-                asked = "SELECT seq FROM cubes WHERE tenant = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-                seqs = [seq for (seq,) in connection.execute(asked, (number, after, end, page))]
+                rows = connection.execute(_NEXT_SEEN, (number, after, end, subjects, page))
+                seqs = [seq for (seq,) in rows]
                 found = sorted(self._guard.witness.handing.by_number(connection, tenant, seqs), key=itemgetter(0))
             after = seqs[-1] if seqs else end
             if given := [cube for _, cube in found if is_allowed(cube, wanted, visible)]:
