@@ -25,7 +25,7 @@ from memos_integrations.core.operator.options import draft_memory
 from memos_integrations.core.operator.write import finished, search_text
 from memos_integrations.core.records import NewVersion
 
-CHUNK = 500
+CHUNK = 200
 """So many memories are embedded and looked up at a time."""
 
 AT_ONCE = 2_000

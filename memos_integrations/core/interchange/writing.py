@@ -34,7 +34,7 @@ from memos_integrations.core.interchange.refusal import Declined
 from memos_integrations.core.interchange.taking import RECEIPT
 from memos_integrations.core.ports import CubeFilter, LogQuery
 
-PAGE = 500
+PAGE = 250
 LOG_PAGE = 10_000
 Progress = Callable[[int], object]
 

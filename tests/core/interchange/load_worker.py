@@ -1,4 +1,4 @@
-"""Takes a bundle in, and says when it has begun to write: `python load_worker.py VAULT BUNDLE KEY`. Killed by a test."""
+"""Takes a bundle in and says how far it is, to be killed by a test: `python load_worker.py VAULT BUNDLE KEY`."""
 
 from __future__ import annotations
 
