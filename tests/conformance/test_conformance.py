@@ -16,7 +16,7 @@ from memos_integrations import MemOS, Principal, State
 from memos_integrations.backends.sealing_key import X25519Key
 from memos_integrations.core.cube import ModelFingerprint
 from memos_integrations.core.errors import BundleError
-from memos_integrations.core.interchange import Capability, Declined, Refusal, schemas
+from memos_integrations.core.interchange import Capability, Declined, Refusal, dialect
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
 from tests.conformance import make, reader
@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 SUITE = json.loads((HERE / "vectors.json").read_text("utf-8"))
 BO = Principal(tenant="clinic-b", user="bo")
 ALL = CubeFilter(states=frozenset(State))
-SPECIFICATION = (Path(schemas.__file__).with_name("MIP.md")).read_text("utf-8")
+SPECIFICATION = (Path(dialect.__file__).with_name("MIP.md")).read_text("utf-8")
 
 
 @pytest.mark.parametrize("vector", SUITE["vectors"], ids=lambda vector: vector["name"])
@@ -88,12 +88,12 @@ def test_the_suite_is_what_the_script_makes() -> None:
     assert {path.name: path.read_bytes() for path in (HERE / "vectors").iterdir()} == files
 
 
-@pytest.mark.parametrize("name", schemas.KINDS)
+@pytest.mark.parametrize("name", dialect.KINDS)
 def test_the_schemas_say_what_the_models_say(name: str) -> None:
-    assert (schemas.FOLDER / f"{name}.json").read_text("utf-8") == schemas.spelled(name)
-    assert {path.stem for path in schemas.FOLDER.glob("*.json")} == set(schemas.KINDS)
+    assert (dialect.FOLDER / f"{name}.json").read_text("utf-8") == dialect.spelled(name)
+    assert {path.stem for path in dialect.FOLDER.glob("*.json")} == set(dialect.KINDS)
     if name == "memory":
-        assert (HERE / "memory.json").read_bytes() == (schemas.FOLDER / "memory.json").read_bytes()
+        assert (HERE / "memory.json").read_bytes() == (dialect.FOLDER / "memory.json").read_bytes()
 
 
 @pytest.mark.parametrize("code", [*Refusal, *Declined, *Capability])

@@ -165,7 +165,11 @@ class MemSync:
             try:
                 with checking.opened(folder / part.name) as reader:
                     _check_part(checking.signed(reader), part)
-            except BundleError:
+            except BundleError as exc:
+                if exc.code == Refusal.SEALED and self.secret is None:
+                    raise InvalidMemoryError(
+                        "What this vault wrote to the folder is sealed: pass the same secret, or it goes on in clear."
+                    ) from exc
                 continue
             return part.to
         return 0
