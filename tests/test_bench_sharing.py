@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parent / "benchmarks" / "sharing.py"
-FIGURES = "bundle_export_per_s bundle_import_per_s bundle_peak_mb hostile_bundles_rejected hostile_bundles_total".split()
+FIGURES = (
+    "bundle_export_per_s bundle_import_per_s bundle_peak_mb hostile_bundles_rejected hostile_bundles_total".split()
+)
 
 
 def test_it_runs(tmp_path: Path) -> None:

@@ -126,7 +126,8 @@ class Carrying(Walk):
         trusted at most *most_trusted*, keeps its restrictions, channel and lineage, and says in `provenance.signature`
         where it came from. Keys and values, and adapters, are taken where they fit one of *models*; their text is there
         in any case. *opener* opens what is sealed. With *dry_run* nothing is written, and the counts say what would
-        be. A later bundle of the same issuer brings the same memories up to date.
+        be. A later bundle of the same issuer brings the same memories up to date. While a large one is written, other
+        writes to the vault, and recalls, which count as uses, wait for its end.
 
         Raises:
             BundleError: Something does not fit; `code` says what. Nothing was written.

@@ -50,7 +50,7 @@ from memos_integrations.vaults.sqlite_search import (
     Searching,
     search,
 )
-from memos_integrations.vaults.sqlite_whole import Whole
+from memos_integrations.vaults.sqlite_whole import Afterwards, Whole
 from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
 from memos_integrations.vaults.verified import Kept
 from memos_integrations.vaults.witness import MOST_ADDED_UP, Beside
@@ -169,13 +169,14 @@ class SQLiteVault(SQLiteReads):
             VaultClosedError: The vault was closed, or opened before this process was forked.
             EmbeddingError: A vector is not one finite unit row.
         """
-        if get_ident() in self._making:
-            raise VaultError("While `submit_whole` asks for its transactions, making them may not write to the vault.")
         rows = prepared(transaction, self._words)
         erases = tuple(change.cube_id for change in transaction.changes if isinstance(change, Erase))
         survives = Durability.COMMIT if erases else durability or self._durability
         new = rows if rows.is_new else None
-        return self._writer.submit(Job(partial(self._guard.notary.apply, transaction=rows), erases, new, survives))
+        job = Job(partial(self._guard.notary.apply, transaction=rows), erases, new, survives)
+        if get_ident() in self._making:
+            job.future = Afterwards()
+        return self._writer.submit(job)
 
     def submit_whole(self, transactions: Iterable[Transaction]) -> Receipt:
         """Make all of *transactions* true in one commit, or none; see `Vault.submit_whole`."""

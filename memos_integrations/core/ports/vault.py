@@ -43,8 +43,8 @@ class Vault(Protocol):
         """Make all of *transactions* true in one commit, or none; durable on return.
 
         They are asked for one after another, in this thread, and need never be in memory together: so comes in what is
-        too large for one `Transaction`. Other writes wait meanwhile. What makes them may read the vault, and sees it as
-        it was before; it may not write to it.
+        too large for one `Transaction`. Other writes wait meanwhile, for as long as it takes. What makes them may read
+        the vault, and sees it as it was before; it may not wait for anything that it writes to it.
 
         Raises:
             VaultError: The store failed, or *transactions* wrote to the vault; nothing of them happened.
