@@ -118,7 +118,7 @@ def import_(
     counts = ", ".join(f"{count} {what}" for what, count in sorted(done.counts.items())) or "nothing"
     say(f"{'Would come' if dry_run else 'Imported'} from {done.issuer}: {counts}.")
     for each in done.shown if dry_run else ():
-        say(f"  {each.what}: {each.id}", "dim")
+        say(f"  {each.what}: {each.id} {', '.join(each.changed)}".rstrip(), "dim")
 
 
 def card(

@@ -60,7 +60,7 @@ class Adopting(Taking):
             if taken:
                 return self._said(cube, None, Declined.ADDRESS_TAKEN.value)
         self._note(cube, made[-1])
-        self._said(cube, cube_id, "new" if there is None else "newer")
+        self._said(cube, cube_id, *(("new",) if there is None else ("newer", (there, made[-1]))))
         if there is not None:
             self._changed.append(made[-1].ref)
         return [Arriving(each, key if each.version == 1 else None) for each in made]

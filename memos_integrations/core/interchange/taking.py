@@ -38,11 +38,15 @@ Progress = Callable[[int, int], object]
 
 
 class Arrival(Value):
-    """What became, or would become, of one memory of a bundle: `new`, `newer`, `same`, `older`, or why not taken."""
+    """What became, or would become, of one memory of a bundle: `new`, `newer`, `same`, `older`, or why not taken.
+
+    `changed` names what is another than in the version that stands here: `payload.text`, `descriptive.tags` …
+    """
 
     id: Label
     here: Label | None = None
     what: Label
+    changed: tuple[Label, ...] = ()
 
 
 class Loaded(Value):
@@ -228,10 +232,14 @@ class Taking(ABC):
             self._versions[cube.id] = here.version
             self._sources[here.id] = here
 
-    def _said(self, cube: MemCube, here: str | None, what: str) -> list[Arriving]:
+    def _said(
+        self, cube: MemCube, here: str | None, what: str, pair: tuple[MemCube, MemCube] | None = None
+    ) -> list[Arriving]:
+        """Count what becomes of a memory; *pair* is how it stands here and how it would."""
         self._counts[what] = self._counts.get(what, 0) + 1
         if len(self._shown) < SHOWN:
-            self._shown.append(Arrival(id=cube.id, here=here, what=what))
+            changed = () if pair is None else differing(*pair)
+            self._shown.append(Arrival(id=cube.id, here=here, what=what, changed=changed))
         return []
 
     def _store(self, blob: BlobRef) -> None:
@@ -240,6 +248,23 @@ class Taking(ABC):
             stored = self._governance.put_blob(source, blob.media_type)
         if stored.digest != blob.digest:
             raise BundleError(Refusal.DIGEST_DIFFERS, f"{name} changed while it was read")
+
+
+ALWAYS = frozenset({"descriptive.recorded_at", "provenance.signature"})
+"""What is another in every version."""
+
+
+def differing(before: MemCube, after: MemCube) -> tuple[str, ...]:
+    """The names of the fields in which two versions differ."""
+    found = []
+    for part in ("namespace", "payload", "descriptive", "provenance", "trust", "governance"):
+        one, other = getattr(before, part), getattr(after, part)
+        if not isinstance(one, Value) or type(one) is not type(other):
+            found += [part] if one != other else []
+            continue
+        names = (name for name in type(one).model_fields if getattr(one, name) != getattr(other, name))
+        found += [name for each in names if (name := f"{part}.{each}") not in ALWAYS]
+    return tuple(found)
 
 
 def receipt_of(manifest: Manifest, caller: Caller, key: str, told: str, value: dict[str, Any]) -> NewVersion:

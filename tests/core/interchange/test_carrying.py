@@ -215,6 +215,20 @@ def test_a_dump_goes_on_where_the_last_one_ended(
     assert loaded(target, tmp_path / "2.mip").counts == {"newer": 1, "same": 2, "new": 1}
 
 
+def test_a_dry_run_names_what_would_change(vaults: tuple[MemOS, MemOS], tmp_path: Path) -> None:
+    source, target = vaults
+    cube = source.remember("The ward has 12 beds.", by=ANA, tags=["ward"])
+    dumped(source, tmp_path / "a.mip")
+    loaded(target, tmp_path / "a.mip")
+    source.update(cube.id, text="The ward has 14 beds.", tags=["rota"], by=ANA)
+    dumped(source, tmp_path / "b.mip")
+    before = target.generation(by=BO)
+    (arrival,) = loaded(target, tmp_path / "b.mip", dry_run=True).shown
+    assert (arrival.what, arrival.changed) == ("newer", ("payload.text", "descriptive.tags"))
+    assert target.generation(by=BO) == before
+    assert loaded(target, tmp_path / "b.mip").shown == (arrival,)
+
+
 def test_a_dump_in_parts_is_resumed_after_the_last_whole_one(vaults: tuple[MemOS, MemOS], tmp_path: Path) -> None:
     source, target = vaults
     many(source, 25)
