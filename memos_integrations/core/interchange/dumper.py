@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from memos_integrations.core.access import Caller
@@ -64,24 +65,26 @@ class MemDumper:
         """
         _check(target, wanted, terms)
         half = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-        clear = half if terms.seal is None else half.with_name(half.name + ".clear")
         try:
-            with _private(clear) as file:
+            with ExitStack() as files:
+                file = files.enter_context(_private(half))
+                # What is to be sealed is never in the clear in a folder that others may reach.
+                clear = file if terms.seal is None else files.enter_context(TemporaryFile())
                 with ExitStack() as undo:
-                    out = BundleWriter(file)
+                    out = BundleWriter(clear)
                     undo.callback(out.abandon)
-                    writing = Writing(self._governance, caller, out, target.parent, wanted)
+                    spool = target.parent if terms.seal is None else None
+                    writing = Writing(self._governance, caller, out, spool, wanted)
                     writing.write()
                     made = self._sealed(writing, caller, terms)
                     undo.pop_all()
                 if terms.seal is not None and wanted.to is not None and wanted.to.seal is not None:
-                    file.seek(0)
-                    with _private(half) as hidden:
-                        terms.seal(file, hidden, wanted.to.seal)
-                        size = _flushed_size(hidden)
-                else:
-                    size = _flushed_size(file)
-            os.link(half, target)  # unlike a rename, it never replaces what came there meanwhile
+                    clear.seek(0)
+                    terms.seal(clear, file, wanted.to.seal)
+                file.flush()
+                os.fsync(file.fileno())
+                size = file.seek(0, os.SEEK_END)
+            _appear(half, target)
             _flushed(target.parent)
         except FileExistsError as exc:
             raise InvalidMemoryError(f"{target.name} is there already; a bundle replaces nothing.") from exc
@@ -91,9 +94,8 @@ class MemDumper:
                 f"The bundle could not be written to {target.name}: {exc.strerror}. Nothing is left of it."
             ) from exc
         finally:
-            for each in (half, clear):
-                with suppress(OSError):
-                    each.unlink()
+            with suppress(OSError):
+                half.unlink()
         return Dumped(
             bundle=made.bundle,
             path=str(target),
@@ -145,10 +147,16 @@ def _private(path: Path) -> BinaryIO:
     return open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "wb+")
 
 
-def _flushed_size(file: BinaryIO) -> int:
-    file.flush()
-    os.fsync(file.fileno())
-    return file.seek(0, os.SEEK_END)
+def _appear(half: Path, target: Path) -> None:
+    """Let a file stand under its name, in the place of no other."""
+    try:
+        os.link(half, target)  # unlike a rename, it never replaces what came there meanwhile
+    except OSError as exc:
+        if exc.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}:
+            raise
+        if target.exists():  # a stick or a share may know no links; then this is as near as one gets
+            raise FileExistsError(target.name) from exc
+        os.rename(half, target)
 
 
 def _flushed(folder: Path) -> None:

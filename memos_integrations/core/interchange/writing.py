@@ -68,7 +68,7 @@ class Writing:
     """One dump under way."""
 
     def __init__(
-        self, governance: MemGovernance, caller: Caller, out: BundleWriter, folder: Path, wanted: Wanted
+        self, governance: MemGovernance, caller: Caller, out: BundleWriter, folder: Path | None, wanted: Wanted
     ) -> None:
         self._governance, self._caller, self.out, self._folder = governance, caller, out, folder
         self._wanted = wanted

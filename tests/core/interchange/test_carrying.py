@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -309,6 +310,30 @@ def test_a_sealed_bundle_opens_for_its_reader_only(vaults: tuple[MemOS, MemOS], 
         loaded(target, tmp_path / "b.mip", opener=SECRET)
     assert texts(target) == []
     assert loaded(target, tmp_path / "a.mip", opener=SECRET).counts == {"new": 1}
+
+
+def test_what_is_sealed_is_never_in_the_clear_beside_it(
+    vaults: tuple[MemOS, MemOS], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = vaults
+    source.remember("The safe is behind the clock.", by=ANA)
+    (tmp_path / "share").mkdir()
+    seen: list[bytes] = []
+    card = Addressee(recipient="clinic-b", seal=SECRET.key)
+    look = lambda _: seen.extend(each.read_bytes() for each in (tmp_path / "share").iterdir())  # noqa: E731
+    dumped(source, tmp_path / "share" / "a.mip", to=card, sealed=True, progress=look)
+    assert seen == [b""]
+
+    # A stick knows no links: the bundle appears all the same, and replaces nothing.
+    def no_links(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr("os.link", no_links)
+    dumped(source, tmp_path / "share" / "b.mip", to=card, sealed=True)
+    assert sorted(each.name for each in (tmp_path / "share").iterdir()) == ["a.mip", "b.mip"]
+    assert loaded(target, tmp_path / "share" / "b.mip", opener=SECRET).counts == {"new": 1}
+    with pytest.raises(InvalidMemoryError, match="there already"):
+        dumped(source, tmp_path / "share" / "b.mip", to=card, sealed=True)
 
 
 def test_sealing_needs_a_key_of_the_reader(vaults: tuple[MemOS, MemOS], tmp_path: Path) -> None:
