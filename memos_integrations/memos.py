@@ -24,7 +24,7 @@ from memos_integrations.core.conversation import Conversation
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
 from memos_integrations.core.guarding import Guarding
-from memos_integrations.core.interchange import SignatureCheck
+from memos_integrations.core.interchange import Seal, SignatureCheck
 from memos_integrations.core.operator import (
     ErasureReceipt,
     IngestReport,
@@ -104,6 +104,11 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding):
         from memos_integrations.backends.signing import ed25519_signed
 
         return ed25519_signed
+
+    def _seal(self) -> Seal:
+        from memos_integrations.backends.sealing_key import seal
+
+        return seal
 
     # --- one memory ---------------------------------------------------------------------------------------------
 

@@ -63,3 +63,57 @@ def test_a_dry_run_makes_no_vault(tmp_path: Path) -> None:
     assert "Would come from a: 1 new." in told.stdout
     with MemOS.open(tmp_path / "two") as memos:
         assert memos.recall("fact", by=ANA, needed=True).hits == ()
+
+
+def test_two_vaults_stay_the_same_through_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    keys = {name: run("key", str(tmp_path / f"{name}.key"))["key"] for name in ("one", "two")}
+    with MemOS.open(tmp_path / "one") as memos:
+        memos.remember("The kiln is fired on Thursdays.", by=ANA)
+    with MemOS.open(tmp_path / "two"):
+        pass
+
+    def sync(name: str, other: str) -> Any:
+        way = ("--vault", str(tmp_path / name), "--key-file", str(tmp_path / f"{name}.key"), "--group", "ana")
+        secret = ("--seal-key", str(tmp_path / "secret"))
+        return run("sync", str(folder), *way, *secret, "--trust", keys[other], "--user", "ana")
+
+    assert sync("one", "two")["written"] == 1
+    assert sync("two", "one")["counts"] == {"new": 1}
+    with MemOS.open(tmp_path / "two") as memos:
+        (hit,) = memos.recall("kiln", by=ANA, needed=True).hits
+        memos.forget(hit.cube.id, by=ANA)
+    sync("two", "one")
+    assert sync("one", "two")["counts"]["erased"] == 1
+    assert all(b"kiln" not in each.read_bytes() for each in folder.iterdir())
+    names = sorted(folder.iterdir())
+    way = ("--vault", str(tmp_path / "one"), "--key-file", str(tmp_path / "one.key"), "--group", "ana")
+    refused = run("sync", str(folder), *way, "--trust", keys["two"], "--user", "ana", fails=True)
+    assert "same secret" in str(refused)
+    assert sorted(folder.iterdir()) == names
+
+
+def test_a_bundle_for_a_card_is_sealed_and_goes_on_later(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path / "one") as memos:
+        memos.remember("The kiln is fired on Thursdays.", by=ANA)
+    card, bundle, secret = (str(tmp_path / name) for name in ("card.json", "a.mip", "secret"))
+    assert run("card", card, "--recipient", "b", "--seal-key", secret)["recipient"] == "b"
+    way = ("--vault", str(tmp_path / "one"), "--key-file", str(tmp_path / "key"), "--issuer", "a", "--user", "ana")
+    made = run("export", bundle, *way, "--to", card, "--sealed", "--since", "0")
+    assert made["cubes"] == 1
+    assert run("export", str(tmp_path / "b.mip"), *way, "--to", card, "--since", str(made["position"]))["cubes"] == 0
+    take = (
+        "import",
+        bundle,
+        "--recipient",
+        "b",
+        "--trust",
+        made["key"],
+        "--user",
+        "ana",
+        "--vault",
+        str(tmp_path / "two"),
+    )
+    assert run(*take, fails=True).code == "sealed"
+    assert run(*take, "--seal-key", secret)["counts"] == {"new": 1}

@@ -14,6 +14,24 @@ from cryptography.exceptions import InvalidSignature  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey  # noqa: E402
 
 
+def secret_in(path: str | Path) -> bytes:
+    """The 32 secret bytes that stand in a file; drawn, for its owner's eyes only, where there is none.
+
+    Raises:
+        InvalidMemoryError: Others may read the file.
+    """
+    place = Path(path)
+    try:
+        with open(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(os.urandom(32))
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        if place.stat().st_mode & 0o077:
+            raise InvalidMemoryError(f"{place.name} is open to others: chmod 600 it, or make another key.") from None
+    return place.read_bytes()
+
+
 class Ed25519Signer:
     """A private key that signs; fills the port `Signer`."""
 
@@ -29,18 +47,7 @@ class Ed25519Signer:
         Raises:
             InvalidMemoryError: The file is not 32 bytes, or others may read it.
         """
-        place = Path(path)
-        try:
-            with open(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-                file.write(os.urandom(32))
-                file.flush()
-                os.fsync(file.fileno())
-        except FileExistsError:
-            if place.stat().st_mode & 0o077:
-                raise InvalidMemoryError(
-                    f"{place.name} is open to others: chmod 600 it, or make another key."
-                ) from None
-        return cls(place.read_bytes())
+        return cls(secret_in(path))
 
     @property
     def key(self) -> str:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from memos_integrations.cli.care import back_up, doctor, restore
-from memos_integrations.cli.carry import export, import_, key
+from memos_integrations.cli.carry import card, export, import_, key, sync
 from memos_integrations.cli.commands import app, audit
 from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
@@ -37,6 +37,8 @@ app.command()(snapshot)
 app.command()(export)
 app.command("import")(import_)
 app.command()(key)
+app.command()(card)
+app.command()(sync)
 app.command()(costs)
 app.command()(demo)
 app.command()(report)

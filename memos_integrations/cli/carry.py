@@ -10,10 +10,14 @@ import typer
 
 from memos_integrations.cli.commands import Json, Tenant, User, Vault
 from memos_integrations.cli.opening import Choice, opened, principal
-from memos_integrations.cli.output import print_json, progress, say
-from memos_integrations.core.carrying import EVERYTHING
+from memos_integrations.cli.output import counting, print_json, progress, say
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.interchange import Addressee, Opener
+from memos_integrations.core.interchange.syncing import EVERYTHING
 
+SealKey = Annotated[
+    Path | None, typer.Option("--seal-key", help="The private key that opens sealed bundles; see `memos card`.")
+]
 KeyFile = Annotated[Path, typer.Option("--key-file", help="The private key that signs; made where there is none.")]
 
 
@@ -38,7 +42,10 @@ def export(
     vault: Vault,
     key_file: KeyFile,
     issuer: Annotated[str, typer.Option("--issuer", help="Who you are to the recipient.")],
-    recipient: Annotated[str, typer.Option("--recipient", help="For whom it is; nobody else takes it.")],
+    recipient: Annotated[str | None, typer.Option("--recipient", help="For whom it is; nobody else takes it.")] = None,
+    card: Annotated[Path | None, typer.Option("--to", help="The reader's card (`memos card`), instead.")] = None,
+    sealed: Annotated[bool, typer.Option("--sealed", help="Nobody but the holder of the card can open it.")] = False,
+    since: Annotated[int | None, typer.Option("--since", help="Only what changed after this position.")] = None,
     purpose: Annotated[str, typer.Option("--purpose", help="What it may be used for.")] = "transfer",
     days: Annotated[float, typer.Option("--days", help="How long it lasts.")] = 7.0,
     access_log: Annotated[bool, typer.Option("--access-log", help="Who touched these memories goes along.")] = False,
@@ -50,17 +57,21 @@ def export(
     from memos_integrations.backends.signing import Ed25519Signer
 
     signer = Ed25519Signer.in_file(key_file)
-    with opened(vault, Choice.NONE) as (memos, _, _):
+    with opened(vault, Choice.NONE) as (memos, _, _), counting("Exporting") as report:
         done = memos.dump(
             target,
             by=principal(tenant, user),
             signer=signer,
             issuer=issuer,
             recipient=recipient,
+            to=None if card is None else Addressee.from_file(card),
+            sealed=sealed,
+            since=since,
             purpose=purpose,
             where=EVERYTHING,
             lasts=timedelta(days=days),
             access_log=access_log,
+            progress=report,
         )
     if as_json:
         print_json(done.model_dump(mode="json") | {"key": signer.key})
@@ -68,6 +79,8 @@ def export(
     say(f"{done.cubes} memories in {done.versions} versions, {done.blobs} blobs, {done.bytes:,} bytes: {target}")
     for why, count in sorted(done.declined.items()):
         say(f"  {count} stayed behind: {why}", "dim")
+    if done.position is not None:
+        say(f"  what changes after it: --since {done.position}", "dim")
     say(f"  signed by {signer.key}", "dim")
 
 
@@ -81,14 +94,13 @@ def import_(
         bool, typer.Option("--dry-run", help="Check it and say what would come; write nothing.")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="It was loaded before: add what is missing.")] = False,
+    seal_key: SealKey = None,
     tenant: Tenant = "local",
     user: User = None,
     as_json: Json = False,
 ) -> None:
     """Take the memories of a bundle in as your own, after every byte of it was checked."""
-    trusted = {public: name or public[:16] for public, _, name in (each.partition("=") for each in trust)}
-    if any(len(public) != 64 for public in trusted):
-        raise InvalidMemoryError("A public key is 64 hexadecimal digits; `memos key FILE` shows one.")
+    trusted = _trusted(trust)
     with opened(vault, Choice.AUTO, make=not dry_run) as (memos, _, _), progress("Importing") as report:
         done = memos.load(
             bundle,
@@ -97,6 +109,7 @@ def import_(
             trusted=trusted,
             dry_run=dry_run,
             again=again,
+            opener=_opener(seal_key),
             progress=report,
         )
     if as_json:
@@ -104,3 +117,72 @@ def import_(
         return
     counts = ", ".join(f"{count} {what}" for what, count in sorted(done.counts.items())) or "nothing"
     say(f"{'Would come' if dry_run else 'Imported'} from {done.issuer}: {counts}.")
+    for each in done.shown if dry_run else ():
+        say(f"  {each.what}: {each.id} {', '.join(each.changed)}".rstrip(), "dim")
+
+
+def card(
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new file; give it to whoever exports to you.")],
+    *,
+    recipient: Annotated[str, typer.Option("--recipient", help="Who you are to the issuer.")],
+    seal_key: SealKey = None,
+    as_json: Json = False,
+) -> None:
+    """Write a card that says what you can read and, with a sealing key, how to hide it from everybody else."""
+    opener = _opener(seal_key)
+    made = Addressee(recipient=recipient, seal=None if opener is None else opener.key)
+    made.save(target)
+    if as_json:
+        print_json(made.model_dump(mode="json"))
+    else:
+        say(f"{target}: {recipient}, MIP {made.mip}" + (", sealed bundles" if made.seal else ""))
+
+
+def sync(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that all your vaults reach.")],
+    *,
+    vault: Vault,
+    key_file: KeyFile,
+    group: Annotated[str, typer.Option("--group", help="The name of your vaults together.")],
+    trust: Annotated[
+        list[str], typer.Option("--trust", help="The public key of another of your vaults: KEY or KEY=NAME.")
+    ],
+    seal_key: SealKey = None,
+    tenant: Tenant = "local",
+    user: User = None,
+    as_json: Json = False,
+) -> None:
+    """Bring this vault and your others to the same, through a folder; run it on each of them, in any order."""
+    from memos_integrations.backends.signing import Ed25519Signer
+
+    with opened(vault, Choice.AUTO) as (memos, _, _):
+        done = memos.sync(
+            folder,
+            by=principal(tenant, user),
+            signer=Ed25519Signer.in_file(key_file),
+            trusted=_trusted(trust),
+            group=group,
+            secret=_opener(seal_key),
+        )
+    if as_json:
+        print_json(done.model_dump(mode="json"))
+        return
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(done.counts.items())) or "nothing new"
+    say(f"Read {done.read}, wrote {done.written}: {counts}.")
+    for name, code in sorted(done.refused.items()):
+        say(f"  {name} was refused: {code}", "yellow")
+
+
+def _trusted(trust: list[str]) -> dict[str, str]:
+    trusted = {public: name or public[:16] for public, _, name in (each.partition("=") for each in trust)}
+    if any(len(public) != 64 for public in trusted):
+        raise InvalidMemoryError("A public key is 64 hexadecimal digits; `memos key FILE` shows one.")
+    return trusted
+
+
+def _opener(seal_key: Path | None) -> Opener | None:
+    if seal_key is None:
+        return None
+    from memos_integrations.backends.sealing_key import X25519Key
+
+    return X25519Key.in_file(seal_key)

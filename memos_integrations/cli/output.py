@@ -63,6 +63,17 @@ def progress(what: str) -> Iterator[Report]:
         yield report
 
 
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """A function that shows on stderr how many are done, of nobody knows how many."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn(what), MofNCompleteColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bars:
+        bar = bars.add_task(what, total=None)
+        yield lambda done: bars.update(bar, completed=done)
+
+
 def hit_as_json(hit: Hit) -> dict[str, Any]:
     """A hit with everything that explains it, as plain JSON."""
     fields = ("source", "thread_id", "session_id", "message_id", "speaker", "occurred_at")

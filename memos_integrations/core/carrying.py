@@ -8,30 +8,48 @@ from pathlib import Path
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Principal
-from memos_integrations.core.cube import ModelFingerprint, State, Tier, TrustLabel
+from memos_integrations.core.cube import ModelFingerprint, TrustLabel
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.interchange import (
+    Addressee,
+    Checking,
     Dumped,
     Limits,
     Loaded,
     MemDumper,
     MemLoader,
+    MemSync,
+    Opener,
+    Place,
     Redaction,
+    Seal,
     SignatureCheck,
     Signer,
+    Synced,
+    Terms,
+    Wanted,
+    changed,
 )
+from memos_integrations.core.interchange.syncing import EVERYTHING
 from memos_integrations.core.operator import parts
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.walk import Walk
 
 WEEK = timedelta(days=7)
-EVERYTHING = CubeFilter(states=frozenset(State), tiers=frozenset(Tier))
+SYNC_SKEW = timedelta(days=1)
+"""How far the clocks of one's own vaults may stand apart: which writing is later does not hang on them alone."""
+
+REPLICA_DIGITS = 16
+"""So many digits of its public key name a vault in what it writes."""
 
 
 class Carrying(Walk):
     """`Walk`, with MemDumper and MemLoader."""
 
     def _signature_check(self) -> SignatureCheck:
+        raise NotImplementedError
+
+    def _seal(self) -> Seal:
         raise NotImplementedError
 
     def dump(
@@ -41,7 +59,11 @@ class Carrying(Walk):
         by: Principal,
         signer: Signer,
         issuer: str,
-        recipient: str,
+        recipient: str | None = None,
+        to: Addressee | None = None,
+        sealed: bool = False,
+        since: int | None = None,
+        most: int = 50_000,
         purpose: str = "transfer",
         where: CubeFilter = EVERYTHING,
         lasts: timedelta = WEEK,
@@ -57,24 +79,25 @@ class Carrying(Walk):
         sources or not at all. `redact(cube)` decides what the recipient gets of each version. What stayed behind is
         named in the bundle with the reason. `progress(memories)` is called now and then.
 
+        *to* is the reader's card (`Addressee`): what it does not understand stays behind, and with *sealed* nobody else
+        can read the bundle. With *since*, only what changed after that place in the log goes, of at most *most*
+        memories; `position` of the result is where the next one goes on (0: from the beginning).
+
         Raises:
-            InvalidMemoryError: There is a file at *path*, or a limit makes no sense.
+            InvalidMemoryError: There is a file at *path*, a limit makes no sense, or the reader could not read it.
             VaultError: The disk failed; nothing is left of the bundle.
         """
         if not isinstance(where, CubeFilter):
             raise InvalidMemoryError(f"`where` is a CubeFilter, not {type(where).__name__}.")
-        return MemDumper(self._governance, signer, issuer=issuer).dump(
-            Path(path),
-            self._caller(by, context),
-            recipient=recipient,
-            purpose=purpose,
-            lasts=lasts,
-            where=where,
-            history=history,
-            access_log=access_log,
-            redact=redact,
-            progress=progress,
-        )
+        caller = self._caller(by, context)
+        changes = None if since is None else changed(self._governance, caller, since, owner=None, most=most)
+        wanted = Wanted(where, history, access_log, redact, to, changes, None, progress)
+        if to is None and recipient is None:
+            raise InvalidMemoryError("Say for whom the bundle is: `recipient`, or `to` with the reader's card.")
+        terms = Terms(str(recipient if to is None else to.recipient), purpose, lasts, self._seal() if sealed else None)
+        if to is not None and recipient not in (None, to.recipient):
+            raise InvalidMemoryError(f"The card is that of {to.recipient!r}, not of {recipient!r}.")
+        return MemDumper(self._governance, signer, issuer=issuer).dump(Path(path), caller, wanted, terms)
 
     def load(
         self,
@@ -91,17 +114,20 @@ class Carrying(Walk):
         again: bool = False,
         limits: Limits | None = None,
         check: SignatureCheck | None = None,
+        opener: Opener | None = None,
         progress: Callable[[int, int], object] | None = None,
         context: CallContext | None = None,
     ) -> Loaded:
-        """Take the memories of a bundle in as *by*'s own, private ones, or none (large: `taking.AT_ONCE`).
+        """Take the memories of a bundle in as *by*'s own, private ones, all in one commit, or none.
 
         First everything is checked: the form of the file, the signature by one of the *trusted* keys
         (public key -> issuer), *recipient*, *purposes* (None: any), time, that it was not loaded before, every digest,
-        every record. A memory stands under *into* (default: tenant, user), is trusted at most *most_trusted*, keeps its
-        restrictions, channel and lineage, and says in `provenance.signature` where it came from. Keys and values, and
-        adapters, are taken where they fit one of *models*; their text is there in any case. With *dry_run* nothing is
-        written. A later bundle of the same issuer brings the same memories up to date.
+        every record. A memory stands under *into* (default: tenant, user; an item of a store: its own address), is
+        trusted at most *most_trusted*, keeps its restrictions, channel and lineage, and says in `provenance.signature`
+        where it came from. Keys and values, and adapters, are taken where they fit one of *models*; their text is there
+        in any case. *opener* opens what is sealed. With *dry_run* nothing is written, and the counts say what would
+        be. A later bundle of the same issuer brings the same memories up to date. While a large one is written, other
+        writes to the vault, and recalls, which count as uses, wait for its end.
 
         Raises:
             BundleError: Something does not fit; `code` says what. Nothing was written.
@@ -110,22 +136,67 @@ class Carrying(Walk):
             raise InvalidMemoryError("What arrives is trusted as untrusted, unverified or stated; verify it here.")
         if not trusted:
             raise InvalidMemoryError("No key is trusted; nothing could be loaded. Pass trusted={public_key: issuer}.")
-        place = parts(into) or (by.tenant, by.user)
-        if place[0] != by.tenant:
+        place = parts(into)
+        if place and place[0] != by.tenant:
             raise InvalidMemoryError(f"The namespace {place} is not within the tenant {by.tenant!r}.")
-        told: dict[str, Any] = {"into": place, "most_trusted": TrustLabel(most_trusted)}
-        loader = MemLoader(
-            self._governance,
-            self._embedding,
+        checking = Checking(
             trusted=trusted,
             check=check or self._signature_check(),
             recipient=recipient,
             purposes=None if purposes is None else frozenset(purposes),
             models=models,
             limits=limits or Limits(),
+            opener=opener,
         )
-        caller = self._caller(by, context)
-        return loader.load(Path(path), caller, dry_run=dry_run, again=again, progress=progress, **told)
+        arrival = Place(self._governance, self._embedding, self._caller(by, context), self._writer.dropped, progress)
+        return MemLoader(checking).load(
+            Path(path), arrival, into=place, most_trusted=TrustLabel(most_trusted), dry_run=dry_run, again=again
+        )
+
+    def sync(
+        self,
+        folder: str | Path,
+        *,
+        by: Principal,
+        signer: Signer,
+        trusted: Mapping[str, str],
+        group: str,
+        secret: Opener | None = None,
+        models: Sequence[ModelFingerprint] = (),
+        limits: Limits | None = None,
+        context: CallContext | None = None,
+    ) -> Synced:
+        """Bring *by*'s own memories here and in *by*'s other vaults to the same, through a folder that all reach.
+
+        Each vault has a *signer* of its own, knows the keys of the others (*trusted*: public key -> name) and the
+        name of their *group*. What others wrote to *folder* arrives as it is: ids, versions, times. Of what two vaults
+        changed apart the later writing holds, and the other stays in the history; what was erased anywhere is erased.
+        Run it whenever the folder is there, on every vault; the order does not matter. With *secret*, a key that all of
+        them have, the folder holds nothing that others could read.
+
+        Raises:
+            InvalidMemoryError: *folder* is no folder, or another vault uses this one's key.
+            VaultError: The disk failed. What was read or written before stands.
+        """
+        if signer.key in trusted:
+            raise InvalidMemoryError("Every vault signs with a key of its own; this one's is among the others'.")
+        told: dict[str, Any] = {
+            "check": self._signature_check(), "recipient": group, "purposes": frozenset({"sync"}), "models": models,
+            "limits": limits or Limits(), "opener": secret, "skew": SYNC_SKEW,
+        }  # fmt: skip
+        place = Place(self._governance, self._embedding, self._caller(by, context), self._writer.dropped)
+        made = MemSync(
+            place,
+            Checking(trusted=trusted, **told),
+            MemDumper(self._governance, signer, issuer=group),
+            signer.key[:REPLICA_DIGITS],
+            group,
+            self._writer.forget,
+            None if secret is None else self._seal(),
+            None if secret is None else secret.key,
+            Checking(trusted={signer.key: group}, **told),
+        )
+        return made.run(Path(folder))
 
     async def adump(self, path: str | Path, *, by: Principal, **how: Any) -> Dumped:
         """`dump`, off the loop."""

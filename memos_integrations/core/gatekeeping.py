@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, BinaryIO, NoReturn
 
 from memos_integrations.core.access import ADMIN_ROLE, VERIFIER_ROLE, Caller
-from memos_integrations.core.cube import MemCube
-from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, RefusedByGateError
+from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.errors import (
+    AccessDeniedError,
+    CubeNotFoundError,
+    RefusedByGateError,
+    VersionConflictError,
+)
 from memos_integrations.core.gate import Ruling
-from memos_integrations.core.ports import LogQuery
+from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, PutVector, Transaction, Vectors
 from memos_integrations.core.reading import GovernedReading
 from memos_integrations.core.records import record_of
 
@@ -74,3 +81,65 @@ class GatedWriting(GovernedReading):
     def note_denied(self, operation: str, reason: str, caller: Caller) -> None:
         """Record that the caller was refused something that is about no single cube."""
         self._submit(record_of(operation, caller, denied=reason))
+
+    def walk(self, wanted: CubeFilter, caller: Caller, *, page: int) -> Iterator[list[MemCube]]:
+        """All that the caller may read and that is wanted, page by page; see `Vault.walk`.
+
+        Nothing is recorded yet: what leaves is recorded with `carried`.
+        """
+        states = (wanted.states or frozenset(State)) - {State.EXPIRED}
+        self._reads.wait_for_uses()
+        if states:
+            for cubes in self._vault.walk(replace(wanted, states=states), self._sight.of(caller), page=page):
+                yield self._released(cubes, caller)
+
+    # --- for what governs itself: unrecorded, and no word of it leaves the vault ---------------------------------
+
+    def own(self, cube_id: str, caller: Caller) -> MemCube | None:
+        """A cube of the caller's own, whatever its context or age; None when it is gone or somebody else's."""
+        found = self._vault.get(caller.by.tenant, [cube_id])
+        return found[0] if found and found[0].governance.owner == caller.by.subject else None
+
+    def held(self, ids: Sequence[str], caller: Caller) -> dict[str, MemCube]:
+        """The cubes of these ids in the caller's tenant, whoever's they are."""
+        return {cube.id: cube for cube in self._vault.get(caller.by.tenant, ids)}
+
+    def own_versions(self, cube_id: str, caller: Caller) -> list[MemCube]:
+        """Every version of a cube of the caller's own, oldest first, whatever its context; for carrying it only."""
+        found = self._vault.history(caller.by.tenant, cube_id)
+        return found if found and found[-1].governance.owner == caller.by.subject else []
+
+    def open_own_blob(self, cube_id: str, number: int, caller: Caller) -> BinaryIO:
+        """A blob of a cube of the caller's own, whatever its context; for carrying it only.
+
+        Raises:
+            CubeNotFoundError: The cube is gone, or somebody else's.
+        """
+        cube = self.own(cube_id, caller)
+        if cube is None:
+            raise CubeNotFoundError(cube_id)
+        return self._vault.open_blob(cube.blobs[number])
+
+    def was_forgotten(self, cube_id: str, caller: Caller) -> bool:
+        """Whether a cube of this id was erased here, or is known to have been erased elsewhere."""
+        asked = LogQuery(tenant=caller.by.tenant, cube_id=cube_id, operation="forget", outcome=Outcome.ALLOWED, limit=1)
+        return bool(self._vault.log(asked))
+
+    def note_forgotten(self, cube_id: str, caller: Caller) -> None:
+        """Record that a cube of the caller's was erased elsewhere, so that it does not come back."""
+        record = record_of("forget", caller, about=cube_id, detail={"elsewhere": True})
+        self._submit(record.model_copy(update={"owner": caller.by.subject}))
+
+    def unembedded(self, limit: int) -> list[MemCube]:
+        """Current plaintext cubes without a vector; for re-embedding only."""
+        return self._vault.unembedded(limit)
+
+    def put_vectors(self, cubes: Sequence[MemCube], vectors: Vectors) -> None:
+        """Give cubes the vectors that they lack; a cube that changed meanwhile is left for the next round."""
+        futures = [
+            self._vault.submit(Transaction((PutVector(cube.id, cube.version, vector),)))
+            for cube, vector in zip(cubes, vectors, strict=True)
+        ]
+        for future in futures:
+            with suppress(VersionConflictError, CubeNotFoundError):
+                future.result()

@@ -8,7 +8,7 @@ read waits for its record is said by `ReadAudit`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -44,7 +44,6 @@ from memos_integrations.core.ports import (
     Expect,
     LogQuery,
     Outcome,
-    PutVector,
     Receipt,
     Stage,
     Transaction,
@@ -66,7 +65,7 @@ class MemGovernance(GatedWriting):
         terms: Iterable[str],
         vector: Vectors | None,
         key: str | None = None,
-        beside: Collection[str] = (),
+        beside: Container[str] = (),
         durability: Durability | None = None,
     ) -> Future[Receipt]:
         """Store a version, which above 1 was fetched for WRITE before; the future is done when it is durable.
@@ -89,9 +88,23 @@ class MemGovernance(GatedWriting):
         Raises:
             AccessDeniedError: See `put`. Nothing was stored.
         """
+        transaction = self._transaction(versions, operation)
+        self._reads.send()
+        return self._vault.submit(transaction, durability=durability)
+
+    def put_whole(self, pages: Iterable[Sequence[NewVersion]], *, operation: str) -> Receipt:
+        """As `put_many`, for more versions than fit in memory: page by page, but all in one commit, or none.
+
+        Raises:
+            AccessDeniedError, VaultError: See `put` and `Vault.submit_whole`. Nothing was stored.
+        """
+        self._reads.flush()
+        return self._vault.submit_whole(self._transaction(page, operation) for page in pages)
+
+    def _transaction(self, versions: Sequence[NewVersion], operation: str) -> Transaction:
         for version in versions:
             self._check_put(version, operation)
-        transaction = Transaction(
+        return Transaction(
             changes=tuple(change for version in versions for change in changes_of(version)),
             audit=tuple(
                 record
@@ -100,8 +113,6 @@ class MemGovernance(GatedWriting):
             ),
             events=tuple(written(version.cube, version.caller) for version in versions),
         )
-        self._reads.send()
-        return self._vault.submit(transaction, durability=durability)
 
     def change(
         self, steps: Steps, caller: Caller, *, operation: str, durability: Durability | None = None
@@ -242,11 +253,6 @@ class MemGovernance(GatedWriting):
         """Those of the keys whose cube was forgotten in the caller's tenant."""
         return self._vault.forgotten(caller.by.tenant, keys)
 
-    def own(self, cube_id: str, caller: Caller) -> MemCube | None:
-        """A cube of the caller's own, whatever its context or age; None when it is gone or somebody else's."""
-        found = self._vault.get(caller.by.tenant, [cube_id])
-        return found[0] if found and found[0].governance.owner == caller.by.subject else None
-
     def current(self, tenant: str, refs: Collection[CubeRef]) -> set[CubeRef]:
         """Those of *refs* that are still the present versions of their cubes. No word of them leaves the vault."""
         found = {cube.ref for cube in self._vault.get(tenant, list(dict.fromkeys(ref.id for ref in refs)))}
@@ -280,18 +286,6 @@ class MemGovernance(GatedWriting):
     def embedder(self) -> EmbedderIdentity | None:
         """The embedder that the vault remembers."""
         return self._vault.embedder()
-
-    def unembedded(self, limit: int) -> list[MemCube]:
-        """Current plaintext cubes without a vector; for re-embedding only."""
-        return self._vault.unembedded(limit)
-
-    def put_vectors(self, cubes: Sequence[MemCube], vectors: Vectors) -> None:
-        """Give cubes the vectors that they lack; a cube that changed meanwhile is left for the next round."""
-        for cube, vector in zip(cubes, vectors, strict=True):
-            try:
-                self._vault.submit(Transaction((PutVector(cube.id, cube.version, vector),))).result()
-            except (VersionConflictError, CubeNotFoundError):
-                continue
 
     # --- parts --------------------------------------------------------------------------------------------------
 

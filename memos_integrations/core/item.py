@@ -81,9 +81,9 @@ class ItemQuery:
     offset: int = 0
 
 
-def vault_key(address: Address, caller: Caller) -> str:
+def vault_key(address: Address, subject: str) -> str:
     """The vault's key of an address: each principal's own."""
-    return json.dumps([caller.by.subject, ITEM, list(address.namespace), address.key])
+    return json.dumps([subject, ITEM, list(address.namespace), address.key])
 
 
 def scope_of(prefix: tuple[str, ...], caller: Caller, tests: tuple[ValueTest, ...] = ()) -> CubeFilter:

@@ -105,7 +105,7 @@ class Items:
                 check_change(before)
                 changed.append(before.id)
             draft = admitted(finished(cube_of(each, caller, before)), caller, self._governance)
-            key = None if before is not None else vault_key(each.address, caller)
+            key = None if before is not None else vault_key(each.address, caller.by.subject)
             versions.append(NewVersion(draft.cube, caller, draft.terms, None, key, verdict=draft.verdict))
         indexed = [number for number, version in enumerate(versions) if version.cube.text.strip()]
         rows = self._embedding.written([versions[number].cube.text for number in indexed]) if indexed else None
@@ -321,7 +321,7 @@ class Items:
             return  # it was written or deleted meanwhile: that counts more
 
     def _id(self, address: Address, caller: Caller) -> str | None:
-        return self._governance.known(vault_key(address, caller), caller)
+        return self._governance.known(vault_key(address, caller.by.subject), caller)
 
 
 __all__ = ["Address", "Item", "ItemQuery", "ItemWrite", "Items"]

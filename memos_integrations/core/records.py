@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -40,7 +40,7 @@ class NewVersion(NamedTuple):
     terms: tuple[str, ...] = ()
     vector: Vectors | None = None
     key: str | None = None
-    beside: Collection[str] = ()
+    beside: Container[str] = ()
     again: bool = True
     verdict: dict[str, Any] | None = None
     sources: Mapping[str, MemCube] = MappingProxyType({})

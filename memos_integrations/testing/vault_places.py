@@ -4,12 +4,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from memos_integrations.core.cube import State
-from memos_integrations.core.errors import InvalidMemoryError
-from memos_integrations.core.ports import CubeFilter, Erase, Move, PutVector, Use, Vault, VaultQuery
-from memos_integrations.testing.cubes import EMBEDDER, NOW, cube, days, put, revised, seen_by, stored, submit, unit
+from memos_integrations.core.cube import CubeRef, State
+from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
+from memos_integrations.core.ports import (
+    CubeFilter,
+    Erase,
+    Expect,
+    Move,
+    PutVector,
+    Transaction,
+    Use,
+    Vault,
+    VaultQuery,
+)
+from memos_integrations.testing.cubes import (
+    EMBEDDER,
+    NOW,
+    cube,
+    days,
+    put,
+    record,
+    revised,
+    seen_by,
+    stored,
+    submit,
+    unit,
+)
 
 
 class VaultPlaceContract:
@@ -71,3 +95,75 @@ class VaultPlaceContract:
         submit(vault, Use(one.id, NOW, "recall-1"))
         stored(vault, cube(namespace=("other",)))
         assert vault.generation("acme") == before
+
+    # --- all of it, page by page; and much in one commit
+
+    def test_a_walk_gives_everything_visible_and_wanted_once(self, vault: Vault) -> None:
+        mine = [stored(vault, cube(f"note {n}", tags=("even",) if n % 2 == 0 else ())) for n in range(25)]
+        stored(vault, cube("hers"), readers=("user:eve",))
+        stored(vault, cube("over", expires_at=NOW - days(1)))
+        stored(vault, cube("apart", quarantined=True))
+        stored(vault, cube("elsewhere", namespace=("other",)))
+        submit(vault, Move(mine[3].id, State.GENERATED, State.ARCHIVED))
+        pages = list(vault.walk(CubeFilter(), seen_by(), page=7))
+        assert max(map(len, pages)) <= 7
+        assert {each.id for page in pages for each in page} == {each.id for each in mine} - {mine[3].id}
+        assert sum(map(len, pages)) == 24
+        even = vault.walk(CubeFilter(tags=("even",), states=frozenset(State)), seen_by(), page=7)
+        assert {each.id for page in even for each in page} == {each.id for each in mine[::2]}
+        assert list(vault.walk(CubeFilter(), seen_by(tenant="nobody"))) == []
+        assert [page for page in vault.walk(CubeFilter(), seen_by("user:nobody")) if page] == []
+
+    def test_a_walk_goes_on_when_what_it_walks_over_changes(self, vault: Vault) -> None:
+        mine = [stored(vault, cube(f"note {n}")) for n in range(12)]
+        walk = vault.walk(CubeFilter(), seen_by(), page=4)
+        seen = [each.id for each in next(walk)]
+        rest = [each for each in mine if each.id not in seen]
+        submit(vault, Erase(rest[0].id))
+        stored(vault, cube("came later"))
+        seen += [each.id for page in walk for each in page]
+        assert len(seen) == len(set(seen))
+        assert {each.id for each in mine} - {rest[0].id} <= set(seen)
+
+    def test_many_transactions_become_true_at_once(self, vault: Vault) -> None:
+        first = stored(vault, cube("there before"))
+        derived = cube("derived", derived_from=(CubeRef(id=first.id, version=1),))
+        seen_meanwhile = []
+
+        def made() -> Iterator[Transaction]:
+            yield Transaction((put(revised(first, "another")),), (record(revised(first, "another"), "update"),))
+            for number in range(6):
+                new = cube(f"new {number}")
+                yield Transaction((put(new, key=f"k{number}"),), (record(new),))
+                seen_meanwhile.append(len(vault.get("acme", [new.id])))
+            yield Transaction((Expect(first.id, 2), put(derived)), (record(derived),))
+
+        assert vault.submit_whole(made()).commit > 0
+        assert seen_meanwhile == [0] * 6
+        assert len([each for page in vault.walk(CubeFilter(), seen_by()) for each in page]) == 8
+        assert [each.text for each in vault.history("acme", first.id)] == ["there before", "another"]
+        assert vault.find_key("acme", "k5") is not None
+        assert vault.verify_audit().ok
+
+    @pytest.mark.parametrize("what", ["refused", "raised", "interrupted"])
+    def test_one_that_fails_undoes_all(self, vault: Vault, what: str) -> None:
+        first = stored(vault, cube("there before"), key="taken")
+        new = [cube(f"new {number}") for number in range(8)]
+
+        def made() -> Iterator[Transaction]:
+            for each in new[:6]:
+                yield Transaction((put(each),), (record(each),))
+            if what == "refused":
+                yield Transaction((put(new[6], key="taken"),), (record(new[6]),))
+            if what == "raised":
+                raise InvalidMemoryError("It could not be made.")
+            if what == "interrupted":
+                raise KeyboardInterrupt
+            yield Transaction((put(new[7]),), (record(new[7]),))
+
+        with pytest.raises((AlreadyRememberedError, InvalidMemoryError, KeyboardInterrupt)):
+            vault.submit_whole(made())
+        assert vault.get("acme", [each.id for each in new]) == []
+        assert vault.get("acme", [first.id]) == [first]
+        stored(vault, new[0])  # and the vault goes on
+        assert vault.verify_audit().ok

@@ -50,6 +50,7 @@ from memos_integrations.vaults.audit_chain import GENESIS, ChainWalk, link, matc
 from memos_integrations.vaults.blobs import BlobsInMemory
 from memos_integrations.vaults.memory_draft import Draft
 from memos_integrations.vaults.memory_search import Row, places, search, tenants_in
+from memos_integrations.vaults.memory_whole import Wholes
 from memos_integrations.vaults.rules import (
     check_fits,
     check_same_embedder,
@@ -61,7 +62,7 @@ from memos_integrations.vaults.rules import (
 from memos_integrations.vaults.sealing import seal
 
 
-class InMemoryVault:
+class InMemoryVault(Wholes):
     """A vault in this process's memory: the same promises as `SQLiteVault`, except that nothing outlives it."""
 
     def __init__(self) -> None:

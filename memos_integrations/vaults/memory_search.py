@@ -119,6 +119,12 @@ def tenants_in(changes: Iterable[Change], *rows: Mapping[str, Row | None]) -> se
     return {row.cube.tenant for cube_id in ids for known in rows if (row := known.get(cube_id)) is not None}
 
 
+def is_allowed(cube: MemCube, wanted: CubeFilter, visible: Visibility) -> bool:
+    """Whether a cube, which has a reader among the subjects, passes the rest of the visibility and the filter."""
+    row = Row(cube, (), visible.subjects, (), None, cube.state, cube.behaviour)
+    return is_visible(row, visible) and passes(row, wanted)
+
+
 def is_visible(row: Row, visible: Visibility) -> bool:
     """Whether a query may touch the cube at all (see `Visibility`)."""
     cube = row.cube

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock, Thread, get_ident
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -50,6 +50,7 @@ from memos_integrations.vaults.sqlite_search import (
     Searching,
     search,
 )
+from memos_integrations.vaults.sqlite_whole import Afterwards, Whole
 from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
 from memos_integrations.vaults.verified import Kept
 from memos_integrations.vaults.witness import MOST_ADDED_UP, Beside
@@ -98,6 +99,7 @@ class SQLiteVault(SQLiteReads):
         self._sealer: Thread | None = None
         self._identity: EmbedderIdentity | None = None
         self._lock, self._closed = Lock(), False
+        self._making: set[int] = set()
         self._blobs = BlobShelf(self._file, self._connect)
         if self._file.stat().st_size == 0 and read_manifest(manifest_file(self._file)) is not None:
             raise VaultCorruptError(f"{self._file} is empty, but an index of it is not. Restore it from a backup.")
@@ -171,7 +173,16 @@ class SQLiteVault(SQLiteReads):
         erases = tuple(change.cube_id for change in transaction.changes if isinstance(change, Erase))
         survives = Durability.COMMIT if erases else durability or self._durability
         new = rows if rows.is_new else None
-        return self._writer.submit(Job(partial(self._guard.notary.apply, transaction=rows), erases, new, survives))
+        job = Job(partial(self._guard.notary.apply, transaction=rows), erases, new, survives)
+        if get_ident() in self._making:
+            job.future = Afterwards()
+        return self._writer.submit(job)
+
+    def submit_whole(self, transactions: Iterable[Transaction]) -> Receipt:
+        """Make all of *transactions* true in one commit, or none; see `Vault.submit_whole`."""
+        with self._reading():  # refuses when closed or forked
+            pass
+        return Whole(self._writer, self._guard.notary, self._words).run(transactions, self._making)
 
     def bind_embedder(self, identity: EmbedderIdentity) -> None:
         """Remember the embedder, once. See `Vault.bind_embedder`."""

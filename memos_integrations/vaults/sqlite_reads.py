@@ -8,22 +8,36 @@ from __future__ import annotations
 import json
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from operator import itemgetter
 
 from pydantic import ValidationError
 
 from memos_integrations.core.cube import MemCube, unique
 from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.core.events import MemEvent
-from memos_integrations.core.ports import AuditEntry, AuditReport, Edge, EmbedderIdentity, LogQuery
+from memos_integrations.core.ports import (
+    AuditEntry,
+    AuditReport,
+    CubeFilter,
+    Edge,
+    EmbedderIdentity,
+    LogQuery,
+    Visibility,
+)
 from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.memory_search import is_allowed
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.signed_log import Checkpoint, CheckpointAnchor, LogSigner, check_anchored, sign_log
 from memos_integrations.vaults.sqlite_audit import bounded, read_log, verify
 from memos_integrations.vaults.sqlite_rows import EVENTS, Words
 from memos_integrations.vaults.sqlite_search import check_tenant, read_cube, tenant_number
 from memos_integrations.vaults.sqlite_write import read_identity
+
+_NEXT_SEEN = """SELECT seq FROM cubes WHERE tenant = ? AND seq > ? AND seq <= ? AND audience IN (
+    SELECT audience FROM audiences WHERE subject IN (SELECT value FROM json_each(?))) ORDER BY seq LIMIT ?"""
+"""The next cubes of a tenant that have a reader among some subjects."""
 
 
 class SQLiteReads(ABC):
@@ -47,6 +61,26 @@ class SQLiteReads(ABC):
             asked = unique(ids)
             cubes = {cube.id: cube for _, cube in self._guard.witness.handing.by_id(connection, tenant, asked)}
             return [cubes[cube_id] for cube_id in asked if cube_id in cubes]
+
+    def walk(self, wanted: CubeFilter, visible: Visibility, *, page: int = 500) -> Iterator[list[MemCube]]:
+        """All that is visible and wanted, page by page, in the order of first writing; see `Vault.walk`.
+
+        Each page is a read of its own, so that nothing is held up, and nothing is held of the pages before.
+        """
+        tenant, after, end = visible.tenant, 0, None
+        subjects = json.dumps([self._words.subject(each) for each in visible.subjects])
+        while end is None or after < end:
+            with self._reading() as connection:
+                self._guard.witness.check(connection, tenant, *(("audiences",) if end is None else ()))
+                number = tenant_number(connection, tenant)
+                if end is None:
+                    (end,) = connection.execute("SELECT ifnull(max(seq), 0) FROM cubes").fetchone()
+                rows = connection.execute(_NEXT_SEEN, (number, after, end, subjects, page))
+                seqs = [seq for (seq,) in rows]
+                found = sorted(self._guard.witness.handing.by_number(connection, tenant, seqs), key=itemgetter(0))
+            after = seqs[-1] if seqs else end
+            if given := [cube for _, cube in found if is_allowed(cube, wanted, visible)]:
+                yield given
 
     def history(self, tenant: str, cube_id: str) -> list[MemCube]:
         """Every version of a cube, oldest first; state and behaviour are the cube's present ones.

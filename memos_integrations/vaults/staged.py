@@ -43,6 +43,7 @@ from memos_integrations.core.ports import (
 from memos_integrations.vaults.audit_chain import matches
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.memory_search import Row
+from memos_integrations.vaults.memory_whole import joined
 from memos_integrations.vaults.sealing import seal
 from memos_integrations.vaults.staged_search import Below, search_over
 
@@ -76,7 +77,7 @@ class StagedVault(InMemoryVault):
     def pending(self) -> Transaction:
         """Everything that was written here, in order, as one transaction for the vault below."""
         with self._lock:
-            whole = _joined(self._staged)
+            whole = joined(self._staged)
             if not whole.changes:
                 return whole
             expected = [Expect(cube_id, version) for cube_id, version in self._relied_on.items()]
@@ -329,12 +330,6 @@ class StagedVault(InMemoryVault):
                 return dict.fromkeys(self._base.traces(cube_id), 0)
             below = cube_id in self._as_below or cube_id not in self._rows
             return self._base.traces(cube_id) if below else super().traces(cube_id)
-
-
-def _joined(staged: Sequence[Transaction]) -> Transaction:
-    changes = tuple(change for each in staged for change in each.changes)
-    records = tuple(record for each in staged for record in each.audit)
-    return Transaction(changes, records, tuple(event for each in staged for event in each.events))
 
 
 def _reads(changes: Sequence[Change]) -> bool:

@@ -39,12 +39,14 @@ class Job:
     """One transaction in the queue. `erases` names the cubes that it takes away.
 
     `new` is the transaction itself when it only brings something new: then it may share its statements with others.
+    `alone`: it is a commit of its own, and is done at most once.
     """
 
     work: Work
     erases: tuple[str, ...] = ()
     new: Prepared | None = None
     durability: Durability = Durability.COMMIT
+    alone: bool = False
     future: Future[Any] = field(default_factory=Future)
 
 
@@ -102,8 +104,8 @@ class GroupWriter:
         try:
             while (job := self._queue.get()) is not None:
                 jobs, last = self._group(job)
-                if jobs:
-                    self._commit(jobs)
+                for _, run in groupby(jobs, key=lambda each: id(each) if each.alone else 0):
+                    self._commit(list(run))
                 if last:
                     break
         finally:
@@ -159,8 +161,10 @@ class GroupWriter:
             connection.execute(f"PRAGMA synchronous = {'FULL' if survives is Durability.COMMIT else 'NORMAL'}")
             self._survives = survives
         try:
-            outcomes = self._transact(connection, jobs, self._in_runs)
-        except (MemOSError, *POISON):
+            outcomes = self._transact(connection, jobs, _alone if jobs[0].alone else self._in_runs)
+        except (MemOSError, *POISON) as exc:
+            if jobs[0].alone:
+                return [exc if isinstance(exc, MemOSError) else _poisoned(exc)]
             # A row that is refused is one transaction's matter: find out whose.
             outcomes = self._transact(connection, jobs, self._singly)
         return [replace(each, durability=survives) if isinstance(each, Receipt) else each for each in outcomes]
@@ -258,6 +262,11 @@ class GroupWriter:
                 return
             if job is not None and job.future.set_running_or_notify_cancel():
                 job.future.set_exception(VaultClosedError("The vault was closed; open it again."))
+
+
+def _alone(connection: sqlite3.Connection, head: Head, jobs: list[Job]) -> tuple[Head, list[Any]]:
+    head, outcome = jobs[0].work(connection, head)
+    return head, [outcome]
 
 
 def _poisoned(exc: Exception) -> MemOSError:

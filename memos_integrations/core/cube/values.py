@@ -134,6 +134,18 @@ class Value(BaseModel):
         put(made, "__pydantic_private__", None)
         return made
 
+    def with_checked(self, **fields: Any) -> Self:
+        """The value with other fields, which were checked already; like `model_copy`, at a tenth of its cost."""
+        made = type(self).__new__(type(self))
+        put, kept = object.__setattr__, {**self.__dict__, **fields}
+        kept.pop("_canonical", None)
+        kept.pop("digest", None)
+        put(made, "__dict__", kept)
+        put(made, "__pydantic_fields_set__", self.__pydantic_fields_set__ | fields.keys())
+        put(made, "__pydantic_extra__", None)
+        put(made, "__pydantic_private__", None)
+        return made
+
     def __copy__(self) -> Self:
         """A copy, which `model_copy` may give other fields: it computes its canonical form anew."""
         return _without_canonical(super().__copy__())

@@ -11,10 +11,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
 from memos_integrations.core.errors import BundleError
+from memos_integrations.core.interchange.keys import SEALED, Opener
 from memos_integrations.core.interchange.manifest import BLOBS, LISTS, MANIFEST, SIGNATURE, Member
 from memos_integrations.core.interchange.refusal import Refusal
 
@@ -94,17 +96,33 @@ class BundleReader:
             it, more bytes than *limits* allow, bytes before or behind it.
     """
 
-    def __init__(self, path: str | Path, limits: Limits) -> None:
+    def __init__(self, path: str | Path, limits: Limits, opener: Opener | None = None) -> None:
         self._limits = limits
         try:
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by close()
         except OSError as exc:
             raise BundleError(Refusal.UNREADABLE, f"{Path(path).name} cannot be read: {exc.strerror}") from exc
         try:
+            if self._file.read(len(SEALED)) == SEALED:
+                self._file = self._unsealed(opener)
             self._zip, self._entries = self._opened()
         except BaseException:
             self._file.close()
             raise
+
+    def _unsealed(self, opener: Opener | None) -> BinaryIO:
+        """The bundle that was sealed, in a file without a name."""
+        if opener is None:
+            raise BundleError(Refusal.SEALED, "The bundle is sealed; pass the key that opens it")
+        self._file.seek(0)
+        clear = TemporaryFile()  # noqa: SIM115 - closed by close()
+        try:
+            with self._file as source:
+                opener.open(source, clear, self._limits.file_bytes)
+        except BaseException:
+            clear.close()
+            raise
+        return clear
 
     @property
     def names(self) -> frozenset[str]:

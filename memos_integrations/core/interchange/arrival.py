@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import (
     Behaviour,
     CubeRef,
-    Governance,
     Layer,
     Link,
     MemCube,
     Origin,
-    Provenance,
     State,
-    Trust,
     TrustLabel,
 )
 from memos_integrations.core.interchange.manifest import Manifest
@@ -29,11 +27,16 @@ KEPT = (State.ARCHIVED, State.MERGED, State.EXPIRED)
 
 def arrived_id(manifest: Manifest, caller: Caller, cube_id: str) -> str:
     """The id under which a memory of an issuer stands in a vault: always the same, and nobody can aim at another's."""
-    parts = (manifest.key, caller.by.tenant, caller.by.subject, cube_id)
-    told = b"MIP-1 id\n" + b"\0".join(part.encode() for part in parts)
+    return _arrived_id(manifest.key, caller.by.tenant, caller.by.subject, cube_id)
+
+
+@lru_cache(4_096)
+def _arrived_id(*parts: str) -> str:
+    told = b"MIP-1 id\n" + b"\0".join([part.encode() for part in parts])
     digest = int.from_bytes(hashlib.sha256(told).digest()[:16])
     # Version 8 of RFC 9562 (§5.8), which `uuid` of Python 3.11 does not know.
-    return str(uuid.UUID(int=digest & ~(0xF << 76) & ~(0x3 << 62) | 0x8 << 76 | 0x2 << 62))
+    digits = f"{digest & ~(0xF << 76) & ~(0x3 << 62) | 0x8 << 76 | 0x2 << 62:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def mark_of(manifest: Manifest, cube: MemCube) -> str:
@@ -66,40 +69,31 @@ def arrived(
     def moved(cube_id: str) -> str:
         return arrived_id(manifest, caller, cube_id)
 
-    order, told = list(TrustLabel), cube.provenance
-    rules = cube.governance
-    label = min(cube.trust.label, most, key=order.index)
-    return MemCube(
+    # Each part was checked as it came; what changes in it is of its kind, so nothing has to be checked again.
+    told = cube.provenance.with_checked(signature=mark_of(manifest, cube))
+    if told.derived_from:
+        sources = [CubeRef(id=moved(ref.id), version=versions[ref.id]) for ref in told.derived_from]
+        told = told.with_checked(derived_from=tuple(sources))
+    if told.links:
+        links = [Link(relation=each.relation, target=moved(each.target)) for each in told.links if inside(each.target)]
+        told = told.with_checked(links=tuple(links))
+    return cube.with_checked(
         id=moved(cube.id),
         version=version,
         namespace=(*namespace, *cube.namespace[1:])[:32],
-        payload=cube.payload,
-        descriptive=cube.descriptive.model_copy(update={"recorded_at": caller.now, "origin": Origin.IMPORT}),
-        provenance=Provenance.model_validate(
-            told.model_dump()
-            | {
-                "derived_from": [CubeRef(id=moved(ref.id), version=versions[ref.id]) for ref in told.derived_from],
-                "links": [
-                    Link(relation=each.relation, target=moved(each.target))
-                    for each in told.links
-                    if inside(each.target)
-                ],
-                "signature": mark_of(manifest, cube),
-            }
-        ),
-        trust=Trust(channel=cube.trust.channel, label=label, quarantined=cube.trust.quarantined),
-        governance=Governance(
-            owner=caller.by.subject,
-            layer=Layer.PRIVATE,
-            purposes=rules.purposes,
-            applications=rules.applications,
-            expires_at=rules.expires_at,
-            half_life=rules.half_life,
-            priority=rules.priority,
-            sensitivity=rules.sensitivity,
-            licence=rules.licence,
-            watermark=rules.watermark,
-        ),
+        descriptive=cube.descriptive.with_checked(recorded_at=caller.now, origin=Origin.IMPORT),
+        provenance=told,
+        trust=cube.trust.with_checked(label=least(cube.trust.label, most), verified_by=None),
+        governance=cube.governance.with_checked(owner=caller.by.subject, layer=Layer.PRIVATE, **_NOBODY),
         state=cube.state if cube.state in KEPT else State.GENERATED,
-        behaviour=Behaviour(fingerprint=cube.behaviour.fingerprint),
+        behaviour=Behaviour.of_checked(fingerprint=cube.behaviour.fingerprint),
     )
+
+
+_NOBODY: dict[str, Any] = {"readers": (), "writers": (), "sharers": (), "legal_hold": False}
+_ORDER = {label: number for number, label in enumerate(TrustLabel)}
+
+
+def least(one: TrustLabel, other: TrustLabel) -> TrustLabel:
+    """The lower of two labels."""
+    return one if _ORDER[one] <= _ORDER[other] else other

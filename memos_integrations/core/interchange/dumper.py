@@ -5,54 +5,29 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
+from typing import BinaryIO
 
-import orjson
-
-from memos_integrations.core.access import Caller, Verb, decide
-from memos_integrations.core.cube import SCHEMA, MemCube, Tier, Value
+from memos_integrations.core.access import Caller
+from memos_integrations.core.cube import SCHEMA, Value
 from memos_integrations.core.errors import InvalidMemoryError, VaultError, VaultFullError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.archive import BundleWriter
 from memos_integrations.core.interchange.canonical import canonical
-from memos_integrations.core.interchange.keys import Signer
-from memos_integrations.core.interchange.manifest import (
-    ACCESS_LOG,
-    CUBES,
-    DECLINED,
-    MAJOR,
-    MINOR,
-    REDACTIONS,
-    Capability,
-    Manifest,
-)
-from memos_integrations.core.interchange.refusal import Declined
-from memos_integrations.core.interchange.taking import key_of
-from memos_integrations.core.ports import CubeFilter, LogQuery, VaultQuery
-
-PAGE = 500
-LOG_PAGE = 10_000
-Progress = Callable[[int], object]
-
-
-class Redacted(NamedTuple):
-    """What a redaction makes of a memory: the memory without the words, and what was taken out of it, by kind."""
-
-    cube: MemCube
-    removed: tuple[str, ...] = ()
-
-
-Redaction = Callable[[MemCube], Redacted | None]
-"""Decides what a recipient gets of a version of a memory: the same, another with the same id and version, or None."""
+from memos_integrations.core.interchange.keys import Seal, Signer
+from memos_integrations.core.interchange.manifest import MAJOR, SINCE_1_1, Capability, Covers, Manifest
+from memos_integrations.core.interchange.writing import Wanted, Writing
 
 
 class Dumped(Value):
-    """What was written: the bundle's id, how many memories and versions are in it, how many stayed behind and why."""
+    """What was written: the bundle's id, how many memories and versions are in it, how many stayed behind and why.
+
+    `position` is the place in the vault's log that it reaches, for `since` of the next; None: it holds everything.
+    """
 
     bundle: str
     path: str
@@ -61,6 +36,18 @@ class Dumped(Value):
     versions: int
     blobs: int
     declined: dict[str, int]
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """For whom a bundle is, for what and for how long. `seal` hides it from everybody else but the addressee."""
+
+    recipient: str
+    purpose: str
+    lasts: timedelta
+    seal: Seal | None = None
+    covers: Covers | None = None
 
 
 class MemDumper:
@@ -69,44 +56,35 @@ class MemDumper:
     def __init__(self, governance: MemGovernance, signer: Signer, *, issuer: str) -> None:
         self._governance, self._signer, self._issuer = governance, signer, issuer
 
-    def dump(
-        self,
-        target: Path,
-        caller: Caller,
-        *,
-        recipient: str,
-        purpose: str,
-        lasts: timedelta,
-        where: CubeFilter,
-        history: bool,
-        access_log: bool,
-        redact: Redaction | None,
-        progress: Progress | None,
-    ) -> Dumped:
+    def dump(self, target: Path, caller: Caller, wanted: Wanted, terms: Terms) -> Dumped:
         """Write a bundle to *target*, which appears there whole and durable, or not at all.
 
         Raises:
-            InvalidMemoryError: There is a file already, or *lasts* is not positive.
+            InvalidMemoryError: There is a file already, `lasts` is not positive, or the reader could not read it.
             VaultError: The disk failed; nothing is left of the bundle.
         """
-        if target.exists():
-            raise InvalidMemoryError(f"{target.name} is there already; a bundle replaces nothing. Choose another name.")
-        if lasts <= timedelta(0):
-            raise InvalidMemoryError("A bundle has to last for some time: `lasts` is positive.")
+        _check(target, wanted, terms)
         half = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
         try:
-            with open(os.open(half, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "wb+") as file:
+            with ExitStack() as files:
+                file = files.enter_context(_private(half))
+                # What is to be sealed is never in the clear in a folder that others may reach.
+                clear = file if terms.seal is None else files.enter_context(TemporaryFile())
                 with ExitStack() as undo:
-                    out = BundleWriter(file)
+                    out = BundleWriter(clear)
                     undo.callback(out.abandon)
-                    writing = _Writing(self._governance, caller, out, target.parent)
-                    writing.write(where, redact, history=history, access_log=access_log, progress=progress)
-                    made = self._sealed(writing, caller, recipient, purpose, lasts)
+                    spool = target.parent if terms.seal is None else None
+                    writing = Writing(self._governance, caller, out, spool, wanted)
+                    writing.write()
+                    made = self._sealed(writing, caller, terms)
                     undo.pop_all()
+                if terms.seal is not None and wanted.to is not None and wanted.to.seal is not None:
+                    clear.seek(0)
+                    terms.seal(clear, file, wanted.to.seal)
                 file.flush()
                 os.fsync(file.fileno())
                 size = file.seek(0, os.SEEK_END)
-            os.link(half, target)  # unlike a rename, it never replaces what came there meanwhile
+            _appear(half, target)
             _flushed(target.parent)
         except FileExistsError as exc:
             raise InvalidMemoryError(f"{target.name} is there already; a bundle replaces nothing.") from exc
@@ -126,23 +104,26 @@ class MemDumper:
             versions=writing.versions,
             blobs=writing.blobs,
             declined=dict(writing.declined),
+            position=None if wanted.changes is None else wanted.changes.to,
         )
 
-    def _sealed(self, writing: _Writing, caller: Caller, recipient: str, purpose: str, lasts: timedelta) -> Manifest:
+    def _sealed(self, writing: Writing, caller: Caller, terms: Terms) -> Manifest:
+        minor = 1 if terms.covers is not None or writing.requires & SINCE_1_1 else 0
         manifest = Manifest(
-            mip=f"{MAJOR}.{MINOR}",
+            mip=f"{MAJOR}.{minor}",
             bundle=secrets.token_hex(16),
             created_at=caller.now,
-            expires_at=caller.now + lasts,
+            expires_at=caller.now + terms.lasts,
             issuer=self._issuer,
             key=self._signer.key,
-            recipient=recipient,
-            purpose=purpose,
+            recipient=terms.recipient,
+            purpose=terms.purpose,
             digest="sha-256",
             signature="ed25519",
             requires=tuple(sorted(writing.requires)),
             cube_schema=SCHEMA,
             members=tuple(writing.out.members),
+            covers=terms.covers,
         )
         signature = self._signer.sign(manifest.signed).hex()
         said = {"algorithm": "ed25519", "key": self._signer.key, "signature": signature}
@@ -150,151 +131,32 @@ class MemDumper:
         return manifest
 
 
-class _Writing:
-    """One dump under way."""
+def _check(target: Path, wanted: Wanted, terms: Terms) -> None:
+    if target.exists():
+        raise InvalidMemoryError(f"{target.name} is there already; a bundle replaces nothing. Choose another name.")
+    if terms.lasts <= timedelta(0):
+        raise InvalidMemoryError("A bundle has to last for some time: `lasts` is positive.")
+    if wanted.to is not None:
+        needs = {Capability.TEXT.value} | (SINCE_1_1 if terms.covers is not None else set())
+        wanted.to.check(1 if terms.covers is not None else 0, frozenset(needs))
+    if terms.seal is not None and (wanted.to is None or wanted.to.seal is None):
+        raise InvalidMemoryError("To seal a bundle, pass `to` the reader's card with its sealing key.")
 
-    def __init__(self, governance: MemGovernance, caller: Caller, out: BundleWriter, folder: Path) -> None:
-        self._governance, self._caller, self.out, self._folder = governance, caller, out, folder
-        self.requires: set[str] = {Capability.TEXT}
-        self.cubes = self.versions = self.blobs = 0
-        self.declined: dict[str, int] = {}
-        self._met: dict[int, int] = {}  # what was met -> the version that was written, 0 while none was
-        self._blobs: dict[str, tuple[str, int]] = {}
 
-    def write(
-        self,
-        where: CubeFilter,
-        redact: Redaction | None,
-        *,
-        history: bool,
-        access_log: bool,
-        progress: Progress | None,
-    ) -> None:
-        """All lists and blobs."""
-        self._history, self._redact, self._progress = history, redact, progress
-        with ExitStack() as files:
-            # What is read first has to be written last: sources stand before what was derived from them.
-            self._held, self._left, self._cut = (files.enter_context(TemporaryFile(dir=self._folder)) for _ in range(3))
-            self._offsets: list[int] = []
-            self.out.add_lines(CUBES, self._lines(where))
-            for name, spool, needs in ((REDACTIONS, self._cut, Capability.REDACTIONS), (DECLINED, self._left, None)):
-                if spool.tell():
-                    spool.seek(0)
-                    self.out.add_lines(name, (line.rstrip(b"\n") for line in spool))
-                    self.requires |= {needs} if needs else set()
-        if access_log:
-            self.requires.add(Capability.ACCESS_LOG)
-            self.out.add_lines(ACCESS_LOG, self._entries())
-        for digest, (cube_id, number) in self._blobs.items():
-            self.requires.add(Capability.BLOBS)
-            with self._governance.open_blob(cube_id, number, self._caller) as source:
-                member = self.out.add_blob(digest, source)
-            self.blobs += 1
-            if member.sha256 != digest:
-                raise VaultError(f"A blob of cube {cube_id!r} changed while it was read; dump again.")
+def _private(path: Path) -> BinaryIO:
+    return open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "wb+")
 
-    def _lines(self, where: CubeFilter) -> Iterator[bytes]:
-        for page in self._pages(where):
-            given: list[MemCube] = []
-            for cube in page:
-                if not decide(cube, Verb.SHARE, self._caller).allowed:
-                    self._decline(cube.id, Declined.NOT_SHARED)
-                elif cube.provenance.derived_from:
-                    self._offsets.append(self._held.tell())
-                    self._held.write(cube.to_json().encode() + b"\n")
-                else:
-                    given.append(cube)
-            yield from self._all_versions(given)
-        for at in reversed(self._offsets):
-            self._held.seek(at)
-            cube = MemCube.from_json(self._held.readline())
-            if all(self._met.get(key_of(ref.id)) == ref.version for ref in cube.provenance.derived_from):
-                yield from self._all_versions([cube])
-            else:
-                self._decline(cube.id, Declined.SOURCE_MISSING)
 
-    def _all_versions(self, cubes: Sequence[MemCube]) -> Iterator[bytes]:
-        """The lines of cubes: of each its versions from the first on, the present one last."""
-        given = []
-        for cube in cubes:
-            versions = self._redacted(self._governance.versions(cube.id, self._caller) if self._history else [cube])
-            if not versions or versions[-1].version != cube.version:
-                self._decline(cube.id, Declined.REDACTED_AWAY)
-                continue
-            whole = [each.version for each in versions] == [*range(1, cube.version + 1)]
-            if not whole or any(set(each.blobs) - set(cube.blobs) for each in versions):
-                versions = versions[-1:]  # a part of the past is none that one could go back to
-            if len(versions) > 1:
-                self.requires.add(Capability.HISTORY)
-            yield from (each.to_json().encode() for each in versions)
-            given.append(versions[-1])
-            self._met[key_of(cube.id)] = cube.version
-            self.cubes, self.versions = self.cubes + 1, self.versions + len(versions)
-            for each in versions:
-                self._blobs |= {blob.digest: (each.id, number) for number, blob in enumerate(each.blobs)}
-            if cube.tier is not Tier.PLAINTEXT:
-                self.requires.add(Capability(cube.tier.value))
-        if given:
-            self._governance.carried(given, self._caller)
-        if self._progress is not None:
-            self._progress(self.cubes)
-
-    def _redacted(self, versions: Sequence[MemCube]) -> list[MemCube]:
-        if self._redact is None:
-            return [*versions]
-        found = []
-        for cube in versions:
-            made = self._redact(cube)
-            if made is None:
-                return []
-            if made.cube.ref != cube.ref:
-                raise InvalidMemoryError("A redaction gives the same version of the same cube back, with fewer words.")
-            found.append(made.cube)
-            if made.removed:
-                line = {"id": cube.id, "version": cube.version, "removed": list(made.removed)}
-                self._cut.write(orjson.dumps(line) + b"\n")
-        return found
-
-    def _pages(self, where: CubeFilter) -> Iterator[list[MemCube]]:
-        """Everything that the caller may read, each once, until a pass finds nothing that was not there before."""
-        while True:
-            before, skip, fresh_in_pass = self._governance.generation(self._caller), 0, False
-            while page := self._page(where, skip):
-                skip += len(page)
-                fresh = [cube for cube in page if self._unseen(cube.id)]
-                fresh_in_pass = fresh_in_pass or bool(fresh)
-                if fresh:
-                    yield fresh
-            if self._governance.generation(self._caller) == before or not fresh_in_pass:
-                return
-
-    def _page(self, where: CubeFilter, skip: int) -> list[MemCube]:
-        query = VaultQuery(k=PAGE, filter=where, skip=skip)
-        return [match.cube for match in self._governance.search(query, self._caller).matches]
-
-    def _unseen(self, cube_id: str) -> bool:
-        key = key_of(cube_id)
-        if key in self._met:
-            return False
-        self._met[key] = 0
-        return True
-
-    def _entries(self) -> Iterator[bytes]:
-        """The audit entries of what was written, as far as the caller may read them."""
-        after = 0
-        while True:
-            query = LogQuery(tenant=self._caller.by.tenant, after=after, limit=LOG_PAGE)
-            entries = self._governance.log(query, self._caller)
-            for entry in entries:
-                if entry.record.cube_id is not None and self._met.get(key_of(entry.record.cube_id)):
-                    yield entry.model_dump_json().encode()
-            if len(entries) < LOG_PAGE:
-                return
-            after = entries[-1].number
-
-    def _decline(self, cube_id: str, why: Declined) -> None:
-        self.declined[why] = self.declined.get(why, 0) + 1
-        self._left.write(orjson.dumps({"id": cube_id, "why": why.value}) + b"\n")
+def _appear(half: Path, target: Path) -> None:
+    """Let a file stand under its name, in the place of no other."""
+    try:
+        os.link(half, target)  # unlike a rename, it never replaces what came there meanwhile
+    except OSError as exc:
+        if exc.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}:
+            raise
+        if target.exists():  # a stick or a share may know no links; then this is as near as one gets
+            raise FileExistsError(target.name) from exc
+        os.rename(half, target)
 
 
 def _flushed(folder: Path) -> None:

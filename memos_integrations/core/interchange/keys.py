@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import BinaryIO, Protocol
+
+SEALED = b"MIP-1 sealed\n"
+"""What a sealed bundle begins with (MIP.md §12)."""
 
 
 class Signer(Protocol):
@@ -23,4 +26,29 @@ class SignatureCheck(Protocol):
 
     def __call__(self, key: str, signature: bytes, message: bytes) -> bool:
         """Whether the holder of the private key of *key* signed *message*."""
+        ...
+
+
+class Seal(Protocol):
+    """Makes of a bundle what only one reader can open (MIP.md §12)."""
+
+    def __call__(self, source: BinaryIO, target: BinaryIO, key: str) -> None:
+        """Write what *source* holds to *target*, sealed for the holder of the X25519 *key* (64 hexadecimal digits)."""
+        ...
+
+
+class Opener(Protocol):
+    """Holds the private key that opens sealed bundles."""
+
+    @property
+    def key(self) -> str:
+        """The X25519 public key (RFC 7748), 64 hexadecimal digits."""
+        ...
+
+    def open(self, source: BinaryIO, target: BinaryIO, most: int) -> None:
+        """Write what was sealed to *target*: at most *most* bytes, of which none was changed.
+
+        Raises:
+            BundleError: It was sealed for somebody else, changed, cut off, or is too large.
+        """
         ...

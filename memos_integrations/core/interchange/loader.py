@@ -2,158 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from memos_integrations.core.access import Caller
-from memos_integrations.core.cube import (
-    SCHEMA,
-    ActivationPayload,
-    MemCube,
-    ModelFingerprint,
-    ParameterPayload,
-    Tier,
-    TrustLabel,
-)
-from memos_integrations.core.errors import (
-    BundleError,
-)
-from memos_integrations.core.governance import MemGovernance
-from memos_integrations.core.interchange.archive import BundleReader, Limits
-from memos_integrations.core.interchange.keys import SignatureCheck
-from memos_integrations.core.interchange.manifest import (
-    BLOBS,
-    CUBES,
-    MANIFEST,
-    SIGNATURE,
-    Capability,
-    Manifest,
-    read_manifest,
-    read_signature,
-)
-from memos_integrations.core.interchange.refusal import Declined, Refusal
-from memos_integrations.core.interchange.taking import Loaded, Progress, Survey, Taking, cubes_in, key_of, receipt_key
-from memos_integrations.core.interchange.tensors import check_tensors
-from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.cube import TrustLabel
+from memos_integrations.core.errors import BundleError
+from memos_integrations.core.interchange.adopting import Adopting, receipt_key
+from memos_integrations.core.interchange.arrival import arrived_id
+from memos_integrations.core.interchange.checking import Checking
+from memos_integrations.core.interchange.manifest import Manifest
+from memos_integrations.core.interchange.refusal import Refusal
+from memos_integrations.core.interchange.taking import Bundle, Loaded, Place, receipt_of
 
 
 class MemLoader:
-    """Takes bundles in for a caller. `trusted` are the public keys that are believed, each with the issuer's name."""
+    """Takes bundles in that *checking* lets through."""
 
-    def __init__(
-        self,
-        governance: MemGovernance,
-        embedding: Embedding,
-        *,
-        trusted: Mapping[str, str],
-        check: SignatureCheck,
-        recipient: str,
-        purposes: frozenset[str] | None,
-        models: Sequence[ModelFingerprint],
-        limits: Limits,
-    ) -> None:
-        self._governance, self._embedding = governance, embedding
-        self._trusted, self._check, self._recipient = dict(trusted), check, recipient
-        self._purposes, self._models, self._limits = purposes, tuple(models), limits
+    def __init__(self, checking: Checking) -> None:
+        self._checking = checking
 
     def load(
-        self,
-        path: Path,
-        caller: Caller,
-        *,
-        into: Sequence[str],
-        most_trusted: TrustLabel,
-        dry_run: bool,
-        again: bool,
-        progress: Progress | None,
+        self, path: Path, place: Place, *, into: tuple[str, ...], most_trusted: TrustLabel, dry_run: bool, again: bool
     ) -> Loaded:
         """Check the bundle, then write all that is to be taken of it, or nothing. See `MemOS.load`."""
-        with BundleReader(path, self._limits) as reader:
-            manifest = self._believed(reader, caller)
-            known = self._known(manifest, caller, again=again, dry_run=dry_run)
-            survey = self._surveyed(reader, manifest)
-            taking = Taking(
-                self._governance,
-                self._embedding,
-                reader,
-                survey,
-                manifest=manifest,
-                caller=caller,
-                into=tuple(into),
-                most=most_trusted,
-                progress=progress,
-            )
-            report = taking.go(write=not dry_run, receipt=known is None)
+        caller = place.caller
+        with self._checking.opened(path) as reader:
+            manifest = self._checking.believed(reader, caller)
+            if manifest.covers is not None:
+                raise BundleError(Refusal.CAPABILITY, "The bundle is one of a series between vaults; pass it to `sync`")
+            known = _known(manifest, place, again=again, dry_run=dry_run)
+            survey = self._checking.surveyed(reader, manifest, partial(arrived_id, manifest, caller))
+            told = f"Imported {survey.cubes} memories from {manifest.issuer} for {manifest.purpose}."
+            receipt = None
+            if known is None and not dry_run:
+                receipt = receipt_of(manifest, caller, receipt_key(manifest), told, {})
+            taking = Adopting(place, Bundle(reader, manifest, survey), into=into, most=most_trusted)
+            report = taking.go(write=not dry_run, receipt=receipt)
         return report.model_copy(update={"dry_run": dry_run, "again": known is not None})
 
-    # --- before anything is believed
 
-    def _believed(self, reader: BundleReader, caller: Caller) -> Manifest:
-        content = reader.small(MANIFEST)
-        signed = read_signature(reader.small(SIGNATURE))
-        manifest = read_manifest(content)
-        if signed.key != manifest.key:
-            raise BundleError(Refusal.BAD_SIGNATURE, "The bundle is signed with another key than it names")
-        if not self._check(signed.key, bytes.fromhex(signed.signature), manifest.signed):
-            raise BundleError(Refusal.BAD_SIGNATURE, "The signature does not fit the manifest")
-        if manifest.key not in self._trusted:
-            raise BundleError(Refusal.UNKNOWN_KEY, f"Nobody here vouches for the key {manifest.key[:16]}…")
-        manifest.check(recipient=self._recipient, purposes=self._purposes, now=caller.now)
-        if manifest.cube_schema > SCHEMA:
-            raise BundleError(
-                Refusal.VERSION, f"Its memories are of schema {manifest.cube_schema}, newer than {SCHEMA}"
-            )
-        reader.verify(manifest.by_name())
-        return manifest
-
-    def _known(self, manifest: Manifest, caller: Caller, *, again: bool, dry_run: bool) -> str | None:
-        known = self._governance.known(receipt_key(manifest), caller)
-        if known is None or dry_run:
-            return known
-        if not again or self._governance.own(known, caller) is None:
-            raise BundleError(Refusal.REPLAYED, "The bundle was loaded before; say again=True to add what is missing")
+def _known(manifest: Manifest, place: Place, *, again: bool, dry_run: bool) -> str | None:
+    known = place.governance.known(receipt_key(manifest), place.caller)
+    if known is None or dry_run:
         return known
-
-    def _surveyed(self, reader: BundleReader, manifest: Manifest) -> Survey:
-        """Read every record once; whatever is wrong with one is wrong with the bundle."""
-        survey, members = Survey(), manifest.by_name()
-        needs = {Capability.TEXT.value}
-        for versions in cubes_in(reader, members[CUBES].name, manifest):
-            cube, key = versions[-1], key_of(versions[-1].id)
-            if key in survey.inside:
-                raise BundleError(Refusal.RECORD, f"Memory {cube.id!r} stands twice in {CUBES}")
-            for ref in cube.provenance.derived_from:
-                if survey.inside.get(key_of(ref.id)) != ref.version:
-                    raise BundleError(
-                        Refusal.LINEAGE, f"Memory {cube.id!r} is derived from what does not stand before it"
-                    )
-                survey.sources.add(ref.id)
-            survey.inside[key] = cube.version
-            survey.cubes, survey.versions = survey.cubes + 1, survey.versions + len(versions)
-            needs.add(cube.tier.value if cube.tier is not Tier.PLAINTEXT else Capability.TEXT.value)
-            self._check_blobs(reader, manifest, versions)
-            if cube.tier is not Tier.PLAINTEXT and not self._fits(cube):
-                survey.refused[key] = Declined.FINGERPRINT
-        if unsaid := sorted(needs - set(manifest.requires)):
-            raise BundleError(Refusal.CAPABILITY, f"The bundle holds {', '.join(unsaid)}, and does not say so")
-        return survey
-
-    def _check_blobs(self, reader: BundleReader, manifest: Manifest, versions: Sequence[MemCube]) -> None:
-        members = manifest.by_name()
-        for cube in versions:
-            for blob in cube.blobs:
-                member = members.get(BLOBS + blob.digest)
-                if member is None or member.size != blob.size:
-                    raise BundleError(Refusal.MEMBERS_DIFFER, f"A blob of memory {cube.id!r} is not in the bundle")
-                if cube.tier is not Tier.PLAINTEXT:
-                    with reader.blob(member) as source:
-                        check_tensors(source, blob.size, f"blob {blob.digest[:16]}…")
-
-    def _fits(self, cube: MemCube) -> bool:
-        match cube.payload:
-            case ActivationPayload(fingerprint=fingerprint):
-                return fingerprint in self._models
-            case ParameterPayload(base=base):
-                return base in self._models
-            case _:
-                return True
+    if not again or place.governance.own(known, place.caller) is None:
+        raise BundleError(Refusal.REPLAYED, "The bundle was loaded before; say again=True to add what is missing")
+    return known

@@ -15,13 +15,14 @@ from memos_integrations.core.errors import BundleError
 from memos_integrations.core.interchange.canonical import canonical, strict_json
 from memos_integrations.core.interchange.refusal import Refusal
 
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 CONTEXT = b"MIP-1 manifest\n"
 """What is signed begins with this, so that a signature of a manifest is one of nothing else."""
 
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
 CUBES, ACCESS_LOG, REDACTIONS, DECLINED = "cubes.jsonl", "access_log.jsonl", "redactions.jsonl", "declined.jsonl"
-LISTS = (CUBES, ACCESS_LOG, REDACTIONS, DECLINED)
+CLOCKS, DELETIONS = "clocks.jsonl", "deletions.jsonl"
+LISTS = (CUBES, ACCESS_LOG, REDACTIONS, DECLINED, CLOCKS, DELETIONS)
 BLOBS = "blobs/"
 SKEW = timedelta(minutes=5)
 """How far the clocks of two machines may stand apart."""
@@ -44,6 +45,12 @@ class Capability(StrEnum):
     BLOBS = "blobs"
     ACTIVATION = "activation"
     PARAMETER = "parameter"
+    CLOCKS = "clocks"
+    DELETIONS = "deletions"
+
+
+SINCE_1_1 = frozenset({Capability.CLOCKS.value, Capability.DELETIONS.value})
+"""What a reader of MIP 1.0 does not know."""
 
 
 class Member(Value):
@@ -55,8 +62,25 @@ class Member(Value):
     records: Count = 0
 
 
+class Covers(Value):
+    """Which part of one vault's life a bundle for `sync` carries: what changed after one of its moments, up to another.
+
+    `replica` names the vault, the two numbers are places in its own count (of audit entries, here).
+    """
+
+    replica: Label
+    after: Count
+    to: Count
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.to < self.after:
+            raise ValueError("to is before after")
+        return self
+
+
 class Manifest(Value):
-    """What the signature covers: every other byte of the bundle is in it by its digest."""
+    """What the signature covers: every other byte of the bundle is in it by its digest. `covers` came with MIP 1.1."""
 
     mip: Version
     bundle: Hex32
@@ -71,6 +95,7 @@ class Manifest(Value):
     requires: tuple[Label, ...]
     cube_schema: Count
     members: tuple[Member, ...]
+    covers: Covers | None = None
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -81,6 +106,8 @@ class Manifest(Value):
             raise ValueError(f"members: {CUBES} is missing")
         if self.expires_at <= self.created_at:
             raise ValueError("expires_at is not after created_at")
+        if self.mip == "1.0" and (self.covers is not None or SINCE_1_1 & set(self.requires)):
+            raise ValueError("mip: 1.0 has no `covers`, `clocks` or `deletions`")
         return self
 
     @property
@@ -90,13 +117,13 @@ class Manifest(Value):
 
     def canonical(self) -> bytes:
         """The manifest in its one spelling (RFC 8785)."""
-        return canonical(self.model_dump(mode="json"))
+        return canonical(self.model_dump(mode="json", exclude_none=True))
 
     def by_name(self) -> dict[str, Member]:
         """The members, each under its name."""
         return {member.name: member for member in self.members}
 
-    def check(self, *, recipient: str, purposes: frozenset[str] | None, now: datetime) -> None:
+    def check(self, *, recipient: str, purposes: frozenset[str] | None, now: datetime, skew: timedelta = SKEW) -> None:
         """Refuse what is not for this reader, here and now.
 
         Raises:
@@ -108,7 +135,7 @@ class Manifest(Value):
             raise BundleError(Refusal.PURPOSE, f"The bundle is for the purpose {self.purpose!r} only")
         if now > self.expires_at:
             raise BundleError(Refusal.EXPIRED, f"The bundle ended at {self.expires_at:%Y-%m-%d %H:%M} UTC")
-        if self.created_at > now + SKEW:
+        if self.created_at > now + skew:
             raise BundleError(Refusal.NOT_YET, "The bundle says that it was made in the future; compare the clocks")
 
 

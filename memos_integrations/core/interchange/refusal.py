@@ -28,6 +28,8 @@ class Refusal(StrEnum):
     LINEAGE = "lineage"
     TENSORS = "tensors"
     UNREADABLE = "unreadable"
+    SEALED = "sealed"
+    GAP = "gap"
 
 
 class Declined(StrEnum):
@@ -38,3 +40,7 @@ class Declined(StrEnum):
     REDACTED_AWAY = "redacted_away"
     FINGERPRINT = "fingerprint"
     NOT_YOURS = "not_yours"
+    NOT_UNDERSTOOD = "not_understood"
+    ADDRESS_TAKEN = "address_taken"
+    ON_HOLD = "on_hold"
+    FORGOTTEN = "forgotten"

@@ -1,54 +1,36 @@
-"""A bundle that was checked, on its way into the vault: what becomes of each memory, and all of it at once."""
+"""A bundle that was checked, on its way into the vault: page by page, all of it in one commit."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from memos_integrations.core.access import Caller
-from memos_integrations.core.cube import (
-    BlobRef,
-    Label,
-    MemCube,
-    State,
-    TrustLabel,
-    Value,
-)
-from memos_integrations.core.errors import (
-    AlreadyRememberedError,
-    BundleError,
-    CubeNotFoundError,
-    InvalidMemoryError,
-    VersionConflictError,
-)
+from memos_integrations.core.cube import BlobRef, CubeRef, Label, MemCube, State, Value
+from memos_integrations.core.errors import AlreadyRememberedError, BundleError, VersionConflictError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.archive import BundleReader
-from memos_integrations.core.interchange.arrival import arrived, arrived_id, version_there
-from memos_integrations.core.interchange.manifest import (
-    BLOBS,
-    CUBES,
-    Manifest,
-)
+from memos_integrations.core.interchange.ids import Met
+from memos_integrations.core.interchange.manifest import BLOBS, Manifest
+from memos_integrations.core.interchange.records import cubes_in
 from memos_integrations.core.interchange.refusal import Declined, Refusal
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.options import draft_memory
-from memos_integrations.core.operator.write import finished
+from memos_integrations.core.operator.write import finished, search_text
 from memos_integrations.core.records import NewVersion
 
-CHUNK = 1_000
+CHUNK = 200
 """So many memories are embedded and looked up at a time."""
 
-AT_ONCE = 20_000
-"""A bundle of so many versions becomes true in one transaction, all or nothing; a larger one in several.
-
-If one of several fails, the memories that came are erased again; newer versions of those there before stay. If the
-process dies between two, what came so far stays; loading the bundle again with `again=True` adds what is missing.
-"""
+AT_ONCE = 2_000
+"""A bundle of so many versions is embedded, then written. A larger one is written page by page, in one commit all the
+same, so that little of it is in memory, and embedded afterwards (what a crash leaves out, `embed_missing` makes)."""
 
 SHOWN = 1_000
 RECEIPT = "import_receipt"
@@ -56,11 +38,15 @@ Progress = Callable[[int, int], object]
 
 
 class Arrival(Value):
-    """What became, or would become, of one memory of a bundle: `new`, `newer`, `same`, `older`, or why not taken."""
+    """What became, or would become, of one memory of a bundle: `new`, `newer`, `same`, `older`, or why not taken.
+
+    `changed` names what is another than in the version that stands here: `payload.text`, `descriptive.tags` …
+    """
 
     id: Label
     here: Label | None = None
     what: Label
+    changed: tuple[Label, ...] = ()
 
 
 class Loaded(Value):
@@ -79,218 +65,211 @@ class Loaded(Value):
 
 @dataclass(slots=True)
 class Survey:
-    """What a first pass over the checked bundle found: which ids are in it, and what others derive from."""
+    """What a first pass over the checked bundle found: which ids are in it, and what others derive from.
 
-    inside: dict[int, int] = field(default_factory=dict)
+    `here` are the ids that targets of its links have in the vault.
+    """
+
+    inside: Met = field(default_factory=Met)
+    here: Met = field(default_factory=Met)
     sources: set[str] = field(default_factory=set)
-    refused: dict[int, Declined] = field(default_factory=dict)
+    refused: dict[str, Declined] = field(default_factory=dict)
     versions: int = 0
     cubes: int = 0
+    items: int = 0
+    blobs: dict[str, BlobRef] = field(default_factory=dict)
 
     def holds(self, cube_id: str) -> bool:
         """Whether a memory of this id is in the bundle."""
-        return key_of(cube_id) in self.inside
+        return cube_id in self.inside
 
 
-class Taking:
-    """One bundle on its way into the vault."""
+class Place(NamedTuple):
+    """Where memories arrive: in whose vault, with which parts of it. `dropped` is told what changed."""
 
-    def __init__(
-        self,
-        governance: MemGovernance,
-        embedding: Embedding,
-        reader: BundleReader,
-        survey: Survey,
-        *,
-        manifest: Manifest,
-        caller: Caller,
-        into: tuple[str, ...],
-        most: TrustLabel,
-        progress: Progress | None,
-    ) -> None:
-        self._governance, self._embedding = governance, embedding
-        self._reader, self._manifest, self._survey = reader, manifest, survey
-        self._caller, self._into, self._most, self._progress = caller, into, most, progress
+    governance: MemGovernance
+    embedding: Embedding
+    caller: Caller
+    dropped: Callable[[Collection[str], Collection[CubeRef]], None]
+    progress: Progress | None = None
+
+
+class Bundle(NamedTuple):
+    """A bundle that was checked."""
+
+    reader: BundleReader
+    manifest: Manifest
+    survey: Survey
+
+
+class Arriving(NamedTuple):
+    """A version that is to be written, and the key of a new one that stands at an address."""
+
+    cube: MemCube
+    key: str | None = None
+
+
+class Taking(ABC):
+    """One bundle on its way into the vault; who inherits says what becomes of each memory."""
+
+    operation = "import"
+
+    def __init__(self, place: Place, bundle: Bundle) -> None:
+        self._place, self._bundle = place, bundle
+        self._governance, self._caller = place.governance, place.caller
+        self._survey = bundle.survey
         self._counts: dict[str, int] = {}
         self._shown: list[Arrival] = []
         self._versions: dict[str, int] = {}
         self._sources: dict[str, MemCube] = {}
-        self._written: list[str] = []
+        self._changed: list[CubeRef] = []
         self._done = 0
 
-    def go(self, *, write: bool, receipt: bool) -> Loaded:
-        """Take it in, in one transaction where it is small enough; else in several, undone when one fails."""
-        waiting: list[NewVersion] = []
-        whole = self._survey.versions <= AT_ONCE
-        try:
-            if receipt and write:
-                waiting.append(self._receipt())
-            for versions in self._new_versions(write=write):
-                waiting += versions
-                if not whole and len(waiting) >= CHUNK:
-                    self._put(waiting)
-                    waiting = []
-            if write:
-                self._put(waiting)
-        except BaseException:
-            self._undo()
-            raise
-        return Loaded(
-            bundle=self._manifest.bundle,
-            issuer=self._manifest.issuer,
-            counts=self._counts,
-            shown=tuple(self._shown),
-        )
+    @abstractmethod
+    def _settled(self, page: Sequence[list[MemCube]]) -> list[Arriving]:
+        """What is to be written of a page of memories, each with its versions; says what becomes of each."""
 
-    def _put(self, versions: list[NewVersion]) -> None:
-        if not versions:
-            return
+    @abstractmethod
+    def _beside(self) -> Container[str]:
+        """The ids that a version may say to supersede without being asked."""
+
+    @abstractmethod
+    def _alike(self, cube: MemCube) -> MemCube:
+        """A version as the gate will see it."""
+
+    def go(self, *, write: bool, receipt: NewVersion | None) -> Loaded:
+        """Take it in: one commit, all or nothing."""
+        whole = self._survey.versions <= AT_ONCE
+        first = [] if receipt is None else [receipt]
         try:
-            self._governance.put_many(versions, operation="import").result()
+            if not write:
+                for _ in self._new_versions(write=False):
+                    pass
+            elif whole:
+                waiting = [*first, *(version for page in self._new_versions(write=True) for version in page)]
+                if waiting:
+                    self._governance.put_many(waiting, operation=self.operation).result()
+            else:
+                self._prepare()
+                pages = chain([first], self._new_versions(write=True, embedded=False))
+                self._governance.put_whole(pages, operation=self.operation)
+                self._embed()
         except (AlreadyRememberedError, VersionConflictError) as exc:
             raise BundleError(
                 Refusal.REPLAYED, "The bundle, or one of its memories, was loaded at the same time"
             ) from exc
-        self._written += [each.cube.id for each in versions if each.cube.version == 1]
+        if write and self._changed:
+            self._place.dropped([ref.id for ref in self._changed], self._changed)
+        manifest = self._bundle.manifest
+        return Loaded(bundle=manifest.bundle, issuer=manifest.issuer, counts=self._counts, shown=tuple(self._shown))
 
-    def _undo(self) -> None:
-        for cube_id in reversed(self._written):
-            try:
-                self._governance.erase(cube_id, self._caller)
-            except CubeNotFoundError:
-                continue
+    def _embed(self) -> None:
+        """Vectors for what was written without; an embedder is asked in batches."""
+        while cubes := self._governance.unembedded(CHUNK):
+            vectors = self._place.embedding.written([search_text(cube) for cube in cubes])
+            if vectors is None:
+                return
+            self._governance.put_vectors(cubes, vectors)
 
-    def _new_versions(self, *, write: bool) -> Iterator[list[NewVersion]]:
+    def _prepare(self) -> None:
+        """What has to be written, or may be refused and then recorded, before the one commit begins."""
+        for blob in self._survey.blobs.values():
+            self._store(blob)
+        if self._governance.gate is not None:
+            for versions in cubes_in(self._bundle.reader, self._bundle.manifest):
+                for cube in versions:
+                    admitted(finished(self._alike(cube)), self._caller, self._governance)
+
+    def _new_versions(self, *, write: bool, embedded: bool = True) -> Iterator[list[NewVersion]]:
         page: list[list[MemCube]] = []
-        for versions in cubes_in(self._reader, CUBES, self._manifest):
+        for versions in cubes_in(self._bundle.reader, self._bundle.manifest):
             page.append(versions)
             if len(page) == CHUNK:
-                yield self._page(page, write=write)
+                yield self._page(page, write=write, embedded=embedded)
                 page = []
-        yield self._page(page, write=write)
+        yield self._page(page, write=write, embedded=embedded)
 
-    def _page(self, page: Sequence[list[MemCube]], *, write: bool) -> list[NewVersion]:
-        ids = [arrived_id(self._manifest, self._caller, versions[-1].id) for versions in page]
-        there = {cube_id: cube for cube_id in ids if (cube := self._governance.own(cube_id, self._caller)) is not None}
-        made: list[MemCube] = []
-        for cube_id, versions in zip(ids, page, strict=True):
-            made += self._of_one(versions, there.get(cube_id), cube_id)
+    def _page(self, page: Sequence[list[MemCube]], *, write: bool, embedded: bool) -> list[NewVersion]:
+        made = self._settled(page)
         self._done += len(page)
-        if self._progress is not None:
-            self._progress(self._done, self._survey.cubes)
-        return self._drafted(made) if write else []
+        if self._place.progress is not None:
+            self._place.progress(self._done, self._survey.cubes)
+        return self._drafted(made, embedded=embedded) if write else []
 
-    def _of_one(self, versions: list[MemCube], there: MemCube | None, cube_id: str) -> list[MemCube]:
-        """The versions to write of one memory."""
-        cube = versions[-1]
-        declined = self._survey.refused.get(key_of(cube.id))
-        if declined is None and any(ref.id not in self._versions for ref in cube.provenance.derived_from):
-            declined = Declined.SOURCE_MISSING
-        if declined is not None:
-            return self._said(cube, None, declined.value)
-        first = 1
-        if there is not None:
-            known = version_there(there)
-            if known >= cube.version:
-                self._note(cube, there.version, there)
-                return self._said(cube, cube_id, "same" if known == cube.version else "older")
-            versions = [each for each in versions if each.version > known]
-            first = there.version + 1
-        made = [
-            arrived(
-                each, self._manifest, self._caller, version=number, namespace=self._into, most=self._most,
-                inside=self._survey.holds, versions=self._mapped(each),
-            )
-            for number, each in enumerate(versions, first)
-        ]  # fmt: skip
-        self._note(cube, made[-1].version, made[-1])
-        self._said(cube, cube_id, "new" if there is None else "newer")
-        return made
-
-    def _mapped(self, cube: MemCube) -> dict[str, int]:
-        return {ref.id: self._versions.get(ref.id, ref.version) for ref in cube.provenance.derived_from}
-
-    def _note(self, cube: MemCube, version: int, here: MemCube) -> None:
-        """Keep what a later memory derives from."""
-        if cube.id in self._survey.sources:
-            self._versions[cube.id] = version
-            self._sources[here.id] = here
-
-    def _said(self, cube: MemCube, here: str | None, what: str) -> list[MemCube]:
-        self._counts[what] = self._counts.get(what, 0) + 1
-        if len(self._shown) < SHOWN:
-            self._shown.append(Arrival(id=cube.id, here=here, what=what))
-        return []
-
-    def _drafted(self, cubes: Sequence[MemCube]) -> list[NewVersion]:
-        members = self._manifest.by_name()
-        for blob in dict.fromkeys(blob for cube in cubes for blob in cube.blobs):
-            self._store(blob, members[BLOBS + blob.digest].name)
-        drafts = [admitted(finished(cube), self._caller, self._governance) for cube in cubes]
+    def _drafted(self, arriving: Sequence[Arriving], *, embedded: bool) -> list[NewVersion]:
+        if embedded:
+            for blob in dict.fromkeys(blob for each in arriving for blob in each.cube.blobs):
+                self._store(blob)
+        drafts = [admitted(finished(each.cube), self._caller, self._governance) for each in arriving]
         texts = [draft.text for draft in drafts if draft.cube.text.strip()]
-        rows = self._embedding.written(texts) if texts else None
+        rows = self._place.embedding.written(texts) if texts and embedded else None
         found = iter(()) if rows is None else iter(rows)
-        beside = {cube.id for cube in cubes}
+        beside = self._beside()
         return [
             NewVersion(
                 draft.cube,
                 self._caller,
                 draft.terms if draft.cube.text else (),
                 next(found, None) if draft.cube.text.strip() else None,
+                key,
                 beside=beside,
                 sources=self._sources,
                 verdict=draft.verdict,
             )
-            for draft in drafts
+            for draft, (_, key) in zip(drafts, arriving, strict=True)
         ]
 
-    def _store(self, blob: BlobRef, name: str) -> None:
-        with self._reader.blob(self._manifest.by_name()[name]) as source:
+    def _declined(self, cube: MemCube) -> Declined | None:
+        """Why nothing becomes of a memory here, whatever stands here."""
+        declined = self._survey.refused.get(cube.id)
+        if declined is None and any(ref.id not in self._versions for ref in cube.provenance.derived_from):
+            declined = Declined.SOURCE_MISSING
+        return declined
+
+    def _note(self, cube: MemCube, here: MemCube) -> None:
+        """Keep what a later memory of the bundle derives from: *here* says what *cube* says."""
+        if cube.id in self._survey.sources:
+            self._versions[cube.id] = here.version
+            self._sources[here.id] = here
+
+    def _said(
+        self, cube: MemCube, here: str | None, what: str, pair: tuple[MemCube, MemCube] | None = None
+    ) -> list[Arriving]:
+        """Count what becomes of a memory; *pair* is how it stands here and how it would."""
+        self._counts[what] = self._counts.get(what, 0) + 1
+        if len(self._shown) < SHOWN:
+            changed = () if pair is None else differing(*pair)
+            self._shown.append(Arrival(id=cube.id, here=here, what=what, changed=changed))
+        return []
+
+    def _store(self, blob: BlobRef) -> None:
+        name = BLOBS + blob.digest
+        with self._bundle.reader.blob(self._bundle.manifest.by_name()[name]) as source:
             stored = self._governance.put_blob(source, blob.media_type)
         if stored.digest != blob.digest:
             raise BundleError(Refusal.DIGEST_DIFFERS, f"{name} changed while it was read")
 
-    def _receipt(self) -> NewVersion:
-        manifest = self._manifest
-        told = f"Imported {self._survey.cubes} memories from {manifest.issuer} for {manifest.purpose}."
-        value = {"bundle": manifest.bundle, "key": manifest.key, "issuer": manifest.issuer}
-        draft = draft_memory(told, self._caller, {"semantic_type": RECEIPT, "value": value})
-        cube = draft.cube.model_copy(update={"state": State.ARCHIVED})
-        return NewVersion(cube, self._caller, draft.terms, None, receipt_key(manifest))
+
+ALWAYS = frozenset({"descriptive.recorded_at", "provenance.signature"})
+"""What is another in every version."""
 
 
-def cubes_in(reader: BundleReader, name: str, manifest: Manifest) -> Iterator[list[MemCube]]:
-    """The memories of a bundle, each with the versions that are in it, the present one last.
-
-    Raises:
-        BundleError: A record is no memory, or the versions of one are not next to each other, from the first on.
-    """
-    versions: list[MemCube] = []
-    for line in reader.lines(manifest.by_name()[name]):
-        try:
-            cube = MemCube.from_json(line)
-        except InvalidMemoryError as exc:
-            raise BundleError(Refusal.RECORD, f"A record of {name} is no memory: {exc}") from exc
-        if versions and cube.id == versions[-1].id:
-            if cube.version != versions[-1].version + 1 or versions[0].version != 1:
-                raise BundleError(Refusal.RECORD, f"The versions of memory {cube.id!r} are not in order")
-            versions.append(cube)
+def differing(before: MemCube, after: MemCube) -> tuple[str, ...]:
+    """The names of the fields in which two versions differ."""
+    found = []
+    for part in ("namespace", "payload", "descriptive", "provenance", "trust", "governance"):
+        one, other = getattr(before, part), getattr(after, part)
+        if not isinstance(one, Value) or type(one) is not type(other):
+            found += [part] if one != other else []
             continue
-        if versions:
-            yield versions
-        versions = [cube]
-    if versions:
-        yield versions
+        names = (name for name in type(one).model_fields if getattr(one, name) != getattr(other, name))
+        found += [name for each in names if (name := f"{part}.{each}") not in ALWAYS]
+    return tuple(found)
 
 
-def receipt_key(manifest: Manifest) -> str:
-    """The key of what stands for a bundle that was loaded: one in each tenant."""
-    return f"mip1 {manifest.key} {manifest.bundle}"
-
-
-_SALT = secrets.token_bytes(16)
-
-
-def key_of(cube_id: str) -> int:
-    """A number that stands for an id: a million of them fit where a million ids would not. Nobody can aim at one."""
-    return int.from_bytes(hashlib.blake2b(cube_id.encode(), digest_size=8, key=_SALT).digest())
+def receipt_of(manifest: Manifest, caller: Caller, key: str, told: str, value: dict[str, Any]) -> NewVersion:
+    """What stands in the vault for a bundle that was taken in: a memory out of recall, written once under *key*."""
+    said = {"bundle": manifest.bundle, "key": manifest.key, "issuer": manifest.issuer} | value
+    draft = draft_memory(told, caller, {"semantic_type": RECEIPT, "value": said})
+    cube = draft.cube.model_copy(update={"state": State.ARCHIVED})
+    return NewVersion(cube, caller, draft.terms, None, key)

@@ -178,7 +178,7 @@ def finished(cube: MemCube) -> Draft:
     """The cube with its contextual fingerprint, its terms and the text to embed."""
     text = search_text(cube)
     words = tuple(terms_of(text))
-    return Draft(cube.model_copy(update={"behaviour": Behaviour(fingerprint=fingerprint(words))}), words, text)
+    return Draft(cube.with_checked(behaviour=Behaviour.of_checked(fingerprint=fingerprint(words))), words, text)
 
 
 def fingerprint(words: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import BinaryIO, Protocol
@@ -36,6 +36,30 @@ class Vault(Protocol):
             ForgottenError: The cube of a Put's key was erased for good, and the Put does not say `again`.
             CubeNotFoundError: A change names a cube that is not there (Use of an erased cube is ignored).
             VaultError: The store failed; nothing of the transaction happened.
+        """
+        ...
+
+    def submit_whole(self, transactions: Iterable[Transaction]) -> Receipt:
+        """Make all of *transactions* true in one commit, or none; durable on return.
+
+        They are asked for one after another, in this thread, and need never be in memory together: so comes in what is
+        too large for one `Transaction`. Other writes wait meanwhile, for as long as it takes. What makes them may read
+        the vault, and sees it as it was before; it may not wait for anything that it writes to it.
+
+        Raises:
+            VaultError: The store failed, or *transactions* wrote to the vault; nothing of them happened.
+            MemOSError: One is refused, see `submit`, or *transactions* raised; nothing of them happened.
+        """
+        ...
+
+    def walk(self, wanted: CubeFilter, visible: Visibility, *, page: int = 500) -> Iterator[list[MemCube]]:
+        """The current versions of all that is visible and wanted and was there at the start, page by page, each once.
+
+        The order is the same as long as nothing changes. A cube that changes or goes meanwhile comes as it then is, or
+        not at all.
+
+        Raises:
+            IntegrityError: A row does not match its digest.
         """
         ...
 

@@ -364,7 +364,7 @@ def test_signatures_keys_recipients_purposes_and_times_are_checked(
     ("field", "value", "code"),
     [
         ("mip", "2.0", "version"),
-        ("mip", "1.1", "version"),
+        ("mip", "1.2", "version"),
         ("mip", "one", "malformed"),
         ("digest", "md5", "algorithm"),
         ("signature", "none", "algorithm"),
@@ -372,6 +372,8 @@ def test_signatures_keys_recipients_purposes_and_times_are_checked(
         ("requires", ["text", "telepathy"], "capability"),
         ("cube_schema", 99, "version"),
         ("extra", 1, "malformed"),
+        ("requires", ["clocks", "text"], "malformed"),
+        ("covers", {"replica": "r", "after": 0, "to": 1}, "malformed"),
         ("bundle", "../../etc", "malformed"),
         ("expires_at", "2026-03-01T00:00:00Z", "malformed"),
         ("created_at", "yesterday", "malformed"),

@@ -1,0 +1,88 @@
+"""Memories of somebody else that become one's own: new ids, private, no more trusted than one says. MIP.md §8."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from memos_integrations.core.cube import MemCube, TrustLabel
+from memos_integrations.core.interchange.arrival import arrived, arrived_id, version_there
+from memos_integrations.core.interchange.manifest import Manifest
+from memos_integrations.core.interchange.refusal import Declined
+from memos_integrations.core.interchange.taking import Arriving, Bundle, Place, Taking
+from memos_integrations.core.item import ITEM, Address, content_of, vault_key
+
+
+class Adopting(Taking):
+    """Takes memories in below the namespace *into*; items of a store keep their address within it."""
+
+    def __init__(self, place: Place, bundle: Bundle, *, into: tuple[str, ...], most: TrustLabel) -> None:
+        super().__init__(place, bundle)
+        self._into, self._most = into, most
+        self._addresses: dict[str, str] = {}
+
+    def _beside(self) -> Container[str]:
+        return self._survey.here
+
+    def _alike(self, cube: MemCube) -> MemCube:
+        return self._arrived(cube, 1)
+
+    def _settled(self, page: Sequence[list[MemCube]]) -> list[Arriving]:
+        ids = [arrived_id(self._bundle.manifest, self._caller, versions[-1].id) for versions in page]
+        held = self._governance.held(ids, self._caller)
+        there = {each: cube for each, cube in held.items() if cube.governance.owner == self._caller.by.subject}
+        made: list[Arriving] = []
+        for cube_id, versions in zip(ids, page, strict=True):
+            made += self._of_one(versions, there.get(cube_id), cube_id)
+        return made
+
+    def _of_one(self, versions: list[MemCube], there: MemCube | None, cube_id: str) -> list[Arriving]:
+        """The versions to write of one memory."""
+        cube = versions[-1]
+        if (declined := self._declined(cube)) is not None:
+            return self._said(cube, None, declined.value)
+        key, first = None, 1
+        if there is not None:
+            known = version_there(there)
+            if known == 0 and there.version > 1:  # what was written over it here does not say where it came from
+                known = max(map(version_there, self._governance.versions(there.id, self._caller)), default=0)
+            if known >= cube.version:
+                self._note(cube, there)
+                return self._said(cube, cube_id, "same" if known == cube.version else "older")
+            versions = [each for each in versions if each.version > known]
+            first = there.version + 1
+        made = [self._arrived(each, number) for number, each in enumerate(versions, first)]
+        if there is None and cube.descriptive.semantic_type == ITEM:
+            key = address_key(made[-1], self._caller.by.subject)
+            taken = key is not None and (
+                self._addresses.setdefault(key, cube_id) != cube_id
+                or self._governance.known(key, self._caller) is not None
+            )
+            if taken:
+                return self._said(cube, None, Declined.ADDRESS_TAKEN.value)
+        self._note(cube, made[-1])
+        self._said(cube, cube_id, *(("new",) if there is None else ("newer", (there, made[-1]))))
+        if there is not None:
+            self._changed.append(made[-1].ref)
+        return [Arriving(each, key if each.version == 1 else None) for each in made]
+
+    def _arrived(self, cube: MemCube, version: int) -> MemCube:
+        into = self._into
+        if not into:
+            tenant = self._caller.by.tenant
+            into = (tenant,) if cube.descriptive.semantic_type == ITEM else (tenant, self._caller.by.user)
+        return arrived(
+            cube, self._bundle.manifest, self._caller, version=version, namespace=into, most=self._most,
+            inside=self._survey.holds,
+            versions={ref.id: self._versions.get(ref.id, ref.version) for ref in cube.provenance.derived_from},
+        )  # fmt: skip
+
+
+def address_key(cube: MemCube, subject: str) -> str | None:
+    """The vault's key of the address at which an item of *subject* stands; None: the memory is no item."""
+    key = content_of(cube).get("key")
+    return vault_key(Address(cube.namespace[1:], key), subject) if isinstance(key, str) else None
+
+
+def receipt_key(manifest: Manifest) -> str:
+    """The key of what stands for a bundle that was loaded: one in each tenant."""
+    return f"mip1 {manifest.key} {manifest.bundle}"

@@ -1,0 +1,119 @@
+"""What changed in a vault since a place in its audit log: for dumps that go on where the last one ended, and sync."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from typing import NamedTuple
+
+from memos_integrations.core.access import Caller
+from memos_integrations.core.cube import MemCube
+from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.interchange.clocks import TICK
+from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
+
+READ = frozenset({"read", "read_blob", "history", "use", "export", "find", "review"})
+"""Operations on one memory that leave it as it is."""
+
+MOVED_ELSEWHERE = "moved_elsewhere"
+"""The operation by which a vault notes that a state came from another one, with the stamp of the move there."""
+
+MOVE = "to_"
+"""With this begins the operation of every other move."""
+
+LOG_PAGE = 10_000
+
+
+class Stamp(NamedTuple):
+    """When something was done, and in which vault (empty: in this one)."""
+
+    at: datetime
+    by: str
+
+
+@dataclass(slots=True)
+class Changes:
+    """The ids of memories that were written or moved after the audit entry *after*, up to *to*; and of those erased.
+
+    `moved` are those among them that passed to another state by hand or by age.
+    """
+
+    after: int
+    to: int
+    written: dict[str, None] = field(default_factory=dict)
+    erased: dict[str, datetime] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
+
+    def pages(
+        self, governance: MemGovernance, caller: Caller, where: CubeFilter | None, *, page: int
+    ) -> Iterator[Sequence[MemCube]]:
+        """What is there of them and passes *where*, with all that it is derived from, page by page.
+
+        None: the caller's own, in whatever context they may be used.
+        """
+        given: set[str] = set()
+        waiting = iter(self.written)
+        while asked_for := list(islice(waiting, page)):
+            ids = [each for each in asked_for if each not in given]
+            cubes: Sequence[MemCube]
+            if where is None:
+                cubes = list(governance.held(ids, caller).values())
+            else:
+                asked = VaultQuery(k=len(ids), filter=replace(where, ids=tuple(ids)))
+                cubes = [match.cube for match in governance.search(asked, caller).matches]
+            while cubes:
+                given.update(cube.id for cube in cubes)
+                yield cubes
+                below = sorted({ref.id for cube in cubes for ref in cube.provenance.derived_from} - given)
+                cubes = [] if not below else _below(below, governance, caller, own=where is None)
+
+
+def _below(ids: Sequence[str], governance: MemGovernance, caller: Caller, *, own: bool) -> Sequence[MemCube]:
+    return list(governance.held(ids, caller).values()) if own else governance.present(ids, caller)
+
+
+def changed(governance: MemGovernance, caller: Caller, after: int, *, owner: str | None, most: int) -> Changes:
+    """What changed after an entry of the audit log, of at most *most* memories: `to` says how far that reaches.
+
+    *owner* keeps the memories of one subject. No word of a memory is read.
+    """
+    found = Changes(after, after)
+    while True:
+        query = LogQuery(tenant=caller.by.tenant, owner=owner, after=found.to, limit=LOG_PAGE, outcome=Outcome.ALLOWED)
+        entries = governance.lifecycle_log(query)
+        for entry in entries:
+            record = entry.record
+            if record.cube_id is not None and record.operation not in READ:
+                if record.cube_id not in found.written and len(found.written) + len(found.erased) >= most:
+                    return found
+                if record.operation == "forget":
+                    found.written.pop(record.cube_id, None)
+                    found.erased[record.cube_id] = record.at
+                else:
+                    found.erased.pop(record.cube_id, None)
+                    found.written[record.cube_id] = None
+                    if record.operation.startswith(MOVE) or record.operation == MOVED_ELSEWHERE:
+                        found.moved.add(record.cube_id)
+            found.to = entry.number
+        if len(entries) < LOG_PAGE:
+            return found
+
+
+def last_move(governance: MemGovernance, caller: Caller, cube_id: str) -> Stamp | None:
+    """The stamp of the last move of a memory by hand, or by age; None: there was none.
+
+    It is later than those before it that this vault knew of, whatever the clock says.
+    """
+    query = LogQuery(tenant=caller.by.tenant, cube_id=cube_id, outcome=Outcome.ALLOWED, limit=LOG_PAGE)
+    found = None
+    while entries := governance.lifecycle_log(query):
+        for entry in entries:
+            record = entry.record
+            if record.operation == MOVED_ELSEWHERE and isinstance(record.detail, dict):
+                found = Stamp(datetime.fromisoformat(record.detail["at"]), record.detail["by"])
+            elif record.operation.startswith(MOVE):
+                found = Stamp(record.at if found is None else max(record.at, found.at + TICK), "")
+        query = query.model_copy(update={"after": entries[-1].number})
+    return found

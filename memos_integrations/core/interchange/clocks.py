@@ -1,0 +1,83 @@
+"""Which writes a memory has seen, vault by vault: version vectors, and who wins where two wrote at once. Pure.
+
+After Parker et al. 1983 (version vectors) and Kulkarni et al. 2014 (hybrid logical clocks). Of two vectors one is
+older, or both are the same, or they were written apart. Of what was written apart, the later stamp wins; a stamp is
+later than all that its writer had seen, whatever the clocks say, so that every vault decides the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from pydantic import Field
+
+from memos_integrations.core.cube import Label, MemCube, Moment, Value
+
+SCHEME = "sync1"
+MOST_REPLICAS = 24
+TICK = timedelta(microseconds=1)
+
+
+class Clock(Value):
+    """What a version has seen: of each replica how many writes. `at` and `by` are the stamp of its content."""
+
+    vector: dict[Label, int] = Field(min_length=1, max_length=MOST_REPLICAS)
+    at: Moment
+    by: Label
+
+    def covers(self, other: Clock) -> bool:
+        """Whether it has seen all that the other has."""
+        return all(self.vector.get(name, 0) >= count for name, count in other.vector.items())
+
+    @property
+    def stamp(self) -> tuple[datetime, str]:
+        """What decides between versions that were written apart."""
+        return self.at, self.by
+
+    def merged(self, other: Clock) -> Clock:
+        """The clock of what becomes of two versions: it has seen both, and has the stamp of the later one."""
+        names = self.vector.keys() | other.vector.keys()
+        later = max(self, other, key=lambda each: each.stamp)
+        vector = {name: max(self.vector.get(name, 0), other.vector.get(name, 0)) for name in sorted(names)}
+        return Clock(vector=vector, at=later.at, by=later.by)
+
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"vector": dict(sorted(self.vector.items())), "at": self.at.isoformat(), "by": self.by}
+
+    def mark(self, version: int) -> str:
+        """As it stands in `provenance.signature` of what arrived as this *version*."""
+        vector = ",".join(f"{name}={count}" for name, count in sorted(self.vector.items()))
+        return f"{SCHEME} {version} {self.at.isoformat()} {self.by} {vector}"
+
+    @classmethod
+    def of_version(cls, cube: MemCube) -> Self | None:
+        """The clock that a version arrived with; None: it was written here (a later one keeps the mark of its like)."""
+        parts = (cube.provenance.signature or "").split(" ")
+        if len(parts) != 5 or parts[:2] != [SCHEME, str(cube.version)]:
+            return None
+        try:
+            vector = {name: int(count) for name, _, count in (each.partition("=") for each in parts[4].split(","))}
+            return cls(vector=vector, at=datetime.fromisoformat(parts[2]), by=parts[3])
+        except ValueError:
+            return None
+
+
+def clock_of(versions: Sequence[MemCube], replica: str) -> Clock:
+    """The clock of the last of a memory's versions in the vault *replica*: what arrived, and what was written since."""
+    written = 0
+    known = None
+    for version in reversed(versions):
+        known = Clock.of_version(version)
+        if known is not None:
+            break
+        written += 1
+    if known is not None and not written:
+        return known
+    vector: Mapping[str, int] = {} if known is None else known.vector
+    at = versions[-1].descriptive.recorded_at
+    if known is not None:
+        at = max(at, known.at + TICK)
+    return Clock(vector={**vector, replica: vector.get(replica, 0) + written}, at=at, by=replica)

@@ -1,0 +1,257 @@
+"""One's own memories from another of one's vaults: they arrive as they are, and what was written apart is decided.
+
+Of a memory that two vaults changed apart the later writing holds; the other stays in its history. What was erased
+anywhere stays erased. See `clocks.py` for what is later.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import TypeVar
+
+from memos_integrations.core.access import VERIFIER_ROLE, Caller
+from memos_integrations.core.cube import MemCube, TrustLabel, Value
+from memos_integrations.core.errors import (
+    BundleError,
+    CubeNotFoundError,
+    IllegalTransitionError,
+    LegalHoldError,
+)
+from memos_integrations.core.interchange.adopting import address_key
+from memos_integrations.core.interchange.changes import MOVED_ELSEWHERE, Stamp, last_move
+from memos_integrations.core.interchange.clocks import Clock, clock_of
+from memos_integrations.core.interchange.manifest import CLOCKS, DELETIONS
+from memos_integrations.core.interchange.records import ClockRecord, DeletionRecord, cubes_in
+from memos_integrations.core.interchange.refusal import Declined, Refusal
+from memos_integrations.core.interchange.taking import Arriving, Bundle, Place, Taking
+from memos_integrations.core.item import ITEM
+from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.records import Steps, record_of
+
+Forget = Callable[[str, Caller], object]
+_Record = TypeVar("_Record", bound=Value)
+
+
+class Joining(Taking):
+    """Takes in what another vault of the caller's wrote; *replica* is this one. `forget` erases, whole."""
+
+    operation = "sync"
+
+    def __init__(self, place: Place, bundle: Bundle, *, replica: str, forget: Forget) -> None:
+        super().__init__(place, bundle)
+        self._replica, self._forget = replica, forget
+        self._clocks: Iterator[ClockRecord] = iter(())
+        self._moves: list[tuple[MemCube, Stamp]] = []
+        self._addresses: set[str] = set()
+
+    def check(self) -> None:
+        """Look through the whole bundle before anything of it happens.
+
+        Raises:
+            BundleError: A memory is none, or has no clock.
+        """
+        clocks = self._list(CLOCKS, ClockRecord)
+        for versions in cubes_in(self._bundle.reader, self._bundle.manifest):
+            cube, said = versions[-1], next(clocks, None)
+            _clock(said, cube.id)
+            if said is not None and said.moved is not None and self._mine(cube) is not None:
+                self._moves.append((cube, Stamp(said.moved.at, said.moved.by)))
+
+    def erase(self) -> Counter[str]:
+        """Erase what was erased there, and remember that it was; each on record, done again at no cost."""
+        counts: Counter[str] = Counter()
+        for said in self._list(DELETIONS, DeletionRecord):
+            held = self._governance.held([said.id], self._caller).get(said.id)
+            if held is None:
+                if not self._governance.was_forgotten(said.id, self._caller):
+                    self._governance.note_forgotten(said.id, self._caller)
+                continue
+            if self._mine(held) is None:
+                counts[Declined.NOT_YOURS.value] += 1
+                continue
+            try:
+                self._forget(said.id, self._caller)
+                counts["erased"] += 1
+            except (LegalHoldError, IllegalTransitionError):
+                counts[Declined.ON_HOLD.value] += 1
+            except CubeNotFoundError:
+                continue  # it went with what it was derived from
+        return counts
+
+    def move(self) -> Counter[str]:
+        """Pass memories to the states that they were moved to there, where that was later than here; on record."""
+        said = (self._moved(cube, stamp) for cube, stamp in self._moves)
+        return Counter(what for what in said if what is not None)
+
+    def _moved(self, cube: MemCube, stamp: Stamp) -> str | None:
+        """Move a memory, where it was moved later there; the stamp is kept even where it is in that state already."""
+        mine = last_move(self._governance, self._caller, cube.id)
+        there = self._governance.own(cube.id, self._caller)
+        if mine is not None and (mine.at, mine.by or self._replica) >= stamp:
+            return None
+        detail = {"at": stamp.at.isoformat(), "by": stamp.by}
+        record = record_of(MOVED_ELSEWHERE, self._caller, about=cube.id, detail=detail)
+        record = record.model_copy(update={"owner": self._caller.by.subject})
+        if there is None or there.state is cube.state:
+            self._governance.note(record)
+            return None
+        steps = Steps(moves=((there, cube.state),), records=(record,))
+        try:
+            self._governance.change(steps, self._caller, operation=self.operation).result()
+        except (LegalHoldError, IllegalTransitionError):
+            return Declined.ON_HOLD.value
+        return "moved"
+
+    def _list(self, name: str, kind: type[_Record]) -> Iterator[_Record]:
+        member = self._bundle.manifest.by_name().get(name)
+        for line in () if member is None else self._bundle.reader.lines(member):
+            yield kind.model_validate_json(line)  # the lists were checked with the rest of the bundle
+
+    def _beside(self) -> Container[str]:
+        return _Everything()
+
+    def _alike(self, cube: MemCube) -> MemCube:
+        return cube
+
+    def _settled(self, page: Sequence[list[MemCube]]) -> list[Arriving]:
+        if self._done == 0:
+            self._clocks = self._list(CLOCKS, ClockRecord)
+        held = self._governance.held([versions[-1].id for versions in page], self._caller)
+        made: list[Arriving] = []
+        for versions in page:
+            cube = versions[-1]
+            clock = _clock(next(self._clocks, None), cube.id)
+            made += self._of_one(versions, clock, held.get(cube.id))
+        return made
+
+    def _of_one(self, versions: list[MemCube], clock: Clock, there: MemCube | None) -> list[Arriving]:
+        cube = versions[-1]
+        declined = self._declined(cube)
+        if self._mine(cube) is None or (there is not None and self._mine(there) is None):
+            declined = Declined.NOT_YOURS
+        if declined is not None:
+            return self._said(cube, None, declined.value)
+        if there is None:
+            return self._of_new(versions, clock)
+        mine = clock_of(self._history(there), self._replica)
+        if mine.covers(clock):
+            if clock.covers(mine):
+                self._note(cube, there)
+            return self._said(cube, cube.id, "same" if clock.covers(mine) else "older")
+        try:
+            check_change(there)
+        except (LegalHoldError, IllegalTransitionError):
+            return self._said(cube, cube.id, Declined.ON_HOLD.value)
+        if clock.covers(mine):
+            linear = versions[0].version == 1 and cube.version > there.version
+            newer = [each for each in versions if each.version > there.version] if linear else versions[-1:]
+            return self._written(newer, there.version, clock, "newer")
+        return self._apart(cube, there, clock, mine)
+
+    def _apart(self, cube: MemCube, there: MemCube, clock: Clock, mine: Clock) -> list[Arriving]:
+        """Of two that were written apart the later is the present version from now on; the other is in the history."""
+        both = mine.merged(clock)
+        if content(there) == content(cube):
+            return self._written([cube], there.version, both, "same")
+        if both.stamp == clock.stamp:
+            return self._written([cube], there.version, both, "conflict")
+        return self._written([cube, there], there.version, both, "conflict", alike=False)
+
+    def _of_new(self, versions: list[MemCube], clock: Clock) -> list[Arriving]:
+        cube, key = versions[-1], None
+        if self._governance.was_forgotten(cube.id, self._caller):
+            return self._said(cube, None, Declined.FORGOTTEN.value)
+        if cube.descriptive.semantic_type == ITEM:
+            key = address_key(cube, self._caller.by.subject)
+        if key is not None:
+            if key in self._addresses or self._governance.known(key, self._caller) is not None:
+                return self._said(cube, None, Declined.ADDRESS_TAKEN.value)
+            self._addresses.add(key)
+        made = self._written(versions, 0, clock, "new")
+        return [Arriving(each.cube, key if each.cube.version == 1 else None) for each in made]
+
+    def make_room(self) -> None:
+        """Of two items that were made apart at one address, let the one made later have it everywhere; the other goes.
+
+        When an item was made never changes, so that every vault decides the same, whatever it has heard of.
+        """
+        if not self._survey.items:
+            return
+        for versions in cubes_in(self._bundle.reader, self._bundle.manifest):
+            cube = versions[-1]
+            if cube.descriptive.semantic_type != ITEM or self._mine(cube) is None:
+                continue
+            there = self._at_address(cube)
+            if there is None or self._governance.was_forgotten(cube.id, self._caller):
+                continue
+            if _made(cube) > _made(there):
+                with suppress(LegalHoldError, IllegalTransitionError, CubeNotFoundError):
+                    self._forget(there.id, self._caller)
+            elif self._governance.own(cube.id, self._caller) is None:
+                self._governance.note_forgotten(cube.id, self._caller)
+
+    def _at_address(self, cube: MemCube) -> MemCube | None:
+        """Another item of the caller's that stands where an item would."""
+        key = address_key(cube, self._caller.by.subject)
+        known = None if key is None else self._governance.known(key, self._caller)
+        return None if known is None or known == cube.id else self._governance.own(known, self._caller)
+
+    def _mine(self, cube: MemCube) -> MemCube | None:
+        caller = self._caller.by
+        return cube if cube.governance.owner == caller.subject and cube.tenant == caller.tenant else None
+
+    def _history(self, there: MemCube) -> Sequence[MemCube]:
+        return [there] if there.version == 1 else self._governance.own_versions(there.id, self._caller)
+
+    def _written(
+        self, versions: Sequence[MemCube], before: int, clock: Clock, what: str, *, alike: bool = True
+    ) -> list[Arriving]:
+        made = [self._own(each, number) for number, each in enumerate(versions, before + 1)]
+        last = made[-1]
+        said = last.provenance.with_checked(signature=clock.mark(last.version))
+        made[-1] = last = last.with_checked(provenance=said)
+        if alike:
+            self._note(last, last)
+        if before:
+            self._changed.append(last.ref)
+        self._said(last, last.id, what)
+        return [Arriving(each) for each in made]
+
+    def _own(self, cube: MemCube, version: int) -> MemCube:
+        """A version as it is written here: what it is derived from at the versions that stand here."""
+        told = cube.provenance
+        if told.derived_from:
+            sources = [ref.with_checked(version=self._versions.get(ref.id, ref.version)) for ref in told.derived_from]
+            told = told.with_checked(derived_from=tuple(sources))
+        trust = cube.trust
+        if trust.label is TrustLabel.VERIFIED and VERIFIER_ROLE not in self._caller.by.subjects:
+            trust = trust.with_checked(label=TrustLabel.STATED)
+        return cube.with_checked(version=version, provenance=told, trust=trust)
+
+
+def content(cube: MemCube) -> bytes:
+    """What two vaults have to agree on of a version, whatever number it has there."""
+    told = cube.provenance.with_checked(
+        signature=None, derived_from=tuple(ref.with_checked(version=1) for ref in cube.provenance.derived_from)
+    )
+    return cube.with_checked(version=1, provenance=told).canonical()
+
+
+def _made(cube: MemCube) -> tuple[datetime, str]:
+    return cube.descriptive.created_at, cube.id
+
+
+def _clock(said: ClockRecord | None, cube_id: str) -> Clock:
+    if said is None or said.id != cube_id:
+        raise BundleError(Refusal.RECORD, f"The records of {CLOCKS} are not in the order of the memories")
+    return Clock(vector=said.vector, at=said.at, by=said.by)
+
+
+class _Everything(Container[str]):
+    """One's own memories may say what they supersede; who reads it asks whose they are."""
+
+    def __contains__(self, cube_id: object) -> bool:
+        return True

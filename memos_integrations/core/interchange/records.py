@@ -1,0 +1,201 @@
+"""The records of `cubes.jsonl`: read one by one, and held to their order. MIP.md §5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, NamedTuple
+
+import orjson
+from pydantic import Field, ValidationError
+
+from memos_integrations.core.cube import Label, MemCube, Moment, Value, sha256
+from memos_integrations.core.errors import BundleError, InvalidMemoryError
+from memos_integrations.core.interchange.archive import BundleReader
+from memos_integrations.core.interchange.canonical import strict_json
+from memos_integrations.core.interchange.clocks import Clock
+from memos_integrations.core.interchange.manifest import (
+    ACCESS_LOG,
+    CLOCKS,
+    CUBES,
+    DECLINED,
+    DELETIONS,
+    REDACTIONS,
+    Manifest,
+)
+from memos_integrations.core.interchange.refusal import Refusal
+from memos_integrations.core.item import ITEM
+from memos_integrations.core.ports import AuditEntry
+
+
+def record_line(cube: MemCube) -> bytes:
+    """A record: the canonical form that the digest covers, and what stands beside it."""
+    state, beside = cube.state.value.encode(), cube.behaviour._canonical
+    return b'%b,"state":"%b","behaviour":%b}' % (cube.canonical()[:-1], state, beside)
+
+
+def entry_line(entry: AuditEntry) -> bytes:
+    """A record of `access_log.jsonl`, whose `record` is spelled as its hash covers it."""
+    told = orjson.dumps({"number": entry.number, "previous": entry.previous, "hash": entry.hash})
+    return b'%b,"record":%b}' % (told[:-1], entry.record._canonical)
+
+
+def check_lists(reader: BundleReader, manifest: Manifest) -> None:
+    """Refuse lists beside the memories of which a record is not what it should be.
+
+    Raises:
+        BundleError: One is not, or an audit entry does not match its hash.
+    """
+    members = manifest.by_name()
+    for name, kind in _KINDS.items():
+        for line in reader.lines(members[name]) if name in members else ():
+            try:
+                found = kind.model_validate_json(orjson.dumps(strict_json(line, f"a record of {name}")))
+            except (ValidationError, BundleError) as exc:
+                raise BundleError(Refusal.RECORD, f"A record of {name} is not what it should be") from exc
+            if isinstance(found, AuditEntry):
+                _check_hash(found)
+
+
+def _check_hash(entry: AuditEntry) -> None:
+    covered = b'[%d,"%b",%b]' % (entry.number, entry.previous.encode(), entry.record._canonical)
+    if sha256(covered) != entry.hash:
+        raise BundleError(Refusal.RECORD, f"Entry {entry.number} of {ACCESS_LOG} does not match its hash")
+
+
+class Moved(Value):
+    """When a memory was passed to its state by hand or by age, and in which vault."""
+
+    at: Moment
+    by: Annotated[Label, Field(max_length=64)]
+
+
+class ClockRecord(Clock):
+    """A record of `clocks.jsonl`."""
+
+    id: Label
+    moved: Moved | None = None
+
+
+class DeletionRecord(Value):
+    """A record of `deletions.jsonl`."""
+
+    id: Label
+    at: Moment
+
+
+class RedactionRecord(Value):
+    """A record of `redactions.jsonl`."""
+
+    id: Label
+    version: int = Field(ge=1)
+    removed: tuple[Label, ...]
+
+
+class DeclinedRecord(Value):
+    """A record of `declined.jsonl`; a later reason is one that this reader does not know."""
+
+    id: Label
+    why: Label
+
+
+_KINDS: dict[str, type[Value]] = {
+    ACCESS_LOG: AuditEntry,
+    REDACTIONS: RedactionRecord,
+    DECLINED: DeclinedRecord,
+    CLOCKS: ClockRecord,
+    DELETIONS: DeletionRecord,
+}
+
+
+def cube_in(line: bytes) -> MemCube:
+    """The version that a record holds.
+
+    Raises:
+        BundleError: It holds none.
+    """
+    try:
+        return MemCube.from_json(line)
+    except InvalidMemoryError as exc:
+        raise BundleError(Refusal.RECORD, f"A record of {CUBES} is no memory: {exc}") from exc
+
+
+def cubes_in(reader: BundleReader, manifest: Manifest) -> Iterator[list[MemCube]]:
+    """The memories of a bundle, each with the versions that are in it, the present one last.
+
+    Raises:
+        BundleError: A record is no memory, or the versions of one are not next to each other, from the first on.
+    """
+    versions: list[MemCube] = []
+    for line in reader.lines(manifest.by_name()[CUBES]):
+        cube = cube_in(line)
+        if versions and cube.id == versions[-1].id:
+            versions.append(cube)
+            continue
+        if versions:
+            yield versions
+        versions = [cube]
+    if versions:
+        yield versions
+
+
+class Outline(NamedTuple):
+    """What a record says of its place among the others; `cube` where it is more than text."""
+
+    id: str
+    version: int
+    sources: tuple[tuple[str, int], ...] = ()
+    targets: tuple[str, ...] = ()
+    cube: MemCube | None = None
+    is_item: bool = False
+
+
+def outlined(reader: BundleReader, manifest: Manifest) -> Iterator[list[Outline]]:
+    """The outlines of `cubes_in`, at a third of the time: names once, no NaN, order and versions are checked.
+
+    Raises:
+        BundleError: A record is no JSON, or the versions of one memory are not in order, from the first on.
+    """
+    versions: list[Outline] = []
+    for line in reader.lines(manifest.by_name()[CUBES]):
+        made = _outline(line)
+        if versions and made.id == versions[-1].id:
+            if made.version != versions[-1].version + 1 or versions[0].version != 1:
+                raise BundleError(Refusal.RECORD, f"The versions of memory {made.id!r} are not in order")
+            versions.append(made)
+            continue
+        if versions:
+            yield versions
+        versions = [made]
+    if versions:
+        yield versions
+
+
+def _outline(line: bytes) -> Outline:
+    try:
+        said = strict_json(line, f"a record of {CUBES}")
+    except BundleError as exc:
+        raise BundleError(Refusal.RECORD, str(exc)) from exc
+    try:
+        told, payload = said.get("provenance") or {}, said["payload"]
+        plain = payload["kind"] == "plaintext" and payload.get("blob") is None
+        if plain and not told.get("derived_from") and not told.get("links") and isinstance(said["id"], str):
+            is_item = said["descriptive"]["semantic_type"] == ITEM
+            return Outline(said["id"], _whole(said.get("version", 1)), is_item=is_item)
+    except (AttributeError, KeyError, TypeError):
+        pass  # it is no memory; what is wrong with it is said here:
+    cube = cube_in(line)
+    told = cube.provenance
+    return Outline(
+        cube.id,
+        cube.version,
+        tuple([(ref.id, ref.version) for ref in told.derived_from]),
+        tuple([link.target for link in told.links]),
+        cube if cube.blobs else None,
+        cube.descriptive.semantic_type == ITEM,
+    )
+
+
+def _whole(number: Any) -> int:
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError("not a whole number")
+    return number

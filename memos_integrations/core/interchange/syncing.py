@@ -1,0 +1,183 @@
+"""MemSync: several vaults of one principal stay the same through a folder that all of them reach now and then.
+
+Each vault writes what changed in it as bundles of its own, one after another, and reads those of the others. Nobody
+has to be there at the same time, and nothing is written twice over: the folder may be a stick, a share, a synchronised
+directory. MIP.md §13.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import Field
+
+from memos_integrations.core.cube import State, Tier, Value
+from memos_integrations.core.errors import BundleError, InvalidMemoryError
+from memos_integrations.core.interchange.addressee import Addressee
+from memos_integrations.core.interchange.changes import changed
+from memos_integrations.core.interchange.checking import Checking
+from memos_integrations.core.interchange.dumper import Dumped, MemDumper, Terms
+from memos_integrations.core.interchange.joining import Forget, Joining
+from memos_integrations.core.interchange.keys import Seal
+from memos_integrations.core.interchange.manifest import Covers, Manifest
+from memos_integrations.core.interchange.refusal import Refusal
+from memos_integrations.core.interchange.taking import RECEIPT, Bundle, Place, receipt_of
+from memos_integrations.core.interchange.writing import Wanted
+from memos_integrations.core.ports import CubeFilter
+
+PURPOSE = "sync"
+AT_MOST = 50_000
+"""So many changed memories go into one bundle of a series; what is interrupted goes on after the last whole one."""
+
+EVERYTHING = CubeFilter(states=frozenset(State), tiers=frozenset(Tier))
+_NAME = re.compile(r"([0-9a-f]{16})-([0-9]{15})-([0-9]{15})\.mip")
+_LASTS = timedelta(days=3_650)
+
+
+class Part(NamedTuple):
+    """A bundle of a series, by its name: whose, and which part of that vault's life."""
+
+    replica: str
+    after: int
+    to: int
+
+    @property
+    def name(self) -> str:
+        """Its file's name."""
+        return f"{self.replica}-{self.after:015d}-{self.to:015d}.mip"
+
+
+class Synced(Value):
+    """What a sync did: bundles read and written, what became of memories, and which bundles were refused, with why."""
+
+    read: int = 0
+    written: int = 0
+    counts: dict[str, int] = Field(default_factory=dict)
+    refused: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MemSync:
+    """Brings one vault up to date with a folder. `secret`, `seal`: only its readers can read what is in the folder."""
+
+    place: Place
+    checking: Checking
+    dumper: MemDumper
+    replica: str
+    group: str
+    forget: Forget
+    seal: Seal | None = None
+    secret: str | None = None
+    own: Checking | None = None
+
+    def run(self, folder: Path) -> Synced:
+        """Read what others wrote and is not here yet, then write what changed here.
+
+        A bundle that is refused is named in the report, and the later ones of its vault wait; nothing of it is taken.
+
+        Raises:
+            InvalidMemoryError: *folder* is no folder.
+            VaultError: The disk failed.
+        """
+        if not folder.is_dir():
+            raise InvalidMemoryError(f"{folder.name} is no folder.")
+        counts: Counter[str] = Counter()
+        refused: dict[str, str] = {}
+        read = 0
+        for part in self._unread(folder):
+            if any(name.startswith(part.replica) for name in refused):
+                continue
+            try:
+                counts += self._read(folder / part.name, part)
+                read += 1
+            except BundleError as exc:
+                refused[part.name] = exc.code
+        written = sum(1 for _ in self._write(folder))
+        return Synced(read=read, written=written, counts=dict(counts), refused=refused)
+
+    # --- reading
+
+    def _parts(self, folder: Path) -> list[Part]:
+        names = (_NAME.fullmatch(each.name) for each in folder.iterdir())
+        return sorted(Part(found[1], int(found[2]), int(found[3])) for found in names if found)
+
+    def _unread(self, folder: Path) -> Iterator[Part]:
+        for part in self._parts(folder):
+            if part.replica != self.replica and not self._was_read(part.replica, part.to):
+                yield part
+
+    def _was_read(self, replica: str, to: int) -> bool:
+        return self.place.governance.known(self._key(replica, to), self.place.caller) is not None
+
+    def _key(self, replica: str, to: int) -> str:
+        return f"mip1 {PURPOSE} {self.group} {self.place.caller.by.subject} {replica} {to}"
+
+    def _read(self, path: Path, part: Part) -> Counter[str]:
+        with self.checking.opened(path) as reader:
+            manifest = self.checking.believed(reader, self.place.caller)
+            _check_part(manifest, part)
+            if part.after and not self._was_read(part.replica, part.after):
+                raise BundleError(Refusal.GAP, f"What {part.replica} wrote before {path.name} is not here")
+            survey = self.checking.surveyed(reader, manifest, lambda cube_id: cube_id)
+            joining = Joining(self.place, Bundle(reader, manifest, survey), replica=self.replica, forget=self.forget)
+            joining.check()
+            counts = joining.erase() + joining.move()
+            joining.make_room()
+            told = f"Read what {manifest.issuer} wrote from {part.after} to {part.to}."
+            value = {"replica": part.replica, "to": part.to}
+            key = self._key(part.replica, part.to)
+            done = joining.go(write=True, receipt=receipt_of(manifest, self.place.caller, key, told, value))
+        return counts + Counter(done.counts)
+
+    # --- writing
+
+    def _write(self, folder: Path) -> Iterator[Dumped]:
+        caller, governance = self.place.caller, self.place.governance
+        after = reached = self._written_until(folder)
+        to = None if self.secret is None else Addressee(recipient=self.group, seal=self.secret)
+        while True:
+            changes = changed(governance, caller, reached, owner=caller.by.subject, most=AT_MOST)
+            if changes.to == reached:
+                return
+            reached = changes.to
+            there = governance.held(list(changes.written), caller)
+            receipts = {each for each, cube in there.items() if cube.descriptive.semantic_type == RECEIPT}
+            changes.written = {each: None for each in changes.written if each in there and each not in receipts}
+            if not changes.written and not changes.erased:
+                continue  # nothing that concerns others; the next part says that it begins where the last one ended
+            part = Part(self.replica, after, reached)
+            wanted = Wanted(EVERYTHING, to=to, changes=changes, replica=self.replica)
+            covers = Covers(replica=self.replica, after=after, to=reached)
+            terms = Terms(self.group, PURPOSE, _LASTS, None if to is None else self.seal, covers)
+            yield self.dumper.dump(folder / part.name, caller, wanted, terms)
+            after = reached
+
+    def _written_until(self, folder: Path) -> int:
+        """Where this vault's own series ends: its names are believed only as far as its own signature goes."""
+        checking = self.own or self.checking
+        for part in reversed([each for each in self._parts(folder) if each.replica == self.replica]):
+            try:
+                with checking.opened(folder / part.name) as reader:
+                    _check_part(checking.signed(reader), part)
+            except BundleError as exc:
+                if exc.code == Refusal.SEALED and self.secret is None:
+                    raise InvalidMemoryError(
+                        "What this vault wrote to the folder is sealed: pass the same secret, or it goes on in clear."
+                    ) from exc
+                continue
+            return part.to
+        return 0
+
+
+def _check_part(manifest: Manifest, part: Part) -> None:
+    covers = manifest.covers
+    if covers is None or (covers.replica, covers.after, covers.to) != tuple(part) or manifest.purpose != PURPOSE:
+        raise BundleError(Refusal.MALFORMED, f"{part.name} is not the part of a series that it is named as")
+    if manifest.key[: len(part.replica)] != part.replica:
+        raise BundleError(Refusal.UNKNOWN_KEY, f"{part.name} is signed by another vault than it is named after")

@@ -1,0 +1,106 @@
+"""Many transactions in one commit: made in one thread, written by another, a few in memory at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from queue import Empty, Full, Queue
+from threading import get_ident
+from typing import Any
+
+from memos_integrations.core.errors import MemOSError, VaultError
+from memos_integrations.core.ports import Erase, Receipt, Transaction
+from memos_integrations.vaults.notary import Notary
+from memos_integrations.vaults.sqlite_rows import Prepared, Words, prepared
+from memos_integrations.vaults.sqlite_write import Head
+from memos_integrations.vaults.writer import GroupWriter, Job
+
+AHEAD = 2
+"""So many transactions are made ahead of the one that is being written."""
+
+LOOK_S = 0.05
+"""How often whoever waits looks whether the other one is still there."""
+
+
+class Afterwards(Future[Any]):
+    """What the thread that makes transactions queued meanwhile: true after them, so that it must not wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._maker = get_ident()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The receipt.
+
+        Raises:
+            VaultError: It is waited for before the commit that it comes after.
+        """
+        if timeout is None and get_ident() == self._maker and not self.done():
+            raise VaultError("While `submit_whole` asks for its transactions, making them may not write to the vault.")
+        return super().result(timeout)
+
+
+class Whole:
+    """One commit of many transactions on its way; `run` in the thread that makes them."""
+
+    def __init__(self, writer: GroupWriter, notary: Notary, words: Words) -> None:
+        self._writer, self._notary, self._words = writer, notary, words
+        self._queue: Queue[Prepared | None] = Queue(AHEAD)  # None: that was all
+        self._stopped = False
+
+    def run(self, transactions: Iterable[Transaction], making: set[int]) -> Receipt:
+        """Hand transactions to the writer one after another; *making* are the threads that do so now.
+
+        Raises:
+            MemOSError: One was refused, or making one failed. Nothing of them happened.
+        """
+        future = self._writer.submit(Job(self._work, alone=True))
+        making.add(get_ident())
+        try:
+            for transaction in transactions:
+                if any(isinstance(change, Erase) for change in transaction.changes):
+                    raise VaultError("What is erased is erased in a transaction of its own.")
+                if not self._hand(prepared(transaction, self._words), future):
+                    break  # it was refused: `result` says why
+            else:
+                self._hand(None, future)
+        finally:
+            self._stopped = True
+            making.discard(get_ident())
+            future.exception()  # waits: what was begun is undone, or durable
+        receipt: Receipt = future.result()
+        return receipt
+
+    def _hand(self, rows: Prepared | None, future: Future[Receipt]) -> bool:
+        while not future.done():
+            try:
+                self._queue.put(rows, timeout=LOOK_S)
+            except Full:
+                continue
+            return True
+        return False
+
+    def _work(self, connection: sqlite3.Connection, head: Head) -> tuple[Head, Receipt]:
+        receipt = Receipt(head.commit)
+        for rows in self._coming():
+            if rows.is_new:
+                head, (outcome,) = self._notary.inserted(connection, head, [rows])
+                if isinstance(outcome, MemOSError):
+                    raise outcome
+                receipt = outcome
+            else:
+                head, receipt = self._notary.apply(connection, head, transaction=rows)
+        return head, receipt
+
+    def _coming(self) -> Iterator[Prepared]:
+        while True:
+            try:
+                rows = self._queue.get(timeout=LOOK_S)
+            except Empty:
+                if self._stopped and self._queue.empty():
+                    raise VaultError("What was to be written could not be made; nothing of it was written.") from None
+                continue
+            if rows is None:
+                return
+            yield rows

@@ -1,0 +1,516 @@
+"""A reader of the Memory Interchange Protocol in one file, written from MIP.md alone.
+
+It needs nothing but Python; sealed bundles need the package `cryptography`, and are skipped without it. It checks and
+counts, and stores nothing. See `run.py` for how it is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+import sys
+import zlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+MOST = 64 << 20
+LISTS = "cubes access_log redactions declined clocks deletions".split()
+CAPABILITIES = {
+    "text",
+    "history",
+    "access_log",
+    "redactions",
+    "blobs",
+    "activation",
+    "parameter",
+    "clocks",
+    "deletions",
+}
+FIELDS = set(
+    "mip bundle created_at expires_at issuer key recipient purpose digest signature requires cube_schema".split()
+)
+HEX = {length: re.compile(f"[0-9a-f]{{{length}}}") for length in (32, 64, 128)}
+
+
+class RefusedError(Exception):
+    """A bundle that is not to be believed; the argument is the code."""
+
+
+def refuse(code: str) -> NoReturn:
+    """End the reading of a bundle."""
+    raise RefusedError(code)
+
+
+# --- the file
+
+
+def members_of(content: bytes) -> dict[str, bytes]:
+    """The members of a zip that holds nothing else."""
+    if len(content) < 22 or content[-22:-18] != b"PK\x05\x06":
+        refuse("malformed")
+    disk, start_disk, here, count, size, start, comment = struct.unpack("<4H2LH", content[-18:])
+    if disk or start_disk or here != count or comment or start + size != len(content) - 22:
+        refuse("malformed")
+    found: dict[str, bytes] = {}
+    at, place = 0, start
+    entries = []
+    for _ in range(count):
+        head = content[place : place + 46]
+        if len(head) < 46 or head[:4] != b"PK\x01\x02":
+            refuse("malformed")
+        name_size, extra, note = struct.unpack("<3H", head[28:34])
+        entries.append((head, content[place + 46 : place + 46 + name_size]))
+        place += 46 + name_size + extra + note
+        if note:
+            refuse("malformed")
+    if place != start + size:
+        refuse("malformed")
+    for head, raw in sorted(entries, key=lambda entry: struct.unpack("<L", entry[0][42:46])[0]):
+        name = checked_name(raw)
+        if name in found:
+            refuse("members_differ")
+        found[name], at = unpacked(content, head, raw, at)
+    if at != start:
+        refuse("malformed")
+    return found
+
+
+def checked_name(raw: bytes) -> str:
+    """The name of a member, if it can be one."""
+    lists = "|".join(LISTS)
+    if not re.fullmatch(rf"(?:{lists})\.jsonl|manifest\.json|signature\.json|blobs/[0-9a-f]{{64}}".encode(), raw):
+        refuse("unsafe_name")
+    return raw.decode()
+
+
+def unpacked(content: bytes, head: bytes, raw: bytes, at: int) -> tuple[bytes, int]:
+    """The bytes of the member that begins at *at*, and where the next one has to begin."""
+    flags, method = struct.unpack("<2H", head[8:12])
+    packed, size = struct.unpack("<2L", head[20:28])
+    mode = struct.unpack("<L", head[38:42])[0] >> 16
+    local = content[at : at + 30]
+    if flags & ~0x800 or mode & 0o170000 not in (0, 0o100000):
+        refuse("malformed")
+    if method not in (0, 8):
+        refuse("algorithm")
+    if max(packed, size) > MOST or size > max(1 << 20, 100 * packed):
+        refuse("too_large")
+    if struct.unpack("<L", head[42:46])[0] != at or len(local) < 30 or local[:4] != b"PK\x03\x04":
+        refuse("malformed")
+    name_size, extra = struct.unpack("<2H", local[26:30])
+    start = at + 30 + name_size + extra
+    held = content[start : start + packed]
+    if content[at + 30 : at + 30 + name_size] != raw or struct.unpack("<H", local[6:8])[0] & ~0x800:
+        refuse("malformed")
+    if method == 8:
+        try:
+            engine = zlib.decompressobj(-15)
+            held = engine.decompress(held, size + 1)
+            if not engine.eof or engine.unused_data:
+                refuse("malformed")
+        except zlib.error:
+            refuse("malformed")
+    if len(held) != size or zlib.crc32(held) != struct.unpack("<L", head[16:20])[0]:
+        refuse("malformed")
+    return held, start + packed
+
+
+def parsed(content: bytes, code: str = "malformed") -> Any:
+    """Strict JSON: UTF-8, each name once, no NaN, not nested deeper than 64."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            refuse(code)
+        return dict(pairs)
+
+    def deep(value: Any, level: int) -> bool:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        return level > 64 or any(deep(each, level + 1) for each in inner)
+
+    try:
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=once, parse_constant=lambda _: refuse(code))
+    except (ValueError, RecursionError):
+        refuse(code)
+    if deep(value, 0):
+        refuse(code)
+    return value
+
+
+def canonical(value: Any) -> bytes:
+    """RFC 8785, for what stands in a manifest."""
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: name.encode("utf-16-be"))
+        return b"{%b}" % b",".join(b"%b:%b" % (canonical(name), canonical(value[name])) for name in names)
+    if isinstance(value, list):
+        return b"[%b]" % b",".join(map(canonical, value))
+    if isinstance(value, float):
+        refuse("malformed")
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+# --- Ed25519 (RFC 8032 §5.1.7), slowly
+
+P = 2**255 - 19
+Q = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+Point = tuple[int, int, int, int]
+
+
+def added(a: Point, b: Point) -> Point:
+    """The sum of two points, in extended coordinates."""
+    one, two = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
+    three, four = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    e, f, g, h = two - one, four - three, four + three, two + one
+    return e * f % P, g * h % P, f * g % P, e * h % P
+
+
+def times(number: int, point: Point) -> Point:
+    """A point, so many times."""
+    total: Point = (0, 1, 1, 0)
+    while number:
+        if number & 1:
+            total = added(total, point)
+        point, number = added(point, point), number >> 1
+    return total
+
+
+def point_of(raw: bytes) -> Point | None:
+    """The point that 32 bytes say, if they say one."""
+    y = int.from_bytes(raw, "little")
+    sign, y = y >> 255, y & (1 << 255) - 1
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if y >= P or (x * x - square) % P or (not x and sign):
+        return None
+    x = P - x if x & 1 != sign else x
+    return x, y, 1, x * y % P
+
+
+BASE = point_of((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+def is_signed(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether the signature is that of the key under the message."""
+    whose, r, s = point_of(key), point_of(signature[:32]), int.from_bytes(signature[32:], "little")
+    if whose is None or r is None or s >= Q or BASE is None:
+        return False
+    hashed = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % Q
+    left, right = times(s, BASE), added(r, times(hashed, whose))
+    return not ((left[0] * right[2] - right[0] * left[2]) % P or (left[1] * right[2] - right[1] * left[2]) % P)
+
+
+# --- the manifest
+
+
+def moment(text: Any) -> datetime:
+    """A time with its zone."""
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        refuse("malformed")
+    return found if found.tzinfo is not None else refuse("malformed")
+
+
+def checked_manifest(members: dict[str, bytes], knows: dict[str, Any]) -> dict[str, Any]:
+    """The manifest, signed by somebody who is trusted, for this reader, now."""
+    if "signature.json" not in members:
+        refuse("unsigned")
+    signed = parsed(members["signature.json"])
+    if not isinstance(signed, dict) or signed.get("algorithm") != "ed25519":
+        refuse("algorithm" if isinstance(signed, dict) else "malformed")
+    if set(signed) != {"algorithm", "key", "signature"} or not all(
+        isinstance(signed[name], str) and HEX[size].fullmatch(signed[name])
+        for name, size in (("key", 64), ("signature", 128))
+    ):
+        refuse("malformed")
+    content = members.get("manifest.json", b"")
+    manifest = parsed(content)
+    check_form(manifest)
+    if canonical(manifest) != content:
+        refuse("malformed")
+    key, message = bytes.fromhex(signed["key"]), b"MIP-1 manifest\n" + content
+    if signed["key"] != manifest["key"] or not is_signed(key, bytes.fromhex(signed["signature"]), message):
+        refuse("bad_signature")
+    if manifest["key"] not in knows["trusted"]:
+        refuse("unknown_key")
+    now, purposes = moment(knows["now"]), knows.get("purposes")
+    for wrong, code in (
+        (manifest["recipient"] != knows["recipient"], "not_yours"),
+        (purposes is not None and manifest["purpose"] not in purposes, "purpose"),
+        (now > moment(manifest["expires_at"]), "expired"),
+        (moment(manifest["created_at"]) > now + timedelta(minutes=5), "not_yet"),
+        (manifest["cube_schema"] > 1, "version"),
+    ):
+        if wrong:
+            refuse(code)
+    return manifest  # type: ignore[no-any-return]
+
+
+def check_form(manifest: Any) -> None:
+    """The fields of a manifest, before its signature is looked at."""
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("mip"), str):
+        refuse("malformed")
+    version = re.fullmatch(r"([1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})", manifest["mip"])
+    if version is None:
+        refuse("malformed")
+    if version[1] != "1" or int(version[2]) > 1:
+        refuse("version")
+    if (manifest.get("digest"), manifest.get("signature")) != ("sha-256", "ed25519"):
+        refuse("algorithm")
+    fields = set(manifest) - ({"covers"} if version[2] == "1" else set())
+    if fields != FIELDS | {"members"} or not (
+        isinstance(manifest["members"], list) and isinstance(manifest["requires"], list)
+    ):
+        refuse("malformed")
+    texts = [manifest[name] for name in ("issuer", "recipient", "purpose")] + manifest["requires"]
+    hexes = [(manifest["bundle"], 32), (manifest["key"], 64)]
+    if not all(isinstance(text, str) and text.strip() and len(text) <= 1000 for text in texts) or not all(
+        isinstance(text, str) and HEX[size].fullmatch(text) for text, size in hexes
+    ):
+        refuse("malformed")
+    if moment(manifest["expires_at"]) <= moment(manifest["created_at"]) or type(manifest["cube_schema"]) is not int:
+        refuse("malformed")
+    names = [each.get("name") if isinstance(each, dict) else None for each in manifest["members"]]
+    if len(set(names)) != len(names) or "cubes.jsonl" not in names or None in names:
+        refuse("malformed")
+    if set(manifest["requires"]) - CAPABILITIES:
+        refuse("capability")
+
+
+def check_members(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
+    """What is in the file is what the manifest says."""
+    told = {each["name"]: each for each in manifest["members"]}
+    if set(told) != set(members) - {"manifest.json", "signature.json"}:
+        refuse("members_differ")
+    for name, said in told.items():
+        content = members[name]
+        digest = hashlib.sha256(content).hexdigest()
+        if said.get("size") != len(content) or said.get("sha256") != digest:
+            refuse("digest_differs")
+        if name.startswith("blobs/"):
+            if name != f"blobs/{digest}":
+                refuse("digest_differs")
+        elif content.count(b"\n") != said.get("records") or (content and not content.endswith(b"\n")):
+            refuse("malformed")
+
+
+# --- the memories
+
+
+def fits(value: Any, schema: Any, whole: dict[str, Any]) -> bool:
+    """Whether a value is what a JSON Schema says, as far as `memory.json` needs it."""
+    if schema is True or not schema:
+        return True
+    if "$ref" in schema:
+        return fits(value, whole["$defs"][schema["$ref"].rpartition("/")[2]], whole)
+    for word in ("anyOf", "oneOf"):
+        if word in schema and not any(fits(value, each, whole) for each in schema[word]):
+            return False
+    kinds = {
+        "object": isinstance(value, dict), "array": isinstance(value, list), "string": isinstance(value, str),
+        "integer": type(value) is int, "number": type(value) in (int, float), "boolean": isinstance(value, bool),
+        "null": value is None,
+    }  # fmt: skip
+    if not kinds.get(schema.get("type"), True) or ("const" in schema and value != schema["const"]):
+        return False
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        extra = schema.get("additionalProperties", True)
+        return (
+            set(schema.get("required", ())) <= set(value)
+            and all(fits(each, known.get(name, extra), whole) for name, each in value.items())
+            and (extra is not False or set(value) <= set(known))
+        )
+    if isinstance(value, list):
+        return schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)) and all(
+            fits(each, schema.get("items", True), whole) for each in value
+        )
+    if isinstance(value, str):
+        return schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)) and "\0" not in value
+    return value is None or schema.get("minimum", value) <= value <= schema.get("maximum", value)
+
+
+def memories(members: dict[str, bytes], schema: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """The memories, each with its versions."""
+    seen: set[str] = set()
+    versions: list[dict[str, Any]] = []
+    for line in members["cubes.jsonl"].split(b"\n")[:-1]:
+        cube = parsed(line, "record")
+        if not isinstance(cube, dict) or not fits(cube, schema, schema) or not says_something(cube["payload"]):
+            refuse("record")
+        cube.setdefault("version", 1)
+        if versions and versions[-1]["id"] == cube["id"]:
+            if cube["version"] != versions[-1]["version"] + 1 or versions[0]["version"] != 1:
+                refuse("record")
+            versions.append(cube)
+            continue
+        if cube["id"] in seen:
+            refuse("record")
+        seen.add(cube["id"])
+        if versions:
+            yield versions
+        versions = [cube]
+    if versions:
+        yield versions
+
+
+def check_lists(members: dict[str, bytes]) -> None:
+    """The other lists hold what they should, and each audit entry matches its hash."""
+    fields = {
+        "access_log": {"number", "record", "previous", "hash"}, "redactions": {"id", "version", "removed"},
+        "declined": {"id", "why"}, "clocks": {"id", "vector", "at", "by"}, "deletions": {"id", "at"},
+    }  # fmt: skip
+    for name, wanted in fields.items():
+        for line in members.get(f"{name}.jsonl", b"").split(b"\n")[:-1]:
+            said = parsed(line, "record")
+            if not isinstance(said, dict) or set(said) - {"moved"} != wanted:
+                refuse("record")
+            if name == "access_log":
+                record = json.dumps(said["record"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+                covered = f'[{said["number"]},"{said["previous"]}",{record}]'
+                if hashlib.sha256(covered.encode()).hexdigest() != said["hash"]:
+                    refuse("record")
+
+
+def says_something(payload: dict[str, Any]) -> bool:
+    """Whether a plaintext payload holds anything; there is nothing to say of the others."""
+    if payload.get("kind", "plaintext") != "plaintext":
+        return True
+    return bool(payload["text"].strip()) or payload.get("value") is not None or payload.get("blob") is not None
+
+
+def blobs_of(cube: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a memory names besides its text."""
+    payload = cube["payload"]
+    found = payload.get("segments") or [payload.get("adapter") or payload.get("blob")]
+    return [each for each in found if each]
+
+
+def check_tensors(content: bytes) -> None:
+    """A safetensors file of finite numbers, without gaps."""
+    size = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else len(content)
+    if 8 + size > len(content):
+        refuse("tensors")
+    header = parsed(content[8 : 8 + size], "tensors")
+    about = header.pop("__metadata__", {}) if isinstance(header, dict) else None
+    if not isinstance(about, dict) or not all(isinstance(text, str) for text in about.values()):
+        refuse("tensors")
+    widths = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+    at = 0
+    try:
+        for said in sorted(header.values(), key=lambda each: each["data_offsets"]):
+            start, end = said["data_offsets"]
+            count = 1
+            for side in said["shape"]:
+                count *= side
+            if start != at or end - start != count * widths[said["dtype"]] or count < 0 or len(said) != 3:
+                refuse("tensors")
+            check_finite(content[8 + size + start : 8 + size + end], said["dtype"])
+            at = end
+    except (AttributeError, KeyError, TypeError, ValueError, struct.error):
+        refuse("tensors")
+    if 8 + size + at != len(content):
+        refuse("tensors")
+
+
+def check_finite(raw: bytes, dtype: str) -> None:
+    """Refuse numbers that are infinite or none."""
+    ones = {"F64": ("Q", 0x7FF0 << 48), "F32": ("L", 0x7F800000), "F16": ("H", 0x7C00), "BF16": ("H", 0x7F80)}
+    if dtype in ones:
+        kind, mask = ones[dtype]
+        if any(number & mask == mask for (number,) in struct.iter_unpack(f"<{kind}", raw)):
+            refuse("tensors")
+
+
+def looked_through(
+    members: dict[str, bytes], manifest: dict[str, Any], knows: dict[str, Any], schema: Any
+) -> dict[str, Any]:
+    """Every memory: its lineage, its blobs, whether there is a model for it; the verdict."""
+    there: dict[str, int] = {}
+    needs, declined = {"text"}, {}
+    count = total = 0
+    for versions in memories(members, schema):
+        cube = versions[-1]
+        sources = (cube.get("provenance") or {}).get("derived_from") or []
+        if any(there.get(each["id"]) != each["version"] for each in sources):
+            refuse("lineage")
+        there[cube["id"]] = cube["version"]
+        kind = cube["payload"].get("kind", "plaintext")
+        needs |= {kind} - {"plaintext"}
+        for blob in (each for version in versions for each in blobs_of(version)):
+            content = members.get(f"blobs/{blob['digest']}")
+            if content is None or len(content) != blob["size"]:
+                refuse("members_differ")
+            needs.add("blobs")
+            if kind != "plaintext":
+                check_tensors(content)
+        count, total = count + 1, total + len(versions)
+        model = cube["payload"].get("fingerprint") or cube["payload"].get("base")
+        if kind != "plaintext" and model not in knows.get("models", []):
+            declined["fingerprint"] = declined.get("fingerprint", 0) + 1
+    check_lists(members)
+    if needs - set(manifest["requires"]):
+        refuse("capability")
+    return {"verdict": "accepted", "memories": count, "versions": total, "declined": declined}
+
+
+# --- sealed bundles
+
+
+def unsealed(content: bytes, key: str | None) -> bytes:
+    """What was sealed for the holder of a private key (X25519, HKDF-SHA-256, ChaCha20-Poly1305 in chunks)."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    if key is None or len(content) < 45:
+        refuse("sealed")
+    private = X25519PrivateKey.from_private_bytes(bytes.fromhex(key))
+    fresh, at, number, clear = content[13:45], 45, 0, b""
+    try:
+        agreed = private.exchange(X25519PublicKey.from_public_bytes(fresh))
+        salt = fresh + private.public_key().public_bytes_raw()
+        cipher = ChaCha20Poly1305(HKDF(SHA256(), 32, salt, b"MIP-1 seal key\n").derive(agreed))
+        while True:
+            chunk, at = content[at : at + 65552], at + 65552
+            clear += cipher.decrypt(number.to_bytes(11, "big") + bytes([at >= len(content)]), chunk, None)
+            number += 1
+            if at >= len(content):
+                return clear
+    except (InvalidTag, ValueError):
+        refuse("sealed")
+
+
+def verdict(bundle: Path, knows: dict[str, Any], schemas: Path) -> dict[str, Any]:
+    """What becomes of one bundle."""
+    try:
+        content = bundle.read_bytes()
+        if content.startswith(b"MIP-1 sealed\n"):
+            content = unsealed(content, knows.get("seal_key"))
+        members = members_of(content)
+        manifest = checked_manifest(members, knows)
+        check_members(members, manifest)
+        if "covers" in manifest:
+            refuse("capability")  # it is for a vault that takes part in a series, which this reader has none of
+        if manifest["bundle"] in knows.get("loaded", ()):
+            refuse("replayed")
+        return looked_through(members, manifest, knows, json.loads((schemas / "memory.json").read_text("utf-8")))
+    except RefusedError as exc:
+        return {"verdict": "refused", "code": str(exc)}
+    except ImportError as exc:
+        return {"verdict": "skipped", "why": str(exc)}
+
+
+if __name__ == "__main__":
+    path, said, folder = map(Path, sys.argv[1:4])
+    sys.stdout.write(json.dumps(verdict(path, json.loads(said.read_text("utf-8")), folder)) + "\n")

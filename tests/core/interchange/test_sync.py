@@ -1,0 +1,364 @@
+"""Several vaults of one person stay the same through a folder: offline first, no duplicates, nothing comes back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from memos_integrations import MemCube, MemOS, Principal, State
+from memos_integrations.backends.sealing_key import X25519Key
+from memos_integrations.backends.signing import Ed25519Signer
+from memos_integrations.core.errors import CubeNotFoundError, IllegalTransitionError, InvalidMemoryError
+from memos_integrations.core.interchange import Synced
+from memos_integrations.core.interchange.joining import content
+from memos_integrations.core.items import Address, ItemWrite
+from memos_integrations.core.ports import CubeFilter
+from memos_integrations.vaults.memory import InMemoryVault
+from memos_integrations.vaults.sqlite import SQLiteVault
+
+ANA = Principal(tenant="home", user="ana")
+BEN = Principal(tenant="home", user="ben")
+NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
+KEYS = [Ed25519Signer(bytes([number]) * 32) for number in range(1, 5)]
+ALL = CubeFilter(states=frozenset(State))
+EXAMPLES = int(os.environ.get("SYNC_EXAMPLES", "40"))
+
+
+class Device:
+    """A vault with a key and a clock of its own."""
+
+    def __init__(self, number: int, vault: Any) -> None:
+        self.key, self.now = KEYS[number], NOW
+        self.trusted = {each.key: f"device {place}" for place, each in enumerate(KEYS) if each is not self.key}
+        self.memos = MemOS(vault, clock=lambda: self.now)
+
+    def sync(self, folder: Path, **how: Any) -> Synced:
+        said: dict[str, Any] = {"by": ANA, "signer": self.key, "trusted": self.trusted, "group": "ana"}
+        return self.memos.sync(folder, **(said | how))
+
+    def there(self) -> dict[str, MemCube]:
+        found = self.memos.find(ALL, by=ANA, k=10_000)
+        return {cube.id: cube for cube in found if cube.descriptive.semantic_type != "import_receipt"}
+
+    def told(self) -> dict[str, tuple[bytes, State]]:
+        return {cube_id: (content(cube), cube.state) for cube_id, cube in self.there().items()}
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def devices(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Device, Device, Device]]:
+    def made(number: int) -> Device:
+        return Device(number, InMemoryVault() if request.param == "memory" else SQLiteVault(tmp_path / str(number)))
+
+    found = (made(0), made(1), made(2))
+    yield found
+    for device in found:
+        assert device.memos.verify_audit().ok
+        device.memos.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "folder"
+    place.mkdir()
+    return place
+
+
+def test_what_one_wrote_the_others_have_as_it_is(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, _ = devices
+    first = laptop.memos.remember("The review is on Monday.", by=ANA, tags=["work"], ttl=timedelta(days=90))
+    laptop.now += timedelta(hours=1)
+    laptop.memos.update(first.id, text="The review is on Tuesday.", by=ANA)
+    private = laptop.memos.remember("For care only.", by=ANA, purposes=["care"])
+    done = laptop.sync(folder)
+    assert (done.read, done.written) == (0, 1)
+    got = phone.sync(folder)
+    assert (got.read, got.counts, got.refused) == (1, {"new": 2}, {})
+    assert phone.told() == laptop.told()
+    assert [each.text for each in phone.memos.history(first.id, by=ANA)] == [
+        "The review is on Monday.",
+        "The review is on Tuesday.",
+    ]
+    assert phone.memos.history(first.id, by=ANA)[0] == laptop.memos.history(first.id, by=ANA)[0]
+    assert private.id not in phone.there()  # a purpose is asked for here, too
+    assert phone.memos.audit(by=ANA, cube_id=private.id, operation="sync")
+
+
+def test_nothing_is_read_or_written_twice(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, tablet = devices
+    laptop.memos.remember("A fact.", by=ANA)
+    for _ in range(3):
+        for device in devices:
+            device.sync(folder)
+    names = sorted(folder.iterdir())
+    for device in (laptop, phone, tablet):
+        assert device.sync(folder) == Synced()
+    assert sorted(folder.iterdir()) == names
+    assert len(laptop.there()) == len(phone.there()) == len(tablet.there()) == 1
+
+
+def test_what_was_written_apart_is_decided_alike_and_kept(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, tablet = devices
+    cube = laptop.memos.remember("The ward has 12 beds.", by=ANA)
+    laptop.sync(folder), phone.sync(folder)
+    laptop.now += timedelta(hours=1)
+    phone.now += timedelta(hours=2)
+    laptop.memos.update(cube.id, text="The ward has 13 beds.", by=ANA)
+    phone.memos.update(cube.id, text="The ward has 14 beds.", by=ANA)
+    laptop.sync(folder)
+    assert phone.sync(folder).counts == {"conflict": 1}
+    assert laptop.sync(folder).counts["newer"] == 1
+    tablet.sync(folder)
+    for device in devices:
+        assert device.memos.get(cube.id, by=ANA).text == "The ward has 14 beds."
+    assert {each.text for each in phone.memos.history(cube.id, by=ANA)} == {
+        f"The ward has {beds} beds." for beds in (12, 13, 14)
+    }
+    # Whoever goes on writing has seen both: no conflict any more, though the clock of this one is far behind.
+    laptop.now = NOW
+    laptop.memos.update(cube.id, text="The ward has 15 beds.", by=ANA)
+    laptop.sync(folder)
+    counts = phone.sync(folder).counts
+    assert counts["newer"] == 1
+    assert "conflict" not in counts
+    assert phone.memos.get(cube.id, by=ANA).text == "The ward has 15 beds."
+
+
+def test_the_later_state_holds(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, tablet = devices
+    cube = laptop.memos.remember("The old plan.", by=ANA)
+    for device in devices:
+        device.sync(folder)
+    laptop.memos.move(cube.id, "archived", by=ANA)
+    laptop.sync(folder)
+    assert phone.sync(folder).counts["moved"] == 1
+    assert phone.memos.get(cube.id, by=ANA).state is State.ARCHIVED
+    phone.now += timedelta(hours=1)
+    phone.memos.move(cube.id, "activated", by=ANA)
+    for device in (tablet, phone, tablet, laptop):
+        device.sync(folder)
+    assert {device.memos.get(cube.id, by=ANA).state for device in devices} == {State.ACTIVATED}
+
+
+def test_what_was_erased_stays_erased_with_what_was_derived(
+    devices: tuple[Device, Device, Device], folder: Path
+) -> None:
+    laptop, phone, tablet = devices
+    cubes = [laptop.memos.remember(f"Note {number} on the bridge.", by=ANA) for number in (1, 2)]
+    summary = laptop.memos.summarise([cube.id for cube in cubes], by=ANA)
+    laptop.sync(folder), phone.sync(folder), tablet.sync(folder)
+    assert phone.told().keys() == {*(cube.id for cube in cubes), summary.id}
+    tablet.now += timedelta(hours=5)
+    tablet.memos.update(cubes[0].id, text="Written later than it was erased.", by=ANA)
+    phone.memos.forget(cubes[0].id, by=ANA)
+    for _ in range(2):
+        for device in (tablet, phone, laptop):
+            device.sync(folder)
+    for device in devices:
+        assert device.there().keys() == {cubes[1].id}
+        with pytest.raises(CubeNotFoundError):
+            device.memos.get(summary.id, by=ANA)
+
+
+def test_a_late_device_does_not_bring_back_what_it_never_saw_erased(
+    devices: tuple[Device, Device, Device], tmp_path: Path
+) -> None:
+    laptop, phone, tablet = devices
+    near, far = tmp_path / "near", tmp_path / "far"
+    near.mkdir(), far.mkdir()
+    cube = laptop.memos.remember("A fact.", by=ANA)
+    laptop.sync(near), tablet.sync(near)
+    laptop.memos.forget(cube.id, by=ANA)
+    laptop.sync(far), phone.sync(far)  # the phone hears of the end of what it never had
+    tablet.sync(far)
+    shutil.copytree(near, far, dirs_exist_ok=True)
+    for device in (phone, laptop, tablet, phone):
+        device.sync(far)
+    assert [device.there() for device in devices] == [{}, {}, {}]
+
+
+def test_a_held_memory_is_left_alone(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, _ = devices
+    admin = Principal(tenant="home", user="root", roles=frozenset({"admin"}))
+    one, two = (laptop.memos.remember(text, by=ANA) for text in ("One.", "Two."))
+    laptop.sync(folder), phone.sync(folder)
+    phone.memos.hold(one.id, by=admin), phone.memos.hold(two.id, by=admin)
+    laptop.memos.update(one.id, text="Another.", by=ANA)
+    laptop.memos.forget(two.id, by=ANA)
+    laptop.sync(folder)
+    assert phone.sync(folder).counts == {"on_hold": 2}
+    assert {cube.text for cube in phone.there().values()} == {"One.", "Two."}
+
+
+def test_only_ones_own_memories_come_and_go(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, _ = devices
+    laptop.memos.remember("Ben's, for Ana to read and share.", by=BEN, readers=["ana"], sharers=["ana"])
+    laptop.memos.remember("Ana's.", by=ANA)
+    laptop.sync(folder)
+    # Ben, who reads the folder with a key that Ana's devices trust, gets nothing of hers.
+    report = phone.sync(folder, by=BEN)
+    assert report.counts == {"not_yours": 1}
+    assert phone.sync(folder).counts == {"new": 1}
+    assert {cube.text for cube in phone.there().values()} == {"Ana's."}
+
+
+def test_items_keep_their_address_and_the_later_value_holds(
+    devices: tuple[Device, Device, Device], folder: Path
+) -> None:
+    laptop, phone, tablet = devices
+    address = Address(("prefs",), "theme")
+    phone.now += timedelta(minutes=1)
+    for device, value in ((laptop, "light"), (phone, "dark")):
+        device.memos.items.write([ItemWrite(address, {"theme": value})], by=ANA)
+    for _ in range(2):
+        for device in devices:
+            device.sync(folder)
+    for device in devices:
+        (item,) = device.memos.items.read([address], by=ANA)
+        assert item is not None
+        assert item.value == {"theme": "dark"}
+        assert len(device.there()) == 1
+    laptop.now += timedelta(hours=1)
+    laptop.memos.items.write([ItemWrite(address, {"theme": "blue"})], by=ANA)
+    laptop.sync(folder), tablet.sync(folder)
+    (item,) = tablet.memos.items.read([address], by=ANA)
+    assert item is not None
+    assert item.value == {"theme": "blue"}
+
+
+def test_a_gap_a_forgery_and_a_stranger_are_refused_by_name(
+    devices: tuple[Device, Device, Device], folder: Path
+) -> None:
+    laptop, phone, tablet = devices
+    laptop.memos.remember("One.", by=ANA)
+    laptop.sync(folder)
+    (first,) = folder.iterdir()
+    laptop.memos.remember("Two.", by=ANA)
+    laptop.sync(folder)
+    second = max(folder.iterdir())
+    kept = first.read_bytes()
+    first.unlink()
+    assert phone.sync(folder).refused == {second.name: "gap"}
+    first.write_bytes(kept[:-100])
+    assert phone.sync(folder).refused == {first.name: "malformed"}
+    first.write_bytes(second.read_bytes())  # one of its own, in another's place
+    assert phone.sync(folder).refused == {first.name: "malformed"}
+    first.write_bytes(kept)
+    assert tablet.sync(folder, trusted={KEYS[1].key: "phone"}).refused == {first.name: "unknown_key"}
+    assert phone.there() == tablet.there() == {}
+    assert phone.sync(folder).counts == {"new": 2}
+    # Nobody can make a vault believe that it wrote what it did not.
+    phone.memos.remember("Three.", by=ANA)
+    forged = folder / f"{phone.key.key[:16]}-{0:015d}-{10**9:015d}.mip"
+    forged.write_bytes(kept)
+    assert phone.sync(folder).written == 1
+    with pytest.raises(InvalidMemoryError, match="own"):
+        laptop.sync(folder, trusted={laptop.key.key: "me"})
+    with pytest.raises(InvalidMemoryError, match="folder"):
+        laptop.sync(folder / "none")
+
+
+def test_with_a_secret_the_folder_tells_nothing(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, tablet = devices
+    secret = X25519Key(bytes(range(32)))
+    laptop.memos.remember("The safe is behind the clock.", by=ANA)
+    laptop.sync(folder, secret=secret)
+    (bundle,) = folder.iterdir()
+    assert b"safe" not in bundle.read_bytes()
+    assert b"manifest" not in bundle.read_bytes()
+    assert tablet.sync(folder).refused == {bundle.name: "sealed"}
+    assert tablet.sync(folder, secret=X25519Key(bytes(32))).refused == {bundle.name: "sealed"}
+    assert phone.sync(folder, secret=secret).counts == {"new": 1}
+    assert laptop.sync(folder, secret=secret).written == 0
+
+
+class Vaults(RuleBasedStateMachine):
+    """Three vaults that write, erase and meet in any order, each by a clock of its own, end up the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(mkdtemp())
+        self.erased: set[str] = set()
+        self.count = 0
+
+    @initialize()
+    def begin(self) -> None:
+        self.devices = [Device(number, InMemoryVault()) for number in range(3)]
+
+    which = st.integers(0, 2)
+
+    @rule(device=which)
+    def write(self, device: int) -> None:
+        self.count += 1
+        self.devices[device].memos.remember(f"Fact {self.count}.", by=ANA)
+
+    @rule(device=which, pick=st.integers(0, 5))
+    def change(self, device: int, pick: int) -> None:
+        there = sorted(self.devices[device].there())
+        if there:
+            self.count += 1
+            cube_id = there[pick % len(there)]
+            self.devices[device].memos.update(cube_id, text=f"Change {self.count}.", by=ANA)
+
+    @rule(device=which, pick=st.integers(0, 5))
+    def forget(self, device: int, pick: int) -> None:
+        there = sorted(self.devices[device].there())
+        if there:
+            cube_id = there[pick % len(there)]
+            self.devices[device].memos.forget(cube_id, by=ANA)
+            self.erased.add(cube_id)
+
+    @rule(device=which, pick=st.integers(0, 5), state=st.sampled_from(["archived", "activated"]))
+    def move(self, device: int, pick: int, state: str) -> None:
+        there = sorted(self.devices[device].there())
+        if there:
+            with suppress(IllegalTransitionError):
+                self.devices[device].memos.move(there[pick % len(there)], state, by=ANA)
+
+    @rule(device=which, value=st.integers(0, 3))
+    def put(self, device: int, value: int) -> None:
+        self.count += 1
+        write = ItemWrite(Address(("prefs",), str(value % 2)), {"n": self.count})
+        self.devices[device].memos.items.write([write], by=ANA)
+
+    @rule(device=which, minutes=st.integers(-30, 30))
+    def tick(self, device: int, minutes: int) -> None:
+        self.devices[device].now += timedelta(minutes=minutes)
+
+    @rule(device=which)
+    def meet(self, device: int) -> None:
+        assert self.devices[device].sync(self.folder).refused == {}
+
+    @invariant()
+    def nothing_erased_is_here(self) -> None:
+        for device in getattr(self, "devices", ()):
+            seen = device.memos.find(ALL, by=ANA, k=1_000)
+            assert len({cube.id for cube in seen}) == len(seen)
+
+    def teardown(self) -> None:
+        try:
+            for _ in range(3):
+                for device in self.devices:
+                    device.sync(self.folder)
+            one, two, three = (device.told() for device in self.devices)
+            assert one == two == three
+            assert not self.erased & one.keys()
+            assert [device.sync(self.folder) for device in self.devices] == [Synced()] * 3
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+TestVaults = Vaults.TestCase
+TestVaults.settings = settings(
+    max_examples=EXAMPLES, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)
