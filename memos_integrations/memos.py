@@ -25,6 +25,7 @@ from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
 from memos_integrations.core.guarding import Guarding
 from memos_integrations.core.interchange import SignatureCheck
+from memos_integrations.core.moving import Moving
 from memos_integrations.core.operator import (
     ErasureReceipt,
     IngestReport,
@@ -47,7 +48,7 @@ from memos_integrations.core.ports import (
 )  # fmt: skip
 
 
-class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding):
+class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:

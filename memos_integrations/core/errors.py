@@ -126,6 +126,10 @@ class ConversationFormatError(MemOSError, ValueError):
     """A conversation file is not what it should be; the message names the line or the field."""
 
 
+class ImportFormatError(MemOSError, ValueError):
+    """A foreign file is not what its format says, or cannot be read; the message names file and line or element."""
+
+
 class MissingExtraError(MemOSError, ImportError):
     """An optional dependency is not installed; the message carries the `pip install` line."""
 
