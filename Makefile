@@ -93,6 +93,9 @@ bench-drift: .venv/.ready
 bench-governance: .venv/.ready
 	$(BIN)/python tests/benchmarks/governance.py $(if $(DATA),--data $(DATA)) $(ARGS) $(if $(JSON),--json $(JSON))
 
+bench-attribution: .venv/.ready
+	$(BIN)/python tests/benchmarks/attribution.py $(ARGS) $(if $(JSON),--json $(JSON))
+
 lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

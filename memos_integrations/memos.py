@@ -18,6 +18,7 @@ from memos_integrations.core.access import READING, CallContext, Principal, Verb
 from memos_integrations.core.accounting import Accounting
 from memos_integrations.core.asked import aware, is_id, known_id
 from memos_integrations.core.asking import Asking
+from memos_integrations.core.attributing import Attributing
 from memos_integrations.core.carrying import Carrying
 from memos_integrations.core.computing import Computing
 from memos_integrations.core.conversation import Conversation
@@ -48,7 +49,7 @@ from memos_integrations.core.ports import (
 )  # fmt: skip
 
 
-class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving):
+class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving, Attributing):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:

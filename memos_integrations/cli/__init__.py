@@ -10,6 +10,7 @@ import io
 import sys
 from collections.abc import Sequence
 
+from memos_integrations.cli.attribution import attribute
 from memos_integrations.cli.care import back_up, doctor, restore
 from memos_integrations.cli.carry import export, import_, key
 from memos_integrations.cli.commands import app, audit
@@ -37,6 +38,7 @@ app.command()(snapshot)
 app.command()(export)
 app.command("import")(import_)
 app.command()(key)
+app.command()(attribute)
 app.command()(costs)
 app.command()(demo)
 app.command()(report)

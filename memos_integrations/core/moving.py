@@ -28,7 +28,7 @@ from memos_integrations.core.cube import (
 from memos_integrations.core.errors import ImportFormatError, InvalidMemoryError
 from memos_integrations.core.formats import Form, Record
 from memos_integrations.core.interchange.taking import key_of
-from memos_integrations.core.operator import draft_memory, parts
+from memos_integrations.core.operator import IngestReport, draft_memory, parts
 from memos_integrations.core.operator.write import Draft, followed
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.walk import Walk
@@ -146,32 +146,47 @@ class Moving(Walk):
         records = iter(records)
         while batch := [*islice(records, BATCH)]:
             by_id = {record.id: record for record in batch}
-            strands = {record.id: _strand(record) for record in by_id.values()}
-            first = {strand: name for name, strand in reversed(strands.items())}
-            messages = tuple(
-                Message(id=each.id, speaker="import", text=each.text, session_id=strands[each.id])
-                for each in by_id.values()
-            )
-
-            def draft(message: Message, by_id: Any = by_id, strands: Any = strands, first: Any = first) -> Draft:
-                made, strand = self._drafted(by_id[message.id], name, place, caller), strands[message.id]
-                return followed(made, last.get(strand)) if first[strand] == message.id else made
-
-            talk = Conversation(
-                id=sha256(json.dumps([name, *place]).encode()), messages=messages, source="memos.import"
-            )
-            report = self._writer.ingest(talk, caller, draft=draft, progress=None, again=again)
+            report = self._batch(by_id, name, place, caller, last, again=again)
             done["found"] += len(batch)
             done["written"] += report.written
             done["known"] += report.known + len(batch) - len(by_id)
             done["forgotten"] += report.forgotten
-            if report.forgotten:
-                last.clear()  # the engine then looks for what stands last
-            else:
-                last |= dict(zip(strands.values(), report.cubes, strict=True))
             if progress is not None:
                 progress(done["found"], total)
         return Moved(form=name, **done)
+
+    def _batch(
+        self,
+        records: dict[str, Record],
+        name: str,
+        place: tuple[str, ...],
+        caller: Caller,
+        last: dict[str, str],
+        *,
+        again: bool,
+    ) -> IngestReport:
+        """Write those of the records that are not there, each after the one before it in its thread; see *last*."""
+        strands = {record.id: _strand(record) for record in records.values()}
+        first = {strand: record_id for record_id, strand in reversed(strands.items())}
+        messages = tuple(
+            Message(id=each.id, speaker="import", text=each.text, session_id=strands[each.id])
+            for each in records.values()
+        )
+
+        def draft(message: Message) -> Draft:
+            made, strand = self._drafted(records[message.id], name, place, caller), strands[message.id]
+            return followed(made, last.get(strand)) if first[strand] == message.id else made
+
+        where = sha256(json.dumps([name, *place]).encode())
+        talk = Conversation(id=where, messages=messages, source="memos.import")
+        report = self._writer.ingest(talk, caller, draft=draft, progress=None, again=again)
+        if report.forgotten:
+            last.clear()  # ids and cubes do not pair; the engine then looks for what stands last
+            return report
+        for each, cube_id in zip(records.values(), report.cubes, strict=True):
+            if each.thread or each.session:
+                last[strands[each.id]] = cube_id
+        return report
 
     def _fits(self, record: Record, name: str, place: tuple[str, ...], caller: Caller) -> int:
         self._drafted(record, name, place, caller)
