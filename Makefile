@@ -7,7 +7,7 @@ export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-lora \
-	bench-drift bench-governance bench-report lint format clean
+	bench-drift bench-governance bench-attribution bench-report lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"

@@ -51,7 +51,8 @@ class Attributing(Walk):
             near |= {match.cube.id: match.cube for match in self._governance.search(query, caller).matches}
         # Only what is given away is read, and counts as a use of a licence.
         like = [cube_id for cube_id, cube in near.items() if is_source(*containment(cube.text, there))]
-        given = self._governance.readable(like, caller, verb=Verb.READ)
+        given = self._governance.readable(like, caller, verb=Verb.READ, operation="attribute")
+        given = [cube for cube in given if self._governance.use_up(cube, caller, operation="attribute")]
         parts = [(cube, *containment(cube.text, there)) for cube in given]
         found = [Source(cube=cube, share=share, shared=shared) for cube, share, shared in parts if shared]
         best = sorted(found, key=lambda each: (-each.share * each.shared, each.cube.id))[:k]

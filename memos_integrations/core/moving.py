@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from memos_integrations.core.access import CallContext, Caller, Principal, Verb
+from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.conversation import Conversation, Message
 from memos_integrations.core.cube import (
     Channel,
@@ -229,8 +229,11 @@ class Moving(Walk):
                 fresh = [match.cube.id for match in page if key_of(match.cube.id) not in met]
                 met.update(map(key_of, fresh))
                 fresh_in_pass = fresh_in_pass or bool(fresh)
-                readable = self._governance.readable(fresh, caller, verb=Verb.READ) if fresh else []
-                yield from (record_of(cube) for cube in readable if isinstance(cube.payload, PlaintextPayload))
+                for cube in self._governance.readable(fresh, caller, operation="export") if fresh else ():
+                    if isinstance(cube.payload, PlaintextPayload) and self._governance.use_up(
+                        cube, caller, operation="export"
+                    ):
+                        yield record_of(cube)
             if self._governance.generation(caller) == before or not fresh_in_pass:
                 return
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memos_integrations import MemOS, Principal
-from memos_integrations.core.cube import Channel, Origin, TrustLabel
+from memos_integrations.core.cube import Channel, Licence, Origin, TrustLabel
 from memos_integrations.core.errors import ImportFormatError, InvalidMemoryError
 from memos_integrations.core.formats import FORMS, Form, Record
 from memos_integrations.core.formats import files as bounds
@@ -238,6 +238,12 @@ def test_an_export_holds_what_one_may_read_and_comes_back(name: str, tmp_path: P
     assert sorted(record.text for record in read(name, out)) == ["Ana keeps bees.", "Ben shares his ladder."]
     with pytest.raises(ImportFormatError, match="is there already"):
         memos.export_file(out, FORMS[name], by=ANA)
+
+
+def test_an_export_uses_up_a_licence(tmp_path: Path, memos: MemOS) -> None:
+    memos.remember("Ben shares his ladder.", by=BEN, readers=["ana"], licence=Licence(uses_left=1))
+    assert memos.export_file(tmp_path / "one", FORMS["jsonl"], by=ANA) == 1
+    assert memos.export_file(tmp_path / "two", FORMS["jsonl"], by=ANA) == 0
 
 
 def test_an_export_is_more_than_a_page(tmp_path: Path, memos: MemOS, monkeypatch: pytest.MonkeyPatch) -> None:
