@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-from memos_integrations.core.access import CallContext, Principal, Verb
+from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.attribution import Attributed, Source, containment, shingles
 from memos_integrations.core.attribution.wording import FEWEST_WORDS, is_source, windows, words_of
 from memos_integrations.core.cube import MemCube, State, Tier, unique
@@ -49,16 +51,26 @@ class Attributing(Walk):
         for piece in windows(words) if len(words) >= FEWEST_WORDS else ():
             query = VaultQuery(k=PER_WINDOW, terms=unique(terms_of(piece)), filter=where or ANYWHERE)
             near |= {match.cube.id: match.cube for match in self._governance.search(query, caller).matches}
+        spoken = {cube_id: words_of(cube.text) for cube_id, cube in near.items()}
+        pairs = {cube_id: shingles(told) for cube_id, told in spoken.items() if len(told) >= FEWEST_WORDS}
+        among = Counter(pair for each in pairs.values() for pair in each)
+        shares = {cube_id: containment(mine, there, among) for cube_id, mine in pairs.items()}
         # Only what is given away is read, and counts as a use of a licence.
-        like = [cube_id for cube_id, cube in near.items() if is_source(*containment(cube.text, there))]
-        given = self._governance.readable(like, caller, verb=Verb.READ, operation="attribute")
-        given = [cube for cube in given if self._governance.use_up(cube, caller, operation="attribute")]
-        parts = [(cube, *containment(cube.text, there)) for cube in given]
-        found = [Source(cube=cube, share=share, shared=shared) for cube, share, shared in parts if shared]
-        best = sorted(found, key=lambda each: (-each.share * each.shared, each.cube.id))[:k]
+        like = sorted((each for each in shares if is_source(*shares[each])), key=lambda each: _rank(each, shares))
+        given = self._governance.readable(like[:k], caller, operation="attribute") if like else []
+        found = [
+            Source(cube=cube, share=shares[cube.id][0], shared=shares[cube.id][1])
+            for cube in given
+            if cube.ref == near[cube.id].ref and self._governance.use_up(cube, caller, operation="attribute")
+        ]
         note = "" if len(words) >= FEWEST_WORDS else f"Fewer than {FEWEST_WORDS} words are too few to tell."
-        return Attributed(sources=tuple(best), words=len(words), note=note, by=by.subject)
+        return Attributed(sources=tuple(found), words=len(words), note=note, by=by.subject)
 
     async def aattribute(self, text: str, *, by: Principal, **how: Any) -> Attributed:
         """`attribute`, in the read pool."""
         return await self._off_loop(self.attribute, text, by=by, **how)
+
+
+def _rank(cube_id: str, shares: Mapping[str, tuple[float, int]]) -> tuple[float, str]:
+    share, shared = shares[cube_id]
+    return -share * shared, cube_id

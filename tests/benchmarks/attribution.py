@@ -1,6 +1,7 @@
 """How often attribution is right, and how often it is wrong: `make bench-attribution`.
 
-The texts are made here, by a seed, of sentences with few words and many repeats: harder for wording than real notes.
+The first texts are made here from one pattern with few words: the worst case for wording. The `natural` ones were
+written by hand for other benchmarks of this folder.
 """
 
 from __future__ import annotations
@@ -52,13 +53,31 @@ def measured(memories: int, asked: int, seed: int) -> dict[str, float | int]:
         for share in (10, 20, 30, 40):
             figures[f"dropped_{share}_pct"] = _pct([right(text, dropped(text, share / 100, draw)) for text in sample])
         wrong = [bool(memos.attribute(text, by=ANA, k=1).sources) for text in others]
-        figures["false_positive_pct"] = _pct(wrong)
+        figures["patterned_false_positive_pct"] = _pct(wrong)
+    figures |= natural(draw)
     canaries, names = Canaries(draw.randbytes(32)), [f"licensee {n}" for n in range(100)]
     figures["licensees_named_pct"] = _pct([
         canaries.found(" ".join([*draw.sample(others, 3), *canaries.texts(name)]), names) == {name: 5} for name in names
     ])  # fmt: skip
     figures["canary_false_positives"] = sum(bool(canaries.found(text, names)) for text in others)
     return figures
+
+
+def natural(draw: random.Random) -> dict[str, float | int]:
+    """The figures on sentences that people wrote: half of them are memories, and the other half must not be found."""
+    held = [Path(__file__).with_name(name) for name in ("invented.json", "invented_more.json")]
+    said = [each["said"] for file in held for each in json.loads(file.read_text("utf-8"))["facts"]]
+    draw.shuffle(said)
+    mine, foreign = said[: len(said) // 2], said[len(said) // 2 :]
+    with MemOS(InMemoryVault()) as memos:
+        memos.remember_many(mine, by=ANA)
+        wrong = [bool(memos.attribute(text, by=ANA).sources) for text in foreign]
+        edits = [(text, dropped(text, 0.2, draw)) for text in mine]
+        right = [
+            any(each.cube.text == text for each in memos.attribute(cut, by=ANA, k=1).sources) for text, cut in edits
+        ]
+    figures: dict[str, float | int] = {"natural_texts": len(foreign), "natural_false_positives": sum(wrong)}
+    return figures | {"natural_dropped_20_pct": _pct(right)}
 
 
 def _pct(hits: list[bool]) -> float:

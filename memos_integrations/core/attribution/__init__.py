@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from memos_integrations.core.attribution.canaries import Canaries
-from memos_integrations.core.attribution.wording import Attributed, Source, containment, shingles
+from memos_integrations.core.attribution.wording import Attributed, Source
 
-__all__ = ["Attributed", "Canaries", "Source", "containment", "shingles"]
+__all__ = ["Attributed", "Canaries", "Source"]

@@ -1,14 +1,15 @@
 """How much of a memory's wording stands in a text (Broder 1997, containment of word shingles). Pure.
 
 Case, punctuation, white space and compatibility forms do not count. Paraphrase, translation, other orders of the words
-and edits of more than about a third of them defeat it; memories of fewer than six words are too short to tell.
+and edits of more than about a third of them defeat it; memories of fewer than six words are too short to tell. Memories made from
+one pattern, which share most of their words, are taken for each other.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from hashlib import blake2b
 from itertools import pairwise
 
@@ -58,14 +59,14 @@ def shingles(words: list[str]) -> frozenset[int]:
     return frozenset(int.from_bytes(blake2b(pair.encode(), digest_size=8).digest()) for pair in pairs)
 
 
-def containment(memory: str, there: Collection[int]) -> tuple[float, int]:
-    """Which share of a memory's pairs of words stands among *there*, and how many; 0 for one that is too short."""
-    words = words_of(memory)
-    mine = shingles(words)
-    if len(words) < FEWEST_WORDS or not mine:
-        return 0.0, 0
-    shared = sum(pair in there for pair in mine)
-    return shared / len(mine), shared
+def containment(mine: Collection[int], there: Collection[int], among: Mapping[int, int]) -> tuple[float, int]:
+    """Which share of a memory's pairs of words stands *there*, and how many of them.
+
+    A pair that stands in n of the memories looked at (*among*) counts for one n-th: turns of phrase tell little.
+    """
+    shared = [pair for pair in mine if pair in there]
+    whole = sum(1 / among[pair] for pair in mine)
+    return (min(1.0, sum(1 / among[pair] for pair in shared) / whole) if shared else 0.0), len(shared)
 
 
 def is_source(share: float, shared: int) -> bool:
