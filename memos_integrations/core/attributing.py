@@ -7,8 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Principal
-from memos_integrations.core.attribution import Attributed, Source, containment, shingles
-from memos_integrations.core.attribution.wording import FEWEST_WORDS, is_source, windows, words_of
+from memos_integrations.core.attribution import Attributed, Source
+from memos_integrations.core.attribution.wording import (
+    FEWEST_WORDS,
+    containment,
+    is_source,
+    shingles,
+    windows,
+    words_of,
+)
 from memos_integrations.core.cube import MemCube, State, Tier, unique
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.ports import CubeFilter, VaultQuery

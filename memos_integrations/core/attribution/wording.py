@@ -1,8 +1,8 @@
 """How much of a memory's wording stands in a text (Broder 1997, containment of word shingles). Pure.
 
 Case, punctuation, white space and compatibility forms do not count. Paraphrase, translation, other orders of the words
-and edits of more than about a third of them defeat it; memories of fewer than six words are too short to tell. Memories made from
-one pattern, which share most of their words, are taken for each other.
+and edits of more than about a third of them defeat it. Memories of fewer than six words are too short to tell, and
+those made from one pattern, which share most of their words, are taken for each other.
 """
 
 from __future__ import annotations
