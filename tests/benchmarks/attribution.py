@@ -66,7 +66,7 @@ def measured(memories: int, asked: int, seed: int) -> dict[str, float | int]:
 def natural(draw: random.Random) -> dict[str, float | int]:
     """The figures on sentences that people wrote: half of them are memories, and the other half must not be found."""
     held = [Path(__file__).with_name(name) for name in ("invented.json", "invented_more.json")]
-    said = [each["said"] for file in held for each in json.loads(file.read_text("utf-8"))["facts"]]
+    said = [each["said"] for file in held for each in json.loads(file.read_text("utf-8")).get("facts", ())]
     draw.shuffle(said)
     mine, foreign = said[: len(said) // 2], said[len(said) // 2 :]
     with MemOS(InMemoryVault()) as memos:
