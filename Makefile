@@ -7,7 +7,7 @@ export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-lora \
-	bench-drift bench-governance bench-sharing bench-report lint format clean
+	bench-drift bench-governance bench-sharing bench-attribution bench-report lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -97,6 +97,9 @@ bench-governance: .venv/.ready
 BUNDLES ?= 5000
 bench-sharing: .venv/.ready
 	$(BIN)/python tests/benchmarks/sharing.py --cubes $(BUNDLES) $(if $(JSON),--json $(JSON))
+
+bench-attribution: .venv/.ready
+	$(BIN)/python tests/benchmarks/attribution.py $(ARGS) $(if $(JSON),--json $(JSON))
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

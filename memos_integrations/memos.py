@@ -18,6 +18,7 @@ from memos_integrations.core.access import READING, CallContext, Principal, Verb
 from memos_integrations.core.accounting import Accounting
 from memos_integrations.core.asked import aware, is_id, known_id
 from memos_integrations.core.asking import Asking
+from memos_integrations.core.attributing import Attributing
 from memos_integrations.core.carrying import Carrying
 from memos_integrations.core.computing import Computing
 from memos_integrations.core.conversation import Conversation
@@ -25,6 +26,7 @@ from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import AlreadyRememberedError, InvalidMemoryError
 from memos_integrations.core.guarding import Guarding
 from memos_integrations.core.interchange import Seal, SignatureCheck
+from memos_integrations.core.moving import Moving
 from memos_integrations.core.operator import (
     ErasureReceipt,
     IngestReport,
@@ -47,7 +49,7 @@ from memos_integrations.core.ports import (
 )  # fmt: skip
 
 
-class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding):
+class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving, Attributing):
     """One memory for many principals, over one vault. Thread-safe; a context manager.
 
     Args:

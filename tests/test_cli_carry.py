@@ -117,3 +117,21 @@ def test_a_bundle_for_a_card_is_sealed_and_goes_on_later(tmp_path: Path) -> None
     )
     assert run(*take, fails=True).code == "sealed"
     assert run(*take, "--seal-key", secret)["counts"] == {"new": 1}
+
+
+def test_another_systems_file_comes_in_and_goes_out(tmp_path: Path) -> None:
+    vault, file = ("--vault", str(tmp_path / "one"), "--user", "ana"), tmp_path / "mem0.json"
+    file.write_text(json.dumps({"results": [{"id": "1", "memory": "Keeps bees"}]}), "utf-8")
+    with MemOS.open(tmp_path / "one"):
+        pass
+    take = ("import", str(file), "--format", "mem0", "--into", "local/shelf", *vault)
+    assert run(*take, "--dry-run")["found"] == 1
+    assert run(*take)["written"] == 1
+    assert run(*take)["known"] == 1
+    assert run("export", str(tmp_path / "out"), "--format", "jsonl", *vault)["memories"] == 1
+    assert json.loads((tmp_path / "out").read_text("utf-8"))["text"] == "Keeps bees"
+    assert "no format" in str(run("import", str(file), "--format", "x", *vault, fails=True))
+    assert "--recipient" in str(run("import", str(file), *vault, fails=True))
+    assert "--key-file" in str(run("export", str(tmp_path / "b.mip"), *vault, fails=True))
+    told = CliRunner().invoke(app, [*take])
+    assert "1 were known already" in told.stdout

@@ -10,6 +10,7 @@ import io
 import sys
 from collections.abc import Sequence
 
+from memos_integrations.cli.attribution import attribute
 from memos_integrations.cli.care import back_up, doctor, restore
 from memos_integrations.cli.carry import card, export, import_, key, sync
 from memos_integrations.cli.commands import app, audit
@@ -39,6 +40,7 @@ app.command("import")(import_)
 app.command()(key)
 app.command()(card)
 app.command()(sync)
+app.command()(attribute)
 app.command()(costs)
 app.command()(demo)
 app.command()(report)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from memos_integrations.cli.commands import Json, Tenant, User, Vault
+from memos_integrations.cli.forms import FORMATS, export_form, form_named, import_form
 from memos_integrations.cli.opening import Choice, opened, principal
 from memos_integrations.cli.output import counting, print_json, progress, say
 from memos_integrations.core.errors import InvalidMemoryError
@@ -40,9 +41,14 @@ def export(
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new file, by custom with the ending .mip.")],
     *,
     vault: Vault,
-    key_file: KeyFile,
-    issuer: Annotated[str, typer.Option("--issuer", help="Who you are to the recipient.")],
-    recipient: Annotated[str | None, typer.Option("--recipient", help="For whom it is; nobody else takes it.")] = None,
+    form: Annotated[str, typer.Option("--format", help=FORMATS)] = "mip",
+    key_file: Annotated[
+        Path | None, typer.Option("--key-file", help="mip: the private key that signs; made where there is none.")
+    ] = None,
+    issuer: Annotated[str | None, typer.Option("--issuer", help="mip: who you are to the recipient.")] = None,
+    recipient: Annotated[
+        str | None, typer.Option("--recipient", help="mip: for whom it is; nobody else takes it.")
+    ] = None,
     card: Annotated[Path | None, typer.Option("--to", help="The reader's card (`memos card`), instead.")] = None,
     sealed: Annotated[bool, typer.Option("--sealed", help="Nobody but the holder of the card can open it.")] = False,
     since: Annotated[int | None, typer.Option("--since", help="Only what changed after this position.")] = None,
@@ -53,9 +59,14 @@ def export(
     user: User = None,
     as_json: Json = False,
 ) -> None:
-    """Write what you may share to a signed bundle (MIP)."""
+    """Write what you may share to a signed bundle (MIP), or what you may read in another system's format."""
+    if form != "mip":
+        export_form(target, form_named(form), vault, principal(tenant, user), as_json=as_json)
+        return
     from memos_integrations.backends.signing import Ed25519Signer
 
+    if key_file is None or issuer is None or (recipient is None) == (card is None):
+        raise InvalidMemoryError("A signed bundle needs --key-file, --issuer, and --recipient or --to.")
     signer = Ed25519Signer.in_file(key_file)
     with opened(vault, Choice.NONE) as (memos, _, _), counting("Exporting") as report:
         done = memos.dump(
@@ -85,11 +96,19 @@ def export(
 
 
 def import_(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="What `memos export` wrote.")],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What `memos export` or, with --format, another system wrote.")
+    ],
     *,
     vault: Vault,
-    recipient: Annotated[str, typer.Option("--recipient", help="Who you are to the issuer.")],
-    trust: Annotated[list[str], typer.Option("--trust", help="A public key that you believe: KEY or KEY=NAME.")],
+    form: Annotated[str, typer.Option("--format", help=FORMATS)] = "mip",
+    into: Annotated[
+        str | None, typer.Option("--into", help="Below which namespace, its parts between slashes: tenant/user/...")
+    ] = None,
+    recipient: Annotated[str | None, typer.Option("--recipient", help="mip: who you are to the issuer.")] = None,
+    trust: Annotated[
+        list[str] | None, typer.Option("--trust", help="mip: a public key that you believe: KEY or KEY=NAME.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check it and say what would come; write nothing.")
     ] = False,
@@ -99,7 +118,14 @@ def import_(
     user: User = None,
     as_json: Json = False,
 ) -> None:
-    """Take the memories of a bundle in as your own, after every byte of it was checked."""
+    """Take the memories of a bundle, or of another system's file, in as your own, after all of it was checked."""
+    place = tuple(into.split("/")) if into else ()
+    if form != "mip":
+        by = principal(tenant, user)
+        import_form(bundle, form_named(form), vault, by, place, dry_run=dry_run, again=again, as_json=as_json)
+        return
+    if recipient is None or not trust:
+        raise InvalidMemoryError("A signed bundle needs --recipient and --trust.")
     trusted = _trusted(trust)
     with opened(vault, Choice.AUTO, make=not dry_run) as (memos, _, _), progress("Importing") as report:
         done = memos.load(
@@ -107,6 +133,7 @@ def import_(
             by=principal(tenant, user),
             recipient=recipient,
             trusted=trusted,
+            into=place,
             dry_run=dry_run,
             again=again,
             opener=_opener(seal_key),

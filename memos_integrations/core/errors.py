@@ -40,6 +40,16 @@ class LicenceSpentError(AccessDeniedError):
         self.cube_id = cube_id
 
 
+class BudgetSpentError(AccessDeniedError):
+    """The privacy budget of a pool does not allow another release; nothing was spent or released."""
+
+    def __init__(self, asked: float, left: float) -> None:
+        super().__init__(
+            f"An epsilon of {asked:g} was asked for, and {left:g} is left of the budget. It does not refill."
+        )
+        self.asked, self.left = asked, left
+
+
 class LegalHoldError(AccessDeniedError):
     """The cube is under legal hold and may not be changed or erased."""
 
@@ -124,6 +134,10 @@ class ModelFolderError(ModelError, FileNotFoundError):
 
 class ConversationFormatError(MemOSError, ValueError):
     """A conversation file is not what it should be; the message names the line or the field."""
+
+
+class ImportFormatError(MemOSError, ValueError):
+    """A foreign file is not what its format says, or cannot be read; the message names file and line or element."""
 
 
 class MissingExtraError(MemOSError, ImportError):

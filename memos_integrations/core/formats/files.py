@@ -1,0 +1,290 @@
+"""Foreign files read within bounds: what is wrong is named by file and line, and nothing in them is ever run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from pydantic import ValidationError
+
+from memos_integrations.core.cube import first_problem
+from memos_integrations.core.errors import ImportFormatError, VaultError
+from memos_integrations.core.formats.record import Record
+
+MAX_PIECE = 64_000_000
+"""Characters of one line, of one element of a list, or of a document that is read whole."""
+
+MAX_FILES = 100_000
+"""Files of one folder."""
+
+MAX_BYTES = 8_000_000_000
+"""Bytes of one file, unpacked."""
+
+_READ = 1 << 16
+
+
+def refuse(where: str, what: str) -> NoReturn:
+    """Refuse a file at a place in it.
+
+    Raises:
+        ImportFormatError: Always.
+    """
+    raise ImportFormatError(f"{where}: {what}")
+
+
+def recorded(where: str, **fields: Any) -> Record:
+    """A record of these fields.
+
+    Raises:
+        ImportFormatError: One is not valid; the message names it.
+    """
+    try:
+        return Record(**fields)
+    except ValidationError as exc:
+        raise ImportFormatError(f"{where}: {first_problem(exc)}") from exc
+
+
+def object_at(value: Any, where: str) -> dict[str, Any]:
+    """The JSON object that has to stand here."""
+    return value if isinstance(value, dict) else refuse(where, f"is {_kind(value)}, not an object")
+
+
+def list_at(value: Any, where: str) -> list[Any]:
+    """The JSON list that has to stand here; absent and null are an empty one."""
+    return (
+        [] if value is None else value if isinstance(value, list) else refuse(where, f"is {_kind(value)}, not a list")
+    )
+
+
+def text_at(value: Any, where: str) -> str:
+    """The text that has to stand here; absent and null are an empty one."""
+    return "" if value is None else value if isinstance(value, str) else refuse(where, f"is {_kind(value)}, not text")
+
+
+def name_at(value: Any, where: str) -> str | None:
+    """A name or a number that may stand here, as text; None for nothing."""
+    if value is None or isinstance(value, str):
+        return value if value and value.strip() else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    refuse(where, f"is {_kind(value)}, not a name")
+
+
+def moment_at(value: Any, where: str) -> datetime | None:
+    """A time as ISO 8601 or in seconds since 1970; one without a zone is taken as UTC; None for nothing."""
+    try:
+        match value:
+            case None | "":
+                return None
+            case bool():
+                pass
+            case int() | float():
+                return datetime.fromtimestamp(value, tz=UTC)
+            case str():
+                at = datetime.fromisoformat(value)
+                return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    refuse(where, f"{str(value)[:80]!r} is not a time (ISO 8601, or seconds since 1970)")
+
+
+def whole(path: Path) -> Any:
+    """A JSON document, read whole."""
+    with _opened(path) as stream:
+        text = _bounded(stream.read(MAX_PIECE + 1), str(path.name))
+    return _parsed(text, path.name)
+
+
+def lines(path: Path, *, named: str | None = None) -> Iterator[tuple[str, Any]]:
+    """The documents of a JSONL file, each with its place; empty lines are skipped."""
+    name = named or path.name
+    with _opened(path) as stream:
+        number = 0
+        while line := _line(stream, f"{name}:{number + 1}"):
+            number += 1
+            if line.strip():
+                yield f"{name}:{number}", _parsed(line, f"{name}:{number}")
+
+
+def elements(path: Path, *, member: str = "") -> Iterator[tuple[str, Any]]:
+    """The elements of the list that a JSON file is, one after another, each with its place.
+
+    In a zip the members whose name starts with *member* are read.
+    """
+    if not zipfile.is_zipfile(path) or not member:
+        with _opened(path) as stream:
+            yield from _elements(stream, path.name)
+        return
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(
+            each.filename
+            for each in archive.infolist()
+            if Path(each.filename).name.startswith(member) and each.filename.endswith(".json")
+        )
+        if not names:
+            refuse(path.name, f"holds no {member}*.json")
+        for name in names:
+            try:
+                with archive.open(name) as packed, io.TextIOWrapper(packed, "utf-8-sig") as stream:
+                    yield from _elements(stream, f"{path.name}/{name}")
+            except (zipfile.BadZipFile, zlib.error, UnicodeDecodeError, RuntimeError, OSError) as exc:
+                refuse(f"{path.name}/{name}", f"cannot be read: {exc}")
+
+
+def starts_with_list(path: Path) -> bool:
+    """Whether a JSON file is a list."""
+    with _opened(path) as stream:
+        return stream.read(_READ).lstrip().startswith("[")
+
+
+def _elements(stream: TextIO, name: str) -> Iterator[tuple[str, Any]]:
+    text = _Unread(stream, name)
+    if not text.takes("["):
+        refuse(name, "is not a list")
+    number = 0
+    while not text.takes("]"):
+        where = f"{name}[{number}]"
+        if number and not text.takes(","):
+            refuse(where, "a comma or the end of the list has to stand before it")
+        yield where, text.value(where)
+        number += 1
+
+
+class _Unread:
+    """What of a stream was not taken yet: the rest of the last piece that was read."""
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream, self._name, self._held, self._ended, self._read = stream, name, "", False, 0
+        self._decoder = json.JSONDecoder(parse_constant=_no_constant)
+
+    def takes(self, mark: str) -> bool:
+        """Take *mark*, if it comes next."""
+        self._held = self._held.lstrip()
+        while not self._held and not self._ended:
+            self._more()
+            self._held = self._held.lstrip()
+        there = self._held.startswith(mark)
+        self._held = self._held[len(mark) :] if there else self._held
+        return there
+
+    def value(self, where: str) -> Any:
+        """Take the JSON value that comes next."""
+        while True:
+            self._held = self._held.lstrip()
+            try:
+                value, end = self._decoder.raw_decode(self._held)
+            except RecursionError:
+                refuse(where, "is nested too deeply")
+            except ValueError as exc:
+                if self._ended or len(self._held) > MAX_PIECE:
+                    refuse(where, f"is not JSON, or too large: {str(exc)[:120]}")
+            else:
+                if end < len(self._held) or self._ended:  # a number may go on
+                    self._held = self._held[end:]
+                    return value
+            self._more()
+
+    def _more(self) -> None:
+        # Twice as much each time, so that a large element is not looked at again and again.
+        piece = self._stream.read(max(_READ, len(self._held)))
+        self._held, self._ended, self._read = self._held + piece, not piece, self._read + len(piece)
+        if self._read > MAX_BYTES:
+            refuse(self._name, f"is larger than {MAX_BYTES:,} characters")
+
+
+def _line(stream: TextIO, where: str) -> str:
+    return _bounded(stream.readline(MAX_PIECE + 1), where)
+
+
+def _bounded(text: str, where: str) -> str:
+    return refuse(where, f"is longer than {MAX_PIECE:,} characters") if len(text) > MAX_PIECE else text
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as exc:
+        refuse(where, f"is not JSON (line {exc.lineno}, column {exc.colno}): {exc.msg}")
+    except (ValueError, RecursionError) as exc:
+        refuse(where, f"is not JSON: {str(exc)[:120]}")
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    try:
+        if path.is_file() and path.stat().st_size > MAX_BYTES:
+            refuse(path.name, f"is larger than {MAX_BYTES:,} bytes")
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            yield stream
+    except UnicodeDecodeError as exc:
+        raise ImportFormatError(f"{path.name}: is not UTF-8 at byte {exc.start}") from exc
+    except OSError as exc:
+        raise ImportFormatError(f"{path.name}: cannot be read: {exc.strerror}") from exc
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[TextIO]:
+    """A text file that stands at *path* once all of it is written and on the disk, and not before.
+
+    Raises:
+        ImportFormatError: There is one already.
+        VaultError: The disk failed; nothing is left.
+    """
+    half = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with half.open("x", encoding="utf-8", newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(half, path)
+    except FileExistsError as exc:
+        raise ImportFormatError(f"{path.name} is there already; an export replaces nothing.") from exc
+    except OSError as exc:
+        raise VaultError(f"{path.name} could not be written: {exc.strerror}. Nothing is left of it.") from exc
+    finally:
+        with suppress(OSError):
+            half.unlink()
+
+
+def write_list(items: Iterable[Mapping[str, Any]], path: Path, *, before: str = "[", after: str = "]") -> int:
+    """Write a JSON list, element by element; how many."""
+    count = 0
+    with new_file(path) as out:
+        out.write(before)
+        for item in items:
+            out.write(",\n" if count else "\n")
+            out.write(json.dumps(item, ensure_ascii=False))
+            count += 1
+        out.write(f"\n{after}\n")
+    return count
+
+
+def write_lines(items: Iterable[Mapping[str, Any]], path: Path) -> int:
+    """Write JSONL; how many."""
+    count = 0
+    with new_file(path) as out:
+        for count, item in enumerate(items, start=1):  # noqa: B007
+            out.write(json.dumps(item, ensure_ascii=False) + "\n")
+    return count
+
+
+def iso(at: datetime | None) -> str | None:
+    """A time in ISO 8601, or None."""
+    return None if at is None else at.isoformat()
+
+
+def _kind(value: Any) -> str:
+    names = {type(None): "null", bool: "true or false", int: "a number", float: "a number", str: "text"}
+    return names.get(type(value), "a list" if isinstance(value, list) else "an object")
