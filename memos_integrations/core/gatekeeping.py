@@ -7,14 +7,14 @@ from typing import Any, NoReturn
 
 from memos_integrations.core.access import ADMIN_ROLE, VERIFIER_ROLE, Caller
 from memos_integrations.core.cube import MemCube
+from memos_integrations.core.delivering import GovernedDelivery
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, RefusedByGateError
 from memos_integrations.core.gate import Ruling
 from memos_integrations.core.ports import LogQuery
-from memos_integrations.core.reading import GovernedReading
 from memos_integrations.core.records import record_of
 
 
-class GatedWriting(GovernedReading):
+class GatedWriting(GovernedDelivery):
     """`GovernedReading`, with what the gate decides; `MemGovernance` adds the writes."""
 
     def _check_gated(self, cube: MemCube) -> None:
