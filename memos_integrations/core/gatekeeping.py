@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from memos_integrations.core.access import ADMIN_ROLE, VERIFIER_ROLE, Caller
 from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.delivering import GovernedDelivery
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -17,11 +18,10 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.gate import Ruling
 from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, PutVector, Transaction, Vectors
-from memos_integrations.core.reading import GovernedReading
 from memos_integrations.core.records import record_of
 
 
-class GatedWriting(GovernedReading):
+class GatedWriting(GovernedDelivery):
     """`GovernedReading`, with what the gate decides; `MemGovernance` adds the writes."""
 
     def _check_gated(self, cube: MemCube) -> None:

@@ -25,6 +25,7 @@ from memos_integrations.core.errors import IdentityError, InvalidMemoryError, Va
 from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.items import Items
+from memos_integrations.core.memstore import MemStore
 from memos_integrations.core.operator import (
     CubeWriter,
     Embedding,
@@ -110,6 +111,8 @@ class Walk:
         )
         self.items = Items(self._governance, self._embedding, self._writer, self._caller)
         """JSON values under addresses, each a governed cube: what stores are made of."""
+        self.store = MemStore(self._governance, self._embedding, self._writer, self.items, self._caller)
+        """What is published and subscribed to."""
         self._clock = clock
         self._closed = False
         self._process = os.getpid()

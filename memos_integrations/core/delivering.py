@@ -1,0 +1,66 @@
+"""Governed delivery: what happened in a tenant, and the memories that a subscriber may have of it.
+
+An event is looked at as whoever it goes to, at the moment it goes: what they may not read then is absent. Of a memory
+that they were given before and may no longer have, they are told that it went, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from memos_integrations.core.access import Caller, may_read
+from memos_integrations.core.cube import MemCube
+from memos_integrations.core.events import MemEvent
+from memos_integrations.core.ports import LogQuery, Transaction
+from memos_integrations.core.reading import GovernedReading
+from memos_integrations.core.records import record_of
+
+DELIVER = "deliver"
+"""The operation under which a delivery stands in the audit log."""
+
+
+class GovernedDelivery(GovernedReading):
+    """What `MemStore` asks of governance."""
+
+    def happened(self, after: int, limit: int, caller: Caller) -> tuple[list[tuple[int, MemEvent]], int]:
+        """Of the next *limit* events after number *after* those in the caller's tenant, and the last number looked at.
+
+        Refusals are no news: they are in the audit log, for whoever may read that.
+        """
+        self._reads.flush()
+        found = self._vault.events(after, limit)
+        mine = [(n, each) for n, each in found if each.tenant == caller.by.tenant and each.kind != "access_denied"]
+        return mine, found[-1][0] if found else after
+
+    def deliverable(self, ids: Sequence[str], caller: Caller) -> dict[str, MemCube]:
+        """Those of *ids* that the caller may read now, by id. Nothing is recorded yet: see `deliver`."""
+        self._reads.wait_for_uses()
+        found = self._released(self._vault.get(caller.by.tenant, list(ids)), caller)
+        return {cube.id: cube for cube in found if may_read(cube, caller)}
+
+    def deliver(self, cubes: Sequence[MemCube], caller: Caller) -> None:
+        """Record, durably, that the caller is given *cubes*, one record for each."""
+        if cubes:
+            self._reads.send()
+            entries = tuple(record_of(DELIVER, caller, cube=cube) for cube in cubes)
+            self._vault.submit(Transaction((), entries)).result()
+
+    def was_delivered(self, cube_id: str, caller: Caller) -> bool:
+        """Whether the caller was given the memory by a delivery before."""
+        return bool(self._deliveries(cube_id, caller, None, 1))
+
+    def delivered_within(self, cube_id: str, period: timedelta, most: int, caller: Caller) -> int:
+        """How many deliveries of a memory the caller had within the last *period*; counted up to *most*."""
+        return len(self._deliveries(cube_id, caller, period, most))
+
+    def _deliveries(self, cube_id: str, caller: Caller, period: timedelta | None, most: int) -> list[object]:
+        asked = LogQuery(
+            tenant=caller.by.tenant,
+            actor=caller.by.subject,
+            cube_id=cube_id,
+            operation=DELIVER,
+            since=None if period is None else caller.now - period,
+            limit=most,
+        )
+        return list(self._vault.log(asked))

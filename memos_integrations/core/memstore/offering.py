@@ -1,0 +1,183 @@
+"""The publisher's side of `MemStore`: offers, and memories that are made to obey them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from memos_integrations.core.access import CallContext, Caller, Principal, Verb, as_subject
+from memos_integrations.core.cube import Licence, MemCube, first_problem
+from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
+from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.item import ITEM, Address, ItemQuery, ItemWrite, item_of
+from memos_integrations.core.items import Items
+from memos_integrations.core.memstore.values import Publication, Rate
+from memos_integrations.core.memstore.wanting import is_offered
+from memos_integrations.core.operator import changes_by_part
+from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.writer import CubeWriter
+from memos_integrations.core.ports import CubeFilter, VaultQuery
+
+PUBLICATIONS = ("memstore", "publications")
+PAGE = 1_000
+MOST_LISTED = 10_000
+
+
+class Offering:
+    """Publish and withdraw over one vault."""
+
+    def __init__(
+        self,
+        governance: MemGovernance,
+        embedding: Embedding,
+        writer: CubeWriter,
+        items: Items,
+        caller: Callable[[Principal, CallContext | None], Caller],
+    ) -> None:
+        self._governance, self._embedding, self._writer = governance, embedding, writer
+        self._items, self._caller = items, caller
+
+    def publish(
+        self,
+        name: str,
+        *,
+        by: Principal,
+        to: Iterable[str],
+        cube_id: str | None = None,
+        namespace: Sequence[str] = (),
+        tags: Sequence[str] = (),
+        semantic_types: Sequence[str] = (),
+        purposes: Sequence[str] = (),
+        licence: Licence | None = None,
+        rate: Rate | None = None,
+        price: str = "",
+    ) -> Publication:
+        """Offer one memory, or all of *by*'s own that pass the query, to an audience; under *name*, once.
+
+        *to* are users, `group:NAME`, `role:NAME` or `*`. The memories are shared now; those that come later are by
+        `renew`. The offer itself can be seen by the audience (`offers`).
+
+        Raises:
+            InvalidMemoryError: Nothing is named to be offered, or nobody to offer it to.
+            CubeNotFoundError, AccessDeniedError: *by* may not know of the memory, or not share it.
+        """
+        caller = self._caller(by, None)
+        audience = tuple(as_subject(each) for each in to)
+        if not audience or (cube_id is None) == (not namespace and not tags and not semantic_types):
+            raise InvalidMemoryError("An offer names an audience, and one memory or a query (namespace, tags, types).")
+        place = tuple(namespace) if not namespace or namespace[0] == by.tenant else (by.tenant, *namespace)
+        offer = checked(
+            Publication,
+            name=name, publisher=caller.by.subject, audience=audience, cube_id=cube_id, namespace=place,
+            tags=tuple(tags), semantic_types=tuple(semantic_types), purposes=tuple(purposes), licence=licence,
+            rate=rate, price=price, at=caller.now,
+        )  # fmt: skip
+        if cube_id is not None:
+            self._governance.check_own(
+                self._governance.fetch(cube_id, Verb.SHARE, caller, operation="publish"),
+                Verb.SHARE, caller, operation="publish",
+            )  # fmt: skip
+        self._offer(offer, by)
+        self.renew(name, by=by)
+        return offer
+
+    def renew(self, name: str, *, by: Principal) -> int:
+        """Share what an offer names and does not share yet, or take back what a withdrawn one shared; how many.
+
+        Run it after a crash, or for what was written since; to run it again changes nothing.
+
+        Raises:
+            CubeNotFoundError: *by* has no such offer.
+        """
+        caller = self._caller(by, None)
+        offer = self._own_offer(name, by)
+        others = [each for each in self._own_offers(by) if each.name != name and not each.withdrawn]
+        changed = 0
+        for cube in list(self._offered(offer, caller)):
+            kept = {each for other in others if is_offered(other, cube) for each in other.audience}
+            before = cube.governance
+            if offer.withdrawn:
+                readers = tuple(each for each in before.readers if each not in set(offer.audience) - kept)
+                changes: dict[str, Any] = {"readers": readers}
+            else:
+                readers = tuple(dict.fromkeys((*before.readers, *offer.audience)))
+                changes = {"readers": readers, "purposes": offer.purposes or before.purposes}
+                changes |= {"licence": offer.licence} if offer.licence is not None else {}
+            if all(getattr(before, field) == value for field, value in changes.items()):
+                continue
+            told = changes_by_part(changes)  # type: ignore[arg-type]
+            self._writer.update(cube.id, caller, text=None, changes=told, expected_version=None)
+            changed += 1
+        return changed
+
+    def withdraw(self, name: str, *, by: Principal) -> int:
+        """Take an offer back; its audience reads its memories no more, as far as nothing else lets it. How many.
+
+        Who was given one is told that it went.
+
+        Raises:
+            CubeNotFoundError: *by* has no such offer.
+        """
+        self._offer(self._own_offer(name, by).model_copy(update={"withdrawn": True}), by)
+        return self.renew(name, by=by)
+
+    def offers(self, *, by: Principal) -> list[Publication]:
+        """The offers that *by* made or is of the audience of, and that stand, by publisher and name."""
+        scope = CubeFilter(namespace=(by.tenant, *PUBLICATIONS), semantic_types=(ITEM,))
+        cubes = self._governance.find(VaultQuery(k=MOST_LISTED, filter=scope), self._caller(by, None))
+        found = [each for cube in cubes if (each := _publication(cube)) is not None and not each.withdrawn]
+        return sorted(found, key=lambda each: (each.publisher, each.name))
+
+    def _offered(self, offer: Publication, caller: Caller) -> Iterator[MemCube]:
+        """The publisher's own memories that an offer names."""
+        if offer.cube_id is not None:
+            yield self._governance.read(offer.cube_id, caller, operation="publish", counted=False)
+            return
+        scope = CubeFilter(namespace=offer.namespace, tags=offer.tags, semantic_types=offer.semantic_types)
+        skip = 0
+        while cubes := self._governance.find(VaultQuery(k=PAGE, filter=scope, skip=skip), caller):
+            yield from (cube for cube in cubes if is_offered(offer, cube))
+            skip += len(cubes)
+
+    def _offer(self, offer: Publication, by: Principal) -> None:
+        address = Address(PUBLICATIONS, offer.name)
+        self._items.write([ItemWrite(address, offer.model_dump(mode="json"))], by=by)
+        item = self._items.read([address], by=by)[0]
+        if item is None:
+            raise CubeNotFoundError(offer.name)
+        shared = changes_by_part({"readers": offer.audience})
+        self._writer.update(item.cube_id, self._caller(by, None), text=None, changes=shared, expected_version=None)
+
+    def _own_offers(self, by: Principal) -> list[Publication]:
+        found = self._items.search(ItemQuery(prefix=PUBLICATIONS, limit=MOST_LISTED), by=by)
+        return [Publication.model_validate(each.value) for each in found]
+
+    def _own_offer(self, name: str, by: Principal) -> Publication:
+        item = self._items.read([Address(PUBLICATIONS, name)], by=by)[0]
+        if item is None:
+            raise CubeNotFoundError(name)
+        return Publication.model_validate(item.value)
+
+
+def checked(kind: Any, **said: Any) -> Any:
+    """A value of this kind.
+
+    Raises:
+        InvalidMemoryError: What is said makes no sense.
+    """
+    try:
+        return kind(**said)
+    except ValidationError as exc:
+        raise InvalidMemoryError(f"Not a {kind.__name__.lower()}: {first_problem(exc)}.") from exc
+
+
+def _publication(cube: MemCube) -> Publication | None:
+    """The offer that a cube holds; None where somebody else's name stands in it."""
+    item = item_of(cube)
+    try:
+        offer = None if item is None else Publication.model_validate(item.value)
+    except ValidationError:
+        return None
+    return offer if offer is not None and offer.publisher == cube.governance.owner else None
