@@ -17,7 +17,7 @@ from memos_integrations import MemCube, MemOS, Principal
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora import AdapterStore, Gates, ParameterCubes, ParameterMemory, Recipe
 from memos_integrations.core.cube import ParameterPayload, Tier
-from memos_integrations.core.errors import CubeNotFoundError
+from memos_integrations.core.errors import CubeNotFoundError, ModelError
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
 from tests.tiny_llama import build_tiny_llama
@@ -146,6 +146,23 @@ def test_bytes_and_seconds_bound_a_pass_and_the_next_goes_on(memos: MemOS, learn
     assert states == ["step-2.safetensors"], "however short a pass is, it gets on by a step"
     done = memos.tick(by=ANA, learn_seconds=600)
     assert list(done.relearnt.made) == [old.id]
+
+
+def test_a_batch_takes_each_adapter_from_its_own_recall(memos: MemOS, learning: ParameterCubes) -> None:
+    bens = memos.remember("Pepper lives in Bern.", by=BEN)
+    mine = memos.remember("Miso lives in Rome.", by=ANA)
+    cube = learning.distil([mine.id], by=ANA)
+    theirs = learning.distil([bens.id], by=BEN)
+    chats = [[{"role": "user", "content": "Where does Miso live?"}]] * 3
+    recalls = [memos.recall("Where does Miso live?", by=who, needed=True) for who in (ANA, BEN)]
+    names = [learning.adapter_of(cube, by=ANA), learning.adapter_of(theirs, by=BEN)]
+    asked = [learning.adapter_for(recall) for recall in recalls]
+    assert asked[0] == names[0]
+    assert asked[1] != names[0], "nobody is answered by what another has learnt"
+    said = learning.answer_batch(chats, recalls=[*recalls, None], max_new_tokens=4)
+    assert said == learning.memory.answer_batch(chats, adapters=[*asked, None], max_new_tokens=4)
+    with pytest.raises(ModelError, match="one, or None"):
+        learning.answer_batch(chats, recalls=recalls, max_new_tokens=4)
 
 
 KILLED = """

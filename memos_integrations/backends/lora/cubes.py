@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Protocol
 
 from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS
 from memos_integrations.backends.lora.gates import GateReport
-from memos_integrations.backends.lora.memory import ParameterMemory
+from memos_integrations.backends.lora.memory import Chat, ParameterMemory
 from memos_integrations.backends.lora.store import Adapter
 from memos_integrations.backends.lora.training import Progress
 from memos_integrations.core.access import EVERYONE, CallContext, Principal, Verb, as_subject, subjects_for
@@ -159,6 +159,19 @@ class ParameterCubes:
             except (CubeNotFoundError, ModelError) as exc:
                 self.refused[cube.id] = str(exc)
         return None
+
+    def answer_batch(
+        self, chats: Sequence[Chat], *, recalls: Sequence[Recall | None], max_new_tokens: int
+    ) -> list[str]:
+        """Greedy answers to several chats in one batch, each with the adapter that its own recall is answered with.
+
+        Raises:
+            ModelError: Another number of recalls than of chats, or an adapter went with its source meanwhile.
+        """
+        if len(chats) != len(recalls):
+            raise ModelError(f"{len(chats)} chats and {len(recalls)} recalls: give one, or None, for each chat.")
+        adapters = [self.adapter_for(recall) for recall in recalls]
+        return self.memory.answer_batch(chats, adapters=adapters, max_new_tokens=max_new_tokens)
 
     def _taken(self, cube: MemCube, payload: ParameterPayload, by: Principal, context: CallContext | None) -> Adapter:
         """The adapter out of the vault's blob, which is checked against its digest there."""
