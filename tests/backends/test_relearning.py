@@ -165,6 +165,24 @@ def test_a_batch_takes_each_adapter_from_its_own_recall(memos: MemOS, learning: 
         learning.answer_batch(chats, recalls=recalls, max_new_tokens=4)
 
 
+def test_what_never_served_is_not_learnt_again_and_what_failed_is_tried_again(
+    memos: MemOS, learning: ParameterCubes
+) -> None:
+    one, two = memos.remember_many(["Miso lives in Rome.", "Tofu lives in Oslo."], by=ANA)
+    old = learning.distil([one.id], by=ANA)
+    learning.memory.gates = Gates(taught=1.0)
+    rejected = learning.distil([two.id], by=ANA)
+    assert learning.adapter_of(rejected, by=ANA) is None
+    memos.update(one.id, by=ANA, text="Miso lives in Bern.")
+    memos.update(two.id, by=ANA, text="Tofu lives in Bonn.")
+    learning.memory.gates, learning.memory.recipe = LENIENT, SHORT.model_copy(update={"rate": 1e30})
+    done = memos.tick(by=ANA, learn_seconds=600)
+    assert set(done.relearnt.failed) == {old.id}
+    assert not done.more, "a loop over passes ends"
+    learning.memory.recipe = SHORT
+    assert set(memos.tick(by=ANA, learn_seconds=600).relearnt.made) == {old.id}
+
+
 KILLED = """
 import os
 import signal

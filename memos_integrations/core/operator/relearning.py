@@ -7,7 +7,7 @@ finds the same work again; whoever learns keeps its own half-finished state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
     InvalidMemoryError,
+    LegalHoldError,
     ModelError,
     TrainingCancelledError,
 )
@@ -64,12 +65,14 @@ class Relearnt(Value):
     """What a pass did about adapters whose sources went or changed.
 
     `made` are the parameter cubes that took the place of others (old id, new id); `let_go` those that nothing took the
-    place of, and why; `waiting` those that are still to be learnt, because the seconds or the bytes were used up.
+    place of, and why; `waiting` those that are still to be learnt, because the seconds or the bytes were used up;
+    `failed` those whose learning failed, and why: the next pass tries them again.
     """
 
     made: dict[Label, Label] = Field(default_factory=dict)
     let_go: dict[Label, Text] = Field(default_factory=dict)
     waiting: tuple[Label, ...] = ()
+    failed: dict[Label, Text] = Field(default_factory=dict)
 
 
 class Relearning:
@@ -81,7 +84,7 @@ class Relearning:
 
     def run(self, caller: Caller, *, is_over: Callable[[], bool], size: int | None, limit: int) -> Relearnt:
         """One pass over at most *limit* adapters, until *is_over*, within *size* bytes of adapters of the caller."""
-        made, let_go, waiting = dict[str, str](), dict[str, str](), list[str]()
+        made, let_go, failed, waiting = dict[str, str](), dict[str, str](), dict[str, str](), list[str]()
         due = self._due(caller) if self.learners else []
         waiting += [cube_id for cube_id, _ in due[limit:]]
         for number, (cube_id, entry) in enumerate(due[:limit]):
@@ -103,10 +106,13 @@ class Relearning:
             except TrainingCancelledError:
                 waiting.append(cube_id)
                 continue
-            except (InvalidMemoryError, AccessDeniedError, ModelError) as exc:
+            except (ModelError, CubeNotFoundError) as exc:  # a full disk, a source that changed meanwhile: not for ever
+                failed[cube_id] = str(exc)
+                continue
+            except (InvalidMemoryError, AccessDeniedError) as exc:
                 let_go[cube_id] = self._settled(cube_id, caller, str(exc))
             self._erase(cube_id, caller)
-        return Relearnt(made=made, let_go=let_go, waiting=tuple(waiting))
+        return Relearnt(made=made, let_go=let_go, waiting=tuple(waiting), failed=failed)
 
     def _learnt_again(
         self, cube_id: str, entry: AuditEntry, sources: list[MemCube], caller: Caller, is_over: Callable[[], bool]
@@ -132,7 +138,7 @@ class Relearning:
         learnt = {str(entry.record.cube_id): entry for entry in self._entries(LEARNT, caller)}
         settled = {str(_told(entry, "replaces", "")) for entry in learnt.values()}
         settled |= {str(entry.record.cube_id) for entry in self._entries(LET_GO, caller)}
-        open_ones = [cube_id for cube_id in learnt if cube_id not in settled]
+        open_ones = [each for each, entry in learnt.items() if each not in settled and _told(entry, "passed", True)]
         standing = (
             {cube.id for cube in self._governance.readable(open_ones, caller, operation="check")}
             if open_ones
@@ -176,19 +182,28 @@ class Relearning:
         """Take what was replaced out of the vault, where a change had only made it invalid."""
         try:
             self._forget(cube_id, caller)
-        except (CubeNotFoundError, AccessDeniedError):
+        except (CubeNotFoundError, AccessDeniedError, LegalHoldError):
             return
 
 
 def learnt_record(cube: MemCube, caller: Caller, *, replaces: str | None) -> AuditRecord:
-    """The audit record that says what an adapter was learnt from, and in whose place."""
+    """The audit record that says what an adapter was learnt from, in whose place, and whether it passed its gates.
+
+    One that did not never served, and is not learnt again.
+    """
     payload = cube.payload
     detail: dict[str, Any] = {
         "base": payload.base.weights if isinstance(payload, ParameterPayload) else "",
         "sources": [ref.id for ref in cube.provenance.derived_from],
         "bytes": sum(blob.size for blob in cube.blobs),
+        "passed": not _failed(payload.training if isinstance(payload, ParameterPayload) else None),
     }
     return record_of(LEARNT, caller, about=cube.id, detail=detail | ({"replaces": replaces} if replaces else {}))
+
+
+def _failed(training: Any) -> bool:
+    gates = training.get("gates") if isinstance(training, Mapping) else None
+    return bool(gates.get("failed")) if isinstance(gates, Mapping) else False
 
 
 def _told(entry: AuditEntry, name: str, default: Any) -> Any:
