@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 from memos_integrations.core.access import CallContext, Principal, Verb
 from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, ParameterPayload
 from memos_integrations.core.operator import draft_activation, draft_parameter
+from memos_integrations.core.operator.relearning import Learner, learnt_record
 from memos_integrations.core.ports import Derivative
 from memos_integrations.core.walk import Walk
 
@@ -17,10 +18,11 @@ TENSORS = "application/vnd.safetensors"
 class Computing(Walk):
     """What stores of computed memory ask of the engine: cubes that are derived, and go with their sources."""
 
-    def attach(self, derivative: Derivative) -> None:
+    def attach(self, derivative: Derivative, *, learner: Learner | None = None) -> None:
         """Let a store of derived memory obey its sources: from now on, and for all that it holds already.
 
-        What was forgotten or changed while it was not attached is erased from it here.
+        What was forgotten or changed while it was not attached is erased from it here. By *learner*, `tick` learns
+        again what does not stand any more.
         """
         self._check_open()
         held: dict[str, set[CubeRef]] = {}
@@ -31,6 +33,8 @@ class Computing(Walk):
             later = [CubeRef(id=ref.id, version=ref.version + 1) for ref in stale]
             derivative.drop({ref.id for ref in stale}, later)
         self._writer.derivatives.append(derivative)
+        if learner is not None:
+            self._relearning.learners.append(learner)
 
     def keep_activation(
         self,
@@ -75,9 +79,12 @@ class Computing(Walk):
         base: ModelFingerprint,
         training: Any,
         by: Principal,
+        replaces: str | None = None,
         context: CallContext | None = None,
     ) -> MemCube:
         """Keep an adapter as a parameter cube of *by*, derived from *sources*, with its gate report; durable on return.
+
+        *replaces* is the id of the one in whose place it stands.
 
         Raises:
             InvalidMemoryError: No sources, or one that may not be trained on.
@@ -87,4 +94,6 @@ class Computing(Walk):
         blob = self._governance.put_blob(content, TENSORS)
         payload = ParameterPayload(adapter=blob, base=base, training=training)
         key = f"lora:{blob.digest}"
-        return self._writer.activate(draft_parameter(payload, sources, caller), caller, key=key, operation="distil")
+        draft = draft_parameter(payload, sources, caller)
+        told = learnt_record(draft.cube, caller, replaces=replaces)
+        return self._writer.activate(draft, caller, key=key, operation="distil", records=(told,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Caller, Principal, as_subject
@@ -196,12 +197,18 @@ class Living(Walk):
         now: datetime | None = None,
         ageing: Ageing | None = None,
         limit: int = 10_000,
+        learn_seconds: float = 0.0,
+        learn_bytes: int | None = None,
         context: CallContext | None = None,
     ) -> Tick:
         """Let the memories of *by* age until *now* (default: the clock): archive, expire and collect what is due.
 
         At most *limit* at a time; call it again while `more`. A pass that was interrupted is simply run again. What was
         written or used within the last day stays, whatever else is due, unless its own time is over.
+
+        Adapters that went with a source are learnt again from what is left, as it is now, for *learn_seconds* of wall
+        time (then the step that is under way, or the gates, are finished; the next pass goes on) and as long as the
+        adapters of *by* take no more than *learn_bytes*. Until then the memories are recalled as text.
 
         Raises:
             ClockError: *now* lies more than a day before what was recorded; nothing was changed.
@@ -212,8 +219,14 @@ class Living(Walk):
         caller = caller._replace(now=aware(now) or caller.now)
         done = self._care.tick(caller, ageing or Ageing(), limit=limit)
         made, edited = self._summaries.renew(caller, write=None, limit=limit)
-        more = done.more or len(made) == limit
-        return done.model_copy(update={"renewed": made, "edited": edited, "more": more})
+        told: dict[str, Any] = {"renewed": made, "edited": edited}
+        if learn_seconds > 0:
+            end = monotonic() + learn_seconds
+            told["relearnt"] = self._relearning.run(
+                caller, is_over=lambda: monotonic() >= end, size=learn_bytes, limit=limit
+            )
+        waits = bool(told["relearnt"].waiting) if "relearnt" in told else False
+        return done.model_copy(update=told | {"more": done.more or len(made) == limit or waits})
 
     # --- what contradicts and repeats
 

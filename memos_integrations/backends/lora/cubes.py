@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from typing import Any, BinaryIO, Protocol
 
 from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS
 from memos_integrations.backends.lora.gates import GateReport
-from memos_integrations.backends.lora.memory import ParameterMemory
+from memos_integrations.backends.lora.memory import Chat, ParameterMemory
 from memos_integrations.backends.lora.store import Adapter
 from memos_integrations.backends.lora.training import Progress
 from memos_integrations.core.access import EVERYONE, CallContext, Principal, Verb, as_subject, subjects_for
 from memos_integrations.core.costs import may_train
-from memos_integrations.core.cube import MemCube, ParameterPayload
+from memos_integrations.core.cube import MemCube, ModelFingerprint, ParameterPayload
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError, ModelError
-from memos_integrations.core.operator import Recall
+from memos_integrations.core.operator import Learner, Recall
 from memos_integrations.core.ports import Derivative
 
 
 class Memories(Protocol):
     """What is used of a `MemOS`."""
 
-    def attach(self, derivative: Derivative) -> None:
+    def attach(self, derivative: Derivative, *, learner: Learner | None = None) -> None:
         """See `MemOS.attach`."""
         ...
 
@@ -46,13 +47,14 @@ class ParameterCubes:
 
     The cubes obey governance: readers are those who may read every source; the cube, the adapter and its files are
     erased with the first source that is forgotten or changed. From its construction on, so is what the memory holds.
+    What is left of the sources is learnt again by `MemOS.tick`, where it is given seconds for that.
     """
 
     def __init__(self, memos: Memories, memory: ParameterMemory) -> None:
         self._memos, self.memory = memos, memory
         self.refused: dict[str, str] = {}
         """Cubes whose adapters a recall asked for and that could not be loaded, with the reason; text stands in."""
-        memos.attach(memory)
+        memos.attach(memory, learner=self)
 
     def distil(
         self,
@@ -63,11 +65,13 @@ class ParameterCubes:
         readers: Sequence[str] | None = None,
         progress: Progress | None = None,
         cancelled: Callable[[], bool] = lambda: False,
+        replaces: str | None = None,
     ) -> MemCube:
         """The parameter cube of memories that belong to one erasure group (see `erasure_groups`).
 
         An adapter that fails its gates is kept as a cube, too, with the report; it never serves. *readers* says for
-        whom it is meant: a source with a narrower audience is refused.
+        whom it is meant: a source with a narrower audience is refused. *replaces* is the id of a cube that does not
+        stand any more, for the record.
 
         Raises:
             CubeNotFoundError: *by* may not train on one of them, or it is not there.
@@ -87,13 +91,34 @@ class ParameterCubes:
                 (made.folder / WEIGHTS).read_bytes(),
                 sources,
                 base=made.base,
-                training=_said(made),
+                training=_said(made) | ({"replaces": replaces} if replaces else {}),
                 by=by,
+                replaces=replaces,
                 context=context,
             )
         except BaseException:  # what the vault does not hold is not served either
             self.memory.store.retire(made.name, erase=True)
             raise
+
+    @property
+    def base(self) -> ModelFingerprint:
+        """The model that is taught."""
+        return self.memory.model.fingerprint
+
+    def learn_again(
+        self,
+        cube_ids: Sequence[str],
+        *,
+        replaces: str,
+        is_over: Callable[[], bool],
+        by: Principal,
+        context: CallContext | None,
+    ) -> MemCube:
+        """See `Learner`; what is left of an adapter's sources is `distil`led again."""
+        asked = count()
+        return self.distil(
+            cube_ids, by=by, context=context, replaces=replaces, cancelled=lambda: next(asked) > 0 and is_over()
+        )
 
     def load(self, cube: MemCube | str, *, by: Principal, context: CallContext | None = None) -> Adapter:
         """The adapter of a parameter cube that *by* may read, checked, and active on the model.
@@ -134,6 +159,19 @@ class ParameterCubes:
             except (CubeNotFoundError, ModelError) as exc:
                 self.refused[cube.id] = str(exc)
         return None
+
+    def answer_batch(
+        self, chats: Sequence[Chat], *, recalls: Sequence[Recall | None], max_new_tokens: int
+    ) -> list[str]:
+        """Greedy answers to several chats in one batch, each with the adapter that its own recall is answered with.
+
+        Raises:
+            ModelError: Another number of recalls than of chats, or an adapter went with its source meanwhile.
+        """
+        if len(chats) != len(recalls):
+            raise ModelError(f"{len(chats)} chats and {len(recalls)} recalls: give one, or None, for each chat.")
+        adapters = [self.adapter_for(recall) for recall in recalls]
+        return self.memory.answer_batch(chats, adapters=adapters, max_new_tokens=max_new_tokens)
 
     def _taken(self, cube: MemCube, payload: ParameterPayload, by: Principal, context: CallContext | None) -> Adapter:
         """The adapter out of the vault's blob, which is checked against its digest there."""

@@ -20,6 +20,7 @@ from memos_integrations.core.operator.queries import scopes_of
 from memos_integrations.core.operator.recall import MemOperator
 from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
+from memos_integrations.core.operator.relearning import Learner, Relearnt
 from memos_integrations.core.operator.scopes import Finding
 from memos_integrations.core.operator.write import Draft, finished
 from memos_integrations.core.operator.writer import CubeWriter
@@ -36,11 +37,13 @@ __all__ = [
     "Finding",
     "Hit",
     "IngestReport",
+    "Learner",
     "MemOperator",
     "MemoryChanges",
     "MemoryOptions",
     "Progress",
     "Recall",
+    "Relearnt",
     "blob_of",
     "changes_by_part",
     "cited_context",

@@ -18,6 +18,7 @@ from memos_integrations.core.errors import (
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import Aged, Ageing, due, over_budget
 from memos_integrations.core.lifecycle.ageing import check_clock
+from memos_integrations.core.operator.relearning import Relearnt
 from memos_integrations.core.ports import LogQuery
 from memos_integrations.core.records import Steps, record_of
 
@@ -28,7 +29,8 @@ class Tick(Value):
     """What a pass did: ids by what became of them, with the reason of each move. `more`: another pass has work.
 
     `renewed` are summaries that were made anew, because a source had changed; `edited` those that were not, because
-    somebody had changed their words: `MemOS.renew_summaries(edited=True)` does.
+    somebody had changed their words: `MemOS.renew_summaries(edited=True)` does. `relearnt` says what became of
+    adapters, where the pass had seconds for that.
     """
 
     archived: dict[Label, Label] = Field(default_factory=dict)
@@ -36,6 +38,7 @@ class Tick(Value):
     collected: tuple[Label, ...] = ()
     renewed: tuple[Label, ...] = ()
     edited: tuple[Label, ...] = ()
+    relearnt: Relearnt = Relearnt()
     more: bool = False
 
 

@@ -50,8 +50,16 @@ from memos_integrations.core.operator.write import (
     search_text,
     supersede,
 )
-from memos_integrations.core.ports import CubeFilter, Derivative, ErasureWitness, Receipt, VaultQuery, Vectors
-from memos_integrations.core.records import NewVersion
+from memos_integrations.core.ports import (
+    AuditRecord,
+    CubeFilter,
+    Derivative,
+    ErasureWitness,
+    Receipt,
+    VaultQuery,
+    Vectors,
+)
+from memos_integrations.core.records import NewVersion, Steps
 
 BATCH = 64
 MAX_RETRIES = 100
@@ -112,14 +120,25 @@ class CubeWriter:
                 for now in self.resolver.standing([cube.id], caller):
                     self.resolver.settle(now, caller)
 
-    def activate(self, draft: Draft, caller: Caller, *, key: str, operation: str = "activate") -> MemCube:
+    def activate(
+        self,
+        draft: Draft,
+        caller: Caller,
+        *,
+        key: str,
+        operation: str = "activate",
+        records: tuple[AuditRecord, ...] = (),
+    ) -> MemCube:
         """Put a cube of computed memory, durable on return; where its tenant has one with this key, that, if readable.
+
+        *records* are written with it.
 
         Raises:
             CubeNotFoundError: There is one, and the caller may not read it.
         """
         try:
-            self._governance.put(draft.cube, caller, operation=operation, terms=(), vector=None, key=key).result()
+            steps = Steps(versions=(NewVersion(draft.cube, caller, key=key),), records=records)
+            self._governance.change(steps, caller, operation=operation).result()
         except AlreadyRememberedError as exc:
             return self._governance.read(exc.cube_id, caller)
         return draft.cube
