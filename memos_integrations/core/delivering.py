@@ -11,10 +11,12 @@ from datetime import timedelta
 
 from memos_integrations.core.access import Caller, may_read
 from memos_integrations.core.cube import MemCube
-from memos_integrations.core.events import MemEvent
+from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
 from memos_integrations.core.ports import LogQuery, Transaction
 from memos_integrations.core.reading import GovernedReading
 from memos_integrations.core.records import record_of
+
+Change = CubeWritten | CubeErased | CubeMoved
 
 DELIVER = "deliver"
 """The operation under which a delivery stands in the audit log."""
@@ -23,14 +25,18 @@ DELIVER = "deliver"
 class GovernedDelivery(GovernedReading):
     """What `MemStore` asks of governance."""
 
-    def happened(self, after: int, limit: int, caller: Caller) -> tuple[list[tuple[int, MemEvent]], int]:
+    def happened(self, after: int, limit: int, caller: Caller) -> tuple[list[tuple[int, Change]], int]:
         """Of the next *limit* events after number *after* those in the caller's tenant, and the last number looked at.
 
         Refusals are no news: they are in the audit log, for whoever may read that.
         """
         self._reads.flush()
         found = self._vault.events(after, limit)
-        mine = [(n, each) for n, each in found if each.tenant == caller.by.tenant and each.kind != "access_denied"]
+        mine = [
+            (number, event)
+            for number, event in found
+            if event.tenant == caller.by.tenant and not isinstance(event, AccessDenied)
+        ]
         return mine, found[-1][0] if found else after
 
     def deliverable(self, ids: Sequence[str], caller: Caller) -> dict[str, MemCube]:

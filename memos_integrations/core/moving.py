@@ -27,7 +27,7 @@ from memos_integrations.core.cube import (
 )
 from memos_integrations.core.errors import ImportFormatError, InvalidMemoryError
 from memos_integrations.core.formats import Form, Record
-from memos_integrations.core.interchange.taking import key_of
+from memos_integrations.core.interchange.ids import key_of
 from memos_integrations.core.operator import IngestReport, draft_memory, parts
 from memos_integrations.core.operator.write import Draft, followed
 from memos_integrations.core.ports import CubeFilter, VaultQuery

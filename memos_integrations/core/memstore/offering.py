@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb, as_subject
-from memos_integrations.core.cube import Licence, MemCube, first_problem
+from memos_integrations.core.cube import Licence, MemCube, Value, first_problem
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.item import ITEM, Address, ItemQuery, ItemWrite, item_of
@@ -23,6 +23,7 @@ from memos_integrations.core.ports import CubeFilter, VaultQuery
 PUBLICATIONS = ("memstore", "publications")
 PAGE = 1_000
 MOST_LISTED = 10_000
+Made = TypeVar("Made", bound=Value)
 
 
 class Offering:
@@ -161,7 +162,7 @@ class Offering:
         return Publication.model_validate(item.value)
 
 
-def checked(kind: Any, **said: Any) -> Any:
+def checked(kind: type[Made], **said: Any) -> Made:
     """A value of this kind.
 
     Raises:

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.cube import MemCube
+from memos_integrations.core.delivering import Change
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
-from memos_integrations.core.events import CubeErased, CubeMoved, MemEvent
+from memos_integrations.core.events import CubeErased, CubeMoved
 from memos_integrations.core.item import Address, ItemQuery, ItemWrite
 from memos_integrations.core.memstore.offering import MOST_LISTED, PAGE, Offering, checked
 from memos_integrations.core.memstore.values import (
@@ -191,13 +192,15 @@ class MemStore(Offering):
         return False
 
     def _bury(self, name: str, delivery: Delivery, exc: Exception, by: Principal) -> None:
-        told = {"id": delivery.id, "number": delivery.number, "kind": delivery.kind, "cube_id": delivery.cube_id}
-        letter = DeadLetter(**told, error=type(exc).__name__, at=self._caller(by, None).now)
+        letter = DeadLetter(
+            id=delivery.id, number=delivery.number, kind=delivery.kind, cube_id=delivery.cube_id,
+            error=type(exc).__name__, at=self._caller(by, None).now,
+        )  # fmt: skip
         address = Address((*DEAD, name), delivery.id)
         self._items.write([ItemWrite(address, letter.model_dump(mode="json"))], by=by)
 
     def _deliveries(
-        self, asking: _Asking, events: Sequence[tuple[int, MemEvent]], most: int
+        self, asking: _Asking, events: Sequence[tuple[int, Change]], most: int
     ) -> tuple[list[Delivery], int | None]:
         """The deliveries of these events, and where to go on when not all of them could be given."""
         subscription, matcher, rates, caller = asking
@@ -254,9 +257,9 @@ def _news(subscription: Subscription, number: int, kind: Kind, cube_id: str, cub
     return Delivery(f"{subscription.name}:{number}", number, kind, cube_id, cube)
 
 
-def _last_of_each(events: Sequence[tuple[int, MemEvent]]) -> list[tuple[int, MemEvent]]:
+def _last_of_each(events: Sequence[tuple[int, Change]]) -> list[tuple[int, Change]]:
     """Of several events of one memory the last: what it is now is told once. That it was written outweighs a move."""
-    last: dict[str, tuple[int, MemEvent]] = {}
+    last: dict[str, tuple[int, Change]] = {}
     for number, event in events:
         before = last.get(event.cube_id)
         is_move = isinstance(event, CubeMoved) and before is not None and not isinstance(before[1], CubeMoved)
