@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         BlobRef,
         Channel,
         Layer,
+        Licence,
         MemCube,
         Origin,
         Provenance,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from memos_integrations.core.errors import MemOSError
     from memos_integrations.core.gate import Ruling, WriteGate
     from memos_integrations.core.lifecycle import Ageing
+    from memos_integrations.core.memstore import Delivery, MemStore, Rate
     from memos_integrations.core.operator import ErasureReceipt, Hit, IngestReport, Recall
     from memos_integrations.core.operator.surfacing import Surfaced, TrustGate
     from memos_integrations.core.pipeline import MemBranch, MemPipeline, PipelineReport, Snapshot
@@ -64,6 +66,7 @@ _ROOMS = {
         "BlobRef",
         "Channel",
         "Layer",
+        "Licence",
         "MemCube",
         "Origin",
         "Provenance",
@@ -75,6 +78,7 @@ _ROOMS = {
     "memos_integrations.core.errors": ("MemOSError",),
     "memos_integrations.core.gate": ("Ruling", "WriteGate"),
     "memos_integrations.core.lifecycle": ("Ageing",),
+    "memos_integrations.core.memstore": ("Delivery", "MemStore", "Rate"),
     "memos_integrations.core.operator": (
         "ErasureReceipt",
         "Hit",
@@ -116,12 +120,14 @@ __all__ = [
     "Conversation",
     "Decided",
     "Decision",
+    "Delivery",
     "Embedder",
     "ErasureReceipt",
     "Hit",
     "IngestReport",
     "Intent",
     "Layer",
+    "Licence",
     "MemBranch",
     "MemCube",
     "MemOS",
@@ -129,6 +135,7 @@ __all__ = [
     "MemPipeline",
     "MemReader",
     "MemScheduler",
+    "MemStore",
     "MemoryCall",
     "MemoryPlan",
     "Message",
@@ -136,6 +143,7 @@ __all__ = [
     "PipelineReport",
     "Principal",
     "Provenance",
+    "Rate",
     "Recall",
     "Reranker",
     "Ruling",

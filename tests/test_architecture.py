@@ -139,7 +139,7 @@ def test_files_and_functions_can_be_read_in_one_go() -> None:
 
 
 def test_no_error_is_swallowed_unseen() -> None:
-    """`except Exception` is allowed where it translates: its last line raises."""
+    """`except Exception` is allowed where it translates (its last line raises), and once, to fence off a subscriber."""
     broad = []
     for place, node in nodes(ast.ExceptHandler):
         assert isinstance(node, ast.ExceptHandler)
@@ -147,8 +147,8 @@ def test_no_error_is_swallowed_unseen() -> None:
             [part.id for part in ast.walk(node.type) if isinstance(part, ast.Name)] if node.type else ["everything"]
         )
         if {"Exception", "BaseException", "everything"} & {*caught} and not isinstance(node.body[-1], ast.Raise):
-            broad.append(place)
-    assert not broad
+            broad.append(place.partition(":")[0])
+    assert broad == ["memos_integrations/core/memstore/store.py"]
 
 
 def test_nothing_stored_is_ever_run() -> None:
