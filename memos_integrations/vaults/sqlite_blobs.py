@@ -90,6 +90,16 @@ class BlobShelf:
             self.files.discard(aside.file)  # its name is another one by now, unless something failed
         return ref
 
+    def renew(self, run: Callable[[Callable[[sqlite3.Connection], None]], None]) -> int:
+        """Seal every blob that is not sealed, and wrap every key anew; how many. *run* as *write* in `put`.
+
+        Each within a write transaction, so that none comes back that is erased meanwhile.
+        """
+        named = sorted(file.name for file in self.files.folder.glob("??/??/*"))
+        for digest in named:
+            run(lambda _, digest=digest: self.files.renew(digest) and None)  # type: ignore[misc]
+        return len(named)
+
     def settle(self) -> bool:
         """Take the blobs of erased cubes off the disk. Whether none is left."""
         if not self.files.folder.is_dir():
