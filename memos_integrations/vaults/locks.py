@@ -165,7 +165,7 @@ class Locks:
         return key
 
     def opened(self, sealed: Any, lock: Any, name: Any, version: Any, column: str) -> Any:
-        """What was sealed; None when it does not open. What was never sealed is given back as it is."""
+        """What was sealed; nothing when it does not open, which no seal fits. What was never sealed is as it was."""
         if lock is None or not is_sealed(sealed, column):
             return sealed
         try:
@@ -175,7 +175,7 @@ class Locks:
             self.trouble = exc
         except (self._invalid, IntegrityError, ValueError):
             pass
-        return None
+        return b""
 
     # --- reading
 

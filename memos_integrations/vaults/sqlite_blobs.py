@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -97,8 +98,11 @@ class BlobShelf:
         """
         named = sorted(file.name for file in self.files.folder.glob("??/??/*"))
         for digest in named:
-            run(lambda _, digest=digest: self.files.renew(digest) and None)  # type: ignore[misc]
+            run(partial(self._renew, digest))
         return len(named)
+
+    def _renew(self, digest: str, _: sqlite3.Connection) -> None:
+        self.files.renew(digest)
 
     def settle(self) -> bool:
         """Take the blobs of erased cubes off the disk. Whether none is left."""

@@ -14,8 +14,9 @@ import pytest
 
 from memos_integrations.backends.keys import HeldKey, KeyFile, KeyVariable
 from memos_integrations.core.access import Principal
+from memos_integrations.core.cube import PlaintextPayload
 from memos_integrations.core.errors import IntegrityError, VaultError, VaultKeyError
-from memos_integrations.core.ports import CubeFilter, Erase, LogQuery, ValueTest, Vault
+from memos_integrations.core.ports import Erase, LogQuery, ValueTest, Vault
 from memos_integrations.testing import KeyProviderContract, VaultContract
 from memos_integrations.testing.cubes import EMBEDDER, asked, cube, revised, stored, submit, unit
 from memos_integrations.vaults.backup import back_up
@@ -29,6 +30,7 @@ NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 WORD = "zanzibar"
 
 
+@pytest.mark.slow  # `TestBlinded` covers it and more
 class TestEncrypted(VaultContract):
     @pytest.fixture
     def vault(self, tmp_path: Path) -> Iterator[Vault]:
@@ -61,7 +63,7 @@ def fill(vault: SQLiteVault, count: int = 8) -> list[str]:
     ]
     stored(vault, revised(cubes[0], f"{WORD} again"), vector=unit(50))
     blob = vault.put_blob(WORD.encode() * 200_000)
-    named = stored(vault, cube(f"{WORD} blob", blobs=(blob,)))
+    named = stored(vault, cube(payload=PlaintextPayload(text=f"{WORD} blob", blob=blob)))
     return [each.id for each in cubes] + [named.id]
 
 
@@ -146,9 +148,11 @@ def test_an_encrypted_vault_can_be_blinded_later(folder: Path) -> None:
 
 def test_numbers_of_a_blinded_vault_are_filtered_by_and_not_stored(folder: Path) -> None:
     with SQLiteVault(folder, keys=KEY, blinded=True) as vault:
-        dear, cheap = (stored(vault, cube(f"kettle {n}", value={"price": n})) for n in (4711.5, 3.0))
-        wanted = CubeFilter(values=(ValueTest(path=("price",), op="gt", operand=100),))
-        assert [each.cube.id for each in asked(vault, filter=wanted).matches] == [dear.id]
+        dear, cheap = (
+            stored(vault, cube(payload=PlaintextPayload(text=f"kettle {n}", value={"price": n}))) for n in (4711.5, 3.0)
+        )
+        over = ValueTest(path=("price",), op="gt", operand=100)
+        assert [each.cube.id for each in asked(vault, value=(over,)).matches] == [dear.id]
         assert {each.cube.id for each in asked(vault).matches} == {dear.id, cheap.id}
     with closing(sqlite3.connect(folder / "vault.db")) as connection:
         assert connection.execute("SELECT count(*), count(number) FROM leaves").fetchone()[1] == 0
@@ -274,13 +278,10 @@ def test_one_flipped_byte_is_refused(folder: Path, place: str) -> None:
             for key, value in connection.execute(f"SELECT cube, {column} FROM {table}").fetchall():
                 other = value[:30] + bytes([value[30] ^ 1]) + value[31:]
                 connection.execute(f"UPDATE {table} SET {column} = ? WHERE cube = ?", (other, key))
-    with SQLiteVault(folder, keys=KEY) as vault, pytest.raises(VaultError):
-        if place == "blob":
-            vault.open_blob(blob)
-        elif place == "vector":
-            asked(vault, vector=unit(3))
-        else:
-            vault.get("acme", [ids[3]])
+    with SQLiteVault(folder, keys=KEY) as vault:
+        reads = {"blob": lambda: vault.open_blob(blob), "vector": lambda: asked(vault, vector=unit(3))}
+        with pytest.raises(VaultError):
+            reads.get(place, lambda: vault.get("acme", [ids[3]]))()
     assert not examine(folder, keys=KEY).ok
 
 
