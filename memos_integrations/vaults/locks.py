@@ -9,6 +9,9 @@ is overwritten with it.
 Reading connections see what is opened: temporary views over the tables of the same name. Only the writer's connection
 sees what is stored. So no statement that reads knows of encryption, and a vault without it pays nothing.
 
+A blinded vault has no vector on the disk in clear, so no index there either: a first search opens the tenant's vectors
+and keeps them in memory. Numbers of structured payloads are read from the opened bodies when they are filtered by.
+
 The word key, from which the numbers of words, labels and values are made, is wrapped with the master key too: without
 it the numbers in the file tell no words.
 """

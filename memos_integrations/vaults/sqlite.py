@@ -50,10 +50,7 @@ from memos_integrations.vaults.sqlite_keys import SQLiteKeys
 from memos_integrations.vaults.sqlite_places import generation, places
 from memos_integrations.vaults.sqlite_reads import SQLiteReads
 from memos_integrations.vaults.sqlite_rows import Words, prepared
-from memos_integrations.vaults.sqlite_search import (
-    Searching,
-    search,
-)
+from memos_integrations.vaults.sqlite_search import Searching, search
 from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
 from memos_integrations.vaults.verified import Kept
 from memos_integrations.vaults.witness import MOST_ADDED_UP, Beside
@@ -74,10 +71,8 @@ class SQLiteVault(SQLiteReads, SQLiteKeys):
     older copy of the whole vault be noticed. See `guard.py`. `added_up`: tenants of more cubes than this are
     added up by what is sealed beside the vault alone; see `witness.py`.
 
-    `keys` encrypts what is stored (extra `encryption`; see `locks.py`): bodies of memories and blobs, and full text and
-    labels are told by numbers that mean nothing without it. Needed at every opening from then on; a vault that was not
-    encrypted is sealed before this returns. `blinded` seals vectors and numbers to filter by too: then there is no
-    index on the disk, and a first search reads the tenant's vectors. It cannot be taken back.
+    `keys` encrypts what is stored, `blinded` vectors and numbers too, for good; see `locks.py`. From then on they are
+    needed at every opening; a vault that was not encrypted is sealed before this returns.
 
     Raises:
         VaultKeyError: The vault is encrypted, and `keys` are none or not its own.

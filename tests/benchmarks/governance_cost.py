@@ -1,10 +1,10 @@
 """What governance and encryption cost: `python -m tests.benchmarks.governance_cost --cubes 5000 --json FILE`.
 
 Two vaults with the same memories, in turns. *off*: no audit entry or event, nothing encrypted: the vault asked
-directly, the access wall alone as it cannot be switched off. *on*: `MemGovernance` over an encrypted vault, `blinded` where the key says so. Keys: `write_overhead_ms`
-(a durable write of one memory, median on less median off), `search_overhead_pct` / `search_overhead_p99_ms` (a hybrid
-search for ten, median and 99th percentile), `…_cpu_…` the same in CPU time of the process, `policy_overhead_pct` (see
-`governance_proof.py`), and `bulk_overhead_pct` (a thousand memories to a commit).
+directly, the access wall alone, as it cannot be switched off. *on*: `MemGovernance` over an encrypted vault, blinded
+where the key says so. Keys: `write_overhead_ms` (a durable write of one memory, median on less median off),
+`search_overhead_pct` and `search_overhead_p99_ms` (a hybrid search for ten), `..._cpu_...` the same in CPU time of the
+process, and `bulk_overhead_pct` (a thousand memories to a commit).
 """
 
 from __future__ import annotations
