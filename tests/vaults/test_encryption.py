@@ -135,6 +135,19 @@ def test_a_vault_that_stood_in_clear_is_sealed_to_the_last_byte(folder: Path, bl
     assert examine(folder, keys=KEY).ok
 
 
+def test_sealing_that_was_cut_off_goes_on_at_the_next_opening(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with SQLiteVault(folder) as vault:
+        ids = fill(vault)
+    with monkeypatch.context() as cut:
+        cut.setattr(SQLiteVault, "_rekeyed", lambda _: 0)  # the process dies after the opening's transaction
+        with SQLiteVault(folder, keys=KEY) as vault:
+            all_there(vault, ids)  # in parts in clear, and read all the same
+    assert readable(folder, WORD.encode())
+    with SQLiteVault(folder, keys=KEY) as vault:
+        all_there(vault, ids)
+    assert readable(folder, *forms(WORD)) == []
+
+
 def test_an_encrypted_vault_can_be_blinded_later(folder: Path) -> None:
     with SQLiteVault(folder, keys=KEY) as vault:
         ids = fill(vault)
@@ -200,6 +213,14 @@ def test_after_a_change_of_keys_an_older_copy_is_unreadable_with_all_that_stands
     with SQLiteVault(folder, keys=KEY) as vault:
         submit(vault, Erase(ids[3]))
         vault.rotate_keys(OTHER, by=ANA, now=NOW)
+    both = "SELECT c.id, l.lock FROM locks AS l JOIN cubes AS c ON c.seq = l.cube"
+    with closing(sqlite3.connect(old / "vault.db")) as connection:
+        locks = connection.execute(both).fetchall()
+    with SQLiteVault(folder, keys=OTHER) as vault:
+        assert vault.locks is not None
+        for cube_id, lock in locks:
+            with pytest.raises(IntegrityError):
+                vault.locks.unwrap(lock, cube_id)
     masters = dict(sqlite3.connect(folder / "vault.db").execute("SELECT name, value FROM meta"))
     with closing(sqlite3.connect(old / "vault.db")) as connection, connection:  # today's keys in yesterday's file
         for name, value in masters.items():
