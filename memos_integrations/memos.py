@@ -44,6 +44,7 @@ from memos_integrations.core.ports import (
     Durability,
     Embedder,
     ErasureWitness,
+    KeyProvider,
     Stage,
     Vault,
 )  # fmt: skip
@@ -78,20 +79,24 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
         *,
         embedder: Embedder | None = None,
         durability: Durability | str = Durability.COMMIT,
+        keys: KeyProvider | None = None,
+        blinded: bool = False,
         **rest: Any,
     ) -> Self:
         """MemOS over a vault in a folder or `.db` file at *path*, made if it is not there.
 
         *durability* is what acknowledged writes survive where the call does not say; see `Durability`.
+        *keys* encrypt it, *blinded* its vectors too; see `SQLiteVault`.
 
         Raises:
+            VaultKeyError: It is encrypted, and *keys* are none or not its own.
             VaultError: The file cannot be read or written, is damaged, or is not a vault.
             EmbedderMismatchError: The vault was filled with another embedder.
         """
         from memos_integrations.vaults.sqlite import SQLiteVault
 
         with ExitStack() as undo:
-            vault = SQLiteVault(path, durability=durability)
+            vault = SQLiteVault(path, durability=durability, keys=keys, blinded=blinded)
             undo.callback(vault.close)
             opened = cls(vault, embedder=embedder, **rest)
             undo.pop_all()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memos_integrations.cli.commands import Json
+from memos_integrations.cli.opening import key_of_environment
 from memos_integrations.cli.output import print_json, progress, say
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def doctor(
     """Hold everything in a vault against everything else. Exit 1 when something does not fit and was not repaired."""
     from memos_integrations.vaults.doctor import examine
 
-    report = examine(vault, repair=repair, key_file=key_file)
+    report = examine(vault, repair=repair, key_file=key_file, keys=key_of_environment())
     if as_json:
         print_json({"ok": report.ok, "findings": [asdict(finding) for finding in report.findings]})
     else:

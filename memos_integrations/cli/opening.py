@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.errors import IdentityError, MemOSError, VaultError
-from memos_integrations.core.ports import Embedder, EmbedderIdentity
+from memos_integrations.core.ports import Embedder, EmbedderIdentity, KeyProvider
 from memos_integrations.memos import MemOS
 
 
@@ -62,12 +63,27 @@ def opened(path: Path, choice: Choice = Choice.AUTO, *, make: bool = False) -> I
     if not make and not file.exists():
         raise VaultError(f"There is no vault at {path}. `memos ingest FILE --vault {path}` makes one.")
     with ExitStack() as stack:
-        vault = SQLiteVault(path)
+        vault = SQLiteVault(path, keys=key_of_environment())
         stack.callback(vault.close)
         bound = vault.embedder()
         embedder, why_not = _embedder(choice, bound, fresh=make and bound is None)
         memos = stack.enter_context(MemOS(vault, embedder=embedder))
         yield Opened(memos, embedder.name if embedder else None, why_not)
+
+
+def key_of_environment() -> KeyProvider | None:
+    """The key that the shell names: a file in MEMOS_KEY_FILE, or the key itself in MEMOS_KEY; None for neither.
+
+    Raises:
+        VaultKeyError: What is named is no key.
+        MissingExtraError: The extra `encryption` is not installed.
+    """
+    file = os.environ.get("MEMOS_KEY_FILE")
+    if not file and not os.environ.get("MEMOS_KEY"):
+        return None
+    from memos_integrations.backends.keys import KeyFile, KeyVariable
+
+    return KeyFile(file) if file else KeyVariable("MEMOS_KEY")
 
 
 def _embedder(choice: Choice, bound: EmbedderIdentity | None, *, fresh: bool) -> tuple[Embedder | None, str | None]:

@@ -176,6 +176,10 @@ class VaultSchemaError(VaultError):
     """The vault was written by a newer version of this package."""
 
 
+class VaultKeyError(VaultError):
+    """The vault is encrypted and was given no key, or not its own; nothing was read, changed or lost."""
+
+
 class IntegrityError(VaultCorruptError):
     """A stored row does not match its digest: it was changed behind the vault's back, and is refused."""
 

@@ -18,6 +18,7 @@ import pytest
 
 # Asserts in these modules explain themselves only when pytest rewrites them.
 pytest.register_assert_rewrite(
+    "memos_integrations.testing.keys_contract",
     "memos_integrations.testing.llama_index_memory",
     "memos_integrations.testing.llama_index_postprocessor",
     "memos_integrations.testing.store_conformance",
@@ -27,6 +28,7 @@ pytest.register_assert_rewrite(
     "memos_integrations.testing.vault_search",
 )
 
+from memos_integrations.testing.keys_contract import KeyProviderContract  # noqa: E402
 from memos_integrations.testing.vault_contract import VaultContract  # noqa: E402
 
 if TYPE_CHECKING:
@@ -40,7 +42,13 @@ _OF_A_FRAMEWORK = {
     "StoreConformance": "store_conformance",
 }
 
-__all__ = ["LlamaIndexMemoryContract", "PostprocessorContract", "StoreConformance", "VaultContract"]
+__all__ = [
+    "KeyProviderContract",
+    "LlamaIndexMemoryContract",
+    "PostprocessorContract",
+    "StoreConformance",
+    "VaultContract",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,8 @@
 A backup is a folder, or the same as one `.tar` file: `vault.db`, the blobs that its cubes name, and `manifest.json`
 with the size and SHA-256 of each file. The database is copied within one read transaction, so it is the vault at one
 commit while writers go on. The search index is left out: it is made from the database. An integrity key that stands
-beside the vault goes along (`vault.key`); one that is kept elsewhere is needed again after a restore.
+beside the vault goes along (`vault.key`); one that is kept elsewhere is needed again after a restore. What is encrypted
+is copied as it stands, and the provider's key is never in it: who restores it opens it with the same `keys`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 from memos_integrations.core.cube import canonical_json, sha256
 from memos_integrations.core.errors import IntegrityError, VaultBusyError, VaultCorruptError, VaultError
+from memos_integrations.vaults.blob_seal import whole
 from memos_integrations.vaults.blobs import BlobFolder, blob_folder, sync_folder, translating_files
 from memos_integrations.vaults.connection import connect, database_file, translating
 from memos_integrations.vaults.schema import checked_version
@@ -163,7 +165,7 @@ def _copy_blob(file: Path, folder: Path, digest: str) -> dict[str, Any]:
     except FileNotFoundError as exc:
         raise _ErasedMeanwhileError from exc
     seen = synced(copy)
-    if seen["sha256"] != digest:
+    if not whole(copy, digest):
         raise IntegrityError(f"Blob {digest} does not match its digest; the backup was not made")
     return seen
 

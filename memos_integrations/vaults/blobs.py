@@ -30,11 +30,14 @@ from memos_integrations.core.errors import (
     VaultReadOnlyError,
 )
 from memos_integrations.core.ports import Erase, Put, Transaction
+from memos_integrations.vaults.blob_seal import MAGIC, Sealing, Unsealed, is_sealed_file, relocked, whole
+from memos_integrations.vaults.locks import LOCK_BYTES, Locks
 
 MAX_BLOB_BYTES = 16 << 30
 """Largest blob: room for the KV cache of a long document, not for a disk that fills unseen."""
 
 _BLOCK = 1 << 20
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
@@ -94,10 +97,13 @@ class Aside:
 
 
 class BlobFolder:
-    """The files of one vault's blobs: `ab/cd/abcd…` by digest, readable by their owner only. Made when first used."""
+    """The files of one vault's blobs: `ab/cd/abcd…` by digest, readable by their owner only. Made when first used.
 
-    def __init__(self, folder: Path, *, limit: int = MAX_BLOB_BYTES) -> None:
-        self.folder, self._limit = folder, limit
+    With *locks* what is written is sealed; see `blob_seal.py`.
+    """
+
+    def __init__(self, folder: Path, *, limit: int = MAX_BLOB_BYTES, locks: Locks | None = None) -> None:
+        self.folder, self._limit, self.locks = folder, limit, locks
 
     def file(self, digest: str) -> Path:
         """Where a blob stands, or would."""
@@ -118,10 +124,13 @@ class BlobFolder:
                     self.folder.mkdir(mode=0o700, exist_ok=True)
                     sync_folder(self.folder.absolute().parent)
                 with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+                    sealing = None if self.locks is None else Sealing(out, self.locks)
                     for block in blocks(source, self._limit):
                         digest.update(block)
                         size += len(block)
-                        out.write(block)
+                        (sealing or out).write(block)
+                    if sealing is not None:
+                        sealing.close(digest.hexdigest())
                     out.flush()
                     os.fsync(out.fileno())
         except BaseException:
@@ -158,6 +167,9 @@ class BlobFolder:
             except FileNotFoundError as exc:
                 raise mismatch(ref) from exc
             try:
+                if self.locks is not None and stream.read(len(MAGIC)) == MAGIC:
+                    return self._unsealed(stream, ref, self.locks)
+                stream.seek(0)
                 # A small one is checked and read in one go, so that it cannot change in between.
                 if ref.size <= _BLOCK:
                     content = stream.read(_BLOCK + 1)
@@ -174,11 +186,21 @@ class BlobFolder:
                 raise
             return stream
 
+    def _unsealed(self, stream: BinaryIO, ref: BlobRef, locks: Locks) -> BinaryIO:
+        stream.seek(0)
+        content = Unsealed(stream, locks, ref.digest)
+        if content.size != ref.size or content.check() != ref.digest:
+            raise mismatch(ref)
+        if ref.size > _BLOCK:
+            return io.BufferedReader(content, _BLOCK)
+        content.seek(0)
+        with content:
+            return io.BytesIO(content.read())
+
     def fits(self, digest: str) -> bool:
-        """Whether a blob is there and is what its name says."""
+        """Whether a blob is there and is what its name says; of a sealed one, whether its file is undamaged."""
         try:
-            with self.file(digest).open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest() == digest
+            return whole(self.file(digest), digest)
         except OSError:
             return False
 
@@ -186,11 +208,42 @@ class BlobFolder:
         """Take a blob off the disk. Whether it is gone for good (also when it was never there)."""
         file = self.file(digest)
         try:
+            self._shred(file)
             file.unlink(missing_ok=True)
             if file.parent.is_dir():
                 sync_folder(file.parent)
         except OSError:
             return False
+        return True
+
+    def _shred(self, file: Path) -> None:
+        """Overwrite the data key of a sealed file before the file goes: what the disk keeps of it is of no use then."""
+        with suppress(FileNotFoundError):
+            if is_sealed_file(file):
+                with file.open("rb+") as stream:
+                    stream.write(bytes(len(MAGIC) + LOCK_BYTES))
+                    stream.flush()
+                    os.fsync(stream.fileno())
+
+    def renew(self, digest: str) -> bool:
+        """Seal a blob that is not sealed, or wrap its key anew; whether it was there."""
+        file = self.file(digest)
+        if self.locks is None or not file.exists():
+            return False
+        with translating_files("The blob"):
+            if not is_sealed_file(file):
+                with file.open("rb") as plain:
+                    aside = self.write_aside(plain)
+            else:
+                aside = Aside(self.folder / f"{os.getpid()}.{secrets.token_hex(8)}.tmp", digest, 0)
+                with file.open("rb") as source, open(os.open(aside.file, _NEW, 0o600), "wb") as out:
+                    relocked(source, out, self.locks, digest)
+                    out.flush()
+                    os.fsync(out.fileno())
+            if aside.digest != digest:  # damaged already: left as it is, so that reading it says so
+                self.discard(aside.file)
+                return False
+            self.keep(aside)
         return True
 
     def older_than(self, moment: datetime) -> Iterator[Path]:

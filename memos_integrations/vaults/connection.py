@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import LifoQueue
@@ -171,8 +171,15 @@ def _to_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
 class ReadPool:
     """A few connections for reading, each in a transaction of its own: what one read sees is one moment."""
 
-    def __init__(self, file: Path, *, size: int, busy_timeout_s: float) -> None:
-        self._file, self._busy_timeout_s = file, busy_timeout_s
+    def __init__(
+        self,
+        file: Path,
+        *,
+        size: int,
+        busy_timeout_s: float,
+        prepare: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
+        self._file, self._busy_timeout_s, self._prepare = file, busy_timeout_s, prepare
         self._free: LifoQueue[sqlite3.Connection | None] = LifoQueue()
         for _ in range(size):
             self._free.put(None)  # opened at first use
@@ -195,6 +202,8 @@ class ReadPool:
                     raise VaultClosedError("The vault was closed; open it again.")
                 if connection is None:
                     connection = connect(self._file, busy_timeout_s=self._busy_timeout_s, reading=True)
+                    if self._prepare is not None:
+                        self._prepare(connection)
                 connection.execute("BEGIN")
                 try:
                     yield connection

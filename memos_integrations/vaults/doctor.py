@@ -16,17 +16,21 @@ from pathlib import Path
 import numpy as np
 
 from memos_integrations.core.errors import IntegrityError, MemOSError, VaultError
+from memos_integrations.core.ports import KeyProvider
 from memos_integrations.vaults.blobs import BlobFolder, blob_folder
 from memos_integrations.vaults.connection import FOREIGN, connect, database_file, translated, translating
 from memos_integrations.vaults.integrity import MARK_ROWS, check_meta, read_root, read_tally, sealed
+from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.marks import nothing, stored_marks
 from memos_integrations.vaults.merkle import check_checkpoints
 from memos_integrations.vaults.postings import misplaced
+from memos_integrations.vaults.rekeying import opened_locks, word_key
 from memos_integrations.vaults.schema import MIGRATIONS
 from memos_integrations.vaults.sealed_columns import SealedColumns
 from memos_integrations.vaults.seals import MARKS, Sealer, key_file_of, key_from
 from memos_integrations.vaults.segments import Manifest, Segment, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.sqlite_audit import verify
+from memos_integrations.vaults.sqlite_rows import Words
 from memos_integrations.vaults.sqlite_write import BESIDE, read_head, read_identity
 from memos_integrations.vaults.sums import check_log, check_outbox, check_root, check_tally, forgotten_wrong
 
@@ -63,12 +67,17 @@ class Report:
 
 
 def examine(
-    path: str | Path, *, repair: bool = False, key: bytes | None = None, key_file: str | Path | None = None
+    path: str | Path,
+    *,
+    repair: bool = False,
+    key: bytes | None = None,
+    key_file: str | Path | None = None,
+    keys: KeyProvider | None = None,
 ) -> Report:
     """Look at the vault at *path* within one read transaction; writers may go on.
 
     With *repair* a search index that does not fit its table is dropped; the next search makes it again. Nothing else
-    is changed, ever.
+    is changed, ever. Of an encrypted vault only what stands in clear is looked at without its *keys*.
 
     Raises:
         VaultError: There is no vault at *path*, or it is no SQLite file at all.
@@ -87,14 +96,29 @@ def examine(
     with translating(), closing(connect(database, busy_timeout_s=30.0, reading=True)) as connection:
         connection.execute("BEGIN")
         checks = CHECKS if sealer is None else CHECKS | SEALED_CHECKS
+        locks = None
+        try:
+            locks = opened_locks(connection, keys, lambda: connect(database, busy_timeout_s=30.0, reading=True))
+            if locks is not None:
+                connection.execute("ROLLBACK")  # a view cannot be made for one transaction alone
+                meta = dict(connection.execute("SELECT name, value FROM meta"))
+                locks.install(connection, Words(word_key(meta, locks), meta["word_check"]).path)
+                connection.execute("BEGIN")
+                findings.append(Finding("encryption", locks.newest))
+        except MemOSError as exc:
+            findings.append(Finding("encryption", 1, (str(exc),)))
+            checks = {name: check for name, check in checks.items() if name not in _NEED_KEYS}
         findings += [_found(name, check, connection, sealer) for name, check in checks.items()]
         index = _found("search index", lambda c, _: _index(c, database, sealer), connection, sealer)
         if index.problems and repair:
             index = replace(index, repaired=drop_files(database))
         findings.append(index)
-        findings.append(_found("blobs", lambda c, _: _blobs(c, database), connection, sealer))
+        findings.append(_found("blobs", lambda c, _: _blobs(c, database, locks), connection, sealer))
     return Report(tuple(findings))
 
+
+_MARKS = "labels, words, links, vectors, keys, past"
+_NEED_KEYS = frozenset({"vectors", "audit log and digests", _MARKS})
 
 _LOST = {table: f"SELECT count(*) FROM {table} WHERE cube NOT IN (SELECT seq FROM cubes)" for table in BESIDE}
 
@@ -257,7 +281,7 @@ SEALED_CHECKS: dict[str, Check] = {
     "seals": _seals,
     "histories": _histories,
     "tallies": _tallies,
-    "labels, words, links, vectors, keys, past": _marks,
+    _MARKS: _marks,
 }
 
 # --- beside the database
@@ -303,8 +327,8 @@ def _columns(manifest: Manifest, database: Path, sealer: Sealer) -> Counted:
             yield f"the sealed columns {manifest.columns.name} are damaged ({exc})"
 
 
-def _blobs(connection: sqlite3.Connection, database: Path) -> Counted:
-    shelf = BlobFolder(blob_folder(database))
+def _blobs(connection: sqlite3.Connection, database: Path, locks: Locks | None) -> Counted:
+    shelf = BlobFolder(blob_folder(database), locks=locks)
     for cube_id, digest in connection.execute(
         "SELECT c.id, b.digest FROM blobs AS b JOIN cubes AS c ON c.seq = b.cube ORDER BY b.digest"
     ):

@@ -43,11 +43,14 @@ _LIVE_SHARE = 0.8
 class FaissIndex:
     """Search over the vectors of one vault. Thread-safe; searches run without a lock, as segments never change."""
 
-    def __init__(self, database: Path, vault: str, identity: EmbedderIdentity, sealer: Sealer) -> None:
+    def __init__(
+        self, database: Path, vault: str, identity: EmbedderIdentity, sealer: Sealer, *, blind: bool = False
+    ) -> None:
         import faiss
 
         # Parallelism is across queries: FAISS's own threads would fight with the callers' for the cores.
         faiss.omp_set_num_threads(1)
+        self._blind = blind  # no vector may stand on the disk in clear
         self._database, self._vault, self._identity, self._sealer = database, vault, identity, sealer
         self._lock, self._sealing = threading.Lock(), threading.Lock()
         self._stamp: tuple[int, int] | None = None
@@ -60,7 +63,7 @@ class FaissIndex:
     @property
     def wants_sealing(self) -> bool:
         """Whether searches had to read much from the table."""
-        return self._tail.loaded >= SEAL_AT
+        return self._tail.loaded >= SEAL_AT and not self._blind
 
     def nearest(self, connection: sqlite3.Connection, sought: Sought) -> tuple[Numbers, str]:
         """The places of those numbers that hold the k best by cosine, and some more; and how they were found."""
@@ -80,7 +83,7 @@ class FaissIndex:
         """Whether all that was sealed of a tenant's vectors is there and sound; of very many that is not looked at."""
         segments = self._current(connection)
         spans = [(segment, segment.span(tenant)) for segment in segments]
-        if self._missing or sum(stop - start for _, (start, stop) in spans) > EXACT_MOST:
+        if self._blind or self._missing or sum(stop - start for _, (start, stop) in spans) > EXACT_MOST:
             return False
         return all(segment.sound(*span) is None for segment, span in spans)
 
@@ -161,7 +164,7 @@ class FaissIndex:
     def _write(self, connection: sqlite3.Connection, head: Head, kept: list[Segment], first: int, newest: int) -> bool:
         dim = self._identity.dim
         try:
-            fresh = write_segment(self._database, connection, dim, first, newest)
+            fresh = None if self._blind else write_segment(self._database, connection, dim, first, newest)
             pieces = tuple(segment.piece for segment in kept) + (() if fresh is None else (fresh,))
             if fresh is not None:
                 segment = Segment(self._database.parent, fresh, dim)

@@ -16,6 +16,7 @@ from pathlib import Path
 from memos_integrations.core.errors import VaultCorruptError, VaultError
 from memos_integrations.vaults.anchor import Anchor
 from memos_integrations.vaults.integrity import check_meta, is_new, read_root, seal_meta, seal_new
+from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.notary import Notary
 from memos_integrations.vaults.seals import SEAL_KEY_BYTES, Sealer, key_file_of, key_from
 from memos_integrations.vaults.sqlite_write import Head
@@ -72,7 +73,7 @@ class Guard:
         """Who makes the seals, with the vault's key."""
         return self._sealer
 
-    def opened(self, connection: sqlite3.Connection, head: Head) -> None:
+    def opened(self, connection: sqlite3.Connection, head: Head, locks: Locks | None = None) -> None:
         """Within a write transaction at opening: seal a new vault, hold an older one against its key and its anchor.
 
         Raises:
@@ -80,7 +81,7 @@ class Guard:
         """
         new = is_new(connection)
         self._sealer = sealer = Sealer(self._key or key_from(self._key_file, make=new))
-        self._notary = Notary(sealer)
+        self._notary = Notary(sealer, locks)
         if new:
             seal_new(connection, sealer)
         check_meta(connection, sealer)

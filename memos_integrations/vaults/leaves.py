@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -69,3 +70,11 @@ def passes(places: Mapping[Path, Any], test: ValueTest) -> bool:
         return False
     number, bound = as_number(there), as_number(test.number)
     return {"gt": number > bound, "gte": number >= bound, "lt": number < bound, "lte": number <= bound}[test.op]
+
+
+def numbers_in(body: bytes) -> Iterator[tuple[Path, float]]:
+    """The numbers of the structured payload in a stored body, with their paths."""
+    payload = json.loads(body).get("payload") or {}
+    for path, here in leaves(payload.get("value")):
+        if isinstance(here, int | float) and not isinstance(here, bool):
+            yield path, as_number(here) + 0.0  # SQLite has one zero

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from memos_integrations.core.ports import EmbedderIdentity
 from memos_integrations.vaults.integrity import check_forgotten, read_root, read_tally
+from memos_integrations.vaults.locks import Locks, read_keys
 from memos_integrations.vaults.seals import Fields, Root, Sealer, Tally, added
 from memos_integrations.vaults.sqlite_write import GENESIS_HEAD, Head, read_head, read_identity, tenant_of
 
@@ -62,6 +63,7 @@ class Ledger:
     """Counters, sums, tenants and sets of readers as of the last commit; `opened` are the accounts of this group."""
 
     sealer: Sealer
+    locks: Locks | None = None
     head: Head = GENESIS_HEAD
     root: Root = field(default_factory=Root)
     identity: EmbedderIdentity | None = None
@@ -77,6 +79,7 @@ class Ledger:
         Raises:
             IntegrityError: They are not what was sealed.
             VaultCorruptError: They are damaged.
+            VaultKeyError: Another process changed the vault's keys to some that this one does not have.
         """
         self.opened = {}
         (version,) = connection.execute("PRAGMA data_version").fetchone()
@@ -85,6 +88,7 @@ class Ledger:
             self.head = read_head(connection)
             self.root = read_root(connection, self.sealer)
             self.identity = read_identity(connection)
+            read_keys(connection, self.locks)
             self._version = (connection, version)
         elif len(self.accounts) > _MOST or len(self.audiences) > _MOST:
             self._clear()

@@ -24,6 +24,7 @@ from memos_integrations.vaults.integrity import (
     stored_tally,
 )
 from memos_integrations.vaults.ledger import Ledger
+from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.marks import keys_mark, nothing, put_marks
 from memos_integrations.vaults.merkle import EVERY, add_checkpoints
 from memos_integrations.vaults.seals import MARKS, Sealer, added
@@ -56,11 +57,15 @@ _KEYS_OF = """SELECT t.number, t.name, k.key FROM json_each(?) AS asked CROSS JO
 class Notary:
     """Seals for the writer thread: `begin`, then the jobs, then `finish` or `forget`, in one write transaction."""
 
-    def __init__(self, sealer: Sealer) -> None:
+    def __init__(self, sealer: Sealer, locks: Locks | None = None) -> None:
         self._sealer = sealer
-        self._ledger = Ledger(sealer)
+        self._ledger = Ledger(sealer, locks)
         self._none = {group: nothing(sealer, group) for group in ("keys", "past")}
         self._block_full = False
+
+    def encrypted(self, locks: Locks) -> None:
+        """The vault was encrypted a moment ago."""
+        self._ledger.locks = locks
 
     def begin(self, connection: sqlite3.Connection) -> Head:
         """Start a group; the vault's counters.

@@ -4,7 +4,8 @@ Looked for are stretches of every version's text, long tags and entities, the ve
 as JSON escapes, as base64 at each of its three alignments. A look before the erasure must find them (the positive
 control), else finding nothing afterwards would show nothing. What another memory that still stands says as well is not
 counted as a trace. The note names no memory: it holds commitments under a salt that is given back beside it, and who
-drops the salt drops the last thing that ties the note to what it is about.
+drops the salt drops the last thing that ties the note to what it is about. Of an encrypted vault the wrapped data keys
+are looked for too: they are the control there, and when they are gone what was sealed with them says nothing any more.
 
 Not covered: copies outside the places that are scanned (older backups, exports, other machines), compressed or
 encrypted copies, the disk below the file system, and memories of fewer than `SHORTEST` characters, which are counted.
@@ -41,6 +42,8 @@ _BODIES = """SELECT c.id, v.version, v.digest, v.body FROM json_each(?) AS asked
     ON c.id = asked.value CROSS JOIN versions AS v ON v.cube = c.seq ORDER BY c.seq, v.version"""
 _VECTORS = """SELECT v.row FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
     CROSS JOIN vectors AS v ON v.cube = c.seq"""
+_LOCKS = """SELECT l.lock FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
+    CROSS JOIN locks AS l ON l.cube = c.seq"""
 _BLOBS = """SELECT DISTINCT b.digest FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
     CROSS JOIN blobs AS b ON b.cube = c.seq"""
 
@@ -56,6 +59,7 @@ class Seen:
     blobs: tuple[str, ...]
     short: int
     control: int
+    locks: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,7 @@ class FileScan:
         places: Sequence[str | Path] = (),
         anchors: Sequence[CheckpointAnchor] = (),
     ) -> None:
+        self._unlock = vault.unlock
         self._file, self._signer, self._anchors = vault.path, signer, tuple(anchors)
         beside = vault.path.parent.glob(f"{vault.path.stem}*") if vault.path.name != "vault.db" else [vault.path.parent]
         self._fixed, self._places = list(beside), [Path(place) for place in places]
@@ -159,7 +164,9 @@ class FileScan:
         """See `ErasureWitness.look`."""
         asked = json.dumps(list(cube_ids))
         with translating(), closing(connect(self._file, busy_timeout_s=30.0, reading=True)) as connection:
+            self._unlock(connection)
             connection.execute("BEGIN")
+            locks = tuple(lock for (lock,) in connection.execute(_LOCKS, (asked,)))
             rows = connection.execute(_BODIES, (asked,)).fetchall()
             vectors = tuple(row for (row,) in connection.execute(_VECTORS, (asked,)))
             blobs = tuple(digest for (digest,) in connection.execute(_BLOBS, (asked,)))
@@ -173,16 +180,17 @@ class FileScan:
                 short += not pieces
                 texts += pieces
         wanted = {text: forms(text) for text in dict.fromkeys(texts)}
-        _, found = scan(self._all(), wanted)
+        _, found = scan(self._all(), wanted | _keyed(locks))
         if wanted and not found:
             raise VaultError("The scan does not find what is to be erased, so it could not show that it is gone.")
-        return Seen(salt, tuple(closure), tuple(wanted), vectors, blobs, short, len(found))
+        return Seen(salt, tuple(closure), tuple(wanted), vectors, blobs, short, len(found), locks)
 
     def attest(self, seen: Any, said: dict[str, Any]) -> str:
         """See `ErasureWitness.attest`."""
         if not isinstance(seen, Seen):
             raise VaultError("Only what this scan looked at before can be attested.")
         with translating(), closing(connect(self._file, busy_timeout_s=30.0, reading=True)) as connection:
+            self._unlock(connection)
             connection.execute("BEGIN")
             mine = [text for text in seen.texts if not _stands(connection, text)]
             vectors = [row for row in seen.vectors if any(row) and not _held(connection, "vectors", row)]
@@ -190,6 +198,7 @@ class FileScan:
             note = sign_log(connection, self._signer, *self._anchors)
         wanted = {text: forms(text) for text in mine}
         wanted |= {f"vector {place}": {"float32": row} for place, row in enumerate(vectors)}
+        wanted |= _keyed(seen.locks)
         report, _ = scan(self._all(), wanted)
         shelf = BlobFolder(blob_folder(self._file))
         left = [*report.hits, *((digest, "blob") for digest in blobs if shelf.fits(digest))]
@@ -200,6 +209,10 @@ class FileScan:
         looked |= {"control": seen.control, "said_elsewhere": len(seen.texts) - len(mine), "blobs": len(blobs)}
         about = {"kind": "memos erasure", "closure": seen.closure, "scan": looked, "log": note.splitlines()[:3]}
         return self._signer.sign(canonical_json(said | about).decode() + "\n")
+
+
+def _keyed(locks: Sequence[bytes]) -> dict[str, dict[str, bytes]]:
+    return {f"data key {place}": {"data key": lock} for place, lock in enumerate(locks)}
 
 
 def commitment(salt: bytes, cube_id: str, digest: str) -> str:

@@ -10,10 +10,11 @@ import shutil
 import sqlite3
 import tarfile
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from memos_integrations.core.cube import BlobRef, canonical_json, sha256
+from memos_integrations.core.cube import canonical_json, sha256
 from memos_integrations.core.errors import VaultBusyError, VaultCorruptError, VaultError
 from memos_integrations.vaults.backup import FORMAT, Backup, Progress, partial_beside, synced
 from memos_integrations.vaults.blobs import BlobFolder, blob_folder, sync_folder, translating_files
@@ -146,16 +147,16 @@ def _replace(database: Path, files: Path, manifest: dict[str, Any], *, moved: bo
 
 
 def _put_blob(blobs: BlobFolder, file: Path, stated: dict[str, Any]) -> None:
-    ref = BlobRef(digest=stated["sha256"], size=stated["size"])
-    with suppress(VaultError):
-        blobs.open(ref).close()
-        return
+    # A sealed blob's bytes are not what its name is made from.
+    with suppress(OSError), blobs.file(file.name).open("rb") as there:
+        if hashlib.file_digest(there, "sha256").hexdigest() == stated["sha256"]:
+            return
     with file.open("rb") as stream:
         aside = blobs.write_aside(stream)
-    if aside.digest != ref.digest:
+    if aside.digest != stated["sha256"]:
         blobs.discard(aside.file)
         raise VaultCorruptError("The backup changed while it was read. Nothing was replaced.")
-    blobs.keep(aside)
+    blobs.keep(replace(aside, digest=file.name))
 
 
 def _put_key(source: Path, key: Path) -> None:

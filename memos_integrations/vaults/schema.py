@@ -114,7 +114,12 @@ _THIRD = (
     "ALTER TABLE tallies ADD COLUMN forgotten BLOB NOT NULL DEFAULT x''",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = (
+    # The data keys of an encrypted vault, wrapped; see `locks.py`.
+    "CREATE TABLE locks (cube INTEGER PRIMARY KEY REFERENCES cubes (seq), lock BLOB NOT NULL) STRICT",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
 
 

@@ -21,13 +21,14 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from memos_integrations.core.cube import BlobRef, MemCube
-from memos_integrations.core.errors import VaultClosedError, VaultCorruptError, VaultError
+from memos_integrations.core.errors import IntegrityError, VaultClosedError, VaultCorruptError, VaultError
 from memos_integrations.core.ports import (
     CubeFilter,
     Durability,
     EmbedderIdentity,
     Erase,
     Found,
+    KeyProvider,
     Receipt,
     Transaction,
     VaultQuery,
@@ -37,19 +38,19 @@ from memos_integrations.vaults.columns import TenantColumns
 from memos_integrations.vaults.connection import ReadPool, connect, located, translating
 from memos_integrations.vaults.faiss_index import SEAL_AT, FaissIndex, Numbers, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.past import search_past
 from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Tails
+from memos_integrations.vaults.rekeying import blind, encrypt, opened_locks, word_key
 from memos_integrations.vaults.rules import check_fits, checked_row, storable
 from memos_integrations.vaults.schema import migrate
 from memos_integrations.vaults.sqlite_blobs import GRACE, BlobShelf, beside
+from memos_integrations.vaults.sqlite_keys import SQLiteKeys
 from memos_integrations.vaults.sqlite_places import generation, places
 from memos_integrations.vaults.sqlite_reads import SQLiteReads
 from memos_integrations.vaults.sqlite_rows import Words, prepared
-from memos_integrations.vaults.sqlite_search import (
-    Searching,
-    search,
-)
+from memos_integrations.vaults.sqlite_search import Searching, search
 from memos_integrations.vaults.sqlite_whole import Afterwards, Whole
 from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
 from memos_integrations.vaults.verified import Kept
@@ -57,7 +58,7 @@ from memos_integrations.vaults.witness import MOST_ADDED_UP, Beside
 from memos_integrations.vaults.writer import GroupWriter, Job
 
 
-class SQLiteVault(SQLiteReads):
+class SQLiteVault(SQLiteReads, SQLiteKeys):
     """A vault in one SQLite file: durable, transactional, searched exactly.
 
     `path` is a folder (the file is `vault.db` in it; both are made when missing, readable by their owner only) or a
@@ -71,7 +72,11 @@ class SQLiteVault(SQLiteReads):
     older copy of the whole vault be noticed. See `guard.py`. `added_up`: tenants of more cubes than this are
     added up by what is sealed beside the vault alone; see `witness.py`.
 
+    `keys` encrypts what is stored, `blinded` vectors and numbers too, for good; see `locks.py`. From then on they are
+    needed at every opening; a vault that was not encrypted is sealed before this returns.
+
     Raises:
+        VaultKeyError: The vault is encrypted, and `keys` are none or not its own.
         IntegrityError: The key is missing or another vault's, the file was changed, or it is older than its anchor.
         VaultReadOnlyError: The file or its folder cannot be written.
         VaultCorruptError: The file is damaged or no vault.
@@ -90,6 +95,8 @@ class SQLiteVault(SQLiteReads):
         key_file: str | Path | None = None,
         anchor: str | Path | None = None,
         added_up: int = MOST_ADDED_UP,
+        keys: KeyProvider | None = None,
+        blinded: bool = False,
     ) -> None:
         self._durability = Durability(durability)
         self._file = located(Path(path))
@@ -110,12 +117,16 @@ class SQLiteVault(SQLiteReads):
             anchor=None if anchor is None else Path(anchor),
         )
         with translating():
-            self._words, self._name = self._opened()
+            self._words, self._name, self.locks = self._opened(keys, blinded)
+            self._blobs.files.locks = self.locks
             watching = connect(self._file, busy_timeout_s=busy_timeout_s, reading=True)
             self._guard.watch(watching, Beside(self._kept, self._whole), added_up)
             self._columns, self._tails = TenantColumns(self._guard.witness.columns), Tails()
-            self._pool = ReadPool(self._file, size=max(1, read_connections), busy_timeout_s=busy_timeout_s)
+            self._pool = ReadPool(
+                self._file, size=max(1, read_connections), busy_timeout_s=busy_timeout_s, prepare=self.unlock
+            )
             self._writer = GroupWriter(self._connect, self._drop_files, self._guard)
+        self._rekeyed()
 
     def _drop_files(self) -> bool:
         """Take what an erase left outside the tables off the disk. Whether nothing is left."""
@@ -124,24 +135,34 @@ class SQLiteVault(SQLiteReads):
     def _connect(self) -> sqlite3.Connection:
         return connect(self._file, busy_timeout_s=self._busy_timeout_s)
 
-    def _opened(self) -> tuple[Words, str]:
-        """Bring the file up to date and clear what a crash left behind; the word key and the name of the vault."""
+    def _opened(self, keys: KeyProvider | None, blinded: bool) -> tuple[Words, str, Locks | None]:
+        """Bring the file up to date and clear what a crash left behind; word key, name and keys of the vault."""
         connection = self._connect()
         try:
             migrate(connection)
             # Asks for the write lock, so that a vault that cannot be written says so now.
             connection.execute("BEGIN IMMEDIATE")
             head = read_head(connection)
+            locks = opened_locks(connection, keys, self._connect)
+            self._guard.opened(connection, head, locks)
+            if keys is not None and locks is None:
+                locks = encrypt(connection, self._guard.sealer, keys, self._connect)
+                self._guard.notary.encrypted(locks)
+            if blinded:
+                blind(connection, self._guard.sealer, locks)
             meta = dict(connection.execute("SELECT name, value FROM meta"))
-            self._guard.opened(connection, head)
             connection.execute("COMMIT")
             # A crash between an erase and its clean-up leaves the erased in these two places.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             manifest = read_manifest(manifest_file(self._file))
-            if manifest is not None and (manifest.vault, manifest.erased) != (meta["vault"].decode(), head.erased):
+            hidden = locks is not None and locks.blind
+            if manifest is not None and (
+                (manifest.vault, manifest.erased) != (meta["vault"].decode(), head.erased)
+                or (hidden and manifest.pieces)
+            ):
                 drop_files(self._file)
             self._blobs.settle()
-            return Words(meta["word_key"], meta["word_check"]), meta["vault"].decode()
+            return Words(word_key(meta, locks), meta["word_check"]), meta["vault"].decode(), locks
         except (KeyError, TypeError, AttributeError) as exc:
             raise VaultCorruptError("The vault's own records are missing. Restore it from a backup.") from exc
         finally:
@@ -169,7 +190,7 @@ class SQLiteVault(SQLiteReads):
             VaultClosedError: The vault was closed, or opened before this process was forked.
             EmbeddingError: A vector is not one finite unit row.
         """
-        rows = prepared(transaction, self._words)
+        rows = prepared(transaction, self._words, self.locks)
         erases = tuple(change.cube_id for change in transaction.changes if isinstance(change, Erase))
         survives = Durability.COMMIT if erases else durability or self._durability
         new = rows if rows.is_new else None
@@ -213,8 +234,13 @@ class SQLiteVault(SQLiteReads):
     def _reading(self) -> Iterator[sqlite3.Connection]:
         if os.getpid() != self._process:
             raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
-        with self._pool.reading() as connection:
-            yield connection
+        try:
+            with self._pool.reading() as connection:
+                yield connection
+        except IntegrityError as exc:
+            if self.locks is None or self.locks.trouble is None:
+                raise
+            raise self.locks.trouble from exc
 
     def search(self, query: VaultQuery, visible: Visibility) -> Found:
         """The best matches among what is visible: exact; see `Vault.search`.
@@ -289,7 +315,8 @@ class SQLiteVault(SQLiteReads):
                 identity = self._identity
                 if identity is None:
                     raise VaultCorruptError("The vault lost the record of its embedder. Restore it from a backup.")
-                self._index = FaissIndex(self._file, self._name, identity, self._guard.sealer)
+                hidden = self.locks is not None and self.locks.blind
+                self._index = FaissIndex(self._file, self._name, identity, self._guard.sealer, blind=hidden)
             return self._index
 
     def _save_index(self) -> None:

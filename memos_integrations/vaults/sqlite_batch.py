@@ -19,6 +19,7 @@ _TABLES = (
     "vectors",
     "versions (cube, version, digest, body)",
     "behaviour",
+    "locks",
     "labels",
     "words",
     "leaves",
@@ -130,17 +131,19 @@ class Batch:
         vector, number = None, tenant.number
         if put.vector is not None:
             self._vector = vector = self._vector + 1
-            rows["vectors"].append((vector, seq, put.vector.tobytes()))
+            rows["vectors"].append((vector, seq, put.stored_vector))
         row = put.row(seq, number, vector, self._commit)
         self.cubes.append((put, row))
         rows["cubes"].append(row)
         rows["versions (cube, version, digest, body)"].append((seq, 1, put.digest, put.body))
         rows["behaviour"].append((seq, put.behaviour))
         rows["labels"] += [(seq, kind, value) for kind, value in put.labels]
+        if put.lock is not None:
+            rows["locks"].append((seq, put.stored_lock))
         if put.words:
             rows["words"].append((number, seq, put.words))
         if put.leaves:
-            rows["leaves"] += [(seq, *leaf) for leaf in put.leaves]
+            rows["leaves"] += [(seq, *leaf) for leaf in put.stored_leaves]
         if put.links:
             rows["links"] += [(seq, *link) for link in put.links]
         if put.key is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -89,6 +90,19 @@ class BlobShelf:
         finally:
             self.files.discard(aside.file)  # its name is another one by now, unless something failed
         return ref
+
+    def renew(self, run: Callable[[Callable[[sqlite3.Connection], None]], None]) -> int:
+        """Seal every blob that is not sealed, and wrap every key anew; how many. *run* as *write* in `put`.
+
+        Each within a write transaction, so that none comes back that is erased meanwhile.
+        """
+        named = sorted(file.name for file in self.files.folder.glob("??/??/*"))
+        for digest in named:
+            run(partial(self._renew, digest))
+        return len(named)
+
+    def _renew(self, digest: str, _: sqlite3.Connection) -> None:
+        self.files.renew(digest)
 
     def settle(self) -> bool:
         """Take the blobs of erased cubes off the disk. Whether none is left."""

@@ -6,6 +6,7 @@ Runs in the caller's thread, so that many callers prepare at once and the one wr
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -32,12 +33,12 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.vaults.audit_chain import record_json
 from memos_integrations.vaults.leaves import as_number, leaves, spelling
+from memos_integrations.vaults.locks import DATA_KEY_BYTES, Locks
 from memos_integrations.vaults.postings import packed
 from memos_integrations.vaults.rules import checked_row, edges_from, micros, occurred_at
 from memos_integrations.vaults.sealing import seal
 
 EVENTS: TypeAdapter[MemEvent] = TypeAdapter(MemEvent)
-
 
 KEY_BYTES = 32
 
@@ -160,6 +161,30 @@ class PutRows(NamedTuple):
     vector: Vectors | None
     key: tuple[str, bytes] | None
     again: bool
+    locks: Locks | None = None
+    lock: bytes | None = None
+    """In an encrypted vault: its keys, and the data key of a new cube, wrapped."""
+    sealed: bytes | None = None
+    """The vector as it is stored, when that is another one than the vector's bytes."""
+
+    @property
+    def stored_vector(self) -> bytes:
+        """What stands in the table for the vector of a new cube."""
+        return self.sealed or (b"" if self.vector is None else self.vector.tobytes())
+
+    @property
+    def stored_leaves(self) -> tuple[tuple[int, int | None, float | None], ...]:
+        """What stands in the table for the leaves: no numbers in a blinded vault."""
+        if self.locks is None or not self.locks.blind:
+            return self.leaves
+        return tuple([(path, content, None) for path, content, _ in self.leaves])
+
+    @property
+    def stored_lock(self) -> bytes:
+        """The lock, under the newest master key."""
+        if self.locks is None or self.lock is None:
+            raise VaultCorruptError("A new cube of an encrypted vault came without its data key.")
+        return self.locks.current(self.lock, self.cube.id)
 
     def row(self, seq: int, tenant: int, vector: int | None, commit: int) -> tuple[object, ...]:
         """Its row of `cubes`."""
@@ -174,6 +199,7 @@ class VectorRow:
     cube_id: str
     version: int
     vector: Vectors
+    locks: Locks | None = None
 
 
 Outline = tuple[str, int, str, str | None, str | None, str, str]
@@ -202,7 +228,7 @@ class Prepared:
         )
 
 
-def prepared(transaction: Transaction, words: Words) -> Prepared:
+def prepared(transaction: Transaction, words: Words, locks: Locks | None = None) -> Prepared:
     """The rows of a transaction.
 
     Raises:
@@ -210,9 +236,9 @@ def prepared(transaction: Transaction, words: Words) -> Prepared:
     """
     return Prepared(
         changes=tuple(
-            _put(change, words)
+            _locked(_put(change, words), locks)
             if isinstance(change, Put)
-            else VectorRow(change.cube_id, change.version, checked_row(change.vector))
+            else VectorRow(change.cube_id, change.version, checked_row(change.vector), locks)
             if isinstance(change, PutVector)
             else change
             for change in transaction.changes
@@ -229,6 +255,18 @@ def _outline(record: AuditRecord) -> Outline:
 
 _micros = lru_cache(256)(micros)
 """What is written at one moment names it several times."""
+
+
+def _locked(put: PutRows, locks: Locks | None) -> PutRows:
+    """In an encrypted vault: a new cube gets its data key here; a later version, where its key is read, is sealed."""
+    if locks is None or put.cube.version > 1:
+        return put._replace(locks=locks)
+    key, cube = os.urandom(DATA_KEY_BYTES), put.cube
+    sealed = None
+    if put.vector is not None and locks.blind:
+        sealed = locks.seal(key, put.vector.tobytes(), cube.id, cube.version, "vector")
+    body = locks.seal(key, put.body, cube.id, cube.version, "body")
+    return put._replace(body=body, locks=locks, lock=locks.wrap(key, cube.id), sealed=sealed)
 
 
 def _put(put: Put, words: Words) -> PutRows:

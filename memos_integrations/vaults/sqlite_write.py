@@ -24,7 +24,20 @@ from memos_integrations.vaults.sqlite_insert import Row, insert_rows
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow, identity_from
 from memos_integrations.vaults.sqlite_use import move_all, use_all
 
-BESIDE = ("versions", "vectors", "words", "past", "labels", "leaves", "links", "keys", "blobs", "behaviour", "seals")
+BESIDE = (
+    "versions",
+    "vectors",
+    "words",
+    "past",
+    "labels",
+    "leaves",
+    "links",
+    "keys",
+    "blobs",
+    "behaviour",
+    "seals",
+    "locks",
+)
 """Every table beside `cubes` in which a cube has rows. `REFERENCES cubes` on each: SQLite itself refuses to leave one
 behind. (`postings` is an index of `words`.)"""
 
@@ -163,7 +176,7 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
             raise CubeNotFoundError(cube.id)
         head = _replace(connection, head, seq, put)
     if put.vector is not None:
-        head = _store_vector(connection, head, seq, put.vector)
+        head = _store_vector(connection, head, seq, put)
     if row is None:
         connection.execute("INSERT INTO words SELECT ?, ?, ? WHERE length(?3)", (tenant, seq, put.words))
     else:
@@ -171,10 +184,10 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
     _touch(connection, head, tenant, seq, fresh=row is None)
     connection.execute(
         "INSERT INTO versions (cube, version, digest, body) VALUES (?, ?, ?, ?)",
-        (seq, cube.version, put.digest, put.body),
+        (seq, cube.version, put.digest, _stored_body(connection, seq, put)),
     )
     connection.executemany("INSERT INTO labels VALUES (?, ?, ?)", [(seq, *label) for label in put.labels])
-    connection.executemany("INSERT INTO leaves VALUES (?, ?, ?, ?)", [(seq, *leaf) for leaf in put.leaves])
+    connection.executemany("INSERT INTO leaves VALUES (?, ?, ?, ?)", [(seq, *leaf) for leaf in put.stored_leaves])
     connection.executemany("INSERT INTO links VALUES (?, ?, ?)", [(seq, *link) for link in put.links])
     name_blobs(connection, seq, (blob.digest for blob in cube.blobs))
     connection.executemany(
@@ -225,6 +238,8 @@ def _check_key(connection: sqlite3.Connection, tenant: int, put: PutRows) -> Non
 def _insert(connection: sqlite3.Connection, head: Head, tenant: int, put: PutRows) -> int:
     insert_rows(connection, "cubes", [put.row(head.cubes, tenant, None, head.commit)])
     connection.execute("INSERT INTO behaviour VALUES (?, ?)", (head.cubes, put.behaviour))
+    if put.lock is not None:
+        connection.execute("INSERT INTO locks VALUES (?, ?)", (head.cubes, put.stored_lock))
     return head.cubes
 
 
@@ -251,10 +266,30 @@ def _drop_vector(connection: sqlite3.Connection, head: Head, seq: int) -> Head:
     return head._replace(removed=head.removed + gone)
 
 
-def _store_vector(connection: sqlite3.Connection, head: Head, seq: int, vector: Vectors) -> Head:
+def _stored_body(connection: sqlite3.Connection, seq: int, put: PutRows) -> bytes:
+    """The body of a version as it is stored; a new cube's was sealed where its data key was made."""
+    if put.locks is None or put.lock is not None:
+        return put.body
+    return put.locks.seal_more(connection, seq, put.cube.id, put.cube.version, body=put.body)
+
+
+def _store_vector(connection: sqlite3.Connection, head: Head, seq: int, change: PutRows | VectorRow) -> Head:
+    vector: Vectors | None = change.vector
+    if vector is None:
+        return head
     check_fits(vector, read_identity(connection))
+    row = change.sealed if isinstance(change, PutRows) else None
+    if row is None:
+        row = vector.tobytes()
+        if change.locks is not None and change.locks.blind:
+            cube_id, version = (
+                (change.cube.id, change.cube.version)
+                if isinstance(change, PutRows)
+                else (change.cube_id, change.version)
+            )
+            row = change.locks.seal_more(connection, seq, cube_id, version, vector=row)
     number = head.vectors + 1
-    connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (number, seq, vector.tobytes()))
+    connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (number, seq, row))
     connection.execute("UPDATE cubes SET vector = ? WHERE seq = ?", (number, seq))
     return head._replace(vectors=number)
 
@@ -267,7 +302,7 @@ def _put_vector(connection: sqlite3.Connection, head: Head, change: VectorRow) -
     if version != change.version:
         raise VersionConflictError(change.cube_id, change.version, version)
     head = _drop_vector(connection, head, seq)
-    head = _store_vector(connection, head, seq, change.vector)
+    head = _store_vector(connection, head, seq, change)
     _touch(connection, head, tenant, seq)
     return head
 

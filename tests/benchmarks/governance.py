@@ -1,7 +1,7 @@
 """Governance measured, both groups: `make bench-governance DATA=locomo10.json JSON=file ARGS="--entries 100000"`.
 
 `governance_gate.py` has the write gate, redaction and attacks from the front; `governance_proof.py` attacks at rest,
-isolation, erasure, the audit log and what governance costs. Each runs by itself, too.
+isolation, erasure and the audit log; `governance_cost.py` what governance and encryption cost. Each runs by itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks import governance_gate, governance_proof  # noqa: E402
+from tests.benchmarks import governance_cost, governance_gate, governance_proof  # noqa: E402
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
     asked = parser.parse_args()
     found = governance_gate.measured(asked.data)
     found |= governance_proof.measured(cases=asked.cases, canaries=asked.canaries, entries=asked.entries)
+    found |= governance_cost.measured()
     told = json.dumps(found | {"cpus": os.cpu_count()}, indent=2)
     print(told)
     if asked.json is not None:

@@ -18,9 +18,12 @@ import time
 from itertools import count
 from pathlib import Path
 
+from memos_integrations.backends.keys import HeldKey
 from memos_integrations.core.ports import Erase, Transaction
 from memos_integrations.testing.cubes import EMBEDDER, asked, cube, put, record, revised, unit
 from memos_integrations.vaults.sqlite import SQLiteVault
+
+KEYS = HeldKey(bytes(32)) if os.environ.get("CRASH_ENCRYPTED") else None
 
 
 def write(vault: SQLiteVault, seed: int, started: int) -> None:
@@ -45,7 +48,7 @@ def write(vault: SQLiteVault, seed: int, started: int) -> None:
             asked(vault, "again", vector=unit(number))
         if number % 20 == 19:
             vault.close()
-            vault = SQLiteVault(vault.path)
+            vault = SQLiteVault(vault.path, keys=KEYS)
 
 
 def say(line: str) -> None:
@@ -58,7 +61,7 @@ def main() -> None:
         begun, started = os.pipe()
         child = os.fork()
         if child == 0:
-            vault = SQLiteVault(path)
+            vault = SQLiteVault(path, keys=KEYS)
             vault.bind_embedder(EMBEDDER)
             write(vault, seed, started)
         if seed % 2:

@@ -11,7 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from memos_integrations.backends.keys import HeldKey
 from memos_integrations.testing.cubes import asked, unit
 from memos_integrations.vaults.sqlite import SQLiteVault
 
@@ -19,11 +21,12 @@ KILLS = 50
 CHILD = Path(__file__).with_name("crash_writer.py")
 
 
-def test_no_acknowledged_write_is_lost_in_fifty_kills(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keys", [None, HeldKey(bytes(32))], ids=["clear", "encrypted"])
+def test_no_acknowledged_write_is_lost_in_fifty_kills(tmp_path: Path, keys: HeldKey | None) -> None:
     folder = tmp_path / "vault"
     chance = random.Random(20260301)
     lives = [f"{chance.uniform(0.05, 0.5):.3f}" for _ in range(KILLS)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "CRASH_ENCRYPTED": "yes" if keys else ""}
     done = subprocess.run(
         [sys.executable, str(CHILD), str(folder), *lives],
         env=environment,
@@ -38,7 +41,7 @@ def test_no_acknowledged_write_is_lost_in_fifty_kills(tmp_path: Path) -> None:
     perhaps = {cube_id for cube_id, what in said if what == "erasing"}
     written = {(cube_id, int(what)) for cube_id, what in said if what.isdigit()}
     assert len(written) > KILLS
-    with SQLiteVault(folder) as vault:
+    with SQLiteVault(folder, keys=keys) as vault:
         for cube_id, version in written:
             versions = vault.history("acme", cube_id)
             if cube_id in erased:

@@ -11,15 +11,18 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from memos_integrations.backends.keys import HeldKey
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import CubeRef, MemCube, Provenance
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, LegalHoldError, VaultError
 from memos_integrations.core.operator import ErasureReceipt
+from memos_integrations.core.ports import KeyProvider
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults import verifier
 from memos_integrations.vaults.residue import FileScan, commitment, forms, scan, stretches
@@ -34,8 +37,10 @@ OTHER_ADMIN = Principal(tenant="acme", user="second", roles=frozenset({"admin"})
 SIGNER = LogSigner(bytes(range(32)), name="acme.example/log")
 
 
-def opened(folder: Path, **how: object) -> tuple[MemOS, FileScan]:
-    vault = SQLiteVault(folder)
+def opened(
+    folder: Path, *, keys: KeyProvider | None = None, blinded: bool = False, **how: object
+) -> tuple[MemOS, FileScan]:
+    vault = SQLiteVault(folder, keys=keys, blinded=blinded)
     return MemOS(vault, embedder=WordsEmbedder(), clock=lambda: NOW), FileScan(vault, SIGNER, **how)  # type: ignore[arg-type]
 
 
@@ -77,10 +82,10 @@ def test_stretches_cover_both_ends() -> None:
     assert stretches("just long enough") == ["just long enough"]
 
 
-def erased_canaries(folder: Path, many: int, chance: Random) -> tuple[int, int]:
+def erased_canaries(folder: Path, many: int, chance: Random, **how: Any) -> tuple[int, int]:
     """How many of so many canaries were erased with proof, and how many of those nothing was left of."""
     verified = 0
-    memos, proof = opened(folder / "vault", anchors=[FileAnchor(folder / "anchor")])
+    memos, proof = opened(folder / "vault", anchors=[FileAnchor(folder / "anchor")], **how)
     with memos:
         cubes = []
         for _ in range(many):
@@ -95,7 +100,7 @@ def erased_canaries(folder: Path, many: int, chance: Random) -> tuple[int, int]:
         memos.recall("code kettle", by=ANA)
         chance.shuffle(cubes)
         for canary, cube in cubes:
-            control = scan([folder], {canary: forms(canary)})[1]
+            control = how or scan([folder], {canary: forms(canary)})[1]
             receipt = memos.forget(cube.id, by=ANA, proof=proof)
             gone = not scan([folder], {canary: forms(canary)})[0].hits
             looked = said(receipt)["scan"]
@@ -110,6 +115,10 @@ def erased_canaries(folder: Path, many: int, chance: Random) -> tuple[int, int]:
 
 def test_canaries_are_gone_in_every_form(tmp_path: Path) -> None:
     assert erased_canaries(tmp_path, 12, Random(5)) == (12, 12)
+
+
+def test_canaries_of_a_blinded_vault_are_gone_and_their_keys_too(tmp_path: Path) -> None:
+    assert erased_canaries(tmp_path, 6, Random(5), keys=HeldKey(bytes(32)), blinded=True) == (6, 6)
 
 
 @pytest.mark.slow

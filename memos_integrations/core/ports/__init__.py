@@ -10,6 +10,7 @@ from __future__ import annotations
 from memos_integrations.core.ports.derivative import Derivative, least_allowed
 from memos_integrations.core.ports.embedder import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
 from memos_integrations.core.ports.erasure import ErasureWitness
+from memos_integrations.core.ports.keys import KeyProvider
 from memos_integrations.core.ports.log import AuditEntry, AuditRecord, AuditReport, LogFilters, LogQuery, Outcome
 from memos_integrations.core.ports.query import (
     RECALLABLE,
@@ -56,6 +57,7 @@ __all__ = [
     "ErasureWitness",
     "Expect",
     "Found",
+    "KeyProvider",
     "LogFilters",
     "LogQuery",
     "Match",
