@@ -38,18 +38,15 @@ from memos_integrations.vaults.columns import TenantColumns
 from memos_integrations.vaults.connection import ReadPool, connect, located, translating
 from memos_integrations.vaults.faiss_index import SEAL_AT, FaissIndex, Numbers, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.guard import Guard
-from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.past import search_past
 from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Tails
-from memos_integrations.vaults.rekeying import blind, encrypt, opened_locks, word_key
 from memos_integrations.vaults.rules import check_fits, checked_row, storable
-from memos_integrations.vaults.schema import migrate
 from memos_integrations.vaults.sqlite_blobs import GRACE, BlobShelf, beside
 from memos_integrations.vaults.sqlite_keys import SQLiteKeys
 from memos_integrations.vaults.sqlite_places import generation, places
 from memos_integrations.vaults.sqlite_reads import SQLiteReads
-from memos_integrations.vaults.sqlite_rows import Words, prepared
+from memos_integrations.vaults.sqlite_rows import prepared
 from memos_integrations.vaults.sqlite_search import Searching, search
 from memos_integrations.vaults.sqlite_whole import Afterwards, Whole
 from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
@@ -134,39 +131,6 @@ class SQLiteVault(SQLiteReads, SQLiteKeys):
 
     def _connect(self) -> sqlite3.Connection:
         return connect(self._file, busy_timeout_s=self._busy_timeout_s)
-
-    def _opened(self, keys: KeyProvider | None, blinded: bool) -> tuple[Words, str, Locks | None]:
-        """Bring the file up to date and clear what a crash left behind; word key, name and keys of the vault."""
-        connection = self._connect()
-        try:
-            migrate(connection)
-            # Asks for the write lock, so that a vault that cannot be written says so now.
-            connection.execute("BEGIN IMMEDIATE")
-            head = read_head(connection)
-            locks = opened_locks(connection, keys, self._connect)
-            self._guard.opened(connection, head, locks)
-            if keys is not None and locks is None:
-                locks = encrypt(connection, self._guard.sealer, keys, self._connect)
-                self._guard.notary.encrypted(locks)
-            if blinded:
-                blind(connection, self._guard.sealer, locks)
-            meta = dict(connection.execute("SELECT name, value FROM meta"))
-            connection.execute("COMMIT")
-            # A crash between an erase and its clean-up leaves the erased in these two places.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            manifest = read_manifest(manifest_file(self._file))
-            hidden = locks is not None and locks.blind
-            if manifest is not None and (
-                (manifest.vault, manifest.erased) != (meta["vault"].decode(), head.erased)
-                or (hidden and manifest.pieces)
-            ):
-                drop_files(self._file)
-            self._blobs.settle()
-            return Words(word_key(meta, locks), meta["word_check"]), meta["vault"].decode(), locks
-        except (KeyError, TypeError, AttributeError) as exc:
-            raise VaultCorruptError("The vault's own records are missing. Restore it from a backup.") from exc
-        finally:
-            connection.close()
 
     @property
     def path(self) -> Path:

@@ -7,16 +7,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
+from pathlib import Path
 
 from memos_integrations.core.access import Principal
-from memos_integrations.core.errors import MemOSError, VaultKeyError
+from memos_integrations.core.errors import MemOSError, VaultCorruptError, VaultKeyError
 from memos_integrations.core.ports import AuditRecord, KeyProvider, Outcome, Receipt, Transaction
+from memos_integrations.vaults.faiss_index import drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.locks import Locks
-from memos_integrations.vaults.rekeying import Rekeying
+from memos_integrations.vaults.rekeying import Rekeying, blind, encrypt, opened_locks, word_key
+from memos_integrations.vaults.schema import migrate
 from memos_integrations.vaults.sqlite_blobs import BlobShelf, beside
 from memos_integrations.vaults.sqlite_rows import Words, prepared
-from memos_integrations.vaults.sqlite_write import Head
+from memos_integrations.vaults.sqlite_write import Head, read_head
 from memos_integrations.vaults.writer import GroupWriter, Job
 
 _KEYS = "\0keys"
@@ -29,6 +32,7 @@ class SQLiteKeys(ABC):
     locks: Locks | None
     """What opens the vault's rows; None when it is not encrypted."""
 
+    _file: Path
     _guard: Guard
     _words: Words
     _blobs: BlobShelf
@@ -36,6 +40,42 @@ class SQLiteKeys(ABC):
 
     @abstractmethod
     def _reading(self) -> AbstractContextManager[sqlite3.Connection]: ...
+
+    @abstractmethod
+    def _connect(self) -> sqlite3.Connection: ...
+
+    def _opened(self, keys: KeyProvider | None, blinded: bool) -> tuple[Words, str, Locks | None]:
+        """Bring the file up to date and clear what a crash left behind; word key, name and keys of the vault."""
+        connection = self._connect()
+        try:
+            migrate(connection)
+            # Asks for the write lock, so that a vault that cannot be written says so now.
+            connection.execute("BEGIN IMMEDIATE")
+            head = read_head(connection)
+            locks = opened_locks(connection, keys, self._connect)
+            self._guard.opened(connection, head, locks)
+            if keys is not None and locks is None:
+                locks = encrypt(connection, self._guard.sealer, keys, self._connect)
+                self._guard.notary.encrypted(locks)
+            if blinded:
+                blind(connection, self._guard.sealer, locks)
+            meta = dict(connection.execute("SELECT name, value FROM meta"))
+            connection.execute("COMMIT")
+            # A crash between an erase and its clean-up leaves the erased in these two places.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            manifest = read_manifest(manifest_file(self._file))
+            hidden = locks is not None and locks.blind
+            if manifest is not None and (
+                (manifest.vault, manifest.erased) != (meta["vault"].decode(), head.erased)
+                or (hidden and manifest.pieces)
+            ):
+                drop_files(self._file)
+            self._blobs.settle()
+            return Words(word_key(meta, locks), meta["word_check"]), meta["vault"].decode(), locks
+        except (KeyError, TypeError, AttributeError) as exc:
+            raise VaultCorruptError("The vault's own records are missing. Restore it from a backup.") from exc
+        finally:
+            connection.close()
 
     def unlock(self, connection: sqlite3.Connection) -> None:
         """Let a reading connection see in clear what is stored; nothing to do where that is in clear."""
