@@ -18,6 +18,8 @@ from memos_integrations.core.records import record_of
 
 Change = CubeWritten | CubeErased | CubeMoved
 
+MOST_VERSIONS = 10_000
+
 DELIVER = "deliver"
 """The operation under which a delivery stands in the audit log."""
 
@@ -52,21 +54,14 @@ class GovernedDelivery(GovernedReading):
             entries = tuple(record_of(DELIVER, caller, cube=cube) for cube in cubes)
             self._vault.submit(Transaction((), entries)).result()
 
-    def was_delivered(self, cube_id: str, caller: Caller) -> bool:
-        """Whether the caller was given the memory by a delivery before."""
-        return bool(self._deliveries(cube_id, caller, None, 1))
-
-    def delivered_within(self, cube_id: str, period: timedelta, most: int, caller: Caller) -> int:
-        """How many deliveries of a memory the caller had within the last *period*; counted up to *most*."""
-        return len(self._deliveries(cube_id, caller, period, most))
-
-    def _deliveries(self, cube_id: str, caller: Caller, period: timedelta | None, most: int) -> list[object]:
+    def delivered(self, cube_id: str, caller: Caller, *, within: timedelta | None = None) -> set[int]:
+        """The versions of a memory that the caller was given by deliveries, ever or *within* the last so long."""
         asked = LogQuery(
             tenant=caller.by.tenant,
             actor=caller.by.subject,
             cube_id=cube_id,
             operation=DELIVER,
-            since=None if period is None else caller.now - period,
-            limit=most,
+            since=None if within is None else caller.now - within,
+            limit=MOST_VERSIONS,
         )
-        return list(self._vault.log(asked))
+        return {entry.record.version or 0 for entry in self._vault.log(asked)}

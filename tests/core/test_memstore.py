@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from memos_integrations import MemOS, Principal
+from memos_integrations import CallContext, MemOS, Principal
 from memos_integrations.core.cube import Licence
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.memstore import Delivery, Rate
@@ -131,7 +132,44 @@ def test_a_licence_counts_deliveries_in_the_vault(memos: MemOS) -> None:
     memos.store.subscribe("news", by=BEN)
     cube = memos.remember("The kiln is free.", by=ANA)
     memos.store.publish("kiln", by=ANA, to=["ben"], cube_id=cube.id, licence=Licence(text="two looks", uses_left=2))
-    assert [heard(memos, acknowledged=False) for _ in range(3)] == [[("written", "The kiln is free.")]] * 2 + [[]]
+    assert [heard(memos, acknowledged=False) for _ in range(3)] == [[("written", "The kiln is free.")]] * 3
+    texts = ["The kiln is taken.", "The kiln is hot."]
+    assert [(memos.update(cube.id, by=ANA, text=text), heard(memos))[1] for text in texts] == [
+        [("written", "The kiln is taken.")],
+        [],
+    ]
+
+
+def test_an_offer_for_a_purpose_can_be_withdrawn(memos: MemOS) -> None:
+    study = CallContext(purpose="study")
+    cubes = [memos.remember(text, by=ANA, tags=["kiln"]) for text in ("The kiln is free.", "The kiln is hot.")]
+    memos.store.publish("one", by=ANA, to=["ben"], cube_id=cubes[0].id, purposes=["study"])
+    memos.store.publish("all", by=ANA, to=["cy"], tags=["kiln"], purposes=["study"])
+    assert memos.get(cubes[0].id, by=BEN, context=study).text == "The kiln is free."
+    assert memos.store.withdraw("one", by=ANA) == 1
+    assert memos.store.withdraw("all", by=ANA) == 2
+    for by in (BEN, CY):
+        assert memos.recall("kiln", by=by, context=study).hits == ()
+
+
+def test_the_same_news_has_the_same_id_though_it_moved_meanwhile(memos: MemOS) -> None:
+    memos.store.subscribe("news", by=BEN)
+    cube = memos.remember("The kiln is free.", by=ANA, readers=["ben"])
+    (first,) = memos.store.pull("news", by=BEN).deliveries
+    memos.move(cube.id, "archived", by=ANA)
+    (again,) = memos.store.pull("news", by=BEN).deliveries
+    assert (again.id, again.kind) == (first.id, "written")
+
+
+def test_callers_at_once_do_not_exceed_a_rate(memos: MemOS) -> None:
+    memos.store.subscribe("news", by=BEN)
+    cube = memos.remember("The kiln is free.", by=ANA)
+    memos.store.publish("kiln", by=ANA, to=["ben"], cube_id=cube.id, rate=Rate(count=1, per=timedelta(hours=1)))
+    assert len(heard(memos)) == 1
+    memos.update(cube.id, by=ANA, text="The kiln is taken.")
+    with ThreadPoolExecutor(8) as threads:
+        batches = list(threads.map(lambda _: memos.store.pull("news", by=BEN), range(8)))
+    assert [batch.deliveries for batch in batches] == [()] * 8
 
 
 def test_a_rate_holds_a_subscriber_back_and_nothing_is_lost(memos: MemOS, clock: Clock) -> None:

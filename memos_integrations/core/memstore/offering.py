@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Lock
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -39,6 +40,7 @@ class Offering:
     ) -> None:
         self._governance, self._embedding, self._writer = governance, embedding, writer
         self._items, self._caller = items, caller
+        self._one_at_a_time = Lock()
 
     def publish(
         self,
@@ -92,8 +94,9 @@ class Offering:
         Raises:
             CubeNotFoundError: *by* has no such offer.
         """
-        caller = self._caller(by, None)
         offer = self._own_offer(name, by)
+        # What it offers may be seen for its purposes only, by its publisher too.
+        caller = self._caller(by, CallContext(purpose=offer.purposes[0]) if offer.purposes else None)
         others = [each for each in self._own_offers(by) if each.name != name and not each.withdrawn]
         changed = 0
         for cube in list(self._offered(offer, caller)):
@@ -114,9 +117,10 @@ class Offering:
         return changed
 
     def withdraw(self, name: str, *, by: Principal) -> int:
-        """Take an offer back; its audience reads its memories no more, as far as nothing else lets it. How many.
+        """Take an offer back; its audience reads its memories no more, unless another offer lets it. How many.
 
-        Who was given one is told that it went.
+        Who was given one is told that it went. A reader of the audience whom somebody named by hand goes as well;
+        purposes and licence stay on the memory.
 
         Raises:
             CubeNotFoundError: *by* has no such offer.

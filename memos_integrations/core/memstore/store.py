@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from memos_integrations.core.access import CallContext, Caller, Principal
+from memos_integrations.core.access import CallContext, Caller, Principal, is_own
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.delivering import Change
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
@@ -78,7 +78,8 @@ class MemStore(Offering):
     def pull(self, name: str, *, by: Principal, limit: int = 100, context: CallContext | None = None) -> Batch:
         """The next at most *limit* deliveries of a subscription; until `acknowledge`, it gives the same again.
 
-        Where a rate is used up the batch ends before that memory: it comes when there is room again.
+        Where a rate is used up the batch ends before that memory: it comes when there is room again. A rate is counted
+        by this process, from the audit log: subscribers of one name in several processes may each exceed it by one.
 
         Raises:
             CubeNotFoundError: *by* has no such subscription.
@@ -86,7 +87,10 @@ class MemStore(Offering):
         """
         if not isinstance(limit, int) or not 1 <= limit <= MOST_AT_ONCE:
             raise InvalidMemoryError(f"limit is a whole number from 1 to {MOST_AT_ONCE:,}, not {limit!r}.")
-        caller = self._caller(by, context)
+        with self._one_at_a_time:
+            return self._pull(name, by, limit, self._caller(by, context))
+
+    def _pull(self, name: str, by: Principal, limit: int, caller: Caller) -> Batch:
         subscription = self._known(name, by)
         rates = [each for each in self.offers(by=by) if each.rate is not None]
         asking = _Asking(subscription, Matcher(subscription.wants, self._embedding, caller), rates, caller)
@@ -166,7 +170,7 @@ class MemStore(Offering):
         caller, taken = self._caller(by, None), 0
         for letter in self.dead_letters(name, by=by):
             cube = self._governance.deliverable([letter.cube_id], caller).get(letter.cube_id)
-            if cube is not None and not self._governance.use_up(cube, caller, operation="deliver"):
+            if cube is not None and not self._may_have(cube, caller):
                 continue
             self._governance.deliver([cube] if cube is not None else [], caller)
             kind: Kind = letter.kind if cube is not None else "withdrawn"
@@ -211,7 +215,7 @@ class MemStore(Offering):
                 return given, number - 1
             cube = cubes.get(event.cube_id)
             if cube is None:
-                if matcher.hears("withdrawn") and self._governance.was_delivered(event.cube_id, caller):
+                if matcher.hears("withdrawn") and self._governance.delivered(event.cube_id, caller):
                     given.append(_news(subscription, number, "withdrawn", event.cube_id, None))
                 continue
             kind: Kind = "moved" if isinstance(event, CubeMoved) else "written"
@@ -219,15 +223,24 @@ class MemStore(Offering):
                 continue
             if not self._has_room(cube, rates, caller):
                 return given, number - 1
-            if self._governance.use_up(cube, caller, operation="deliver"):
+            if self._may_have(cube, caller):
                 given.append(_news(subscription, number, kind, event.cube_id, cube))
         return given, None
 
     def _has_room(self, cube: MemCube, rates: Sequence[Publication], caller: Caller) -> bool:
         limits = [each.rate for each in rates if each.rate is not None and is_offered(each, cube)]
+        # What was given already is not counted again when it is given again.
         return all(
-            self._governance.delivered_within(cube.id, rate.per, rate.count, caller) < rate.count for rate in limits
+            len(self._governance.delivered(cube.id, caller, within=rate.per) - {cube.version}) < rate.count
+            for rate in limits
         )
+
+    def _may_have(self, cube: MemCube, caller: Caller) -> bool:
+        """Whether its licence lets the caller have it; to be given the same version again is no other use."""
+        counted = cube.governance.licence is not None and not is_own(cube, caller)
+        if counted and cube.version in self._governance.delivered(cube.id, caller):
+            return True
+        return self._governance.use_up(cube, caller, operation="deliver")
 
     def _end(self, caller: Caller, since: int = 0) -> int:
         """The number of the newest event of all."""
@@ -254,7 +267,8 @@ class MemStore(Offering):
 
 
 def _news(subscription: Subscription, number: int, kind: Kind, cube_id: str, cube: MemCube | None) -> Delivery:
-    return Delivery(f"{subscription.name}:{number}", number, kind, cube_id, cube)
+    of = f"{cube_id}:{cube.version}" if cube is not None and kind == "written" else str(number)
+    return Delivery(f"{subscription.name}:{of}", number, kind, cube_id, cube)
 
 
 def _last_of_each(events: Sequence[tuple[int, Change]]) -> list[tuple[int, Change]]:
