@@ -56,6 +56,14 @@ def test_a_rule_hides_everywhere_at_once(memos: MemOS) -> None:
     assert len(memos.recall("Tom", by=ANA).hits) == 3
 
 
+def test_a_key_gives_no_words_that_a_rule_keeps_from_their_owner(memos: MemOS) -> None:
+    memos.remember("Tom earns 4000 a month.", by=INTERN, key="pay", tags=["salary"])
+    assert memos.remember("Again.", by=INTERN, key="pay").text == "Tom earns 4000 a month."
+    memos.adopt_policy(rule(who=["role:intern"], may_not=["read"], memories={"tags": ["salary"]}), by=ADMIN)
+    with pytest.raises(AccessDeniedError, match="a rule keeps you"):
+        memos.remember("Again.", by=INTERN, key="pay")
+
+
 def test_a_policy_never_opens_what_the_wall_closes(memos: MemOS) -> None:
     private = memos.remember("Private words.", by=ANA)
     memos.adopt_policy(rule(may=["read", "write", "delete"]), by=ADMIN)

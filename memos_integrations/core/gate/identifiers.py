@@ -1,7 +1,7 @@
 """Personal identifiers by form and checksum: mails, cards, IBANs, US social security numbers, phones, IP addresses.
 
-Names and street addresses are not found here: that takes a model (`backends.presidio`). Sources: ISO/IEC 7812 (Luhn),
-ISO 13616 (IBAN, mod 97-10), E.164, SSA numbering rules.
+Names and street addresses are not found here: that takes a model. Sources: ISO/IEC 7812 (Luhn), ISO 13616 (IBAN, mod
+97-10), E.164, SSA numbering rules.
 """
 
 from __future__ import annotations

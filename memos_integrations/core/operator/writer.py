@@ -25,6 +25,7 @@ from memos_integrations.core.cube import (
     unique,
 )
 from memos_integrations.core.errors import (
+    AccessDeniedError,
     AlreadyRememberedError,
     EmbeddingError,
     VaultError,
@@ -144,9 +145,12 @@ class CubeWriter:
         return draft.cube
 
     def known(self, key: str | None, caller: Caller) -> MemCube | None:
-        """The caller's cube that was written with this key."""
+        """The caller's cube that was written with this key; AccessDeniedError where a rule keeps it from its owner."""
         cube_id = self._known(key, caller)
-        return None if cube_id is None else self._governance.own(cube_id, caller)
+        cube = None if cube_id is None else self._governance.own(cube_id, caller)
+        if cube is not None and caller.policy is not None and caller.policy.refusal(cube, Verb.READ, caller):
+            raise AccessDeniedError("A memory was written with this key; a rule keeps you from reading it.")
+        return cube
 
     def update(
         self,
