@@ -139,7 +139,9 @@ def _pieces(path: Path, overlap: int) -> Iterator[bytes]:
 class FileScan:
     """Attests erasures in *vault*: `memos.forget(id, by=..., proof=FileScan(vault, signer))`.
 
-    *places* are further files and folders to look through: stores of keys and values, adapters, logs, backups.
+    Where a copy is left in the database file, the file is written anew (VACUUM: it takes long for a large vault) and
+    looked through again. *places* are further files and folders to look through: stores of keys and values, adapters,
+    logs, backups.
     With *anchors* the checkpoint under which the deletion stands in the audit log is published.
     """
 
