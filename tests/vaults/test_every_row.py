@@ -90,13 +90,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], di
             submit(vault, stored, audit=(record(cubes[-1]),), events=(event,))
         for n in (1, 4):
             cubes[n] = revised(cubes[n], f"kettle {n} again")
-            # The same readers: a set of readers that no cube has any more may be edited without harm.
+            # The same readers, here and below: a set of readers that no cube has any more may be edited without harm.
             newer = put(cubes[n], readers=(ANA, f"user:{n}"), vector=unit(n + 50))
             submit(vault, newer, audit=(record(cubes[n], "update"),))
             submit(vault, Use(cubes[n].id, NOW, "r"))
         for n in range(6, 9):
             told = cube(namespace=("acme" if n < 8 else "other",))
-            submit(vault, put(told, key=f"k{n}"), audit=(record(told),))
+            there = put(told, readers=(ANA, f"user:{n - 6 if n < 8 else 4}"), key=f"k{n}")
+            submit(vault, there, audit=(record(told),))
             submit(vault, Erase(told.id, lasting=True), audit=(record(told, "forget"),))
     ids = [each.id for each in cubes]
     return folder, ids, answers(folder, ids)
