@@ -13,7 +13,7 @@ import pytest
 from memos_integrations.core.cube import MemCube, State
 from memos_integrations.core.errors import IntegrityError, MemOSError
 from memos_integrations.core.ports import Erase, Move, Vault
-from memos_integrations.testing.cubes import EMBEDDER, asked, cube, put, revised, stored, submit, unit
+from memos_integrations.testing.cubes import EMBEDDER, asked, cube, link, put, revised, stored, submit, unit
 from memos_integrations.vaults.doctor import examine
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.vaults.conftest import changed
@@ -86,6 +86,32 @@ def test_an_edit_of_a_row_is_refused_wherever_it_would_count(folder: Path, kept:
         with pytest.raises(MemOSError), opened(folder) as vault:
             read(vault)
     assert not examine(folder / "vault.db").ok
+
+
+NAMED: dict[str, Callable[[Vault], object]] = {
+    "by a key": lambda vault: vault.find_key("acme", "k4"),
+    "by a link": lambda vault: vault.pointing_at("acme", ["start"]),
+}
+
+
+@pytest.mark.parametrize("edit", ["renamed", "elsewhere", "gone"])
+@pytest.mark.parametrize("named", NAMED)
+def test_a_cube_is_not_named_from_a_row_that_was_edited(folder: Path, named: str, edit: str) -> None:
+    """Ids come from the table, also where all else is known by what was sealed beside the vault."""
+    with SQLiteVault(folder) as vault:
+        vault.bind_embedder(EMBEDDER)
+        cubes = [cube(f"kettle {n}", links=(link("follows", "start"),)) for n in range(MANY)]
+        submit(vault, *(put(each, vector=unit(n), key=f"k{n}") for n, each in enumerate(cubes)))
+        asked(vault, vector=unit(3))
+        right = NAMED[named](vault)
+    assert (folder / "vault.faiss.json").exists()
+    with SQLiteVault(folder) as vault:
+        assert NAMED[named](vault) == right
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        raw.execute("PRAGMA foreign_keys = OFF")
+        assert raw.execute(EDITS[edit]).rowcount > 0
+    with SQLiteVault(folder) as vault, pytest.raises(IntegrityError):
+        NAMED[named](vault)
 
 
 def test_a_cube_set_back_to_a_genuine_older_state_is_refused(folder: Path, kept: list[MemCube]) -> None:
