@@ -3,9 +3,8 @@
 Two layers. Every cube that is handed out is checked against its seal, each time. And once per process and tenant,
 before the first read, everything of that tenant is added up: a cube that is missing, set back to an earlier state, or
 hidden by an edit of what it is filtered by, changes the sum. That is done again whenever the file was changed by
-somebody else than this process's writer thread (`PRAGMA data_version`). When others write all the time, checking
-again may take at most a twentieth of the time: a change that came with a sealed commit of another process is then
-looked at late, never later than twenty times what one check takes.
+somebody else than this process's writer thread (`PRAGMA data_version`). When others write all the time, that may take
+a twentieth of the time: a sealed commit of another process is then looked at late, by at most twenty checks' time.
 
 The cubes are added up by what changed since they were sealed beside the vault (`verified.py`), whatever their number.
 What a search goes by is then what was sealed, and not the table; an edit of an old row there is met when the row is
@@ -49,8 +48,6 @@ _REST = 20.0
 _COUNT = """SELECT count(*) FROM (
     SELECT 1 FROM cubes AS c JOIN tenants AS t ON t.number = c.tenant WHERE t.name = ? LIMIT ?)"""
 _GROUPS = {"cubes": cubes_wrong, "log": log_wrong, "forgotten": forgotten_wrong}
-_NAMING = frozenset({"keys", "links"})
-"""Groups whose readers hand out ids as the table has them: what is sealed beside the vault cannot vouch for those."""
 
 
 class Beside(NamedTuple):
@@ -211,11 +208,11 @@ class Witness:
             if held is not None:
                 return [] if held else marks_wrong(connection, self._sealer, tenant, "labels")
             group = "labels"
-        if group not in {"log", "forgotten"} and self._is_giant(connection, tenant):
+        giant = group not in {"log", "forgotten"} and self._is_giant(connection, tenant)
+        if giant or (group == "vector" and self._whole(connection, tenant)):
             return []
-        if group == "vector" and self._whole(connection, tenant):
-            return []
-        named = group in _NAMING and tenant in self._verified
+        # Keys and links hand out ids as the table has them: what is sealed beside the vault cannot vouch for those.
+        named = group in {"keys", "links"} and tenant in self._verified
         bad = cubes_wrong(connection, self._sealer, tenant, group) if named else []
         return bad + _GROUPS.get(group, marks_wrong)(connection, self._sealer, tenant, group)
 
