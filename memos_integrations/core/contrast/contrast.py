@@ -228,7 +228,18 @@ def _it_has_ended(n: Statement, o: Statement, pair: _Pair) -> int:
         return 0
     if pair.only_o and pair.only_n and not pair.argument:
         return 0
+    if _of_two_things(pair):
+        return 0
     return 2 if pair.cover >= 0.5 else 1
+
+
+def _of_two_things(pair: _Pair) -> bool:
+    """Whether each begins with another thing of somebody's: "my knee hurts", "my shoulder does not hurt"."""
+    n, o = (saying.words[:1] for saying in (pair.n, pair.o))
+    return all(
+        first and first[0] in only and not first[0].kind and saying.owners.get(first[0].root)
+        for first, only, saying in ((n, pair.only_n, pair.n), (o, pair.only_o, pair.o))
+    )
 
 
 def _it_is_denied(n: Statement, o: Statement, pair: _Pair) -> int:
@@ -270,7 +281,7 @@ def _prefixed(pair: _Pair) -> bool:
 def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:  # noqa: PLR0911 - a table of cases
     """It says that something is news, and gives another value."""
     begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
-    if pair.one_of_many or pair.other_doing:
+    if pair.one_of_many or pair.other_doing or _a_part(n, pair):
         return 0
     if not (n.fresh or begun) or n.besides or n.passing or n.past or pair.n.denied or not pair.shared:
         return 0
@@ -287,6 +298,15 @@ def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:  # noqa: PL
     if pair.only_n and pair.only_o and (single or begun or (pair.argument and pair.n.changes)):
         return 1
     return 0
+
+
+def _a_part(n: Statement, pair: _Pair) -> bool:
+    """Whether a number counts a part of what they share: "8 of the chapters", "spent 100 euros of the budget"."""
+    wholes = (each[1].split() for each in _PART_OF.finditer(fold(n.text)))
+    return any(FRAMES.get(root(word), root(word)) in pair.shared for words in wholes for word in words)
+
+
+_PART_OF = re.compile(r"\d\S*(?: \w+)? of (?:the|my|our|his|her|their|its|these|those) ((?:[\w-]+ ?){1,2})")
 
 
 def _is_where(word: Word) -> bool:
@@ -323,7 +343,7 @@ def _it_measures_otherwise(n: Statement, o: Statement, pair: _Pair) -> int:
     if n.past or n.passing or n.besides or not pair.argument or pair.n.denied or pair.o.denied:
         return 0
     mine, theirs = pair.only_n, pair.only_o
-    if pair.one_of_many or not pair.kinds:
+    if pair.one_of_many or not pair.kinds or _a_part(n, pair):
         return 0
     if not (mine and theirs) or any(word.kind not in MEASURED for word in (*mine, *theirs)):
         return 0

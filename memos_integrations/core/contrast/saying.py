@@ -39,6 +39,7 @@ from memos_integrations.core.contrast.marks import (
     UNSURE,
 )
 from memos_integrations.core.contrast.word import POSSESSIVE_ME, Word, heads_of, owners_of, qualifiers_of, word_of
+from memos_integrations.core.text.chat import apostrophised
 from memos_integrations.core.text.words import fold
 
 _WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
@@ -47,7 +48,7 @@ _REPORTED = re.compile(
     r"\b(?:says?|said|saying|wrote|writes|asked|asks|goes|motto|replied|claims?|told me)\b", re.IGNORECASE
 )
 _SPLIT = re.compile(r"\s*[;:]\s+|,\s+|\s+(?:but|because|although|while|whereas|so that|weil|aber|porque|pero|sino)\s+|"
-                    r"\s+and\s+(?=(?:i|we|he|she|they|it|now|is|am|are|has|have)\s)", re.IGNORECASE)  # fmt: skip
+                    r"\s+and\s+(?=(?:i|we|he|she|they|it|now|is|am|are|has|have|bought|got|adopted|joined|rented|began)\s)", re.IGNORECASE)  # fmt: skip
 _SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (
     (r"\bcan't\b|\bcannot\b", "can not"), (r"\bwon't\b", "will not"), (r"n't\b", " not"), (r"'ve\b", " have"),
     (r"'re\b", " are"), (r"'ll\b", " will"), (r"'m\b", " am"), (r"'d\b", " would"),
@@ -157,7 +158,7 @@ def _statement(sentence: str) -> Statement:
 
 
 def _written_out(sentence: str) -> str:
-    plain = sentence.replace("’", "'")  # noqa: RUF001
+    plain = apostrophised(sentence.replace("’", "'"))  # noqa: RUF001
     for pattern, into in _SHORT:
         plain = pattern.sub(into, plain) if "'" in plain or "cannot" in plain else plain
     return plain
