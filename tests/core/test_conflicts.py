@@ -110,6 +110,21 @@ def test_the_less_trusted_is_flagged_and_retires_nothing(memos: MemOS) -> None:
     assert not memos.get(new.id, by=ANA).provenance.links
 
 
+def test_what_is_replaced_in_part_stands_as_it_was_told_until_somebody_rewrites_it(memos: MemOS) -> None:
+    both = memos.remember("I live in Lisbon. I play the cello in an orchestra.", by=ANA)
+    then = memos.get(both.id, by=ANA).descriptive.recorded_at
+    new = memos.remember("I moved to Porto.", by=ANA)
+    kept = memos.get(both.id, by=ANA)
+    assert (kept.state, kept.text, kept.version) == (State.GENERATED, both.text, 1)
+    (decision,) = memos.decisions(new.id, by=ANA)
+    assert (decision.ruling, decision.reason) == (Ruling.FLAG, "only part of what it states was replaced")
+    assert [each.older for each in decision.evidence] == ["I live in Lisbon."]
+    memos.update(both.id, by=ANA, text="I play the cello in an orchestra.")
+    assert not memos.consolidate(by=ANA)
+    assert memos.restore(both.id, 1, by=ANA).text == both.text
+    assert "Lisbon" in memos.get(both.id, by=ANA, as_of=then).text
+
+
 def test_what_a_wrong_memory_had_retired_comes_back_and_goes_again_with_better_news(memos: MemOS) -> None:
     old = memos.remember("I live in Lisbon.", by=ANA)
     new = memos.remember("I moved to Porto.", by=ANA)

@@ -116,8 +116,8 @@ _SINCE_WHAT = re.compile(
     r"^(?:ever )?since (?:the|my|our) [\w-]+(?: [\w-]+)?,? ((?:I|we|he|she|they) .+)$", re.IGNORECASE
 )
 _LASTING = re.compile(
-    r"^(.*\b(?:have|has) (?:been \w+ing|lived|worked|known)\b.+?),? for (?:[\w-]+ ){0,3}(?:years?|months?|weeks?|decades?"
-    r"|ages|while|time)(?: now)?$",
+    r"^(.*\b(?:have|has) (?:been \w+ing|lived|worked|known)\b.+?),? for (?:[\w-]+ ){0,3}(?:years?|months?|weeks?"
+    r"|decades?|ages|while|time)(?: now)?$",
     re.IGNORECASE,
 )
 """How long something has been so already is not a part of it."""

@@ -48,7 +48,8 @@ _REPORTED = re.compile(
     r"\b(?:says?|said|saying|wrote|writes|asked|asks|goes|motto|replied|claims?|told me)\b", re.IGNORECASE
 )
 _SPLIT = re.compile(r"\s*[;:]\s+|,\s+|\s+(?:but|because|although|while|whereas|so that|weil|aber|porque|pero|sino)\s+|"
-                    r"\s+and\s+(?=(?:i|we|he|she|they|it|now|is|am|are|has|have|bought|got|adopted|joined|rented|began)\s)", re.IGNORECASE)  # fmt: skip
+                    r"\s+and\s+(?=(?:i|we|he|she|they|it|now|is|am|are|has|have|bought|got|adopted|joined|rented"
+                    r"|began)\s)", re.IGNORECASE)  # fmt: skip
 _SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (
     (r"\bcan't\b|\bcannot\b", "can not"), (r"\bwon't\b", "will not"), (r"n't\b", " not"), (r"'ve\b", " have"),
     (r"'re\b", " are"), (r"'ll\b", " will"), (r"'m\b", " am"), (r"'d\b", " would"),
