@@ -99,7 +99,7 @@ def test_rules_reach_what_is_wanted_on_pairs_that_they_were_never_mended_against
     assert 100 * reached.wrongly_retired / reached.kept <= 1
 
 
-@pytest.mark.parametrize(("start", "floors"), [(0, (90, 60, 1)), (1, (90, 70, 1))], ids=["looked_at", "held_out"])
+@pytest.mark.parametrize(("start", "floors"), [(0, (97, 66, 0)), (1, (90, 73, 1))], ids=["looked_at", "held_out"])
 def test_rules_reach_what_they_reached_on_pairs_by_another_hand(start: int, floors: tuple[int, int, int]) -> None:
     reached = scored(read("conflict_another_hand.tsv")[start::2])
     assert reached.precision >= floors[0]

@@ -175,10 +175,14 @@ def _sayings(sentence: str) -> Iterator[Saying]:
             leans = tokens[0].lower() in _LEANING and before is not None and not saying.holder - {"it"}
             if leans and before is not None:
                 saying = _leaning(saying, before)
-            elif before is not None and not saying.holder and tokens[0].lower() not in DETERMINERS:
+            elif before is not None and (tokens[0].lower() in _GOING_ON or _is_bare(saying, tokens[0])):
                 saying = replace(saying, holder=before.holder)
             before = saying
             yield saying
+
+
+def _is_bare(saying: Saying, first: str) -> bool:
+    return not saying.holder and first.lower() not in DETERMINERS
 
 
 def _leaning(saying: Saying, before: Saying) -> Saying:
@@ -193,6 +197,9 @@ def _leaning(saying: Saying, before: Saying) -> Saying:
         matter=matter | saying.matter,
     )
 
+
+_GOING_ON = frozenset("bought got adopted joined rented began".split())
+"""Verbs that a clause may begin with whose subject is that of the one before: "Jonas sold it and bought a boat"."""
 
 _LEANING = frozenset("it he she they not now er sie es nicht".split())
 
