@@ -108,7 +108,9 @@ class Living(Walk):
         """What feedback makes of a memory, as its next version, on record.
 
         `helpful`: more important. `wrong`: less important and a step less trusted. `outdated`: valid until now, and
-        archived. Summaries of it that rules made are made anew.
+        archived. Then whoever judges conflicts is asked again about it: what it had retired comes back where it is now
+        less trusted, what it had withstood retires it, and what repeats it is merged. Summaries of it that rules made
+        are made anew.
 
         Raises:
             CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `update`.
@@ -117,6 +119,9 @@ class Living(Walk):
             raise InvalidMemoryError(f"Feedback is one of {', '.join(Feedback)}, not {said!r}.")
         caller = self._caller(by, context)
         cube = self._editor.feedback(known_id(cube_id), Feedback(said), caller)
+        judged = self._made_of["conflicts"] is not None
+        if self._writer.resolver.verify_again(cube.id, caller, settle=judged):
+            cube = self._governance.read(cube.id, caller, operation="feedback", counted=False)
         self._summaries.renew(caller, write=None, limit=MOST_RENEWED, of=cube.id)
         return cube
 
