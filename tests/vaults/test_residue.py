@@ -219,3 +219,26 @@ def check_closure(memos: MemOS, proof: FileScan, sources: list[set[int]], doomed
                 memos.get(cube.id, by=ANA)
         else:
             assert memos.get(cube.id, by=ANA).text == cube.text
+
+
+LOCKED = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 510, 0x40000002)
+"""
+
+
+def test_a_scan_leaves_the_locks_of_an_open_vault_alone(tmp_path: Path) -> None:
+    """What SQLite locks while a database is open (its SHARED range) cannot be had by another process."""
+
+    def is_locked() -> bool:
+        asked = [sys.executable, "-c", LOCKED, str(tmp_path / "vault" / "vault.db")]
+        return subprocess.run(asked, capture_output=True, check=False).returncode != 0
+
+    memos, proof = opened(tmp_path / "vault")
+    with memos:
+        cube = memos.remember("The safe opens with 4711-0815-1234", by=ANA)
+        assert is_locked()
+        memos.forget(cube.id, by=ANA, proof=proof)
+        assert is_locked()
+    assert not is_locked()
