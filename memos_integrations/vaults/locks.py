@@ -22,6 +22,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from functools import lru_cache
 from struct import Struct
 from struct import error as StructError
@@ -36,8 +37,8 @@ from memos_integrations.vaults.leaves import numbers_in
 DATA_KEY_BYTES, LOCK_BYTES = 32, 64
 """A lock is the number of the master key (4 bytes), a nonce (12) and the data key under it (32 and a tag of 16)."""
 
-KEK, MASTER, BLIND = "kek", "master ", "blind"
-"""Rows of `meta`: the provider's name, each master key wrapped by it, whether vectors are sealed too."""
+KEK, MASTER, BLIND, ERASED = "kek", "master ", "blind", "keys erased"
+"""Rows of `meta`: the provider's name, each master key wrapped by it, whether vectors are sealed too, when all went."""
 
 WORD_KEY = "\0word key"
 """What the word key's lock is bound to: no cube has such an id."""
@@ -90,6 +91,7 @@ class Locks:
             VaultKeyError: They are wrapped with another key than the provider's.
         """
         meta = dict(connection.execute("SELECT name, value FROM meta"))
+        check_not_erased(meta)
         name = (meta.get(KEK) or b"").decode("utf-8", "replace")
         if name != self.provider.name:
             raise VaultKeyError(f"The vault's keys are wrapped with {name!r}, not with {self.provider.name!r}.")
@@ -98,6 +100,11 @@ class Locks:
                 if number not in self._masters:
                     self._masters[number] = self._gcm(self.provider.unwrap(wrapped, about(meta, number)))
             self.newest, self.blind = max(masters_in(meta)), BLIND in meta
+
+    def forget(self) -> None:
+        """Let go of the master keys: what they sealed does not open any more in this process."""
+        with self._lock:
+            self._masters.clear()
 
     def _master(self, number: int) -> Any:
         found = self._masters.get(number)
@@ -223,6 +230,22 @@ def read_keys(connection: sqlite3.Connection, locks: Locks | None) -> None:
 def masters_in(meta: dict[str, bytes]) -> dict[int, bytes]:
     """The wrapped master keys among the rows of `meta`, by number."""
     return {int(name.removeprefix(MASTER)): value for name, value in meta.items() if name.startswith(MASTER)}
+
+
+def erased_at(meta: dict[str, bytes]) -> datetime | None:
+    """When all keys were destroyed, by the rows of `meta`."""
+    return datetime.fromisoformat(bytes(meta[ERASED]).decode()) if ERASED in meta else None
+
+
+def check_not_erased(meta: dict[str, bytes]) -> None:
+    """Refuse a vault whose keys are gone.
+
+    Raises:
+        VaultKeyError: They were erased.
+    """
+    gone = erased_at(meta)
+    if gone is not None:
+        raise VaultKeyError(f"The vault's keys were erased on {gone:%Y-%m-%d}: nobody can read it any more.")
 
 
 def about(meta: dict[str, bytes], number: int) -> bytes:

@@ -21,14 +21,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from memos_integrations.core.cube import BlobRef, MemCube
-from memos_integrations.core.errors import (
-    IntegrityError,
-    VaultBusyError,
-    VaultClosedError,
-    VaultCorruptError,
-    VaultError,
-    VaultFullError,
-)
+from memos_integrations.core.errors import IntegrityError, VaultClosedError, VaultCorruptError, VaultError
 from memos_integrations.core.ports import (
     CubeFilter,
     Durability,
@@ -49,12 +42,12 @@ from memos_integrations.vaults.past import search_past
 from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Tails
 from memos_integrations.vaults.rules import check_fits, checked_row, storable
-from memos_integrations.vaults.scrubbing import is_due, last_scrubbed, note_scrubbed
 from memos_integrations.vaults.sqlite_blobs import GRACE, BlobShelf, beside
 from memos_integrations.vaults.sqlite_keys import SQLiteKeys
 from memos_integrations.vaults.sqlite_places import generation, places
 from memos_integrations.vaults.sqlite_reads import SQLiteReads
 from memos_integrations.vaults.sqlite_rows import prepared
+from memos_integrations.vaults.sqlite_scrub import SQLiteScrub
 from memos_integrations.vaults.sqlite_search import Searching, search
 from memos_integrations.vaults.sqlite_whole import Afterwards, Whole
 from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
@@ -63,11 +56,7 @@ from memos_integrations.vaults.witness import MOST_ADDED_UP, Beside
 from memos_integrations.vaults.writer import GroupWriter, Job
 
 
-SCRUBBED = "\0scrubbed"
-"""Stands for all that was erased where a job says what it takes away, so that the write-ahead log is emptied."""
-
-
-class SQLiteVault(SQLiteReads, SQLiteKeys):
+class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
     """A vault in one SQLite file: durable, transactional, searched exactly.
 
     `path` is a folder (the file is `vault.db` in it; both are made when missing, readable by their owner only) or a
@@ -197,27 +186,6 @@ class SQLiteVault(SQLiteReads, SQLiteKeys):
         with self._reading():
             pass
         return self._blobs.collect(now, grace)
-
-    def scrub(self, now: datetime, *, gently: bool = False) -> int:
-        """Write the file anew if copies of what was erased may be left in it; see `Vault.scrub` and `scrubbing.py`.
-
-        Other writes wait meanwhile, about a second for each 100 MB; reads go on.
-
-        Raises:
-            VaultError: It takes as much memory as the file is large, and twice that on the disk, and there is not.
-        """
-        with self._reading() as connection:
-            head, last = read_head(connection), last_scrubbed(connection)
-        waiting = head.erased - last.erased
-        if waiting and not (gently and not is_due(last, self._file.stat().st_size, now)):
-            noted = beside(lambda writing: note_scrubbed(writing, self._guard.sealer, head.erased, now))
-            try:
-                self._writer.submit(Job(noted, erases=(SCRUBBED,), alone=True, anew=True)).result()
-                waiting = 0
-            except (VaultFullError, VaultBusyError):
-                if not gently:
-                    raise
-        return waiting or int(SCRUBBED in self._writer.unsettled)
 
     # --- reading
 
