@@ -43,6 +43,9 @@ KEK, MASTER, BLIND, ERASED = "kek", "master ", "blind", "keys erased"
 WORD_KEY = "\0word key"
 """What the word key's lock is bound to: no cube has such an id."""
 
+MOST_KEPT = 4096
+"""So many unwrapped data keys are kept in memory at most, until something is erased: about 2 MB."""
+
 _SEALED, _NONCE, _NUMBER = b"\x01", 12, Struct(">I")
 
 _IDENTITY = """(SELECT lock FROM main.locks WHERE cube = x.cube), (SELECT id FROM main.cubes WHERE seq = x.cube)"""
@@ -76,6 +79,7 @@ class Locks:
         self.provider, self._connect = keys, connect
         self._lock = Lock()
         self._masters: dict[int, Any] = {}
+        self._boxes: dict[tuple[bytes, str], Any] = {}
         self.newest = 0
         self.blind = False
         self.trouble: VaultKeyError | None = None
@@ -105,6 +109,7 @@ class Locks:
         """Let go of the master keys: what they sealed does not open any more in this process."""
         with self._lock:
             self._masters.clear()
+            self._boxes.clear()
 
     def _master(self, number: int) -> Any:
         found = self._masters.get(number)
@@ -179,13 +184,25 @@ class Locks:
         if lock is None or not is_sealed(sealed, column):
             return sealed
         try:
-            key = self.unwrap(lock, name)
-            return self._gcm(key).decrypt(sealed[1:13], sealed[13:], _bound(column, name, version))
+            box = self._boxes.get((lock, name)) or self._box(lock, name)
+            return box.decrypt(sealed[1:13], sealed[13:], _bound(column, name, version))
         except VaultKeyError as exc:
             self.trouble = exc
         except (self._invalid, IntegrityError, ValueError):
             pass
         return b""
+
+    def _box(self, lock: bytes, name: str) -> Any:
+        """What opens with the data key in a lock; kept, as unwrapping takes longer than opening a short row."""
+        box = self._gcm(self.unwrap(lock, name))
+        if len(self._boxes) >= MOST_KEPT:
+            self._boxes.clear()
+        self._boxes[lock, name] = box
+        return box
+
+    def let_go(self) -> None:
+        """Keep no data key in memory: some of them are of what was erased."""
+        self._boxes.clear()
 
     # --- reading
 

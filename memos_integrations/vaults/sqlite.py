@@ -128,6 +128,8 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
 
     def _drop_files(self) -> bool:
         """Take what an erase left outside the tables off the disk. Whether nothing is left."""
+        if self.locks is not None:
+            self.locks.let_go()
         return self._blobs.settle() and drop_files(self._file)
 
     def _connect(self) -> sqlite3.Connection:
