@@ -213,7 +213,7 @@ class Shelf:
             run = self._name(node)
             file = self._folder / f"{run}{SUFFIX}"
             try:
-                write(file, segment, node.tokens, self._said(node, run), self.secret, self._seal)
+                write(file, segment, node.tokens, self._said(node, run), self.secret, seal=self._seal)
                 node.file, node.stamp = file, stamp(file)
             except OSError:
                 self.failed_spills += 1

@@ -45,6 +45,7 @@ def write(
     tokens: Sequence[int],
     said: Mapping[str, str],
     secret: bytes,
+    *,
     seal: FolderSeal | None = None,
 ) -> None:
     """Write a segment, its tokens, and what else is said of it, to *file*, which appears whole or not at all.
