@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.extras import require
@@ -28,12 +28,10 @@ from memos_integrations.core.extras import require
 if TYPE_CHECKING:
     import torch
 
+    from memos_integrations.backends.huggingface import HuggingFaceModel
+
 SHORTEST = 16
 """Of fewer different pairs of tokens nothing is said."""
-
-
-class _Encoder(Protocol):
-    def encode(self, text: str) -> list[int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +79,16 @@ class Watermark:
             raised: torch.Tensor = self._processor(logits.shape[-1], str(logits.device))(last, logits[None])
         return raised[0]
 
-    def look(self, text: str, model: _Encoder, *, vocabulary: int) -> Marked:
-        """What a text shows of this mark. *model* gives its tokens; *vocabulary* is the length of its logits.
+    def look(self, text: str, model: HuggingFaceModel) -> Marked:
+        """What a text shows of this mark, in the tokens of *model*; of another model's tokens it shows nothing.
 
         Give the answer alone: what a person wrote around it dilutes what is found.
         """
-        return self.look_at(model.encode(text), vocabulary=vocabulary)
+        vocabulary = model.network.config.get_text_config(decoder=True).vocab_size
+        return self.look_at(model.encode(text), vocabulary=int(vocabulary))
 
     def look_at(self, tokens: Sequence[int], *, vocabulary: int) -> Marked:
-        """As `look`, of token ids."""
+        """As `look`, of token ids; *vocabulary* is the length of the model's logits."""
         pairs = set(pairwise(tokens))
         if len(pairs) < SHORTEST:
             return Marked(len(pairs), 0, 1.0)

@@ -44,7 +44,7 @@ WORD_KEY = "\0word key"
 """What the word key's lock is bound to: no cube has such an id."""
 
 MOST_KEPT = 4096
-"""So many unwrapped data keys are kept in memory at most, until something is erased: about 2 MB."""
+"""So many unwrapped data keys are kept in memory at most, until something is erased: about 12 MB."""
 
 _SEALED, _NONCE, _NUMBER = b"\x01", 12, Struct(">I")
 

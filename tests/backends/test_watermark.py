@@ -48,9 +48,7 @@ def test_the_same_secret_makes_the_same_mark_anywhere(marking: HuggingFaceModel)
     found = marking.watermark.look_at(tokens, vocabulary=size)
     assert Watermark(SECRET, bias=1.0).look_at(tokens, vocabulary=size) == found
     text = marking.decode(tokens)
-    assert marking.watermark.look(text, marking, vocabulary=size) == marking.watermark.look_at(
-        marking.encode(text), vocabulary=size
-    )
+    assert marking.watermark.look(text, marking) == marking.watermark.look_at(marking.encode(text), vocabulary=size)
 
 
 def test_answers_in_many_threads_are_each_as_alone(marking: HuggingFaceModel) -> None:
