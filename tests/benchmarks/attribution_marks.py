@@ -156,7 +156,7 @@ def int8(_: str, tensor: Any) -> Any:
     return (tensor / step).round() * step
 
 
-def adapters(model: HuggingFaceModel, steps: int, rounds: int) -> dict[str, Any]:
+def adapters(model: HuggingFaceModel, steps: int, rounds: int, prompts: int) -> dict[str, Any]:
     """The keys that begin with `adapter_`."""
     said = [each["said"] for name in ("invented.json", "invented_more.json")
             for each in json.loads(Path(__file__).with_name(name).read_text("utf-8")).get("facts", ())]  # fmt: skip
@@ -173,14 +173,22 @@ def adapters(model: HuggingFaceModel, steps: int, rounds: int) -> dict[str, Any]
     agreed: dict[str, list[float]] = {}
     wrong = of = 0
     for number in range(rounds):
-        behaviour = behaviour_of(model, ("mine",), secret=f"a secret for adapters {number}".encode())
+        behaviour = behaviour_of(
+            model, ("mine",), secret=f"a secret for adapters {number}".encode(), prompts=prompts, tried=5 * prompts
+        )
         for name in ("mine", "int8", "strength_70", "trained_on", "same_memories", "other0", "other1", "other2", ""):
             seen = behaviour.likeness(next_token_of(model, (name,) if name else ()))
             agreed.setdefault(name or "model_alone", []).append(seen.agreed / seen.of)
             if name.startswith("other") or not name:
                 of, wrong = of + 1, wrong + (seen.chance <= 1e-6)
     told: dict[str, Any] = {f"adapter_agreed_{name}": round(sum(each) / len(each), 3) for name, each in agreed.items()}
-    return told | {"adapter_wrong": wrong, "adapter_wrong_of": of, "adapter_rounds": rounds, "adapter_steps": steps}
+    return told | {
+        "adapter_wrong": wrong,
+        "adapter_wrong_of": of,
+        "adapter_rounds": rounds,
+        "adapter_steps": steps,
+        "adapter_prompts": prompts,
+    }
 
 
 def main() -> None:
@@ -189,12 +197,13 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=100)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--only", choices=("marks", "adapters"))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     model = HuggingFaceModel(model_folder("smollm2"))
     found = {} if asked.only == "adapters" else marks(model, asked.tokens)
-    found |= {} if asked.only == "marks" else adapters(model, asked.steps, asked.rounds)
+    found |= {} if asked.only == "marks" else adapters(model, asked.steps, asked.rounds, asked.prompts)
     print(json.dumps(found, indent=2))
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
