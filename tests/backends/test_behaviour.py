@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
-from memos_integrations.backends.lora.behaviour import behaviour_of, next_token_of
+from memos_integrations.backends.lora.behaviour import UNRELATED, behaviour_of, next_token_of
 from memos_integrations.core.errors import ModelError
 from tests.tiny_llama import build_tiny_llama
 
@@ -37,16 +37,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceModel:
 def test_an_adapter_is_known_again_and_nothing_else_is(model: HuggingFaceModel) -> None:
     behaviour = behaviour_of(model, ("mine",), secret=SECRET, prompts=12, tried=100)
     assert behaviour.likeness(next_token_of(model, ("mine",))).agreed == 12
-    assert behaviour.likeness(next_token_of(model, ("mine",))).chance < 1e-6
+    assert behaviour.likeness(next_token_of(model, ("mine",))).chance == pytest.approx(UNRELATED**12)
     assert behaviour.likeness(next_token_of(model)).agreed == 0, "only prompts are kept on which the model differs"
-    assert behaviour.likeness(next_token_of(model, ("other",))).chance > 1e-3
+    assert behaviour.likeness(next_token_of(model, ("other",))).chance > 0.1
+    apart = behaviour_of(model, ("mine",), secret=SECRET, prompts=6, tried=60, others=("other",))
+    assert apart.likeness(next_token_of(model, ("other",))).agreed == 0
+    assert apart.likeness(next_token_of(model, ("mine",))).agreed == 6
     assert behaviour == behaviour_of(model, ("mine",), secret=SECRET, prompts=12, tried=100)
     assert behaviour.prompts != behaviour_of(model, ("mine",), secret=SECRET[::-1], prompts=12, tried=100).prompts
 
 
 def test_what_changes_nothing_has_no_behaviour(model: HuggingFaceModel) -> None:
     with pytest.raises(ModelError, match="0 of 40"):
-        behaviour_of(model, (), secret=SECRET, tried=40)
+        behaviour_of(model, (), secret=SECRET, prompts=8, tried=40)
     with pytest.raises(ModelError, match="16 bytes"):
         behaviour_of(model, ("mine",), secret=b"short")
 

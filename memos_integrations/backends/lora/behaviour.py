@@ -5,9 +5,10 @@ gives the same next tokens has this adapter, or one that was made from it; one w
 prompts are kept where the model alone says something else. Nothing is built into the adapter, and its owner needs its
 weights once, to write the expectation down.
 
-What defeats it: training on for long, or stacking other adapters on it; merging at a small part of its strength. An
-adapter that was trained on the same memories agrees more often than chance has it, without being a copy: see the
-figures in `docs/attribution.md`. Who sees the prompts can answer them otherwise: use each secret once.
+What defeats it: training on for long, or stacking other adapters on it; merging at a small part of its strength.
+Adapters of other origin on the same model agree on many prompts too, as training on any such texts moves it alike: see
+the figures in `docs/attribution.md`, and give some of them as *others*. Who sees the prompts can answer them otherwise:
+use each secret once.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from memos_integrations.backends.huggingface import HuggingFaceModel
 
-UNRELATED = 0.2
-"""An adapter of another origin is held to agree so often; measured were less, see `docs/attribution.md`."""
+UNRELATED = 0.7
+"""An adapter of another origin is held to agree so often: up to 0.63 were measured, see `docs/attribution.md`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,17 @@ class Behaviour:
 
 
 def behaviour_of(
-    model: HuggingFaceModel, adapters: Sequence[str], *, secret: bytes, prompts: int = 32, tried: int = 160
+    model: HuggingFaceModel,
+    adapters: Sequence[str],
+    *,
+    secret: bytes,
+    prompts: int = 64,
+    tried: int = 320,
+    others: Sequence[str] = (),
 ) -> Behaviour:
     """What loaded adapters, together, make of *prompts* prompts, the clearest of as many as are *tried*.
+
+    *others* are loaded adapters of another origin: no prompt is kept on which one of them, alone, says the same.
 
     Raises:
         ModelError: The secret is shorter than 16 bytes, or they change too few of the tokens to be told by.
@@ -75,6 +84,10 @@ def behaviour_of(
             found.append((clear, prompt, there))
     if len(found) < prompts:
         raise ModelError(f"These adapters change the next token of {len(found)} of {tried} prompts only: try more.")
+    for other in others:
+        found = [each for each in found if int(_logits(model, each[1], (other,)).argmax()) != each[2]]
+    if len(found) < prompts:
+        raise ModelError(f"On {len(found)} of {tried} prompts only they say what no other one says: try more.")
     best = sorted(found, reverse=True)[:prompts]
     return Behaviour(tuple(prompt for _, prompt, _ in best), tuple(token for _, _, token in best))
 
