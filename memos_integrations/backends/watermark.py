@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.extras import require
@@ -28,10 +28,18 @@ from memos_integrations.core.extras import require
 if TYPE_CHECKING:
     import torch
 
-    from memos_integrations.backends.huggingface import HuggingFaceModel
-
 SHORTEST = 16
 """Of fewer different pairs of tokens nothing is said."""
+
+
+class ReadsTokens(Protocol):
+    """What a text is looked at with: `HuggingFaceModel` is such a one."""
+
+    network: Any
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,7 @@ class Watermark:
             raised: torch.Tensor = self._processor(logits.shape[-1], str(logits.device))(last, logits[None])
         return raised[0]
 
-    def look(self, text: str, model: HuggingFaceModel) -> Marked:
+    def look(self, text: str, model: ReadsTokens) -> Marked:
         """What a text shows of this mark, in the tokens of *model*; of another model's tokens it shows nothing.
 
         Give the answer alone: what a person wrote around it dilutes what is found.
