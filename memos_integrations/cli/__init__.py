@@ -16,7 +16,8 @@ from memos_integrations.cli.carry import card, export, import_, key, sync
 from memos_integrations.cli.commands import app, audit
 from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
-from memos_integrations.cli.life import consolidate, decisions, move, roll_back, snapshot, tick, undo
+from memos_integrations.cli.keys import app as keys
+from memos_integrations.cli.life import consolidate, decisions, move, roll_back, scrub, snapshot, tick, undo
 from memos_integrations.cli.output import print_error
 from memos_integrations.cli.pipelines import pipeline
 from memos_integrations.cli.policy import app as policy
@@ -33,6 +34,7 @@ app.command()(decisions)
 app.command()(undo)
 app.command()(move)
 app.command()(tick)
+app.command()(scrub)
 app.command("roll-back")(roll_back)
 app.command()(snapshot)
 app.command()(export)
@@ -45,6 +47,7 @@ app.command()(costs)
 app.command()(demo)
 app.command()(report)
 app.add_typer(policy, name="policy")
+app.add_typer(keys, name="keys")
 audit.command()(sign)
 audit.command()(check)
 audit.command()(prove)

@@ -277,6 +277,10 @@ class MemGovernance(GatedWriting):
         """Remove blobs that no cube names; nothing leaves the vault. See `Vault.collect_blobs`."""
         return self._vault.collect_blobs(now, grace)
 
+    def scrub(self, now: datetime, *, gently: bool = False) -> int:
+        """Overwrite what is left of what was erased; nothing leaves the vault. See `Vault.scrub`."""
+        return self._vault.scrub(now, gently=gently)
+
     # --- vectors: a derivative of what was written; nothing leaves the vault ------------------------------------
 
     def bind_embedder(self, identity: EmbedderIdentity) -> None:

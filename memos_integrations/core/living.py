@@ -215,6 +215,8 @@ class Living(Walk):
         time (then the step that is under way, or the gates, are finished; the next pass goes on) and as long as the
         adapters of *by* take no more than *learn_bytes*. Until then the memories are recalled as text.
 
+        Copies of what was erased, by anybody, are overwritten in the vault's file: see `MemOS.scrub`.
+
         Raises:
             ClockError: *now* lies more than a day before what was recorded; nothing was changed.
         """
@@ -225,6 +227,7 @@ class Living(Walk):
         done = self._care.tick(caller, ageing or Ageing(), limit=limit)
         made, edited = self._summaries.renew(caller, write=None, limit=limit)
         told: dict[str, Any] = {"renewed": made, "edited": edited}
+        told["unscrubbed"] = self._governance.scrub(caller.now, gently=True)
         if learn_seconds > 0:
             end = monotonic() + learn_seconds
             told["relearnt"] = self._relearning.run(

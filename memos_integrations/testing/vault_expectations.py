@@ -62,6 +62,14 @@ class VaultExpectations:
         submit(vault, Erase(there[1].id))
         assert stored(vault, cube("lasting"), key="b", again=False).id == vault.find_key("acme", "b")
 
+    def test_a_scrub_leaves_what_stands_and_nothing_waiting(self, vault: Vault) -> None:
+        gone, kept = stored(vault, cube("gone")), stored(vault, cube("kept"))
+        submit(vault, Erase(gone.id))
+        assert vault.scrub(NOW) == 0
+        assert vault.scrub(NOW, gently=True) == 0
+        assert vault.get("acme", [gone.id, kept.id]) == [kept]
+        assert stored(vault, cube("later")).id
+
     def test_a_licence_is_used_up_and_never_more_than_that(self, vault: Vault) -> None:
         three = Licence(uses_left=3)
         first = stored(vault, cube("one", licence=three))

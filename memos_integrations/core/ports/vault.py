@@ -133,6 +133,16 @@ class Vault(Protocol):
         """Remove the blobs that no version of any cube names and that nobody stored within *grace*; how many."""
         ...
 
+    def scrub(self, now: datetime, *, gently: bool = False) -> int:
+        """Overwrite copies of erased cubes that the storage engine may have left; how many erasures still wait for it.
+
+        *gently*: only if that is soon done or has not been done for long, and if there is room.
+
+        Raises:
+            VaultError: There is no room for it; what is stored did not change.
+        """
+        ...
+
     def embedder(self) -> EmbedderIdentity | None:
         """The embedder that this vault's vectors came from."""
         ...
