@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from memos_integrations.core.access import ADMIN_ROLE, AUDITOR_ROLE, Caller, may_read
+from memos_integrations.core.access import ADMIN_ROLE, AUDITOR_ROLE, Caller
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import AccessDeniedError
 from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
@@ -46,7 +46,7 @@ class GovernedDelivery(GovernedReading):
         """Those of *ids* that the caller may read now, by id. Nothing is recorded yet: see `deliver`."""
         self._reads.wait_for_uses()
         found = self._released(self._vault.get(caller.by.tenant, list(ids)), caller)
-        return {cube.id: cube for cube in found if may_read(cube, caller)}
+        return {cube.id: cube for cube in self._sight.shown(found, caller)}
 
     def deliver(self, cubes: Sequence[MemCube], caller: Caller) -> None:
         """Record, durably, that the caller is given *cubes*, one record for each."""

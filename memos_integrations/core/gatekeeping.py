@@ -86,13 +86,16 @@ class GatedWriting(GovernedDelivery):
     def walk(self, wanted: CubeFilter, caller: Caller, *, page: int) -> Iterator[list[MemCube]]:
         """All that the caller may read and that is wanted, page by page; see `Vault.walk`.
 
-        Nothing is recorded yet: what leaves is recorded with `carried`.
+        What they see in part is left out: elsewhere nobody would know that it is not the whole. Nothing is recorded
+        yet: what leaves is recorded with `carried`.
         """
         states = (wanted.states or frozenset(State)) - {State.EXPIRED}
         self._reads.wait_for_uses()
         if states:
             for cubes in self._vault.walk(replace(wanted, states=states), self._sight.of(caller, wanted), page=page):
-                yield self._shown(cubes, caller)
+                found = self._released(cubes, caller)
+                whole = zip(found, self._sight.shown(found, caller), strict=True)
+                yield [cube for cube, shown in whole if shown is cube]
 
     # --- for what governs itself: unrecorded, and no word of it leaves the vault ---------------------------------
 
@@ -114,6 +117,16 @@ class GatedWriting(GovernedDelivery):
     def held(self, ids: Sequence[str], caller: Caller) -> dict[str, MemCube]:
         """The cubes of these ids in the caller's tenant, whoever's they are."""
         return {cube.id: cube for cube in self._vault.get(caller.by.tenant, ids)}
+
+    def whole(self, ids: Sequence[str], caller: Caller, *, own: bool) -> list[MemCube]:
+        """The cubes of these ids of which no rule keeps anything from the caller, for carrying them.
+
+        Of their *own* in whatever context and age; else of what they may read.
+        """
+        held = self._vault.get(caller.by.tenant, ids)
+        mine = [cube for cube in held if ruled_out(cube, Verb.READ, caller) is None]
+        found = mine if own else self._released(held, caller)
+        return [cube for cube, shown in zip(found, self._sight.shown(found, caller), strict=True) if shown is cube]
 
     def own_versions(self, cube_id: str, caller: Caller) -> list[MemCube]:
         """Every version of a cube of the caller's own, oldest first, whatever its context; for carrying it only."""

@@ -186,6 +186,8 @@ class MemGovernance(GatedWriting):
         if cube.trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
+        if self._sight.would_lose(cube, caller):
+            raise AccessDeniedError("What is seen in part is not written: what a rule keeps back would be lost.")
         self._check_gated(cube)
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
             self._check_sources(version, operation)

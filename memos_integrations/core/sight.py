@@ -84,6 +84,15 @@ class Sight:
         """Whether rules keep back a part of a cube."""
         return any(hidden_fields(cube, caller) for cube in self._vault.get(caller.by.tenant, [cube_id]))
 
+    def would_lose(self, newer: MemCube, caller: Caller) -> bool:
+        """Whether a version was made of what the caller was shown, and lacks the parts that rules keep back."""
+        if newer.version == 1 or caller.policy is None or not caller.policy.hides_fields:
+            return False
+        present = self._vault.get(caller.by.tenant, [newer.id])
+        hidden = frozenset(part for cube in present for part in hidden_fields(cube, caller))
+        lost = any(without(cube, hidden) != cube for cube in present)
+        return lost and without(newer, hidden) == newer
+
     def _refused(self, policy: Engine, caller: Caller, hidden: tuple[CubeFilter, ...]) -> tuple[str, ...]:
         """Which memories are refused by rules that only the engine can decide; remembered until something changes."""
         key = (id(policy), caller.by, caller.context)

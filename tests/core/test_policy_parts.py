@@ -226,3 +226,28 @@ def test_every_verb_asks_the_policy_of_an_owner_too(
         call(memos, cube)
     memos.adopt_policy(None, by=ADMIN)
     assert memos.get(cube.id, by=DESK).text == "My own words."
+
+
+def test_no_delivery_and_no_export_has_what_is_kept_back(memos: MemOS) -> None:
+    cube = planted(memos)
+    own = memos.remember("My own visit.", by=DESK, tags=[CANARY])
+    memos.adopt_policy(policy({"who": ["role:desk"], "may_not": ["read"], "fields": PARTS}), by=ADMIN)
+    caller, governance = memos._caller(DESK, None), memos._governance
+    assert CANARY not in repr(governance.deliverable([cube.id, own.id], caller))
+    assert governance.deliverable([cube.id], caller)
+    assert list(governance.walk(CubeFilter(), caller, page=10)) in ([], [[]])
+    assert governance.whole([cube.id, own.id], caller, own=True) == []
+    assert governance.whole([cube.id, own.id], caller, own=False) == []
+
+
+def test_a_version_made_of_what_was_shown_is_not_written(memos: MemOS) -> None:
+    """Whatever part of the engine forgot to ask: the doorway refuses what would lose the parts kept back."""
+    own = memos.remember("My own visit.", by=DESK, tags=[CANARY])
+    memos.adopt_policy(policy({"who": ["role:desk"], "may_not": ["read"], "fields": ["tags"]}), by=ADMIN)
+    shown = memos.get(own.id, by=DESK)
+    caller = memos._caller(DESK, None)
+    newer = shown.model_copy(update={"version": 2})
+    with pytest.raises(AccessDeniedError, match="lost"):
+        memos._governance.put(newer, caller, operation="update", terms=("visit",), vector=None)
+    memos.adopt_policy(None, by=ADMIN)
+    assert memos.get(own.id, by=DESK).descriptive.tags == own.descriptive.tags
