@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb, may_read
-from memos_integrations.core.cube import MemCube, Provenance
+from memos_integrations.core.cube import MemCube, ModelFingerprint, Provenance
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError
 from memos_integrations.core.policy import Policy, Rule, When
 from memos_integrations.core.ports import CubeFilter, ValueTest
@@ -251,3 +251,23 @@ def test_a_version_made_of_what_was_shown_is_not_written(memos: MemOS) -> None:
         memos._governance.put(newer, caller, operation="update", terms=("visit",), vector=None)
     memos.adopt_policy(None, by=ADMIN)
     assert memos.get(own.id, by=DESK).descriptive.tags == own.descriptive.tags
+
+
+def test_nothing_is_computed_from_what_is_seen_in_part(memos: MemOS) -> None:
+    cube = planted(memos)
+    made_by = dict.fromkeys(("model", "weights", "tokenizer", "chat_template", "dtype", "positions"), "x")
+
+    def keep(by: Principal, key: str) -> MemCube:
+        source = memos.get(cube.id, by=by)
+        return memos.keep_activation(
+            b"keys and values", [source], token_count=3, token_ids_digest="0" * 64, key=key,
+            fingerprint=ModelFingerprint(**made_by), by=by,
+        )  # fmt: skip
+
+    kept = keep(DESK, "before")
+    assert memos.find_activation("before", by=DESK) == kept
+    memos.adopt_policy(policy({"who": ["role:desk"], "may_not": ["read"], "fields": ["tags"]}), by=ADMIN)
+    assert memos.find_activation("before", by=DESK) is None
+    with pytest.raises(AccessDeniedError, match="part"):
+        keep(DESK, "after")
+    assert keep(ANA, "hers").provenance.derived_from == (cube.ref,)
