@@ -124,6 +124,8 @@ def test_hours_and_days_decide(memos: MemOS) -> None:
     assert not night.holds(caller)
     with pytest.raises(ValueError, match="no time zone"):
         When(zone="Nowhere/At/All")
+    with pytest.raises(ValueError, match="different hours"):
+        When(hours=(8, 8))
     memos.remember("Tea at four.", by=ANA, sensitivity=["x"])
     memos.adopt_policy(
         policy({"who": ["*"], "may_not": ["read"], "memories": {"sensitivity": ["x"]}, "unless": {"hours": [12, 13]}}),

@@ -11,9 +11,15 @@ def lint(policy: Policy, now: datetime) -> list[str]:
     """What is probably not meant: rules that can never decide, that lock everybody out, or that have ended."""
     found = []
     for place, rule in enumerate(policy.rules):
-        if rule.may_not and rule.memories == Memories() and {"*"} & {*rule.who} and not (rule.when or rule.unless):
+        if (
+            rule.may_not
+            and not rule.fields
+            and rule.memories == Memories()
+            and {"*"} & {*rule.who}
+            and not (rule.when or rule.unless)
+        ):
             found.append(f"{rule.name!r} forbids {', '.join(rule.may_not)} to everybody, for every memory")
-        if rule.may and rule.memories == Memories():
+        if rule.may and not rule.fields and rule.memories == Memories():
             found.append(f"{rule.name!r} selects every memory: nobody else may {', '.join(rule.may)} anything")
         if rule.may and {"*"} & {*rule.who} and not (rule.when or rule.unless):
             found.append(f"{rule.name!r} keeps nothing from anybody: it never refuses")

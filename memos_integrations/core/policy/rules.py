@@ -122,6 +122,13 @@ class When(Value):
             raise ValueError(f"{zone!r} is no time zone") from exc
         return zone
 
+    @field_validator("hours")
+    @classmethod
+    def _is_a_span(cls, hours: tuple[int, int] | None) -> tuple[int, int] | None:
+        if hours is not None and hours[0] % 24 == hours[1] % 24 and hours != (0, 24):
+            raise ValueError("hours begin and end at different hours")
+        return hours
+
     @property
     def tells_hours(self) -> bool:
         """Whether the time of day or the weekday counts."""
