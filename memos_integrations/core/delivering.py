@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from memos_integrations.core.access import Caller, may_read
+from memos_integrations.core.access import ADMIN_ROLE, AUDITOR_ROLE, Caller
 from memos_integrations.core.cube import MemCube
+from memos_integrations.core.errors import AccessDeniedError
 from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
-from memos_integrations.core.ports import LogQuery, Transaction
+from memos_integrations.core.ports import AuditEntry, AuditReport, LogQuery, Transaction
 from memos_integrations.core.reading import GovernedReading
 from memos_integrations.core.records import record_of
 
@@ -45,7 +46,7 @@ class GovernedDelivery(GovernedReading):
         """Those of *ids* that the caller may read now, by id. Nothing is recorded yet: see `deliver`."""
         self._reads.wait_for_uses()
         found = self._released(self._vault.get(caller.by.tenant, list(ids)), caller)
-        return {cube.id: cube for cube in found if may_read(cube, caller)}
+        return {cube.id: cube for cube in self._sight.shown(found, caller)}
 
     def deliver(self, cubes: Sequence[MemCube], caller: Caller) -> None:
         """Record, durably, that the caller is given *cubes*, one record for each."""
@@ -65,3 +66,28 @@ class GovernedDelivery(GovernedReading):
             limit=MOST_VERSIONS,
         )
         return {entry.record.version or 0 for entry in self._vault.log(asked)}
+
+    # --- accounting ---------------------------------------------------------------------------------------------
+
+    def log(self, query: LogQuery, caller: Caller) -> list[AuditEntry]:
+        """Audit entries of the caller's tenant: all for the roles admin and auditor, else the caller's own deeds.
+
+        Raises:
+            AccessDeniedError: The query names another tenant.
+        """
+        if query.tenant != caller.by.tenant:
+            self._submit(record_of("audit", caller, denied="another tenant's log"))
+            raise AccessDeniedError("One reads only the audit log of one's own tenant.")
+        every = bool(caller.by.subjects & {ADMIN_ROLE, AUDITOR_ROLE})
+        theirs = not every and query.actor not in {None, caller.by.subject}
+        if not every:
+            query = query.model_copy(update={"actor": caller.by.subject})
+        self._reads.flush()
+        entries = [] if theirs else self._vault.log(query)
+        self._reads.record(Transaction((), (record_of("audit", caller, detail={"entries": len(entries)}),)))
+        return entries
+
+    def verify_audit(self) -> AuditReport:
+        """Walk the whole audit chain; see `Vault.verify_audit`."""
+        self._reads.flush()
+        return self._vault.verify_audit()

@@ -23,7 +23,7 @@ from memos_integrations.core.access import (
     is_own,
     subjects_for,
 )
-from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, Relation, TrustLabel
+from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, Relation, Tier, TrustLabel
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -34,7 +34,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.gatekeeping import GatedWriting
 from memos_integrations.core.lifecycle import check_change, check_transition
-from memos_integrations.core.policy import Policy
+from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditRecord,
@@ -186,6 +186,8 @@ class MemGovernance(GatedWriting):
         if cube.trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
+        if self._sight.would_lose(cube, caller):
+            raise AccessDeniedError("What is seen in part is not written: what a rule keeps back would be lost.")
         self._check_gated(cube)
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
             self._check_sources(version, operation)
@@ -227,7 +229,7 @@ class MemGovernance(GatedWriting):
         self._check_erasable(cube, doomed, caller)
         return [each.id for each in doomed]
 
-    def adopted(self, policy: Policy | None, caller: Caller) -> None:
+    def adopted(self, policy: Engine | None, caller: Caller) -> None:
         """Record that the caller puts other rules in place.
 
         Raises:
@@ -235,7 +237,7 @@ class MemGovernance(GatedWriting):
         """
         before = None if caller.policy is None else caller.policy.revision
         after = None if policy is None else policy.revision
-        detail = {"before": before, "after": after, "rules": [] if policy is None else [r.name for r in policy.rules]}
+        detail = {"before": before, "after": after, "rules": [] if policy is None else policy.says}
         if ADMIN_ROLE not in caller.by.subjects:
             self._submit(record_of("policy", caller, denied="only an admin changes the rules", detail=detail))
             raise AccessDeniedError("Only the role admin may change the policy.")
@@ -307,6 +309,10 @@ class MemGovernance(GatedWriting):
         cube, caller = version.cube, version.caller
         for ref in cube.provenance.derived_from:
             source = version.sources.get(ref.id) or self.fetch(ref.id, Verb.READ, caller, operation=operation)
+            if cube.tier is not Tier.PLAINTEXT and self._sight.is_partial(ref.id, caller):
+                reason = f"a rule keeps a part of its source {ref.id!r} from you"
+                self._deny(cube, Verb.WRITE, operation, reason, caller)
+                raise AccessDeniedError(f"Nothing is computed from what is seen in part: {reason}.")
             theirs = subjects_for(Verb.READ, source.governance)
             ours = subjects_for(Verb.READ, cube.governance) - {cube.governance.owner}
             if EVERYONE not in theirs and not ours <= theirs:

@@ -21,7 +21,7 @@ from memos_integrations.core.operator.caretaker import Tick
 from memos_integrations.core.operator.editor import Feedback, Lineage
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.timemachine import RolledBack
-from memos_integrations.core.policy import Policy
+from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.core.walk import Walk
@@ -47,7 +47,7 @@ class Living(Walk):
         """
         return self._writer.hold(known_id(cube_id), self._caller(by, context), held=held)
 
-    def adopt_policy(self, policy: Policy | None, *, by: Principal) -> None:
+    def adopt_policy(self, policy: Engine | None, *, by: Principal) -> None:
         """Put other rules in place for every call from now on, on record; only the role admin may, and no tool does.
 
         Raises:

@@ -59,10 +59,11 @@ class Changes:
             ids = [each for each in asked_for if each not in given]
             cubes: Sequence[MemCube]
             if where is None:
-                cubes = list(governance.held(ids, caller).values())
+                cubes = governance.whole(ids, caller, own=True)
             else:
                 asked = VaultQuery(k=len(ids), filter=replace(where, ids=tuple(ids)))
-                cubes = [match.cube for match in governance.search(asked, caller).matches]
+                found = [match.cube.id for match in governance.search(asked, caller).matches]
+                cubes = governance.whole(found, caller, own=False)
             while cubes:
                 given.update(cube.id for cube in cubes)
                 yield cubes
@@ -71,7 +72,7 @@ class Changes:
 
 
 def _below(ids: Sequence[str], governance: MemGovernance, caller: Caller, *, own: bool) -> Sequence[MemCube]:
-    return list(governance.held(ids, caller).values()) if own else governance.present(ids, caller)
+    return governance.whole(ids, caller, own=own)
 
 
 def changed(governance: MemGovernance, caller: Caller, after: int, *, owner: str | None, most: int) -> Changes:

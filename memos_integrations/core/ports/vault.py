@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from memos_integrations.core.cube import BlobRef, MemCube
 from memos_integrations.core.events import MemEvent
@@ -176,6 +176,7 @@ class Vault(Protocol):
         ...
 
 
+@runtime_checkable
 class Stage(Vault, Protocol):
     """A vault over another one: what is written to it is seen in it, and nowhere else until `pending` is submitted."""
 
