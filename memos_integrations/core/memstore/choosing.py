@@ -60,12 +60,16 @@ class Choosing:
         return {cube_id for cube_id, versions in self._governance.delivered(ids, self._caller).items() if versions}
 
     def _limits(self, cube: MemCube) -> tuple[tuple[int, timedelta], ...]:
+        if not self._rates:
+            return ()
         return tuple(
             (each.rate.count, each.rate.per) for each in self._rates if each.rate is not None and is_offered(each, cube)
         )
 
     def _while_there_is_room(self, found: Sequence[Chosen]) -> tuple[list[Chosen], int | None]:
         """What is found, up to the first that a rate has no room for, and the number before that."""
+        if all(each.sending is None or not self._is_metered(each.sending) for each in found):
+            return list(found), None
         sendings = self._counted([each.sending for each in found if each.sending is not None])
         given = self._given_within(sendings)
         chosen: list[Chosen] = []
@@ -82,15 +86,17 @@ class Choosing:
 
     def _counted(self, sendings: Sequence[Sending]) -> list[Sending]:
         """The sendings, each with whether its licence counted this version before."""
-        licensed = [
-            each.cube.id
-            for each in sendings
-            if each.cube.governance.licence is not None and not is_own(each.cube, self._caller)
-        ]
+        licensed = [each.cube.id for each in sendings if self._is_licensed(each.cube)]
         if not licensed:
             return list(sendings)
         given = self._governance.delivered(licensed, self._caller)
         return [each._replace(again=each.cube.version in given.get(each.cube.id, ())) for each in sendings]
+
+    def _is_licensed(self, cube: MemCube) -> bool:
+        return cube.governance.licence is not None and not is_own(cube, self._caller)
+
+    def _is_metered(self, sending: Sending) -> bool:
+        return bool(sending.rates) or self._is_licensed(sending.cube)
 
     def _given_within(self, sendings: Sequence[Sending]) -> dict[timedelta, dict[str, set[int]]]:
         rated: dict[timedelta, list[str]] = {}

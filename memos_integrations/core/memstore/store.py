@@ -14,7 +14,6 @@ from threading import Lock
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Caller, Principal
-from memos_integrations.core.cube import CubeRef
 from memos_integrations.core.delivering import Sending
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.governance import MemGovernance
@@ -237,12 +236,12 @@ class MemStore(Offering):
 
 def _sendings(chosen: Sequence[Chosen]) -> list[Sending]:
     """What is on its way; a version that comes twice is counted once."""
-    sendings, there = list[Sending](), set[CubeRef]()
+    sendings, there = list[Sending](), set[tuple[str, int]]()
     for each in chosen:
         if each.sending is not None:
-            ref = each.sending.cube.ref
-            sendings.append(each.sending._replace(again=each.sending.again or ref in there))
-            there.add(ref)
+            version = each.sending.cube.id, each.sending.cube.version
+            sendings.append(each.sending._replace(again=True) if version in there else each.sending)
+            there.add(version)
     return sendings
 
 
