@@ -81,6 +81,9 @@ class GovernedDelivery(GovernedReading):
         if not sendings:
             return []
         self._reads.send()
+        rated = [each.cube.id for each in sendings if each.rates]
+        if len({*rated}) < len(rated):  # two versions of one memory: the first must be in the log before the second
+            return self._sent_apart(sendings, caller)
         try:
             self._send(sendings, caller)
         except (LicenceSpentError, RateSpentError, VersionConflictError, CubeNotFoundError):

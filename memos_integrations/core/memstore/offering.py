@@ -26,6 +26,7 @@ PAGE = 1_000
 OPENED = ("memstore", "opened")
 MOST_LISTED = 10_000
 Made = TypeVar("Made", bound=Value)
+Listed = TypeVar("Listed")
 
 
 class Offering:
@@ -97,26 +98,34 @@ class Offering:
         offer = self._own_offer(name, by)
         # What it offers may be seen for its purposes only, by its publisher too.
         caller = self._caller(by, CallContext(purpose=offer.purposes[0]) if offer.purposes else None)
-        standing = self._own_offers(by) if offer.withdrawn else []
+        if offer.withdrawn:
+            return self._close(offer, caller)
         changed = 0
         for page in _pages(list(self._offered(offer, caller))):
-            known = self._opened(page, by)
-            if not offer.withdrawn:
-                self._remember(offer, page, known, by)
-            for cube in page:
-                kept = {
-                    reader
-                    for other in standing
-                    if other.name != name and not other.withdrawn and is_offered(other, cube)
-                    for reader in other.audience
-                }
-                rules, was = cube.governance, known.get(cube.id)
-                changes = closing(offer, rules, was, kept) if offer.withdrawn else opening(offer, rules)
-                changed += self._obey(cube, changes, caller)
-                if offer.withdrawn and was is not None:
-                    left = was.without_offer(offer)
-                    self._items.write([_opened_at(cube.id, left if left.offers else None)], by=by)
+            self._remember(offer, page, by)
+            changed += sum(self._obey(cube, opening(offer, cube.governance), caller) for cube in page)
         return changed
+
+    def _close(self, offer: Publication, caller: Caller) -> int:
+        """Take back what the offer opened, whether its query still names it or not."""
+        opened = self._opened_by(offer.name, caller.by)
+        changed = 0
+        for page in _pages(list(opened)):
+            for cube in self._governance.readable(page, caller, operation="publish"):
+                known = opened[cube.id]
+                changed += self._obey(cube, closing(offer, cube.governance, known), caller)
+                left = known.without_offer(offer)
+                self._items.write([_opened_at(cube.id, left if left.offers else None)], by=caller.by)
+        return changed
+
+    def _opened_by(self, name: str, by: Principal) -> dict[str, Opened]:
+        found: dict[str, Opened] = {}
+        offset = 0
+        while items := self._items.search(ItemQuery(prefix=OPENED, limit=MOST_LISTED, offset=offset), by=by):
+            there = {item.address.key: Opened.model_validate(item.value) for item in items}
+            found |= {cube_id: opened for cube_id, opened in there.items() if name in opened.offers}
+            offset += len(items)
+        return found
 
     def _obey(self, cube: MemCube, changes: dict[str, Any], caller: Caller) -> bool:
         if all(getattr(cube.governance, field) == value for field, value in changes.items()):
@@ -125,16 +134,16 @@ class Offering:
         self._writer.update(cube.id, caller, text=None, changes=told, expected_version=None)
         return True
 
-    def _opened(self, page: Sequence[MemCube], by: Principal) -> dict[str, Opened]:
-        items = self._items.read([Address(OPENED, cube.id) for cube in page], by=by)
-        return {item.address.key: Opened.model_validate(item.value) for item in items if item is not None}
-
-    def _remember(self, offer: Publication, page: Sequence[MemCube], known: dict[str, Opened], by: Principal) -> None:
+    def _remember(self, offer: Publication, page: Sequence[MemCube], by: Principal) -> None:
         """Before they are opened: whoever dies in between has promised too much, and can still take it back."""
-        for cube in page:
-            before = known.get(cube.id) or before_any(cube.governance)
-            known[cube.id] = before.with_offer(offer, cube.governance)
-        self._items.write([_opened_at(cube.id, known[cube.id]) for cube in page], by=by)
+        items = self._items.read([Address(OPENED, cube.id) for cube in page], by=by)
+        writes = []
+        for cube, item in zip(page, items, strict=True):
+            before = None if item is None else Opened.model_validate(item.value)
+            after = (before or before_any(cube.governance)).with_offer(offer, cube.governance)
+            if after != before:
+                writes.append(_opened_at(cube.id, after))
+        self._items.write(writes, by=by)
 
     def withdraw(self, name: str, *, by: Principal) -> int:
         """Take an offer back; its audience reads its memories no more, unless another offer lets it. How many.
@@ -175,10 +184,6 @@ class Offering:
         shared = changes_by_part({"readers": offer.audience})
         self._writer.update(item.cube_id, self._caller(by, None), text=None, changes=shared, expected_version=None)
 
-    def _own_offers(self, by: Principal) -> list[Publication]:
-        found = self._items.search(ItemQuery(prefix=PUBLICATIONS, limit=MOST_LISTED), by=by)
-        return [Publication.model_validate(each.value) for each in found]
-
     def _own_offer(self, name: str, by: Principal) -> Publication:
         item = self._items.read([Address(PUBLICATIONS, name)], by=by)[0]
         if item is None:
@@ -198,8 +203,8 @@ def checked(kind: type[Made], **said: Any) -> Made:
         raise InvalidMemoryError(f"Not a {kind.__name__.lower()}: {first_problem(exc)}.") from exc
 
 
-def _pages(cubes: Sequence[MemCube]) -> Iterator[Sequence[MemCube]]:
-    return (cubes[start : start + PAGE] for start in range(0, len(cubes), PAGE))
+def _pages(listed: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
+    return (listed[start : start + PAGE] for start in range(0, len(listed), PAGE))
 
 
 def _opened_at(cube_id: str, opened: Opened | None) -> ItemWrite:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from pydantic import Field
@@ -47,14 +46,11 @@ def opening(offer: Publication, rules: Governance) -> dict[str, Any]:
     return changes | ({"licence": offer.licence} if offer.licence is not None else {})
 
 
-def closing(offer: Publication, rules: Governance, known: Opened | None, others: Collection[str]) -> dict[str, Any]:
-    """What withdrawing an offer changes; *others* are the audiences of those that stand, where nothing is known.
+def closing(offer: Publication, rules: Governance, known: Opened) -> dict[str, Any]:
+    """What withdrawing an offer changes on a memory of these rules, of which *known* is remembered.
 
     Purposes and licence go back to what they were when no offer stands any more, if they still are what it said.
     """
-    if known is None:  # offered before what an offer opens was remembered
-        gone = set(offer.audience).difference(others)
-        return {"readers": tuple(each for each in rules.readers if each not in gone)}
     left = known.without_offer(offer)
     gone = known.readers.keys() - left.readers.keys()
     changes: dict[str, Any] = {"readers": tuple(each for each in rules.readers if each not in gone)}
