@@ -39,7 +39,7 @@ EVENTS: TypeAdapter[MemEvent] = TypeAdapter(MemEvent)
 
 KEY_BYTES = 32
 
-WORDS_KEPT = 1 << 16
+WORDS_KEPT = 1 << 14
 """How many words and labels keep their number at hand."""
 
 
