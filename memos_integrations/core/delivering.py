@@ -20,6 +20,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
+from memos_integrations.core.news import News
 from memos_integrations.core.ports import Change as VaultChange
 from memos_integrations.core.ports import Expect, LogQuery, Outcome, Room, Transaction, Use
 from memos_integrations.core.reading import GovernedReading
@@ -47,6 +48,11 @@ class Sending(NamedTuple):
 
 class GovernedDelivery(GovernedReading):
     """What `MemStore` asks of governance."""
+
+    @property
+    def news(self) -> News:
+        """Rings when something was written through this doorway; see `MemStore.follow`."""
+        return self._news
 
     def happened(self, after: int, limit: int, caller: Caller) -> tuple[list[tuple[int, Change]], int]:
         """Of the next *limit* events after number *after* those in the caller's tenant, and the last number looked at.

@@ -9,8 +9,9 @@ as its subscriber at the moment it goes, counted against its licence, and on rec
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Caller, Principal
@@ -39,6 +40,9 @@ DEAD = ("memstore", "dead")
 
 MOST_PULLING = 64
 """So many subscribers of one process pull at the same time."""
+
+GLANCE_S = 0.2
+"""How often whoever follows looks whether it is to end."""
 
 MOST_AT_ONCE = 1_000
 """So many deliveries a pull gives at most: a subscriber that is slow is sent no more than it asks for."""
@@ -174,6 +178,30 @@ class MemStore(Offering):
             if not batch.more or (batch.upto, len(batch.deliveries)) == (before, 0):
                 break
             before = batch.upto
+        return taken
+
+    def follow(
+        self,
+        name: str,
+        consume: Callable[[Delivery], object],
+        *,
+        by: Principal,
+        until: Event,
+        every: float = 1.0,
+        attempts: int = 3,
+        context: CallContext | None = None,
+    ) -> int:
+        """`push` until *until* is set: at once after a write of this process, and *every* so many seconds for others'.
+
+        It stays in the thread that calls it; how many deliveries were taken.
+        """
+        taken, news = 0, self._governance.news
+        while not until.is_set():
+            seen, look_again = news.count, time.monotonic() + every
+            taken += self.push(name, consume, by=by, attempts=attempts, context=context)
+            while not until.is_set() and (left := look_again - time.monotonic()) > 0:
+                if news.wait(seen, min(left, GLANCE_S)):
+                    break
         return taken
 
     def dead_letters(self, name: str, *, by: Principal) -> list[DeadLetter]:
