@@ -16,7 +16,7 @@ from memos_integrations.core.ports import CubeFilter
 from tests.torture.store_worker import ANA, BEN
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(1_800)])])
 def test_killed_publishers_and_subscribers_lose_and_repeat_nothing(tmp_path: Path, kills: int) -> None:
     folder, journal, dice = tmp_path / "vault", tmp_path / "journal", random.Random(5)
     with MemOS.open(folder) as memos:
