@@ -282,3 +282,12 @@ def test_who_follows_is_woken_by_what_is_written(memos: MemOS) -> None:
             until.set()
         assert following.result(30) == 4
     assert took == ["Firing number 0.", "Firing number 1.", "Firing number 2.", "withdrawn"]
+
+
+def test_to_push_where_nothing_is_new_writes_nothing(memos: MemOS) -> None:
+    memos.store.subscribe("news", by=BEN)
+    memos.remember("The kiln is free.", by=ANA, readers=["ben"])
+    assert memos.store.push("news", lambda news: None, by=BEN) == 1
+    before = memos.generation(by=BEN)
+    assert [memos.store.push("news", lambda news: None, by=BEN) for _ in range(3)] == [0] * 3
+    assert memos.generation(by=BEN) == before
