@@ -90,7 +90,7 @@ class MemGovernance(GatedWriting):
         """
         transaction = self._transaction(versions, operation)
         self._reads.send()
-        return self._vault.submit(transaction, durability=durability)
+        return self._told(self._vault.submit(transaction, durability=durability))
 
     def put_whole(self, pages: Iterable[Sequence[NewVersion]], *, operation: str) -> Receipt:
         """As `put_many`, for more versions than fit in memory: page by page, but all in one commit, or none.
@@ -99,7 +99,13 @@ class MemGovernance(GatedWriting):
             AccessDeniedError, VaultError: See `put` and `Vault.submit_whole`. Nothing was stored.
         """
         self._reads.flush()
-        return self._vault.submit_whole(self._transaction(page, operation) for page in pages)
+        receipt = self._vault.submit_whole(self._transaction(page, operation) for page in pages)
+        self._news.ring()
+        return receipt
+
+    def _told(self, writing: Future[Receipt]) -> Future[Receipt]:
+        writing.add_done_callback(self._news.ring)
+        return writing
 
     def _transaction(self, versions: Sequence[NewVersion], operation: str) -> Transaction:
         for version in versions:
@@ -146,7 +152,7 @@ class MemGovernance(GatedWriting):
         events_of_moves = [moved(cube, after, caller) for cube, after in steps.moves]
         self._reads.send()
         transaction = Transaction(tuple(changes), (*entries, *steps.records), (*events, *events_of_moves))
-        return self._vault.submit(transaction, durability=durability)
+        return self._told(self._vault.submit(transaction, durability=durability))
 
     def staged(self, over: Callable[[Vault, str], Stage], caller: Caller) -> Stage:
         """A stage over the vault, for changes in the caller's tenant that become true together; see `commit`."""
@@ -164,7 +170,7 @@ class MemGovernance(GatedWriting):
         """
         pending = stage.pending()
         self._reads.send()
-        return self._vault.submit(replace(pending, audit=(*pending.audit, record))).result()
+        return self._told(self._vault.submit(replace(pending, audit=(*pending.audit, record)))).result()
 
     def abandon(self, stage: Stage, record: AuditRecord) -> None:
         """Let go of what is staged; what was read and refused meanwhile, and *record*, go into the log."""
@@ -209,7 +215,7 @@ class MemGovernance(GatedWriting):
             doomed = [*reversed(self._derived(cube)), cube]
             self._check_erasable(cube, doomed, caller)
             try:
-                return doomed, self._vault.submit(erasure(doomed, caller)).result()
+                return doomed, self._told(self._vault.submit(erasure(doomed, caller))).result()
             except (VersionConflictError, CubeNotFoundError, StillDerivedError):
                 continue
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)

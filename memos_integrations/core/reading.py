@@ -34,6 +34,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.events import AccessDenied
 from memos_integrations.core.gate import WriteGate
+from memos_integrations.core.news import News
 from memos_integrations.core.ports import (
     RECALLABLE,
     AuditRecord,
@@ -66,6 +67,7 @@ class GovernedReading:
         self._vault = vault
         self.gate = gate
         """What looks at every text before it is embedded and stored; None: nothing does."""
+        self._news = News()
         self._sight = Sight(vault)
         self._reads = ReadLog(vault, ReadAudit(read_audit))
 

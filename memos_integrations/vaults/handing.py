@@ -41,6 +41,8 @@ _USED, _VERSION, _STATE = 11, 17, 18
 """Where these columns stand in such a row."""
 _VECTOR_MARK = 5 + MARKS.index("vector")
 
+_STATES = {state.value: state for state in State}
+
 Handed = list[tuple[int, MemCube]]
 Row = tuple[Any, ...]
 """A row as it was read here: see the statement."""
@@ -59,12 +61,12 @@ def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
         IntegrityError: They are damaged.
     """
     try:
-        said = {"state": State(state), "behaviour": _behaviour(behaviour or "")}
-    except ValueError as exc:
+        said = {"state": _STATES[state], "behaviour": _behaviour(behaviour or "")}
+    except (ValueError, KeyError) as exc:
         raise IntegrityError(f"The state or behaviour of cube {cube.id!r} is damaged", cube.id) from exc
     # What the digest covers is as it was, so what was computed of it holds; `model_copy` costs ten times as much.
-    made = MemCube.of_checked(**{name: cube.__dict__[name] for name in MemCube.model_fields} | said)
-    made.__dict__.update({name: cube.__dict__[name] for name in ("_canonical", "digest") if name in cube.__dict__})
+    made = cube.with_checked(**said)
+    made.__dict__.update([(name, cube.__dict__[name]) for name in ("_canonical", "digest") if name in cube.__dict__])
     return made
 
 

@@ -34,6 +34,7 @@ class Vault(Protocol):
             StillDerivedError: An Erase would leave a cube that is derived from the erased one.
             AlreadyRememberedError: A Put's key is taken.
             ForgottenError: The cube of a Put's key was erased for good, and the Put does not say `again`.
+            RateSpentError: A Room is not there.
             CubeNotFoundError: A change names a cube that is not there (Use of an erased cube is ignored).
             VaultError: The store failed; nothing of the transaction happened.
         """
@@ -165,6 +166,10 @@ class Vault(Protocol):
 
     def events(self, after: int, limit: int = 100) -> list[tuple[int, MemEvent]]:
         """Outbox events with a number above *after*, oldest first, each with its number."""
+        ...
+
+    def last_event(self) -> int:
+        """The number of the newest outbox event; 0 when there is none."""
         ...
 
     def traces(self, cube_id: str) -> dict[str, int]:
