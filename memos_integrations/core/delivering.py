@@ -22,8 +22,8 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
 from memos_integrations.core.news import News
-from memos_integrations.core.ports import Change as VaultChange
 from memos_integrations.core.ports import AuditEntry, AuditReport, Expect, LogQuery, Outcome, Room, Transaction, Use
+from memos_integrations.core.ports import Change as VaultChange
 from memos_integrations.core.reading import GovernedReading
 from memos_integrations.core.records import is_counted, record_of
 
