@@ -12,6 +12,7 @@ from datetime import timedelta
 from memos_integrations.core.access import Caller, may_read
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
+from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import LogQuery, Transaction
 from memos_integrations.core.reading import GovernedReading
 from memos_integrations.core.records import record_of
@@ -19,6 +20,9 @@ from memos_integrations.core.records import record_of
 Change = CubeWritten | CubeErased | CubeMoved
 
 MOST_VERSIONS = 10_000
+
+BOOKS = ("memstore",)
+"""Below this place in a tenant stand the items in which `MemStore` keeps its books."""
 
 DELIVER = "deliver"
 """The operation under which a delivery stands in the audit log."""
@@ -40,6 +44,14 @@ class GovernedDelivery(GovernedReading):
             if event.tenant == caller.by.tenant and not isinstance(event, AccessDenied)
         ]
         return mine, found[-1][0] if found else after
+
+    def noticed(self, after: int, limit: int, caller: Caller) -> tuple[list[int], int]:
+        """`happened`, as bare numbers, without the store's own book-keeping: how far a subscriber got is no news."""
+        events, seen = self.happened(after, limit, caller)
+        ids = list(dict.fromkeys(event.cube_id for _, event in events))
+        there = self._vault.get(caller.by.tenant, ids) if ids else []
+        kept = {cube.id for cube in there if cube.descriptive.semantic_type == ITEM and cube.namespace[1:2] == BOOKS}
+        return [number for number, event in events if event.cube_id not in kept], seen
 
     def deliverable(self, ids: Sequence[str], caller: Caller) -> dict[str, MemCube]:
         """Those of *ids* that the caller may read now, by id. Nothing is recorded yet: see `deliver`."""

@@ -39,6 +39,7 @@ from memos_integrations.core.ports.transaction import (
     cooled,
 )
 from memos_integrations.core.ports.vault import Stage, Vault
+from memos_integrations.core.ports.wire import Letter, Posting, Wire
 
 __all__ = [
     "HEAT_HALF_LIFE_S",
@@ -58,11 +59,13 @@ __all__ = [
     "Expect",
     "Found",
     "KeyProvider",
+    "Letter",
     "LogFilters",
     "LogQuery",
     "Match",
     "Move",
     "Outcome",
+    "Posting",
     "Put",
     "PutVector",
     "Receipt",
@@ -76,6 +79,7 @@ __all__ = [
     "VaultQuery",
     "Vectors",
     "Visibility",
+    "Wire",
     "cooled",
     "least_allowed",
     "narrowed",
