@@ -66,6 +66,7 @@ def test_one_memory_under_a_licence(vault: Path) -> None:
         (("publish", "x", "--to", "ben"), InvalidMemoryError),
         (("publish", "x", "--to", "ben", "--tag", "a", "--rate", "often"), InvalidMemoryError),
         (("publish", "x", "--to", "ben", "--tag", "a", "--uses", "-1"), InvalidMemoryError),
+        (("publish", "x", "--to", "ben", "--tag", "a", "--until", "2026-05-01"), InvalidMemoryError),
         (("subscribe", "x", "--kind", "sung"), InvalidMemoryError),
     ],
 )

@@ -16,6 +16,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from memos_integrations import MemOS, Principal
 from tests.benchmarks.meta import meta, single_threaded
+from tests.benchmarks.sharing_wire import over_nats
 
 ANA, BEN = Principal(tenant="acme", user="ana"), Principal(tenant="acme", user="ben")
 SINGLY = 200
@@ -26,6 +27,7 @@ def measured(events: int = 5_000) -> dict[str, Any]:
 
     `publish_p50_ms`: to offer one memory that is there. `delivery_p95_ms`: to be given what was just written, one by
     one. `events_per_s`: of many at once, pulled, recorded and acknowledged.
+    `nats_events_per_s`: the same through a relay and a broker; see `sharing_wire.py`.
     """
     with tempfile.TemporaryDirectory() as folder, MemOS.open(folder) as memos:
         memos.store.subscribe("news", by=BEN)
@@ -57,7 +59,7 @@ def measured(events: int = 5_000) -> dict[str, Any]:
         "delivery_p95_ms": round(1e3 * float(np.percentile(delivered, 95)), 3),
         "events_per_s": round(rate, 1),
         "events": events,
-    }
+    } | over_nats(events)
 
 
 def main() -> None:

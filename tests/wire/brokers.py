@@ -42,11 +42,15 @@ def running(command: list[str], port: int) -> Iterator[int]:
         server.wait(20)
 
 
+def nats_command() -> str | None:
+    beside = Path(sys.executable).parent / "nats-server"
+    return str(beside) if beside.exists() else shutil.which("nats-server")
+
+
 @contextmanager
 def nats_server(folder: Path, port: int | None = None) -> Iterator[int]:
     """The port of a NATS server with JetStream."""
-    beside = Path(sys.executable).parent / "nats-server"
-    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    found = nats_command()
     if found is None or find_spec("nats") is None:
         pytest.skip("nats-server is not installed: the extra `test` brings it")
     port = port or free_port()

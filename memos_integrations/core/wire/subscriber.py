@@ -55,6 +55,8 @@ class WireSubscriber:
         self._more, self._lock = True, RLock()
         self.refused: Counter[str] = Counter()
         """How many letters were thrown away, by why: `not an envelope`, `no such event`."""
+        self.letters = 0
+        """How many letters it believed."""
         wire.join(self._reader)
 
     def pull(self, limit: int = 100, *, wait: float = 1.0, context: CallContext | None = None) -> Batch:
@@ -125,6 +127,7 @@ class WireSubscriber:
                 refused.append(letter)
             else:
                 self._pending[letter.place] = (found.number, letter)
+            self.letters += found is not None
         self._refuse(refused, "not an envelope")
 
     def _refuse_beyond(self, upto: int) -> None:
