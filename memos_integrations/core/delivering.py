@@ -21,6 +21,9 @@ Change = CubeWritten | CubeErased | CubeMoved
 
 MOST_VERSIONS = 10_000
 
+LITTLE = 100
+"""Among more events than these there is news for certain, and what is among it beside is not looked at."""
+
 BOOKS = ("memstore",)
 """Below this place in a tenant stand the items in which `MemStore` keeps its books."""
 
@@ -46,10 +49,13 @@ class GovernedDelivery(GovernedReading):
         return mine, found[-1][0] if found else after
 
     def noticed(self, after: int, limit: int, caller: Caller) -> tuple[list[int], int]:
-        """`happened`, as bare numbers, without the store's own book-keeping: how far a subscriber got is no news."""
+        """`happened`, as bare numbers; where it is little, without the store's own books.
+
+        How far a subscriber got is no news, and whoever was woken by it would write that down, and wake the others.
+        """
         events, seen = self.happened(after, limit, caller)
         ids = list(dict.fromkeys(event.cube_id for _, event in events))
-        there = self._vault.get(caller.by.tenant, ids) if ids else []
+        there = self._vault.get(caller.by.tenant, ids) if len(ids) <= LITTLE else []
         kept = {cube.id for cube in there if cube.descriptive.semantic_type == ITEM and cube.namespace[1:2] == BOOKS}
         return [number for number, event in events if event.cube_id not in kept], seen
 

@@ -185,7 +185,8 @@ class MemStore(Offering):
     def happened(self, after: int, *, by: Principal, limit: int = PAGE) -> tuple[list[int], int]:
         """The numbers of what happened in *by*'s tenant in the next *limit* events after *after*, and the last's.
 
-        Numbers say that something happened, not what: whoever wants that pulls, as whoever it is.
+        Numbers say that something happened, not what: whoever wants that pulls, as whoever it is. Where little
+        happened, the store's own books (offers, places of subscribers) are left out.
         """
         return self._governance.noticed(after, limit, self._caller(by, None))
 

@@ -49,7 +49,7 @@ class Envelope(Value):
 
     def body(self) -> bytes:
         """It as bytes."""
-        return json.dumps(self.model_dump(mode="json"), separators=(",", ":")).encode()
+        return self.model_dump_json().encode()
 
 
 def _message(number: int, stream: str) -> bytes:
