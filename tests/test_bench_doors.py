@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parent / "benchmarks" / "doors.py"
 FIGURES = """
     middleware_p50_ms middleware_p95_ms retriever_p50_ms postprocessor_p50_ms postprocessor_p95_ms
@@ -14,6 +16,7 @@ FIGURES = """
 """.split()
 
 
+@pytest.mark.slow
 def test_every_promised_figure_is_there(tmp_path: Path) -> None:
     sizes = ["--cubes", "50", "--turns", "5", "--imports", "1", "--folder", str(tmp_path)]
     ran = subprocess.run(

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parent / "benchmarks" / "sharing.py"
 FIGURES = (
     "bundle_export_per_s bundle_import_per_s bundle_peak_mb hostile_bundles_rejected hostile_bundles_total".split()
 )
 
 
+@pytest.mark.slow
 def test_it_runs(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, SCRIPT, "--cubes", "60", "--json", str(tmp_path / "sharing.json")],

@@ -26,7 +26,7 @@ def put_marks(sealer: Sealer, put: PutRows) -> dict[str, bytes]:
     return {
         "labels": sealer.mark("labels", _labels_text(put.subjects, _joined(put.labels), _sorted_leaves(put))),
         "words": sealer.mark("words", put.words),
-        "links": sealer.mark("links", ascii(put.links) if put.links else "()"),
+        "links": links_mark(sealer, put.links),
         "vector": sealer.vector(put.vector),
     }
 
@@ -44,6 +44,11 @@ def _joined(labels: Iterable[tuple[int, int]]) -> str:
 def keys_mark(sealer: Sealer, keys: Iterable[bytes]) -> bytes:
     """The mark of a cube's write keys."""
     return sealer.mark("keys", ascii(tuple(sorted(keys))))
+
+
+def links_mark(sealer: Sealer, links: Iterable[tuple[str, str]]) -> bytes:
+    """The mark of a cube's links."""
+    return sealer.mark("links", ascii(tuple(sorted(links))))
 
 
 def stored_marks(connection: sqlite3.Connection, sealer: Sealer, group: str, tenant: int) -> dict[int, bytes]:

@@ -85,8 +85,14 @@ class Sealer:
         return self._hash(b"used", ascii((cube_id, behaviour)).encode(), _SHORT)
 
     def mark(self, group: str, content: str | bytes) -> bytes:
-        """The mark of one group of rows; *content* is their text (see `marks.py`) or the vector's bytes."""
-        raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+        """The mark of one group of rows; *content* is their text (see `marks.py`) or the vector's bytes.
+
+        Anything else, as it may stand in a damaged file, has the mark of nothing that was ever written.
+        """
+        if isinstance(content, bytes):
+            raw = content
+        else:
+            raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else b"\0damaged"
         return self._hash(_USES[group], raw, _SHORT)
 
     def called(self, cube_id: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from operator import itemgetter
 
@@ -28,6 +28,7 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.memory_search import is_allowed
+from memos_integrations.vaults.naming import Naming, check_named
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.signed_log import Checkpoint, CheckpointAnchor, LogSigner, check_anchored, sign_log
 from memos_integrations.vaults.sqlite_audit import bounded, read_log, verify
@@ -111,10 +112,13 @@ class SQLiteReads(ABC):
         with self._reading() as connection:
             self._guard.witness.check(connection, tenant, "keys")
             row = connection.execute(
-                "SELECT c.id FROM keys AS k JOIN cubes AS c ON c.seq = k.cube WHERE k.tenant = ? AND k.key = ?",
+                "SELECT c.id, c.seq FROM keys AS k JOIN cubes AS c ON c.seq = k.cube WHERE k.tenant = ? AND k.key = ?",
                 (tenant_number(connection, tenant), self._words.key(key)),
             ).fetchone()
-            return None if row is None else str(row[0])
+            if row is None:
+                return None
+            self._check_named(connection, tenant, "keys", (row[1],))
+            return str(row[0])
 
     def forgotten(self, tenant: str, keys: Sequence[str]) -> set[str]:
         """Those of *keys* whose cube was erased for good; see `Vault.forgotten`.
@@ -133,12 +137,17 @@ class SQLiteReads(ABC):
         with self._reading() as connection:
             self._guard.witness.check(connection, tenant, "links")
             rows = connection.execute(
-                """SELECT c.id, l.relation, l.target FROM json_each(?) AS asked
+                """SELECT c.id, l.relation, l.target, c.seq FROM json_each(?) AS asked
                 CROSS JOIN links AS l ON l.target = asked.value CROSS JOIN cubes AS c ON c.seq = l.cube
                 WHERE c.tenant = ? ORDER BY 1, 2, 3""",
                 (json.dumps(targets), tenant_number(connection, tenant)),
-            )
-            return [Edge(*row) for row in rows]
+            ).fetchall()
+            self._check_named(connection, tenant, "links", {row[3] for row in rows})
+            return [Edge(*row[:3]) for row in rows]
+
+    def _check_named(self, connection: sqlite3.Connection, tenant: str, group: Naming, seqs: Collection[int]) -> None:
+        if seqs and self._guard.witness.is_giant(connection, tenant):
+            check_named(connection, self._guard.sealer, tenant, group, seqs)
 
     def unembedded(self, limit: int) -> list[MemCube]:
         """Current plaintext cubes without a vector, of all tenants, by id."""

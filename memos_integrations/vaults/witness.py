@@ -7,10 +7,9 @@ somebody else than this process's writer thread (`PRAGMA data_version`). When ot
 a twentieth of the time: a sealed commit of another process is then looked at late, by at most twenty checks' time.
 
 The cubes are added up by what changed since they were sealed beside the vault (`verified.py`), whatever their number.
-What a search goes by is then what was sealed, and not the table; an edit of an old row there is met when the row is
-handed out, or looked for by its id, and is found by the doctor. Labels, words, vectors, links and keys are added up
-from the table, and so are the cubes of a tenant that was never sealed: only up to `MOST_ADDED_UP` cubes, because it
-would take seconds. Beyond, of these only what is handed out is checked, and the doctor finds what is missing.
+A search goes by what was sealed then, not by the table; an edit of an old row there is met when the row is handed out
+or looked for, and by the doctor. Labels, words, vectors, links, keys, and the cubes of a tenant that was never sealed,
+are added up from the table: up to `MOST_ADDED_UP` cubes. Beyond, only what is handed out or named is checked.
 """
 
 from __future__ import annotations
@@ -208,7 +207,7 @@ class Witness:
             if held is not None:
                 return [] if held else marks_wrong(connection, self._sealer, tenant, "labels")
             group = "labels"
-        giant = group not in {"log", "forgotten"} and self._is_giant(connection, tenant)
+        giant = group not in {"log", "forgotten"} and self.is_giant(connection, tenant)
         if giant or (group == "vector" and self._whole(connection, tenant)):
             return []
         # Keys and links hand out ids as the table has them: what is sealed beside the vault cannot vouch for those.
@@ -224,7 +223,8 @@ class Witness:
         (number,) = connection.execute("SELECT number FROM tenants WHERE name = ?", (tenant,)).fetchone()
         return self._beside.whole(connection, number)
 
-    def _is_giant(self, connection: sqlite3.Connection, tenant: str) -> bool:
+    def is_giant(self, connection: sqlite3.Connection, tenant: str) -> bool:
+        """Whether a tenant is too large for its labels, words, links and keys to be added up."""
         if tenant not in self._giants:
             if connection.execute(_COUNT, (tenant, self._most + 1)).fetchone()[0] <= self._most:
                 return False
@@ -242,7 +242,7 @@ class Witness:
         found = connection.execute("SELECT name, number, changed FROM tenants WHERE name = ?", (tenant,)).fetchone()
         kept = None if found is None else self._beside.kept(connection, found[1])
         known = None if kept is None else verified(connection, self._sealer, found, kept)
-        if known is None and kept is not None and self._is_giant(connection, tenant):
+        if known is None and kept is not None and self.is_giant(connection, tenant):
             known = verified(connection, self._sealer, found, None)
             if known is None:
                 raise IntegrityError(f"A cube of tenant {tenant!r} was changed, is missing, was added, or set back")

@@ -245,6 +245,7 @@ def test_a_rate_that_explodes_is_told_and_keeps_nothing(model: HuggingFaceModel,
         assert list(memory.store) == []
 
 
+@pytest.mark.slow
 def test_general_questions_are_answered_as_before_if_their_answers_are_held(model: HuggingFaceModel) -> None:
     from memos_integrations.backends.lora.answers import greedy
     from memos_integrations.backends.lora.everyday import ASKED
@@ -507,7 +508,10 @@ def governed(memos: MemOS, model: HuggingFaceModel, tmp_path: Path) -> Iterator[
         yield ParameterCubes(memos, memory)
 
 
-@pytest.mark.parametrize("how", ["forget", "update", "expire"])
+_SLOW = [pytest.param(how, marks=pytest.mark.slow) for how in ("update", "expire")]
+
+
+@pytest.mark.parametrize("how", ["forget", *_SLOW])
 def test_nothing_answers_what_was_forgotten(memos: MemOS, governed: ParameterCubes, how: str) -> None:
     import torch
 
@@ -703,6 +707,7 @@ def test_general_questions_are_in_one_list_only_and_the_benchmark_asks_others() 
     assert not asked_there & set(lists)
 
 
+@pytest.mark.slow
 def test_full_strength_is_given_up_only_where_it_spoils_something(model: HuggingFaceModel, tmp_path: Path) -> None:
     scales = []
     for spoil in (1e9, 0.0):

@@ -21,7 +21,13 @@ KILLS = 50
 CHILD = Path(__file__).with_name("crash_writer.py")
 
 
-@pytest.mark.parametrize("keys", [None, HeldKey(bytes(32))], ids=["clear", "encrypted"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param(None, id="clear"),
+        pytest.param(HeldKey(bytes(32)), id="encrypted", marks=pytest.mark.slow),
+    ],
+)
 def test_no_acknowledged_write_is_lost_in_fifty_kills(tmp_path: Path, keys: HeldKey | None) -> None:
     folder = tmp_path / "vault"
     chance = random.Random(20260301)
