@@ -18,10 +18,11 @@ from nats.errors import Error as NatsError  # noqa: E402
 from nats.errors import TimeoutError as NothingCameError  # noqa: E402
 from nats.js import JetStreamContext  # noqa: E402
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, StreamConfig  # noqa: E402
-from nats.js.errors import NoStreamResponseError, NotFoundError  # noqa: E402
+from nats.js.errors import NoStreamResponseError, NotFoundError, ServiceUnavailableError  # noqa: E402
 
 T = TypeVar("T")
-PATIENCE = 10.0
+GONE = (NotFoundError, NoStreamResponseError, ServiceUnavailableError)
+OPTIONS: dict[str, Any] = {"name": "memos", "max_reconnect_attempts": -1}
 SHORTEST_WAIT = 0.02
 
 
@@ -34,7 +35,8 @@ class NatsWire:
         again_after: Seconds after which what was not acknowledged comes again.
         most_pending: So many unacknowledged letters a reader has at most; the broker then gives it none.
         most: So many postings are kept; of more, the oldest go.
-        options: For `nats.connect`: user, password, token, tls, nkeys.
+        patience: Seconds that the broker has for an answer.
+        options: For `nats.connect`: user, password, token, tls, nkeys. It connects again for ever by default.
 
     Raises:
         InvalidMemoryError: The name is not one that a stream can have.
@@ -49,19 +51,20 @@ class NatsWire:
         again_after: float = 30.0,
         most_pending: int = 1_000,
         most: int = 1_000_000,
+        patience: float = 10.0,
         **options: Any,
     ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
             raise InvalidMemoryError(f"A stream's name is of letters, digits, - and _, not {name!r}.")
         self._name, self._subject, self._most = name, f"memos.{name}", most
-        self._again_after, self._most_pending = again_after, most_pending
+        self._again_after, self._most_pending, self._patience = again_after, most_pending, patience
         self._readers: dict[str, JetStreamContext.PullSubscription] = {}
         self._closed, self._closing = False, Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="memos-nats", daemon=True)
         self._thread.start()
         try:
-            self._client = self._do(nats.connect(servers, **({"name": "memos"} | options)))
+            self._client = self._do(nats.connect(servers, **(OPTIONS | options)))
             self._stream = self._client.jetstream(publish_async_max_pending=10_000)
             self._do(self._make())
         except WireError:
@@ -75,7 +78,7 @@ class NatsWire:
 
     def publish(self, postings: Sequence[Posting]) -> None:
         """Put them on the stream; on the broker's disk on return. The same id within two minutes is there once."""
-        self._do(self._again_when_gone(self._publish, postings), PATIENCE + len(postings) / 100)
+        self._do(self._again_when_gone(self._publish, postings), len(postings) / 100)
 
     def join(self, reader: str) -> None:
         """Make the durable consumer, from now on."""
@@ -87,7 +90,7 @@ class NatsWire:
 
     def fetch(self, reader: str, limit: int, wait: float) -> list[Letter]:
         """At most *limit* letters; waits up to *wait* seconds for the first."""
-        return self._do(self._again_when_gone(self._fetch, reader, limit, wait), PATIENCE + 2 * wait)
+        return self._do(self._again_when_gone(self._fetch, reader, limit, wait), 2 * wait)
 
     def acknowledge(self, reader: str, letters: Sequence[Letter]) -> None:
         """They do not come again. It is sent, and not waited for."""
@@ -118,19 +121,23 @@ class NatsWire:
         """Do it; where somebody deleted the stream or the consumer, make it, and do it again."""
         try:
             return await what(*with_)
-        except (NotFoundError, NoStreamResponseError):
+        except GONE:
             self._readers.clear()
             await self._make()
             return await what(*with_)
 
     async def _publish(self, postings: Sequence[Posting]) -> None:
-        sent = [
-            await self._stream.publish_async(self._subject, each.body, headers={"Nats-Msg-Id": each.id})
-            for each in postings
-        ]
-        for done in await asyncio.gather(*sent, return_exceptions=True):
-            if isinstance(done, BaseException):
-                raise done
+        sent: list[asyncio.Future[Any]] = []
+        try:
+            for each in postings:
+                headers = {"Nats-Msg-Id": each.id}
+                sent.append(await self._stream.publish_async(self._subject, each.body, headers=headers))
+            for done in await asyncio.gather(*sent, return_exceptions=True):
+                if isinstance(done, BaseException):
+                    raise done
+        finally:
+            for future in sent:
+                future.cancel()
 
     async def _join(self, reader: str) -> JetStreamContext.PullSubscription:
         if reader not in self._readers:
@@ -166,18 +173,18 @@ class NatsWire:
 
     # --- off the loop
 
-    def _do(self, work: Coroutine[Any, Any, T], patience: float = PATIENCE) -> T:
+    def _do(self, work: Coroutine[Any, Any, T], more: float = 0.0) -> T:
         if self._closed:
             work.close()
             raise WireError(f"The wire {self._name!r} was closed")
         try:
-            return asyncio.run_coroutine_threadsafe(_within(work, patience), self._loop).result()
+            return asyncio.run_coroutine_threadsafe(_within(work, self._patience + more), self._loop).result()
         except (NatsError, OSError, TimeoutError) as exc:
             raise WireError(f"NATS did not answer for {self._name!r}: {type(exc).__name__} {exc}".rstrip()) from exc
 
     def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
+        self._thread.join(self._patience)
         self._loop.close()
 
 

@@ -38,7 +38,7 @@ def running(command: list[str], port: int) -> Iterator[int]:
         _until_it_listens(server, port)
         yield port
     finally:
-        server.terminate()
+        server.kill()  # brokers die in tests as they do in life
         server.wait(20)
 
 
