@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from memos_integrations.core.ports import Wire
-from memos_integrations.core.wire import InProcessWire
+from memos_integrations.core.wire import LocalWire
 from memos_integrations.testing.wire_contract import OpenWire
 
 
@@ -30,7 +30,7 @@ def opened_wires(kind: str, port: int) -> Iterator[OpenWire]:
                 stack.callback(client.close)
                 wire = RedisWire(name, client, **how)
             else:
-                wire = InProcessWire(name, **how)
+                wire = LocalWire(name, **how)
             stack.callback(wire.close)
             return wire
 

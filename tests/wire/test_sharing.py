@@ -17,7 +17,7 @@ from memos_integrations.core.cube import Licence
 from memos_integrations.core.errors import CubeNotFoundError, WireError
 from memos_integrations.core.memstore import Batch, Delivery, Rate
 from memos_integrations.core.ports import Posting, Wire
-from memos_integrations.core.wire import Envelope, InProcessWire, Relay, WireSubscriber
+from memos_integrations.core.wire import Envelope, LocalWire, Relay, WireSubscriber
 from memos_integrations.testing.wire_contract import OpenWire
 
 ANA, BEN, CY, RELAY = (Principal(tenant="acme", user=user) for user in ("ana", "ben", "cy", "relay"))
@@ -123,7 +123,7 @@ def test_a_withdrawn_offer_reaches_whom_it_was_given(memos: MemOS, wire: Wire, r
      b'{"memos":1,"number":7,"signature":"zz"}'],
 )  # fmt: skip
 def test_what_is_no_envelope_is_thrown_away(memos: MemOS, body: bytes) -> None:
-    wire = InProcessWire("acme", again_after=0.0)
+    wire = LocalWire("acme", again_after=0.0)
     ben = subscriber(memos, wire)
     memos.remember("Ana's own.", by=ANA)
     wire.publish([Posting("forged", body)])
@@ -173,7 +173,7 @@ def test_a_relay_goes_on_where_it_stopped(memos: MemOS, wire: Wire) -> None:
 
 def test_the_books_of_the_store_are_no_news(memos: MemOS, wire: Wire, relay: Relay) -> None:
     """Relays and subscribers that keep their places do not wake each other for ever."""
-    second = Relay(memos, InProcessWire("second"), by=CY)
+    second = Relay(memos, LocalWire("second"), by=CY)
     ben = subscriber(memos, wire)
     memos.remember("The kiln is free.", by=ANA, readers=["ben"])
     assert [relay.run_once(), second.run_once()] == [1, 1]

@@ -7,8 +7,8 @@ of the vault. So a wire that loses, repeats, reorders or invents costs time, and
 from __future__ import annotations
 
 from memos_integrations.core.wire.envelope import Envelope
-from memos_integrations.core.wire.in_process import InProcessWire
+from memos_integrations.core.wire.local import LocalWire
 from memos_integrations.core.wire.relay import Relay
 from memos_integrations.core.wire.subscriber import WireSubscriber
 
-__all__ = ["Envelope", "InProcessWire", "Relay", "WireSubscriber"]
+__all__ = ["Envelope", "LocalWire", "Relay", "WireSubscriber"]

@@ -22,7 +22,7 @@ class _Reader:
     given: OrderedDict[str, tuple[float, Letter]] = field(default_factory=OrderedDict)
 
 
-class InProcessWire:
+class LocalWire:
     """Fills `Wire` with memory; it is empty when the process ends.
 
     Args:
