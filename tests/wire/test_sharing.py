@@ -270,3 +270,15 @@ def test_a_closed_wire_says_so_and_the_news_comes_later(memos: MemOS, open_wire:
         ben.pull()
     assert relay.published == 0
     assert told(memos.store.pull("news", by=BEN)) == [("written", "The kiln is free.")]
+
+
+def test_what_is_no_news_is_not_looked_at_for_ever(memos: MemOS, relay: Relay, wire: Wire) -> None:
+    ben = subscriber(memos, wire)
+    memos.remember_many([f"Ana's own, number {number}." for number in range(1_100)], by=ANA)
+    while relay.run_once():
+        pass
+    while ben.letters < 1_100:
+        assert told(ben.pull(wait=5)) == []
+    (kept,) = memos.store.subscriptions(by=BEN)
+    assert kept.after >= 1_100
+    assert wire.fetch(ben._reader, 10, 0.7) == [], "all letters are acknowledged"

@@ -71,8 +71,9 @@ class WireSubscriber:
         with self._lock:
             self._take(0.0 if self._more else wait)
             batch = self._memos.store.pull(self._name, by=self._by, limit=limit, context=context)
-            self._more = batch.more
-            if not batch.more:
+            # What a rate holds back is there and not to be had: it waits as if there were no more.
+            self._more = batch.more and bool(batch.deliveries)
+            if not self._more:
                 self._refuse_beyond(batch.upto)
             if not batch.deliveries:
                 self.acknowledge(batch)
