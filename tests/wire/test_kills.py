@@ -34,8 +34,10 @@ def killed_once(kind: str, port: int, folder: Path, journal: Path, dice: random.
     for worker in workers:
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"ready\n"
+    assert workers[1].stdout is not None
+    assert workers[1].stdout.readline() == b"woken\n", "by the wire: nothing else would in the time of this test"
     for worker in dice.sample(workers, 2):
-        time.sleep(dice.uniform(0.3, 1.0))
+        time.sleep(dice.uniform(0.1, 0.8))
         worker.kill()
         worker.communicate()
 
@@ -66,10 +68,8 @@ def test_killed_sharers_lose_and_repeat_nothing(tmp_path: Path, kind: str, kills
         with BROKERS[kind](tmp_path / kind) as port:
             for _ in range(kills // 2):
                 killed_once(kind, port, folder, journal, dice)
-            with MemOS.open(folder) as memos:
-                heard_alive = memos.find(CubeFilter(tags=("heard",)), by=BEN, k=100_000)
-                assert len(heard_alive) > half, "the wire woke it"
-                if half:
+            if half:
+                with MemOS.open(folder) as memos:
                     drained(kind, port, memos)
     acknowledged = [line.split() for line in journal.read_text().splitlines()]
     with MemOS.open(folder) as memos:

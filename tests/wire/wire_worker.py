@@ -29,8 +29,12 @@ def subscribe(memos: MemOS, wire: Wire) -> None:
         memos.remember(f"Heard {delivery.cube_id}.", by=BEN, key=delivery.id, tags=["heard"])
 
     subscriber = WireSubscriber(memos, wire, "log", by=BEN)
+    woken = False
     while True:
         subscriber.push(note, limit=20, wait=1_000)
+        if subscriber.letters and not woken:
+            print("woken", flush=True)
+            woken = True
 
 
 if __name__ == "__main__":
