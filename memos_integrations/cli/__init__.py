@@ -22,6 +22,7 @@ from memos_integrations.cli.output import print_error
 from memos_integrations.cli.pipelines import pipeline
 from memos_integrations.cli.policy import app as policy
 from memos_integrations.cli.proof import check, prove, report, sign, verifier
+from memos_integrations.cli.share import acknowledge, offers, publish, pull, subscribe, withdraw
 from memos_integrations.core.errors import MemOSError
 
 __all__ = ["app", "main"]
@@ -42,6 +43,12 @@ app.command("import")(import_)
 app.command()(key)
 app.command()(card)
 app.command()(sync)
+app.command()(publish)
+app.command()(withdraw)
+app.command()(offers)
+app.command()(subscribe)
+app.command()(pull)
+app.command()(acknowledge)
 app.command()(attribute)
 app.command()(costs)
 app.command()(demo)

@@ -21,6 +21,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
+from memos_integrations.core.item import ITEM
 from memos_integrations.core.news import News
 from memos_integrations.core.ports import AuditEntry, AuditReport, Expect, LogQuery, Outcome, Room, Transaction, Use
 from memos_integrations.core.ports import Change as VaultChange
@@ -31,6 +32,12 @@ Change = CubeWritten | CubeErased | CubeMoved
 
 MOST_ENTRIES = 10_000
 MOST_ASKED = 1_000
+
+LITTLE = 100
+"""Among more events than these there is news for certain, and what is among it beside is not looked at."""
+
+BOOKS = ("memstore",)
+"""Below this place in a tenant stand the items in which `MemStore` keeps its books."""
 
 DELIVER = "deliver"
 """The operation under which a delivery stands in the audit log."""
@@ -73,6 +80,17 @@ class GovernedDelivery(GovernedReading):
         """The number of the newest event of all; what reads so far brought about is among them."""
         self._reads.wait_for_uses()
         return self._vault.last_event()
+
+    def noticed(self, after: int, limit: int, caller: Caller) -> tuple[list[int], int]:
+        """`happened`, as bare numbers; where it is little, without the store's own books.
+
+        How far a subscriber got is no news, and whoever was woken by it would write that down, and wake the others.
+        """
+        events, seen = self.happened(after, limit, caller)
+        ids = list(dict.fromkeys(event.cube_id for _, event in events))
+        there = self._vault.get(caller.by.tenant, ids) if len(ids) <= LITTLE else []
+        kept = {cube.id for cube in there if cube.descriptive.semantic_type == ITEM and cube.namespace[1:2] == BOOKS}
+        return [number for number, event in events if event.cube_id not in kept], seen
 
     def deliverable(self, ids: Sequence[str], caller: Caller) -> dict[str, MemCube]:
         """Those of *ids* that the caller may read now, by id. Nothing is recorded yet: see `deliver`."""

@@ -220,6 +220,13 @@ class StillDerivedError(MemOSError, RuntimeError):
         self.cube_id = cube_id
 
 
+class WireError(MemOSError, ConnectionError):
+    """A broker cannot be reached, or refuses. Nothing is lost: what happened stands in the vault; try again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}. What happened stands in the vault and comes later; try again.")
+
+
 class BundleError(MemOSError, ValueError):
     """A bundle of memories is refused; nothing of it was written. `code` says why, for programs (MIP.md, codes)."""
 

@@ -16,6 +16,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from memos_integrations import MemOS, Principal
 from tests.benchmarks.meta import meta, single_threaded
+from tests.benchmarks.sharing_wire import over_nats
 
 ANA, BEN = Principal(tenant="acme", user="ana"), Principal(tenant="acme", user="ben")
 SINGLY = 200
@@ -26,6 +27,7 @@ def measured(events: int = 5_000) -> dict[str, Any]:
 
     `publish_p50_ms`: to offer one memory that is there. `delivery_p95_ms`: to be given what was just written, one by
     one. `events_per_s`: of many at once, pulled, recorded and acknowledged; `events_per_cpu_s` by processor time.
+    `nats_events_per_s`: the same through a relay and a broker; see `sharing_wire.py`.
     """
     with tempfile.TemporaryDirectory() as folder, MemOS.open(folder) as memos:
         memos.store.subscribe("news", by=BEN)
@@ -58,7 +60,7 @@ def measured(events: int = 5_000) -> dict[str, Any]:
         "events_per_s": round(rate, 1),
         "events_per_cpu_s": round(cpu_rate, 1),
         "events": events,
-    }
+    } | over_nats(events)
 
 
 def main() -> None:

@@ -226,6 +226,22 @@ class MemStore(Offering):
                 taken += 1
         return taken
 
+    # --- for what carries news to other processes
+
+    def happened(self, after: int, *, by: Principal, limit: int = PAGE) -> tuple[list[int], int]:
+        """The numbers of what happened in *by*'s tenant in the next *limit* events after *after*, and the last's.
+
+        Numbers say that something happened, not what: whoever wants that pulls, as whoever it is. Where little
+        happened, the store's own books (offers, places of subscribers) are left out.
+        """
+        return self._governance.noticed(after, limit, self._caller(by, None))
+
+    def hand_over(
+        self, name: str, consume: Callable[[Delivery], object], delivery: Delivery, *, by: Principal, attempts: int = 3
+    ) -> bool:
+        """Whether *consume* took a delivery; what it fails on *attempts* times is a dead letter of the subscription."""
+        return self._hand_over(name, consume, delivery, attempts, by)
+
     # --- parts
 
     def _hand_over(

@@ -41,6 +41,7 @@ from memos_integrations.core.ports.transaction import (
     cooled,
 )
 from memos_integrations.core.ports.vault import Stage, Vault
+from memos_integrations.core.ports.wire import Letter, Posting, Wire
 
 __all__ = [
     "HEAT_HALF_LIFE_S",
@@ -61,11 +62,13 @@ __all__ = [
     "Expect",
     "Found",
     "KeyProvider",
+    "Letter",
     "LogFilters",
     "LogQuery",
     "Match",
     "Move",
     "Outcome",
+    "Posting",
     "Put",
     "PutVector",
     "Receipt",
@@ -80,6 +83,7 @@ __all__ = [
     "VaultQuery",
     "Vectors",
     "Visibility",
+    "Wire",
     "cooled",
     "least_allowed",
     "narrowed",
