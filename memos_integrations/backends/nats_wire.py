@@ -160,7 +160,9 @@ class NatsWire:
     async def _fetch(self, reader: str, limit: int, wait: float) -> list[Letter]:
         subscription = await self._join(reader)
         try:
-            found = await subscription.fetch(limit, timeout=max(wait, SHORTEST_WAIT))
+            wait = max(wait, SHORTEST_WAIT)
+            # The client's own limit was seen to be passed by ten seconds where nothing came.
+            found = await _within(subscription.fetch(limit, timeout=wait), wait + 1.0)
         except NothingCameError:
             await self._stream.consumer_info(self._name, reader)
             return []

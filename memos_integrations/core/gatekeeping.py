@@ -17,7 +17,15 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.gate import Ruling
-from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, PutVector, Transaction, Vectors
+from memos_integrations.core.ports import (
+    CubeFilter,
+    EmbedderIdentity,
+    LogQuery,
+    Outcome,
+    PutVector,
+    Transaction,
+    Vectors,
+)
 from memos_integrations.core.records import record_of
 
 
@@ -168,3 +176,13 @@ class GatedWriting(GovernedDelivery):
         for future in futures:
             with suppress(VersionConflictError, CubeNotFoundError):
                 future.result()
+
+    # --- vectors: a derivative of what was written; nothing leaves the vault ------------------------------------
+
+    def bind_embedder(self, identity: EmbedderIdentity) -> None:
+        """Let the vault remember its embedder, or refuse another (see `Vault.bind_embedder`)."""
+        self._vault.bind_embedder(identity)
+
+    def embedder(self) -> EmbedderIdentity | None:
+        """The embedder that the vault remembers."""
+        return self._vault.embedder()

@@ -40,7 +40,6 @@ from memos_integrations.core.ports import (
     AuditRecord,
     Change,
     Durability,
-    EmbedderIdentity,
     Expect,
     LogQuery,
     Outcome,
@@ -288,16 +287,6 @@ class MemGovernance(GatedWriting):
     def scrub(self, now: datetime, *, gently: bool = False) -> int:
         """Overwrite what is left of what was erased; nothing leaves the vault. See `Vault.scrub`."""
         return self._vault.scrub(now, gently=gently)
-
-    # --- vectors: a derivative of what was written; nothing leaves the vault ------------------------------------
-
-    def bind_embedder(self, identity: EmbedderIdentity) -> None:
-        """Let the vault remember its embedder, or refuse another (see `Vault.bind_embedder`)."""
-        self._vault.bind_embedder(identity)
-
-    def embedder(self) -> EmbedderIdentity | None:
-        """The embedder that the vault remembers."""
-        return self._vault.embedder()
 
     # --- parts --------------------------------------------------------------------------------------------------
 

@@ -97,7 +97,8 @@ def changed(governance: MemGovernance, caller: Caller, after: int, *, owner: str
                 if record.operation == "forget":
                     found.written.pop(record.cube_id, None)
                     found.erased[record.cube_id] = record.at
-                else:
+                elif record.cube_id not in found.erased or record.operation != MOVED_ELSEWHERE:
+                    # To hear of a move of what was erased here brings nothing back.
                     found.erased.pop(record.cube_id, None)
                     found.written[record.cube_id] = None
                     if record.operation.startswith(MOVE) or record.operation == MOVED_ELSEWHERE:

@@ -236,6 +236,22 @@ def test_items_keep_their_address_and_the_later_value_holds(
     assert item.value == {"theme": "blue"}
 
 
+@pytest.mark.parametrize("state", ["archived", "activated"])
+def test_an_erasure_is_passed_on_though_the_memory_was_moved_elsewhere_meanwhile(
+    devices: tuple[Device, Device, Device], folder: Path, state: str
+) -> None:
+    laptop, phone, tablet = devices
+    cube = laptop.memos.remember("The boiler is serviced in May.", by=ANA)
+    laptop.sync(folder), phone.sync(folder)
+    phone.memos.forget(cube.id, by=ANA)
+    laptop.memos.update(cube.id, text="The boiler is serviced in June.", by=ANA)
+    laptop.memos.move(cube.id, state, by=ANA)
+    for _ in range(2):
+        for device in devices:
+            device.sync(folder)
+    assert laptop.there() == phone.there() == tablet.there() == {}
+
+
 def test_a_gap_a_forgery_and_a_stranger_are_refused_by_name(
     devices: tuple[Device, Device, Device], folder: Path
 ) -> None:
