@@ -15,7 +15,6 @@ from memos_integrations.core.ports import Letter, Posting
 require("nats", extra="nats")
 import nats  # noqa: E402
 from nats.errors import Error as NatsError  # noqa: E402
-from nats.errors import TimeoutError as NothingCameError  # noqa: E402
 from nats.js import JetStreamContext  # noqa: E402
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, DiscardPolicy, StreamConfig  # noqa: E402
 from nats.js.errors import NoStreamResponseError, NotFoundError, ServiceUnavailableError  # noqa: E402
@@ -163,7 +162,7 @@ class NatsWire:
             wait = max(wait, SHORTEST_WAIT)
             # The client's own limit was seen to be passed by ten seconds where nothing came.
             found = await _within(subscription.fetch(limit, timeout=wait), wait + 1.0)
-        except NothingCameError:
+        except TimeoutError:
             await self._stream.consumer_info(self._name, reader)
             return []
         return [Letter(str(each.metadata.sequence.stream), each.data, each) for each in found]
