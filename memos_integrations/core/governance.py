@@ -33,6 +33,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.gatekeeping import GatedWriting
+from memos_integrations.core.graph import sources_first
 from memos_integrations.core.lifecycle import check_change, check_transition
 from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import (
@@ -291,14 +292,15 @@ class MemGovernance(GatedWriting):
     # --- parts --------------------------------------------------------------------------------------------------
 
     def _derived(self, cube: MemCube) -> list[MemCube]:
-        found: dict[str, MemCube] = {}
+        found, made = dict[str, MemCube](), list[tuple[str, str]]()
         frontier = [cube.id]
         while frontier:
             edges = self._vault.pointing_at(cube.tenant, frontier)
-            sources = dict.fromkeys(edge.source for edge in edges if edge.relation == "derived_from")
-            frontier = [source for source in sources if source != cube.id and source not in found]
+            derived = [(edge.target, edge.source) for edge in edges if edge.relation == "derived_from"]
+            made += derived
+            frontier = [each for each in dict.fromkeys(each for _, each in derived) if each not in {cube.id, *found}]
             found.update((each.id, each) for each in self._vault.get(cube.tenant, frontier))
-        return list(found.values())
+        return [found[each] for each in sources_first(cube.id, made) if each in found]
 
     def _check_sources(self, version: NewVersion, operation: str) -> None:
         cube, caller = version.cube, version.caller

@@ -7,7 +7,7 @@ given, which are those that whoever asks may see: nothing else lends an edge or 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -56,3 +56,22 @@ def _seeds(scores: Floats) -> Floats:
     above[best[:SEEDS]] = np.maximum(scores[best[:SEEDS]] - floor, 0.0)
     total = above.sum()
     return above / total if total > 0.0 else above
+
+
+def sources_first(root: str, made: Iterable[tuple[str, str]]) -> list[str]:
+    """Of pairs `(source, derived from it)` all that stems from *root*, each after all that it was made from."""
+    below: dict[str, list[str]] = {}
+    for source, derived in made:
+        below.setdefault(source, []).append(derived)
+    seen, done = {root}, list[str]()
+    path = [(root, iter(below.get(root, ())))]
+    while path:
+        at, rest = path[-1]
+        following = next((each for each in rest if each not in seen), None)
+        if following is None:
+            done.append(at)
+            path.pop()
+        else:
+            seen.add(following)
+            path.append((following, iter(below.get(following, ()))))
+    return done[-2::-1]

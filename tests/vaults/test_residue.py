@@ -200,6 +200,14 @@ def test_the_closure_is_what_was_derived(sources: list[set[int]], data: st.DataO
             check_closure(memos, proof, sources, data.draw(st.integers(0, len(sources) - 1)))
 
 
+def test_what_was_derived_twice_over_is_erased_in_the_order_of_its_sources() -> None:
+    """The last is derived from the first and, by two others, once more: found soon, but to be erased first."""
+    with tempfile.TemporaryDirectory() as folder:
+        memos, proof = opened(Path(folder) / "vault")
+        with memos:
+            check_closure(memos, proof, [set(), {0}, {1}, {0, 2}], 0)
+
+
 def check_closure(memos: MemOS, proof: FileScan, sources: list[set[int]], doomed: int) -> None:
     cubes: list[MemCube] = []
     below = {doomed}
