@@ -192,3 +192,23 @@ def is_own(cube: MemCube, caller: Caller) -> bool:
 def may_read(cube: MemCube, caller: Caller) -> bool:
     """Whether *caller* may read *cube* now."""
     return _refuse(cube, Verb.READ, caller) is None
+
+
+def readable_of(cubes: Sequence[MemCube], caller: Caller) -> list[MemCube]:
+    """Those that *caller* may read now.
+
+    Without a policy it is decided by tenant, rules, state and quarantine alone, and most cubes of an answer share them:
+    each such set is decided once.
+    """
+    if caller.policy is not None:
+        return [cube for cube in cubes if may_read(cube, caller)]
+    decided: dict[tuple[str, bytes, State, bool], bool] = {}
+    allowed = []
+    for cube in cubes:
+        rules = cube.tenant, cube.governance._canonical, cube.state, cube.trust.quarantined
+        known = decided.get(rules)
+        if known is None:
+            known = decided[rules] = may_read(cube, caller)
+        if known:
+            allowed.append(cube)
+    return allowed

@@ -7,7 +7,7 @@ decided again on its own header, so that a stale or damaged index can miss, neve
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -21,6 +21,7 @@ from memos_integrations.core.access import (
     hidden_fields,
     is_own,
     may_read,
+    readable_of,
     subjects_for,
 )
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
@@ -41,6 +42,7 @@ from memos_integrations.core.ports import (
     CubeFilter,
     Edge,
     Found,
+    Match,
     Move,
     Transaction,
     Use,
@@ -83,7 +85,7 @@ class GovernedReading:
         query = replace(query, filter=replace(query.filter, states=states))
         found = self._vault.search(query, self._sight.of(caller, query.filter))
         given = {cube.id: cube for cube in self._shown([match.cube for match in found.matches], caller)}
-        allowed = tuple(replace(match, cube=given[match.cube.id]) for match in found.matches if match.cube.id in given)
+        allowed = tuple(_as_given(match, given) for match in found.matches if match.cube.id in given)
         return replace(found, matches=allowed, visible=found.visible - (len(found.matches) - len(allowed)))
 
     def candidates(self, refs: Sequence[CubeRef], caller: Caller) -> list[MemCube]:
@@ -304,7 +306,7 @@ class GovernedReading:
 
     def _released(self, cubes: Sequence[MemCube], caller: Caller) -> list[MemCube]:
         """Those that the caller may read, and whose sources are as they were and may be read too (promise 3)."""
-        readable = [cube for cube in cubes if may_read(cube, caller)]
+        readable = readable_of(cubes, caller)
         wanted = list(dict.fromkeys(ref.id for cube in readable for ref in cube.provenance.derived_from))
         if not wanted:
             return readable
@@ -329,3 +331,8 @@ class GovernedReading:
     def _submit(self, entry: AuditRecord, events: tuple[AccessDenied, ...] = ()) -> None:
         self._reads.send()
         self._vault.submit(Transaction((), (entry,), events)).result()
+
+
+def _as_given(match: Match, given: Mapping[str, MemCube]) -> Match:
+    cube = given[match.cube.id]
+    return match if cube is match.cube else replace(match, cube=cube)

@@ -27,7 +27,6 @@ from memos_integrations.core.operator.evidence import (
     in_shape,
     own_signals,
     places_before,
-    said_at,
     standing,
     stretched,
 )
@@ -36,6 +35,7 @@ from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
 from memos_integrations.core.operator.scopes import Considered, Finding, ScopeSearch
 from memos_integrations.core.operator.surfacing import TrustGate
+from memos_integrations.core.operator.traits import Traits, said_at, traits_of
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Reranker
 from memos_integrations.core.ranking import Floats
@@ -163,21 +163,25 @@ class MemOperator:
         found = considered.by_id.values()
         candidates = sorted(found, key=lambda c: (-c.signals.get("dense", -1.0), c.cube.id))
         cubes = [candidate.cube for candidate in candidates]
-        newest = max(map(said_at, cubes), default=caller.now)
+        traits = traits_of(cubes)
+        newest = max((each.said_at for each in traits), default=caller.now)
         asked = dict.fromkeys(terms_of(call.query), 1.0) | dict(considered.rarity)
-        held = held_share(candidates, asked) if plan.weights.get("late") else 1.0
-        weights = in_shape(plan.weights, cubes, held)
-        before = places_before(cubes) if weights.get("late") else []
+        held = held_share(candidates, traits, asked) if plan.weights.get("late") else 1.0
+        weights = in_shape(plan.weights, traits, held)
+        before = places_before(cubes, traits) if weights.get("late") else []
         if before:
-            self._look_at_tokens(candidates, before, call.query)
+            self._look_at_tokens(candidates, traits, before, call.query)
         signals = stretched(candidates)
         if before:
-            signals |= around_by_tokens(cubes, before, signals)
-        signals |= own_signals(cubes, call, newest)
+            signals |= around_by_tokens(traits, before, signals)
+        signals |= own_signals(cubes, traits, call, newest)
         nothing = np.zeros(len(cubes))
         shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
         if cubes and weights.get("graph"):
-            told = [{*terms_of(cube.text), *map(str.casefold, cube.descriptive.entities)} for cube in cubes]
+            told = [
+                {*each.terms, *map(str.casefold, cube.descriptive.entities)}
+                for each, cube in zip(traits, cubes, strict=True)
+            ]
             shares["graph"] = weights["graph"] * spread(told, sum(shares.values(), nothing))
         past = call.about_past or plan.as_of is not None or plan.valid_at is not None
         standings = np.array([standing(cube, caller.now, past=past) for cube in cubes])
@@ -190,9 +194,11 @@ class MemOperator:
         scores = sum(shares.values(), nothing) * standings
         return Ranked(cubes, scores, shares, replaced, newest_first=plan.newest_first)
 
-    def _look_at_tokens(self, candidates: Sequence[Candidate], before: Sequence[int], query: str) -> None:
+    def _look_at_tokens(
+        self, candidates: Sequence[Candidate], traits: Sequence[Traits], before: Sequence[int], query: str
+    ) -> None:
         """Give the candidates their scores by late interaction, the nearest by vector first."""
-        texts = [search_text(candidate.cube) for candidate in candidates]
+        texts = [each.text for each in traits]
         within = max(1, sum(total <= LATE_CHARACTERS for total in accumulate(map(len, texts))))
         known = [place if place < within else -1 for place in before[:within]]
         for candidate, scores in zip(candidates, self._embedding.late(query, texts[:within], known), strict=False):

@@ -174,13 +174,21 @@ def _rarity(found: Found) -> dict[str, float]:
 
 def _add(candidates: dict[str, Candidate], found: Found) -> None:
     for match in found.matches:
-        _join(candidates.setdefault(match.cube.id, Candidate(match.cube)), _signals(match))
+        known = candidates.get(match.cube.id)
+        if known is None:
+            candidates[match.cube.id] = Candidate(match.cube, _signals(match))
+        else:
+            _join(known, _signals(match))
 
 
 def _signals(match: Match) -> dict[str, float]:
     """The scores of a match, by signal; only those that were asked for."""
-    scores = {**match.around, "bm25": match.bm25, "dense": match.cosine}
-    return {name: score for name, score in scores.items() if score is not None}
+    signals = dict(match.around)
+    if match.bm25 is not None:
+        signals["bm25"] = match.bm25
+    if match.cosine is not None:
+        signals["dense"] = match.cosine
+    return signals
 
 
 def _join(candidate: Candidate, signals: dict[str, float]) -> None:

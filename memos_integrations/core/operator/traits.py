@@ -1,0 +1,84 @@
+"""What ranking asks of a memory, worked out once for as long as the memory stays in this process. Pure.
+
+A recall looks at hundreds of memories, and most of them are looked at again by the next one. What their words and
+headers say is kept beside them, so that a question costs arrays, not a walk over every text.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from memos_integrations.core.cube import MemCube, Relation
+from memos_integrations.core.operator.telling import length_of, names_somebody, says_something, tells_when
+from memos_integrations.core.operator.write import search_text
+from memos_integrations.core.text import terms
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Of one memory: when it was said, what is searched of it, where it stands, and what its words look like.
+
+    `numbers` are the words it has, and 0 or 1 for: names a time, says something (and does not only ask), holds a name.
+    """
+
+    said_at: datetime
+    text: str
+    terms: frozenset[str]
+    session: str | None
+    follows: tuple[str, ...]
+    speaker: str | None
+    numbers: tuple[float, float, float, float]
+
+
+_Kept = tuple["weakref.ref[MemCube]", Traits]
+_kept: dict[int, _Kept] = {}
+
+
+def traits_of(cubes: Sequence[MemCube]) -> list[Traits]:
+    """The traits of each; what is kept of a memory goes when the memory itself is let go, also after an erasure."""
+    found = []
+    for cube in cubes:
+        kept = _kept.get(id(cube))
+        found.append(kept[1] if kept is not None and kept[0]() is cube else _keep(cube))
+    return found
+
+
+def _keep(cube: MemCube) -> Traits:
+    number, traits = id(cube), _made(cube)
+    _kept[number] = weakref.ref(cube, partial(_let_go, number)), traits
+    return traits
+
+
+def _let_go(number: int, gone: weakref.ref[MemCube]) -> None:
+    kept = _kept.get(number)
+    # Another memory may stand at the same place by now.
+    if kept is not None and kept[0] is gone:
+        del _kept[number]
+
+
+def _made(cube: MemCube) -> Traits:
+    said, text = cube.provenance, cube.text
+    shape = length_of(text), tells_when(text), says_something(text), names_somebody(text)
+    return Traits(
+        said_at=said_at(cube),
+        text=search_text(cube),
+        terms=frozenset(terms(text)),
+        session=session_of(cube),
+        follows=tuple(link.target for link in said.links if link.relation is Relation.FOLLOWS),
+        speaker=said.speaker.casefold() if said.speaker else None,
+        numbers=(float(shape[0]), float(shape[1]), float(shape[2]), float(shape[3])),
+    )
+
+
+def said_at(cube: MemCube) -> datetime:
+    """When it was said or happened, else when it was written down."""
+    return cube.provenance.occurred_at or cube.descriptive.created_at
+
+
+def session_of(cube: MemCube) -> str | None:
+    """The session in which it was said, else the thread."""
+    return cube.provenance.session_id or cube.provenance.thread_id
