@@ -170,7 +170,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
         """Make all of *transactions* true in one commit, or none; see `Vault.submit_whole`."""
         with self._reading():  # refuses when closed or forked
             pass
-        return Whole(self._writer, self._guard.notary, self._words).run(transactions, self._making)
+        return Whole(self._writer, self._guard.notary, self._words, self.locks).run(transactions, self._making)
 
     def bind_embedder(self, identity: EmbedderIdentity) -> None:
         """Remember the embedder, once. See `Vault.bind_embedder`."""
