@@ -234,6 +234,17 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
         """Remove blobs that were stored longer than *grace* ago and that no memory names; how many."""
         return self._governance.collect_blobs(self._clock(), grace)
 
+    def scrub(self, now: datetime | None = None, *, gently: bool = False) -> int:
+        """Overwrite the copies of erased memories that may be left in the vault's file; how many erasures still wait.
+
+        `forget` overwrites what it erases where it stands, and SQLite keeps copies of rows that it moved. `tick` does
+        this *gently*: for files up to 64 MB, at most once a day up to 1 GB; for larger ones call it at a quiet hour.
+
+        Raises:
+            VaultError: There is not enough memory or disk: as much as the file is large, and twice that.
+        """
+        return self._governance.scrub(aware(now) or self._clock(), gently=gently)
+
     # --- many ---------------------------------------------------------------------------------------------------
 
     def remember_many(

@@ -68,6 +68,8 @@ def test_it_works_without_any_extra() -> None:
         ("langgraph", "import memos_integrations.langgraph", "langgraph"),
         ("langchain", "import memos_integrations.langgraph", "langgraph"),
         ("llama_index", "import memos_integrations.llama_index", "llama-index"),
+        ("nats", "import memos_integrations.backends.nats_wire", "nats"),
+        ("redis", "import memos_integrations.backends.redis_wire", "redis"),
         ("yaml", "from memos_integrations.backends.pipelines import load_pipeline as f; f('nightly')", "pipelines"),
         ("torch", "from memos_integrations.backends.huggingface import HuggingFaceModel as M; M('.')", "hf"),
         ("transformers", "from memos_integrations.backends.huggingface import HuggingFaceModel as M; M('.')", "hf"),

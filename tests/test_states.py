@@ -51,12 +51,7 @@ def in_state(memos: MemOS, state: State | str) -> MemCube:
     """A memory of Ana's in a state, or on hold, with two versions."""
     cube = memos.remember("The kettle is green.", by=ANA)
     memos.update(cube.id, by=ANA, text="The kettle is blue.")
-    if state == HELD:
-        memos.hold(cube.id, by=ADMIN)
-    elif state is State.MERGED:
-        memos.merge([cube.id, memos.remember("A spoon.", by=ANA).id], by=ANA, text="A cup and a spoon.")
-    elif state is not State.GENERATED:
-        memos.move(cube.id, state, by=ANA)
+    moved_to(memos, cube, state)
     return cube
 
 
@@ -190,6 +185,16 @@ def test_what_was_computed_goes_with_every_change(memos: MemOS, verb: str) -> No
     assert store.held == set()
 
 
+def moved_to(memos: MemOS, cube: MemCube, state: State | str) -> None:
+    """Bring a memory of Ana's into a state, or under a hold."""
+    if state is State.MERGED:
+        memos.merge([cube.id, memos.remember("A spoon.", by=ANA).id], by=ANA, text="A cup and a spoon.")
+    elif state == HELD:
+        memos.hold(cube.id, by=ADMIN)
+    elif state is not State.GENERATED:
+        memos.move(cube.id, state, by=ANA)
+
+
 @pytest.mark.parametrize("state", [*State, HELD])
 def test_keys_and_values_are_given_out_while_their_source_is_recalled(memos: MemOS, state: State | str) -> None:
     cube = memos.remember("The kettle is blue.", by=ANA)
@@ -197,15 +202,31 @@ def test_keys_and_values_are_given_out_while_their_source_is_recalled(memos: Mem
         b"keys and values", [cube], token_count=3, token_ids_digest="a" * 64, key="k", fingerprint=MODEL, by=ANA
     )
     assert [each.id for each in memos.activations(by=ANA)] == [kept.id]
-    if state is State.MERGED:
-        memos.merge([cube.id, memos.remember("A spoon.", by=ANA).id], by=ANA)
-    elif state == HELD:
-        memos.hold(cube.id, by=ADMIN)
-    elif state is not State.GENERATED:
-        memos.move(cube.id, state, by=ANA)
+    moved_to(memos, cube, state)
     there = state in {State.GENERATED, State.ACTIVATED}  # the others made a version, or left recall
     assert bool(memos.activations(by=ANA)) == there
     assert (memos.find_activation("k", by=ANA) is not None) == there
+
+
+@pytest.mark.parametrize("state", [*State, HELD])
+def test_an_adapter_is_used_while_its_source_is_recalled(memos: MemOS, state: State | str) -> None:
+    cube = memos.remember("The kettle is blue.", by=ANA)
+    memos.attach(Store())
+    kept = memos.keep_parameter(b"weights", [cube], base=MODEL, training={"gates": {"failed": []}}, by=ANA)
+    moved_to(memos, cube, state)
+    there = state in {State.GENERATED, State.ACTIVATED}  # the others made a version, or left recall
+    assert memos.recall(ASKED, by=ANA, needed=True).adapters == ((kept.id,) if there else ())
+
+
+@pytest.mark.parametrize("state", [*State, HELD])
+def test_a_subscriber_gets_what_a_reader_gets_and_in_which_state_it_is(memos: MemOS, state: State | str) -> None:
+    ben = Principal(tenant="acme", user="ben")
+    memos.store.subscribe("news", by=ben)
+    cube = memos.remember("The kettle is blue.", by=ANA, readers=["ben"])
+    moved_to(memos, cube, state)
+    told = [each.cube for each in memos.store.pull("news", by=ben).deliveries if each.cube and "blue" in each.cube.text]
+    assert bool(told) == (state in KEPT)
+    assert all(each.state is (State.GENERATED if state == HELD else state) for each in told)
 
 
 # --- bad input

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from memos_integrations.backends import checkpoint
+from memos_integrations.backends.choice import Choice
 from memos_integrations.backends.text_stream import Detokeniser, StopStrings
 from memos_integrations.core.cube import ModelFingerprint
 from memos_integrations.core.errors import ModelError
@@ -25,6 +26,8 @@ from memos_integrations.core.extras import require
 if TYPE_CHECKING:
     import torch
     from transformers import Cache
+
+    from memos_integrations.backends.watermark import Watermark
 
 _BREAK = "\N{WORD JOINER}"
 """Stands inside what looks like a control token in a message, so that it stays text."""
@@ -86,6 +89,7 @@ class HuggingFaceModel:
     `folder` holds config, tokenizer and safetensors weights. `dtype` is one of torch's floating types. `threads`
     is set for torch in the whole process; more than the free cores makes it slower. `packed` keeps the weights a
     second time in the order in which a CPU reads them best: decoding and short questions take a third less time.
+    `watermark` marks every answer, so that it can be told later that this model gave it.
 
     Raises:
         ModelFolderError: The folder lacks a file; the message names it.
@@ -101,11 +105,12 @@ class HuggingFaceModel:
         threads: int = 1,
         device: str = "cpu",
         packed: bool = False,
+        watermark: Watermark | None = None,
     ) -> None:
         torch = require("torch", extra="hf")
         require("transformers", extra="hf")
         self.folder = checkpoint.complete(Path(folder))
-        self.dtype = dtype
+        self.dtype, self.watermark = dtype, watermark
         number = getattr(torch, dtype, None)
         if threads < 1 or not isinstance(number, torch.dtype) or not number.is_floating_point:
             raise ModelError(f"dtype={dtype!r}, threads={threads}: give float32, bfloat16 or float16, and 1 or more.")
@@ -231,7 +236,7 @@ class HuggingFaceModel:
         if unknown := sorted(set(adapters) - set(self.adapters)):
             raise ModelError(f"Adapters {unknown} are not loaded on {self.name}; loaded are {list(self.adapters)}.")
         cache = self._cache(ids, prefix)
-        choose = _Choice(temperature, seed, self.network.device)
+        choose = Choice(temperature, seed, self.network.device, self.watermark)
         return self._decode_loop(
             ids,
             limit=min(max_new_tokens, room),
@@ -248,7 +253,7 @@ class HuggingFaceModel:
         *,
         limit: int,
         cache: Cache,
-        choose: _Choice,
+        choose: Choice,
         stops: StopStrings,
         adapters: tuple[str, ...],
         keep: Callable[[list[int], Cache], None] | None,
@@ -257,7 +262,7 @@ class HuggingFaceModel:
         cached = int(cache.get_seq_length())
         todo, held = ids[cached:], list(ids)
         for count in range(1, limit + 1):
-            token = choose(self._forward(todo, cache, adapters))
+            token = choose(self._forward(todo, cache, adapters), held)
             ended = token in self._ends
             last = ended or count == limit
             text = ("" if ended else words.push(token)) + (words.flush() if last else "")
@@ -328,23 +333,3 @@ class HuggingFaceModel:
         for control in self._controls:
             text = text.replace(control, control[:1] + _BREAK + control[1:])
         return text
-
-
-class _Choice:
-    """Picks the next token from logits: the best one at temperature 0, else a sample."""
-
-    def __init__(self, temperature: float, seed: int | None, device: torch.device) -> None:
-        import torch
-
-        self._temperature = temperature
-        self._random = torch.Generator(device)
-        if seed is None:
-            self._random.seed()
-        else:
-            self._random.manual_seed(seed)
-
-    def __call__(self, logits: torch.Tensor) -> int:
-        if self._temperature == 0:
-            return int(logits.argmax())
-        chances = (logits / self._temperature).softmax(-1)
-        return int(chances.multinomial(1, generator=self._random))

@@ -45,6 +45,28 @@ rules:
     may_not: [read, use_in_prompt, train_on]
     memories: {types: [visit], older_than: P30D}
 """,
+    "guests-and-editors": """\
+rules:
+  - {name: guests only read, who: ['role:guest'], may_not: [write, share, delete, train_on]}
+  - name: drafts are for editors
+    who: [role:editor, owner]
+    may: [read, use_in_prompt]
+    memories: {tags: [draft]}
+""",
+    "front-desk": """\
+rules:
+  - name: the front desk does not see who wrote it, where, and what it is filed under
+    who: [role:front-desk]
+    may_not: [read]
+    fields: [author, source, thread, tags]
+""",
+    "office-hours": """\
+rules:
+  - name: contractors read on working days from eight to six
+    who: [role:contractor]
+    may_not: [read, use_in_prompt]
+    unless: {days: [1, 2, 3, 4, 5], hours: [8, 18], zone: Europe/Berlin}
+""",
 }
 """Policies to begin with, by what they are for."""
 

@@ -16,11 +16,13 @@ from memos_integrations.cli.carry import card, export, import_, key, sync
 from memos_integrations.cli.commands import app, audit
 from memos_integrations.cli.costs import costs
 from memos_integrations.cli.demo import demo
-from memos_integrations.cli.life import consolidate, decisions, move, roll_back, snapshot, tick, undo
+from memos_integrations.cli.keys import app as keys
+from memos_integrations.cli.life import consolidate, decisions, move, roll_back, scrub, snapshot, tick, undo
 from memos_integrations.cli.output import print_error
 from memos_integrations.cli.pipelines import pipeline
 from memos_integrations.cli.policy import app as policy
 from memos_integrations.cli.proof import check, prove, report, sign, verifier
+from memos_integrations.cli.share import acknowledge, offers, publish, pull, subscribe, withdraw
 from memos_integrations.core.errors import MemOSError
 
 __all__ = ["app", "main"]
@@ -33,6 +35,7 @@ app.command()(decisions)
 app.command()(undo)
 app.command()(move)
 app.command()(tick)
+app.command()(scrub)
 app.command("roll-back")(roll_back)
 app.command()(snapshot)
 app.command()(export)
@@ -40,11 +43,18 @@ app.command("import")(import_)
 app.command()(key)
 app.command()(card)
 app.command()(sync)
+app.command()(publish)
+app.command()(withdraw)
+app.command()(offers)
+app.command()(subscribe)
+app.command()(pull)
+app.command()(acknowledge)
 app.command()(attribute)
 app.command()(costs)
 app.command()(demo)
 app.command()(report)
 app.add_typer(policy, name="policy")
+app.add_typer(keys, name="keys")
 audit.command()(sign)
 audit.command()(check)
 audit.command()(prove)

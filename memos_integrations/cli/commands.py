@@ -180,6 +180,7 @@ def forget(
         if not (yes or as_json) and sys.stdin.isatty():
             typer.confirm("This cannot be undone. Erase it?", abort=True)
         receipt = memos.forget(cube_id, by=by)
+        memos.scrub(gently=True)
     if as_json:
         print_json(receipt.model_dump(mode="json"))
         return

@@ -63,7 +63,18 @@ def tick(
         print_json(done.model_dump(mode="json"))
         return
     more = " There is more to do." if done.more else ""
-    say(f"{len(done.archived)} archived, {len(done.expired)} expired, {len(done.collected)} collected.{more}")
+    left = " Copies of what was erased may be left: see `memos scrub`." if done.unscrubbed else ""
+    say(f"{len(done.archived)} archived, {len(done.expired)} expired, {len(done.collected)} collected.{more}{left}")
+
+
+def scrub(*, vault: Vault, now: Now = None, as_json: Json = False) -> None:
+    """Write the vault's file anew, so that no copy is left in it of what was erased. It may take minutes."""
+    with opened(vault, Choice.NONE) as (memos, _, _):
+        waiting = memos.scrub(moment(now))
+    if as_json:
+        print_json({"waiting": waiting})
+    else:
+        say("Something else reads the old pages; try again." if waiting else "No copy of what was erased is left.")
 
 
 def move(

@@ -11,16 +11,17 @@ import typer
 from memos_integrations.cli.commands import CubeId, Json, Tenant, User, Vault
 from memos_integrations.cli.opening import Choice, opened, principal
 from memos_integrations.cli.output import print_json, say
-from memos_integrations.core.access import CallContext, Caller, Principal, Verb, decide
+from memos_integrations.core.access import CallContext, Caller, Principal, Verb, decide, hidden_fields
 from memos_integrations.core.ports import CubeFilter
 
 if TYPE_CHECKING:
+    from memos_integrations.backends.cedar import CedarPolicy
     from memos_integrations.core.cube import MemCube
-    from memos_integrations.core.policy import Policy
+    from memos_integrations.core.policy import Engine, Policy
 
 app = typer.Typer(help="Rules that people can read: who may do what with which memories.", no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(metavar="POLICY", help="A policy in YAML.")]
+File = Annotated[Path, typer.Argument(metavar="POLICY", help="A policy in YAML, or in Cedar (.cedar).")]
 Subject = Annotated[
     list[str], typer.Option("--as", help="user:NAME, group:NAME, role:NAME; repeat for several at once.")
 ]
@@ -43,14 +44,15 @@ def template(
 @app.command()
 def lint(policy: File, *, as_json: Json = False) -> None:
     """Say what is probably not meant. Exit 1 when there is something."""
+    from memos_integrations.core.policy import Policy
     from memos_integrations.core.policy import lint as slips
 
     read = _read(policy)
-    found = slips(read, datetime.now(UTC))
+    found = slips(read, datetime.now(UTC)) if isinstance(read, Policy) else read.lint()
     if as_json:
         print_json({"ok": not found, "problems": found, "revision": read.revision})
     else:
-        say("\n".join(found) or f"{len(read.rules)} rules, nothing to say. Revision {read.revision[:12]}.")
+        say("\n".join(found) or f"{len(read.says)} rules, nothing to say. Revision {read.revision[:12]}.")
     if found:
         raise typer.Exit(1)
 
@@ -72,11 +74,14 @@ def explain(
     read = _read(policy)
     with opened(vault, Choice.NONE) as (memos, _, _):
         cube = memos.get(cube_id, by=principal(tenant, user))
-    decision = decide(cube, verb, _caller(tenant, subjects, purpose, read))
+    caller = _caller(tenant, subjects, purpose, read)
+    decision = decide(cube, verb, caller)
+    without = sorted(hidden_fields(cube, caller)) if decision.allowed else []
     if as_json:
-        print_json(decision.model_dump(mode="json"))
+        print_json({**decision.model_dump(mode="json"), "without": without})
     else:
-        say(f"{'Yes' if decision.allowed else 'No'}: {decision.reason}.")
+        part = f" Without its {', '.join(without)}." if without else ""
+        say(f"{'Yes' if decision.allowed else 'No'}: {decision.reason}.{part}")
 
 
 @app.command("who-can-read")
@@ -124,11 +129,9 @@ def dry_run(
     closes: list[tuple[str, str]] = []
     for cube in cubes:
         for name in sorted({*_known(cube, policies[0]), *_known(cube, policies[1])}):
-            old, new = (
-                decide(cube, Verb.READ, _caller(tenant, [name], purpose, policy)).allowed for policy in policies
-            )
-            if old != new:
-                (opens if new else closes).append((name, cube.id))
+            old, new = (_hidden(cube, _caller(tenant, [name], purpose, policy)) for policy in policies)
+            opens += [(name, f"{cube.id}{part}") for part in _given(old, new)]
+            closes += [(name, f"{cube.id}{part}") for part in _given(new, old)]
     if as_json:
         print_json({"memories": len(cubes), "opens": opens, "closes": closes})
         return
@@ -138,19 +141,35 @@ def dry_run(
             say(f"  {word} {cube_id} for {name}")
 
 
-def _read(file: Path) -> Policy:
+def _read(file: Path) -> Policy | CedarPolicy:
+    if file.suffix == ".cedar":
+        from memos_integrations.backends.cedar import load_cedar
+
+        return load_cedar(file)
     from memos_integrations.backends.policy_file import load_policy
 
     return load_policy(file)
 
 
-def _known(cube: MemCube, policy: Policy) -> list[str]:
+def _hidden(cube: MemCube, caller: Caller) -> frozenset[str] | None:
+    """The parts of a memory that somebody does not read; None where they read nothing of it."""
+    return frozenset(hidden_fields(cube, caller)) if decide(cube, Verb.READ, caller).allowed else None
+
+
+def _given(before: frozenset[str] | None, after: frozenset[str] | None) -> list[str]:
+    """What *after* gives over *before*: the whole memory (""), or some parts (":tags")."""
+    if after is None or before is None:
+        return [] if after is None else [""]
+    return [f":{part}" for part in sorted(before - after)]
+
+
+def _known(cube: MemCube, policy: Engine) -> list[str]:
     rules = cube.governance
     named = {rules.owner, *rules.readers, *rules.writers, *rules.sharers}
-    return sorted((named | {name for rule in policy.rules for name in rule.who}) - {"owner", "*"})
+    return sorted((named | policy.subjects) - {"owner", "*"})
 
 
-def _caller(tenant: str, subjects: list[str], purpose: str | None, policy: Policy) -> Caller:
+def _caller(tenant: str, subjects: list[str], purpose: str | None, policy: Engine) -> Caller:
     parted: dict[str, list[str]] = {"user": [], "group": [], "role": []}
     for subject in subjects:
         kind, _, name = subject.partition(":")

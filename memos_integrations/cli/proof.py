@@ -35,7 +35,7 @@ def sign(
     """Sign the audit log as it is now; keep what is printed where nobody can set it back."""
     from memos_integrations.vaults.signed_log import FileAnchor, LogSigner, sign_log
 
-    with _reading(vault) as connection:
+    with reading(vault) as connection:
         signer = LogSigner.from_file(key, name=name, make=True)
         note = sign_log(connection, signer, *([] if anchor is None else [FileAnchor(anchor)]))
     if as_json:
@@ -50,7 +50,7 @@ def check(*, vault: Vault, anchor: AnchorFile, public: Public, as_json: Json = F
     from memos_integrations.vaults.signed_log import FileAnchor, check_anchored
 
     try:
-        with _reading(vault) as connection:
+        with reading(vault) as connection:
             newest = check_anchored(connection, _key(public), FileAnchor(anchor))
     except IntegrityError as exc:
         _told({"ok": False, "problem": str(exc)}, f"DAMAGED: {exc}", as_json=as_json)
@@ -73,7 +73,7 @@ def prove(
     from memos_integrations.vaults.signed_log import FileAnchor, check_anchored, read_checkpoint
 
     keeps, key = FileAnchor(anchor), _key(public)
-    with _reading(vault) as connection:
+    with reading(vault) as connection:
         size = check_anchored(connection, key, keeps).size
         notes = {read_checkpoint(note, key).size: note for note in keeps.published()}
         proof: dict[str, Any] = {"checkpoint": notes[size], "size": size}
@@ -135,7 +135,12 @@ def report(
 
 
 @contextmanager
-def _reading(vault: Path) -> Iterator[sqlite3.Connection]:
+def reading(vault: Path) -> Iterator[sqlite3.Connection]:
+    """The file of a vault as it is, within a read transaction; no key is needed.
+
+    Raises:
+        VaultError: There is none.
+    """
     from memos_integrations.core.errors import VaultError
     from memos_integrations.vaults.connection import connect, database_file, translating
 

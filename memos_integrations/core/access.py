@@ -11,11 +11,11 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import Field, GetPydanticSchema, ValidationError
 
 from memos_integrations.core.cube import Governance, Label, Layer, MemCube, State, Value, first_problem
 from memos_integrations.core.errors import IdentityError
-from memos_integrations.core.policy import Policy
+from memos_integrations.core.policy import Engine, Part
 
 EVERYONE = "*"
 ADMIN_ROLE = "role:admin"
@@ -41,6 +41,8 @@ READING = frozenset({Verb.READ, Verb.USE_IN_PROMPT, Verb.TRAIN_ON})
 IN_CONTEXT = READING | {Verb.WRITE, Verb.SHARE}
 """Verbs for which the cube must be readable here and now: who changes a memory sees it."""
 
+WHOLE = frozenset({Verb.TRAIN_ON, Verb.WRITE, Verb.SHARE})
+"""Verbs for which one must see every part of a cube."""
 
 Name = Annotated[Label, Field(max_length=500)]
 
@@ -94,7 +96,7 @@ class Caller(NamedTuple):
     by: Principal
     context: CallContext
     now: datetime
-    policy: Policy | None = None
+    policy: Annotated[Engine | None, GetPydanticSchema(lambda _, make: make(Any))] = None
 
 
 class Decision(Value):
@@ -142,11 +144,27 @@ def _refuse(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
     if subjects_for(verb, cube.governance).isdisjoint(caller.by.subjects):
         return f"nobody gave {caller.by.subject} the right to {verb} it"
     refused = _refuse_reading(cube, verb, caller) if verb in IN_CONTEXT else None
-    if refused is None and caller.policy is not None:
-        refused = caller.policy.refusal(cube, verb, caller)
-        if refused is None and verb in IN_CONTEXT and verb is not Verb.READ:
-            refused = caller.policy.refusal(cube, Verb.READ, caller)  # who may not read it does nothing else with it
+    return ruled_out(cube, verb, caller) if refused is None else refused
+
+
+def ruled_out(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
+    """Why the policy keeps the caller from doing *verb* with a cube; None where it does not, or there is none."""
+    policy = caller.policy
+    if policy is None:
+        return None
+    refused = policy.refusal(cube, verb, caller)
+    if refused is None and verb in IN_CONTEXT and verb is not Verb.READ:
+        refused = policy.refusal(cube, Verb.READ, caller)  # who may not read it does nothing else with it
+    if refused is None and verb in WHOLE and hidden_fields(cube, caller):
+        refused = "a policy rule keeps a part of it: what is seen in part is not changed, shared or trained on"
     return refused
+
+
+def hidden_fields(cube: MemCube, caller: Caller) -> frozenset[Part]:
+    """The parts of a cube that the policy keeps from the caller."""
+    if caller.policy is None or not caller.policy.hides_fields:
+        return frozenset()
+    return caller.policy.hidden_fields(cube, caller)
 
 
 def _refuse_reading(cube: MemCube, verb: Verb, caller: Caller) -> str | None:

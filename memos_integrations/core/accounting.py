@@ -40,6 +40,8 @@ class Accounting(Walk):
             if isinstance(cube, MemCube)
             else self._governance.read(known_id(cube), asker, operation="explain", counted=False)
         )
+        if not isinstance(cube, MemCube):  # what a rule keeps back decides too
+            seen = self._governance.held([seen.id], asker).get(seen.id, seen)
         if verb not in set(Verb):
             raise InvalidMemoryError(f"There is no verb {verb!r}: {', '.join(Verb)}.")
         return decide(seen, Verb(verb), self._caller(principal, context))

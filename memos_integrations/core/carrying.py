@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +31,7 @@ from memos_integrations.core.interchange import (
     Wanted,
     changed,
 )
+from memos_integrations.core.interchange.changes import last_of_series, note_series
 from memos_integrations.core.interchange.syncing import EVERYTHING
 from memos_integrations.core.operator import parts
 from memos_integrations.core.ports import CubeFilter
@@ -98,6 +100,39 @@ class Carrying(Walk):
         if to is not None and recipient not in (None, to.recipient):
             raise InvalidMemoryError(f"The card is that of {to.recipient!r}, not of {recipient!r}.")
         return MemDumper(self._governance, signer, issuer=issuer).dump(Path(path), caller, wanted, terms)
+
+    def dump_next(
+        self,
+        folder: str | Path,
+        series: str,
+        *,
+        by: Principal,
+        every: timedelta | None = None,
+        context: CallContext | None = None,
+        **how: Any,
+    ) -> Dumped | None:
+        """The next bundle of a *series*, a new file in *folder*: what changed since its last one. None: nothing is due.
+
+        How far a series has come stands in the audit log of the vault. With *every*, nothing is due sooner after its
+        last bundle. Call it as often as you like, from a timer or as the consumer of a subscription (`store.follow`).
+        Whoever dies between a bundle and the note of it writes the same changes again; they are loaded once.
+        *how* are the terms of `dump`, except `since`.
+
+        Raises:
+            InvalidMemoryError, VaultError: See `dump`. The series has not come further.
+        """
+        caller = self._caller(by, context)
+        after, last = last_of_series(self._governance, caller, series)
+        if every is not None and last is not None and caller.now < last + every:
+            return None
+        if not changed(self._governance, caller, after, owner=None, most=1).written:
+            return None
+        path = Path(folder) / f"{series}-{after:012d}-{secrets.token_hex(4)}.mip"
+        dumped = self.dump(path, by=by, since=after, context=context, **how)
+        if not dumped.cubes:
+            path.unlink()  # what changed is nothing that may go
+        note_series(self._governance, caller, series, dumped.position or after)
+        return dumped if dumped.cubes else None
 
     def load(
         self,

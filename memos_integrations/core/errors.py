@@ -40,6 +40,14 @@ class LicenceSpentError(AccessDeniedError):
         self.cube_id = cube_id
 
 
+class RateSpentError(AccessDeniedError):
+    """Somebody was given as many versions of a memory as an offer's rate allows; later there is room again."""
+
+    def __init__(self, cube_id: str) -> None:
+        super().__init__(f"The rate at which cube {cube_id!r} is offered is used up for now; ask again later.")
+        self.cube_id = cube_id
+
+
 class BudgetSpentError(AccessDeniedError):
     """The privacy budget of a pool does not allow another release; nothing was spent or released."""
 
@@ -210,6 +218,13 @@ class StillDerivedError(MemOSError, RuntimeError):
     def __init__(self, cube_id: str) -> None:
         super().__init__(f"A cube is derived from cube {cube_id!r}: erase it first, or in the same transaction.")
         self.cube_id = cube_id
+
+
+class WireError(MemOSError, ConnectionError):
+    """A broker cannot be reached, or refuses. Nothing is lost: what happened stands in the vault; try again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}. What happened stands in the vault and comes later; try again.")
 
 
 class BundleError(MemOSError, ValueError):

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, BinaryIO, NoReturn
 
-from memos_integrations.core.access import ADMIN_ROLE, VERIFIER_ROLE, Caller
+from memos_integrations.core.access import ADMIN_ROLE, READING, VERIFIER_ROLE, Caller, Verb, is_own, ruled_out
 from memos_integrations.core.cube import MemCube, State
 from memos_integrations.core.delivering import GovernedDelivery
 from memos_integrations.core.errors import (
@@ -75,8 +75,9 @@ class GatedWriting(GovernedDelivery):
             for cube in self._vault.get(caller.by.tenant, list(ids))
             if cube.trust.quarantined and (everything or cube.governance.owner == mine)
         ]
+        found = [cube for cube in found if ruled_out(cube, Verb.READ, caller) is None]
         self._submit(record_of("review", caller, detail={"cubes": [cube.id for cube in found][:100]}))
-        return found
+        return self._sight.shown(found, caller)
 
     def note_denied(self, operation: str, reason: str, caller: Caller) -> None:
         """Record that the caller was refused something that is about no single cube."""
@@ -85,24 +86,47 @@ class GatedWriting(GovernedDelivery):
     def walk(self, wanted: CubeFilter, caller: Caller, *, page: int) -> Iterator[list[MemCube]]:
         """All that the caller may read and that is wanted, page by page; see `Vault.walk`.
 
-        Nothing is recorded yet: what leaves is recorded with `carried`.
+        What they see in part is left out: elsewhere nobody would know that it is not the whole. Nothing is recorded
+        yet: what leaves is recorded with `carried`.
         """
         states = (wanted.states or frozenset(State)) - {State.EXPIRED}
         self._reads.wait_for_uses()
         if states:
-            for cubes in self._vault.walk(replace(wanted, states=states), self._sight.of(caller), page=page):
-                yield self._released(cubes, caller)
+            for cubes in self._vault.walk(replace(wanted, states=states), self._sight.of(caller, wanted), page=page):
+                found = self._released(cubes, caller)
+                whole = zip(found, self._sight.shown(found, caller), strict=True)
+                yield [cube for cube, shown in whole if shown is cube]
 
     # --- for what governs itself: unrecorded, and no word of it leaves the vault ---------------------------------
 
-    def own(self, cube_id: str, caller: Caller) -> MemCube | None:
-        """A cube of the caller's own, whatever its context or age; None when it is gone or somebody else's."""
+    def own(self, cube_id: str, verb: Verb, caller: Caller, *, operation: str) -> MemCube | None:
+        """A cube of the caller's own, whatever its context or age; None when it is gone or somebody else's.
+
+        Raises:
+            AccessDeniedError: The policy keeps its owner from doing *verb* with it; that is on record.
+        """
         found = self._vault.get(caller.by.tenant, [cube_id])
-        return found[0] if found and found[0].governance.owner == caller.by.subject else None
+        if not found or not is_own(found[0], caller):
+            return None
+        refused = ruled_out(found[0], verb, caller)
+        if refused is not None:
+            self._deny(found[0], verb, operation, refused, caller)
+            raise AccessDeniedError(f"You own this memory, but a rule keeps you from it: {refused}.")
+        return self._sight.shown(found, caller)[0] if verb in READING else found[0]
 
     def held(self, ids: Sequence[str], caller: Caller) -> dict[str, MemCube]:
         """The cubes of these ids in the caller's tenant, whoever's they are."""
         return {cube.id: cube for cube in self._vault.get(caller.by.tenant, ids)}
+
+    def whole(self, ids: Sequence[str], caller: Caller, *, own: bool) -> list[MemCube]:
+        """The cubes of these ids of which no rule keeps anything from the caller, for carrying them.
+
+        Of their *own* in whatever context and age; else of what they may read.
+        """
+        held = self._vault.get(caller.by.tenant, ids)
+        mine = [cube for cube in held if ruled_out(cube, Verb.READ, caller) is None]
+        found = mine if own else self._released(held, caller)
+        return [cube for cube, shown in zip(found, self._sight.shown(found, caller), strict=True) if shown is cube]
 
     def own_versions(self, cube_id: str, caller: Caller) -> list[MemCube]:
         """Every version of a cube of the caller's own, oldest first, whatever its context; for carrying it only."""
@@ -114,9 +138,10 @@ class GatedWriting(GovernedDelivery):
 
         Raises:
             CubeNotFoundError: The cube is gone, or somebody else's.
+            AccessDeniedError: The policy keeps it from its owner.
         """
-        cube = self.own(cube_id, caller)
-        if cube is None:
+        cube = self.own(cube_id, Verb.READ, caller, operation="export")
+        if cube is None or number >= len(cube.blobs):
             raise CubeNotFoundError(cube_id)
         return self._vault.open_blob(cube.blobs[number])
 

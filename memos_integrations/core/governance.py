@@ -23,7 +23,7 @@ from memos_integrations.core.access import (
     is_own,
     subjects_for,
 )
-from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, Relation, TrustLabel
+from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, Relation, Tier, TrustLabel
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -34,7 +34,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.gatekeeping import GatedWriting
 from memos_integrations.core.lifecycle import check_change, check_transition
-from memos_integrations.core.policy import Policy
+from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditRecord,
@@ -90,7 +90,7 @@ class MemGovernance(GatedWriting):
         """
         transaction = self._transaction(versions, operation)
         self._reads.send()
-        return self._vault.submit(transaction, durability=durability)
+        return self._told(self._vault.submit(transaction, durability=durability))
 
     def put_whole(self, pages: Iterable[Sequence[NewVersion]], *, operation: str) -> Receipt:
         """As `put_many`, for more versions than fit in memory: page by page, but all in one commit, or none.
@@ -99,7 +99,13 @@ class MemGovernance(GatedWriting):
             AccessDeniedError, VaultError: See `put` and `Vault.submit_whole`. Nothing was stored.
         """
         self._reads.flush()
-        return self._vault.submit_whole(self._transaction(page, operation) for page in pages)
+        receipt = self._vault.submit_whole(self._transaction(page, operation) for page in pages)
+        self._news.ring()
+        return receipt
+
+    def _told(self, writing: Future[Receipt]) -> Future[Receipt]:
+        writing.add_done_callback(self._news.ring)
+        return writing
 
     def _transaction(self, versions: Sequence[NewVersion], operation: str) -> Transaction:
         for version in versions:
@@ -146,7 +152,7 @@ class MemGovernance(GatedWriting):
         events_of_moves = [moved(cube, after, caller) for cube, after in steps.moves]
         self._reads.send()
         transaction = Transaction(tuple(changes), (*entries, *steps.records), (*events, *events_of_moves))
-        return self._vault.submit(transaction, durability=durability)
+        return self._told(self._vault.submit(transaction, durability=durability))
 
     def staged(self, over: Callable[[Vault, str], Stage], caller: Caller) -> Stage:
         """A stage over the vault, for changes in the caller's tenant that become true together; see `commit`."""
@@ -164,7 +170,7 @@ class MemGovernance(GatedWriting):
         """
         pending = stage.pending()
         self._reads.send()
-        return self._vault.submit(replace(pending, audit=(*pending.audit, record))).result()
+        return self._told(self._vault.submit(replace(pending, audit=(*pending.audit, record)))).result()
 
     def abandon(self, stage: Stage, record: AuditRecord) -> None:
         """Let go of what is staged; what was read and refused meanwhile, and *record*, go into the log."""
@@ -186,6 +192,8 @@ class MemGovernance(GatedWriting):
         if cube.trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
+        if self._sight.would_lose(cube, caller):
+            raise AccessDeniedError("What is seen in part is not written: what a rule keeps back would be lost.")
         self._check_gated(cube)
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
             self._check_sources(version, operation)
@@ -207,7 +215,7 @@ class MemGovernance(GatedWriting):
             doomed = [*reversed(self._derived(cube)), cube]
             self._check_erasable(cube, doomed, caller)
             try:
-                return doomed, self._vault.submit(erasure(doomed, caller)).result()
+                return doomed, self._told(self._vault.submit(erasure(doomed, caller))).result()
             except (VersionConflictError, CubeNotFoundError, StillDerivedError):
                 continue
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
@@ -227,7 +235,7 @@ class MemGovernance(GatedWriting):
         self._check_erasable(cube, doomed, caller)
         return [each.id for each in doomed]
 
-    def adopted(self, policy: Policy | None, caller: Caller) -> None:
+    def adopted(self, policy: Engine | None, caller: Caller) -> None:
         """Record that the caller puts other rules in place.
 
         Raises:
@@ -235,7 +243,7 @@ class MemGovernance(GatedWriting):
         """
         before = None if caller.policy is None else caller.policy.revision
         after = None if policy is None else policy.revision
-        detail = {"before": before, "after": after, "rules": [] if policy is None else [r.name for r in policy.rules]}
+        detail = {"before": before, "after": after, "rules": [] if policy is None else policy.says}
         if ADMIN_ROLE not in caller.by.subjects:
             self._submit(record_of("policy", caller, denied="only an admin changes the rules", detail=detail))
             raise AccessDeniedError("Only the role admin may change the policy.")
@@ -277,6 +285,10 @@ class MemGovernance(GatedWriting):
         """Remove blobs that no cube names; nothing leaves the vault. See `Vault.collect_blobs`."""
         return self._vault.collect_blobs(now, grace)
 
+    def scrub(self, now: datetime, *, gently: bool = False) -> int:
+        """Overwrite what is left of what was erased; nothing leaves the vault. See `Vault.scrub`."""
+        return self._vault.scrub(now, gently=gently)
+
     # --- vectors: a derivative of what was written; nothing leaves the vault ------------------------------------
 
     def bind_embedder(self, identity: EmbedderIdentity) -> None:
@@ -303,6 +315,10 @@ class MemGovernance(GatedWriting):
         cube, caller = version.cube, version.caller
         for ref in cube.provenance.derived_from:
             source = version.sources.get(ref.id) or self.fetch(ref.id, Verb.READ, caller, operation=operation)
+            if cube.tier is not Tier.PLAINTEXT and self._sight.is_partial(ref.id, caller):
+                reason = f"a rule keeps a part of its source {ref.id!r} from you"
+                self._deny(cube, Verb.WRITE, operation, reason, caller)
+                raise AccessDeniedError(f"Nothing is computed from what is seen in part: {reason}.")
             theirs = subjects_for(Verb.READ, source.governance)
             ours = subjects_for(Verb.READ, cube.governance) - {cube.governance.owner}
             if EVERYONE not in theirs and not ours <= theirs:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from memos_integrations.core.access import CallContext, Principal
+from memos_integrations.core.access import CallContext, Principal, Verb
 from memos_integrations.core.asked import known_id
 from memos_integrations.core.cube import Behaviour, Channel, Label, MemCube, State, Tier, Value, new_id
 from memos_integrations.core.errors import InvalidMemoryError
@@ -87,7 +87,9 @@ class Guarding(Walk):
         caller = self._caller(by, context)
         receipts = []
         for cube_id in self._meant(where, by, source, channel, context):
-            if self._governance.own(cube_id, caller) is not None:  # it may have gone with another
+            if (
+                self._governance.own(cube_id, Verb.DELETE, caller, operation="forget") is not None
+            ):  # else it went with another
                 receipts.append(self._writer.forget(cube_id, caller))
         return receipts
 

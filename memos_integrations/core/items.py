@@ -96,7 +96,7 @@ class Items:
         changed: list[str] = []
         for each in writes:
             cube_id = self._id(each.address, caller)
-            before = None if cube_id is None else self._governance.own(cube_id, caller)
+            before = None if cube_id is None else self._governance.own(cube_id, Verb.WRITE, caller, operation="put")
             if before is not None and before.governance.is_expired(caller.now):
                 self._erase(before.id, caller)
                 before = None
@@ -117,7 +117,9 @@ class Items:
 
     def _remove(self, address: Address, caller: Caller) -> None:
         cube_id = self._id(address, caller)
-        if cube_id is not None and self._governance.own(cube_id, caller) is not None:
+        if cube_id is None:
+            return
+        if self._governance.own(cube_id, Verb.DELETE, caller, operation="forget") is not None:
             self._erase(cube_id, caller)
 
     def _erase(self, cube_id: str, caller: Caller) -> None:

@@ -21,7 +21,7 @@ from memos_integrations.core.operator.caretaker import Tick
 from memos_integrations.core.operator.editor import Feedback, Lineage
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.timemachine import RolledBack
-from memos_integrations.core.policy import Policy
+from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.core.walk import Walk
@@ -47,7 +47,7 @@ class Living(Walk):
         """
         return self._writer.hold(known_id(cube_id), self._caller(by, context), held=held)
 
-    def adopt_policy(self, policy: Policy | None, *, by: Principal) -> None:
+    def adopt_policy(self, policy: Engine | None, *, by: Principal) -> None:
         """Put other rules in place for every call from now on, on record; only the role admin may, and no tool does.
 
         Raises:
@@ -108,7 +108,9 @@ class Living(Walk):
         """What feedback makes of a memory, as its next version, on record.
 
         `helpful`: more important. `wrong`: less important and a step less trusted. `outdated`: valid until now, and
-        archived. Summaries of it that rules made are made anew.
+        archived. Then whoever judges conflicts is asked again about it: what it had retired comes back where it is now
+        less trusted, what it had withstood retires it, and what repeats it is merged. Summaries of it that rules made
+        are made anew.
 
         Raises:
             CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `update`.
@@ -117,6 +119,9 @@ class Living(Walk):
             raise InvalidMemoryError(f"Feedback is one of {', '.join(Feedback)}, not {said!r}.")
         caller = self._caller(by, context)
         cube = self._editor.feedback(known_id(cube_id), Feedback(said), caller)
+        judged = self._made_of["conflicts"] is not None
+        if self._writer.resolver.verify_again(cube.id, caller, settle=judged):
+            cube = self._governance.read(cube.id, caller, operation="feedback", counted=False)
         self._summaries.renew(caller, write=None, limit=MOST_RENEWED, of=cube.id)
         return cube
 
@@ -210,6 +215,8 @@ class Living(Walk):
         time (then the step that is under way, or the gates, are finished; the next pass goes on) and as long as the
         adapters of *by* take no more than *learn_bytes*. Until then the memories are recalled as text.
 
+        Copies of what was erased, by anybody, are overwritten in the vault's file: see `MemOS.scrub`.
+
         Raises:
             ClockError: *now* lies more than a day before what was recorded; nothing was changed.
         """
@@ -220,6 +227,7 @@ class Living(Walk):
         done = self._care.tick(caller, ageing or Ageing(), limit=limit)
         made, edited = self._summaries.renew(caller, write=None, limit=limit)
         told: dict[str, Any] = {"renewed": made, "edited": edited}
+        told["unscrubbed"] = self._governance.scrub(caller.now, gently=True)
         if learn_seconds > 0:
             end = monotonic() + learn_seconds
             told["relearnt"] = self._relearning.run(

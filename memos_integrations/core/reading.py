@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from memos_integrations.core.access import (
-    ADMIN_ROLE,
-    AUDITOR_ROLE,
     IN_CONTEXT,
+    READING,
     Caller,
     Verb,
     decide,
+    hidden_fields,
     is_own,
     may_read,
     subjects_for,
@@ -34,15 +34,13 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.events import AccessDenied
 from memos_integrations.core.gate import WriteGate
+from memos_integrations.core.news import News
 from memos_integrations.core.ports import (
     RECALLABLE,
-    AuditEntry,
     AuditRecord,
-    AuditReport,
     CubeFilter,
     Edge,
     Found,
-    LogQuery,
     Move,
     Transaction,
     Use,
@@ -69,6 +67,7 @@ class GovernedReading:
         self._vault = vault
         self.gate = gate
         """What looks at every text before it is embedded and stored; None: nothing does."""
+        self._news = News()
         self._sight = Sight(vault)
         self._reads = ReadLog(vault, ReadAudit(read_audit))
 
@@ -82,9 +81,9 @@ class GovernedReading:
         if not states:
             return Found((), 0, "what has expired is not recalled")
         query = replace(query, filter=replace(query.filter, states=states))
-        found = self._vault.search(query, self._sight.of(caller))
-        given = {cube.id for cube in self._released([match.cube for match in found.matches], caller)}
-        allowed = tuple(match for match in found.matches if match.cube.id in given)
+        found = self._vault.search(query, self._sight.of(caller, query.filter))
+        given = {cube.id: cube for cube in self._shown([match.cube for match in found.matches], caller)}
+        allowed = tuple(replace(match, cube=given[match.cube.id]) for match in found.matches if match.cube.id in given)
         return replace(found, matches=allowed, visible=found.visible - (len(found.matches) - len(allowed)))
 
     def candidates(self, refs: Sequence[CubeRef], caller: Caller) -> list[MemCube]:
@@ -93,13 +92,13 @@ class GovernedReading:
         Nothing is recorded yet: what is handed out goes through `hand_out`.
         """
         wanted = {ref.id: ref.version for ref in refs}
-        found = self._released(self._vault.get(caller.by.tenant, list(wanted)), caller)
+        found = self._shown(self._vault.get(caller.by.tenant, list(wanted)), caller)
         return [cube for cube in found if cube.version == wanted[cube.id] and cube.state in RECALLABLE]
 
     def places(self, wanted: CubeFilter, caller: Caller, *, own: bool = False) -> set[tuple[str, ...]]:
         """The namespaces in which there are (own) cubes that pass *wanted* and that the caller may read; recorded."""
         self._reads.wait_for_uses()
-        named = self._vault.places(wanted, self._sight.of(caller))
+        named = self._vault.places(wanted, self._sight.of(caller, wanted))
         there = {cube.namespace for cube in self._released(named, caller) if not own or is_own(cube, caller)}
         for namespace in {cube.namespace for cube in named} - there:
             # The one that was named is another's, or may not be read after all (its source changed): perhaps another.
@@ -156,7 +155,7 @@ class GovernedReading:
         if found and (readable or verb not in IN_CONTEXT):
             decision = decide(found[0], verb, caller)
             if decision.allowed:
-                return found[0]
+                return self._sight.shown(found, caller)[0] if verb in READING else found[0]
             if readable:
                 self._deny(found[0], verb, operation, decision.reason, caller)
                 raise AccessDeniedError(f"You may not {verb} cube {cube_id!r}: {decision.reason}.")
@@ -203,7 +202,7 @@ class GovernedReading:
             self._submit(entry)
         else:
             self._reads.record(Transaction((), (entry,)))
-        return allowed
+        return self._sight.shown(allowed, caller)
 
     def find(self, query: VaultQuery, caller: Caller) -> list[MemCube]:
         """What the query finds for the caller, newest first; recorded, but no use that would warm a cube."""
@@ -260,11 +259,12 @@ class GovernedReading:
     def history(self, cube_id: str, caller: Caller) -> list[MemCube]:
         """Every version of a cube that the caller may read, oldest first; versions they may not read are absent."""
         self.read(cube_id, caller, operation="history")
-        return [version for version in self._vault.history(caller.by.tenant, cube_id) if may_read(version, caller)]
+        return self.versions(cube_id, caller)
 
     def versions(self, cube_id: str, caller: Caller) -> list[MemCube]:
         """`history` for what governs itself: unrecorded, and empty where there is no such cube for the caller."""
-        return [version for version in self._vault.history(caller.by.tenant, cube_id) if may_read(version, caller)]
+        found = self._vault.history(caller.by.tenant, cube_id)
+        return self._sight.shown([version for version in found if may_read(version, caller)], caller)
 
     def edges_to(self, cube_id: str, caller: Caller) -> list[Edge]:
         """What points at a memory, of what the caller may read; unrecorded."""
@@ -289,36 +289,11 @@ class GovernedReading:
 
     def present(self, ids: Sequence[str], caller: Caller) -> list[MemCube]:
         """`readable` for what governs itself: unrecorded."""
-        return self._released(self._vault.get(caller.by.tenant, ids), caller)
+        return self._shown(self._vault.get(caller.by.tenant, ids), caller)
 
     def note(self, entry: AuditRecord) -> None:
         """Put a record of what concerns no one cube into the log; durable on return."""
         self._submit(entry)
-
-    # --- accounting ---------------------------------------------------------------------------------------------
-
-    def log(self, query: LogQuery, caller: Caller) -> list[AuditEntry]:
-        """Audit entries of the caller's tenant: all for the roles admin and auditor, else the caller's own deeds.
-
-        Raises:
-            AccessDeniedError: The query names another tenant.
-        """
-        if query.tenant != caller.by.tenant:
-            self._submit(record_of("audit", caller, denied="another tenant's log"))
-            raise AccessDeniedError("One reads only the audit log of one's own tenant.")
-        every = bool(caller.by.subjects & {ADMIN_ROLE, AUDITOR_ROLE})
-        theirs = not every and query.actor not in {None, caller.by.subject}
-        if not every:
-            query = query.model_copy(update={"actor": caller.by.subject})
-        self._reads.flush()
-        entries = [] if theirs else self._vault.log(query)
-        self._reads.record(Transaction((), (record_of("audit", caller, detail={"entries": len(entries)}),)))
-        return entries
-
-    def verify_audit(self) -> AuditReport:
-        """Walk the whole audit chain; see `Vault.verify_audit`."""
-        self._reads.flush()
-        return self._vault.verify_audit()
 
     def close(self) -> None:
         """Record what is under way, then close the vault."""
@@ -337,8 +312,16 @@ class GovernedReading:
         valid = {source.ref for source in sources}
         # What a model computed of words brings them back as recall does: only while recall would give them.
         recalled = {source.ref for source in sources if source.state in RECALLABLE}
+        recalled -= {source.ref for source in sources if hidden_fields(source, caller)}
         allowed = {tier: valid if tier is Tier.PLAINTEXT else recalled for tier in Tier}
         return [cube for cube in readable if allowed[cube.tier].issuperset(cube.provenance.derived_from)]
+
+    def _shown(self, cubes: Sequence[MemCube], caller: Caller) -> list[MemCube]:
+        """Those that the caller may read, without the parts that rules keep back."""
+        found = self._sight.shown(self._released(cubes, caller), caller)
+        for fault in () if caller.policy is None else caller.policy.faults():
+            self._submit(record_of("policy", caller, denied=fault))
+        return found
 
     def _deny(self, cube: MemCube, verb: Verb, operation: str, reason: str, caller: Caller) -> None:
         self._submit(record_of(operation, caller, denied=reason, about=cube.id), (denied(cube, verb, caller),))

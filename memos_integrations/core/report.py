@@ -14,9 +14,14 @@ from html import escape
 from memos_integrations.core.cube import Moment, Value
 from memos_integrations.core.ports import AuditEntry, AuditRecord, Outcome
 
-READS = frozenset({"read", "recall", "find", "history", "explain", "check", "read_blob", "audit", "lineage"})
-DELETIONS = frozenset({"forget", "erase"})
-GOVERNING = frozenset({"hold", "release", "policy", "share", "grant", "revoke"})
+READS = frozenset(
+    {
+        "read", "recall", "find", "history", "explain", "check", "read_blob", "audit", "provenance", "decisions",
+        "attribute", "export", "review", "use", "deliver",
+    }
+)  # fmt: skip
+DELETIONS = frozenset({"forget", "erase_keys"})
+GOVERNING = frozenset({"hold", "release", "policy", "publish", "quarantine", "relabel", "rotate_keys"})
 KINDS = ("accesses", "writes", "denials", "policy revisions", "deletions")
 
 _STYLE = """body{font:11pt/1.45 Georgia,serif;max-width:48rem;margin:2rem auto;color:#111;padding:0 1rem}
@@ -111,8 +116,19 @@ def _counted(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, ...]]:
 
 def _listed(entry: AuditEntry) -> tuple[str, ...]:
     said = entry.record
-    about = (said.actor, said.operation, said.cube_id or "", said.owner or "", said.reason)
+    about = (said.actor, said.operation, said.cube_id or "", said.owner or "", said.reason or _revision(said))
     return (str(entry.number), _when(said.at), *about)
+
+
+def _revision(said: AuditRecord) -> str:
+    """What a change of rules or keys says of itself; the details of others could hold words of a memory."""
+    detail = said.detail or {}
+    if said.operation == "policy":
+        rules = ", ".join(str(each) for each in detail.get("rules") or ()) or "no rules"
+        return f"{detail.get('before') or 'none'} -> {detail.get('after') or 'none'}: {rules}"
+    if said.operation == "rotate_keys":
+        return f"{detail.get('from')} -> {detail.get('to')}"
+    return ""
 
 
 def _when(moment: datetime | None) -> str:

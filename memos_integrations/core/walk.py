@@ -41,7 +41,7 @@ from memos_integrations.core.operator.relearning import Relearning
 from memos_integrations.core.operator.summary import Summariser
 from memos_integrations.core.operator.surfacing import TrustGate
 from memos_integrations.core.operator.timemachine import TimeMachine
-from memos_integrations.core.policy import Policy
+from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
@@ -89,7 +89,7 @@ class Walk:
         conflicts: ConflictJudge | None = None,
         gate: WriteGate | None = None,
         trust: TrustGate = TRUST,
-        policy: Policy | None = None,
+        policy: Engine | None = None,
     ) -> None:
         self._policy = policy
         self._made_of: dict[str, Any] = {

@@ -13,6 +13,12 @@ from memos_integrations.langgraph.identity import Identity  # noqa: E402
 from memos_integrations.langgraph.nodes import as_node, memory_writer  # noqa: E402
 from memos_integrations.langgraph.pipeline import PipelineState, pipeline_graph  # noqa: E402
 from memos_integrations.langgraph.policies import RETRY  # noqa: E402
+from memos_integrations.langgraph.pool import (  # noqa: E402
+    PoolState,
+    pool_acknowledger,
+    pool_publisher,
+    pool_subscriber,
+)
 from memos_integrations.langgraph.recalled_context import RecalledContext  # noqa: E402
 from memos_integrations.langgraph.request import MemoryRequest  # noqa: E402
 from memos_integrations.langgraph.store import MemOSStore  # noqa: E402
@@ -25,6 +31,7 @@ __all__ = [
     "MemoryRequest",
     "MemoryState",
     "PipelineState",
+    "PoolState",
     "RecalledContext",
     "RequestState",
     "as_node",
@@ -32,4 +39,7 @@ __all__ = [
     "memory_subgraph",
     "memory_writer",
     "pipeline_graph",
+    "pool_acknowledger",
+    "pool_publisher",
+    "pool_subscriber",
 ]

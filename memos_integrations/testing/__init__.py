@@ -26,10 +26,12 @@ pytest.register_assert_rewrite(
     "memos_integrations.testing.vault_contract",
     "memos_integrations.testing.vault_places",
     "memos_integrations.testing.vault_search",
+    "memos_integrations.testing.wire_contract",
 )
 
 from memos_integrations.testing.keys_contract import KeyProviderContract  # noqa: E402
 from memos_integrations.testing.vault_contract import VaultContract  # noqa: E402
+from memos_integrations.testing.wire_contract import DurableWireContract, WireContract  # noqa: E402
 
 if TYPE_CHECKING:
     from memos_integrations.testing.llama_index_memory import LlamaIndexMemoryContract
@@ -43,11 +45,13 @@ _OF_A_FRAMEWORK = {
 }
 
 __all__ = [
+    "DurableWireContract",
     "KeyProviderContract",
     "LlamaIndexMemoryContract",
     "PostprocessorContract",
     "StoreConformance",
     "VaultContract",
+    "WireContract",
 ]
 
 

@@ -291,6 +291,7 @@ class VaultContract(VaultExpectations, VaultFilterContract, VaultPlaceContract, 
         assert vault.events(first) == [(second, erased)]
         assert vault.events(0, limit=1) == [(first, written)]
         assert vault.events(second) == vault.events(-1, limit=0) == []
+        assert vault.last_event() == second
 
     # --- names that others trip over
 

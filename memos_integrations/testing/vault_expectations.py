@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -13,10 +15,11 @@ from memos_integrations.core.errors import (
     CubeNotFoundError,
     ForgottenError,
     LicenceSpentError,
+    RateSpentError,
     StillDerivedError,
     VersionConflictError,
 )
-from memos_integrations.core.ports import Erase, Expect, LogQuery, Use, Vault
+from memos_integrations.core.ports import Erase, Expect, LogQuery, Room, Use, Vault
 from memos_integrations.testing.cubes import NOW, cube, put, record, revised, stored, submit
 
 
@@ -62,6 +65,14 @@ class VaultExpectations:
         submit(vault, Erase(there[1].id))
         assert stored(vault, cube("lasting"), key="b", again=False).id == vault.find_key("acme", "b")
 
+    def test_a_scrub_leaves_what_stands_and_nothing_waiting(self, vault: Vault) -> None:
+        gone, kept = stored(vault, cube("gone")), stored(vault, cube("kept"))
+        submit(vault, Erase(gone.id))
+        assert vault.scrub(NOW) == 0
+        assert vault.scrub(NOW, gently=True) == 0
+        assert vault.get("acme", [gone.id, kept.id]) == [kept]
+        assert stored(vault, cube("later")).id
+
     def test_a_licence_is_used_up_and_never_more_than_that(self, vault: Vault) -> None:
         three = Licence(uses_left=3)
         first = stored(vault, cube("one", licence=three))
@@ -93,3 +104,34 @@ class VaultExpectations:
             submit(vault, put(cube("beside")), Use(first.id, NOW, "", two))
         behaviour = vault.get("acme", [first.id])[0].behaviour
         assert (behaviour.licensed, behaviour.licence, behaviour.recalls) == (2, two, ("r",))
+
+    def test_no_more_is_given_than_there_is_room_for_whoever_asks_at_once(self, vault: Vault) -> None:
+        first = stored(vault, cube("one"))
+        stored(vault, revised(first, "two"))
+        entry = record(first, "deliver")
+        room = Room(first.id, 9, "acme", entry.actor, "deliver", NOW, 2)
+
+        def give(version: int) -> bool:
+            said = entry.model_copy(update={"version": version})
+            try:
+                submit(vault, replace(room, version=version), audit=(said,))
+            except RateSpentError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(give, range(1, 9))) == 2
+        given = {each.record.version for each in vault.log(LogQuery(tenant="acme", operation="deliver"))}
+        assert len(given) == 2, "what was refused left nothing"
+        assert give(given.pop() or 0), "what was given already may be given again"
+        others = ({"actor": "user:cy"}, {"operation": "read"}, {"since": NOW + timedelta(seconds=1)}, {"tenant": "b"})
+        for other in others:
+            submit(vault, replace(room, **other))
+        with pytest.raises(RateSpentError):
+            submit(vault, Expect(first.id, 2), room)
+
+    def test_the_log_is_asked_about_several_cubes_at_once(self, vault: Vault) -> None:
+        cubes = [stored(vault, cube(name)) for name in ("one", "two", "three")]
+        found = vault.log(LogQuery(tenant="acme", cube_ids=(cubes[0].id, cubes[2].id, "none")))
+        assert [each.record.cube_id for each in found] == [cubes[0].id, cubes[2].id]
+        assert vault.log(LogQuery(tenant="other", cube_ids=(cubes[0].id,))) == []

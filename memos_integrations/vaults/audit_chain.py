@@ -51,6 +51,7 @@ def matches(query: LogQuery, entry: AuditEntry) -> bool:
         and record.tenant == query.tenant
         and (query.since is None or record.at >= query.since)
         and (query.until is None or record.at < query.until)
+        and (not query.cube_ids or record.cube_id in query.cube_ids)
         and all(getattr(query, name) in (None, getattr(record, name)) for name in wanted)
     )
 

@@ -1,15 +1,19 @@
 """What is handed out: a cube's row, body, behaviour and seal, read in one statement and held against the key.
 
 Whoever gets a cube gets it from here, or through `Witness.check_cubes`. A row that is to the byte one that was checked
-lately in this process is known to be good, and what it says too: to check it again would give the same.
+lately in this process is known to be good, and what it says too: to check it again would give the same. While nobody
+else changed the file since, it is not even read again: its seals alone say whether this process wrote it anew.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State
@@ -30,15 +34,21 @@ _HANDED = """SELECT v.body, t.name, s.mac, s.digest, s.history, s.labels, s.word
     LEFT JOIN behaviour AS b ON b.cube = c.seq
     LEFT JOIN versions AS v ON v.cube = c.seq AND v.version = c.version WHERE +t.name = ?"""
 _BY_SEQ, _BY_ID = _HANDED.format("c.seq"), _HANDED.format("c.id")
+_SEALS = "SELECT s.cube, s.mac, s.used FROM json_each(?) AS asked CROSS JOIN seals AS s ON s.cube = asked.value"
 
 MAC, SEQ, CUBE_ID, CHANGED = 2, 14, 15, -1
-_VERSION, _STATE = 17, 18
+_USED, _VERSION, _STATE = 11, 17, 18
 """Where these columns stand in such a row."""
 _VECTOR_MARK = 5 + MARKS.index("vector")
+
+_STATES = {state.value: state for state in State}
 
 Handed = list[tuple[int, MemCube]]
 Row = tuple[Any, ...]
 """A row as it was read here: see the statement."""
+
+Stored = Callable[[Sequence[int]], Mapping[int, bytes]]
+"""The stored vectors of cubes; those without one are left out."""
 
 Trusted = Callable[[sqlite3.Connection, str, Sequence[tuple[int, str, int, bytes]], Sequence[str]], None]
 """Refuses rows `(number, id, change number, seal)` of a tenant, and ids that were not found, where it knows better."""
@@ -51,12 +61,12 @@ def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
         IntegrityError: They are damaged.
     """
     try:
-        said = {"state": State(state), "behaviour": _behaviour(behaviour or "")}
-    except ValueError as exc:
+        said = {"state": _STATES[state], "behaviour": _behaviour(behaviour or "")}
+    except (ValueError, KeyError) as exc:
         raise IntegrityError(f"The state or behaviour of cube {cube.id!r} is damaged", cube.id) from exc
     # What the digest covers is as it was, so what was computed of it holds; `model_copy` costs ten times as much.
-    made = MemCube.of_checked(**{name: cube.__dict__[name] for name in MemCube.model_fields} | said)
-    made.__dict__.update({name: cube.__dict__[name] for name in ("_canonical", "digest") if name in cube.__dict__})
+    made = cube.with_checked(**said)
+    made.__dict__.update([(name, cube.__dict__[name]) for name in ("_canonical", "digest") if name in cube.__dict__])
     return made
 
 
@@ -69,30 +79,61 @@ def _outline(row: Row) -> tuple[int, str, int, bytes]:
     return row[SEQ], row[CUBE_ID], row[CHANGED], row[MAC]
 
 
+@dataclass(slots=True)
+class Known:
+    """A row that was checked, and what it says; `vector` once that was checked as well, empty when it has none.
+
+    Good without being read again for as long as its seals are the same and nobody else changed the file (`epoch`).
+    """
+
+    row: Row
+    cube: MemCube
+    epoch: int
+    vector: bytes | None = None
+
+    @property
+    def seals(self) -> tuple[object, object]:
+        """The seals of the row and of the behaviour beside it."""
+        return self.row[MAC], self.row[_USED]
+
+
 class Handing:
-    """Reads cubes and holds each against its seal."""
+    """Reads cubes and holds each against its seal. *epoch* counts how often somebody else was seen to change the file.
 
-    def __init__(self, sealer: Sealer, trusted: Trusted) -> None:
-        self._sealer, self._trusted = sealer, trusted
-        self._known = lru_cache(KEPT)(self._checked)
+    Thread-safe.
+    """
 
-    def by_number(
-        self,
-        connection: sqlite3.Connection,
-        tenant: str,
-        seqs: Iterable[int],
-        vectors: Mapping[int, bytes] | None = None,
-    ) -> Handed:
+    def __init__(self, sealer: Sealer, trusted: Trusted, epoch: Callable[[], int]) -> None:
+        self._sealer, self._trusted, self._epoch = sealer, trusted, epoch
+        self._held: OrderedDict[int, Known] = OrderedDict()
+        self._lock = Lock()
+
+    def by_number(self, connection: sqlite3.Connection, tenant: str, seqs: Iterable[int]) -> Handed:
         """The current versions of the cubes with these numbers that stand in *tenant*, in no order.
 
-        *vectors* are the vectors of those that have one, when the answer depends on them: each is checked as well.
+        Raises:
+            IntegrityError: A cube is not what was sealed; it is named.
+        """
+        return [(seq, self._given(each)) for seq, each in self._known(connection, tenant, list(seqs)).items()]
+
+    def with_vectors(
+        self, connection: sqlite3.Connection, tenant: str, seqs: Iterable[int], stored: Stored
+    ) -> tuple[Handed, dict[int, bytes]]:
+        """As `by_number`, and the vectors of those that have one; *stored* reads them.
 
         Raises:
             IntegrityError: A cube or its vector is not what was sealed; it is named.
         """
-        rows = connection.execute(_BY_SEQ, (json.dumps(list(seqs)), tenant)).fetchall()
-        self._trusted(connection, tenant, [_outline(row) for row in rows], ())
-        return [self._handed(row, tenant, vectors) for row in rows]
+        known = self._known(connection, tenant, list(seqs))
+        unread = [seq for seq, each in known.items() if each.vector is None]
+        found = stored(unread) if unread else {}
+        for seq in unread:
+            each, vector = known[seq], found.get(seq, b"")
+            if self._sealer.vector(vector) != each.row[_VECTOR_MARK]:
+                raise IntegrityError(f"The vector of cube {each.cube.id!r} does not match its seal", each.cube.id)
+            each.vector = vector
+        vectors = {seq: each.vector for seq, each in known.items() if each.vector}
+        return [(seq, self._given(each)) for seq, each in known.items()], vectors
 
     def by_id(self, connection: sqlite3.Connection, tenant: str, ids: Iterable[str]) -> Handed:
         """As `by_number`, by id; ids that do not exist in *tenant* are left out.
@@ -106,7 +147,7 @@ class Handing:
         rows = connection.execute(_BY_ID, (json.dumps(asked), tenant)).fetchall()
         lost = list({*asked}.difference(row[CUBE_ID] for row in rows)) if len(rows) < len(asked) else []
         self._trusted(connection, tenant, [_outline(row) for row in rows], lost)
-        return [self._handed(row, tenant, None) for row in rows]
+        return [(row[SEQ], self._given(self._met(row, tenant))) for row in rows]
 
     def check_vector(self, row: Sealed, vector: bytes | None) -> None:
         """Refuse a vector that is not the one of the row.
@@ -117,19 +158,53 @@ class Handing:
         if self._sealer.vector(vector) != row.marks[MARKS.index("vector")]:
             raise IntegrityError(f"The vector of cube {row.cube_id!r} does not match its seal", row.cube_id)
 
-    def _handed(self, row: Row, tenant: str, vectors: Mapping[int, bytes] | None) -> tuple[int, MemCube]:
-        seq, cube = self._known(row)
-        if cube.tenant != tenant:
-            raise IntegrityError(f"Cube {cube.id!r} stands in a tenant that its body does not name", cube.id)
-        if vectors is not None and self._sealer.vector(vectors.get(seq)) != row[_VECTOR_MARK]:
-            raise IntegrityError(f"The vector of cube {cube.id!r} does not match its seal", cube.id)
-        if not isinstance(cube.payload, PlaintextPayload) or cube.payload.value is not None:
-            cube = self._checked(row)[1]  # holds what a caller could change: everyone gets their own
-        return seq, cube
+    def _known(self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int]) -> dict[int, Known]:
+        known = self._as_before(connection, tenant, seqs)
+        missing = [seq for seq in seqs if seq not in known] if len(known) < len(seqs) else []
+        rows = connection.execute(_BY_SEQ, (json.dumps(missing), tenant)).fetchall() if missing else []
+        outlines = [_outline(each.row) for each in known.values()]
+        self._trusted(connection, tenant, [*outlines, *map(_outline, rows)], ())
+        known |= {row[SEQ]: self._met(row, tenant) for row in rows}
+        return known
 
-    def _checked(self, row: Row) -> tuple[int, MemCube]:
+    def _as_before(self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int]) -> dict[int, Known]:
+        """Those of these cubes that were checked before and, as this read has it, are still sealed alike."""
+        epoch = self._epoch()
+        with self._lock:
+            there = ((seq, self._held.get(seq)) for seq in seqs)
+            held = {seq: each for seq, each in there if each is not None and each.epoch == epoch}
+        if not held:
+            return {}
+        now = {seq: seals for seq, *seals in connection.execute(_SEALS, (json.dumps([*held]),))}
+        return {seq: each for seq, each in held.items() if now.get(seq) == [*each.seals] and each.cube.tenant == tenant}
+
+    def _met(self, row: Row, tenant: str) -> Known:
+        epoch, seq = self._epoch(), row[SEQ]
+        with self._lock:
+            known = self._held.get(seq)
+        if known is None or known.row != row:
+            known = Known(row, self._checked(row), epoch)
+        if known.cube.tenant != tenant:
+            raise IntegrityError(
+                f"Cube {known.cube.id!r} stands in a tenant that its body does not name", known.cube.id
+            )
+        with self._lock:
+            # The vector beside the row is not in the row: after somebody else's change it is read again.
+            known = self._held[seq] = known if known.epoch == epoch else Known(row, known.cube, epoch)
+            self._held.move_to_end(seq)
+            while len(self._held) > KEPT:
+                self._held.popitem(last=False)
+        return known
+
+    def _given(self, known: Known) -> MemCube:
+        cube = known.cube
+        if not isinstance(cube.payload, PlaintextPayload) or cube.payload.value is not None:
+            return self._checked(known.row)  # holds what a caller could change: everyone gets their own
+        return cube
+
+    def _checked(self, row: Row) -> MemCube:
         cube = unseal(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])
         made = with_beside(cube, row[_STATE], row[12])
         tenant, mac, digest, history = row[1:5]
         Sealed(tenant, mac, digest, history, row[5:11], row[11], row[12], row[13], row[14:]).check(self._sealer)
-        return int(row[SEQ]), made
+        return made

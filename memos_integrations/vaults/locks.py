@@ -22,6 +22,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from functools import lru_cache
 from struct import Struct
 from struct import error as StructError
@@ -36,11 +37,14 @@ from memos_integrations.vaults.leaves import numbers_in
 DATA_KEY_BYTES, LOCK_BYTES = 32, 64
 """A lock is the number of the master key (4 bytes), a nonce (12) and the data key under it (32 and a tag of 16)."""
 
-KEK, MASTER, BLIND = "kek", "master ", "blind"
-"""Rows of `meta`: the provider's name, each master key wrapped by it, whether vectors are sealed too."""
+KEK, MASTER, BLIND, ERASED = "kek", "master ", "blind", "keys erased"
+"""Rows of `meta`: the provider's name, each master key wrapped by it, whether vectors are sealed too, when all went."""
 
 WORD_KEY = "\0word key"
 """What the word key's lock is bound to: no cube has such an id."""
+
+MOST_KEPT = 4096
+"""So many unwrapped data keys are kept in memory at most, until something is erased: about 12 MB."""
 
 _SEALED, _NONCE, _NUMBER = b"\x01", 12, Struct(">I")
 
@@ -75,6 +79,7 @@ class Locks:
         self.provider, self._connect = keys, connect
         self._lock = Lock()
         self._masters: dict[int, Any] = {}
+        self._boxes: dict[tuple[bytes, str], Any] = {}
         self.newest = 0
         self.blind = False
         self.trouble: VaultKeyError | None = None
@@ -90,6 +95,7 @@ class Locks:
             VaultKeyError: They are wrapped with another key than the provider's.
         """
         meta = dict(connection.execute("SELECT name, value FROM meta"))
+        check_not_erased(meta)
         name = (meta.get(KEK) or b"").decode("utf-8", "replace")
         if name != self.provider.name:
             raise VaultKeyError(f"The vault's keys are wrapped with {name!r}, not with {self.provider.name!r}.")
@@ -98,6 +104,12 @@ class Locks:
                 if number not in self._masters:
                     self._masters[number] = self._gcm(self.provider.unwrap(wrapped, about(meta, number)))
             self.newest, self.blind = max(masters_in(meta)), BLIND in meta
+
+    def forget(self) -> None:
+        """Let go of the master keys: what they sealed does not open any more in this process."""
+        with self._lock:
+            self._masters.clear()
+            self._boxes.clear()
 
     def _master(self, number: int) -> Any:
         found = self._masters.get(number)
@@ -172,13 +184,25 @@ class Locks:
         if lock is None or not is_sealed(sealed, column):
             return sealed
         try:
-            key = self.unwrap(lock, name)
-            return self._gcm(key).decrypt(sealed[1:13], sealed[13:], _bound(column, name, version))
+            box = self._boxes.get((lock, name)) or self._box(lock, name)
+            return box.decrypt(sealed[1:13], sealed[13:], _bound(column, name, version))
         except VaultKeyError as exc:
             self.trouble = exc
         except (self._invalid, IntegrityError, ValueError):
             pass
         return b""
+
+    def _box(self, lock: bytes, name: str) -> Any:
+        """What opens with the data key in a lock; kept, as unwrapping takes longer than opening a short row."""
+        box = self._gcm(self.unwrap(lock, name))
+        if len(self._boxes) >= MOST_KEPT:
+            self._boxes.clear()
+        self._boxes[lock, name] = box
+        return box
+
+    def let_go(self) -> None:
+        """Keep no data key in memory: some of them are of what was erased."""
+        self._boxes.clear()
 
     # --- reading
 
@@ -223,6 +247,22 @@ def read_keys(connection: sqlite3.Connection, locks: Locks | None) -> None:
 def masters_in(meta: dict[str, bytes]) -> dict[int, bytes]:
     """The wrapped master keys among the rows of `meta`, by number."""
     return {int(name.removeprefix(MASTER)): value for name, value in meta.items() if name.startswith(MASTER)}
+
+
+def erased_at(meta: dict[str, bytes]) -> datetime | None:
+    """When all keys were destroyed, by the rows of `meta`."""
+    return datetime.fromisoformat(bytes(meta[ERASED]).decode()) if ERASED in meta else None
+
+
+def check_not_erased(meta: dict[str, bytes]) -> None:
+    """Refuse a vault whose keys are gone.
+
+    Raises:
+        VaultKeyError: They were erased.
+    """
+    gone = erased_at(meta)
+    if gone is not None:
+        raise VaultKeyError(f"The vault's keys were erased on {gone:%Y-%m-%d}: nobody can read it any more.")
 
 
 def about(meta: dict[str, bytes], number: int) -> bytes:

@@ -40,6 +40,7 @@ from memos_integrations.core.ports import (
     Put,
     PutVector,
     Receipt,
+    Room,
     Transaction,
     Use,
     VaultQuery,
@@ -49,20 +50,23 @@ from memos_integrations.core.ports import (
 from memos_integrations.vaults.audit_chain import GENESIS, ChainWalk, link, matches, record_json
 from memos_integrations.vaults.blobs import BlobsInMemory
 from memos_integrations.vaults.memory_draft import Draft
+from memos_integrations.vaults.memory_outbox import Outbox
 from memos_integrations.vaults.memory_search import Row, places, search, tenants_in
 from memos_integrations.vaults.memory_whole import Wholes
 from memos_integrations.vaults.rules import (
     check_fits,
+    check_room,
     check_same_embedder,
     checked_row,
     edges_from,
+    given_of,
     state_conflict,
     used,
 )
 from memos_integrations.vaults.sealing import seal
 
 
-class InMemoryVault(Wholes):
+class InMemoryVault(Wholes, Outbox):
     """A vault in this process's memory: the same promises as `SQLiteVault`, except that nothing outlives it."""
 
     def __init__(self) -> None:
@@ -119,6 +123,9 @@ class InMemoryVault(Wholes):
     def _change(self, draft: Draft, change: Change) -> None:
         if isinstance(change, Put):
             self._put(draft, change)
+            return
+        if isinstance(change, Room):
+            check_room(change, (entry.record.version for entry in self.log(given_of(change))))
             return
         row = draft.rows.get(change.cube_id)
         if row is None:
@@ -199,6 +206,10 @@ class InMemoryVault(Wholes):
         with self._lock:
             self._check_open()
             return self._blobs.collect(now - grace, self._named_blobs())
+
+    def scrub(self, now: datetime, *, gently: bool = False) -> int:
+        """Nothing to do: no copies are made. See `Vault.scrub`."""
+        return 0
 
     def _named_blobs(self) -> set[str]:
         return {blob.digest for _, row in self._living() for version in row.versions() for blob in version.blobs}
@@ -307,12 +318,6 @@ class InMemoryVault(Wholes):
                 for number, body in enumerate(row.bodies, start=1)
             )
             return walk.report()
-
-    def events(self, after: int, limit: int = 100) -> list[tuple[int, MemEvent]]:
-        """Outbox events with a number above *after*, oldest first, each with its number."""
-        with self._lock:
-            self._check_open()
-            return list(enumerate(self._outbox, start=1))[max(0, after) :][: max(0, limit)]
 
     def traces(self, cube_id: str) -> dict[str, int]:
         """How many rows of a cube each place still holds."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from memos_integrations.core.errors import IntegrityError, MemOSError
-from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Use
+from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Room, Use
 from memos_integrations.vaults.integrity import (
     ENTRY,
     Sealed,
@@ -101,7 +101,7 @@ class Notary:
                 self._ledger.note_forgotten(connection, tenant, key, 1)
         touched: dict[str, list[Change]] = {}
         for change in transaction.changes:
-            if not isinstance(change, Expect):
+            if not isinstance(change, Expect | Room):
                 touched.setdefault(_cube_id(change), []).append(change)
         if touched:
             self._seal_cubes(connection, touched, held)
@@ -214,7 +214,7 @@ class Notary:
         ids = {
             _cube_id(change)
             for change in transaction.changes
-            if not isinstance(change, Expect) and not (isinstance(change, PutRows) and change.cube.version == 1)
+            if not isinstance(change, Expect | Room) and not (isinstance(change, PutRows) and change.cube.version == 1)
         }
         doomed = {change.cube_id for change in transaction.changes if isinstance(change, Erase)}
         held: Held = {}

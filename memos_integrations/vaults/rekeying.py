@@ -22,6 +22,7 @@ from memos_integrations.vaults.locks import (
     WORD_KEY,
     Locks,
     about,
+    check_not_erased,
     is_sealed,
     masters_in,
 )
@@ -46,6 +47,7 @@ def opened_locks(
     row = connection.execute("SELECT value FROM meta WHERE name = ?", (KEK,)).fetchone()
     if row is None:
         return None
+    check_not_erased(dict(connection.execute("SELECT name, value FROM meta")))
     if keys is None:
         raise VaultKeyError(f"The vault is encrypted with {bytes(row[0]).decode()!r}. Open it with `keys=`.")
     return Locks(keys, connection, connect)

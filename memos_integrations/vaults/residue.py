@@ -30,6 +30,7 @@ from memos_integrations.core.cube import MemCube, PlaintextPayload, canonical_js
 from memos_integrations.core.errors import VaultError
 from memos_integrations.vaults.blobs import BlobFolder, blob_folder
 from memos_integrations.vaults.connection import connect, translating
+from memos_integrations.vaults.held_files import reading
 from memos_integrations.vaults.signed_log import CheckpointAnchor, LogSigner, sign_log
 from memos_integrations.vaults.sqlite import SQLiteVault
 
@@ -129,11 +130,11 @@ def scan(places: Sequence[Path], wanted: dict[str, dict[str, bytes]]) -> tuple[S
 
 
 def _pieces(path: Path, overlap: int) -> Iterator[bytes]:
-    kept = b""
-    with path.open("rb") as stream:
-        while block := stream.read(_PIECE):
+    kept, at = b"", 0
+    with reading(path) as descriptor:
+        while block := os.pread(descriptor, _PIECE, at):
             yield kept + block
-            kept = (kept + block)[-overlap:]
+            kept, at = (kept + block)[-overlap:], at + len(block)
 
 
 class FileScan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -11,9 +12,10 @@ from memos_integrations.core.errors import (
     EmbedderMismatchError,
     EmbeddingError,
     LicenceSpentError,
+    RateSpentError,
     VersionConflictError,
 )
-from memos_integrations.core.ports import EmbedderIdentity, Use, Vectors, cooled
+from memos_integrations.core.ports import EmbedderIdentity, LogQuery, Outcome, Room, Use, Vectors, cooled
 from memos_integrations.core.ranking import Floats
 
 RECALLS_KEPT = 100
@@ -135,3 +137,24 @@ def state_conflict(cube_id: str, version: int, expected: str, found: str) -> Ver
     error = VersionConflictError(cube_id, version, version)
     error.args = (f"Cube {cube_id!r} is {found}, not {expected}: it moved since you read it. Read it again.",)
     return error
+
+
+MOST_COUNTED = 10_000
+
+
+def given_of(room: Room) -> LogQuery:
+    """The audit entries that a Room counts; the newest that it may hold are never more than `MOST_COUNTED`."""
+    return LogQuery(
+        tenant=room.tenant, actor=room.actor, cube_id=room.cube_id, operation=room.operation, since=room.since,
+        outcome=Outcome.ALLOWED, limit=MOST_COUNTED,
+    )  # fmt: skip
+
+
+def check_room(room: Room, given: Iterable[int | None]) -> None:
+    """Refuse to go on when so many versions were *given* that there is no room for another one.
+
+    Raises:
+        RateSpentError: There is none.
+    """
+    if len({*given} - {room.version}) >= room.count:
+        raise RateSpentError(room.cube_id)

@@ -42,4 +42,5 @@ def unseal(body: bytes, digest: str, *, cube_id: str, version: int) -> MemCube:
         raise IntegrityError(
             f"The row of version {version} of cube {cube_id!r} holds version {cube.version} of {cube.id!r}", cube_id
         )
+    cube.__dict__["digest"] = digest  # it was just held against the body: not to be computed once more
     return cube

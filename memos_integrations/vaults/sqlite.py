@@ -47,6 +47,7 @@ from memos_integrations.vaults.sqlite_keys import SQLiteKeys
 from memos_integrations.vaults.sqlite_places import generation, places
 from memos_integrations.vaults.sqlite_reads import SQLiteReads
 from memos_integrations.vaults.sqlite_rows import prepared
+from memos_integrations.vaults.sqlite_scrub import SQLiteScrub
 from memos_integrations.vaults.sqlite_search import Searching, search
 from memos_integrations.vaults.sqlite_whole import Afterwards, Whole
 from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
@@ -55,7 +56,7 @@ from memos_integrations.vaults.witness import MOST_ADDED_UP, Beside
 from memos_integrations.vaults.writer import GroupWriter, Job
 
 
-class SQLiteVault(SQLiteReads, SQLiteKeys):
+class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
     """A vault in one SQLite file: durable, transactional, searched exactly.
 
     `path` is a folder (the file is `vault.db` in it; both are made when missing, readable by their owner only) or a
@@ -127,6 +128,8 @@ class SQLiteVault(SQLiteReads, SQLiteKeys):
 
     def _drop_files(self) -> bool:
         """Take what an erase left outside the tables off the disk. Whether nothing is left."""
+        if self.locks is not None:
+            self.locks.let_go()
         return self._blobs.settle() and drop_files(self._file)
 
     def _connect(self) -> sqlite3.Connection:

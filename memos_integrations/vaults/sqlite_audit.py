@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 from pydantic import ValidationError
@@ -28,13 +29,16 @@ def read_log(connection: sqlite3.Connection, query: LogQuery) -> list[AuditEntry
     Raises:
         IntegrityError: An entry does not match its hash, or stands under columns that are not its own.
     """
-    where, values = ["tenant = ?", "number > ?"], [query.tenant, bounded(query.after)]
+    # Asked about cubes, the plus keeps SQLite from walking the tenant's whole log by its index.
+    plus = "+" if query.cube_id is not None or query.cube_ids else ""
+    where, values = [f"{plus}tenant = ?", f"{plus}number > ?"], [query.tenant, bounded(query.after)]
     for sql, value in (
         ("at >= ?", None if query.since is None else micros(query.since)),
         ("at < ?", None if query.until is None else micros(query.until)),
         ("actor = ?", query.actor),
         ("owner = ?", query.owner),
         ("cube_id = ?", query.cube_id),
+        ("cube_id IN (SELECT value FROM json_each(?))", json.dumps(query.cube_ids) if query.cube_ids else None),
         ("operation = ?", query.operation),
         ("outcome = ?", None if query.outcome is None else query.outcome.value),
     ):

@@ -5,20 +5,23 @@ from __future__ import annotations
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from pathlib import Path
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.errors import MemOSError, VaultCorruptError, VaultKeyError
 from memos_integrations.core.ports import AuditRecord, KeyProvider, Outcome, Receipt, Transaction
+from memos_integrations.vaults.connection import translating
 from memos_integrations.vaults.faiss_index import drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.key_status import KeyStatus, check_no_holds, erase_all_keys, key_status
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.rekeying import Rekeying, blind, encrypt, opened_locks, word_key
 from memos_integrations.vaults.schema import migrate
+from memos_integrations.vaults.scrubbing import written_anew
 from memos_integrations.vaults.sqlite_blobs import BlobShelf, beside
-from memos_integrations.vaults.sqlite_rows import Words, prepared
+from memos_integrations.vaults.sqlite_rows import Prepared, Words, prepared
 from memos_integrations.vaults.sqlite_write import Head, read_head
 from memos_integrations.vaults.writer import GroupWriter, Job
 
@@ -95,15 +98,7 @@ class SQLiteKeys(ABC):
         if locks is None:
             raise VaultKeyError("The vault is not encrypted. Open it with `keys=` to encrypt it.")
         before, rekeying = locks.provider, self._rekeying(locks)
-        record = AuditRecord(
-            at=now,
-            tenant=by.tenant,
-            actor=by.subject,
-            operation="rotate_keys",
-            outcome=Outcome.ALLOWED,
-            detail={"from": before.name, "to": keys.name},
-        )
-        noted = prepared(Transaction(audit=(record,)), self._words)
+        noted = self._noted("rotate_keys", by, now, {"from": before.name, "to": keys.name})
 
         def work(connection: sqlite3.Connection, head: Head) -> tuple[Head, Receipt]:
             rekeying.turn(connection, keys)
@@ -115,6 +110,45 @@ class SQLiteKeys(ABC):
             locks.provider = before
             raise
         return self._rekeyed()
+
+    def erase_keys(self, *, by: Principal, now: datetime) -> None:
+        """Destroy every key of an encrypted vault, with the vectors and numbers that stand in clear, for good.
+
+        Nothing in it can be read any more, with any key; the audit log stays, and says so. Then close the vault. Older
+        copies of the file can be read as long as the provider's key of then exists: destroy that as well.
+
+        Raises:
+            VaultKeyError: The vault is not encrypted.
+            LegalHoldError: A memory in it is under legal hold.
+        """
+        locks = self.locks
+        if locks is None:
+            raise VaultKeyError("The vault is not encrypted. Its memories go with `forget`, or with its files.")
+        noted = self._noted("erase_keys", by, now, {"from": locks.provider.name})
+
+        def work(connection: sqlite3.Connection, head: Head) -> tuple[Head, Receipt]:
+            check_no_holds(connection, locks)
+            head, receipt = self._guard.notary.apply(connection, head, noted)
+            erase_all_keys(connection, self._guard.sealer, now)
+            return head, receipt
+
+        self._writer.submit(Job(work, erases=(_KEYS,), alone=True)).result()
+        locks.forget()
+        drop_files(self._file)
+        with translating(), closing(self._connect()) as connection:
+            written_anew(connection)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _noted(self, operation: str, by: Principal, now: datetime, detail: dict[str, str]) -> Prepared:
+        record = AuditRecord(
+            at=now, tenant=by.tenant, actor=by.subject, operation=operation, outcome=Outcome.ALLOWED, detail=detail
+        )
+        return prepared(Transaction(audit=(record,)), self._words)
+
+    def key_status(self) -> KeyStatus:
+        """How the vault is encrypted; see `KeyStatus`."""
+        with self._reading() as connection:
+            return key_status(connection)
 
     def _rekeying(self, locks: Locks) -> Rekeying:
         def run(work: Callable[[sqlite3.Connection], None]) -> None:

@@ -218,3 +218,10 @@ class SQLiteReads(ABC):
             return [(number, EVENTS.validate_json(body)) for number, body in rows]
         except ValidationError as exc:
             raise VaultCorruptError("An event in the vault is damaged. Restore it from a backup.") from exc
+
+    def last_event(self) -> int:
+        """The number of the newest outbox event; 0 when there is none."""
+        with self._reading() as connection:
+            self._guard.witness.check_events(connection)
+            (number,) = connection.execute("SELECT ifnull(max(number), 0) FROM outbox").fetchone()
+            return int(number)

@@ -21,14 +21,11 @@ from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports import (
     AuditRecord,
+    Direct,
     EmbedderIdentity,
-    Erase,
-    Expect,
-    Move,
     Put,
     PutVector,
     Transaction,
-    Use,
     Vectors,
 )
 from memos_integrations.vaults.audit_chain import record_json
@@ -42,7 +39,7 @@ EVENTS: TypeAdapter[MemEvent] = TypeAdapter(MemEvent)
 
 KEY_BYTES = 32
 
-WORDS_KEPT = 1 << 16
+WORDS_KEPT = 1 << 14
 """How many words and labels keep their number at hand."""
 
 
@@ -210,7 +207,7 @@ Outline = tuple[str, int, str, str | None, str | None, str, str]
 class Prepared:
     """A transaction as rows."""
 
-    changes: tuple[PutRows | VectorRow | Expect | Erase | Use | Move, ...]
+    changes: tuple[PutRows | VectorRow | Direct, ...]
     audit: tuple[tuple[Outline, bytes], ...]
     events: tuple[bytes, ...]
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
@@ -103,21 +104,25 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
             around = scores_around(postings, terms, there, columns, bm25)
             best.update(_top(connection, around.seqs, around.context, k))
     cosine: dict[int, float] = {}
-    vectors: dict[int, bytes] | None = None
     if query.vector is not None:
         numbers, seqs = there.numbered
         places, how = by.nearest(connection, Sought(tenant, query.vector, numbers, k))
         near = set(seqs[places].tolist())
-        vectors = _vectors(connection, there, near | best, query.vector.size)
+        stored = partial(_vectors, connection, there, dim=query.vector.size)
+        # All are checked, because what the others say of their vectors keeps them out.
+        rows, vectors = by.handing.with_vectors(connection, visible.tenant, near | best, stored)
+        _check_found(rows, near | best)
         cosine = _cosines(vectors, query.vector)
         best.update(_top(connection, *_columns({seq: cosine[seq] for seq in near}), k))
         told.append(how)
+    else:
+        rows = cubes_at(connection, by.handing, visible.tenant, best)
     words = _of(bm25, best) if query.terms else {}
     beside = around.of(best)
     matches = [
         Match(cube, bm25=words.get(seq), cosine=cosine.get(seq), around=beside.get(seq, {}))
-        for seq, cube in cubes_at(connection, by.handing, visible.tenant, best.union(vectors or ()), vectors)
-        if seq in best  # the others are checked, because what they say of their vectors kept them out
+        for seq, cube in rows
+        if seq in best
     ]
     how = f"{' and '.join(told)} over {there.count} visible cubes"
     return Found(tuple(sorted(matches, key=lambda match: match.cube.id)), there.count, how, matching)
@@ -253,19 +258,17 @@ def _ids(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, str]:
     return ids
 
 
-def cubes_at(
-    connection: sqlite3.Connection,
-    handing: Handing,
-    tenant: str,
-    seqs: Iterable[int],
-    vectors: Mapping[int, bytes] | None = None,
-) -> Handed:
+def cubes_at(connection: sqlite3.Connection, handing: Handing, tenant: str, seqs: Iterable[int]) -> Handed:
     """The current versions of the cubes with these numbers, each held against its seal, in no order."""
     asked = list(seqs)
-    found = handing.by_number(connection, tenant, asked, vectors)
+    found = handing.by_number(connection, tenant, asked)
+    _check_found(found, asked)
+    return found
+
+
+def _check_found(found: Handed, asked: Collection[int]) -> None:
     if len(found) < len(asked):
         raise _missing()
-    return found
 
 
 def _missing() -> VaultCorruptError:

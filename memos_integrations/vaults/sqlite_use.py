@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from memos_integrations.core.cube import Behaviour
 from memos_integrations.core.errors import CubeNotFoundError, IntegrityError
-from memos_integrations.core.ports import Move, Use
-from memos_integrations.vaults.rules import state_conflict, used
+from memos_integrations.core.ports import Move, Room, Use
+from memos_integrations.vaults.rules import check_room, given_of, micros, state_conflict, used
 from memos_integrations.vaults.sqlite_insert import insert_rows
 
 _ASKED = " FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value "
@@ -71,3 +71,19 @@ def move_all(connection: sqlite3.Connection, commit: int, moves: Sequence[Move])
         )
     tenants = {row[1] for row in found.values()}
     connection.executemany("UPDATE tenants SET changed = ? WHERE number = ?", [(commit, each) for each in tenants])
+
+
+def check_given(connection: sqlite3.Connection, room: Room) -> None:
+    """Refuse to go on when a cube was given as often as a rate allows; see `Room`.
+
+    Raises:
+        RateSpentError: It was.
+    """
+    asked = given_of(room)
+    # The plus keeps SQLite from walking the tenant's whole log by its index.
+    rows = connection.execute(
+        """SELECT record FROM audit WHERE cube_id = ? AND +tenant = ? AND actor = ? AND operation = ? AND outcome = ?
+            AND at >= ? ORDER BY number DESC LIMIT ?""",
+        (room.cube_id, room.tenant, room.actor, room.operation, asked.outcome, micros(room.since), asked.limit),
+    )
+    check_room(room, (json.loads(record)["version"] for (record,) in rows))

@@ -14,7 +14,7 @@ from memos_integrations.core.errors import (
     VaultCorruptError,
     VersionConflictError,
 )
-from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Use, Vectors
+from memos_integrations.core.ports import Direct, EmbedderIdentity, Erase, Expect, Move, Receipt, Room, Use, Vectors
 from memos_integrations.vaults import postings
 from memos_integrations.vaults.audit_chain import GENESIS, entry_hash
 from memos_integrations.vaults.postings import RECORD_BYTES, rewrite
@@ -22,7 +22,7 @@ from memos_integrations.vaults.rules import check_fits, check_same_embedder
 from memos_integrations.vaults.sqlite_blobs import doom_blobs, name_blobs
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow, identity_from
-from memos_integrations.vaults.sqlite_use import move_all, use_all
+from memos_integrations.vaults.sqlite_use import check_given, move_all, use_all
 
 BESIDE = (
     "versions",
@@ -135,9 +135,7 @@ def apply(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> 
     return head, Receipt(head.commit)
 
 
-def _changed(
-    connection: sqlite3.Connection, head: Head, change: PutRows | VectorRow | Expect | Erase | Use | Move
-) -> Head:
+def _changed(connection: sqlite3.Connection, head: Head, change: PutRows | VectorRow | Direct) -> Head:
     match change:
         case PutRows():
             return _put(connection, head, change)
@@ -145,6 +143,8 @@ def _changed(
             return _put_vector(connection, head, change)
         case Expect():
             _expect(connection, change)
+        case Room():
+            check_given(connection, change)
         case Erase():
             return _erase(connection, head, change)
     return head

@@ -323,6 +323,11 @@ class StagedVault(InMemoryVault):
         self._check_open()
         return self._base.events(after, limit)
 
+    def last_event(self) -> int:
+        """The newest event of the vault below."""
+        self._check_open()
+        return self._base.last_event()
+
     def traces(self, cube_id: str) -> dict[str, int]:
         """How many rows of a cube each place would still hold."""
         with self._lock:

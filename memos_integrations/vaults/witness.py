@@ -73,7 +73,7 @@ class Witness:
 
     def __init__(self, sealer: Sealer, watch: sqlite3.Connection, beside: Beside, *, most: int = MOST_ADDED_UP) -> None:
         self._sealer, self._watch, self._beside, self._most = sealer, watch, beside, most
-        self.handing = Handing(sealer, self._trusted)
+        self.handing = Handing(sealer, self._trusted, lambda: self._epoch)
         self._verified: dict[str, Verified] = {}
         self._numbers: dict[int, str] = {}
         self._lock, self._checking = Lock(), Lock()

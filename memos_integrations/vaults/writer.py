@@ -18,6 +18,7 @@ from memos_integrations.core.errors import InvalidMemoryError, MemOSError, Vault
 from memos_integrations.core.ports import Durability, Receipt
 from memos_integrations.vaults.connection import FOREIGN, translated
 from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.scrubbing import written_anew
 from memos_integrations.vaults.sqlite_rows import Prepared
 from memos_integrations.vaults.sqlite_write import Head, write_head
 
@@ -39,7 +40,7 @@ class Job:
     """One transaction in the queue. `erases` names the cubes that it takes away.
 
     `new` is the transaction itself when it only brings something new: then it may share its statements with others.
-    `alone`: it is a commit of its own, and is done at most once.
+    `alone`: it is a commit of its own, and is done at most once. `anew`: before it the file is written anew.
     """
 
     work: Work
@@ -47,6 +48,7 @@ class Job:
     new: Prepared | None = None
     durability: Durability = Durability.COMMIT
     alone: bool = False
+    anew: bool = False
     future: Future[Any] = field(default_factory=Future)
 
 
@@ -160,6 +162,9 @@ class GroupWriter:
         if survives is not self._survives:
             connection.execute(f"PRAGMA synchronous = {'FULL' if survives is Durability.COMMIT else 'NORMAL'}")
             self._survives = survives
+        if jobs[0].anew:
+            with self._guard.witness.own():
+                written_anew(connection)
         try:
             outcomes = self._transact(connection, jobs, _alone if jobs[0].alone else self._in_runs)
         except (MemOSError, *POISON) as exc:

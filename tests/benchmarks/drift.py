@@ -10,7 +10,8 @@ stale_answers_pct: of the questions about something that changed, those whose be
 value. lost_true_facts_pct: true facts that no memory within recall states any more. wrongly_retired_pct: of the facts
 that were true when told, those retired while they were true. duplicates_pct: memories within recall that state what
 another one states. conflict precision and recall: pairs of memories that were decided about, of pairs of which the
-newer really ended or replaced what the older states.
+newer really ended or replaced what the older states; one that says that something is over is replaced by one that says
+that it is so again.
 """
 
 from __future__ import annotations
@@ -84,8 +85,11 @@ def tell(memos: MemOS, year: Year, clock: list[datetime], *, overwrite: bool, de
         true_pairs = {
             other
             for other in live[event.user]
-            if told.events[other].kind not in {"end", "passing"}
-            and any(world.conflicts(fact, event) for fact in told.states[other])
+            if told.events[other].kind != "passing"
+            and (
+                any(world.conflicts(fact, event) for fact in told.states[other])
+                or set(told.events[other].ends) & set(event.states)
+            )
         }
         live[event.user].add(cube.id)
         if cube.provenance.links or cube.state not in RECALLABLE or true_pairs:

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.benchmarks import governance_cost, governance_gate, governance_proof  # noqa: E402
+from tests.benchmarks.meta import meta  # noqa: E402
 
 
 def main() -> None:
@@ -30,7 +31,8 @@ def main() -> None:
     found = governance_gate.measured(asked.data)
     found |= governance_proof.measured(cases=asked.cases, canaries=asked.canaries, entries=asked.entries)
     found |= governance_cost.measured()
-    told = json.dumps(found | {"cpus": os.cpu_count()}, indent=2)
+    about = meta(ROOT, command="bench-governance", data=asked.data is not None, entries=asked.entries)
+    told = json.dumps({"meta": about} | found | {"cpus": os.cpu_count()}, indent=2)
     print(told)
     if asked.json is not None:
         asked.json.write_text(told + "\n", "utf-8")

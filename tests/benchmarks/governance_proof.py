@@ -23,7 +23,7 @@ from typing import Any
 from memos_integrations.backends.policy_file import read_policy
 from memos_integrations.core.access import Principal
 from memos_integrations.core.errors import MemOSError
-from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.ports import CubeFilter, Outcome
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults import verifier
 from tests.vaults.test_residue import erased_canaries
@@ -64,14 +64,21 @@ def isolation(cases: int) -> dict[str, int]:
             found += memos.get_many(some, by=by) + memos.find(CubeFilter(ids=tuple(some)), by=by, k=500)
             known = memos.may_read(some, by=by)
             for cube_id in some[:3]:
-                for read in (memos.get, memos.history, memos.provenance):
+                for read in (memos.get, memos.history, memos.provenance, memos.decisions, memos.read_blob):
                     try:
                         read(cube_id, by=by)
                     except MemOSError:
                         continue
                     known.add(cube_id)
+            said = f"kettle {chance.randrange(20)} of t{chance.randrange(10)}"
+            found += [each.cube for each in memos.attribute(f"They wrote: {said}.", by=by).sources]
+            answered = memos.answer(f"Which {said}?", by=by).text
+            # What was refused stands there too, by the id that was asked for, whether it exists or not.
+            seen = (each.record for each in memos.audit(by=by, limit=200) if each.record.outcome is Outcome.ALLOWED)
+            known |= {each.cube_id for each in seen if each.cube_id in ids}
             leaks += sum(ids[cube.id] != me for cube in found) + sum(ids[each] != me for each in known)
-            asked += 3 * len(some) + len(every) + 9
+            leaks += any(f"of t{number}" in answered for number in range(10) if by.tenant != f"t{number}")
+            asked += 3 * len(some) + 4 * len(every) + 15
     return {"isolation_cases": asked, "isolation_leaks": leaks}
 
 

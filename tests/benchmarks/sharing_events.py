@@ -16,6 +16,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from memos_integrations import MemOS, Principal
 from tests.benchmarks.meta import meta, single_threaded
+from tests.benchmarks.sharing_wire import over_nats
 
 ANA, BEN = Principal(tenant="acme", user="ana"), Principal(tenant="acme", user="ben")
 SINGLY = 200
@@ -25,7 +26,8 @@ def measured(events: int = 5_000) -> dict[str, Any]:
     """Publishing, delivery and throughput of one subscriber.
 
     `publish_p50_ms`: to offer one memory that is there. `delivery_p95_ms`: to be given what was just written, one by
-    one. `events_per_s`: of many at once, pulled, recorded and acknowledged.
+    one. `events_per_s`: of many at once, pulled, recorded and acknowledged; `events_per_cpu_s` by processor time.
+    `nats_events_per_s`: the same through a relay and a broker; see `sharing_wire.py`.
     """
     with tempfile.TemporaryDirectory() as folder, MemOS.open(folder) as memos:
         memos.store.subscribe("news", by=BEN)
@@ -44,20 +46,21 @@ def measured(events: int = 5_000) -> dict[str, Any]:
             assert len(batch.deliveries) == 1
             memos.store.acknowledge("news", batch.upto, by=BEN)
         memos.remember_many([f"Of many, number {number}." for number in range(events)], by=ANA, readers=["ben"])
-        began, heard = time.perf_counter(), 0
+        began, cpu, heard = time.perf_counter(), time.process_time(), 0
         while batch := memos.store.pull("news", by=BEN, limit=1_000):
             heard += len(batch.deliveries)
             memos.store.acknowledge("news", batch.upto, by=BEN)
             if not batch.more:
                 break
-        rate = heard / (time.perf_counter() - began)
+        rate, cpu_rate = heard / (time.perf_counter() - began), heard / (time.process_time() - cpu)
         assert heard == events
     return {
         "publish_p50_ms": round(1e3 * median(offered), 3),
         "delivery_p95_ms": round(1e3 * float(np.percentile(delivered, 95)), 3),
         "events_per_s": round(rate, 1),
+        "events_per_cpu_s": round(cpu_rate, 1),
         "events": events,
-    }
+    } | over_nats(events)
 
 
 def main() -> None:

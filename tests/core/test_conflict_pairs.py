@@ -2,7 +2,9 @@
 
 `conflict_pairs.tsv` was written before the rules were looked at; a third of it is held out. `conflict_held_out.tsv` was
 written before the rules were changed for it: only its totals are looked at. `conflict_worked_on.tsv` is what the rules
-were mended against.
+were mended against. `conflict_another_hand.tsv` was written last, as another author would: long sentences, chat, work,
+German and Spanish. The rules had never seen it when they found 67.9 % of its conflicts at 90.0 % precision and retired
+2 of 47 true facts; since then its even rows were looked at, its odd ones are held out.
 """
 
 from __future__ import annotations
@@ -95,6 +97,14 @@ def test_rules_reach_what_is_wanted_on_pairs_that_they_were_never_mended_against
     assert reached.precision >= 95
     assert reached.recall >= 80
     assert 100 * reached.wrongly_retired / reached.kept <= 1
+
+
+@pytest.mark.parametrize(("start", "floors"), [(0, (97, 66, 0)), (1, (90, 73, 1))], ids=["looked_at", "held_out"])
+def test_rules_reach_what_they_reached_on_pairs_by_another_hand(start: int, floors: tuple[int, int, int]) -> None:
+    reached = scored(read("conflict_another_hand.tsv")[start::2])
+    assert reached.precision >= floors[0]
+    assert reached.recall >= floors[1]
+    assert reached.wrongly_retired <= floors[2]
 
 
 def test_rules_reach_what_they_reached_on_the_pairs_that_they_were_mended_against() -> None:

@@ -110,6 +110,82 @@ def test_the_less_trusted_is_flagged_and_retires_nothing(memos: MemOS) -> None:
     assert not memos.get(new.id, by=ANA).provenance.links
 
 
+def test_what_is_replaced_in_part_stands_as_it_was_told_until_somebody_rewrites_it(memos: MemOS) -> None:
+    both = memos.remember("I live in Lisbon. I play the cello in an orchestra.", by=ANA)
+    then = memos.get(both.id, by=ANA).descriptive.recorded_at
+    new = memos.remember("I moved to Porto.", by=ANA)
+    kept = memos.get(both.id, by=ANA)
+    assert (kept.state, kept.text, kept.version) == (State.GENERATED, both.text, 1)
+    (decision,) = memos.decisions(new.id, by=ANA)
+    assert (decision.ruling, decision.reason) == (Ruling.FLAG, "only part of what it states was replaced")
+    assert [each.older for each in decision.evidence] == ["I live in Lisbon."]
+    memos.update(both.id, by=ANA, text="I play the cello in an orchestra.")
+    assert not memos.consolidate(by=ANA)
+    assert memos.restore(both.id, 1, by=ANA).text == both.text
+    assert "Lisbon" in memos.get(both.id, by=ANA, as_of=then).text
+
+
+def test_what_a_wrong_memory_had_retired_comes_back_and_goes_again_with_better_news(memos: MemOS) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    new = memos.remember("I moved to Porto.", by=ANA)
+    assert memos.get(old.id, by=ANA).state is State.ARCHIVED
+    doubted = memos.feedback(new.id, "wrong", by=ANA)
+    back = memos.get(old.id, by=ANA)
+    assert (back.state, back.descriptive.valid_to) == (State.ACTIVATED, None)
+    assert doubted.descriptive.valid_from is None
+    made = memos.decisions(new.id, by=ANA)
+    assert [(each.ruling, each.undone) for each in made] == [(Ruling.SUPERSEDE, True), (Ruling.FLAG, False)]
+    assert [link.relation for link in doubted.provenance.links] == [Relation.CONTRADICTS]
+    memos.feedback(old.id, "wrong", by=ANA)  # now it is no more trusted than what contradicts it
+    assert memos.get(old.id, by=ANA).state is State.ARCHIVED
+    assert [(each.ruling, each.undone) for each in memos.decisions(new.id, by=ANA)] == [
+        (Ruling.SUPERSEDE, True),
+        (Ruling.FLAG, True),
+        (Ruling.SUPERSEDE, False),
+    ]
+
+
+def test_what_somebody_undid_is_not_decided_again_by_feedback(memos: MemOS) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    new = memos.remember("I moved to Porto.", by=ANA)
+    memos.undo(memos.decisions(new.id, by=ANA)[0], by=ANA)
+    memos.feedback(old.id, "wrong", by=ANA)
+    assert memos.get(old.id, by=ANA).state is State.ACTIVATED
+    assert all(each.undone for each in memos.decisions(new.id, by=ANA))
+
+
+def test_feedback_leaves_what_is_held_and_what_is_decided_of_repeats(memos: MemOS) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    new = memos.remember("I moved to Porto.", by=ANA)
+    again = memos.remember("I live in Porto.", by=ANA)
+    assert again.state is State.MERGED
+    memos.hold(old.id, by=ADMIN)
+    memos.feedback(new.id, "wrong", by=ANA)
+    assert memos.get(old.id, by=ANA).state is State.ARCHIVED
+    assert memos.get(again.id, by=ANA).state is State.MERGED
+
+
+def test_a_repeat_of_what_is_doubted_stands_beside_it_and_of_what_is_helpful_is_merged(memos: MemOS) -> None:
+    doubted = memos.remember("I live in Lisbon.", by=ANA)
+    memos.feedback(doubted.id, "wrong", by=ANA)
+    assert memos.remember("I live in Lisbon.", by=ANA).state is State.GENERATED
+    helpful = memos.remember("My dentist is Dr. Abreu.", by=ANA)
+    memos.feedback(helpful.id, "helpful", by=ANA)
+    assert memos.remember("My dentist is Dr. Abreu.", by=ANA).state is State.MERGED
+
+
+def test_feedback_without_a_judge_takes_back_what_a_pass_decided_and_decides_nothing_new(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path, clock=Clock()) as memos:
+        old = memos.remember("I live in Lisbon.", by=ANA)
+        new = memos.remember("I moved to Porto.", by=ANA)
+        memos.feedback(old.id, "helpful", by=ANA)
+        assert not memos.decisions(new.id, by=ANA)
+        memos.consolidate(by=ANA)
+        assert memos.get(old.id, by=ANA).state is State.ARCHIVED
+        memos.feedback(new.id, "wrong", by=ANA)
+        assert memos.get(old.id, by=ANA).state is State.ACTIVATED
+
+
 def test_somebody_else_does_not_retire_what_one_said_of_oneself(memos: MemOS) -> None:
     said = memos.remember("I live in Lisbon.", by=ANA, provenance=Provenance(speaker="Mira"))
     heard = memos.remember("Mira lives in Porto.", by=ANA, provenance=Provenance(speaker="Jonas"))

@@ -68,3 +68,19 @@ def test_any_two_texts_can_be_held_against_each_other(one: str, other: str) -> N
 @given(st.sampled_from(["I moved to Bari.", "The door is not locked.", "No more sugar for me.", "My bus is at 7 now."]))
 def test_nothing_contradicts_itself(text: str) -> None:
     assert contrast(text, text) is None
+
+
+def test_a_clause_without_a_subject_is_about_whom_the_one_before_is() -> None:
+    assert contrast("I sold the Skoda and bought a Fiat.", "Jonas sold the Seat and bought a Skoda.") is None
+    assert contrast("I sold the Volvo and bought a Seat.", "I own a Seat.") is None
+    gone = contrast("I sold the Volvo and bought a Seat.", "I own a Volvo.")
+    assert gone is not None
+    assert gone.weight == 2
+
+
+def test_a_part_is_not_the_whole_and_one_thing_not_another() -> None:
+    whole = "The budget for the trade fair is 12,000 euros."
+    assert contrast("We have spent 8,000 euros of the budget for the trade fair so far.", whole) is None
+    assert contrast("The budget for the trade fair is now 8,000 euros.", whole) is not None
+    assert contrast("My shoulder doesn't hurt any more.", "My knee hurts when I run.") is None
+    assert contrast("My knee doesn't hurt any more.", "My knee hurts when I run.") is not None

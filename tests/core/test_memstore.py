@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -256,3 +257,37 @@ def test_bad_input_is_refused_and_changes_nothing(memos: MemOS) -> None:
         memos.store.publish("kiln", by=BEN, to=["cy"], cube_id=cube.id)
     assert memos.store.subscriptions(by=CY) == []
     assert memos.store.offers(by=CY) == []
+
+
+def test_who_follows_is_woken_by_what_is_written(memos: MemOS) -> None:
+    memos.store.subscribe("news", by=BEN)
+    took: list[str] = []
+    heard_it, until = Event(), Event()
+
+    def consume(delivery: Delivery) -> None:
+        took.append(delivery.cube.text if delivery.cube else delivery.kind)
+        heard_it.set()
+
+    with ThreadPoolExecutor(1) as threads:
+        following = threads.submit(memos.store.follow, "news", consume, by=BEN, until=until, every=600.0)
+        try:
+            cubes = []
+            for number in range(3):
+                cubes.append(memos.remember(f"Firing number {number}.", by=ANA, readers=["ben"]))
+                assert heard_it.wait(30), "long before it would have looked by itself"
+                heard_it.clear()
+            memos.forget(cubes[0].id, by=ANA)
+            assert heard_it.wait(30)
+        finally:
+            until.set()
+        assert following.result(30) == 4
+    assert took == ["Firing number 0.", "Firing number 1.", "Firing number 2.", "withdrawn"]
+
+
+def test_to_push_where_nothing_is_new_writes_nothing(memos: MemOS) -> None:
+    memos.store.subscribe("news", by=BEN)
+    memos.remember("The kiln is free.", by=ANA, readers=["ben"])
+    assert memos.store.push("news", lambda news: None, by=BEN) == 1
+    before = memos.generation(by=BEN)
+    assert [memos.store.push("news", lambda news: None, by=BEN) for _ in range(3)] == [0] * 3
+    assert memos.generation(by=BEN) == before

@@ -7,10 +7,13 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
+from memos_integrations.backends.keys import HeldKey
+from memos_integrations.backends.policy_file import read_policy
 from memos_integrations.core.access import Principal
 from memos_integrations.core.errors import MemOSError
 from memos_integrations.core.report import KINDS, ComplianceReport, kind_of
 from memos_integrations.memos import MemOS
+from memos_integrations.vaults.sqlite import SQLiteVault
 
 NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 ANA = Principal(tenant="acme", user="<script>alert(1)</script>|ana")
@@ -51,6 +54,27 @@ def test_every_entry_is_counted_once_in_its_kind(tmp_path: Path) -> None:
     for title in ("By day (UTC)", "By subject"):
         rows = report.markdown().split(f"## {title}")[1].split("##")[0].strip().splitlines()[2:]
         assert sum(int(cell) for row in rows for cell in row.split("|")[-6:-1]) == len(report.entries)
+
+
+def test_operations_are_of_the_kind_that_an_auditor_looks_for(tmp_path: Path) -> None:
+    policy = read_policy("rules:\n  - {name: interns, who: [role:intern], may_not: [read], memories: {tags: [plan]}}\n")
+    vault = SQLiteVault(tmp_path / "v", keys=HeldKey(bytes(32)))
+    with MemOS(vault, clock=lambda: NOW) as memos:
+        cube = memos.remember("Secret words, and what else there was to say.", by=ANA)
+        memos.adopt_policy(policy, by=ADMIN)
+        memos.attribute("Secret words, and what else there was to say.", by=ANA)
+        memos.provenance(cube.id, by=ANA)
+        memos.quarantine([cube.id], by=ANA)
+        vault.rotate_keys(HeldKey(bytes(range(32))), by=ADMIN, now=NOW)
+        entries = memos.audit(by=ADMIN, limit=1000)
+    kinds = {entry.record.operation: kind_of(entry.record) for entry in entries}
+    assert {kinds[each] for each in ("attribute", "provenance")} == {"accesses"}
+    governing = {"policy", "quarantine", "rotate_keys"}
+    assert {kinds[each] for each in governing} == {"policy revisions"}
+    page = ComplianceReport(tenant="acme", made_at=NOW, entries=tuple(entries)).markdown()
+    assert "interns" in page.split("## Policy revisions")[1]
+    assert HeldKey(bytes(range(32))).name in page
+    assert "Secret" not in page
 
 
 def test_names_are_shown_and_nothing_becomes_markup(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import CubeRef, MemCube, Provenance
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, LegalHoldError, VaultError
 from memos_integrations.core.operator import ErasureReceipt
-from memos_integrations.core.ports import KeyProvider
+from memos_integrations.core.ports import CubeFilter, KeyProvider
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults import verifier
 from memos_integrations.vaults.residue import FileScan, commitment, forms, scan, stretches
@@ -219,3 +219,54 @@ def check_closure(memos: MemOS, proof: FileScan, sources: list[set[int]], doomed
                 memos.get(cube.id, by=ANA)
         else:
             assert memos.get(cube.id, by=ANA).text == cube.text
+
+
+LOCKED = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 510, 0x40000002)
+"""
+
+
+def test_a_scan_leaves_the_locks_of_an_open_vault_alone(tmp_path: Path) -> None:
+    """What SQLite locks while a database is open (its SHARED range) cannot be had by another process."""
+
+    def is_locked() -> bool:
+        asked = [sys.executable, "-c", LOCKED, str(tmp_path / "vault" / "vault.db")]
+        return subprocess.run(asked, capture_output=True, check=False).returncode != 0
+
+    memos, proof = opened(tmp_path / "vault")
+    with memos:
+        cube = memos.remember("The safe opens with 4711-0815-1234", by=ANA)
+        assert is_locked()
+        memos.forget(cube.id, by=ANA, proof=proof)
+        assert is_locked()
+    assert not is_locked()
+
+
+def test_a_memory_goes_from_everywhere_that_it_was_carried_to(tmp_path: Path) -> None:
+    """Delivered to a subscriber, summed up, named by a snapshot: erased once, it comes back by none."""
+    canary = secrets.token_hex(8)
+    ben = Principal(tenant="acme", user="ben")
+    memos, proof = opened(tmp_path / "vault")
+    with memos:
+        cube = memos.remember(f"The code of the shed is {canary}, said the neighbour.", by=ANA, tags=["shed"])
+        other = memos.remember("The shed stands behind the house, beside the well.", by=ANA, tags=["shed"])
+        memos.store.subscribe("news", by=ben)
+        memos.store.publish("shed", by=ANA, to=["ben"], cube_id=cube.id)
+        told = memos.store.pull("news", by=ben)
+        assert any(canary in each.cube.text for each in told.deliveries if each.cube is not None)
+        summary = memos.summarise([cube.id, other.id], by=ANA)
+        memos.snapshot("before", by=ANA)
+        memos.recall(f"code of the shed {canary}", by=ANA)
+        receipt = memos.forget(cube.id, by=ANA, proof=proof)
+        assert summary.id in receipt.derived
+        assert not scan([tmp_path], {canary: forms(canary)})[0].hits
+        assert not [
+            each for each in memos.store.pull("news", by=ben).deliveries if each.cube and canary in each.cube.text
+        ]
+        assert not [hit for hit in memos.recall(canary, by=ben, needed=True).hits if canary in hit.text]
+        assert all(cube.id != each.id for each in memos.find(CubeFilter(), by=ANA, k=100))
+        memos.roll_back("before", by=ANA)
+        assert not scan([tmp_path], {canary: forms(canary)})[0].hits, "what was erased does not come back"
+        assert memos.verify_audit().ok

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memos_integrations.backends.kv.tree import Node, walk
+from memos_integrations.backends.sealed_files import FolderSeal, folder_seal, kept_secret
 from memos_integrations.core.cube import CubeRef
 from memos_integrations.core.errors import ModelError
+from memos_integrations.core.ports import KeyProvider
 
 if TYPE_CHECKING:
     from memos_integrations.backends.kv.layers import Part
@@ -37,6 +38,7 @@ class Shelf:
         cold: str,
         secret: bytes | None,
         clock: Callable[[], float],
+        keys: KeyProvider | None = None,
     ) -> None:
         self._memory_most, self._disk_most, self._folder, self._cold, self._clock = memory, disk, folder, cold, clock
         self._trees: dict[bytes, Run] = {}
@@ -45,10 +47,12 @@ class Shelf:
         self.refused_files = self.failed_spills = self.loaded_bytes = self.bytes_per_token = 0
         self.load_seconds = 0.0
         self.secret = secret or secrets.token_bytes(32)
+        self._seal: FolderSeal | None = None
         if folder is not None:
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self.secret = secret or _kept_secret(folder / KEY_FILE)
+                self._seal = folder_seal(folder, keys)
+                self.secret = secret or (self._seal.key if self._seal else kept_secret(folder / KEY_FILE))
             except OSError as exc:
                 raise ModelError(f"{folder} cannot hold stored prefixes: {exc}. Name another folder.") from exc
             self._adopt(folder)
@@ -182,7 +186,7 @@ class Shelf:
             return node.segment
         started = time.perf_counter()
         try:
-            segment, tokens, said = read(node.file, self.secret, trusted=node.stamp)
+            segment, tokens, said = read(node.file, self.secret, trusted=node.stamp, seal=self._seal)
             if tuple(tokens) != node.tokens or said.get("run") != node.file.stem or not sound(segment):
                 raise ModelError(f"{node.file.name} holds another run of tokens.")
         except ModelError:
@@ -209,7 +213,7 @@ class Shelf:
             run = self._name(node)
             file = self._folder / f"{run}{SUFFIX}"
             try:
-                write(file, segment, node.tokens, self._said(node, run), self.secret)
+                write(file, segment, node.tokens, self._said(node, run), self.secret, seal=self._seal)
                 node.file, node.stamp = file, stamp(file)
             except OSError:
                 self.failed_spills += 1
@@ -295,7 +299,7 @@ class Shelf:
         waiting: dict[str, list[tuple[Path, list[int], dict[str, str]]]] = {}
         for file in sorted(folder.glob(f"*{SUFFIX}")):
             try:
-                tokens, said = peek(file)
+                tokens, said = peek(file, self._seal)
                 bytes.fromhex(said["root"])
                 float(said["seconds"])
                 _refs(said)
@@ -332,15 +336,3 @@ class Shelf:
 def _refs(said: dict[str, str]) -> frozenset[CubeRef]:
     refs = (text.rpartition("@") for text in said["sources"].split())
     return frozenset(CubeRef(id=cube, version=int(version)) for cube, _, version in refs)
-
-
-def _kept_secret(file: Path) -> bytes:
-    with contextlib.suppress(FileNotFoundError):
-        found = file.read_bytes()
-        if len(found) >= 32:
-            return found
-    new = secrets.token_bytes(32)
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as opened:
-        opened.write(new)
-    return new

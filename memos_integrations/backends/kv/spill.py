@@ -16,14 +16,15 @@ import mmap
 import os
 import struct
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import torch
 
 from memos_integrations.backends.kv.tiers import Precision, Segment
-from memos_integrations.core.errors import ModelError
+from memos_integrations.backends.sealed_files import FolderSeal, Sealing
+from memos_integrations.core.errors import ModelError, VaultKeyError
 
 FORMAT = "memos-kv/1"
 MAX_HEADER = 4 << 20
@@ -38,8 +39,18 @@ _NAMES = {
 _DTYPES = {name: dtype for dtype, name in _NAMES.items()}
 
 
-def write(file: Path, segment: Segment, tokens: Sequence[int], said: Mapping[str, str], secret: bytes) -> None:
+def write(
+    file: Path,
+    segment: Segment,
+    tokens: Sequence[int],
+    said: Mapping[str, str],
+    secret: bytes,
+    *,
+    seal: FolderSeal | None = None,
+) -> None:
     """Write a segment, its tokens, and what else is said of it, to *file*, which appears whole or not at all.
+
+    With *seal* it is encrypted.
 
     Raises:
         OSError: The disk is full, or the folder cannot be written; nothing is left behind.
@@ -47,7 +58,12 @@ def write(file: Path, segment: Segment, tokens: Sequence[int], said: Mapping[str
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=".new-")
     try:
         with os.fdopen(handle, "wb") as opened:
-            pour(opened, segment, tokens, said, secret)
+            if seal is None:
+                pour(opened, segment, tokens, said, secret)
+            else:
+                sealing = seal.sealing(opened)
+                pour(sealing, segment, tokens, said, secret)
+                sealing.close()
         os.replace(name, file)
     except OSError:
         with contextlib.suppress(OSError):
@@ -55,7 +71,9 @@ def write(file: Path, segment: Segment, tokens: Sequence[int], said: Mapping[str
         raise
 
 
-def pour(into: IO[bytes], segment: Segment, tokens: Sequence[int], said: Mapping[str, str], secret: bytes) -> None:
+def pour(
+    into: IO[bytes] | Sealing, segment: Segment, tokens: Sequence[int], said: Mapping[str, str], secret: bytes
+) -> None:
     """Write what a file would hold into an open stream."""
     tensors = {"tokens": torch.tensor(list(tokens), dtype=torch.int32), **_named(segment)}
     bodies = [_bytes(tensor) for tensor in tensors.values()]
@@ -68,16 +86,21 @@ def pour(into: IO[bytes], segment: Segment, tokens: Sequence[int], said: Mapping
 
 
 def read(
-    file: Path, secret: bytes, *, trusted: tuple[int, ...] | None = None
+    file: Path, secret: bytes, *, trusted: tuple[int, ...] | None = None, seal: FolderSeal | None = None
 ) -> tuple[Segment, list[int], dict[str, str]]:
     """The segment of a file, mapped; its tokens; and what was said of it.
 
     *trusted* is the `stamp` of the file when this process wrote it: as long as it is the same (no program can set a
-    file's change time), the seal is not computed again.
+    file's change time), the seal is not computed again. A file that is encrypted with *seal* is read into memory.
 
     Raises:
         ModelError: It is not such a file, is not whole, or was not sealed with *secret*.
     """
+    if seal is not None:
+        try:
+            return parsed(memoryview(seal.read(file)), secret, file.name)
+        except (OSError, VaultKeyError) as exc:
+            raise ModelError(f"{file.name} cannot be read: {exc} What it held is computed again.") from exc
     try:
         with open(file, "rb") as opened:
             size = os.fstat(opened.fileno()).st_size
@@ -139,25 +162,46 @@ def header_of(content: memoryview, name: str) -> tuple[dict[str, tuple[str, list
     return shapes, metadata, 8 + length
 
 
-def peek(file: Path) -> tuple[list[int], dict[str, str]]:
-    """Tokens and metadata of a file, not yet authenticated, without reading the rest.
+def peek(file: Path, seal: FolderSeal | None = None) -> tuple[list[int], dict[str, str]]:
+    """Tokens and metadata of a file, not yet authenticated (but with *seal*), without reading the rest.
 
     Raises:
         ModelError: It is not such a file.
     """
     try:
-        with open(file, "rb") as opened:
+        with open(file, "rb") if seal is None else _Opened(seal.pieces(file)) as opened:
             head = opened.read(8)
             length = struct.unpack("<Q", head)[0] if len(head) == 8 else MAX_HEADER + 1
             head += opened.read(min(length, MAX_HEADER))
             shapes, metadata, _ = header_of(memoryview(head), file.name)
             count = math.prod(shapes["tokens"][1])
             body = opened.read(4 * count)
-    except OSError as exc:
+    except (OSError, VaultKeyError) as exc:
         raise ModelError(f"{file.name} cannot be read: {exc}.") from exc
     if len(body) != 4 * count or next(iter(shapes)) != "tokens":
         raise ModelError(f"{file.name} is cut short.")
     return list(struct.unpack(f"<{count}i", body)), metadata
+
+
+class _Opened:
+    """Reads the beginning of a sealed file, and opens no more pieces of it than that takes."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._waiting = pieces, bytearray()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if isinstance(self._pieces, Generator):
+            self._pieces.close()
+
+    def read(self, count: int) -> bytes:
+        while len(self._waiting) < count and (piece := next(self._pieces, None)) is not None:
+            self._waiting += piece
+        found = bytes(self._waiting[:count])
+        del self._waiting[:count]
+        return found
 
 
 def stamp(file: int | Path) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from memos_integrations.backends.kv.tree import walk
 from memos_integrations.core.cube import CubeRef
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.extras import require
-from memos_integrations.core.ports import least_allowed
+from memos_integrations.core.ports import KeyProvider, least_allowed
 
 if TYPE_CHECKING:
     import torch
@@ -41,11 +41,14 @@ class KVStore:
         cold: The precision of what is pushed out of memory. "exact" is exact; "fp16" (half) and "int8" (a quarter) are
             opt-in approximations.
         secret: Authenticates the files and salts the keys; the default is kept in the folder, readable by its owner.
+        keys: Encrypt the folder: give those of the vault. Files of before go, and are computed anew. Loading takes a
+            copy in memory then, where it maps the file else.
 
     Thread-safe. Prefixes of different tenants never meet: their keys are salted with the tenant.
 
     Raises:
         ModelError: No prefix of such a model can be exact (hybrid, linear attention), or a setting has no sense.
+        VaultKeyError: The folder is encrypted, and *keys* are none or not its own.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class KVStore:
         disk_bytes: int = 4 << 30,
         cold: Literal["exact", "fp16", "int8"] = "exact",
         secret: bytes | None = None,
+        keys: KeyProvider | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         require("torch", extra="hf")
@@ -68,14 +72,8 @@ class KVStore:
         self.model = model
         with model.lock:
             self._shares = shared_prefix.install(model.network)
-        self._shelf = Shelf(
-            memory_bytes,
-            disk_bytes,
-            Path(folder) if folder is not None else None,
-            cold=cold,
-            secret=secret,
-            clock=clock,
-        )
+        place = Path(folder) if folder is not None else None
+        self._shelf = Shelf(memory_bytes, disk_bytes, place, cold=cold, secret=secret, clock=clock, keys=keys)
         self._clock = clock
         self._lock = threading.RLock()
         self._building = threading.Lock()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from memos_integrations.core.text import sentences
+from memos_integrations.core.text.chat import apostrophised
 from memos_integrations.core.when import EARLIEST, LATEST, TimeWindow, find_windows
 
 _TAG = re.compile(
@@ -111,6 +112,15 @@ _SINCE = re.compile(
     r"|from (?=[\w ]+ (?:on|onwards?)\b))\s*",
     re.IGNORECASE,
 )
+_SINCE_WHAT = re.compile(
+    r"^(?:ever )?since (?:the|my|our) [\w-]+(?: [\w-]+)?,? ((?:I|we|he|she|they) .+)$", re.IGNORECASE
+)
+_LASTING = re.compile(
+    r"^(.*\b(?:have|has) (?:been \w+ing|lived|worked|known)\b.+?),? for (?:[\w-]+ ){0,3}(?:years?|months?|weeks?"
+    r"|decades?|ages|while|time)(?: now)?$",
+    re.IGNORECASE,
+)
+"""How long something has been so already is not a part of it."""
 _UNTIL = re.compile(r"(?:,\s*)?\b(?:until|till?|through|up to|up until|valid until|through to)\s+", re.IGNORECASE)
 _SPLIT = re.compile(
     r"\s*;\s*|,?\s+(?:but|although|though|while|whereas|yet)\s+|,\s*(?:and|so)\s+|\s+and\s+(?="
@@ -152,7 +162,7 @@ def clauses_of(text: str, said_at: datetime) -> Iterator[Clause]:
     if len(text) > LONGEST:
         return
     for sentence in statements_of(text)[:MOST_SENTENCES]:
-        plain = sentence.rstrip(" .!\"'")
+        plain = apostrophised(sentence.rstrip(" .!\"'"))
         for pattern, into in _CONTRACTED:
             plain = pattern.sub(into, plain) if "'" in plain or " can" in plain.lower() else plain
         plain = _APART.sub(r"I broke up with \1", re.sub(r"\s*\([^)]*\)", "", plain))
@@ -169,7 +179,8 @@ def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
     plain = _DUE.sub("deadline", plain)
     plain = _FIELD.sub(lambda found: f"my {found[1].replace('_', ' ')} is {found[2]}", plain)
     plain = _AT_FIRST.sub(r"\2 \1", _NAMED.sub(r"\1 is \2", plain))
-    plain, since = _marked(plain, _SINCE, said_at, start=True)
+    plain, since = _marked(_SINCE_WHAT.sub(r"\1", plain), _SINCE, said_at, start=True)
+    plain = _LASTING.sub(r"\1", plain)
     plain, until = _marked(plain, _UNTIL, said_at, start=False)
     if _UNSURE.search(plain) or _FUTURE.search(plain):
         return None

@@ -180,8 +180,9 @@ def _repeated(
 ) -> Verdict | None:
     if newer.descriptive.semantic_type != older.descriptive.semantic_type or speaker_of(newer) != speaker_of(older):
         return None
-    if newer.governance.model_dump() != older.governance.model_dump():
-        return None
+    mine_is, theirs_is = (each.governance.model_dump(exclude={"priority"}) for each in (newer, older))
+    if mine_is != theirs_is or newer.governance.priority > older.governance.priority or less_trusted(older, newer):
+        return None  # what is kept would be seen by others, weigh less, or be less trusted
     a, b = set(terms_of(newer.text)), set(terms_of(older.text))
     alike = len(a & b) / max(len(a | b), 1)
     exact = all(

@@ -12,13 +12,13 @@ from memos_integrations.core.contrast.lexicon import (
     FILLERS,
     FRAMES,
     MANY,
-    NEGATING_PREFIXES,
     OPPOSED,
     SINGLE,
     WISHING,
     root,
 )
 from memos_integrations.core.contrast.marks import DENIED_VALUE, FORMER, SUCCESSION
+from memos_integrations.core.contrast.pair import OWN, Pair
 from memos_integrations.core.contrast.saying import Saying, Statement, said
 from memos_integrations.core.contrast.word import Word
 from memos_integrations.core.text.words import fold
@@ -30,7 +30,6 @@ MEASURED = frozenset({"number", "time", "day", "month", "ordinal"})
 FAMILY = 5
 """Letters that words of one family begin with."""
 
-_OF_MANY = {"@like", "@drink", "@favourite"}
 ALIKE, SURELY = 0.2, 0.3
 """Two clauses that share less of their content are not about the same; that share less than this, not surely."""
 
@@ -62,70 +61,6 @@ def _unsure(n: Statement, o: Statement) -> bool:
     return n.unsure and not n.ended
 
 
-class _Pair(NamedTuple):
-    """A clause of each, with what they share and what only one has."""
-
-    n: Saying
-    o: Saying
-    shared: frozenset[str]
-    only_n: tuple[Word, ...]
-    only_o: tuple[Word, ...]
-
-    @property
-    def argument(self) -> bool:
-        """Whether they share more than a predicate that can have many values."""
-        return bool(self.shared - MANY - CHANGING - _OF_MANY - self.o.holder - self.n.holder)
-
-    @property
-    def held(self) -> bool:
-        """Whether both say whose it is, and it is the same one's."""
-        both = self.n.holder, self.o.holder
-        return all(both) and (all(each in _OWN for each in both) or bool(self.n.holder & self.o.holder))
-
-    @property
-    def opposed(self) -> bool:
-        """Whether they use words that exclude each other."""
-        return bool({(scale, 1 - side) for scale, side in self.n.scales} & self.o.scales) or _prefixed(self)
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of values of which each has one that the other has not."""
-        return frozenset(
-            mine.kind
-            for mine in self.only_n
-            for theirs in self.only_o
-            if mine.kind and mine.kind == theirs.kind and (not (mine.unit and theirs.unit) or mine.unit == theirs.unit)
-        )
-
-    @property
-    def one_of_many(self) -> bool:
-        """Whether they share only a thing of which there can be others: "a branch in Oslo", "a branch in Bergen"."""
-        things = (self.shared - MANY - self.n.holder - self.o.holder) & self.n.matter.keys()
-        return bool(things) and all(self.n.matter[key].indefinite and self.o.matter[key].indefinite for key in things)
-
-    @property
-    def other_doing(self) -> bool:
-        """Whether each says another predicate of many values of it."""
-        mine, theirs = ({word.root for word in words} & MANY for words in (self.only_n, self.only_o))
-        return bool(mine and theirs)
-
-    @property
-    def alike(self) -> float:
-        """The share of their content that both have."""
-        return len(self.shared) / max(1, len(self.shared) + _runs(self.only_n) + _runs(self.only_o))
-
-    @property
-    def cover(self) -> float:
-        """How much of what the earlier says is in the later."""
-        return len(self.shared) / max(1, len(self.shared) + len(self.only_o))
-
-
-def _runs(words: tuple[Word, ...]) -> int:
-    """How many words, those of one value ("Station Road") as one."""
-    places = {word.place: word.kind for word in words}
-    return sum(not (word.kind and places.get(word.place - 1)) for word in words)
-
-
 def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
     for pair in _pairs(n, o):
         for rule in _RULES:
@@ -134,7 +69,7 @@ def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
                 yield weight if pair.alike >= SURELY else 1, rule.__name__.strip("_").replace("_", " ")
 
 
-def _pairs(n: Statement, o: Statement) -> Iterator[_Pair]:
+def _pairs(n: Statement, o: Statement) -> Iterator[Pair]:
     for mine in n.sayings:
         for theirs in o.sayings:
             both = mine.matter.keys() & theirs.matter.keys() - (_named(FORMER, o) if theirs.changes else frozenset())
@@ -142,7 +77,7 @@ def _pairs(n: Statement, o: Statement) -> Iterator[_Pair]:
             if not _one_holder(mine, n, theirs, o) or _modified_apart(mine, theirs, corrected=n.corrects):
                 continue
             kin = dict(_kin(mine, theirs, shared))
-            pair = _Pair(
+            pair = Pair(
                 mine,
                 theirs,
                 shared | kin.keys(),
@@ -182,13 +117,10 @@ def _one_holder(mine: Saying, n: Statement, theirs: Saying, o: Statement) -> boo
 
 def _held(holder: frozenset[str], other: Statement, by: Saying) -> bool:
     if not holder or not by.holder:
-        return not holder or holder in _OWN or bool(holder & other.mentions)
-    if holder in _OWN:
-        return by.holder in _OWN or "@me" in other.mentions
+        return not holder or holder in OWN or bool(holder & other.mentions)
+    if holder in OWN:
+        return by.holder in OWN or "@me" in other.mentions
     return bool(holder & other.mentions)
-
-
-_OWN = (frozenset({"@me"}), frozenset({"@mine"}))
 
 
 def _modified_apart(mine: Saying, theirs: Saying, *, corrected: bool) -> bool:
@@ -220,7 +152,7 @@ _TELL_APART = frozenset("for in of at from on with".split())
 # --- the signals
 
 
-def _it_has_ended(n: Statement, o: Statement, pair: _Pair) -> int:
+def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:
     """Something that the earlier says goes on is over."""
     if o.ended or pair.o.denied or not pair.shared or pair.o.ending & pair.shared or pair.opposed:
         return 0
@@ -228,10 +160,21 @@ def _it_has_ended(n: Statement, o: Statement, pair: _Pair) -> int:
         return 0
     if pair.only_o and pair.only_n and not pair.argument:
         return 0
+    if _of_two_things(pair):
+        return 0
     return 2 if pair.cover >= 0.5 else 1
 
 
-def _it_is_denied(n: Statement, o: Statement, pair: _Pair) -> int:
+def _of_two_things(pair: Pair) -> bool:
+    """Whether each begins with another thing of somebody's: "my knee hurts", "my shoulder does not hurt"."""
+    n, o = (saying.words[:1] for saying in (pair.n, pair.o))
+    return all(
+        first and first[0] in only and not first[0].kind and saying.owners.get(first[0].root)
+        for first, only, saying in ((n, pair.only_n, pair.n), (o, pair.only_o, pair.o))
+    )
+
+
+def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:
     """One denies what the other says, or says the opposite."""
     if pair.n.denied == pair.o.denied or not (pair.shared - pair.o.holder) or n.passing or n.past:
         return 0
@@ -247,7 +190,7 @@ def _told(words: tuple[Word, ...]) -> tuple[Word, ...]:
     return tuple(word for word in words if word.root not in WISHING)
 
 
-def _it_is_the_opposite(n: Statement, o: Statement, pair: _Pair) -> int:
+def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
     if not pair.opposed or pair.n.denied != pair.o.denied or n.past or n.passing:
         return 0
     left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
@@ -256,21 +199,10 @@ def _it_is_the_opposite(n: Statement, o: Statement, pair: _Pair) -> int:
     return 2 if pair.cover >= 0.4 else 1
 
 
-def _prefixed(pair: _Pair) -> bool:
-    mine, theirs = {word.low for word in pair.only_n}, {word.low for word in pair.only_o}
-    return any(
-        a.removeprefix(prefix) == b or b.removeprefix(prefix) == a
-        for prefix in NEGATING_PREFIXES
-        for a in mine
-        for b in theirs
-        if a != b
-    )
-
-
-def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:  # noqa: PLR0911 - a table of cases
+def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """It says that something is news, and gives another value."""
     begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
-    if pair.one_of_many or pair.other_doing:
+    if pair.one_of_many or pair.other_doing or _a_part(n, pair):
         return 0
     if not (n.fresh or begun) or n.besides or n.passing or n.past or pair.n.denied or not pair.shared:
         return 0
@@ -289,12 +221,21 @@ def _it_has_changed(n: Statement, o: Statement, pair: _Pair) -> int:  # noqa: PL
     return 0
 
 
+def _a_part(n: Statement, pair: Pair) -> bool:
+    """Whether a number counts a part of what they share: "8 of the chapters", "spent 100 euros of the budget"."""
+    wholes = (each[1].split() for each in _PART_OF.finditer(fold(n.text)))
+    return any(FRAMES.get(root(word), root(word)) in pair.shared for words in wholes for word in words)
+
+
+_PART_OF = re.compile(r"\d\S*(?: \w+)? of (?:the|my|our|his|her|their|its|these|those) ((?:[\w-]+ ?){1,2})")
+
+
 def _is_where(word: Word) -> bool:
     """Whether it is where something is: "is in Bergen"."""
     return word.predicate and word.kind in {"place", "name"} and word.lead in {"in", "at", "on"}
 
 
-def _it_is_corrected(n: Statement, o: Statement, pair: _Pair) -> int:
+def _it_is_corrected(n: Statement, o: Statement, pair: Pair) -> int:
     if pair.shared and _named(DENIED_VALUE, n) & (pair.o.matter.keys() - pair.o.holder):
         return 2
     if not n.corrects or not pair.shared:
@@ -304,7 +245,7 @@ def _it_is_corrected(n: Statement, o: Statement, pair: _Pair) -> int:
     return 1 if pair.only_n and pair.only_o and pair.argument else 0
 
 
-def _it_names_the_former(n: Statement, o: Statement, pair: _Pair) -> int:
+def _it_names_the_former(n: Statement, o: Statement, pair: Pair) -> int:
     """It names the earlier's value as what was before: "from X", "instead of X"."""
     former = _named(FORMER, n) & pair.shared - pair.o.holder
     return 2 if former and not o.ended and (n.fresh or n.succeeds) else 0
@@ -318,12 +259,12 @@ def _named(mark: re.Pattern[str], n: Statement) -> frozenset[str]:
     return frozenset(FRAMES.get(root(word), root(word)) for word in plain)
 
 
-def _it_measures_otherwise(n: Statement, o: Statement, pair: _Pair) -> int:
+def _it_measures_otherwise(n: Statement, o: Statement, pair: Pair) -> int:
     """The same words with another number, time or day."""
     if n.past or n.passing or n.besides or not pair.argument or pair.n.denied or pair.o.denied:
         return 0
     mine, theirs = pair.only_n, pair.only_o
-    if pair.one_of_many or not pair.kinds:
+    if pair.one_of_many or not pair.kinds or _a_part(n, pair):
         return 0
     if not (mine and theirs) or any(word.kind not in MEASURED for word in (*mine, *theirs)):
         return 0
@@ -331,7 +272,7 @@ def _it_measures_otherwise(n: Statement, o: Statement, pair: _Pair) -> int:
     return 1 if told_of and {word.kind for word in mine} == {word.kind for word in theirs} else 0
 
 
-_RULES: tuple[Callable[[Statement, Statement, _Pair], int], ...] = (
+_RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
     _it_has_ended,
     _it_is_denied,
     _it_is_the_opposite,

@@ -39,6 +39,7 @@ from memos_integrations.core.contrast.marks import (
     UNSURE,
 )
 from memos_integrations.core.contrast.word import POSSESSIVE_ME, Word, heads_of, owners_of, qualifiers_of, word_of
+from memos_integrations.core.text.chat import apostrophised
 from memos_integrations.core.text.words import fold
 
 _WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
@@ -47,7 +48,8 @@ _REPORTED = re.compile(
     r"\b(?:says?|said|saying|wrote|writes|asked|asks|goes|motto|replied|claims?|told me)\b", re.IGNORECASE
 )
 _SPLIT = re.compile(r"\s*[;:]\s+|,\s+|\s+(?:but|because|although|while|whereas|so that|weil|aber|porque|pero|sino)\s+|"
-                    r"\s+and\s+(?=(?:i|we|he|she|they|it|now|is|am|are|has|have)\s)", re.IGNORECASE)  # fmt: skip
+                    r"\s+and\s+(?=(?:i|we|he|she|they|it|now|is|am|are|has|have|bought|got|adopted|joined|rented"
+                    r"|began)\s)", re.IGNORECASE)  # fmt: skip
 _SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (
     (r"\bcan't\b|\bcannot\b", "can not"), (r"\bwon't\b", "will not"), (r"n't\b", " not"), (r"'ve\b", " have"),
     (r"'re\b", " are"), (r"'ll\b", " will"), (r"'m\b", " am"), (r"'d\b", " would"),
@@ -157,7 +159,7 @@ def _statement(sentence: str) -> Statement:
 
 
 def _written_out(sentence: str) -> str:
-    plain = sentence.replace("’", "'")  # noqa: RUF001
+    plain = apostrophised(sentence.replace("’", "'"))  # noqa: RUF001
     for pattern, into in _SHORT:
         plain = pattern.sub(into, plain) if "'" in plain or "cannot" in plain else plain
     return plain
@@ -173,10 +175,14 @@ def _sayings(sentence: str) -> Iterator[Saying]:
             leans = tokens[0].lower() in _LEANING and before is not None and not saying.holder - {"it"}
             if leans and before is not None:
                 saying = _leaning(saying, before)
-            elif before is not None and not saying.holder and tokens[0].lower() not in DETERMINERS:
+            elif before is not None and (tokens[0].lower() in _GOING_ON or _is_bare(saying, tokens[0])):
                 saying = replace(saying, holder=before.holder)
             before = saying
             yield saying
+
+
+def _is_bare(saying: Saying, first: str) -> bool:
+    return not saying.holder and first.lower() not in DETERMINERS
 
 
 def _leaning(saying: Saying, before: Saying) -> Saying:
@@ -191,6 +197,9 @@ def _leaning(saying: Saying, before: Saying) -> Saying:
         matter=matter | saying.matter,
     )
 
+
+_GOING_ON = frozenset("bought got adopted joined rented began".split())
+"""Verbs that a clause may begin with whose subject is that of the one before: "Jonas sold it and bought a boat"."""
 
 _LEANING = frozenset("it he she they not now er sie es nicht".split())
 

@@ -47,6 +47,8 @@ def check_payload_text(text: str) -> str:
 
 
 def _check_label(text: str) -> str:
+    if text.isprintable() and text.strip():  # neither NUL nor a surrogate can be printed
+        return text
     if not text.strip():
         raise ValueError("must not be empty")
     return check_text(text)

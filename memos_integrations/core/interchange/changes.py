@@ -10,11 +10,13 @@ from typing import NamedTuple
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import MemCube
+from memos_integrations.core.delivering import DELIVER
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.clocks import TICK
 from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
+from memos_integrations.core.records import record_of
 
-READ = frozenset({"read", "read_blob", "history", "use", "export", "find", "review"})
+READ = frozenset({"read", "read_blob", "history", "use", "export", "find", "review", DELIVER})
 """Operations on one memory that leave it as it is."""
 
 MOVED_ELSEWHERE = "moved_elsewhere"
@@ -22,6 +24,9 @@ MOVED_ELSEWHERE = "moved_elsewhere"
 
 MOVE = "to_"
 """With this begins the operation of every other move."""
+
+SERIES = "dump_series"
+"""The operation by which a vault notes how far a series of dumps has come."""
 
 LOG_PAGE = 10_000
 
@@ -59,10 +64,11 @@ class Changes:
             ids = [each for each in asked_for if each not in given]
             cubes: Sequence[MemCube]
             if where is None:
-                cubes = list(governance.held(ids, caller).values())
+                cubes = governance.whole(ids, caller, own=True)
             else:
                 asked = VaultQuery(k=len(ids), filter=replace(where, ids=tuple(ids)))
-                cubes = [match.cube for match in governance.search(asked, caller).matches]
+                found = [match.cube.id for match in governance.search(asked, caller).matches]
+                cubes = governance.whole(found, caller, own=False)
             while cubes:
                 given.update(cube.id for cube in cubes)
                 yield cubes
@@ -71,7 +77,7 @@ class Changes:
 
 
 def _below(ids: Sequence[str], governance: MemGovernance, caller: Caller, *, own: bool) -> Sequence[MemCube]:
-    return list(governance.held(ids, caller).values()) if own else governance.present(ids, caller)
+    return governance.whole(ids, caller, own=own)
 
 
 def changed(governance: MemGovernance, caller: Caller, after: int, *, owner: str | None, most: int) -> Changes:
@@ -117,3 +123,21 @@ def last_move(governance: MemGovernance, caller: Caller, cube_id: str) -> Stamp 
                 found = Stamp(record.at if found is None else max(record.at, found.at + TICK), "")
         query = query.model_copy(update={"after": entries[-1].number})
     return found
+
+
+def last_of_series(governance: MemGovernance, caller: Caller, series: str) -> tuple[int, datetime | None]:
+    """How far a series of dumps of the caller's has come in the audit log, and when; 0 and None: it has not begun."""
+    query = LogQuery(tenant=caller.by.tenant, actor=caller.by.subject, operation=SERIES, limit=LOG_PAGE)
+    found: tuple[int, datetime | None] = (0, None)
+    while entries := governance.lifecycle_log(query):
+        for entry in entries:
+            detail = entry.record.detail
+            if isinstance(detail, dict) and detail.get("series") == series:
+                found = int(detail["position"]), entry.record.at
+        query = query.model_copy(update={"after": entries[-1].number})
+    return found
+
+
+def note_series(governance: MemGovernance, caller: Caller, series: str, position: int) -> None:
+    """Note how far a series has come; durable on return."""
+    governance.note(record_of(SERIES, caller, detail={"series": series, "position": position}))

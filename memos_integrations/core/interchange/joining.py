@@ -12,9 +12,10 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TypeVar
 
-from memos_integrations.core.access import VERIFIER_ROLE, Caller
+from memos_integrations.core.access import VERIFIER_ROLE, Caller, Verb, ruled_out
 from memos_integrations.core.cube import MemCube, TrustLabel, Value
 from memos_integrations.core.errors import (
+    AccessDeniedError,
     BundleError,
     CubeNotFoundError,
     IllegalTransitionError,
@@ -77,6 +78,8 @@ class Joining(Taking):
                 counts["erased"] += 1
             except (LegalHoldError, IllegalTransitionError):
                 counts[Declined.ON_HOLD.value] += 1
+            except AccessDeniedError:
+                counts[Declined.NOT_YOURS.value] += 1
             except CubeNotFoundError:
                 continue  # it went with what it was derived from
         return counts
@@ -89,7 +92,10 @@ class Joining(Taking):
     def _moved(self, cube: MemCube, stamp: Stamp) -> str | None:
         """Move a memory, where it was moved later there; the stamp is kept even where it is in that state already."""
         mine = last_move(self._governance, self._caller, cube.id)
-        there = self._governance.own(cube.id, self._caller)
+        try:
+            there = self._governance.own(cube.id, Verb.WRITE, self._caller, operation=self.operation)
+        except AccessDeniedError:
+            return Declined.NOT_YOURS.value
         if mine is not None and (mine.at, mine.by or self._replica) >= stamp:
             return None
         detail = {"at": stamp.at.isoformat(), "by": stamp.by}
@@ -130,7 +136,7 @@ class Joining(Taking):
     def _of_one(self, versions: list[MemCube], clock: Clock, there: MemCube | None) -> list[Arriving]:
         cube = versions[-1]
         declined = self._declined(cube)
-        if self._mine(cube) is None or (there is not None and self._mine(there) is None):
+        if self._mine(cube) is None or (there is not None and not self._is_changed_by_me(there)):
             declined = Declined.NOT_YOURS
         if declined is not None:
             return self._said(cube, None, declined.value)
@@ -150,6 +156,9 @@ class Joining(Taking):
             newer = [each for each in versions if each.version > there.version] if linear else versions[-1:]
             return self._written(newer, there.version, clock, "newer")
         return self._apart(cube, there, clock, mine)
+
+    def _is_changed_by_me(self, there: MemCube) -> bool:
+        return self._mine(there) is not None and ruled_out(there, Verb.WRITE, self._caller) is None
 
     def _apart(self, cube: MemCube, there: MemCube, clock: Clock, mine: Clock) -> list[Arriving]:
         """Of two that were written apart the later is the present version from now on; the other is in the history."""
@@ -188,16 +197,19 @@ class Joining(Taking):
             if there is None or self._governance.was_forgotten(cube.id, self._caller):
                 continue
             if _made(cube) > _made(there):
-                with suppress(LegalHoldError, IllegalTransitionError, CubeNotFoundError):
+                with suppress(LegalHoldError, IllegalTransitionError, CubeNotFoundError, AccessDeniedError):
                     self._forget(there.id, self._caller)
-            elif self._governance.own(cube.id, self._caller) is None:
+            elif cube.id not in self._governance.held([cube.id], self._caller):  # a rule may keep it from its owner
                 self._governance.note_forgotten(cube.id, self._caller)
 
     def _at_address(self, cube: MemCube) -> MemCube | None:
         """Another item of the caller's that stands where an item would."""
         key = address_key(cube, self._caller.by.subject)
         known = None if key is None else self._governance.known(key, self._caller)
-        return None if known is None or known == cube.id else self._governance.own(known, self._caller)
+        if known is None or known == cube.id:
+            return None
+        there = self._governance.held([known], self._caller).get(known)  # no word of it leaves
+        return None if there is None else self._mine(there)
 
     def _mine(self, cube: MemCube) -> MemCube | None:
         caller = self._caller.by

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from memos_integrations.core.access import Verb
 from memos_integrations.core.cube import TrustLabel
 from memos_integrations.core.errors import BundleError
 from memos_integrations.core.interchange.adopting import Adopting, receipt_key
@@ -45,6 +46,6 @@ def _known(manifest: Manifest, place: Place, *, again: bool, dry_run: bool) -> s
     known = place.governance.known(receipt_key(manifest), place.caller)
     if known is None or dry_run:
         return known
-    if not again or place.governance.own(known, place.caller) is None:
+    if not again or place.governance.own(known, Verb.READ, place.caller, operation="import") is None:
         raise BundleError(Refusal.REPLAYED, "The bundle was loaded before; say again=True to add what is missing")
     return known

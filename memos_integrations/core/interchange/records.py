@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from memos_integrations.core.cube import Label, MemCube, Moment, Value, sha256
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
 from memos_integrations.core.interchange.archive import BundleReader
-from memos_integrations.core.interchange.canonical import strict_json
+from memos_integrations.core.interchange.canonical import plain_json, strict_json
 from memos_integrations.core.interchange.clocks import Clock
 from memos_integrations.core.interchange.manifest import (
     ACCESS_LOG,
@@ -172,7 +172,7 @@ def outlined(reader: BundleReader, manifest: Manifest) -> Iterator[list[Outline]
 
 def _outline(line: bytes) -> Outline:
     try:
-        said = strict_json(line, f"a record of {CUBES}")
+        said = plain_json(line) or strict_json(line, f"a record of {CUBES}")
     except BundleError as exc:
         raise BundleError(Refusal.RECORD, str(exc)) from exc
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from threading import Lock
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -14,6 +13,7 @@ from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.item import ITEM, Address, ItemQuery, ItemWrite, item_of
 from memos_integrations.core.items import Items
+from memos_integrations.core.memstore.opening import Opened, before_any, closing, opening
 from memos_integrations.core.memstore.values import Publication, Rate
 from memos_integrations.core.memstore.wanting import is_offered
 from memos_integrations.core.operator import changes_by_part
@@ -23,8 +23,10 @@ from memos_integrations.core.ports import CubeFilter, VaultQuery
 
 PUBLICATIONS = ("memstore", "publications")
 PAGE = 1_000
+OPENED = ("memstore", "opened")
 MOST_LISTED = 10_000
 Made = TypeVar("Made", bound=Value)
+Listed = TypeVar("Listed")
 
 
 class Offering:
@@ -40,7 +42,6 @@ class Offering:
     ) -> None:
         self._governance, self._embedding, self._writer = governance, embedding, writer
         self._items, self._caller = items, caller
-        self._one_at_a_time = Lock()
 
     def publish(
         self,
@@ -97,30 +98,58 @@ class Offering:
         offer = self._own_offer(name, by)
         # What it offers may be seen for its purposes only, by its publisher too.
         caller = self._caller(by, CallContext(purpose=offer.purposes[0]) if offer.purposes else None)
-        others = [each for each in self._own_offers(by) if each.name != name and not each.withdrawn]
+        if offer.withdrawn:
+            return self._close(offer, caller)
         changed = 0
-        for cube in list(self._offered(offer, caller)):
-            kept = {each for other in others if is_offered(other, cube) for each in other.audience}
-            before = cube.governance
-            if offer.withdrawn:
-                readers = tuple(each for each in before.readers if each not in set(offer.audience) - kept)
-                changes: dict[str, Any] = {"readers": readers}
-            else:
-                readers = tuple(dict.fromkeys((*before.readers, *offer.audience)))
-                changes = {"readers": readers, "purposes": offer.purposes or before.purposes}
-                changes |= {"licence": offer.licence} if offer.licence is not None else {}
-            if all(getattr(before, field) == value for field, value in changes.items()):
-                continue
-            told = changes_by_part(changes)  # type: ignore[arg-type]
-            self._writer.update(cube.id, caller, text=None, changes=told, expected_version=None)
-            changed += 1
+        for page in _pages(list(self._offered(offer, caller))):
+            self._remember(offer, page, by)
+            changed += sum(self._obey(cube, opening(offer, cube.governance), caller) for cube in page)
         return changed
+
+    def _close(self, offer: Publication, caller: Caller) -> int:
+        """Take back what the offer opened, whether its query still names it or not."""
+        opened = self._opened_by(offer.name, caller.by)
+        changed = 0
+        for page in _pages(list(opened)):
+            for cube in self._governance.readable(page, caller, operation="publish"):
+                known = opened[cube.id]
+                changed += self._obey(cube, closing(offer, cube.governance, known), caller)
+                left = known.without_offer(offer)
+                self._items.write([_opened_at(cube.id, left if left.offers else None)], by=caller.by)
+        return changed
+
+    def _opened_by(self, name: str, by: Principal) -> dict[str, Opened]:
+        found: dict[str, Opened] = {}
+        offset = 0
+        while items := self._items.search(ItemQuery(prefix=OPENED, limit=MOST_LISTED, offset=offset), by=by):
+            there = {item.address.key: Opened.model_validate(item.value) for item in items}
+            found |= {cube_id: opened for cube_id, opened in there.items() if name in opened.offers}
+            offset += len(items)
+        return found
+
+    def _obey(self, cube: MemCube, changes: dict[str, Any], caller: Caller) -> bool:
+        if all(getattr(cube.governance, field) == value for field, value in changes.items()):
+            return False
+        told = changes_by_part(changes)  # type: ignore[arg-type]
+        self._writer.update(cube.id, caller, text=None, changes=told, expected_version=None)
+        return True
+
+    def _remember(self, offer: Publication, page: Sequence[MemCube], by: Principal) -> None:
+        """Before they are opened: whoever dies in between has promised too much, and can still take it back."""
+        items = self._items.read([Address(OPENED, cube.id) for cube in page], by=by)
+        writes = []
+        for cube, item in zip(page, items, strict=True):
+            before = None if item is None else Opened.model_validate(item.value)
+            after = (before or before_any(cube.governance)).with_offer(offer, cube.governance)
+            if after != before:
+                writes.append(_opened_at(cube.id, after))
+        self._items.write(writes, by=by)
 
     def withdraw(self, name: str, *, by: Principal) -> int:
         """Take an offer back; its audience reads its memories no more, unless another offer lets it. How many.
 
-        Who was given one is told that it went. A reader of the audience whom somebody named by hand goes as well;
-        purposes and licence stay on the memory.
+        Who was given one is told that it went. Whom the owner named by hand, before the offer, stays a reader. Purposes
+        and licence go back to what they were before when no offer of the memory is left, and nobody changed them since.
 
         Raises:
             CubeNotFoundError: *by* has no such offer.
@@ -132,7 +161,7 @@ class Offering:
         """The offers that *by* made or is of the audience of, and that stand, by publisher and name."""
         scope = CubeFilter(namespace=(by.tenant, *PUBLICATIONS), semantic_types=(ITEM,))
         cubes = self._governance.find(VaultQuery(k=MOST_LISTED, filter=scope), self._caller(by, None))
-        found = [each for cube in cubes if (each := _publication(cube)) is not None and not each.withdrawn]
+        found = [each for cube in cubes if (each := publication_of(cube)) is not None and not each.withdrawn]
         return sorted(found, key=lambda each: (each.publisher, each.name))
 
     def _offered(self, offer: Publication, caller: Caller) -> Iterator[MemCube]:
@@ -155,10 +184,6 @@ class Offering:
         shared = changes_by_part({"readers": offer.audience})
         self._writer.update(item.cube_id, self._caller(by, None), text=None, changes=shared, expected_version=None)
 
-    def _own_offers(self, by: Principal) -> list[Publication]:
-        found = self._items.search(ItemQuery(prefix=PUBLICATIONS, limit=MOST_LISTED), by=by)
-        return [Publication.model_validate(each.value) for each in found]
-
     def _own_offer(self, name: str, by: Principal) -> Publication:
         item = self._items.read([Address(PUBLICATIONS, name)], by=by)[0]
         if item is None:
@@ -178,7 +203,15 @@ def checked(kind: type[Made], **said: Any) -> Made:
         raise InvalidMemoryError(f"Not a {kind.__name__.lower()}: {first_problem(exc)}.") from exc
 
 
-def _publication(cube: MemCube) -> Publication | None:
+def _pages(listed: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
+    return (listed[start : start + PAGE] for start in range(0, len(listed), PAGE))
+
+
+def _opened_at(cube_id: str, opened: Opened | None) -> ItemWrite:
+    return ItemWrite(Address(OPENED, cube_id), None if opened is None else opened.model_dump(mode="json"))
+
+
+def publication_of(cube: MemCube) -> Publication | None:
     """The offer that a cube holds; None where somebody else's name stands in it."""
     item = item_of(cube)
     try:

@@ -9,45 +9,59 @@ as its subscriber at the moment it goes, counted against its licence, and on rec
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from threading import Event, Lock
+from typing import Any
 
-from memos_integrations.core.access import CallContext, Caller, Principal, is_own
-from memos_integrations.core.cube import MemCube
-from memos_integrations.core.delivering import Change
+from memos_integrations.core.access import CallContext, Caller, Principal
+from memos_integrations.core.delivering import Sending
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
-from memos_integrations.core.events import CubeErased, CubeMoved
+from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.item import Address, ItemQuery, ItemWrite
+from memos_integrations.core.items import Items
+from memos_integrations.core.memstore.choosing import Choosing, Chosen, last_of_each
 from memos_integrations.core.memstore.offering import MOST_LISTED, PAGE, Offering, checked
+from memos_integrations.core.memstore.standing import FEW, StandingRates
 from memos_integrations.core.memstore.values import (
     Batch,
     DeadLetter,
     Delivery,
     Kind,
-    Publication,
     Subscription,
     Wants,
 )
-from memos_integrations.core.memstore.wanting import Matcher, is_offered
+from memos_integrations.core.memstore.wanting import Matcher
+from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.writer import CubeWriter
 
 SUBSCRIPTIONS = ("memstore", "subscriptions")
 DEAD = ("memstore", "dead")
+
+MOST_PULLING = 64
+"""So many subscribers of one process pull at the same time."""
+
+GLANCE_S = 0.2
+"""How often whoever follows looks whether it is to end."""
 
 MOST_AT_ONCE = 1_000
 """So many deliveries a pull gives at most: a subscriber that is slow is sent no more than it asks for."""
 
 
-class _Asking(NamedTuple):
-    """A subscriber who pulls: what is news to it, and the rates that it is held to."""
-
-    subscription: Subscription
-    matcher: Matcher
-    rates: Sequence[Publication]
-    caller: Caller
-
-
 class MemStore(Offering):
     """Publish, subscribe, pull and push over one vault. Thread-safe; what a call changes is durable on return."""
+
+    def __init__(
+        self,
+        governance: MemGovernance,
+        embedding: Embedding,
+        writer: CubeWriter,
+        items: Items,
+        caller: Callable[[Principal, CallContext | None], Caller],
+    ) -> None:
+        super().__init__(governance, embedding, writer, items, caller)
+        self._rates = StandingRates(governance)
+        self._pulling = tuple(Lock() for _ in range(MOST_PULLING))
 
     # --- subscribing
 
@@ -61,7 +75,7 @@ class MemStore(Offering):
         """
         caller = self._caller(by, None)
         known = self._subscription(name, by)
-        after = known.after if known and not replay else 0 if replay else self._end(caller)
+        after = known.after if known and not replay else 0 if replay else self._governance.last_event()
         made = checked(Subscription, name=name, wants=checked(Wants, **wants), after=after, at=caller.now)
         self._keep(made, by)
         return made
@@ -78,8 +92,8 @@ class MemStore(Offering):
     def pull(self, name: str, *, by: Principal, limit: int = 100, context: CallContext | None = None) -> Batch:
         """The next at most *limit* deliveries of a subscription; until `acknowledge`, it gives the same again.
 
-        Where a rate is used up the batch ends before that memory: it comes when there is room again. A rate is counted
-        by this process, from the audit log: subscribers of one name in several processes may each exceed it by one.
+        Where a rate is used up the batch ends before that memory: it comes when there is room again. Rates and
+        licences are counted in the vault's transaction, whatever other processes pull at the same time.
 
         Raises:
             CubeNotFoundError: *by* has no such subscription.
@@ -87,26 +101,31 @@ class MemStore(Offering):
         """
         if not isinstance(limit, int) or not 1 <= limit <= MOST_AT_ONCE:
             raise InvalidMemoryError(f"limit is a whole number from 1 to {MOST_AT_ONCE:,}, not {limit!r}.")
-        with self._one_at_a_time:
+        # One at a time for one subscriber: two would each count a use of the same version.
+        with self._pulling[hash(by.subject) % MOST_PULLING]:
             return self._pull(name, by, limit, self._caller(by, context))
 
     def _pull(self, name: str, by: Principal, limit: int, caller: Caller) -> Batch:
         subscription = self._known(name, by)
-        rates = [each for each in self.offers(by=by) if each.rate is not None]
-        asking = _Asking(subscription, Matcher(subscription.wants, self._embedding, caller), rates, caller)
-        after, given = subscription.after, list[Delivery]()
+        choosing = self._choosing(subscription.wants, caller)
+        after, page, chosen = subscription.after, min(PAGE, limit + FEW), list[Chosen]()
         while True:
-            events, seen = self._governance.happened(after, PAGE, caller)
-            page, stop = self._deliveries(asking, _last_of_each(events), limit - len(given))
-            given += page
-            if stop is not None or seen == after:
+            events, seen = self._governance.happened(after, page, caller)
+            more, stop, held = choosing.of(last_of_each(events), limit - len(chosen))
+            chosen += more
+            if stop is not None or seen == after or len(chosen) >= limit:
+                after = seen if stop is None else stop
                 break
-            after = seen
-            if len(given) >= limit:
-                break
-        upto = stop if stop is not None else after
-        self._governance.deliver([each.cube for each in given if each.cube is not None], caller)
-        return Batch(tuple(given), upto, more=stop is not None or len(given) >= limit)
+            after, page = seen, min(PAGE, 2 * page)
+        given = self._governance.deliver(_sendings(chosen), caller)
+        told, end = _told(name, chosen, given)
+        if end is not None:
+            after, held = end, True
+        return Batch(told, after, more=not held and (stop is not None or len(chosen) >= limit))
+
+    def _choosing(self, wants: Wants, caller: Caller) -> Choosing:
+        matcher = Matcher(wants, self._embedding, caller)
+        return Choosing(self._governance, matcher, self._rates.of(caller), caller)
 
     def acknowledge(self, name: str, upto: int, *, by: Principal) -> Subscription:
         """Events up to this number are consumed: durable on return. It never goes back; see `replay`.
@@ -118,7 +137,7 @@ class MemStore(Offering):
         known = self._known(name, by)
         if upto <= known.after:
             return known
-        if upto > self._end(self._caller(by, None), since=known.after):
+        if upto > self._governance.last_event():
             raise InvalidMemoryError(f"There is no event number {upto} yet; acknowledge what a pull gave.")
         further = known.model_copy(update={"after": upto})
         self._keep(further, by)
@@ -149,15 +168,42 @@ class MemStore(Offering):
         What *consume* fails on *attempts* times in a row goes to the dead letters, and the next is handed over. When
         the process dies, what was not acknowledged comes again: use `delivery.id` as key.
         """
-        taken = 0
+        taken, before = 0, -1
         while taken < limit:
             batch = self.pull(name, by=by, limit=min(100, limit - taken), context=context)
             for delivery in batch.deliveries:
                 self._hand_over(name, consume, delivery, attempts, by)
-            self.acknowledge(name, batch.upto, by=by)
+            # To acknowledge is an event, too: where nothing came, only what would be looked at again and again is.
+            if batch.deliveries or batch.more or batch.upto - self._known(name, by).after >= PAGE:
+                self.acknowledge(name, batch.upto, by=by)
             taken += len(batch.deliveries)
-            if not batch.deliveries or not batch.more:
+            if not batch.more or (batch.upto, len(batch.deliveries)) == (before, 0):
                 break
+            before = batch.upto
+        return taken
+
+    def follow(
+        self,
+        name: str,
+        consume: Callable[[Delivery], object],
+        *,
+        by: Principal,
+        until: Event,
+        every: float = 1.0,
+        attempts: int = 3,
+        context: CallContext | None = None,
+    ) -> int:
+        """`push` until *until* is set: at once after a write of this process, and *every* so many seconds for others'.
+
+        It stays in the thread that calls it; how many deliveries were taken.
+        """
+        taken, news = 0, self._governance.news
+        while not until.is_set():
+            seen, look_again = news.count, time.monotonic() + every
+            taken += self.push(name, consume, by=by, attempts=attempts, context=context)
+            while not until.is_set() and (left := look_again - time.monotonic()) > 0:
+                if news.wait(seen, min(left, GLANCE_S)):
+                    break
         return taken
 
     def dead_letters(self, name: str, *, by: Principal) -> list[DeadLetter]:
@@ -168,17 +214,33 @@ class MemStore(Offering):
     def retry(self, name: str, consume: Callable[[Delivery], object], *, by: Principal) -> int:
         """Hand the dead letters over again, as they may be read now; those it takes are dead no more. How many."""
         caller, taken = self._caller(by, None), 0
+        choosing = self._choosing(Wants(), caller)
         for letter in self.dead_letters(name, by=by):
             cube = self._governance.deliverable([letter.cube_id], caller).get(letter.cube_id)
-            if cube is not None and not self._may_have(cube, caller):
+            if cube is not None and self._governance.deliver([choosing.again(cube)], caller) != [True]:
                 continue
-            self._governance.deliver([cube] if cube is not None else [], caller)
             kind: Kind = letter.kind if cube is not None else "withdrawn"
             again = Delivery(letter.id, letter.number, kind, letter.cube_id, cube)
             if self._hand_over(name, consume, again, 1, by):
                 self._items.write([ItemWrite(Address((*DEAD, name), letter.id), None)], by=by)
                 taken += 1
         return taken
+
+    # --- for what carries news to other processes
+
+    def happened(self, after: int, *, by: Principal, limit: int = PAGE) -> tuple[list[int], int]:
+        """The numbers of what happened in *by*'s tenant in the next *limit* events after *after*, and the last's.
+
+        Numbers say that something happened, not what: whoever wants that pulls, as whoever it is. Where little
+        happened, the store's own books (offers, places of subscribers) are left out.
+        """
+        return self._governance.noticed(after, limit, self._caller(by, None))
+
+    def hand_over(
+        self, name: str, consume: Callable[[Delivery], object], delivery: Delivery, *, by: Principal, attempts: int = 3
+    ) -> bool:
+        """Whether *consume* took a delivery; what it fails on *attempts* times is a dead letter of the subscription."""
+        return self._hand_over(name, consume, delivery, attempts, by)
 
     # --- parts
 
@@ -203,54 +265,6 @@ class MemStore(Offering):
         address = Address((*DEAD, name), delivery.id)
         self._items.write([ItemWrite(address, letter.model_dump(mode="json"))], by=by)
 
-    def _deliveries(
-        self, asking: _Asking, events: Sequence[tuple[int, Change]], most: int
-    ) -> tuple[list[Delivery], int | None]:
-        """The deliveries of these events, and where to go on when not all of them could be given."""
-        subscription, matcher, rates, caller = asking
-        cubes = self._governance.deliverable([event.cube_id for _, event in events], caller)
-        given: list[Delivery] = []
-        for number, event in events:
-            if len(given) == most:
-                return given, number - 1
-            cube = cubes.get(event.cube_id)
-            if cube is None:
-                if matcher.hears("withdrawn") and self._governance.delivered(event.cube_id, caller):
-                    given.append(_news(subscription, number, "withdrawn", event.cube_id, None))
-                continue
-            kind: Kind = "moved" if isinstance(event, CubeMoved) else "written"
-            if isinstance(event, CubeErased) or not matcher.wants(kind, cube):
-                continue
-            if not self._has_room(cube, rates, caller):
-                return given, number - 1
-            if self._may_have(cube, caller):
-                given.append(_news(subscription, number, kind, event.cube_id, cube))
-        return given, None
-
-    def _has_room(self, cube: MemCube, rates: Sequence[Publication], caller: Caller) -> bool:
-        limits = [each.rate for each in rates if each.rate is not None and is_offered(each, cube)]
-        # What was given already is not counted again when it is given again.
-        return all(
-            len(self._governance.delivered(cube.id, caller, within=rate.per) - {cube.version}) < rate.count
-            for rate in limits
-        )
-
-    def _may_have(self, cube: MemCube, caller: Caller) -> bool:
-        """Whether its licence lets the caller have it; to be given the same version again is no other use."""
-        counted = cube.governance.licence is not None and not is_own(cube, caller)
-        if counted and cube.version in self._governance.delivered(cube.id, caller):
-            return True
-        return self._governance.use_up(cube, caller, operation="deliver")
-
-    def _end(self, caller: Caller, since: int = 0) -> int:
-        """The number of the newest event of all."""
-        after = since
-        while True:
-            _, seen = self._governance.happened(after, 10_000, caller)
-            if seen == after:
-                return after
-            after = seen
-
     def _keep(self, subscription: Subscription, by: Principal) -> None:
         address = Address(SUBSCRIPTIONS, subscription.name)
         self._items.write([ItemWrite(address, subscription.model_dump(mode="json"))], by=by)
@@ -266,16 +280,26 @@ class MemStore(Offering):
         return found
 
 
-def _news(subscription: Subscription, number: int, kind: Kind, cube_id: str, cube: MemCube | None) -> Delivery:
-    of = f"{cube_id}:{cube.version}" if cube is not None and kind == "written" else str(number)
-    return Delivery(f"{subscription.name}:{of}", number, kind, cube_id, cube)
+def _sendings(chosen: Sequence[Chosen]) -> list[Sending]:
+    """What is on its way; a version that comes twice is counted once."""
+    sendings, there = list[Sending](), set[tuple[str, int]]()
+    for each in chosen:
+        if each.sending is not None:
+            version = each.sending.cube.id, each.sending.cube.version
+            sendings.append(each.sending._replace(again=True) if version in there else each.sending)
+            there.add(version)
+    return sendings
 
 
-def _last_of_each(events: Sequence[tuple[int, Change]]) -> list[tuple[int, Change]]:
-    """Of several events of one memory the last: what it is now is told once. That it was written outweighs a move."""
-    last: dict[str, tuple[int, Change]] = {}
-    for number, event in events:
-        before = last.get(event.cube_id)
-        is_move = isinstance(event, CubeMoved) and before is not None and not isinstance(before[1], CubeMoved)
-        last[event.cube_id] = (number, before[1] if is_move and before is not None else event)
-    return sorted(last.values(), key=lambda each: each[0])
+def _told(name: str, chosen: Sequence[Chosen], given: Sequence[bool]) -> tuple[tuple[Delivery, ...], int | None]:
+    """The deliveries of what was given, and the number before the first that was not reached."""
+    told, reached = list[Delivery](), iter(given)
+    for each in chosen:
+        was = True if each.sending is None else next(reached, None)
+        if was is None:
+            return tuple(told), each.number - 1
+        if was:
+            cube = None if each.sending is None else each.sending.cube
+            of = f"{cube.id}:{cube.version}" if cube is not None and each.kind == "written" else str(each.number)
+            told.append(Delivery(f"{name}:{of}", each.number, each.kind, each.cube_id, cube))
+    return tuple(told), None

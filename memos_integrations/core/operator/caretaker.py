@@ -30,7 +30,8 @@ class Tick(Value):
 
     `renewed` are summaries that were made anew, because a source had changed; `edited` those that were not, because
     somebody had changed their words: `MemOS.renew_summaries(edited=True)` does. `relearnt` says what became of
-    adapters, where the pass had seconds for that.
+    adapters, where the pass had seconds for that. `unscrubbed`: so many erasures, of anybody, whose copies the vault's
+    file may still hold; see `MemOS.scrub`.
     """
 
     archived: dict[Label, Label] = Field(default_factory=dict)
@@ -39,6 +40,7 @@ class Tick(Value):
     renewed: tuple[Label, ...] = ()
     edited: tuple[Label, ...] = ()
     relearnt: Relearnt = Relearnt()
+    unscrubbed: int = 0
     more: bool = False
 
 

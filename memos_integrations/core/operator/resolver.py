@@ -32,6 +32,8 @@ from memos_integrations.core.errors import (
     AccessDeniedError,
     AlreadyUndoneError,
     CubeNotFoundError,
+    IllegalTransitionError,
+    LegalHoldError,
     VersionConflictError,
 )
 from memos_integrations.core.governance import MemGovernance
@@ -206,6 +208,38 @@ class Resolver:
         row = self._embedding.written([draft.text])
         return NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0], beside=targets(cube))
 
+    def verify_again(self, cube_id: str, caller: Caller, *, settle: bool) -> list[Decided]:
+        """Ask again about a memory that is trusted otherwise than it was; what was changed, each durable on return.
+
+        A decision that would not be made now is taken back; repeats stay merged. *settle* what is to be decided now.
+        """
+        made: list[Decided] = []
+        for decision in self.decisions(cube_id, caller):
+            if decision.undone or decision.ruling is Ruling.MERGE:
+                continue
+            now = {each.id: each for each in self._governance.present([decision.newer, decision.older], caller)}
+            if len(now) < 2:
+                continue
+            newer, older = (self._as_told(now[each], caller) for each in (decision.newer, decision.older))
+            verdict = self._judge.judge(newer, older)
+            if verdict is not None and verdict.ruling is decision.ruling:
+                continue
+            try:
+                steps = self.undoing(decision, caller, again=True)
+                self._governance.change(steps, caller, operation="undo").result()
+            except (VersionConflictError, AccessDeniedError, CubeNotFoundError, LegalHoldError, IllegalTransitionError):
+                continue  # changed meanwhile, or nothing may be changed about it: what was decided stands
+            self._dropped([decision.newer, decision.older], steps.written)
+            made.append(decision.model_copy(update={"undone": True}))
+        here = self.standing([cube_id], caller) if settle else []
+        return [*made, *(self.settle(here[0], caller) if here else ())]
+
+    def _as_told(self, cube: MemCube, caller: Caller) -> MemCube:
+        """The memory as it is now, valid as it was when it was first told: a decision may have closed it since."""
+        first = self._governance.versions(cube.id, caller)[0].descriptive
+        since = {"valid_from": first.valid_from, "valid_to": first.valid_to}
+        return cube.model_copy(update={"descriptive": cube.descriptive.model_copy(update=since)})
+
     # --- taking back
 
     def undo(self, decision_id: str, caller: Caller) -> Decided:
@@ -226,8 +260,8 @@ class Resolver:
             return decision.model_copy(update={"undone": True})
         raise VersionConflictError(decision.older, decision.version, decision.version + 1)
 
-    def undoing(self, decision: Decided, caller: Caller) -> Steps:
-        """The steps that take a decision back."""
+    def undoing(self, decision: Decided, caller: Caller, *, again: bool = False) -> Steps:
+        """The steps that take a decision back; *again*: because it was asked about again, and may be made once more."""
         fetch = self._governance.fetch
         newer = fetch(decision.newer, Verb.WRITE, caller, operation="undo")
         older = fetch(decision.older, Verb.WRITE, caller, operation="undo")
@@ -249,7 +283,8 @@ class Resolver:
         ]
         gone = {State.ARCHIVED, State.MERGED}
         moves = [(changed, State.ACTIVATED)] if changed.state in gone and decision.state not in gone else []
-        record = record_of("undo", caller, about=older.id, detail={"newer": newer.id, "ruling": decision.ruling.value})
+        detail: dict[str, str | bool] = {"newer": newer.id, "ruling": decision.ruling.value}
+        record = record_of("undo", caller, about=older.id, detail=detail | ({"again": True} if again else {}))
         return Steps(tuple(versions), tuple(moves), (record,))
 
     def decisions(self, cube_id: str, caller: Caller) -> list[Decided]:
@@ -262,16 +297,19 @@ class Resolver:
             if link.relation is not Relation.FOLLOWS
         }
         entries = [entry for each in sorted(pairs) for entry in self._entries(each, caller)]
-        found = [from_entry(entry) for entry in entries if cube_id in pair(entry)]
-        kept = [each for each in found if each is not None]
-        undone = {pair(entry) for entry in entries if entry.record.operation == "undo"}
-        told = [each.model_copy(update={"undone": (each.newer, each.older) in undone}) for each in kept]
+        found = [(entry.number, from_entry(entry)) for entry in entries if cube_id in pair(entry)]
+        kept = [(number, each) for number, each in found if each is not None]
+        last = {pair(entry): entry.number for entry in entries if entry.record.operation == "undo"}
+        told = [
+            each.model_copy(update={"undone": number < last.get((each.newer, each.older), 0)}) for number, each in kept
+        ]
         return [self._explained(each, caller) for each in sorted(told, key=lambda each: each.at)]
 
     def was_undone(self, newer: str, older: str, caller: Caller) -> bool:
-        """Whether a decision on the two was taken back."""
+        """Whether somebody took a decision on the two back."""
         query = LogQuery(tenant=caller.by.tenant, cube_id=older, operation="undo", limit=1_000)
-        return any(pair(entry) == (newer, older) for entry in self._governance.lifecycle_log(query))
+        entries = [entry for entry in self._governance.lifecycle_log(query) if pair(entry) == (newer, older)]
+        return any(not (isinstance(told := each.record.detail, dict) and told.get("again")) for each in entries)
 
     def _known(self, decision_id: str, caller: Caller) -> Decided:
         newer, _, older = decision_id.partition(":")

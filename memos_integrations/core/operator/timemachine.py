@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from memos_integrations.core.access import Caller, Verb
 from memos_integrations.core.conflict.forms import joined
 from memos_integrations.core.cube import CubeRef, Label, MemCube, Relation, State, Tier, TrustLabel, Value, unique
 from memos_integrations.core.errors import (
+    AccessDeniedError,
     CubeNotFoundError,
     InvalidMemoryError,
     SourceGoneError,
@@ -84,9 +86,10 @@ class TimeMachine:
         try:
             return self._governance.fetch(cube_id, Verb.WRITE, caller, operation="restore")
         except CubeNotFoundError:
-            own = self._governance.own(cube_id, caller)
-            if own is not None:  # its owner may know why nobody reads it any more
-                self._check_sources(own, caller)
+            with suppress(AccessDeniedError):  # a rule keeps it from its owner: it is absent, and that is on record
+                own = self._governance.own(cube_id, Verb.WRITE, caller, operation="restore")
+                if own is not None:  # its owner may know why nobody reads it any more
+                    self._check_sources(own, caller)
             raise
 
     def _check_sources(self, cube: MemCube, caller: Caller) -> None:

@@ -196,7 +196,7 @@ def fingerprint(words: Sequence[str]) -> str:
 _SPREAD = [np.unpackbits(np.array([byte], np.uint8)).tobytes() for byte in range(256)]
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 14)
 def _lanes(word: str) -> int:
     """The 64 hash bits of a word, each in a byte of one number: adding 255 such numbers counts all bits at once."""
     return int.from_bytes(

@@ -25,7 +25,6 @@ from memos_integrations.core.cube import (
     unique,
 )
 from memos_integrations.core.errors import (
-    AccessDeniedError,
     AlreadyRememberedError,
     EmbeddingError,
     VaultError,
@@ -147,10 +146,7 @@ class CubeWriter:
     def known(self, key: str | None, caller: Caller) -> MemCube | None:
         """The caller's cube that was written with this key; AccessDeniedError where a rule keeps it from its owner."""
         cube_id = self._known(key, caller)
-        cube = None if cube_id is None else self._governance.own(cube_id, caller)
-        if cube is not None and caller.policy is not None and caller.policy.refusal(cube, Verb.READ, caller):
-            raise AccessDeniedError("A memory was written with this key; a rule keeps you from reading it.")
-        return cube
+        return None if cube_id is None else self._governance.own(cube_id, Verb.READ, caller, operation="remember")
 
     def update(
         self,

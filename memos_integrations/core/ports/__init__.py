@@ -27,6 +27,7 @@ from memos_integrations.core.ports.reranker import Reranker
 from memos_integrations.core.ports.transaction import (
     HEAT_HALF_LIFE_S,
     Change,
+    Direct,
     Durability,
     Erase,
     Expect,
@@ -34,11 +35,13 @@ from memos_integrations.core.ports.transaction import (
     Put,
     PutVector,
     Receipt,
+    Room,
     Transaction,
     Use,
     cooled,
 )
 from memos_integrations.core.ports.vault import Stage, Vault
+from memos_integrations.core.ports.wire import Letter, Posting, Wire
 
 __all__ = [
     "HEAT_HALF_LIFE_S",
@@ -49,6 +52,7 @@ __all__ = [
     "Change",
     "CubeFilter",
     "Derivative",
+    "Direct",
     "Durability",
     "Edge",
     "Embedder",
@@ -58,15 +62,18 @@ __all__ = [
     "Expect",
     "Found",
     "KeyProvider",
+    "Letter",
     "LogFilters",
     "LogQuery",
     "Match",
     "Move",
     "Outcome",
+    "Posting",
     "Put",
     "PutVector",
     "Receipt",
     "Reranker",
+    "Room",
     "Stage",
     "TokenEmbedder",
     "Transaction",
@@ -76,6 +83,7 @@ __all__ = [
     "VaultQuery",
     "Vectors",
     "Visibility",
+    "Wire",
     "cooled",
     "least_allowed",
     "narrowed",

@@ -54,6 +54,7 @@ class LogFilters(TypedDict, total=False):
     actor: str | None
     owner: str | None
     cube_id: str | None
+    cube_ids: tuple[str, ...]
     operation: str | None
     outcome: Outcome | str | None
     after: int
@@ -61,7 +62,10 @@ class LogFilters(TypedDict, total=False):
 
 
 class LogQuery(Value):
-    """Which audit entries (paper §5.2, LogQuery). Every None means any; the oldest `limit` after `after` come first."""
+    """Which audit entries (paper §5.2, LogQuery); the oldest `limit` after `after` come first.
+
+    Every None means any; of `cube_ids` an entry names one, or they are empty.
+    """
 
     tenant: Label
     since: Moment | None = None
@@ -69,6 +73,7 @@ class LogQuery(Value):
     actor: Label | None = None
     owner: Label | None = None
     cube_id: Label | None = None
+    cube_ids: tuple[str, ...] = ()
     operation: Label | None = None
     outcome: Outcome | None = None
     after: int = Field(default=0, ge=0)

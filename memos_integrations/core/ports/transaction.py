@@ -74,6 +74,23 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """Go on only if the audit log says fewer than `count` other versions of the cube given to `actor` since `since`.
+
+    What counts are the entries of `tenant` that allow `operation`, as of this transaction: whoever gives something out
+    and records it in one transaction with this exceeds no rate, whatever other processes give at the same time.
+    """
+
+    cube_id: str
+    version: int
+    tenant: str
+    actor: str
+    operation: str
+    since: datetime
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """Pass a cube to another state; refused when it is no longer in `before`."""
 
@@ -82,7 +99,10 @@ class Move:
     after: State
 
 
-Change = Put | PutVector | Expect | Erase | Use | Move
+Direct = Expect | Erase | Use | Room | Move
+"""Changes that say all there is: a vault has nothing to prepare for them."""
+
+Change = Put | PutVector | Direct
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from memos_integrations.core.cube import BlobRef, MemCube
 from memos_integrations.core.events import MemEvent
@@ -34,6 +34,7 @@ class Vault(Protocol):
             StillDerivedError: An Erase would leave a cube that is derived from the erased one.
             AlreadyRememberedError: A Put's key is taken.
             ForgottenError: The cube of a Put's key was erased for good, and the Put does not say `again`.
+            RateSpentError: A Room is not there.
             CubeNotFoundError: A change names a cube that is not there (Use of an erased cube is ignored).
             VaultError: The store failed; nothing of the transaction happened.
         """
@@ -133,6 +134,16 @@ class Vault(Protocol):
         """Remove the blobs that no version of any cube names and that nobody stored within *grace*; how many."""
         ...
 
+    def scrub(self, now: datetime, *, gently: bool = False) -> int:
+        """Overwrite copies of erased cubes that the storage engine may have left; how many erasures still wait for it.
+
+        *gently*: only if that is soon done or has not been done for long, and if there is room.
+
+        Raises:
+            VaultError: There is no room for it; what is stored did not change.
+        """
+        ...
+
     def embedder(self) -> EmbedderIdentity | None:
         """The embedder that this vault's vectors came from."""
         ...
@@ -157,6 +168,10 @@ class Vault(Protocol):
         """Outbox events with a number above *after*, oldest first, each with its number."""
         ...
 
+    def last_event(self) -> int:
+        """The number of the newest outbox event; 0 when there is none."""
+        ...
+
     def traces(self, cube_id: str) -> dict[str, int]:
         """How many rows of a cube each place still holds (place -> count); all zero after an Erase."""
         ...
@@ -166,6 +181,7 @@ class Vault(Protocol):
         ...
 
 
+@runtime_checkable
 class Stage(Vault, Protocol):
     """A vault over another one: what is written to it is seen in it, and nowhere else until `pending` is submitted."""
 

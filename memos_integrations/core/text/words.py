@@ -83,7 +83,7 @@ def _content(words: list[str]) -> list[str]:
     return content or words
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def _term(word: str) -> str | None:
     """The term that a word is searched by; None for a stop word."""
     return None if word in STOP_WORDS else stem(word)

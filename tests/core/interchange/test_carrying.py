@@ -216,6 +216,43 @@ def test_a_dump_goes_on_where_the_last_one_ended(
     assert loaded(target, tmp_path / "2.mip").counts == {"newer": 1, "same": 2, "new": 1}
 
 
+def test_a_series_of_dumps_goes_on_by_itself(
+    vaults: tuple[MemOS, MemOS], tmp_path: Path, clock: list[datetime]
+) -> None:
+    source, target = vaults
+    out = tmp_path / "out"
+    out.mkdir()
+    how: dict[str, Any] = {"by": ANA, "signer": KEY, "issuer": "clinic-a", "recipient": "clinic-b"}
+
+    def due(every: timedelta | None = None) -> int | None:
+        made = source.dump_next(out, "daily", every=every, **how)
+        return None if made is None else made.cubes
+
+    assert due() is None
+    cube = source.remember("The ward has 12 beds.", by=ANA)
+    assert (due(), due()) == (1, None)
+    source.get(cube.id, by=ANA)
+    assert due() is None, "reading changes nothing"
+    source.update(cube.id, text="The ward has 14 beds.", by=ANA)
+    assert due(timedelta(days=1)) is None
+    clock[0] += timedelta(days=1)
+    assert due(timedelta(days=1)) == 1
+    assert source.dump_next(out, "other", **how) is not None, "every series has a place of its own"
+    for path in sorted(out.glob("daily-*")):
+        loaded(target, path)
+    assert [hit.cube.text for hit in target.recall("beds", by=BO).hits] == ["The ward has 14 beds."]
+
+
+def test_what_was_only_delivered_has_not_changed(vaults: tuple[MemOS, MemOS], tmp_path: Path) -> None:
+    source, _ = vaults
+    cy = Principal(tenant="clinic-a", user="cy")
+    source.store.subscribe("news", by=cy)
+    source.remember("The ward has 12 beds.", by=ANA, readers=["cy"])
+    first = dumped(source, tmp_path / "0.mip", since=0)
+    assert len(source.store.pull("news", by=cy).deliveries) == 1
+    assert dumped(source, tmp_path / "1.mip", since=first.position).cubes == 0
+
+
 def test_a_dry_run_names_what_would_change(vaults: tuple[MemOS, MemOS], tmp_path: Path) -> None:
     source, target = vaults
     cube = source.remember("The ward has 12 beds.", by=ANA, tags=["ward"])

@@ -8,59 +8,35 @@ a policy says; to give access, name readers on the memory. Two kinds of rules:
 
 Rules that speak of namespace, tags, types, entities, speakers and age are compiled into the query; those that speak of
 sensitivity or owner are decided memory by memory before the query runs. What comes back is decided once more.
+
+A rule with `fields` keeps back not the memory but these parts of it, on every way of reading; who sees a part changes,
+shares and trains on nothing of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol, Self
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field as Given
+from pydantic import field_validator, model_validator
 
 from memos_integrations.core.cube import Label, Labels, MemCube, Moment, Value, canonical_json, sha256
+from memos_integrations.core.policy.engine import Asker, Compiled, Part, looks_at
 from memos_integrations.core.ports.query import CubeFilter
 
 OWNER = "owner"
 """In `who`: whoever owns the memory in question."""
 
 _EARLIEST = datetime.min
+_TICK = timedelta(microseconds=1)
+_QUARTER = timedelta(minutes=15)
+"""Offsets of time zones are multiples of it, so that no hour begins between two."""
 
-
-class _Subjects(Protocol):
-    @property
-    def subjects(self) -> frozenset[str]: ...
-
-
-class _Context(Protocol):
-    @property
-    def purpose(self) -> str | None: ...
-
-    @property
-    def application(self) -> str | None: ...
-
-    @property
-    def agent(self) -> str | None: ...
-
-
-class Asker(Protocol):
-    """What a rule looks at of a caller (`access.Caller`)."""
-
-    @property
-    def by(self) -> _Subjects:
-        """Who asks."""
-        ...
-
-    @property
-    def context(self) -> _Context:
-        """From where."""
-        ...
-
-    @property
-    def now(self) -> datetime:
-        """When."""
-        ...
+_Hour = Annotated[int, Given(ge=0, le=24)]
 
 
 class Act(StrEnum):
@@ -85,7 +61,7 @@ class Memories(Value):
     speakers: Labels = ()
     sensitivity: Labels = ()
     owner: Labels = ()
-    older_than: timedelta | None = Field(default=None, gt=timedelta(0))
+    older_than: timedelta | None = Given(default=None, gt=timedelta(0))
 
     @property
     def is_compiled(self) -> bool:
@@ -122,13 +98,50 @@ class Memories(Value):
 
 
 class When(Value):
-    """In which context: one of each list that is not empty, and within the times."""
+    """In which context: one of each list that is not empty, and within the times.
+
+    `hours` are whole hours of the day in `zone`, from the first up to the second: [8, 18] is before six in the evening,
+    [22, 6] is over midnight. `days` are ISO weekdays, Monday is 1.
+    """
 
     purpose: Labels = ()
     application: Labels = ()
     agent: Labels = ()
     since: Moment | None = None
     until: Moment | None = None
+    hours: tuple[_Hour, _Hour] | None = None
+    days: tuple[Annotated[int, Given(ge=1, le=7)], ...] = ()
+    zone: str = "UTC"
+
+    @field_validator("zone")
+    @classmethod
+    def _is_known(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+            raise ValueError(f"{zone!r} is no time zone") from exc
+        return zone
+
+    @field_validator("hours")
+    @classmethod
+    def _is_a_span(cls, hours: tuple[int, int] | None) -> tuple[int, int] | None:
+        if hours is not None and hours[0] % 24 == hours[1] % 24 and hours != (0, 24):
+            raise ValueError("hours begin and end at different hours")
+        return hours
+
+    @property
+    def tells_hours(self) -> bool:
+        """Whether the time of day or the weekday counts."""
+        return self.hours is not None or bool(self.days)
+
+    def _is_within(self, now: datetime) -> bool:
+        here = now.astimezone(ZoneInfo(self.zone))
+        if self.days and here.isoweekday() not in self.days:
+            return False
+        if self.hours is None:
+            return True
+        start, end = self.hours
+        return start <= here.hour < end if start < end else here.hour >= start or here.hour < end
 
     def holds(self, caller: Asker) -> bool:
         """Whether the caller's context is such a one. What the application did not say is never it."""
@@ -138,6 +151,7 @@ class When(Value):
             all(not wanted or there in wanted for wanted, there in said)
             and (self.since is None or caller.now >= self.since)
             and (self.until is None or caller.now < self.until)
+            and (not self.tells_hours or self._is_within(caller.now))
         )
 
 
@@ -149,6 +163,7 @@ class Rule(Value):
     may: tuple[Act, ...] = ()
     may_not: tuple[Act, ...] = ()
     memories: Memories = Memories()
+    fields: tuple[Part, ...] = ()
     when: When | None = None
     unless: When | None = None
 
@@ -167,6 +182,8 @@ class Rule(Value):
     def _says_one_thing(self) -> Self:
         if bool(self.may) == bool(self.may_not):
             raise ValueError("a rule says either what somebody `may`, or what they `may_not`")
+        if self.fields and (self.may or self.may_not) != (Act.READ,):
+            raise ValueError("a rule with `fields` is about `read` alone")
         return self
 
     def applies(self, caller: Asker) -> bool:
@@ -177,14 +194,6 @@ class Rule(Value):
         """Whether the caller is one of `who`, for a memory of *owner*."""
         mine = caller.by.subjects
         return not mine.isdisjoint(self.who) or (OWNER in self.who and owner in mine)
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """What of a policy a query is told: what is `hidden`, and whether more has to be decided memory by memory."""
-
-    hidden: tuple[CubeFilter, ...]
-    is_whole: bool
 
 
 class Policy(Value):
@@ -205,15 +214,71 @@ class Policy(Value):
         return sha256(canonical_json(self.model_dump(mode="json")))
 
     @property
-    def tells_time(self) -> bool:
-        """Whether the passing of time alone changes what it says."""
+    def says(self) -> list[str]:
+        """The names of its rules."""
+        return [rule.name for rule in self.rules]
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """Who is named, but for `owner` and everybody."""
+        return frozenset(name for rule in self.rules for name in rule.who) - {OWNER, "*"}
+
+    @property
+    def hides_fields(self) -> bool:
+        """Whether a rule keeps back parts of memories."""
+        return any(rule.fields for rule in self.rules)
+
+    def faults(self) -> list[str]:
+        """None: what these rules say is always decided."""
+        return []
+
+    def holds_until(self, cubes: Sequence[MemCube], now: datetime) -> datetime | None:
+        """The last moment until which time alone changes nothing of what is decided of *cubes*; None: for ever."""
         spans = [span for rule in self.rules for span in (rule.when, rule.unless) if span]
-        return any(rule.memories.older_than for rule in self.rules) or any(each.since or each.until for each in spans)
+        ends = [at - _TICK for span in spans for at in (span.since, span.until) if at is not None and at > now]
+        if any(span.tells_hours for span in spans):
+            midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+            ends.append(midnight + ((now - midnight) // _QUARTER + 1) * _QUARTER - _TICK)
+        for older in {rule.memories.older_than for rule in self.rules} - {None}:
+            turns = (cube.descriptive.recorded_at + older for cube in cubes if older is not None)
+            ends += [at for at in turns if at >= now]
+        return min(ends, default=None)
+
+    def hidden_fields(self, cube: MemCube, caller: Asker) -> frozenset[Part]:
+        """The parts of a memory that the caller may not read."""
+        hidden: set[Part] = set()
+        limits: set[Part] = set()
+        fits: set[Part] = set()
+        for rule in self.rules:
+            if not rule.fields or not rule.memories.select(cube, caller.now):
+                continue
+            mine = rule.names(caller, cube.governance.owner) and rule.applies(caller)
+            if rule.may_not:
+                hidden |= {*rule.fields} if mine else set()
+            else:
+                limits |= {*rule.fields}
+                fits |= {*rule.fields} if mine else set()
+        return frozenset(hidden | (limits - fits))
+
+    def partly(self, caller: Asker, wanted: CubeFilter) -> tuple[CubeFilter, ...]:
+        """What may be without a part by which *wanted* looks, and is left out of such a look."""
+        asked = looks_at(wanted)
+        found = []
+        for rule in self.rules:
+            free = rule.names(caller, None) and rule.applies(caller)
+            if asked.isdisjoint(rule.fields) or (rule.may and free) or (rule.may_not and not rule.applies(caller)):
+                continue
+            if rule.may_not and not rule.names(caller, None) and OWNER not in rule.who:
+                continue
+            found.append(rule.memories.compiled(caller.now))  # of sensitivity and owner it says less: more is left out
+        return tuple(found)
 
     def refusal(self, cube: MemCube, verb: str, caller: Asker) -> str | None:
         """The rule by which the caller may not do this, in words; None when no rule says so."""
         limits, fits, owner = "", False, cube.governance.owner
         for rule in self.rules:
+            if rule.fields:
+                continue
             if verb in rule.may_not:
                 if rule.names(caller, owner) and rule.applies(caller) and rule.memories.select(cube, caller.now):
                     return f"policy rule {rule.name!r} forbids it"
@@ -226,9 +291,10 @@ class Policy(Value):
         """What the caller does not get to read, as filters."""
         hidden: list[CubeFilter] = []
         whole = True
-        limits = [rule for rule in self.rules if "read" in rule.may]
+        whole_cubes = [rule for rule in self.rules if not rule.fields]
+        limits = [rule for rule in whole_cubes if "read" in rule.may]
         fitting = [rule for rule in limits if rule.applies(caller) and (OWNER in rule.who or rule.names(caller, None))]
-        for rule in self.rules:
+        for rule in whole_cubes:
             if "read" in rule.may_not and rule.applies(caller):
                 if rule.names(caller, None) and rule.memories.is_compiled:
                     hidden.append(rule.memories.compiled(caller.now))
@@ -243,45 +309,6 @@ class Policy(Value):
             else:
                 whole = False
         return Compiled(tuple(hidden), whole)
-
-
-def lint(policy: Policy, now: datetime) -> list[str]:
-    """What is probably not meant: rules that can never decide, that lock everybody out, or that have ended."""
-    found = []
-    for place, rule in enumerate(policy.rules):
-        if rule.may_not and rule.memories == Memories() and {"*"} & {*rule.who} and not (rule.when or rule.unless):
-            found.append(f"{rule.name!r} forbids {', '.join(rule.may_not)} to everybody, for every memory")
-        if rule.may and rule.memories == Memories():
-            found.append(f"{rule.name!r} selects every memory: nobody else may {', '.join(rule.may)} anything")
-        if rule.may and {"*"} & {*rule.who} and not (rule.when or rule.unless):
-            found.append(f"{rule.name!r} keeps nothing from anybody: it never refuses")
-        if rule.when and rule.when == rule.unless:
-            found.append(f"{rule.name!r} never applies: `when` and `unless` say the same")
-        found += _ended(rule, now)
-        for before in policy.rules[:place]:
-            if _covers(before, rule):
-                found.append(f"{rule.name!r} never decides: {before.name!r} says it already")
-    return found
-
-
-def _ended(rule: Rule, now: datetime) -> list[str]:
-    found = []
-    for span in (rule.when, rule.unless):
-        if span and span.until and span.until <= now:
-            found.append(f"{rule.name!r} speaks of a time that has ended ({span.until.isoformat()})")
-        if span and span.since and span.until and span.until <= span.since:
-            found.append(f"{rule.name!r} ends before it begins")
-    return found
-
-
-def _covers(wide: Rule, narrow: Rule) -> bool:
-    """Whether everything that *narrow* forbids is forbidden by *wide*."""
-    if not (wide.may_not and narrow.may_not) or not {*narrow.may_not} <= {*wide.may_not}:
-        return False
-    who = "*" in wide.who or {*narrow.who} <= {*wide.who}
-    where = wide.memories in (Memories(), narrow.memories)
-    free = wide.when is None and wide.unless is None
-    return who and where and (free or (wide.when == narrow.when and wide.unless == narrow.unless))
 
 
 def _one(wanted: tuple[str, ...], there: tuple[str, ...]) -> bool:

@@ -1,0 +1,87 @@
+"""A clause of a later and one of an earlier text, with what they share and what only one says. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from memos_integrations.core.contrast.lexicon import CHANGING, MANY, NEGATING_PREFIXES
+from memos_integrations.core.contrast.saying import Saying
+from memos_integrations.core.contrast.word import Word
+
+OWN = (frozenset({"@me"}), frozenset({"@mine"}))
+_OF_MANY = {"@like", "@drink", "@favourite"}
+
+
+class Pair(NamedTuple):
+    """A clause of each, with what they share and what only one has."""
+
+    n: Saying
+    o: Saying
+    shared: frozenset[str]
+    only_n: tuple[Word, ...]
+    only_o: tuple[Word, ...]
+
+    @property
+    def argument(self) -> bool:
+        """Whether they share more than a predicate that can have many values."""
+        return bool(self.shared - MANY - CHANGING - _OF_MANY - self.o.holder - self.n.holder)
+
+    @property
+    def held(self) -> bool:
+        """Whether both say whose it is, and it is the same one's."""
+        both = self.n.holder, self.o.holder
+        return all(both) and (all(each in OWN for each in both) or bool(self.n.holder & self.o.holder))
+
+    @property
+    def opposed(self) -> bool:
+        """Whether they use words that exclude each other."""
+        return bool({(scale, 1 - side) for scale, side in self.n.scales} & self.o.scales) or _prefixed(self)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of values of which each has one that the other has not."""
+        return frozenset(
+            mine.kind
+            for mine in self.only_n
+            for theirs in self.only_o
+            if mine.kind and mine.kind == theirs.kind and (not (mine.unit and theirs.unit) or mine.unit == theirs.unit)
+        )
+
+    @property
+    def one_of_many(self) -> bool:
+        """Whether they share only a thing of which there can be others: "a branch in Oslo", "a branch in Bergen"."""
+        things = (self.shared - MANY - self.n.holder - self.o.holder) & self.n.matter.keys()
+        return bool(things) and all(self.n.matter[key].indefinite and self.o.matter[key].indefinite for key in things)
+
+    @property
+    def other_doing(self) -> bool:
+        """Whether each says another predicate of many values of it."""
+        mine, theirs = ({word.root for word in words} & MANY for words in (self.only_n, self.only_o))
+        return bool(mine and theirs)
+
+    @property
+    def alike(self) -> float:
+        """The share of their content that both have."""
+        return len(self.shared) / max(1, len(self.shared) + _runs(self.only_n) + _runs(self.only_o))
+
+    @property
+    def cover(self) -> float:
+        """How much of what the earlier says is in the later."""
+        return len(self.shared) / max(1, len(self.shared) + len(self.only_o))
+
+
+def _runs(words: tuple[Word, ...]) -> int:
+    """How many words, those of one value ("Station Road") as one."""
+    places = {word.place: word.kind for word in words}
+    return sum(not (word.kind and places.get(word.place - 1)) for word in words)
+
+
+def _prefixed(pair: Pair) -> bool:
+    mine, theirs = {word.low for word in pair.only_n}, {word.low for word in pair.only_o}
+    return any(
+        a.removeprefix(prefix) == b or b.removeprefix(prefix) == a
+        for prefix in NEGATING_PREFIXES
+        for a in mine
+        for b in theirs
+        if a != b
+    )

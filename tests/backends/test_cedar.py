@@ -1,0 +1,151 @@
+"""Cedar over the wall: it narrows and never opens, what it has a problem with is refused and on record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from memos_integrations.backends.cedar import CedarPolicy, load_cedar
+from memos_integrations.cli import app
+from memos_integrations.core.access import CallContext, Caller, Principal, Verb, decide, may_read
+from memos_integrations.core.errors import CubeNotFoundError, PolicyError
+from memos_integrations.core.ports import CubeFilter
+from memos_integrations.memos import MemOS
+from memos_integrations.vaults.memory import InMemoryVault
+
+pytest.importorskip("cedarpy")
+
+NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
+ANA = Principal(tenant="acme", user="ana")
+INTERN = Principal(tenant="acme", user="ira", roles=frozenset({"intern"}))
+BOTH = Principal(tenant="acme", user="bo", roles=frozenset({"intern", "clerk"}))
+ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
+OTHER = Principal(tenant="other", user="ana")
+FREE = "permit(principal, action, resource);\n"
+INTERNS = FREE + (
+    '@id("interns") forbid(principal in Subject::"role:intern", action in [Action::"read", Action::"use_in_prompt"],'
+    ' resource) when { resource.tags.contains("salary") };'
+)
+OVERFLOW = FREE + (
+    'forbid(principal, action, resource) when { resource.tags.contains("salary") && resource.recorded + 9223372036854775807 > 0 };'  # noqa: E501
+)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def memos(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemOS]:
+    here = MemOS(InMemoryVault(), clock=lambda: NOW) if request.param == "memory" else MemOS.open(
+        tmp_path / "v", clock=lambda: NOW
+    )  # fmt: skip
+    with here as made:
+        made.remember("Tom earns 4000 a month.", by=ANA, readers=["*"], tags=["salary"])
+        made.remember("Tom plants trees.", by=ANA, readers=["*"], sensitivity=["garden"])
+        yield made
+
+
+def test_it_hides_as_rules_do(memos: MemOS) -> None:
+    memos.adopt_policy(CedarPolicy(INTERNS), by=ADMIN)
+    for by in (INTERN, BOTH):
+        assert [hit.text for hit in memos.recall("Tom 4000", by=by, needed=True).hits] == ["Tom plants trees."]
+        assert len(memos.find(CubeFilter(), by=by)) == 1
+    assert len(memos.find(CubeFilter(), by=ANA)) == 2
+    memos.remember("Tom got a raise.", by=ANA, readers=["*"], tags=["salary"])
+    assert len(memos.find(CubeFilter(), by=INTERN)) == 1
+    assert memos.audit(by=ADMIN, operation="policy")[0].record.detail["rules"] == ["policy0", "interns"]
+
+
+def test_it_never_opens_what_the_wall_closes(memos: MemOS) -> None:
+    private = memos.remember("Private words.", by=ANA)
+    memos.adopt_policy(CedarPolicy(FREE), by=ADMIN)
+    for by in (INTERN, OTHER):
+        with pytest.raises(CubeNotFoundError):
+            memos.get(private.id, by=by)
+        assert not memos.explain_access(private, by).allowed
+
+
+def test_what_nobody_permits_is_refused(memos: MemOS) -> None:
+    cube = memos.find(CubeFilter(tags=("salary",)), by=ANA)[0]
+    engine = CedarPolicy('permit(principal in Subject::"role:clerk", action == Action::"read", resource);')
+    assert may_read(cube, Caller(BOTH, CallContext(), NOW, engine))
+    assert "no Cedar policy permits" in decide(cube, Verb.READ, Caller(ANA, CallContext(), NOW, engine)).reason
+    assert not decide(cube, Verb.WRITE, Caller(ANA, CallContext(), NOW, engine)).allowed
+
+
+def test_a_problem_is_a_refusal_and_on_record(memos: MemOS) -> None:
+    """Cedar itself skips a policy that fails, and would allow."""
+    memos.adopt_policy(CedarPolicy(OVERFLOW), by=ADMIN)
+    assert [cube.text for cube in memos.find(CubeFilter(), by=INTERN)] == ["Tom plants trees."]
+    told = [entry.record for entry in memos.audit(by=ADMIN, operation="policy") if entry.record.actor == INTERN.subject]
+    assert told
+    assert all(record.outcome.value == "denied" and "overflow" in (record.reason or "") for record in told)
+
+
+def test_time_purpose_and_application_decide(memos: MemOS) -> None:
+    cube = memos.find(CubeFilter(tags=("salary",)), by=ANA)[0]
+    engine = CedarPolicy(
+        "permit(principal, action, resource) when { context.hour >= 8 && context.hour < 18 && context has purpose "
+        '&& context.purpose == "payroll" };'
+    )
+    there = Caller(ANA, CallContext(purpose="payroll"), NOW, engine)
+    assert may_read(cube, there)
+    assert not may_read(cube, there._replace(now=NOW + timedelta(hours=8)))
+    assert not may_read(cube, there._replace(context=CallContext()))
+    memos.adopt_policy(engine, by=ADMIN)
+    pay = CallContext(purpose="payroll")
+    assert len(memos.find(CubeFilter(), by=ANA, context=pay)) == 2
+    memos._clock = lambda: NOW + timedelta(hours=8)
+    assert memos.find(CubeFilter(), by=ANA, context=pay) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "permit(", "nonsense", "permit(principal, action, resource) when { resource.nope == 1 };",
+        "permit(principal, action, resource) when { context.purpose == \"x\" };",
+        "permit(principal == ?principal, action, resource);", "permit(principal, action == Action::\"fly\", resource);",
+        "permit(principal, action, resource) when { resource.expires > context.now };", "// nothing", "\x00",
+    ],
+)  # fmt: skip
+def test_a_slip_is_an_error_and_never_a_hole(text: str) -> None:
+    with pytest.raises(PolicyError):
+        CedarPolicy(text)
+
+
+def test_it_is_read_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "p.cedar").write_text(INTERNS, "utf-8")
+    assert load_cedar(tmp_path / "p.cedar").subjects == {"role:intern"}
+    with pytest.raises(PolicyError):
+        load_cedar(tmp_path / "none.cedar")
+
+
+def test_the_commands_speak_of_both_engines(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path / "v") as memos:
+        by = Principal(tenant="local", user="ana")
+        cube = memos.remember("Tom earns 4000.", by=by, readers=["role:intern"], tags=["salary"])
+    (tmp_path / "new.cedar").write_text(INTERNS, "utf-8")
+    (tmp_path / "free.cedar").write_text(FREE, "utf-8")
+    (tmp_path / "old.yaml").write_text("rules: []", "utf-8")
+    (tmp_path / "part.yaml").write_text(
+        "rules: [{name: part, who: ['role:intern'], may_not: [read], fields: [tags]}]", "utf-8"
+    )
+
+    def run(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["policy", *words])
+        return done.exit_code, done.output
+
+    at = ["--vault", str(tmp_path / "v"), "--user", "ana"]
+    new, free, old, part = (str(tmp_path / name) for name in ("new.cedar", "free.cedar", "old.yaml", "part.yaml"))
+    assert run("lint", new)[0] == 0
+    assert run("lint", free)[0] == 1
+    assert "'interns' forbids" in run("explain", new, cube.id, "--as", "role:intern", *at)[1]
+    assert "Without its tags" in run("explain", part, cube.id, "--as", "role:intern", *at)[1]
+    assert "may not   role:intern" in run("who-can-read", new, cube.id, *at)[1]
+    said = json.loads(run("dry-run", old, new, *at, "--json")[1])
+    assert said["closes"] == [["role:intern", cube.id]]
+    assert said["opens"] == []
+    said = json.loads(run("dry-run", part, old, *at, "--json")[1])
+    assert said["opens"] == [["role:intern", f"{cube.id}:tags"]]
