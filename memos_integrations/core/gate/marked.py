@@ -17,6 +17,9 @@ class Marked(NamedTuple):
 Detector = Callable[[str], Iterable[Marked]]
 """Finds places in a text; it sees the text after Unicode hygiene, and must not keep it."""
 
+Pseudonym = Callable[[str, str, str], str]
+"""What stands in a text for a value: from tenant, kind and value. No detector may find anything in it."""
+
 
 def apart(found: Iterable[Marked]) -> list[Marked]:
     """The places in order, none over another: of two that overlap, the longer stays."""
