@@ -79,6 +79,9 @@ def test_an_erased_name_is_nobodys_for_good(memos: MemOS, names: Pseudonyms) -> 
     assert names.restore(kept, by=OFFICER) == kept.replace("[email:", "[email:", 1).replace(
         kept[kept.rindex("[") : kept.rindex("]") + 1], "j.doe@example.net"
     )
+    later = memos.get(memos.remember(f"{SAID} ", by=ANA).id, by=ANA).text
+    assert first not in memos.get(memos.remember(SAID, by=ANA).id, by=ANA).text
+    assert first not in later
     again = names("acme", "email", "ana.lima@example.com")
     assert again != first
     assert names.restore(first, by=OFFICER) == first
