@@ -22,9 +22,9 @@ Pseudonym = Callable[[str, str, str], str]
 
 
 def apart(found: Iterable[Marked]) -> list[Marked]:
-    """The places in order, none over another: of two that overlap, the longer stays."""
+    """The places in order, none over another: of two that overlap the longer stays, of equals the one found first."""
     kept: list[Marked] = []
-    for each in sorted(found, key=lambda each: (each.start - each.end, each.start, each.kind)):
+    for each in sorted(found, key=lambda each: (each.start - each.end, each.start)):
         if all(each.end <= other.start or other.end <= each.start for other in kept):
             kept.append(each)
     return sorted(kept)
