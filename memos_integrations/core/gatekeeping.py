@@ -40,7 +40,7 @@ class GatedWriting(GovernedDelivery):
         """Whatever way a new text came: what the gate would not let through as it is was not brought before it."""
         if self.gate is None or cube.version > 1 or not cube.text:
             return
-        verdict = self.gate.examine(cube.text, cube.trust.channel)
+        verdict = self.gate.examine(cube.text, cube.trust.channel, tenant=cube.tenant)
         apart = verdict.ruling is Ruling.QUARANTINE and cube.trust.quarantined
         if (
             verdict.text != cube.text
