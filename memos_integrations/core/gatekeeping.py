@@ -36,8 +36,13 @@ class GatedWriting(GovernedDelivery):
     tokens_of: Callable[[MemCube], bytes | None] | None = None
     """What a token embedder told of the words of a cube that is about to be written; None without such an embedder."""
 
-    def _check_gated(self, cube: MemCube) -> None:
-        """Whatever way a new text came: what the gate would not let through as it is was not brought before it."""
+    def _check_let_in(self, cube: MemCube, caller: Caller, operation: str) -> None:
+        """Whatever way a new memory came: no rule forbids to write it, and its text was brought before the gate."""
+        if cube.version == 1 and caller.policy is not None:
+            reason = caller.policy.refusal(cube, Verb.WRITE, caller)
+            if reason is not None:
+                self._deny(cube, Verb.WRITE, operation, reason, caller)
+                raise AccessDeniedError(f"You may not write this memory: {reason}. Nothing was stored.")
         if self.gate is None or cube.version > 1 or not cube.text:
             return
         verdict = self.gate.examine(cube.text, cube.trust.channel, tenant=cube.tenant)

@@ -194,7 +194,7 @@ class MemGovernance(GatedWriting):
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
         if self._sight.would_lose(cube, caller):
             raise AccessDeniedError("What is seen in part is not written: what a rule keeps back would be lost.")
-        self._check_gated(cube)
+        self._check_let_in(cube, caller, operation)
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
             self._check_sources(version, operation)
 
