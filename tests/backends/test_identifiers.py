@@ -21,9 +21,15 @@ RIGHT = [
     ("PESEL 44051401359", "44051401359", "pl_pesel"),
     ("Steuer-ID 36 574 261 809", "36 574 261 809", "de_idnr"),
     ("Aadhaar 2341 2341 2346", "2341 2341 2346", "in_aadhaar"),
+    ("78051401359 is her PESEL number, no: 44051401359 is", "44051401359", "pl_pesel"),
+    ("11144477735 (CPF) of my sister", "11144477735", "br_cpf"),
+    ("keep 756.9217.0769.85", "756.9217.0769.85", "ch_ssn"),
     ("my SIN is 123-456-782", "123-456-782", "ca_sin"),
 ]
 WRONG = [
+    "order 54362315K left",
+    "ten divided by 3 is 3.3333333333",
+    "the landline 07700 900595 is slow",
     "my DNI is 54362315-A",
     "CPF 390.533.447-06",
     "order 44051401359 left",
@@ -45,6 +51,11 @@ def test_a_look_alike_is_not(text: str) -> None:
 def test_phones_go_by_the_plan_of_their_country() -> None:
     text = "ring 030 23125 123 in Berlin, order 030 1 is no number"
     assert [text[each.start : each.end] for each in PhoneNumbers(regions=("DE",))(text)] == ["030 23125 123"]
+
+
+@pytest.mark.parametrize("text", ["chrome 126.0.8573.178 crashes", "58448-82432 visitors", "case id 2024/390505/B"])
+def test_a_plan_alone_makes_no_phone(text: str) -> None:
+    assert list(PhoneNumbers(regions=("US", "GB", "DE"))(text)) == []
 
 
 def test_the_gate_takes_out_what_they_find() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from memos_integrations.core.gate.marked import Marked, apart
+from memos_integrations.core.gate.national import national_in
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+'%-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}(?![\w@])")
 _SPELLED_MAIL = re.compile(
@@ -19,7 +20,7 @@ _SPELLED_MAIL = re.compile(
     r"(?:com|org|net|edu|gov|io|dev|co|uk|de|fr|es|it|nl|in|example|test|invalid)\b",
     re.IGNORECASE,
 )
-_DIGITS = re.compile(r"(?<![\w.,/-])\d(?:[ \u00a0.-]?\d){11,18}(?![\w/]|[.,-]\d)")
+_DIGITS = re.compile(r"(?<![\w.,/-])\d(?:[ \u00a0.-]?\d){11,18}(?!\w|[.,/-]\d)")
 _IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?:[ \u00a0-]?[A-Z0-9]){11,30}(?!\w)", re.IGNORECASE)
 _SSN = re.compile(r"(?<![\w.-])(?!000|666)\d{3}([- .])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-]|\.\d)")
 _BARE_SSN = re.compile(
@@ -98,8 +99,14 @@ def personal_in(text: str) -> list[Marked]:
         return []
     found = [*_mails(text), *_cards(text), *_ibans(text), *_social(text), *_addresses(text)]
     taken = apart(found)
-    phones = [each for each in _phones(text) if all(each.end <= o.start or o.end <= each.start for o in taken)]
+    named = [each for each in national_in(text) if not any(_overlap(each, other) for other in taken)]
+    taken = apart([*taken, *named])
+    phones = [each for each in _phones(text) if not any(_overlap(each, other) for other in taken)]
     return sorted([*taken, *apart(phones)])
+
+
+def _overlap(one: Marked, other: Marked) -> bool:
+    return one.start < other.end and other.start < one.end
 
 
 def is_luhn(digits: str) -> bool:
@@ -184,18 +191,22 @@ def _addresses(text: str) -> Iterator[Marked]:
 def _phones(text: str) -> Iterator[Marked]:
     for found in _PHONE.finditer(text):
         written = found[0].strip()
-        digits = re.sub(r"\D", "", re.sub(r"(?:x|ext\.?)\s?\d+$", "", written))
-        before = text[max(0, found.start() - 60) : found.start()]
-        if not 7 <= len(digits) <= 15 or _DATE.match(written):
-            continue
-        near = before + " " + text[found.end() : found.end() + 24]
-        international = written.startswith("+") and len(digits) >= 8
-        shaped = not written.isdigit() and len(digits) >= 9 and not written.startswith("00")
-        told = _PHONE_WORD.search(near) is not None
-        other = _OTHER_NUMBER.search(before) is not None
-        if international or (told and not other) or (shaped and not other and _is_grouped(written)):
-            start = found.start() + found[0].index(written)
+        start = found.start() + found[0].index(written)
+        if may_be_phone(text, start, start + len(written)):
             yield Marked(start, start + len(written), "phone")
+
+
+def may_be_phone(text: str, start: int, end: int) -> bool:
+    """Whether digits there are written as phone numbers are, or a word near them says so and none says otherwise."""
+    written, before = text[start:end], text[max(0, start - 60) : start]
+    digits = re.sub(r"\D", "", re.sub(r"(?:x|ext\.?)\s?\d+$", "", written))
+    if not 7 <= len(digits) <= 15 or _DATE.match(written):
+        return False
+    international = written.startswith("+") and len(digits) >= 8
+    shaped = not written.isdigit() and len(digits) >= 9 and not written.startswith("00")
+    told = _PHONE_WORD.search(before + " " + text[end : end + 24]) is not None
+    other = _OTHER_NUMBER.search(before) is not None
+    return international or (told and not other) or (shaped and not other and _is_grouped(written))
 
 
 def _is_grouped(written: str) -> bool:
