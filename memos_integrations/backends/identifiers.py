@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from memos_integrations.core.extras import require
-from memos_integrations.core.gate import Marked, may_be_phone, says_national
+from memos_integrations.core.gate import VAGUE, Marked, may_be_phone, says_national
 
 _PIECES = re.compile(r"(?<![\w.-])[A-Z0-9](?:[A-Z0-9./-]*[A-Z0-9])?(?![\w-])", re.IGNORECASE)
 MOST_PIECES = 6
@@ -94,8 +94,12 @@ class NationalIds:
         if not says_national(before) and not says_national(behind):
             return None
         fit = [kind for kind, module in self._weak.items() if module.is_valid(written)]
-        said = [kind for kind in fit if _OWN.get(kind, kind.partition("_")[2]) in f"{before} {behind}".casefold()]
-        return (said or (fit if len(fit) < 2 else ["national_id"]) or [None])[0]
+        said: list[str] = [
+            kind for kind in fit if _OWN.get(kind, kind.partition("_")[2]) in f"{before} {behind}".casefold()
+        ]
+        if fit and not said:
+            return fit[0] if len(fit) == 1 else VAGUE
+        return said[0] if said else None
 
 
 def _runs(text: str) -> Iterator[tuple[int, int]]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("stdnum", reason="python-stdnum is not installed")
 pytest.importorskip("phonenumbers", reason="phonenumbers is not installed")
 
 from memos_integrations import Ruling, WriteGate
-from memos_integrations.backends.identifiers import NationalIds, PhoneNumbers
+from memos_integrations.backends.identifiers import STRONG, WEAK, NationalIds, PhoneNumbers
+from memos_integrations.core.gate import personal_in
+from memos_integrations.core.gate.marked import apart
+
+SETS = sorted((Path(__file__).parents[1] / "data").glob("*_chat.jsonl"))
+NATIONAL = {*STRONG, *WEAK, "gb_nino", "us_itin"}
 
 # Examples that the documentation of python-stdnum gives.
 RIGHT = [
@@ -61,3 +69,18 @@ def test_a_plan_alone_makes_no_phone(text: str) -> None:
 def test_the_gate_takes_out_what_they_find() -> None:
     gate = WriteGate(personal=Ruling.REDACT, detectors=[NationalIds()])
     assert gate.examine("my DNI is 54362315-K").text == "my DNI is [es_dni]"
+
+
+@pytest.mark.parametrize("labelled_in", SETS, ids=lambda path: path.stem)
+def test_the_tier_without_a_model_finds_what_is_labelled_and_little_else(labelled_in: Path) -> None:
+    detectors = [personal_in, NationalIds(), PhoneNumbers()]
+    right = labelled = found = 0
+    for row in map(json.loads, labelled_in.read_text("utf-8").splitlines()):
+        wanted = {(*bounds, kind) for *bounds, kind in row["places"] if kind not in ("person", "address")}
+        got = {
+            (*bounds, "national_id" if kind in NATIONAL else kind)
+            for *bounds, kind in apart(each for detect in detectors for each in detect(row["text"]))
+        }
+        right, labelled, found = right + len(wanted & got), labelled + len(wanted), found + len(got)
+    assert right / labelled >= 0.98
+    assert right / found >= 0.98

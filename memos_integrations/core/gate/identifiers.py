@@ -20,7 +20,10 @@ _SPELLED_MAIL = re.compile(
     r"(?:com|org|net|edu|gov|io|dev|co|uk|de|fr|es|it|nl|in|example|test|invalid)\b",
     re.IGNORECASE,
 )
-_DIGITS = re.compile(r"(?<![\w.,/-])\d(?:[ \u00a0.-]?\d){11,18}(?!\w|[.,/-]\d)")
+_W = "0-9A-Za-z_\u00aa-\u0dff\u1e00-\u1fff"
+"""Letters and digits, but those of scripts without spaces: a number ends where one of them begins."""
+
+_DIGITS = re.compile(rf"(?<![{_W}.,/-])\d(?:[ \u00a0.-]?\d){{11,18}}(?![{_W}]|[.,/-]\d)")
 _IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?:[ \u00a0-]?[A-Z0-9]){11,30}(?!\w)", re.IGNORECASE)
 _SSN = re.compile(r"(?<![\w.-])(?!000|666)\d{3}([- .])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-]|\.\d)")
 _BARE_SSN = re.compile(
@@ -35,19 +38,24 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 _PHONE = re.compile(
-    r"(?<![\w+])(?:\+|(?<![.,/:#$€£-])00)[1-9]\d{0,2}(?:[\s.\u00a0-]?\(?\d{1,5}\)?){2,7}(?![\w/]|[.,:]\d|-\d)"
-    r"|(?<![\w.,/:#$€£-])(?:1[ .-])?\(\d{3}\) ?\d{3}[ .-]?\d{4}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w/-]|[.,]\d)"
-    r"|(?<![\w.,/:#$€£-])(?:1[ .-])?[2-9]\d{2}([ .-])[2-9]?\d{2,3}\1\d{4}(?:\s?(?:x|"
-    r"ext\.?)\s?\d{1,6})?(?![\w/-]|[.,]\d)"
-    r"|(?<![\w.,/:#$€£-])\(?0\d{1,5}\)?(?:[\s./\u00a0-]\d{2,8}){1,5}(?![\w/]|[.,:]\d|-\d)"
-    r"|(?<![\w.,/:#$€£-])\d{5}[ -]\d{5,6}(?![\w/-]|[.,]\d)"
-    r"|(?<![\w.,/:#$€£-])[2-9]\d{2}-\d{4}(?![\w/-]|[.,]\d)"
-    r"|(?<![\w.,/:#$€£-])\d{7,12}(?![\w/%-]|[.,]\d)"
+    rf"(?<![{_W}+])(?:\+|(?<![.,/:#$€£-])00)[1-9]\d{{0,2}}(?:[\s.\u00a0-]?\(?\d{{1,5}}\)?){{2,7}}(?![{_W}/]|[.,:]\d|-\d)"
+    rf"|(?<![{_W}.,/:#$€£-])(?:1[ .-])?\(\d{{3}}\) ?\d{{3}}[ .-]?\d{{4}}(?:\s?(?:x|"
+    rf"ext\.?)\s?\d{{1,6}})?(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])(?:1[ .-])?[2-9]\d{{2}}([ .-])[2-9]?\d{{2,3}}\1\d{{4}}(?:\s?(?:x|"
+    rf"ext\.?)\s?\d{{1,6}})?(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])\(?0\d{{1,5}}\)?(?:(?: / |[\s./\u00a0-])\d{{2,8}}){{1,5}}(?![{_W}/]|[.,:]\d|-\d)"
+    rf"|(?<![{_W}.,/:#$€£-])\(\d{{2}}\) ?9?\d{{4}}-\d{{4}}(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])\d{{5}}[ -]\d{{5,6}}(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])[2-9]\d{{2}}-\d{{4}}(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])\d{{7,12}}(?![{_W}/%-]|[.,]\d)"
 )
 _PHONE_WORD = re.compile(
-    r"\b(?:phones?|tele(?:fono?|phone)|telefon|tel|tél|mobile|mob|cell(?:phone)?|landline|call(?:ed|s|ing)?|text(?:ed|s)?"
-    r"|sms|ring|dial|reach(?:ed|able)?|whatsapp|signal|fax|hotline|contact|handy|m[óo]vil|portable"
-    r"|(?:my|his|her|their|new|our|whose) number|number (?:is now|changed))\b",
+    r"\b(?:phones?|t[eé]l[eé](?:ph|f)on\w*|telef\w+|telefoon\w*|tel|tél|mobile|mobil(?:e|nummer|telefon)?|mob|mobiltel"
+    r"|cell(?:phone|ulare)?|celular|landline|call(?:ed|s|ing)?|text(?:ed|s)?|sms|ring|dial|reach(?:ed|able)?|whatsapp"
+    r"|signal|fax|hotline|contact|kontakt\w*|handy(?:nummer)?|m[óo]vil|portable|llam\w+|lig(?:ue|ar)|anruf\w*|ruf|appel\w*"
+    r"|chiam\w+|zadzwo\w+|dzwo\w+|puhelin\w*|komórk\w*|festnetz|durchwahl|fijo|fixe|gsm|bel me"
+    r"|(?:my|his|her|their|new|our|whose) number|number (?:is now|changed))\b"
+    r"|携帯|電話|电话|手机|전화|телефон|звон|τηλ[έε]φων|هاتف|טלפון|फ़ोन|फोन",
     re.IGNORECASE,
 )
 _OTHER_NUMBER = re.compile(

@@ -21,7 +21,9 @@ _NAMES = (
     r"|(?:national|personal|social insurance|social security|identification|fiscal) (?:number|code|no\.?)"
     r"|passport(?: (?:no\.?|number|nr\.?|id))?|pasaporte|passeport|reisepass(?:nummer)?|passaporto|passaporte|paspoort"
     r"|(?:driv(?:er'?s?|ing)|driver\u2019s)[ -]licen[cs]e(?: (?:no\.?|number))?|permis de conduire"
-    r"|führerschein(?:nummer)?|rijbewijs|carnet de conducir|patente di guida|licencia de conducir|visa number|green card(?: number)?"
+    r"|führerschein(?:nummer)?|rijbewijs|carnet de conducir|patente di guida|licencia de conducir"
+    r"|visa number|green card(?: number)?"
+    r"|(?:my|his|her|their|your|our)(?: [^\W\d_]+){0,2} id(?: (?:number|no\.?))?"
     # the words of a country
     r"|national insurance|nino|nhs|ni number|pps(?:n|no)|itin|sin (?:number|card|no\.?)|tfn|medicare"
     r"|(?-i:UTR|PPS|SIN|IRD|NIK)"
@@ -32,13 +34,14 @@ _NAMES = (
     r"|dni|nif|carnet(?: de identidad)?|c[ée]dula(?: de (?:identidad|ciudadan[íi]a))?|curp|cuit|cuil"
     r"|(?-i:NIE|RFC|RU[TN])"
     r"|documento (?:de identidad|nacional)|identidad|n[uú]mero de identificaci[oó]n"
-    r"|s[ée]cu(?:rit[ée] sociale)?|(?-i:NIR)|num[ée]ro fiscal|carte (?:d'identit[ée]|vitale)|carte d\u2019identit[ée]"
+    r"|s[ée]cu(?:rit[ée] sociale)?|(?-i:NIR)|num[ée]ro (?:fiscal|national)"
+    r"|carte (?:d['\u2019]identit[ée]|vitale)"
     r"|codice fiscale|cod\. ?fisc(?:ale)?|c\.f\.|carta d'identit[àa]|tessera sanitaria"
     r"|cpf|(?-i:RG)|cart[ãa]o de cidad[ãa]o|n[uú]mero de contribuinte|contribuinte|niss"
     r"|bsn|burgerservicenummer|sofinummer|rijksregister(?:nummer)?|registre national|pesel|dow[óo]d(?: osobisty)?"
     r"|personnummer|person-?nr\.?|samordningsnummer|cpr(?:-?n(?:umme)?r)?|f[øo]dselsn(?:umme)?r|fnr|hetu"
-    r"|henkil[öo]tunnus|kennitala|isikukood|asmens kodas|personas kods|rodn[ée] [čc][íi]slo|oib|jmbg|emšo|egn|cnp|amka"
-    r"|t\.?c\.? kimlik(?: no)?|kimlik(?: no)?|tckn|снилс|инн|паспорт|身份证|マイナンバー|주민등록번호"
+    r"|henkil[öo]tunnu\w*|kennitala|isikukood|asmens kodas|personas kods|rodn[ée] [čc][íi]slo|oib|jmbg|emšo|egn|cnp"
+    r"|amka|t\.?c\.? kimlik(?: no)?|kimlik(?: no)?|tckn|снилс|инн|паспорт|身份证|マイナンバー|주민등록번호"
 )
 _NAMED = re.compile(
     rf"(?<![\w.])(?:{_NAMES})(?!\w)"
