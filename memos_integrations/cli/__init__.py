@@ -22,6 +22,7 @@ from memos_integrations.cli.output import print_error
 from memos_integrations.cli.pipelines import pipeline
 from memos_integrations.cli.policy import app as policy
 from memos_integrations.cli.proof import check, prove, report, sign, verifier
+from memos_integrations.cli.redaction import redact
 from memos_integrations.cli.share import acknowledge, offers, publish, pull, subscribe, withdraw
 from memos_integrations.core.errors import MemOSError
 
@@ -36,6 +37,7 @@ app.command()(undo)
 app.command()(move)
 app.command()(tick)
 app.command()(scrub)
+app.command()(redact)
 app.command("roll-back")(roll_back)
 app.command()(snapshot)
 app.command()(export)

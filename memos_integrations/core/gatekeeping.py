@@ -63,6 +63,10 @@ class GatedWriting(GovernedDelivery):
         self._submit(record_of("gate", caller, denied=verdict["reason"], about=cube.id, detail=verdict))
         raise RefusedByGateError(f"The write gate refused this memory: {verdict['reason']}. Nothing was stored.")
 
+    def note_redaction(self, found: dict[str, Any], caller: Caller) -> None:
+        """Record that the caller looked for what a gate would take out of a memory; counts, no words."""
+        self._submit(record_of("redact_dry_run", caller, about=found["cube_id"], detail=found))
+
     def in_tenant(self, cube_ids: Sequence[str], caller: Caller) -> list[MemCube]:
         """Cubes of the caller's tenant, also those in quarantine: for whoever vouches for them.
 
@@ -161,6 +165,18 @@ class GatedWriting(GovernedDelivery):
         if cube is None or number >= len(cube.blobs):
             raise CubeNotFoundError(cube_id)
         return self._vault.open_blob(cube.blobs[number])
+
+    def traces(self, cube_id: str) -> dict[str, int]:
+        """What the vault still holds of a cube, per place: all zero after `erase`."""
+        return self._vault.traces(cube_id)
+
+    def known(self, key: str, caller: Caller) -> str | None:
+        """The id of the cube that was written with this key in the caller's tenant."""
+        return self._vault.find_key(caller.by.tenant, key)
+
+    def forgotten(self, keys: Sequence[str], caller: Caller) -> set[str]:
+        """Those of the keys whose cube was forgotten in the caller's tenant."""
+        return self._vault.forgotten(caller.by.tenant, keys)
 
     def was_forgotten(self, cube_id: str, caller: Caller) -> bool:
         """Whether a cube of this id was erased here, or is known to have been erased elsewhere."""

@@ -47,6 +47,13 @@ class NewVersion(NamedTuple):
     tokens: bytes | None = None
 
 
+class Instead(NamedTuple):
+    """A version to be stored in the place of a cube that is erased, made of its version `of`."""
+
+    version: NewVersion
+    of: int
+
+
 class Steps(NamedTuple):
     """What a lifecycle changes in one transaction: versions, moves `(cube as read, state after)`, and its own records.
 
@@ -156,6 +163,11 @@ def erasure(doomed: Sequence[MemCube], caller: Caller) -> Transaction:
         audit=tuple(record_of("forget", caller, cube=each) for each in doomed),
         events=tuple(CubeErased(at=caller.now, tenant=each.tenant, cube_id=each.id, actor=actor) for each in doomed),
     )
+
+
+def joined(one: Transaction, other: Transaction) -> Transaction:
+    """Both, in this order, true together."""
+    return Transaction(one.changes + other.changes, one.audit + other.audit, one.events + other.events)
 
 
 def changes_of(version: NewVersion) -> tuple[Change, ...]:

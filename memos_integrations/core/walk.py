@@ -37,6 +37,7 @@ from memos_integrations.core.operator import (
 from memos_integrations.core.operator.caretaker import Caretaker
 from memos_integrations.core.operator.editor import Editor
 from memos_integrations.core.operator.quarantine import Quarantine
+from memos_integrations.core.operator.redaction import Redactor
 from memos_integrations.core.operator.relearning import Relearning
 from memos_integrations.core.operator.summary import Summariser
 from memos_integrations.core.operator.surfacing import TrustGate
@@ -104,6 +105,7 @@ class Walk:
         self._relearning = Relearning(self._governance, self._writer.forget)
         self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
         self._editor = Editor(self._governance, self._embedding, self._writer)
+        self._redactor = Redactor(self._governance, self._embedding, self._writer)
         self._quarantine = Quarantine(self._governance, self._embedding, self._writer.dropped)
         self._summaries = Summariser(self._governance, self._embedding, self._writer)
         self._reader = reader or MemReader()

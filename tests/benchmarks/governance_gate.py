@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from memos_integrations.backends.identifiers import NATIONAL, NationalIds  # noqa: E402
+from memos_integrations.backends.identifiers import STRONG, WEAK, NationalIds  # noqa: E402
 from memos_integrations.core.gate import Marked, Ruling, WriteGate, personal_in  # noqa: E402
 from memos_integrations.core.gate.marked import apart  # noqa: E402
 
@@ -31,6 +31,7 @@ UNSTRUCTURED = frozenset({"person", "address"})
 """What only a model finds."""
 
 NATIONAL_IDS = NationalIds()
+NATIONAL = {*STRONG, *WEAK, "gb_nino", "us_itin"}
 
 
 def detected(text: str) -> list[Marked]:

@@ -59,7 +59,7 @@ from memos_integrations.core.ports import (
     VaultQuery,
     Vectors,
 )
-from memos_integrations.core.records import NewVersion, Steps
+from memos_integrations.core.records import Instead, NewVersion, Steps
 
 BATCH = 64
 MAX_RETRIES = 100
@@ -189,7 +189,9 @@ class CubeWriter:
             return draft.cube
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
-    def forget(self, cube_id: str, caller: Caller, proof: ErasureWitness | None = None) -> ErasureReceipt:
+    def forget(
+        self, cube_id: str, caller: Caller, proof: ErasureWitness | None = None, *, instead: Instead | None = None
+    ) -> ErasureReceipt:
         """Erase a cube and what was derived from it, look whether anything is left, and say what was erased.
 
         With *proof* it is attested; `unseen` in the note are cubes derived after the look: erased, but not looked for.
@@ -201,7 +203,7 @@ class CubeWriter:
         before = self._governance.traces(cube_id)
         closure = [] if proof is None else self._governance.closure(cube_id, caller)
         seen = None if proof is None else proof.look(closure)
-        doomed, receipt = self._governance.erase(cube_id, caller)
+        doomed, receipt = self._governance.erase(cube_id, caller, instead)
         self._embedding.drop([search_text(each) for each in doomed])
         if self._governance.gate is not None:
             self._governance.gate.forget()
