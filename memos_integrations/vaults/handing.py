@@ -46,6 +46,7 @@ _USED, _BEHAVIOUR, _VERSION, _STATE = 11, 12, 17, 18
 _VECTOR_MARK = 5 + MARKS.index("vector")
 
 _STATES = {state.value: state for state in State}
+_BESIDE = frozenset(Behaviour.model_fields)
 
 Handed = list[tuple[int, MemCube]]
 Row = tuple[Any, ...]
@@ -84,7 +85,7 @@ def _behaviour(text: str) -> Behaviour:
     if (
         not isinstance(said, dict)
         or said.get("licence") is not None
-        or not said.keys() <= Behaviour.model_fields.keys()
+        or not said.keys() <= _BESIDE
     ):
         return Behaviour.model_validate_json(text)
     if said.get("last_read") is not None:
@@ -118,6 +119,7 @@ class Handing:
     def __init__(self, sealer: Sealer, trusted: Trusted, epoch: Callable[[], int]) -> None:
         self._sealer, self._trusted, self._epoch = sealer, trusted, epoch
         self._held: OrderedDict[int, Known] = OrderedDict()
+        self._numbers = dict[str, int]()  # of those that are held, by id
         self._lock = Lock()
 
     def by_number(self, connection: sqlite3.Connection, tenant: str, seqs: Iterable[int]) -> Handed:
@@ -156,10 +158,16 @@ class Handing:
         asked = [cube_id for cube_id in ids if storable(cube_id)]
         if not asked or not storable(tenant):
             return []
-        rows = connection.execute(_BY_ID, (json.dumps(asked), tenant)).fetchall()
-        lost = list({*asked}.difference(row[CUBE_ID] for row in rows)) if len(rows) < len(asked) else []
-        self._trusted(connection, tenant, [_outline(row) for row in rows], lost)
-        return [(row[SEQ], self._given(self._met(row, tenant))) for row in rows]
+        with self._lock:
+            seqs = [seq for seq in map(self._numbers.get, asked) if seq is not None]
+        known = self._as_before(connection, tenant, seqs) if seqs else {}
+        there = {each.cube.id for each in known.values()}
+        missing = [cube_id for cube_id in asked if cube_id not in there]
+        rows = connection.execute(_BY_ID, (json.dumps(missing), tenant)).fetchall() if missing else []
+        lost = list({*missing}.difference(row[CUBE_ID] for row in rows)) if len(rows) < len(missing) else []
+        self._trusted(connection, tenant, [_outline(each.row) for each in known.values()] + [*map(_outline, rows)], lost)
+        known |= {row[SEQ]: self._met(row, tenant) for row in rows}
+        return [(seq, self._given(each)) for seq, each in known.items()]
 
     def check_vector(self, row: Sealed, vector: bytes | None) -> None:
         """Refuse a vector that is not the one of the row.
@@ -225,8 +233,10 @@ class Handing:
             # The vector beside the row is not in the row: after somebody else's change it is read again.
             known = self._held[seq] = known if known.epoch == epoch else Known(row, known.cube, epoch)
             self._held.move_to_end(seq)
+            self._numbers[known.cube.id] = seq
             while len(self._held) > KEPT:
-                self._held.popitem(last=False)
+                _, least = self._held.popitem(last=False)
+                self._numbers.pop(least.cube.id, None)
         return known
 
     def _given(self, known: Known) -> MemCube:
