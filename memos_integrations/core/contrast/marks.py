@@ -51,7 +51,9 @@ DENIED_VALUE = re.compile(r"(?:,|\band)\s*not\s+(?P<after>[^,.;]+)|\b(?:not|n't|
                           r"(?:but|sondern|sino)\b", re.IGNORECASE)  # fmt: skip
 """The value that a correction says is the wrong one."""
 
-FORMER = re.compile(r"\b(?:from|instead of|rather than|in place of|replac\w+|von|en vez de|statt)\s+((?:\w+ ?){1,3})")
+FORMER = re.compile(
+    r"\b(?:from|succeed\w*|instead of|rather than|in place of|replac\w+|von|en vez de|statt)\s+((?:\w+ ?){1,3})"
+)
 """What was before, in a statement of change."""
 
 UNSURE = re.compile(
@@ -98,3 +100,11 @@ BESIDES = re.compile(
     r"\b(?:also|too|as well|in addition|besides|another|moreover|on top|auch|tambien|también)\b", re.IGNORECASE
 )
 """Says that it is so besides."""
+
+WISHES = re.compile(r"\b(want|plan|intend|hope|aim|dream|goal|idea|like)\w* (?:to|on|of|is to|for)\b", re.IGNORECASE)
+"""Says what somebody wishes or plans."""
+
+SUBSTITUTES = re.compile(
+    r"\binstead\b(?! of)|\b(?:these days|nowadays|from now on|now|jetzt|inzwischen|neuerdings|ahora)\b", re.IGNORECASE
+)
+"""Says that what follows is so in the place of what was."""

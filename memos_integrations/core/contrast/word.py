@@ -110,7 +110,7 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     back = 2 if place > 1 and lows[place - 1] in DETERMINERS else 1
     lead = lows[place - back] if place else ""
     kind = "" if kind == "name" and lead in _WITH else kind
-    one_of_many = any(each in _INDEFINITE for each in lows[max(0, place - 2) : place])
+    one_of_many = low not in _PERIODS and any(each in _INDEFINITE for each in lows[max(0, place - 2) : place])
     unit = lows[place + 1] if kind == "number" and place + 1 < len(lows) and lows[place + 1] not in FILLERS else ""
     return Word(low, framed, place, lead, kind, after, said_of, one_of_many, root(unit) if unit else "")
 
@@ -138,6 +138,8 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
     return "place" if {lead, lows[place - 2] if place > 1 and lead in DETERMINERS else ""} & _BEFORE_PLACES else ""
 
 
+_PERIODS = frozenset("day week weekend month quarter year night hour minute semana dia mes ano".split())
+"""Per what something is counted: "four days a week" is not one of many weeks."""
 _COPULAS = frozenset("is are am was were be been ist sind es son".split())
 _WITH = frozenset("with mit con".split())
 _INDEFINITE = frozenset("a an ein eine einen un una".split())
