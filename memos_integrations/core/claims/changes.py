@@ -62,7 +62,7 @@ _IN_OFFICE = re.compile(
 RATHER = re.compile(
     r"^(?P<value>.+?),?\s+(?:instead of|rather than|in place of|and not|not)\s+(?P<was>.+)$", re.IGNORECASE
 )
-_OWNED = re.compile(r"^(?:my|our)\s|^[A-Z]\w*(?: [A-Z]\w*)?'s\s")
+_OWNED = re.compile(r"^(?:my|our)\s|^[A-Z]\w*(?: [A-Z]\w*)?'s\s|^the (?:new )?[a-z]+ of (?!the year|a\b|an\b)")
 
 
 _BARE_HOUR = re.compile(r"^\d{1,2}$")

@@ -100,6 +100,15 @@ _TOLD_TERSELY = (
 _TERSE = re.compile(_TOLD_TERSELY + r" (?:is|are|moved|changed|switched|went|rose|dropped|was|were|got) )")
 _TERSE_NOW = re.compile(_TOLD_TERSELY + r") now (\S+(?: \S+)?)$")
 """As in a note: "dentist appointment moved to 21 June", "parking spot now C4"."""
+_FIELD_CHANGED = re.compile(
+    r"^(?!(?:my|our|the|i|we)\b)([A-Za-z]\w*(?: \w+){0,2}): ((?:upgraded|changed|moved|raised|lowered|switched|cut"
+    r"|reduced|extended|increased|renamed) (?:from|to) .+)$",
+    re.IGNORECASE,
+)
+_TERSE_CHANGE = re.compile(
+    r"^(I (?:changed|switched|moved|updated|raised|lowered)) (?!(?:my|our|the|his|her|their|a|an|to|from|over|back"
+    r"|up)\b)([a-z][\w-]*(?: [a-z][\w-]*)?) (?=(?:to|from) )"
+)
 _INSTEAD = re.compile(r"^(?:instead|in place) of ([\w' -]+),\s*(.+)$", re.IGNORECASE)
 _NOW = re.compile(
     r"(?:,\s*)?\b(?:now(?!here)|currently|at the moment|at present|presently|these days|nowadays|from now on"
@@ -191,7 +200,9 @@ def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
         first = plain.split(" ", 1)[0]
         told = (is_known(first) and first != verb_of(first) and not first.endswith(("ing", "s"))) or first == "quit"
         plain = f"I {plain}" if told and sentence.startswith(part[:12]) else plain
+        plain = _TERSE_CHANGE.sub(r"\1 my \2 ", plain)
         plain = _TERSE.sub(r"my \1", _TERSE_NOW.sub(r"\1 is now \2", plain))
+    plain = _FIELD_CHANGED.sub(r"my \1 \2", plain)
     plain = _FIELD.sub(lambda found: f"my {found[1].replace('_', ' ')} is {found[2]}", plain)
     plain = _AT_FIRST.sub(r"\2 \1", _NAMED.sub(r"\1 is \2", plain))
     plain, since = _marked(_SINCE_WHAT.sub(r"\1", plain), _SINCE, said_at, start=True)

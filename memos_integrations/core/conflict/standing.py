@@ -173,7 +173,9 @@ def _one_sort(n: Claim, kinds: tuple[str, str]) -> bool:
     return set(kinds) <= ({"name", "words", *KINDS} if "favourite" in n.subject else {"words", *KINDS})
 
 
-def _likely(n: Claim, o: Claim, kinds: tuple[str, str], at_times: bool) -> Found | None:
+def _likely(  # noqa: PLR0911 - a table of cases
+    n: Claim, o: Claim, kinds: tuple[str, str], at_times: bool
+) -> Found | None:
     if NO_ONE in {n.value, o.value}:
         return Found(2 if n.changed else 1, "alone, or not")
     mine, theirs = _core(n.value), _core(o.value)
@@ -183,6 +185,9 @@ def _likely(n: Claim, o: Claim, kinds: tuple[str, str], at_times: bool) -> Found
             return None
         return Found(2, "one preference of a kind") if head or (kinds[0] == kinds[1] and kinds[0] in KINDS) else None
     counts = kinds[0] == "number" and len(mine) > 1 and not head and kind_of(bare(n.value).split()[0]) == "number"
+    told = [{word for word in words_of(each) if word.isalpha()} for each in (n.value, o.value)]
+    if kinds == ("number", "number") and all(told) and not told[0] & told[1] and not n.changed:
+        return None  # "8 GB", "Debian 12"
     if kinds[0] != kinds[1] or (at_times and "time" not in kinds) or counts:
         return None
     if kinds[0] == "words" and not head:

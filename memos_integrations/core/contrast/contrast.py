@@ -176,9 +176,12 @@ def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     if pair.only_o and pair.only_n and not pair.argument:
         return 0
-    if _of_two_things(pair):
+    if _of_two_things(pair) or _ITS_FORMER.search(n.text):
         return 0
     return 2 if pair.cover >= 0.5 else 1
+
+
+_ITS_FORMER = re.compile(r"^(?:[A-Z]\w*'s|my|our|his|her|their) (?:old|former|previous|ex|first) ", re.IGNORECASE)
 
 
 def _of_two_things(pair: Pair) -> bool:
@@ -218,7 +221,7 @@ def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
 def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """It says that something is news, and gives another value."""
     begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
-    if pair.one_of_many or pair.other_doing or _a_part(n, pair):
+    if pair.one_of_many or pair.other_doing or _a_part(n, pair) or _two_subjects(pair):
         return 0
     if not (n.fresh or begun) or n.besides or n.passing or n.past or pair.n.denied or not pair.shared:
         return 0
@@ -246,6 +249,14 @@ def _in_the_place(pair: Pair) -> bool:
     return little and bool(doing) and pair.argument and pair.held and pair.alike >= ALIKE_ENOUGH
 
 
+def _two_subjects(pair: Pair) -> bool:
+    """Whether each begins with a thing that the other does not name: "the legal department", "the whole team"."""
+    mine, theirs = pair.n.words[:2], pair.o.words[:1]
+    noun = len(mine) == 2 and mine[1].place == mine[0].place + 1 and all(word in pair.only_n for word in mine)
+    told = theirs and theirs[0] in pair.only_o and not theirs[0].kind and theirs[0].after_determiner
+    return bool(noun and told and mine[0].after_determiner and not any(word.kind for word in mine))
+
+
 def _a_part(n: Statement, pair: Pair) -> bool:
     """Whether a number counts a part of what they share: "8 of the chapters", "spent 100 euros of the budget"."""
     wholes = (each[1].split() for each in _PART_OF.finditer(fold(n.text)))
@@ -264,7 +275,7 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
     """It tells of an event that ends what the earlier says is so: found what was looked for."""
     if pair.n.denied or pair.o.denied or n.besides or o.past or not (pair.shared or pair.held):
         return 0
-    told_again = pair.n.acts - _named(FORMER, n)
+    told_again = _told_again(n)
     acts = pair.n.acts - AJAR if n.passing else pair.n.acts
     ended = turned(TURNS, acts, pair.o.acts) - told_again
     if _of_two_things(pair):
@@ -274,6 +285,12 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
         return 2 if not left and pair.held else 1
     alone = turned(OF_PEOPLE, pair.n.acts, frozenset(pair.o.matter)) - told_again
     return 1 if alone and pair.held else 0
+
+
+def _told_again(n: Statement) -> frozenset[str]:
+    """What it says of the present; "paid what I owed", "back from hospital" do not say that it is so still."""
+    words = (word for word in fold(n.text).replace(".", " ").split() if not word.endswith("ed"))
+    return frozenset(map(root, words)) - _named(FORMER, n)
 
 
 def _it_is_corrected(n: Statement, o: Statement, pair: Pair) -> int:

@@ -16,13 +16,15 @@ from memos_integrations.core.contrast.lexicon import (
     ME,
     MONTHS,
     PARTS,
+    TITLES,
     YO,
     root,
 )
 from memos_integrations.core.contrast.word import POSSESSIVE_ME
 
 _OPENERS = frozenset("actually sorry please correction update note fyi now currently today recently"
-                     " so and but no well because then also turns jetzt ahora ya".split())  # fmt: skip
+                     " so and but no well because then also turns yesterday tonight gestern heute hoy ayer"
+                     " finally jetzt ahora ya".split())  # fmt: skip
 _LEADS = frozenset("as in on at during since from for every each after before by until im am seit en desde".split())
 _WHICH = frozenset("of last next this these those other few most recent".split())
 _TIMES = DETERMINERS | PARTS | DAYS | MONTHS | _WHICH
@@ -43,7 +45,7 @@ def holder_of(tokens: list[str], lows: list[str]) -> frozenset[str]:
     listed = root(first) in FRAMES.keys() | MANY | CHANGING | ENDING and not first.endswith("s")
     if listed or _told_first(lows, place):
         return frozenset({"@me"})  # without a subject, as in a diary or in Spanish
-    named = tokens[place][0].isupper() and first not in FILLERS
+    named = tokens[place][0].isupper() and (first not in FILLERS or first in TITLES)
     return _named(tokens, lows, place) if named else frozenset()
 
 
@@ -89,12 +91,14 @@ def _subject_at(lows: list[str]) -> int:
 
 
 def _named(tokens: list[str], lows: list[str], place: int) -> frozenset[str]:
-    found = [root(lows[place])]
+    found = [] if lows[place] in TITLES else [root(lows[place])]
     for each in range(place + 1, min(place + 4, len(tokens))):
         if lows[each] in KIN and tokens[each - 1].lower().endswith("'s"):
             return frozenset({root(lows[each])})
         if lows[each] in ME and lows[each - 1] in {"and", "und", "y"}:
             return frozenset([*found, "@me"])
+        if lows[each] in TITLES:
+            continue
         if not (tokens[each][0].isupper() or lows[each] in {"and", "und", "y"}):
             break
         found.append(root(lows[each]))

@@ -67,6 +67,9 @@ FILLERS = frozenset(
 )
 """Words that carry no matter of a statement."""
 
+TITLES = frozenset("dr mr mrs ms prof herr frau don dona".split())
+"""Words before the name of somebody; they tell nobody from another."""
+
 ANYBODY = frozenset(
     "somebody someone anybody anyone nobody everybody everyone people jemand niemand alguien nadie".split()
 )
@@ -149,7 +152,7 @@ MANY = _roots(
     " stock sell include cover contain buy own need want meet work use collect read bake grow afraid scared good bad"
     " interested be have get try recommend follow join teach order attend see hear been start wear drink can"
     " write say tell show let listen run swim walk ride practise exercise admire invest fly travel dance paint draw"
-    " help bring send sprech mag esse gust habl com beb tengo tenemos trink"
+    " help bring send sprech mag esse gust habl com beb tengo tenemos trink va vas van"
 )
 """Predicates that several values can have at once."""
 

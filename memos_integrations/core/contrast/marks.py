@@ -77,6 +77,7 @@ PAST = re.compile(
     r"|months? ago|long ago|back then|back in (?:the|my|\d)"
     r"|previously|previous|formerly|former|before that|earlier|at school|once|in (?:19|20)\d\d|last (?:time|year|car"
     r"|phone|job)|(?:my|our|his|her) last|first (?:husband|wife|job|car)|until i|in those days|when i was"
+    r"|had (?:a|an|the|my|his|her|our|their|no|\d\w*)|before (?:i|we|he|she|they)"
     r"|früher|damals|fruher|antes|war|era)\b",
     re.IGNORECASE,
 )
@@ -105,6 +106,7 @@ WISHES = re.compile(r"\b(want|plan|intend|hope|aim|dream|goal|idea|like)\w* (?:t
 """Says what somebody wishes or plans."""
 
 SUBSTITUTES = re.compile(
-    r"\binstead\b(?! of)|\b(?:these days|nowadays|from now on|now|jetzt|inzwischen|neuerdings|ahora)\b", re.IGNORECASE
+    r"\binstead\b(?! of)|\b(?:these days|nowadays|from now on|now|jetzt|inzwischen|neuerdings|ahora|ya(?! no))\b",
+    re.IGNORECASE,
 )
 """Says that what follows is so in the place of what was."""

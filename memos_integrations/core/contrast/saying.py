@@ -12,15 +12,18 @@ from memos_integrations.core.contrast.holder import holder_of
 from memos_integrations.core.contrast.lexicon import (
     BEGINNING,
     CHANGING,
+    DAYS,
     DETERMINERS,
     ENDING,
     ENDING_PAIRS,
     FILLERS,
     FRAMES,
     ME,
+    MONTHS,
     NEGATIONS,
     OPPOSED,
     OVER,
+    PARTS,
     root,
 )
 from memos_integrations.core.contrast.marks import (
@@ -41,13 +44,13 @@ from memos_integrations.core.contrast.word import Word, heads_of, owners_of, qua
 from memos_integrations.core.text.chat import apostrophised
 from memos_integrations.core.text.words import fold
 
-_WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
+_WORD = re.compile(r"\d+(?:st|nd|rd|th)\b|\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
 _QUOTED = re.compile(r"[\"“„«][^\"”“»]{3,}[\"”“»]")
 _REPORTED = re.compile(
     r"\b(?:says?|said|saying|wrote|writes|asked|asks|goes|motto|replied|claims?|told me)\b", re.IGNORECASE
 )
 _SPLIT = re.compile(r"\s*[;:]\s+|,\s+|\s+(?:but|because|although|while|whereas|so that|weil|aber|porque|pero|sino)\s+|"
-                    r"\s+and\s+(?=(?:i|we|he|she|they|it|now|is|am|are|has|have|bought|got|adopted|joined|rented"
+                    r"\s+and\s+(?=(?:nobody|everybody|everyone|i|we|he|she|they|it|now|is|am|are|has|have|bought|got|adopted|joined|rented"
                     r"|began)\s)", re.IGNORECASE)  # fmt: skip
 _SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (
     (r"\bcan't\b|\bcannot\b", "can not"), (r"\bwon't\b", "will not"), (r"n't\b", " not"), (r"'ve\b", " have"),
@@ -263,7 +266,7 @@ def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
             continue
         if pair and root(low) in FRAMES:
             yield FRAMES[root(low)]  # "moved out": of where one lives
-        after = [each for each in lows[place + 1 :] if each not in FILLERS]
+        after = [each for each in lows[place + 1 :] if each not in FILLERS | _WHEN and not each.isdigit()]
         before = [each for each in lows[:place] if each not in FILLERS]
         passive = verb and place > 0 and lows[place - 1] in _PASSIVE and not low.endswith("ing")
         chosen = before if (low in OVER and root(low) not in ENDING) or not after or passive else after
@@ -275,6 +278,7 @@ def _is_told(low: str) -> bool:
     return low.endswith(("ed", "ing")) or low in _EVENTS or low.startswith("ge")
 
 
+_WHEN = DAYS | MONTHS | PARTS | frozenset("yesterday today tonight ago early late".split())
 _PASSIVE = frozenset("was were been is are be got being wurde wurden fue".split())
 _EVENTS = frozenset(
     "left sold lost quit split gave swore withdrew sought aufgehort verkauft beendet abgesagt abgemeldet abgeschafft"

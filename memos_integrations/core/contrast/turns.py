@@ -16,7 +16,7 @@ pay repay settle transfer / owe unpaid due outstanding debt overdue
 back return home discharge / holiday vacation leave trip travel abroad away hospital workshop repair garage sick
 * marry wed engage meet / single engaged fiance fiancee unmarried
 * divorce separate split break / marry married engaged together girlfriend boyfriend partner husband wife couple
-approve grant accept reject refuse / pending apply wait application
+approve grant accept reject refuse / pending apply wait application review
 answer reply / wait
 finish complete submit pass / read write study work learn prepare draft
 retire / work employ

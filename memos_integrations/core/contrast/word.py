@@ -20,6 +20,7 @@ from memos_integrations.core.contrast.lexicon import (
     ORDINALS,
     OVER,
     PARTS,
+    TITLES,
     root,
 )
 
@@ -100,7 +101,7 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     after = place == 0 or lows[place - 1] in DETERMINERS
     if after and place and plain in ENDING:
         plain = low  # "the left knee", "a finished book": no verb
-    if low in FILLERS or (plain in ENDING and plain not in FRAMES) or low in OVER:
+    if low in FILLERS | _NAMELESS or (plain in ENDING and plain not in FRAMES) or low in OVER:
         return None
     framed = FRAMES.get(plain, plain)
     framed = plain if low in {"call", "calls", "calling"} else framed
@@ -108,6 +109,7 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     kind = "" if kind == "standing" and framed.startswith("@") else kind
     said_of = any(each in _COPULAS for each in lows[:place])
     back = 2 if place > 1 and lows[place - 1] in DETERMINERS else 1
+    back += 1 if place > back and lows[place - 1] in TITLES else 0
     lead = lows[place - back] if place else ""
     kind = "" if kind == "name" and lead in _WITH else kind
     one_of_many = low not in _PERIODS and any(each in _INDEFINITE for each in lows[max(0, place - 2) : place])
@@ -138,6 +140,7 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
     return "place" if {lead, lows[place - 2] if place > 1 and lead in DETERMINERS else ""} & _BEFORE_PLACES else ""
 
 
+_NAMELESS = TITLES - {"frau"}
 _PERIODS = frozenset("day week weekend month quarter year night hour minute semana dia mes ano".split())
 """Per what something is counted: "four days a week" is not one of many weeks."""
 _COPULAS = frozenset("is are am was were be been ist sind es son".split())
