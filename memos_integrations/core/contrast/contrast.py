@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from memos_integrations.core.contrast.apart import named_apart, of_two_things, two_subjects
 from memos_integrations.core.contrast.lexicon import (
     CHANGING,
     DETERMINERS,
@@ -123,7 +124,8 @@ def _one_holder(mine: Saying, n: Statement, theirs: Saying, o: Statement) -> boo
     if _held(mine.holder, o, theirs) and _held(theirs.holder, n, mine):
         return True
     shared = mine.matter.keys() & theirs.matter.keys() - theirs.holder
-    if any("@me" in mine.owners.get(key, ()) and "@me" in theirs.owners.get(key, ()) for key in shared):
+    two = not {mine.holder, theirs.holder} & {*OWN, frozenset()} and not mine.holder & theirs.holder
+    if not two and any("@me" in mine.owners.get(key, ()) and "@me" in theirs.owners.get(key, ()) for key in shared):
         return True
     person = theirs.holder - {"@me", "@mine"}
     return n.succeeds and bool(person & n.mentions or (SUCCESSION.search(fold(n.text)) and len(shared) > 1))
@@ -176,21 +178,12 @@ def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     if pair.only_o and pair.only_n and not pair.argument:
         return 0
-    if _of_two_things(pair) or _ITS_FORMER.search(n.text):
+    if of_two_things(pair) or _ITS_FORMER.search(n.text):
         return 0
     return 2 if pair.cover >= 0.5 else 1
 
 
 _ITS_FORMER = re.compile(r"^(?:[A-Z]\w*'s|my|our|his|her|their) (?:old|former|previous|ex|first) ", re.IGNORECASE)
-
-
-def _of_two_things(pair: Pair) -> bool:
-    """Whether each begins with another thing of somebody's: "my knee hurts", "my shoulder does not hurt"."""
-    n, o = (saying.words[:1] for saying in (pair.n, pair.o))
-    return all(
-        first and first[0] in only and not first[0].kind and saying.owners.get(first[0].root)
-        for first, only, saying in ((n, pair.only_n, pair.n), (o, pair.only_o, pair.o))
-    )
 
 
 def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:
@@ -210,7 +203,7 @@ def _told(words: tuple[Word, ...]) -> tuple[Word, ...]:
 
 
 def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
-    if not pair.opposed or pair.n.denied != pair.o.denied or n.past or n.passing:
+    if not pair.opposed or pair.n.denied != pair.o.denied or n.past or n.passing or named_apart(pair):
         return 0
     left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
     if not pair.argument and not pair.couple and (left or not pair.held):
@@ -221,7 +214,7 @@ def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
 def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """It says that something is news, and gives another value."""
     begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
-    if pair.one_of_many or pair.other_doing or _a_part(n, pair) or _two_subjects(pair):
+    if pair.one_of_many or pair.other_doing or _a_part(n, pair) or two_subjects(pair):
         return 0
     if not (n.fresh or begun) or n.besides or n.passing or n.past or pair.n.denied or not pair.shared:
         return 0
@@ -249,14 +242,6 @@ def _in_the_place(pair: Pair) -> bool:
     return little and bool(doing) and pair.argument and pair.held and pair.alike >= ALIKE_ENOUGH
 
 
-def _two_subjects(pair: Pair) -> bool:
-    """Whether each begins with a thing that the other does not name: "the legal department", "the whole team"."""
-    mine, theirs = pair.n.words[:2], pair.o.words[:1]
-    noun = len(mine) == 2 and mine[1].place == mine[0].place + 1 and all(word in pair.only_n for word in mine)
-    told = theirs and theirs[0] in pair.only_o and not theirs[0].kind and theirs[0].after_determiner
-    return bool(noun and told and mine[0].after_determiner and not any(word.kind for word in mine))
-
-
 def _a_part(n: Statement, pair: Pair) -> bool:
     """Whether a number counts a part of what they share: "8 of the chapters", "spent 100 euros of the budget"."""
     wholes = (each[1].split() for each in _PART_OF.finditer(fold(n.text)))
@@ -275,10 +260,12 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
     """It tells of an event that ends what the earlier says is so: found what was looked for."""
     if pair.n.denied or pair.o.denied or n.besides or o.past or not (pair.shared or pair.held):
         return 0
+    if "number" in pair.kinds or named_apart(pair):
+        return 0  # "ticket 8841", "ticket 8850"
     told_again = _told_again(n)
     acts = pair.n.acts - AJAR if n.passing else pair.n.acts
     ended = turned(TURNS, acts, pair.o.acts) - told_again
-    if _of_two_things(pair):
+    if of_two_things(pair):
         return 0
     left = pair.o.matter.keys() - pair.o.holder - pair.shared - ended
     if pair.argument and ended and pair.alike >= ALIKE:

@@ -139,7 +139,8 @@ CHANGING = _roots(
     " relocate reschedule postpone delay extend shorten convert rewrite rebuild redesign become turn promote"
     " replace swap"
     " trade exchange revise adjust update reassign elect appoint graduate climb shrink grow repaint"
-    " outsource switch overhaul cut sell verschoben gewechselt gezogen umgezogen geandert mude cambie cambiado"
+    " outsource switch overhaul cut sell verschoben gewechselt gezogen umgezogen geandert"
+    " mude mudo mudado muda verlangert verlegt erhoht gesenkt cambie cambiado"
     " traslade"
 )
 """Verbs that say that something is another than before."""

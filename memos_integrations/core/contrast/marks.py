@@ -57,15 +57,17 @@ FORMER = re.compile(
 """What was before, in a statement of change."""
 
 UNSURE = re.compile(
-    r"\b(?:if|unless|whether|might|would|could|should|ought|maybe|perhaps|probably|possibly|likely|supposedly"
+    r"\b(?:if|unless|whether|might|would(?! (?:now |much )?rather)|could|should|ought"
+    r"|maybe|perhaps|probably|possibly|likely|supposedly"
     r"|allegedly"
-    r"|suppose|assuming|imagine|pretend|dream\w*|wish\w*|hop(?:e|es|ing)|plan(?:s|ning|ned)? (?:to|on|for)"
+    r"|suppose|assuming|imagine|pretend|dream\w*|wish\w*|hop(?:e|es|ing)|plan(?:s|ning|ned)? to|planning (?:on|for)"
+    r"|planned for|plans? on \w+ing"
     r"|intend\w*|aim(?:s|ing)?"
     r"|consider\w*|tempted|(?:i|we|they|he|she)'d|(?<!now )(?:want|wants|wanted|like|going|about|plan|expect"
     r"|expects|trying"
     r"|try|tries|hoping|need|needs) to|(?:think|thinking|dreaming|talking) (?:about|of)|idea is|goal is|dream is"
     r"|ask(?:ed|ing)? (?:to|for)|request\w*|propos\w*|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying"
-    r"|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?=[a-z])|next (?:week|month"
+    r"|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?=[a-z])|(?<!from )next (?:week|month"
     r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now )?be\b)"
     r"|vielleicht|mochte|mochten|wurde gern|wenn|falls|konnte|plane|quiza|quizas|si (?=\w)|quiero|gustaria|podria)\b",
     re.IGNORECASE,

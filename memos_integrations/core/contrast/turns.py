@@ -7,6 +7,7 @@ from memos_integrations.core.contrast.lexicon import root
 _TURNS = """
 * birth born deliver / pregnant expect
 * graduate diploma / student study undergraduate trainee apprentice
+back return / miss missing lose lost
 find found locate turn / look search seek lose lost miss missing
 arrive receive deliver come get got / wait await expect order outstanding transit
 repair fix mend replace unblock / break broken defective leak damage out fail jam block

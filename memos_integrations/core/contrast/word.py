@@ -14,6 +14,7 @@ from memos_integrations.core.contrast.lexicon import (
     ENDING,
     FILLERS,
     FRAMES,
+    KIN,
     MANY,
     MONTHS,
     NUMERALS,
@@ -56,7 +57,7 @@ def owners_of(tokens: list[str], lows: list[str], word: Word) -> frozenset[str]:
             return frozenset({root(lows[place])})
         if lows[place] in POSSESSIVE_ME:
             return frozenset({"@me"})
-        if lows[place] in FILLERS and lows[place] not in _NEWS:
+        if lows[place] in KIN or (lows[place] in FILLERS and lows[place] not in _NEWS):
             break
     behind = word.place + 1
     if lows[behind : behind + 1] == ["of"]:  # "the number of Ana's phone"
