@@ -110,7 +110,7 @@ class Living(Walk):
         `helpful`: more important. `wrong`: less important and a step less trusted. `outdated`: valid until now, and
         archived. Then whoever judges conflicts is asked again about it: what it had retired comes back where it is now
         less trusted, what it had withstood retires it, and what repeats it is merged. Summaries of it that rules made
-        are made anew.
+        are made anew. All of it is true and durable on return, in one transaction, or nothing of it is.
 
         Raises:
             CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `update`.
