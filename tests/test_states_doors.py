@@ -157,7 +157,8 @@ def test_the_store_honours_the_state_of_an_item(memos: MemOS, state: State | str
     assert (store.get(("kitchen",), "kettle") is not None) == (state is not State.EXPIRED)  # by its key, as `MemOS.get`
     assert bool(store.search(("kitchen",))) == there
     assert bool(store.search(("kitchen",), query="blue")) == there
-    assert (("kitchen",) in store.list_namespaces()) == there
+    if state is not State.MERGED:  # what it was merged into stands in its namespace
+        assert (("kitchen",) in store.list_namespaces()) == there
     if state in {State.FROZEN, HELD}:
         for change in (
             lambda: store.put(("kitchen",), "kettle", {"colour": "red"}),
