@@ -110,7 +110,7 @@ class Living(Walk):
         `helpful`: more important. `wrong`: less important and a step less trusted. `outdated`: valid until now, and
         archived. Then whoever judges conflicts is asked again about it: what it had retired comes back where it is now
         less trusted, what it had withstood retires it, and what repeats it is merged. Summaries of it that rules made
-        are made anew.
+        are made anew. All of it is true and durable on return, in one transaction, or nothing of it is.
 
         Raises:
             CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `update`.
@@ -157,8 +157,9 @@ class Living(Walk):
     ) -> RolledBack:
         """Bring memories of *by* back to how they stood before *since*, all in one transaction or not at all.
 
-        Of those in *namespace*, from *source* (`provenance.source`), written by *principal* (its author): what was
-        changed since is restored, what was not there yet is archived, what they retired or merged since comes back.
+        Of those in *namespace*, from *source* (`provenance.source`), of which *principal* is the author, or which they
+        changed since: what was changed since is restored, what was not there yet is archived, what they retired or
+        merged since comes back.
 
         Raises:
             InvalidMemoryError: *since* has no time zone, or the namespace is another tenant's.
@@ -168,15 +169,16 @@ class Living(Walk):
         caller, place = self._caller(by, context), parts(namespace)
         if place and place[0] != by.tenant:
             raise InvalidMemoryError(f"The namespace {place} is not within the tenant {by.tenant!r}.")
-        author = None if principal is None else as_subject(principal)
+        moment, author = aware(since), None if principal is None else as_subject(principal)
+        if moment is None:
+            raise InvalidMemoryError("roll_back needs the time to go back to.")
+        theirs = frozenset() if author is None else self._times.changed_by(author, moment, caller)
 
         def wanted(cube: MemCube) -> bool:
             told = cube.provenance
-            return (source is None or told.source == source) and (author is None or told.author == author)
+            whose = author is None or told.author == author or cube.id in theirs
+            return whose and (source is None or told.source == source)
 
-        moment = aware(since)
-        if moment is None:
-            raise InvalidMemoryError("roll_back needs the time to go back to.")
         return self._times.roll_back(moment, caller, where=CubeFilter(namespace=place or (by.tenant,)), wanted=wanted)
 
     # --- ageing

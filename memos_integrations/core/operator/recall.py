@@ -41,6 +41,7 @@ from memos_integrations.core.ports import Reranker
 from memos_integrations.core.ranking import Floats
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import MemoryPlan
+from memos_integrations.core.standings import Standings
 from memos_integrations.core.text import terms as terms_of
 
 CHARACTERS_PER_TOKEN = 3
@@ -66,7 +67,7 @@ class Ranked:
     cubes: Sequence[MemCube]
     scores: Floats
     shares: Mapping[str, Floats]
-    replaced: Mapping[str, str]
+    beside: Standings
     newest_first: bool
 
     def __iter__(self) -> Iterator[Hit]:
@@ -75,8 +76,8 @@ class Ranked:
         keys = [(0.0 if self.newest_first else scores[at], said_at(cube), cube.id) for at, cube in enumerate(cubes)]
         for place in sorted(range(len(cubes)), key=keys.__getitem__, reverse=True):
             parts = {name: float(share[place]) for name, share in self.shares.items()}
-            newer = self.replaced.get(cubes[place].id)
-            yield Hit(cube=cubes[place], score=scores[place], parts=parts, superseded_by=newer)
+            newer, against = self.beside.of(cubes[place].id)
+            yield Hit(cube=cubes[place], score=scores[place], parts=parts, superseded_by=newer, conflicts_with=against)
 
 
 class MemOperator:
@@ -184,11 +185,12 @@ class MemOperator:
         # What is far behind before some of the first are held back is not among the first after it.
         first = np.argsort(-sum(shares.values(), nothing) * standings, kind="stable")[: max(REPLACED, 4 * plan.k)]
         looked_at = cubes if plan.newest_first else [cubes[place] for place in first.tolist()]
-        replaced = self._governance.superseded(looked_at, caller)
+        beside = self._governance.standings(looked_at, caller)
+        replaced = beside.superseded
         if replaced and not past:
             standings *= np.array([SUPERSEDED_WEIGHT if cube.id in replaced else 1.0 for cube in cubes])
         scores = sum(shares.values(), nothing) * standings
-        return Ranked(cubes, scores, shares, replaced, newest_first=plan.newest_first)
+        return Ranked(cubes, scores, shares, beside, newest_first=plan.newest_first)
 
     def _look_at_tokens(
         self, candidates: Sequence[Candidate], before: Sequence[int], query: str, caller: Caller
