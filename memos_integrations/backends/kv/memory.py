@@ -262,6 +262,8 @@ class ActivationMemory:
             at += len(line)
             ends.append(at)
         refs = [line.ref for line in lines]
+        if taught := self.model.learnt_from(adapters):  # every token was read with what the adapters know
+            refs, ends = [*dict.fromkeys([*refs, *taught])], []
         return self.store.put(layout.memory, tenant=lines[0].tenant, sources=refs, ends=ends, adapters=adapters)
 
     def _later(self, work: Callable[..., T], *what: Any) -> Future[T]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from memos_integrations.core.costs.ledger import Deeds, Holdings, Ledger, ledger_of
 from memos_integrations.core.costs.model import (
+    HALF_LIFE_S,
+    LONGEST,
     Costing,
     FormCosts,
     FormDecision,
@@ -15,6 +17,8 @@ from memos_integrations.core.costs.model import (
 from memos_integrations.core.costs.replay import Always, Bill, ByCost, Never, Recent, Use, replay, zipf_log
 
 __all__ = [
+    "HALF_LIFE_S",
+    "LONGEST",
     "Always",
     "Bill",
     "ByCost",
