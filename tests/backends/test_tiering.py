@@ -106,6 +106,12 @@ def miso(memos: MemOS) -> MemCube:
     return memos.remember("Miso lives in Rome.", by=ANA)
 
 
+def learnt(house: House, source: MemCube) -> MemCube:
+    """A parameter cube that says that it passed, for what looks at no weights."""
+    said = {"adapter": "memos-x", "gates": {"failed": []}}
+    return house.memos.keep_parameter(b"weights", [source], base=house.weights.base, training=said, by=ANA)
+
+
 def moves(done: Tiered) -> list[tuple[Tier, Tier]]:
     return [(move.before, move.after) for move in done.moved]
 
@@ -181,6 +187,7 @@ def test_seconds_bytes_and_number_bound_a_pass_and_the_next_goes_on(house: House
     assert moves(house.tick()) == [(TEXT, LORA)]
 
 
+@pytest.mark.slow
 def test_what_fails_its_gates_is_not_learnt_again_and_again(house: House, miso: MemCube) -> None:
     house.prices.forms[LORA] = FormCosts(use_seconds=0.0, build_seconds=0.01, size=10)
     house.lora.gates = Gates(taught=1.0)
@@ -206,7 +213,7 @@ def test_only_ones_own_uses_count_and_each_once(house: House, miso: MemCube) -> 
 def test_a_pass_that_was_cut_off_between_two_forms_leaves_one(house: House, miso: MemCube) -> None:
     house.use(5)
     house.tick()
-    house.weights.distil([miso.id], by=ANA)  # the cut: the new form is made, the old one not yet let go
+    learnt(house, miso)  # the cut: the new form is made, the old one not yet let go
     house.prices.forms[LORA] = FormCosts(use_seconds=0.0, build_seconds=0.1, size=1_000)
     assert moves(house.tick()) == [(KV, TEXT)]
     assert house.computed() == [(LORA, frozenset({miso.id}))]
@@ -217,7 +224,7 @@ def test_another_model_is_noticed_and_what_it_cannot_use_is_made_anew(
 ) -> None:
     house.use(5)
     house.tick()
-    house.weights.distil([miso.id], by=ANA)
+    learnt(house, miso)
     other = House(house.memos, build_tiny_llama(tmp_path / "other", seed=1, context=1024), tmp_path / "b")
     house.memos._tierer.formers = [other.keys, other.weights]  # as in the next program, which opens the other model
     recall = house.memos.recall(ASK, by=ANA, needed=True)
@@ -247,6 +254,7 @@ def test_keys_and_values_under_an_adapter_go_with_what_it_was_learnt_from(house:
     assert house.memos.get(tofu.id, by=ANA)
 
 
+@pytest.mark.slow
 def test_keys_and_values_under_an_adapter_that_went_alone_are_let_go(house: House, miso: MemCube) -> None:
     learnt = house.weights.distil([miso.id], by=ANA)
     adapter = house.weights.load(learnt, by=ANA).name
@@ -257,6 +265,7 @@ def test_keys_and_values_under_an_adapter_that_went_alone_are_let_go(house: Hous
     assert house.computed() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spare", [False, True])
 def test_text_is_spared_only_where_that_is_asked_for(memos: MemOS, folder: Path, tmp_path: Path, spare: bool) -> None:
     memos.remember("Miso lives in Rome.", by=ANA)

@@ -106,8 +106,8 @@ class ActivationCubes:
         wanted = list(dict.fromkeys(cube_ids))
         sources = self._cubes(wanted, by, context)
         for cube in sources:
-            if reason := may_activate(cube):
-                raise InvalidMemoryError(f"Cube {cube.id!r} is kept as text only: {reason}.")
+            if why := may_activate(cube):
+                raise InvalidMemoryError(f"Cube {cube.id!r} is kept as text only: {why}.")
         lines = sorted(map(_line, sources), key=_place)
         chat = [{"role": "system", "content": system}] if system is not None else []
         layout = self.memory.layout([*chat, {"role": "user", "content": "?"}], lines)
@@ -208,6 +208,9 @@ class ActivationCubes:
     ) -> MemCube:
         """See `Former`; it is done at once, whatever *is_over* says."""
         return self.promote(cube_ids, by=by, context=context, reason=reason)
+
+    def let_go(self, cube: MemCube) -> None:
+        """See `Former`; what the store holds of it is as good as computed anew, and goes by the store's budgets."""
 
     def load(
         self, cube: MemCube | str, *, by: Principal, context: CallContext | None = None, adapters: Sequence[str] = ()

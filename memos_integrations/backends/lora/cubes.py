@@ -183,6 +183,12 @@ class ParameterCubes:
         """See `Former`; a training that is broken off goes on where it stopped."""
         return self.distil(cube_ids, by=by, context=context, cancelled=is_over, reason=reason)
 
+    def let_go(self, cube: MemCube) -> None:
+        """Retire the adapter of a cube, and erase its files."""
+        for each in self.memory.store:
+            if _is(each, cube):
+                self.memory.store.retire(each.name, erase=True)
+
     # --- serving ------------------------------------------------------------------------------------------------
 
     def unsaid(self, recall: Recall, adapter: str) -> Recall:

@@ -68,4 +68,4 @@ def _candidates(
             singles[one] = singles.get(one, 0.0) + heat[used]
     wanted = singles | {used: sum(heat[more] for more in hottest if used <= more) for used in hottest}
     fresh = [ids for ids in wanted if not any(ids <= each for each in made)]
-    return sorted(fresh, key=lambda ids: (-wanted[ids] * worth(ids), sorted(ids)))[:MOST_SETS]
+    return sorted(fresh, key=lambda ids: (-wanted[ids] * worth(ids), -len(ids), sorted(ids)))[:MOST_SETS]

@@ -89,9 +89,12 @@ class Tierer:
             foreign=kept,
         )
 
-    def forget(self, cube_id: str, caller: Caller) -> None:
+    def forget(self, cube: MemCube, caller: Caller) -> None:
         """Erase a computed cube; what it was computed from stands."""
-        self._forget(cube_id, caller)
+        self._forget(cube.id, caller)
+        for former in self.formers:
+            if former.form is cube.tier:
+                former.let_go(cube)
 
     def may(self, cube_ids: Sequence[str], verb: Verb, caller: Caller) -> set[str]:
         """Those of the memories with which the caller may do *verb* now."""
@@ -291,7 +294,7 @@ class _Pass:
     def _forgotten(self, move: TierMove, held: MemCube) -> None:
         """Let go of what a move leaves behind."""
         try:
-            self._tierer.forget(held.id, self._caller)
+            self._tierer.forget(held, self._caller)
         except CubeNotFoundError:
             pass  # it went with one of its sources meanwhile
         except REFUSED as exc:

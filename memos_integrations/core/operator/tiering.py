@@ -104,3 +104,7 @@ class Former(Protocol):
             InvalidMemoryError, AccessDeniedError, CubeNotFoundError, ModelError: They cannot have it.
         """
         ...
+
+    def let_go(self, cube: MemCube) -> None:
+        """Erase what is held of a cube of this form outside the vault; it was let go of there."""
+        ...
