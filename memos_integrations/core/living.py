@@ -214,11 +214,9 @@ class Living(Walk):
         written or used within the last day stays, whatever else is due, unless its own time is over.
 
         Adapters that went with a source are learnt again from what is left, for *learn_seconds* of wall time (then the
-        step that is under way, or the gates, are finished; the next pass goes on) and as long as the adapters of *by*
-        take no more than *learn_bytes*. Until then the memories are recalled as text.
+        step under way, or the gates, are finished; the next pass goes on) and while they take at most *learn_bytes*.
 
         With *tiering*, memories get the form that costs least, on record, where parts that make it are attached.
-
         Copies of what was erased, by anybody, are overwritten in the vault's file: see `MemOS.scrub`.
 
         Raises:

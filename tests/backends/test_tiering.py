@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from memos_integrations import MemCube, MemOS, Principal
 from memos_integrations.backends.huggingface import HuggingFaceModel
-from memos_integrations.backends.kv import ActivationCubes, ActivationMemory, KVStore
+from memos_integrations.backends.kv import ActivationCubes, ActivationMemory, KVStore, plain_prompt
 from memos_integrations.backends.lora import AdapterStore, Gates, ParameterCubes, ParameterMemory, Recipe
+from memos_integrations.cli import app
 from memos_integrations.core.costs import Costing, FormCosts, decide_form
 from memos_integrations.core.cube import Tier
-from memos_integrations.core.errors import CubeNotFoundError
+from memos_integrations.core.errors import CubeNotFoundError, ModelError
 from memos_integrations.core.operator.tiering import Measured, Tiered, Tiering
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.langchain.chat_model import MemOSChatModel
@@ -29,6 +36,7 @@ TEXT, KV, LORA = Tier.PLAINTEXT, Tier.ACTIVATION, Tier.PARAMETER
 SHORT = Recipe(steps=6, save_every=1, questions=0, retained=0, retain=0.0, teacher=0.0)
 LENIENT = Gates(taught=0.0, probes=0.0, perplexity_pct=1e9, lost_pct=100.0, neighbours=0.0)
 ASK = "Where does Miso live?"
+CHAT = [{"role": "user", "content": ASK}]
 
 
 class Clock:
@@ -298,3 +306,121 @@ def test_measured_costs_are_of_this_model(memos: MemOS, folder: Path) -> None:
         tokens = cost.form.size / memory.store.bytes_per_token
         assert 0 < tokens < counts.built_tokens, "the memory alone, not what stands before it"
         assert cubes.costs([source]).text_seconds == pytest.approx(tokens * counts.built_seconds / counts.built_tokens)
+
+
+KILLED = """
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+from memos_integrations import MemOS
+from memos_integrations.backends.lora.training import _Course
+from memos_integrations.core.operator.tierer import _Pass
+from memos_integrations.core.operator.tiering import Tiering
+from tests.backends.test_tiering import ANA, KV, LORA, Clock, House
+from memos_integrations.core.costs import FormCosts
+
+where, folder, when = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+step, forgotten = _Course.step, _Pass._forgotten
+def killed_at_a_step(self, number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    step(self, number)
+def killed_before_the_old_form_goes(self, move, held):
+    os.kill(os.getpid(), signal.SIGKILL)
+if when == "training":
+    _Course.step = killed_at_a_step
+else:
+    _Pass._forgotten = killed_before_the_old_form_goes
+clock = Clock()
+clock.now += timedelta(hours=1)
+with MemOS.open(where / "v", clock=clock) as memos:
+    house = House(memos, folder, where / "a")
+    house.prices.forms[LORA] = FormCosts(use_seconds=0.0, build_seconds=0.1, size=1_000)
+    memos.tick(by=ANA, tiering=Tiering(rent=1e-12, grace=timedelta(0)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["training", "letting go"])
+def test_a_pass_that_is_killed_leaves_what_was_and_the_next_goes_on(folder: Path, tmp_path: Path, when: str) -> None:
+    clock = Clock()
+    with MemOS.open(tmp_path / "v", clock=clock) as memos:
+        source = memos.remember("Miso lives in Rome.", by=ANA)
+        house = House(memos, folder, tmp_path / "a")
+        house.use(5)
+        assert moves(house.tick()) == [(TEXT, KV)]
+        house.close()
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    ran = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), str(folder), when], env=env, check=False, capture_output=True
+    )
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
+    clock.now += timedelta(hours=2)
+    with MemOS.open(tmp_path / "v", clock=clock) as memos:
+        house = House(memos, folder, tmp_path / "a")
+        house.prices.forms[LORA] = FormCosts(use_seconds=0.0, build_seconds=0.1, size=1_000)
+        only = frozenset({source.id})
+        halves = list((tmp_path / "a").rglob("step-3.safetensors"))
+        assert bool(halves) is (when == "training")
+        assert house.computed() == ([(KV, only)] if when == "training" else [(KV, only), (LORA, only)])
+        assert moves(house.tick(rent=1e-12)) == [(KV, LORA if when == "training" else TEXT)]
+        assert house.computed() == [(LORA, only)], "one form, whenever it was killed"
+        assert memos.verify_audit().ok
+        house.close()
+
+
+def test_the_command_learns_for_a_model_that_it_is_given(folder: Path, tmp_path: Path) -> None:
+    me = Principal(tenant="local", user="ana")
+    with MemOS.open(tmp_path / "v") as memos:
+        memos.remember("Miso lives in Rome.", by=me)
+        for _ in range(8):
+            memos.recall(ASK, by=me, needed=True)
+    words = ["tick", "--vault", str(tmp_path / "v"), "--user", "ana", "--model", str(folder), "--seconds", "20"]
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert done.exit_code == 0, done.output
+    (move,) = json.loads(done.stdout)["tiered"]["moved"]
+    assert (move["before"], move["after"]) == ("plaintext", "activation")
+    again = CliRunner().invoke(app, words)
+    assert "1 sets of memories considered, 0 given another form" in again.output
+    cramped = CliRunner().invoke(app, [*words, "--bytes", "1", "--model", str(tmp_path / "nowhere")])
+    assert cramped.exit_code != 0
+    told = json.loads(
+        CliRunner().invoke(app, ["costs", "--vault", str(tmp_path / "v"), "--user", "ana", "--json"]).stdout
+    )
+    assert told["reconciles"]
+    assert any(deed["operation"] == "model" and deed["tokens_in"] > 0 for deed in told["deeds"])
+    assert {held["tier"] for held in told["holdings"]} == {"plaintext", "activation"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_vault_moves_between_smollm2_and_a_tiny_model(
+    memos: MemOS, models: dict[str, Path], folder: Path, tmp_path: Path
+) -> None:
+    """Keys and values and an adapter of one model are told from the other's, refused there, and made anew for it."""
+    source = memos.remember("Miso lives in Rome.", by=ANA)
+    for _ in range(5):
+        memos.recall(ASK, by=ANA, needed=True)
+    whole = HuggingFaceModel(models["smollm2"])
+    with ActivationMemory(KVStore(whole)) as memory:
+        keys = ActivationCubes(memos, memory)
+        cost = keys.costs([source])
+        assert cost.text_seconds > 0
+        kept = keys.promote([source.id], by=ANA)
+        base = whole.fingerprint
+    said = {"adapter": "memos-x", "gates": {"failed": []}}
+    memos.keep_parameter(b"weights", [source], base=base, training=said, by=ANA)
+    memos._tierer.formers.clear()
+    small = House(memos, folder, tmp_path / "a")
+    with pytest.raises(ModelError, match="another weights"):
+        small.keys.load(kept, by=ANA)
+    recall = memos.recall(ASK, by=ANA, needed=True)
+    assert small.weights.adapter_for(recall) is None
+    done = small.tick(others=True)
+    assert sorted(moves(done)) == [(KV, TEXT), (LORA, TEXT), (TEXT, KV)]
+    assert small.computed() == [(KV, frozenset({source.id}))]
+    cold = [t.id for t in small.model.stream(plain_prompt(small.model, CHAT, recall).ids, max_new_tokens=4)]
+    assert [t.id for t in small.kv.stream(CHAT, recall=recall, max_new_tokens=4)] == cold
+    small.close()

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING
 
 from memos_integrations.backends.kv.fingerprint import fingerprint_of
 from memos_integrations.backends.kv.layout import Layout, MemoryLine
+from memos_integrations.backends.kv.memories import Memories
 from memos_integrations.backends.kv.memory import ActivationMemory, Use
 from memos_integrations.backends.kv.prefix import StoredPrefix
+from memos_integrations.backends.kv.prompt import MemoryPrompt
 from memos_integrations.backends.kv.transfer import dump, undump
 from memos_integrations.backends.pace import Pace
 from memos_integrations.core.access import CallContext, Principal, Verb
-from memos_integrations.core.costs import FormCosts
+from memos_integrations.core.costs import FormCosts, Spent
 from memos_integrations.core.cube import ActivationPayload, MemCube, ModelFingerprint, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -25,44 +28,19 @@ from memos_integrations.core.errors import (
     IntegrityError,
     InvalidMemoryError,
     ModelError,
+    VaultClosedError,
     VersionConflictError,
 )
 from memos_integrations.core.operator import Hit, Recall, render
-from memos_integrations.core.operator.tiering import Former, Measured
-from memos_integrations.core.ports import Derivative
+from memos_integrations.core.operator.tiering import Measured
 from memos_integrations.core.tiers import Placement, TierDecision, may_activate
 
 if TYPE_CHECKING:
+    from memos_integrations.backends.huggingface import Usage
     from memos_integrations.backends.kv.layers import Part
 
 
 TEND_EVERY = timedelta(hours=1)
-
-
-class Memories(Protocol):
-    """What is used of a `MemOS`."""
-
-    def attach(self, derivative: Derivative, *, former: Former | None = None) -> None:
-        """See `MemOS.attach`."""
-        ...
-
-    def get_many(
-        self, cube_ids: Iterable[str], *, by: Principal, verb: Verb | str, context: CallContext | None
-    ) -> list[MemCube]:
-        """See `MemOS.get_many`."""
-        ...
-
-    def read_blob(self, cube_id: str, *, by: Principal, context: CallContext | None) -> BinaryIO:
-        """See `MemOS.read_blob`."""
-        ...
-
-    def keep_activation(self, content: bytes | BinaryIO, sources: Sequence[MemCube], **said: Any) -> MemCube:
-        """See `MemOS.keep_activation`."""
-        ...
-
-    def forget(self, cube_id: str, *, by: Principal, context: CallContext | None) -> object:
-        """See `MemOS.forget`."""
-        ...
 
 
 class ActivationCubes:
@@ -258,7 +236,17 @@ class ActivationCubes:
         reason: str | None = None,
     ) -> MemCube:
         more = sorted({ref.id for ref in self.memory.model.learnt_from(adapters)} - {cube.id for cube in sources})
+        known = self.memory.store.holds(layout.memory, tenant=lines[0].tenant, adapters=adapters)
+        started = time.monotonic()
         prefix = self.memory.put(layout, lines, adapters)
+        if computed := len(layout.memory) - known:
+            spent = Spent(
+                model=self.memory.model.name,
+                tokens_in=computed,
+                wall_s=time.monotonic() - started,
+                cubes=tuple(line.ref.id for line in lines),
+            )
+            self._memos.account(spent, by=by, context=context)
         if not prefix.exact:
             raise ModelError("What is stored of these memories was rounded; an activation cube is exact.")
         with tempfile.TemporaryFile() as content:
@@ -278,6 +266,21 @@ class ActivationCubes:
                 trigger=reason,
                 context=context,
             )
+
+    def answered(self, prompt: MemoryPrompt, usage: Usage, seconds: float) -> None:
+        """Put into the log what an answer took."""
+        if prompt.caller is None:
+            return
+        spent = Spent(
+            model=self.memory.model.name,
+            tokens_in=usage.input_tokens,
+            tokens_out=usage.output_tokens,
+            tokens_cached=usage.cached_tokens,
+            wall_s=seconds,
+            cubes=prompt.cubes,
+        )
+        with suppress(VaultClosedError):  # whoever reads the answer has it all the same
+            self._memos.account(spent, by=prompt.caller.by, context=prompt.caller.context)
 
     def _stored(self, tokens: list[int], parts: Sequence[Part], cube: MemCube, adapters: Sequence[str]) -> StoredPrefix:
         store, sources = self.memory.store, cube.provenance.derived_from

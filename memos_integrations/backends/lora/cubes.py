@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from statistics import fmean
-from typing import Any, BinaryIO, Protocol
+from typing import Any
 
 from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS
 from memos_integrations.backends.lora.gates import GateReport
 from memos_integrations.backends.lora.lessons import lessons_of
+from memos_integrations.backends.lora.memories import Memories
 from memos_integrations.backends.lora.memory import Chat, ParameterMemory
 from memos_integrations.backends.lora.store import Adapter
 from memos_integrations.backends.lora.student import parameters_of
@@ -20,34 +21,11 @@ from memos_integrations.core.access import EVERYONE, CallContext, Principal, Ver
 from memos_integrations.core.costs import FormCosts, may_train
 from memos_integrations.core.cube import MemCube, ModelFingerprint, ParameterPayload, Tier
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError, ModelError
-from memos_integrations.core.operator import Learner, Recall
-from memos_integrations.core.operator.tiering import Former, Measured
-from memos_integrations.core.ports import Derivative
+from memos_integrations.core.operator import Recall
+from memos_integrations.core.operator.tiering import Measured
 
 LESSON_TOKENS = 24
 """What a question and the marks of a chat add to a statement, before a training was measured."""
-
-
-class Memories(Protocol):
-    """What is used of a `MemOS`."""
-
-    def attach(self, derivative: Derivative, *, learner: Learner | None = None, former: Former | None = None) -> None:
-        """See `MemOS.attach`."""
-        ...
-
-    def get_many(
-        self, cube_ids: Iterable[str], *, by: Principal, verb: Verb | str, context: CallContext | None
-    ) -> list[MemCube]:
-        """See `MemOS.get_many`."""
-        ...
-
-    def read_blob(self, cube_id: str, *, by: Principal, context: CallContext | None) -> BinaryIO:
-        """See `MemOS.read_blob`."""
-        ...
-
-    def keep_parameter(self, content: bytes | BinaryIO, sources: Sequence[MemCube], **said: Any) -> MemCube:
-        """See `MemOS.keep_parameter`."""
-        ...
 
 
 class ParameterCubes:
