@@ -414,7 +414,7 @@ def test_a_vault_moves_between_smollm2_and_a_tiny_model(
     memos.keep_parameter(b"weights", [source], base=base, training=said, by=ANA)
     memos._tierer.formers.clear()
     small = House(memos, folder, tmp_path / "a")
-    with pytest.raises(ModelError, match="another weights"):
+    with pytest.raises(ModelError, match="its text is used instead"):
         small.keys.load(kept, by=ANA)
     recall = memos.recall(ASK, by=ANA, needed=True)
     assert small.weights.adapter_for(recall) is None

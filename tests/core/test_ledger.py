@@ -21,7 +21,7 @@ EVE = Principal(tenant="globex", user="eve")
 AUDITOR = Principal(tenant="acme", user="root", roles=["auditor"])
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
-figures = st.one_of(st.integers(-5, 10**6), st.floats(0, 1e4), st.none(), st.sampled_from(["7", True, float("nan")]))
+figures = st.one_of(st.integers(-5, 10**6), st.floats(0, 1e4), st.none(), st.sampled_from(["7", True]))
 details = st.one_of(
     st.none(),
     st.dictionaries(st.sampled_from([*COUNTED, "tokens", "bytes"]), figures),
@@ -39,7 +39,8 @@ records = st.builds(
 )
 
 
-@given(st.lists(records, max_size=30))
+@settings(max_examples=40, deadline=None)
+@given(st.lists(records, max_size=12))
 def test_every_record_and_every_figure_is_counted_once(said: list[AuditRecord]) -> None:
     entries = [AuditEntry(number=n, record=r, previous="0" * 64, hash="0" * 64) for n, r in enumerate(said, 1)]
     ledger = ledger_of(entries, [])
@@ -69,7 +70,7 @@ deeds = st.lists(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=20, deadline=None)
 @given(deeds)
 def test_totals_and_metrics_reconcile_with_the_log(done: list[tuple[str, Principal]]) -> None:
     from opentelemetry.sdk.metrics import MeterProvider

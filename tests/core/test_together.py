@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memos_integrations.core.costs.together import Together, heat_of, shared_out
@@ -14,7 +14,7 @@ NOW = datetime(2026, 3, 9, tzinfo=UTC)
 WEEK = timedelta(days=7)
 
 sets = st.frozensets(st.sampled_from("abcdef"), min_size=1, max_size=4)
-heats = st.dictionaries(sets, st.floats(0.01, 100), max_size=12)
+heats = st.dictionaries(sets, st.floats(0.01, 100), max_size=8)
 
 
 def of(*names: str) -> Together:
@@ -43,6 +43,7 @@ def test_what_is_kept_is_told_even_when_it_is_cold() -> None:
     assert shared_out({}, learnt=[of("x")], kept=[of("a", "b")], worth=len) == {of("x"): 0.0, of("a", "b"): 0.0}
 
 
+@settings(max_examples=60, deadline=None)
 @given(heats, st.lists(sets, max_size=2, unique=True), st.lists(sets, max_size=3, unique=True))
 def test_no_use_is_counted_twice(heat: dict[Together, float], learnt: list[Together], kept: list[Together]) -> None:
     kept = [each for each in kept if each not in learnt]

@@ -36,9 +36,11 @@ def figures_in(operation: str, detail: Any) -> dict[str, float]:
     if operation == "recall":  # a recall's tokens and bytes are those of the words that it handed out
         said |= {"tokens_out": said.get("tokens"), "read_bytes": said.get("bytes")}
     if operation in {"learnt", "model", "recall"}:
-        return {name: float(said[name]) for name in COUNTED if _is_figure(said.get(name))}
+        return {name: float(said[name]) for name in COUNTED if _is_figure(name, said.get(name))}
     return {}
 
 
-def _is_figure(each: Any) -> bool:
-    return isinstance(each, int | float) and not isinstance(each, bool) and 0 < each < float("inf")
+def _is_figure(name: str, each: Any) -> bool:
+    """Whether it counts: seconds are any number above nothing, the rest whole ones."""
+    kinds = int | float if name.endswith("_s") else int
+    return isinstance(each, kinds) and not isinstance(each, bool) and 0 < each < float("inf")

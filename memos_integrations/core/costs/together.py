@@ -48,7 +48,7 @@ def shared_out(
         found[ids] = sum(left[used] * len(used & ids) / len(used) for used in served)
         for used in served:
             del left[used]
-    for ids in (*kept, *_candidates(heat, [*learnt, *kept], worth)):
+    for ids in (*kept, *_candidates(heat, learnt, kept, worth)):
         served = [used for used in left if ids <= used]
         warmth = sum(left.pop(used) for used in served)
         if warmth or ids in kept:
@@ -57,7 +57,10 @@ def shared_out(
 
 
 def _candidates(
-    heat: Mapping[Together, float], made: Sequence[Together], worth: Callable[[Together], float]
+    heat: Mapping[Together, float],
+    learnt: Sequence[Together],
+    kept: Sequence[Together],
+    worth: Callable[[Together], float],
 ) -> list[Together]:
     """The sets that were used and each of their memories, what saves most first; without those that are made."""
     hottest = sorted(heat, key=lambda used: (-heat[used], sorted(used)))[:MOST_SETS]
@@ -67,5 +70,5 @@ def _candidates(
             one = frozenset({each})
             singles[one] = singles.get(one, 0.0) + heat[used]
     wanted = singles | {used: sum(heat[more] for more in hottest if used <= more) for used in hottest}
-    fresh = [ids for ids in wanted if not any(ids <= each for each in made)]
+    fresh = [ids for ids in wanted if ids not in kept and not any(ids <= each for each in learnt)]
     return sorted(fresh, key=lambda ids: (-wanted[ids] * worth(ids), -len(ids), sorted(ids)))[:MOST_SETS]
