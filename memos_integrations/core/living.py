@@ -20,6 +20,7 @@ from memos_integrations.core.operator import parts
 from memos_integrations.core.operator.caretaker import Tick
 from memos_integrations.core.operator.editor import Feedback, Lineage
 from memos_integrations.core.operator.resolver import Resolver
+from memos_integrations.core.operator.tiering import Tiering
 from memos_integrations.core.operator.timemachine import RolledBack
 from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, VaultQuery
@@ -206,6 +207,7 @@ class Living(Walk):
         limit: int = 10_000,
         learn_seconds: float = 0.0,
         learn_bytes: int | None = None,
+        tiering: Tiering | None = None,
         context: CallContext | None = None,
     ) -> Tick:
         """Let the memories of *by* age until *now* (default: the clock): archive, expire and collect what is due.
@@ -213,10 +215,10 @@ class Living(Walk):
         At most *limit* at a time; call it again while `more`. A pass that was interrupted is simply run again. What was
         written or used within the last day stays, whatever else is due, unless its own time is over.
 
-        Adapters that went with a source are learnt again from what is left, as it is now, for *learn_seconds* of wall
-        time (then the step that is under way, or the gates, are finished; the next pass goes on) and as long as the
-        adapters of *by* take no more than *learn_bytes*. Until then the memories are recalled as text.
+        Adapters that went with a source are learnt again from what is left, for *learn_seconds* of wall time (then the
+        step under way, or the gates, are finished; the next pass goes on) and while they take at most *learn_bytes*.
 
+        With *tiering*, memories get the form that costs least, on record, where parts that make it are attached.
         Copies of what was erased, by anybody, are overwritten in the vault's file: see `MemOS.scrub`.
 
         Raises:
@@ -236,6 +238,9 @@ class Living(Walk):
                 caller, is_over=lambda: monotonic() >= end, size=learn_bytes, limit=limit
             )
         waits = bool(told["relearnt"].waiting) if "relearnt" in told else False
+        if tiering is not None:
+            until = monotonic() + tiering.seconds
+            told["tiered"] = self._tierer.run(caller, tiering, is_over=lambda: monotonic() >= until)
         return done.model_copy(update=told | {"more": done.more or len(made) == limit or waits})
 
     # --- what contradicts and repeats

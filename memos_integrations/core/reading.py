@@ -236,6 +236,10 @@ class GovernedReading:
             digest = cube.blobs[number].digest
             raise IntegrityError(f"Blob {digest} of cube {cube_id!r} is missing or damaged", cube_id) from exc
 
+    def accounted(self, detail: dict[str, Any], caller: Caller) -> None:
+        """Record what a model did for the caller, like a read: it waits for nothing."""
+        self._reads.record(Transaction((), (record_of("model", caller, detail=detail),)))
+
     def carried(self, cubes: Sequence[MemCube], caller: Caller) -> None:
         """Record, durably, that *cubes* are about to leave the vault for another system."""
         self._submit(record_of("export", caller, detail={"cubes": [cube.id for cube in cubes]}))

@@ -41,6 +41,7 @@ from memos_integrations.core.operator.redaction import Redactor
 from memos_integrations.core.operator.relearning import Relearning
 from memos_integrations.core.operator.summary import Summariser
 from memos_integrations.core.operator.surfacing import TrustGate
+from memos_integrations.core.operator.tierer import Tierer
 from memos_integrations.core.operator.timemachine import TimeMachine
 from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
@@ -103,6 +104,7 @@ class Walk:
         self._writer = CubeWriter(self._governance, self._embedding, conflicts)
         self._times = TimeMachine(self._governance, self._embedding, self._writer.dropped)
         self._relearning = Relearning(self._governance, self._writer.forget)
+        self._tierer = Tierer(self._governance, self._writer.forget)
         self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
         self._editor = Editor(self._governance, self._embedding, self._writer)
         self._redactor = Redactor(self._governance, self._embedding, self._writer)

@@ -124,6 +124,7 @@ class MemOperator:
         hits, text, tokens = self._trim(best, plan, call.terms, partial(self._use_up, caller, recall_id))
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         detail |= {"tokens": tokens, "bytes": len(text.encode())}
+        detail["wall_s"] = round(time.perf_counter() - started, 6)
         scores = {hit.cube.ref: hit.score for hit in hits}
         prefix, lead = fitting_prefix(self._loadable(plan.prefix, scores, caller), scores)
         # What adapters know is the present.
