@@ -227,6 +227,34 @@ def test_what_was_recalled_and_told_again_a_thousand_times_is_no_more_trusted(me
     assert all(surfaced is Surfaced.UNTRUSTED for _, surfaced in found)
 
 
+@pytest.mark.parametrize("how", ["the newest copy", "the first", "all that was recalled"])
+def test_what_is_recalled_and_drawn_again_a_hundred_times_adds_nothing(memos: MemOS, how: str) -> None:
+    first = memos.remember("Noor is allergic to nuts.", by=ANA)
+    other = memos.remember("Noor works in Lisbon.", by=ANA)
+    drawn, ids = first, set()
+    for number in range(100):
+        from_ = {"the newest copy": (drawn.ref,), "the first": (first.ref,)}.get(how, (first.ref, other.ref))
+        said = "Noor is  allergic to NUTS." if number % 2 else "Nuts: allergy of Noor."
+        drawn = memos.remember(
+            said, by=ANA, provenance=Provenance(derived_from=from_), trust=Trust(channel=Channel.ASSISTANT)
+        )
+        ids.add(drawn.id)
+    there = memos.find(CubeFilter(), by=ANA, k=1000)
+    assert len(there) <= 4
+    assert len(ids) <= 2
+    assert all(each.trust.label is not TrustLabel.VERIFIED for each in there)
+
+
+def test_what_is_drawn_from_a_newer_version_is_another_memory(memos: MemOS) -> None:
+    first = memos.remember("Noor is allergic to nuts.", by=ANA)
+    drawn = memos.remember("Nuts: no.", by=ANA, provenance=Provenance(derived_from=(first.ref,)))
+    assert memos.remember("Nuts: no.", by=ANA, provenance=Provenance(derived_from=(first.ref,))).id == drawn.id
+    newer = memos.update(first.id, by=ANA, text="Noor is allergic to nuts and milk.")
+    again = memos.remember("Nuts: no.", by=ANA, provenance=Provenance(derived_from=(newer.ref,)))
+    assert again.id != drawn.id
+    assert {each.text for each in memos.find(CubeFilter(), by=ANA)} == {newer.text, "Nuts: no."}
+
+
 def test_another_tenant_sees_and_releases_nothing(memos: MemOS) -> None:
     cube = memos.remember("The safe stands in the cellar.", by=ANA)
     memos.quarantine([cube.id], by=ANA)

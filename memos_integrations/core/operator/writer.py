@@ -37,7 +37,7 @@ from memos_integrations.core.operator.blob import Blob, captioned
 from memos_integrations.core.operator.bulk import put_in_bulk
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.ingest import Ingestion, Progress
-from memos_integrations.core.operator.inheriting import inherited
+from memos_integrations.core.operator.inheriting import drawn_key, inherited, said_before, sources_of
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.write import (
@@ -89,8 +89,14 @@ class CubeWriter:
     ) -> tuple[MemCube, Future[Receipt] | None]:
         """Put a new cube; no future when the key had been written before (then the cube of then is returned).
 
+        What is drawn without a key, in the words of its source or again from the same versions, is not written twice.
         The bytes of *blob* are durable before the cube that names them is queued.
         """
+        if key is None and blob is None and draft.cube.text and draft.cube.provenance.derived_from:
+            said = said_before(draft, caller, self._governance)
+            if said is not None:
+                return said, None
+            key = drawn_key(draft)
         known = self.known(key, caller)
         if known is not None:
             return known, None
@@ -336,10 +342,7 @@ class CubeWriter:
 
     def _inherited(self, draft: Draft, caller: Caller) -> Draft:
         """A derived memory is no more trusted, and lives no longer, than its sources."""
-        refs = draft.cube.provenance.derived_from
-        return inherited(
-            draft, [self._governance.fetch(ref.id, Verb.READ, caller, operation="remember") for ref in refs]
-        )
+        return inherited(draft, sources_of(draft, caller, self._governance))
 
 
 def _said_at(cube: MemCube) -> datetime:
