@@ -119,7 +119,7 @@ def gated(version: NewVersion) -> tuple[AuditRecord, ...]:
     """What the gate decided on a version, for the log: rules and counts, no words. Nothing where it let it through."""
     if version.verdict is None:
         return ()
-    operation = "quarantine" if version.verdict["ruling"] == "quarantine" else "gate"
+    operation = {"quarantine": "quarantine", "allow": "alarm"}.get(version.verdict["ruling"], "gate")
     return (record_of(operation, version.caller, cube=version.cube, detail=version.verdict),)
 
 

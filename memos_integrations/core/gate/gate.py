@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
 from memos_integrations.core.cube import MAX_TEXT_BYTES, Channel, TrustLabel
+from memos_integrations.core.gate.burst import Bursts
 from memos_integrations.core.gate.hygiene import cleaned
 from memos_integrations.core.gate.identifiers import personal_in
 from memos_integrations.core.gate.instructions import Likeness, likeness_of
@@ -58,6 +59,8 @@ class WriteGate:
         max_bytes: Longer texts are refused.
         untrusted_ttl: For how long a memory lives that came from a tool or from outside; None: as long as it is said.
         unverified_ttl: For how long one lives that a model or a document brought; None: as long as it is said.
+        bursts: What is done with what one source, other than the user, brings beyond `burst_most` memories within
+            `burst_within`. By default it is stored, and the first is on record (`alarm`). Counted by process.
     """
 
     def __init__(
@@ -71,12 +74,16 @@ class WriteGate:
         max_bytes: int = MAX_TEXT_BYTES,
         untrusted_ttl: timedelta | None = timedelta(days=30),
         unverified_ttl: timedelta | None = None,
+        bursts: Ruling = Ruling.ALLOW,
+        burst_most: int = 300,
+        burst_within: timedelta = timedelta(minutes=1),
     ) -> None:
         self._secrets, self._personal, self._orders = Ruling(secrets), Ruling(personal), Ruling(orders)
         self._detectors = tuple(detectors)
         self._pseudonyms = pseudonyms
         self._max_bytes = max_bytes
         self._lives = {TrustLabel.UNTRUSTED: untrusted_ttl, TrustLabel.UNVERIFIED: unverified_ttl}
+        self._bursts, self._brought = Ruling(bursts), Bursts(burst_most, burst_within)
         # What was just looked at is looked at again by the doorway; it is not kept long, nor much of it.
         self._seen = lru_cache(maxsize=MOST_SEEN)(self._look)
 
@@ -93,6 +100,20 @@ class WriteGate:
         if tenant and verdict.text != text:  # a name in it may have been erased since
             return self._look(text, channel in TRUSTED_CHANNELS, tenant)
         return verdict
+
+    def counted(self, source: tuple[str, ...], channel: Channel, now: datetime) -> Verdict | None:
+        """The verdict on the pace of a source that just brought a memory; None while it is no burst.
+
+        Where bursts are let through, only the first memory of one is spoken of.
+        """
+        if channel in TRUSTED_CHANNELS:
+            return None
+        before = self._brought.is_burst(source, now)
+        count = self._brought.count(source, now)
+        if count <= self._brought.most or (self._bursts is Ruling.ALLOW and before):
+            return None
+        reason = f"one source brought more than {self._brought.most} memories within {self._brought.within}"
+        return Verdict(self._bursts, "", {"burst": 1}, reason)
 
     def forget(self) -> None:
         """Keep nothing of what was looked at: after an erasure."""

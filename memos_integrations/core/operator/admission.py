@@ -26,6 +26,9 @@ def admitted(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
     if gate is None or not isinstance(draft.cube.payload, PlaintextPayload):
         return draft
     cube, verdicts = looked_at(draft.cube, gate, tenant=draft.cube.tenant)
+    brought = (cube.tenant, cube.governance.owner, cube.trust.channel.value, cube.provenance.source or "")
+    pace = gate.counted(brought, cube.trust.channel, caller.now) if cube.version == 1 else None
+    verdicts += [] if pace is None else [pace]
     worst = max(verdicts, key=lambda each: list(Ruling).index(each.ruling))
     if worst.ruling is Ruling.REFUSE:
         governance.refuse(draft.cube, caller, _told(verdicts, worst))
@@ -35,7 +38,7 @@ def admitted(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
     if worst.ruling is Ruling.QUARANTINE:
         trust = draft.cube.trust.model_copy(update={"quarantined": True, "verified_by": None})
         draft = replace(draft, cube=draft.cube.model_copy(update={"trust": trust}))
-    return draft if worst.ruling is Ruling.ALLOW else replace(draft, verdict=_told(verdicts, worst))
+    return draft if worst.ruling is Ruling.ALLOW and pace is None else replace(draft, verdict=_told(verdicts, worst))
 
 
 def looked_at(cube: MemCube, gate: WriteGate, *, tenant: str | None = None) -> tuple[MemCube, list[Verdict]]:
