@@ -12,7 +12,7 @@ import re
 import unicodedata
 from enum import IntEnum
 
-from memos_integrations.core.gate.abroad import orders_abroad
+from memos_integrations.core.gate.abroad import asks_for_secrets_abroad, orders_abroad
 
 _Rule = tuple[tuple[str, ...], re.Pattern[str]]
 """A pattern, and words of which one stands in whatever it finds: most texts hold none, and are done."""
@@ -27,8 +27,10 @@ _MAYBE_MACHINE = r"(?:agent|model|bot|assistant|ai)"
 _REPORTED = "".join(rf"(?<!\b{word} )" for word in ("me to", "us to", "him to", "her to", "i", "we", "can", "not"))
 """Not what somebody tells that they do, or that others told them to do."""
 _SECRET_MATTER = (
-    r"(?:conversations?|chats?|credentials?|passwords?|secrets?|(?:api )?keys|tokens?|memor(?:y|ies)|messages?|"
-    r"user'?s? (?:data|history|details)|(?:chat|message) history)"
+    r"(?:credentials?|passwords?|secrets?|api keys|chat history|message history|user'?s? (?:data|history|details)|"
+    r"(?:all|every|any|each|whole|entire|full|user'?s)(?: of)?(?: the| your| their| my)? (?:conversations?|"
+    r"chats?|messages?|"
+    r"memor(?:y|ies)|tokens?|keys))"
 )
 _ADDRESS = (
     r"(?:https?://\S+|[\w.+-]+@[\w.-]+\.\w+|"
@@ -82,11 +84,24 @@ _STRONG = (
         r"unfiltered|in .{0,12}mode)",
     ),
     _rule(
-        ("user", "owner", "human", "operator", "confirmation", "approval"),
-        r"\b(?:do not|don't|never|without)\b[^.!?\n]{0,20}\b(?:tell|inform|mention|reveal|disclose|"
-        r"notify|alert|ask|asking|telling|informing|notifying|alerting)"
-        r"\b[^.!?\n]{0,25}\b(?:the user|users?|the owner|the human|a human|the operator|"
-        r"for confirmation|confirmation|approval)\b",
+        ("user", "owner", "human", "confirmation", "approval"),
+        r"\b(?:do not|don't|never)\b[^.!?\n]{0,20}\b(?:tell|inform|mention|reveal|disclose|notify|alert|ask)\b"
+        r"[^.!?\n]{0,25}\b(?:the user|users?|the owner|the human|a human)\b|"
+        r"\bwithout\b[^.!?\n]{0,20}\b(?:telling|informing|asking|notifying|alerting|"
+        r"mentioning)\b[^.!?\n]{0,25}\b(?:the user|"
+        r"users?|the owner|the human|a human|for confirmation|confirmation|approval)\b",
+    ),
+    _rule(
+        ("stop", "no longer", "pretend", "everything", "changed", "void", "obey", "apply"),
+        rf"\b(?:stop|cease|quit) (?:following|obeying)\b[^.!?\n]{{0,15}}\b(?:your|"
+        rf"{_OLD})\b[^.!?\n]{{0,15}}\b{_RULES}|"
+        rf"\byou (?:no longer have|have no|are (?:free (?:of|from)|not bound by|"
+        rf"released from))\b[^.!?\n]{{0,15}}\b{_RULES}|"
+        rf"\b(?:pretend|act as if|imagine)\b[^.!?\n]{{0,15}}\byou (?:have|had) no\b[^.!?\n]{{0,10}}\b{_RULES}|"
+        r"\beverything (?:before|above|prior)\b[^.!?\n]{0,20}\b(?:is|was) (?:void|invalid|obsolete|cancelled|fake)|"
+        rf"\byour {_RULES} (?:have (?:been )?(?:changed|replaced|updated)|are (?:now )?(?:void|obsolete)|"
+        rf"no longer apply)|"
+        r"\bobey (?:me only|only me)\b",
     ),
     _rule(
         ("attention", "note", "message", "instruction", "important"),
@@ -118,7 +133,7 @@ _WEAK = (
     ),
     _rule(("anyone", "nobody", "human"), r"\b(?:do not|don't|never) (?:tell|inform|alert|notify) (?:anyone|anybody)\b"),
     _rule(
-        ("agent", "model", "bot", "assistant", "ai"),
+        ("agent", "model", " bot", "assistant", "ai "),
         rf"\b(?:attention|note to|message (?:to|for)|instructions? (?:to|for)|dear|hey|"
         rf"important for)\b[^.!?\n]{{0,12}}"
         rf"\b(?:the |any |all )?(?:ai )?{_MAYBE_MACHINE}s?\b|"
@@ -132,7 +147,7 @@ _WEAK = (
         rf"contacts?)\b[^!?\n]{{0,60}}\bto\b[^!?\n]{{0,30}}{_ADDRESS}",
     ),
     _rule(
-        ("curl", "rm", "execute", "run", "eval"),
+        ("curl", "rm -rf", "execute th", "run th", "eval th", "evaluate th"),
         r"\bcurl\s[^\n|]{0,200}\|\s*(?:ba|z)?sh\b|\brm\s+-rf\s+[/~]|\b(?:execute|run|eval(?:uate)?) (?:the following|"
         r"this) (?:command|code|script|payload|shell)",
     ),
@@ -211,9 +226,10 @@ def likeness_of(text: str) -> Likeness:
 
 def _likeness(text: str) -> Likeness:
     folded = text.casefold()
-    if _finds(_STRONG, text, folded) or orders_abroad(text):
+    if _finds(_STRONG, text, folded) or orders_abroad(text, folded):
         return Likeness.STRONG
-    return Likeness.WEAK if _finds(_WEAK, text, folded) else Likeness.NONE
+    weak = _finds(_WEAK, text, folded) or asks_for_secrets_abroad(text, folded)
+    return Likeness.WEAK if weak else Likeness.NONE
 
 
 def _finds(rules: tuple[_Rule, ...], text: str, folded: str) -> bool:
