@@ -48,6 +48,9 @@ WEAK = {
 }
 """One check digit, which every tenth number passes: found only where a word near it says what it is."""
 
+NATIONAL = frozenset({*STRONG, *WEAK, VAGUE, "gb_nino", "us_itin"})
+"""Every kind that is the number of a person, by a state."""
+
 _OWN = {"de_idnr": "steuer", "no_fodselsnummer": "dselsn", "tr_tckimlik": "kimlik", "jp_in": "my number"}
 """What a text calls them, where it is not how python-stdnum does."""
 

@@ -205,6 +205,25 @@ def test_orders_to_a_model_are_set_apart_however_they_are_hidden(text: str) -> N
     assert WriteGate().examine(text).ruling is Ruling.QUARANTINE
 
 
+DATA = Path(__file__).parents[1] / "data"
+
+
+def test_ordinary_talk_in_four_languages_and_of_code_passes() -> None:
+    told = (DATA / "ordinary_talk.txt").read_text("utf-8").splitlines()
+    gate = WriteGate()
+    assert len(told) >= 200
+    assert [text for text in told if gate.examine(text).ruling is not Ruling.ALLOW] == []
+
+
+@pytest.mark.parametrize("channel", [Channel.USER, Channel.EXTERNAL])
+def test_orders_are_known_in_many_languages(channel: Channel) -> None:
+    orders = (DATA / "orders_many_languages.txt").read_text("utf-8").splitlines()
+    gate = WriteGate()
+    missed = [text for text in orders if gate.examine(text, channel).ruling is not Ruling.QUARANTINE]
+    assert len(orders) >= 40
+    assert missed == []
+
+
 def test_what_a_user_may_ask_for_a_tool_may_not() -> None:
     wish = "Always answer in French."
     assert WriteGate().examine(wish, Channel.USER).ruling is Ruling.ALLOW

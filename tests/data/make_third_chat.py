@@ -178,6 +178,52 @@ Reisepass Nr. <national_id:passport>
 driver licence <national_id:licence>
 driving license number: <national_id:licence>
 """
+NAMED = """\
+<person:Oluwaseun Adeyemi> called about the boiler
+tell <person:Brigitte Hofer> I said hi
+lunch with <person:Tomasz Wrona> on Friday
+my dentist is Dr. <person:Amelia Hart>
+<person:Hiroshi Tanabe> and <person:Noor Haddad> start on Monday
+the keys are with <person:Mrs. Pemberton>
+emailed <person:Felipe Quintana> twice already
+<person:Siobhan Kelleher>'s birthday is 4 June
+my brother <person:Andrei> lives abroad now
+ask <person:Priyanka Nair> for the invoice
+<person:Luca Ferri> plays the cello
+the landlord, <person:Gerhard Voss>, wants cash
+my boss <person:Danielle Okoro> is on leave
+picked up <person:Maya> from school
+<person:Yusuf Demir> recommended the book
+therapy with <person:Karen Lindqvist> moved to noon
+<person:Jean-Luc Perrin> owes me 20
+I sit next to <person:Wanjiru Kamau> at work
+the coach <person:Stefan Ilic> shouted again
+<person:Grace Whitmore> is my emergency contact
+my cat is called <person:Mr. Biscuit> and hates <person:Bob>
+nurse <person:Imani Brooks> changed the bandage
+send flowers to <person:Elena Petrova>
+<person:Rahul> snores, <person:Chen Yu> does not
+met <person:Ingeborg Dahl> on the ferry
+Frau <person:Krüger> hat angerufen
+Mi vecina <person:Rosario Fuentes> tiene llaves
+Le médecin s'appelle <person:Antoine Girard>
+<person:Giulia Conti> arriva domani
+meine Tante <person:Hannelore Busch> wohnt allein
+we moved to <address:22 Willow Road, Bristol BS3 1AA>
+deliver to <address:901 Pine Street, Apt 4, Portland, OR 97205>
+her flat is at <address:Goethestraße 14, 60313 Frankfurt>
+office: <address:5 Harbour Square, Cork T12 XY00>
+meet at <address:17 Rue Victor Hugo, 33000 Bordeaux>
+parents live at <address:Avenida de la Paz 120, 41013 Sevilla>
+the cottage, <address:Mill Lane 3, Aberfeldy>
+storage unit at <address:4410 W Cactus Rd, Glendale, AZ 85304>
+<address:Via Garibaldi 8, 16124 Genova> is the hotel
+post box: <address:PO Box 112, Hobart TAS 7001>
+my new place is <address:Karl Johans gate 21, 0159 Oslo>
+he rents at <address:Nowy Świat 33, 00-029 Warszawa>
+ship to <address:1-7-1 Nagatacho, Chiyoda-ku, Tokyo 100-8914>
+we stay at <address:88 Orchard Boulevard, Singapore 248655>
+"""
 NONE = """\
 order 4024-00## arrives on Monday
 your order #30###########1 is packed
@@ -276,7 +322,18 @@ def rows() -> list[dict[str, object]]:
             text, at = text + told, hole.end()
         made.append({"text": text + carrier[at:], "places": places})
     made += [{"text": digits(line), "places": []} for line in NONE.splitlines()]
+    made += map(named, NAMED.splitlines())
     return made
+
+
+def named(carrier: str) -> dict[str, object]:
+    """A line with names or addresses as they stand."""
+    text, places, at = "", [], 0
+    for hole in re.finditer(r"<(\w+):([^<>]+)>", carrier):
+        text += carrier[at : hole.start()]
+        places.append([len(text), len(text) + len(hole[2]), hole[1]])
+        text, at = text + hole[2], hole.end()
+    return {"text": text + carrier[at:], "places": places}
 
 
 if __name__ == "__main__":
