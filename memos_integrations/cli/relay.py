@@ -24,7 +24,9 @@ LONGEST_WAIT_S = 30.0
 
 
 def relay(
-    broker: Annotated[str, typer.Argument(metavar="BROKER", envvar="MEMOS_BROKER", help="nats://HOST:PORT or redis://HOST:PORT.")],
+    broker: Annotated[
+        str, typer.Argument(metavar="BROKER", envvar="MEMOS_BROKER", help="nats://HOST:PORT or redis://HOST:PORT.")
+    ],
     *,
     vault: Vault,
     stream: Annotated[str, typer.Option("--stream", help="What the stream is called on the broker.")] = "memos",

@@ -82,11 +82,7 @@ def _behaviour(text: str) -> Behaviour:
     It changes with every use, so every search comes by here: no model checks it, as its seal says that one did.
     """
     said = orjson.loads(text)
-    if (
-        not isinstance(said, dict)
-        or said.get("licence") is not None
-        or not said.keys() <= _BESIDE
-    ):
+    if not isinstance(said, dict) or said.get("licence") is not None or not said.keys() <= _BESIDE:
         return Behaviour.model_validate_json(text)
     if said.get("last_read") is not None:
         said["last_read"] = datetime.fromisoformat(said["last_read"]).astimezone(UTC)
@@ -169,7 +165,9 @@ class Handing:
         missing = [cube_id for cube_id in asked if cube_id not in there]
         rows = connection.execute(_BY_ID, (json.dumps(missing), tenant)).fetchall() if missing else []
         lost = list({*missing}.difference(row[CUBE_ID] for row in rows)) if len(rows) < len(missing) else []
-        self._trusted(connection, tenant, [_outline(each.row) for each in known.values()] + [*map(_outline, rows)], lost)
+        self._trusted(
+            connection, tenant, [_outline(each.row) for each in known.values()] + [*map(_outline, rows)], lost
+        )
         known |= {row[SEQ]: self._met(row, tenant) for row in rows}
         return [(seq, self._given(each)) for seq, each in known.items()]
 

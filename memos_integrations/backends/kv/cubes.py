@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import struct
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from memos_integrations.backends.kv.fingerprint import fingerprint_of
 from memos_integrations.backends.kv.layout import Layout, MemoryLine
@@ -53,7 +53,8 @@ class Memories(Protocol):
         """See `MemOS.read_blob`."""
         ...
 
-    def keep_activation(self, content: bytes | BinaryIO, sources: Sequence[MemCube], **said: Any) -> MemCube:
+    @property
+    def keep_activation(self) -> Callable[..., MemCube]:
         """See `MemOS.keep_activation`."""
         ...
 
@@ -105,6 +106,20 @@ class ActivationCubes:
         chat = [{"role": "system", "content": system}] if system is not None else []
         layout = self.memory.layout([*chat, {"role": "user", "content": "?"}], lines)
         return self._keep(layout, lines, sources, by=by, context=context, adapters=adapters)
+
+    def tokens_of(self, cube_ids: Sequence[str], *, by: Principal, context: CallContext | None = None) -> int:
+        """How many tokens `promote` would compute of these memories; no word of them is kept anywhere.
+
+        Raises:
+            CubeNotFoundError: *by* may not use one of them in a prompt.
+            InvalidMemoryError: One must stay text.
+        """
+        sources = self._cubes(list(dict.fromkeys(cube_ids)), by, context)
+        for cube in sources:
+            if reason := may_activate(cube):
+                raise InvalidMemoryError(f"Cube {cube.id!r} is kept as text only: {reason}.")
+        lines = sorted(map(_line, sources), key=_place)
+        return len(self.memory.layout([{"role": "user", "content": "?"}], lines).memory)
 
     def consider(self, use: Use) -> None:
         """Promote a set of memories whose expected uses save more than computing it once and keeping it costs.

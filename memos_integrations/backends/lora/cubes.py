@@ -37,7 +37,8 @@ class Memories(Protocol):
         """See `MemOS.read_blob`."""
         ...
 
-    def keep_parameter(self, content: bytes | BinaryIO, sources: Sequence[MemCube], **said: Any) -> MemCube:
+    @property
+    def keep_parameter(self) -> Callable[..., MemCube]:
         """See `MemOS.keep_parameter`."""
         ...
 

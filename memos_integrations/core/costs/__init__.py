@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memos_integrations.core.costs.ledger import Deeds, Holdings, Ledger, ledger_of
+from memos_integrations.core.costs.ledger import Deeds, Holdings, Ledger, build_seconds, ledger_of
 from memos_integrations.core.costs.model import (
     Costing,
     FormCosts,
@@ -27,6 +27,7 @@ __all__ = [
     "Never",
     "Recent",
     "Use",
+    "build_seconds",
     "decide_form",
     "expected_uses",
     "ledger_of",

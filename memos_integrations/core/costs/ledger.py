@@ -70,7 +70,7 @@ def ledger_of(entries: Iterable[AuditEntry], cubes: Iterable[MemCube]) -> Ledger
             cubes=before.cubes + 1,
             text_bytes=before.text_bytes + len(cube.text.encode()),
             blob_bytes=before.blob_bytes + sum(blob.size for blob in cube.blobs),
-            build_cpu_s=before.build_cpu_s + _build_seconds(cube),
+            build_cpu_s=before.build_cpu_s + build_seconds(cube),
         )
     deeds = (
         Deeds(operation=operation, actor=actor, allowed=allowed, denied=denied, tokens=tokens, read_bytes=read_bytes)
@@ -86,7 +86,8 @@ def _told(entry: AuditEntry, name: str) -> int:
     return figure if isinstance(figure, int) and figure > 0 else 0
 
 
-def _build_seconds(cube: MemCube) -> float:
+def build_seconds(cube: MemCube) -> float:
+    """CPU seconds that learning an adapter took; 0 where that is not known."""
     if not isinstance(cube.payload, ParameterPayload) or not isinstance(cube.payload.training, dict):
         return 0.0
     training = cube.payload.training.get("training")

@@ -19,8 +19,8 @@ from memos_integrations.core.interchange.taking import Arrival, Loaded, Place
 from memos_integrations.core.interchange.writing import Redacted, Redaction, Wanted
 
 __all__ = [
-    "Apart",
     "Addressee",
+    "Apart",
     "Arrival",
     "Capability",
     "Checking",

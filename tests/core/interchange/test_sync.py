@@ -188,9 +188,7 @@ def test_the_judge_decides_between_what_was_said_in_two_vaults(
             assert device.sync(folder).decisions == (), "what was taken back is not decided again"
 
 
-def test_the_judge_is_asked_about_what_was_changed_apart(
-    judged: tuple[Device, Device, Device], folder: Path
-) -> None:
+def test_the_judge_is_asked_about_what_was_changed_apart(judged: tuple[Device, Device, Device], folder: Path) -> None:
     laptop, phone, _ = judged
     cube = laptop.memos.remember("I live in Lyon.", by=ANA)
     laptop.sync(folder), phone.sync(folder)
