@@ -365,6 +365,19 @@ def test_with_a_secret_the_folder_tells_nothing(devices: tuple[Device, Device, D
     assert laptop.sync(folder, secret=secret).written == 0
 
 
+def test_the_books_of_the_store_are_those_of_one_vault(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, _ = devices
+    laptop.memos.store.subscribe("news", by=ANA, own=True)
+    laptop.memos.remember("A fact.", by=ANA)
+    laptop.memos.store.push("news", lambda news: None, by=ANA)
+    laptop.sync(folder), phone.sync(folder)
+    assert phone.memos.store.subscriptions(by=ANA) == []
+    laptop.memos.store.replay("news", by=ANA)
+    laptop.sync(folder)
+    laptop.memos.store.replay("news", by=ANA)
+    assert laptop.sync(folder) == Synced(), "to go on reading is no change for the others"
+
+
 class Vaults(RuleBasedStateMachine):
     """Three vaults that write, erase and meet in any order, each by a clock of its own, end up the same."""
 
