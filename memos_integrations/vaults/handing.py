@@ -75,7 +75,7 @@ def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
     return made
 
 
-@lru_cache(KEPT)
+@lru_cache(1024)
 def _behaviour(text: str) -> Behaviour:
     """What stands beside a cube.
 
@@ -118,13 +118,17 @@ class Handing:
         self._numbers = dict[str, int]()  # of those that are held, by id
         self._lock = Lock()
 
-    def by_number(self, connection: sqlite3.Connection, tenant: str, seqs: Iterable[int]) -> Handed:
+    def by_number(
+        self, connection: sqlite3.Connection, tenant: str, seqs: Iterable[int], *, keep: bool = True
+    ) -> Handed:
         """The current versions of the cubes with these numbers that stand in *tenant*, in no order.
+
+        Without *keep* nothing of them stays in memory: for who comes by all of them once.
 
         Raises:
             IntegrityError: A cube is not what was sealed; it is named.
         """
-        return [(seq, self._given(each)) for seq, each in self._known(connection, tenant, list(seqs)).items()]
+        return [(seq, self._given(each)) for seq, each in self._known(connection, tenant, list(seqs), keep).items()]
 
     def with_vectors(
         self, connection: sqlite3.Connection, tenant: str, seqs: Iterable[int], stored: Stored
@@ -176,13 +180,15 @@ class Handing:
         if self._sealer.vector(vector) != row.marks[MARKS.index("vector")]:
             raise IntegrityError(f"The vector of cube {row.cube_id!r} does not match its seal", row.cube_id)
 
-    def _known(self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int]) -> dict[int, Known]:
+    def _known(
+        self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int], keep: bool = True
+    ) -> dict[int, Known]:
         known = self._as_before(connection, tenant, seqs)
         missing = [seq for seq in seqs if seq not in known] if len(known) < len(seqs) else []
         rows = connection.execute(_BY_SEQ, (json.dumps(missing), tenant)).fetchall() if missing else []
         outlines = [_outline(each.row) for each in known.values()]
         self._trusted(connection, tenant, [*outlines, *map(_outline, rows)], ())
-        known |= {row[SEQ]: self._met(row, tenant) for row in rows}
+        known |= {row[SEQ]: self._met(row, tenant, keep) for row in rows}
         return known
 
     def _as_before(self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int]) -> dict[int, Known]:
@@ -217,7 +223,7 @@ class Handing:
             self._held.update(made)
         return made
 
-    def _met(self, row: Row, tenant: str) -> Known:
+    def _met(self, row: Row, tenant: str, keep: bool = True) -> Known:
         epoch, seq = self._epoch(), row[SEQ]
         with self._lock:
             known = self._held.get(seq)
@@ -227,6 +233,8 @@ class Handing:
             raise IntegrityError(
                 f"Cube {known.cube.id!r} stands in a tenant that its body does not name", known.cube.id
             )
+        if not keep:
+            return known
         with self._lock:
             # The vector beside the row is not in the row: after somebody else's change it is read again.
             known = self._held[seq] = known if known.epoch == epoch else Known(row, known.cube, epoch)

@@ -79,7 +79,8 @@ class SQLiteReads(ABC):
                     (end,) = connection.execute("SELECT ifnull(max(seq), 0) FROM cubes").fetchone()
                 rows = connection.execute(_NEXT_SEEN, (number, after, end, subjects, page))
                 seqs = [seq for (seq,) in rows]
-                found = sorted(self._guard.witness.handing.by_number(connection, tenant, seqs), key=itemgetter(0))
+                handed = self._guard.witness.handing.by_number(connection, tenant, seqs, keep=False)
+                found = sorted(handed, key=itemgetter(0))
             after = seqs[-1] if seqs else end
             if given := [cube for _, cube in found if is_allowed(cube, wanted, visible)]:
                 yield given

@@ -1,6 +1,8 @@
 """Sharing: bundles, and events where their benchmark is there.
 
-python tests/benchmarks/sharing.py --cubes 100000 --events 5000 --json FILE; the sizes it has by default end within a minute.
+python tests/benchmarks/sharing.py --cubes 100000 --events 5000 --json FILE
+
+Without sizes it is small, and ends in about a minute.
 """
 
 from __future__ import annotations

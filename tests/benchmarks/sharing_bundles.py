@@ -2,9 +2,10 @@
 
     python tests/benchmarks/sharing_bundles.py --cubes 100000 --json FILE
 
-Export and import run in processes of their own, so that the peak is theirs alone (`VmHWM`, the interpreter
-included; `ru_maxrss` would start with the peak of the process that started them). Cubes per second are per second of processor time of all threads (`…_per_s`: per core) and of the clock on
-the wall (`…_wall_per_s`). No embedder: what it costs is `bench-vault`'s matter.
+Export and import run in processes of their own, so that the peak is theirs alone (`VmHWM`, the interpreter included;
+`ru_maxrss` would start with the peak of the process that started them). Cubes per second are per second of processor
+time of all threads (`…_per_s`: per core) and of the clock on the wall (`…_wall_per_s`). No embedder: what it costs is
+`bench-vault`'s matter.
 """
 
 from __future__ import annotations

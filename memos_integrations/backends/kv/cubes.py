@@ -91,6 +91,20 @@ class ActivationCubes:
         layout = self.memory.layout([*chat, {"role": "user", "content": "?"}], lines)
         return self._keep(layout, lines, sources, by=by, context=context, adapters=adapters, reason=reason)
 
+    def tokens_of(self, cube_ids: Sequence[str], *, by: Principal, context: CallContext | None = None) -> int:
+        """How many tokens `promote` would compute of these memories; no word of them is kept anywhere.
+
+        Raises:
+            CubeNotFoundError: *by* may not use one of them in a prompt.
+            InvalidMemoryError: One must stay text.
+        """
+        sources = self._cubes(list(dict.fromkeys(cube_ids)), by, context)
+        for cube in sources:
+            if reason := may_activate(cube):
+                raise InvalidMemoryError(f"Cube {cube.id!r} is kept as text only: {reason}.")
+        lines = sorted(map(_line, sources), key=_place)
+        return len(self.memory.layout([{"role": "user", "content": "?"}], lines).memory)
+
     def consider(self, use: Use) -> None:
         """Promote a set of memories whose expected uses save more than computing it once and keeping it costs.
 

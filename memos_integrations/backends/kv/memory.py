@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SETS_KEPT = 1_000
+PROBE, PROBED = "What does it cost to read this?", 64
 
 
 @dataclass(slots=True)
@@ -247,6 +248,16 @@ class ActivationMemory:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def price(self, tokens: int) -> tuple[float, int]:
+        """Seconds that computing so many tokens takes here, and bytes that keeping them takes, as measured so far.
+
+        Where nothing was computed yet, a few words that are nobody's are, to have measured something.
+        """
+        if not self.store.statistics.built_tokens:
+            self.store.put((self.model.encode(PROBE) * PROBED)[:PROBED], tenant=PROBE)
+        counts = self.store.statistics
+        return counts.built_seconds / counts.built_tokens * tokens, self.store.bytes_per_token * tokens
 
     # --- parts --------------------------------------------------------------------------------------------------
 

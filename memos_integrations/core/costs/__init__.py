@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from memos_integrations.core.costs.ledger import Deeds, Figures, Holdings, Ledger, Touched, ledger_of
+from memos_integrations.core.costs.ledger import (
+    Deeds,
+    Figures,
+    Holdings,
+    Ledger,
+    Touched,
+    build_seconds,
+    ledger_of,
+)
 from memos_integrations.core.costs.model import (
     HALF_LIFE_S,
     LONGEST,
@@ -36,6 +44,7 @@ __all__ = [
     "Spent",
     "Touched",
     "Use",
+    "build_seconds",
     "decide_form",
     "expected_uses",
     "figures_in",

@@ -138,7 +138,7 @@ def _holdings(cubes: Iterable[MemCube]) -> tuple[Holdings, ...]:
                 "cubes": before.cubes + 1,
                 "text_bytes": before.text_bytes + len(cube.text.encode()),
                 "blob_bytes": before.blob_bytes + sum(blob.size for blob in cube.blobs),
-                "build_cpu_s": before.build_cpu_s + _build_seconds(cube),
+                "build_cpu_s": before.build_cpu_s + build_seconds(cube),
             }
         )
     order = list(Tier)
@@ -163,7 +163,8 @@ def _named(entry: AuditEntry) -> set[str]:
     return set(map(str, found)) if isinstance(found, list) else set()
 
 
-def _build_seconds(cube: MemCube) -> float:
+def build_seconds(cube: MemCube) -> float:
+    """CPU seconds that learning an adapter took; 0 where that is not known."""
     if not isinstance(cube.payload, ParameterPayload) or not isinstance(cube.payload.training, dict):
         return 0.0
     training = cube.payload.training.get("training")

@@ -70,17 +70,15 @@ def _place(text: bytes) -> dict[str, Any]:
 @lru_cache(SHARED)
 def _tail(text: bytes) -> dict[str, Any]:
     schema, trust, version = text.index(_SCHEMA), text.index(_TRUST), text.rindex(_VERSION)
-    said = {
-        "provenance": Provenance.model_validate_json(text[len(_PROVENANCE) : schema]),
-        "schema_": int(text[schema + len(_SCHEMA) : trust]),
-        "trust": Trust.model_validate_json(text[trust + len(_TRUST) : version]),
-        "version": int(text[version + len(_VERSION) : -1]),
-    }
-    if min(said["schema_"], said["version"]) < 1:
+    provenance = Provenance.model_validate_json(text[len(_PROVENANCE) : schema])
+    believed = Trust.model_validate_json(text[trust + len(_TRUST) : version])
+    kind, number = int(text[schema + len(_SCHEMA) : trust]), int(text[version + len(_VERSION) : -1])
+    if min(kind, number) < 1:
         raise ValueError("numbers count from 1")
     numbers = b'%b,"schema":%d,"trust":%b,"version":%d}'
-    spelled = numbers % (said["provenance"]._canonical, said["schema_"], said["trust"]._canonical, said["version"])
-    return _canonical(text, _PROVENANCE + spelled, said)
+    spelled = _PROVENANCE + numbers % (provenance._canonical, kind, believed._canonical, number)
+    said = {"provenance": provenance, "schema_": kind, "trust": believed, "version": number}
+    return _canonical(text, spelled, said)
 
 
 def _canonical(text: bytes, spelled: bytes, said: dict[str, Any]) -> dict[str, Any]:

@@ -25,8 +25,8 @@ class Bursts:
     def is_burst(self, source: Source, now: datetime) -> bool:
         """Whether one more now would not be the first of a burst."""
         with self._lock:
-            times = self._brought.get(source, ())
-            return len(times) > self.most and now - times[0] <= self.within
+            times = self._brought.get(source)
+            return times is not None and len(times) > self.most and now - times[0] <= self.within
 
     def count(self, source: Source, now: datetime) -> int:
         """How many, with this one, came within the time: more than `most` is a burst."""

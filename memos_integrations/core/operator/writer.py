@@ -76,6 +76,8 @@ class CubeWriter:
         self.derivatives: list[Derivative] = []
         """Stores outside the vault that go with their sources."""
         self.resolver = Resolver(governance, embedding, judge or ConflictRules(), self.dropped)
+        self.settling = self.resolver if judge is not None else None
+        """It, where a judge was given: then what is written is held against what is there."""
 
     def dropped(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> None:
         """Let every store of derived memory erase what was made from these cubes; see `Derivative.drop`."""

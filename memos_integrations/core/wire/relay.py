@@ -19,8 +19,8 @@ class Relay:
     """Reads the outbox of the tenant of *by* and says on a wire up to which number something happened.
 
     One letter for all that it finds at one look: whoever is woken asks the vault, which knows every event, so that a
-    letter for each would only cost the broker. How far it got is kept in the vault, by stream, after the broker has it: a relay that dies publishes a few again,
-    under the same ids. One relay per stream is enough; two do no harm.
+    letter for each would only cost the broker. How far it got is kept in the vault, by stream, after the broker has it:
+    a relay that dies says a little again, under the same ids. One relay per stream is enough; two do no harm.
 
     Args:
         memos: The memory whose news it is.
@@ -41,7 +41,7 @@ class Relay:
         return 0 if item is None else int(item.value["after"])
 
     def run_once(self, limit: int = PAGE) -> int:
-        """Publish that something happened since, at most *limit* events; how many. Durable on return, both here and there.
+        """Say that something happened since, at most *limit* events; how many. Durable on return, here and there.
 
         Raises:
             WireError: The broker did not take them. They are published next time.
