@@ -18,20 +18,20 @@ MOST_PIECES = 6
 """A number is written in so many groups at most."""
 
 STRONG = {
-    "es_dni": "es.dni",
-    "es_nie": "es.nie",
-    "it_codicefiscale": "it.codicefiscale",
-    "fr_nir": "fr.nir",
-    "br_cpf": "br.cpf",
-    "cn_ric": "cn.ric",
-    "fi_hetu": "fi.hetu",
-    "mx_curp": "mx.curp",
-    "za_idnr": "za.idnr",
-    "kr_rrn": "kr.rrn",
-    "ch_ssn": "ch.ssn",
-    "ro_cnp": "ro.cnp",
+    "es_dni": ("es.dni", r"\d[\d. ]{7,9}-?[A-Z]"),
+    "es_nie": ("es.nie", r"[XYZ]-?\d{7}-?[A-Z]"),
+    "it_codicefiscale": ("it.codicefiscale", r"[A-Z ]{6,8}\w{10,14}"),
+    "fr_nir": ("fr.nir", r"[12][\dAB ]{14,20}"),
+    "br_cpf": ("br.cpf", r"\d{3}\.\d{3}\.\d{3}-\d\d"),
+    "cn_ric": ("cn.ric", r"\d{17}[\dX]"),
+    "fi_hetu": ("fi.hetu", r"\d{6}[-+A-FU-Y]\d{3}\w"),
+    "mx_curp": ("mx.curp", r"[A-Z]{4}\d{6}\w{8}"),
+    "za_idnr": ("za.idnr", r"\d{13}|\d{6} \d{4} \d{3}"),
+    "kr_rrn": ("kr.rrn", r"\d{6}-?\d{7}"),
+    "ch_ssn": ("ch.ssn", r"756[\d. ]{10,13}"),
+    "ro_cnp": ("ro.cnp", r"[1-9]\d{12}"),
 }
-"""Two check digits, or letters and dates that fit: found wherever they stand."""
+"""Two check digits, or letters and dates that fit, in the form in which they are written: found wherever they stand."""
 
 WEAK = {
     "de_idnr": ("de.idnr", r"steuer|tax|idnr|identifikations"),
@@ -48,8 +48,21 @@ WEAK = {
     "pt_cc": ("pt.cc", r"cart[ãa]o|cidad[ãa]o"),
     "tr_tckimlik": ("tr.tckimlik", r"kimlik|tckn|t\.?c\.?"),
     "jp_cn": ("jp.cn", r"hojin|corporate number"),
+    "br_cpf": ("br.cpf", r"cpf|cadastro"),
 }
 """One check digit, which every tenth number passes: found only where a word before says what it is."""
+
+NATIONAL = frozenset({*STRONG, *WEAK})
+"""Every kind that is found here."""
+
+ANY = re.compile(
+    r"\b(?:national|personal|tax(?:payer)?|fiscal|citizen|identity|insurance|health|government)[\s-]{0,2}"
+    r"(?:id|identity|identification|insurance|number|no|card|code)\b|\bid(?:entity)?[ -]?(?:number|no|nr|card)\b"
+    r"|\bID ?[:(#]|ausweis|steuer-?(?:id|nummer)|identifikationsnummer|versicherungsnummer|codice fiscale"
+    r"|carta d.identit|documento|c[ée]dula|carnet|num[ée]ro (?:fiscal|de s[ée]curit)|dowod|dowód|identiteits",
+    re.IGNORECASE,
+)
+"""Words after which it may be the number of any country."""
 
 NEAR = 40
 
@@ -63,7 +76,7 @@ class NationalIds:
 
     def __init__(self) -> None:
         require("stdnum", extra="redaction")
-        self._strong = {kind: _module(name) for kind, name in STRONG.items()}
+        self._strong = {kind: (_module(name), re.compile(form, re.IGNORECASE)) for kind, (name, form) in STRONG.items()}
         self._weak = {kind: (_module(name), re.compile(words, re.IGNORECASE)) for kind, (name, words) in WEAK.items()}
 
     def __call__(self, text: str) -> Iterator[Marked]:
@@ -78,13 +91,13 @@ class NationalIds:
                 yield Marked(start, end, kind)
 
     def _kind(self, written: str, before: str) -> str | None:
-        for kind, module in self._strong.items():
-            if module.is_valid(written):
+        for kind, (module, form) in self._strong.items():
+            if form.fullmatch(written) and module.is_valid(written):
                 return kind
-        for kind, (module, words) in self._weak.items():
-            if words.search(before) and module.is_valid(written):
-                return kind
-        return None
+        named = [kind for kind, (_, words) in self._weak.items() if words.search(before)]
+        # Who says that it is such a number, of another country or of none, is believed where a country's check agrees.
+        likely = [*named, *self._weak] if ANY.search(before) else named
+        return next((kind for kind in likely if self._weak[kind][0].is_valid(written)), None)
 
 
 def _runs(text: str) -> Iterator[tuple[int, int]]:

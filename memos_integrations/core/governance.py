@@ -50,7 +50,7 @@ from memos_integrations.core.ports import (
     Vault,
     Vectors,
 )
-from memos_integrations.core.records import NewVersion, Steps, changes_of, erasure, gated, moved, record_of, written
+from memos_integrations.core.records import NewVersion, Steps, erasure, gated, moved, record_of, written
 
 
 class MemGovernance(GatedWriting):
@@ -111,7 +111,7 @@ class MemGovernance(GatedWriting):
         for version in versions:
             self._check_put(version, operation)
         return Transaction(
-            changes=tuple(change for version in versions for change in changes_of(version)),
+            changes=tuple(change for version in versions for change in self._changes(version)),
             audit=tuple(
                 record
                 for version in versions
@@ -139,7 +139,7 @@ class MemGovernance(GatedWriting):
             if cube.governance.legal_hold:
                 raise LegalHoldError(f"Cube {cube.id!r} is under legal hold: it may be neither changed nor moved.")
             check_transition(cube, after)
-        changes: list[Change] = [change for version in steps.versions for change in changes_of(version)]
+        changes: list[Change] = [change for version in steps.versions for change in self._changes(version)]
         changes += [Expect(ref.id, ref.version) for ref in steps.expected]
         changes += steps.passing(caller)
         later = "update" if operation == "remember" else operation
@@ -194,7 +194,7 @@ class MemGovernance(GatedWriting):
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
         if self._sight.would_lose(cube, caller):
             raise AccessDeniedError("What is seen in part is not written: what a rule keeps back would be lost.")
-        self._check_gated(cube)
+        self._check_let_in(cube, caller, operation)
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
             self._check_sources(version, operation)
 

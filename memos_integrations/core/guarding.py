@@ -114,7 +114,7 @@ class Guarding(Walk):
         told: list[Redacted] = []
         for cube_id in self._meant(where, by, None, None, context):
             cube = self._governance.read(cube_id, caller, operation="redact")
-            verdict = gate.examine(cube.text, cube.trust.channel)
+            verdict = gate.examine(cube.text, cube.trust.channel, tenant=cube.tenant)
             if verdict.text == cube.text or verdict.ruling is Ruling.REFUSE:
                 continue
             instead = cube_id

@@ -44,6 +44,7 @@ class NewVersion(NamedTuple):
     again: bool = True
     verdict: dict[str, Any] | None = None
     sources: Mapping[str, MemCube] = MappingProxyType({})
+    tokens: bytes | None = None
 
 
 class Steps(NamedTuple):
@@ -163,4 +164,5 @@ def changes_of(version: NewVersion) -> tuple[Change, ...]:
     sources = cube.provenance.derived_from if cube.version == 1 else ()
     expected = tuple(Expect(ref.id, ref.version) for ref in sources)
     readers = subjects_for(Verb.READ, cube.governance)
-    return (*expected, Put(cube, readers, version.terms, version.vector, version.key, version.again))
+    put = Put(cube, readers, version.terms, version.vector, version.key, version.again, version.tokens)
+    return (*expected, put)

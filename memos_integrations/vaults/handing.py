@@ -12,9 +12,12 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from threading import Lock
 from typing import Any
+
+import orjson
 
 from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State
 from memos_integrations.core.errors import IntegrityError
@@ -23,8 +26,8 @@ from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.sealing import unseal
 from memos_integrations.vaults.seals import MARKS, Sealer
 
-KEPT = 2048
-"""How many rows that were checked are kept: of a kilobyte each, and the cube."""
+KEPT = 8192
+"""How many rows that were checked are kept: about 8 kB each, with the cube."""
 
 # As in `integrity.py`; the plus keeps SQLite from walking the whole tenant by its index.
 _HANDED = """SELECT v.body, t.name, s.mac, s.digest, s.history, s.labels, s.words, s.links, s.vector, s.keys, s.past,
@@ -34,10 +37,11 @@ _HANDED = """SELECT v.body, t.name, s.mac, s.digest, s.history, s.labels, s.word
     LEFT JOIN behaviour AS b ON b.cube = c.seq
     LEFT JOIN versions AS v ON v.cube = c.seq AND v.version = c.version WHERE +t.name = ?"""
 _BY_SEQ, _BY_ID = _HANDED.format("c.seq"), _HANDED.format("c.id")
+_USES = "SELECT b.cube, b.body FROM json_each(?) AS asked CROSS JOIN behaviour AS b ON b.cube = asked.value"
 _SEALS = "SELECT s.cube, s.mac, s.used FROM json_each(?) AS asked CROSS JOIN seals AS s ON s.cube = asked.value"
 
 MAC, SEQ, CUBE_ID, CHANGED = 2, 14, 15, -1
-_USED, _VERSION, _STATE = 11, 17, 18
+_USED, _BEHAVIOUR, _VERSION, _STATE = 11, 12, 17, 18
 """Where these columns stand in such a row."""
 _VECTOR_MARK = 5 + MARKS.index("vector")
 
@@ -62,7 +66,7 @@ def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
     """
     try:
         said = {"state": _STATES[state], "behaviour": _behaviour(behaviour or "")}
-    except (ValueError, KeyError) as exc:
+    except (ValueError, TypeError, KeyError) as exc:
         raise IntegrityError(f"The state or behaviour of cube {cube.id!r} is damaged", cube.id) from exc
     # What the digest covers is as it was, so what was computed of it holds; `model_copy` costs ten times as much.
     made = cube.with_checked(**said)
@@ -72,7 +76,20 @@ def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
 
 @lru_cache(KEPT)
 def _behaviour(text: str) -> Behaviour:
-    return Behaviour.model_validate_json(text)
+    """What stands beside a cube.
+
+    It changes with every use, so every search comes by here: no model checks it, as its seal says that one did.
+    """
+    said = orjson.loads(text)
+    if (
+        not isinstance(said, dict)
+        or said.get("licence") is not None
+        or not said.keys() <= Behaviour.model_fields.keys()
+    ):
+        return Behaviour.model_validate_json(text)
+    if said.get("last_read") is not None:
+        said["last_read"] = datetime.fromisoformat(said["last_read"]).astimezone(UTC)
+    return Behaviour.of_checked(**said | {"recalls": tuple(said.get("recalls", ()))})
 
 
 def _outline(row: Row) -> tuple[int, str, int, bytes]:
@@ -90,11 +107,6 @@ class Known:
     cube: MemCube
     epoch: int
     vector: bytes | None = None
-
-    @property
-    def seals(self) -> tuple[object, object]:
-        """The seals of the row and of the behaviour beside it."""
-        return self.row[MAC], self.row[_USED]
 
 
 class Handing:
@@ -175,8 +187,29 @@ class Handing:
             held = {seq: each for seq, each in there if each is not None and each.epoch == epoch}
         if not held:
             return {}
-        now = {seq: seals for seq, *seals in connection.execute(_SEALS, (json.dumps([*held]),))}
-        return {seq: each for seq, each in held.items() if now.get(seq) == [*each.seals] and each.cube.tenant == tenant}
+        same, uses = dict[int, Known](), dict[int, Any]()
+        for seq, mac, used in connection.execute(_SEALS, (json.dumps([*held]),)):
+            known = held[seq]
+            if mac == known.row[MAC] and known.cube.tenant == tenant:
+                if used == known.row[_USED]:
+                    same[seq] = known
+                else:
+                    uses[seq] = used
+        return same | self._used(connection, {seq: held[seq] for seq in uses}, uses) if uses else same
+
+    def _used(
+        self, connection: sqlite3.Connection, held: Mapping[int, Known], uses: Mapping[int, Any]
+    ) -> dict[int, Known]:
+        """Cubes that were used since they were checked: only what stands beside their row is another one."""
+        made = dict[int, Known]()
+        for seq, body in connection.execute(_USES, (json.dumps([*held]),)):
+            known = held[seq]
+            if isinstance(body, str) and self._sealer.used(known.cube.id, body) == uses[seq]:
+                row = (*known.row[:_USED], uses[seq], body, *known.row[_BEHAVIOUR + 1 :])
+                made[seq] = Known(row, with_beside(known.cube, row[_STATE], body), known.epoch, known.vector)
+        with self._lock:
+            self._held.update(made)
+        return made
 
     def _met(self, row: Row, tenant: str) -> Known:
         epoch, seq = self._epoch(), row[SEQ]
@@ -204,7 +237,9 @@ class Handing:
 
     def _checked(self, row: Row) -> MemCube:
         cube = unseal(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])
-        made = with_beside(cube, row[_STATE], row[12])
+        made = with_beside(cube, row[_STATE], row[_BEHAVIOUR])
         tenant, mac, digest, history = row[1:5]
-        Sealed(tenant, mac, digest, history, row[5:11], row[11], row[12], row[13], row[14:]).check(self._sealer)
+        Sealed(tenant, mac, digest, history, row[5:_USED], row[_USED], row[_BEHAVIOUR], row[13], row[14:]).check(
+            self._sealer
+        )
         return made

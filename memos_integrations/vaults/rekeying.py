@@ -150,6 +150,10 @@ class Rekeying:
                 if not is_sealed(body, "body"):
                     sealed = locks.seal(key, body, name, which, "body")
                     connection.execute("UPDATE versions SET body = ? WHERE number = ?", (sealed, number))
+            for (row,) in connection.execute("SELECT row FROM tokens WHERE cube = ?", (seq,)).fetchall():
+                if not is_sealed(row, "tokens"):
+                    sealed = locks.seal(key, row, name, version, "tokens")
+                    connection.execute("UPDATE tokens SET row = ? WHERE cube = ?", (sealed, seq))
             if not locks.blind:
                 continue
             connection.execute("UPDATE leaves SET number = NULL WHERE cube = ?", (seq,))

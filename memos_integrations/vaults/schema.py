@@ -119,7 +119,12 @@ _FOURTH = (
     "CREATE TABLE locks (cube INTEGER PRIMARY KEY REFERENCES cubes (seq), lock BLOB NOT NULL) STRICT",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH = (
+    # What a token embedder told of a cube's words; see `token_rows.py`.
+    "CREATE TABLE tokens (cube INTEGER PRIMARY KEY REFERENCES cubes (seq), row BLOB NOT NULL) STRICT",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
 
 

@@ -143,7 +143,7 @@ class SQLiteKeys(ABC):
         record = AuditRecord(
             at=now, tenant=by.tenant, actor=by.subject, operation=operation, outcome=Outcome.ALLOWED, detail=detail
         )
-        return prepared(Transaction(audit=(record,)), self._words)
+        return prepared(Transaction(audit=(record,)), self._words, self._guard.sealer)
 
     def key_status(self) -> KeyStatus:
         """How the vault is encrypted; see `KeyStatus`."""

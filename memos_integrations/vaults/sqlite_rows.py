@@ -20,20 +20,19 @@ from memos_integrations.core.cube import MemCube, PlaintextPayload, sha256
 from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports import (
-    AuditRecord,
     Direct,
-    EmbedderIdentity,
     Put,
     PutVector,
     Transaction,
     Vectors,
 )
-from memos_integrations.vaults.audit_chain import record_json
+from memos_integrations.vaults.audit_chain import Outline, outline, record_json
 from memos_integrations.vaults.leaves import as_number, leaves, spelling
 from memos_integrations.vaults.locks import DATA_KEY_BYTES, Locks
 from memos_integrations.vaults.postings import packed
 from memos_integrations.vaults.rules import checked_row, edges_from, micros, occurred_at
 from memos_integrations.vaults.sealing import seal
+from memos_integrations.vaults.seals import Sealer
 
 EVENTS: TypeAdapter[MemEvent] = TypeAdapter(MemEvent)
 
@@ -163,6 +162,13 @@ class PutRows(NamedTuple):
     """In an encrypted vault: its keys, and the data key of a new cube, wrapped."""
     sealed: bytes | None = None
     """The vector as it is stored, when that is another one than the vector's bytes."""
+    tokens: bytes | None = None
+    """The row of the token vectors; of a new cube, as it is stored."""
+
+    @property
+    def named(self) -> tuple[str, int]:
+        """The version that it stores."""
+        return self.cube.id, self.cube.version
 
     @property
     def stored_vector(self) -> bytes:
@@ -197,10 +203,12 @@ class VectorRow:
     version: int
     vector: Vectors
     locks: Locks | None = None
+    tokens: bytes | None = None
 
-
-Outline = tuple[str, int, str, str | None, str | None, str, str]
-"""What one asks the audit log by: tenant, microseconds, actor, owner, cube id, operation, outcome."""
+    @property
+    def named(self) -> tuple[str, int]:
+        """The version that gets it."""
+        return self.cube_id, self.version
 
 
 @dataclass(frozen=True)
@@ -225,7 +233,7 @@ class Prepared:
         )
 
 
-def prepared(transaction: Transaction, words: Words, locks: Locks | None = None) -> Prepared:
+def prepared(transaction: Transaction, words: Words, sealer: Sealer, locks: Locks | None = None) -> Prepared:
     """The rows of a transaction.
 
     Raises:
@@ -233,21 +241,16 @@ def prepared(transaction: Transaction, words: Words, locks: Locks | None = None)
     """
     return Prepared(
         changes=tuple(
-            _locked(_put(change, words), locks)
+            _locked(_put(change, words, sealer), locks)
             if isinstance(change, Put)
-            else VectorRow(change.cube_id, change.version, checked_row(change.vector), locks)
+            else VectorRow(change.cube_id, change.version, checked_row(change.vector), locks, _tokens(change, sealer))
             if isinstance(change, PutVector)
             else change
             for change in transaction.changes
         ),
-        audit=tuple((_outline(record), record_json(record)) for record in transaction.audit),
+        audit=tuple((outline(record), record_json(record)) for record in transaction.audit),
         events=tuple(event._canonical for event in transaction.events),
     )
-
-
-def _outline(record: AuditRecord) -> Outline:
-    at, operation = _micros(record.at), record.operation
-    return (record.tenant, at, record.actor, record.owner, record.cube_id, operation, record.outcome.value)
 
 
 _micros = lru_cache(256)(micros)
@@ -263,10 +266,19 @@ def _locked(put: PutRows, locks: Locks | None) -> PutRows:
     if put.vector is not None and locks.blind:
         sealed = locks.seal(key, put.vector.tobytes(), cube.id, cube.version, "vector")
     body = locks.seal(key, put.body, cube.id, cube.version, "body")
-    return put._replace(body=body, locks=locks, lock=locks.wrap(key, cube.id), sealed=sealed)
+    tokens = None if put.tokens is None else locks.seal(key, put.tokens, cube.id, cube.version, "tokens")
+    return put._replace(body=body, locks=locks, lock=locks.wrap(key, cube.id), sealed=sealed, tokens=tokens)
 
 
-def _put(put: Put, words: Words) -> PutRows:
+def _tokens(change: Put | PutVector, sealer: Sealer) -> bytes | None:
+    if change.tokens is None:
+        return None
+    if isinstance(change, Put):
+        return sealer.token_row(change.cube.id, change.cube.version, change.tokens)
+    return sealer.token_row(change.cube_id, change.version, change.tokens)
+
+
+def _put(put: Put, words: Words, sealer: Sealer) -> PutRows:
     cube, body = put.cube, seal(put.cube)
     when, rules, said = cube.descriptive, cube.governance, cube.provenance
     audience, subjects = words.audience(put.readers)
@@ -300,6 +312,7 @@ def _put(put: Put, words: Words) -> PutRows:
         vector=None if put.vector is None else checked_row(put.vector),
         key=None if put.key is None else (put.key, words.key(put.key)),
         again=put.again,
+        tokens=_tokens(put, sealer),
     )
 
 
@@ -330,18 +343,3 @@ def _leaves(cube: MemCube, words: Words) -> Iterable[tuple[int, int | None, floa
         for path, leaf in leaves(cube.payload.value):
             number = as_number(leaf) if isinstance(leaf, int | float) and not isinstance(leaf, bool) else None
             yield words.path(path), words.leaf(leaf), number
-
-
-def identity_from(meta: dict[str, bytes]) -> EmbedderIdentity | None:
-    """The embedder that the meta rows name.
-
-    Raises:
-        VaultCorruptError: They name half of one.
-    """
-    name, dim = meta.get("embedder"), meta.get("dim")
-    if name is None and dim is None:
-        return None
-    try:
-        return EmbedderIdentity((name or b"").decode(), int(dim or b""))
-    except (ValueError, AttributeError) as exc:
-        raise VaultCorruptError("The vault's record of its embedder is damaged. Restore it from a backup.") from exc

@@ -22,6 +22,9 @@ RIGHT = [
     ("Steuer-ID 36 574 261 809", "36 574 261 809", "de_idnr"),
     ("Aadhaar 2341 2341 2346", "2341 2341 2346", "in_aadhaar"),
     ("my SIN is 123-456-782", "123-456-782", "ca_sin"),
+    ("national ID number 44051401359", "44051401359", "pl_pesel"),
+    ("Ausweis und Steuernummer: 44051401359", "44051401359", "pl_pesel"),
+    ("CPF 39053344705", "39053344705", "br_cpf"),
 ]
 WRONG = [
     "my DNI is 54362315-A",
@@ -29,6 +32,9 @@ WRONG = [
     "order 44051401359 left",
     "PESEL 44051401358",
     "the total was 943-476-5870 points",
+    "tax paid: 44051401359 yen",
+    "ten by three is 3.3333333333",
+    "39053344705 rows",
 ]
 
 

@@ -1,9 +1,12 @@
 """The write gate and redaction, measured: `python tests/benchmarks/governance_gate.py [--data FILE] [--json FILE]`.
 
-`pii_*`: the labelled set in tests/data; a place counts as found when kind and bounds agree. Leaked characters are those
-of labelled places that no found place covers. `gate_false_positive_pct`: turns of an ordinary conversation (the file
-given as --data; none: not measured) that are not let through as they are, as said by a user. `frontdoor_surfaced`:
-attacker's memories of the agmi suite that come back as trusted, through the channels that the runtime can tell.
+`pii_*`: the labelled set in tests/data, with the detectors of the extra `redaction`; a place counts as found when kind
+and bounds agree (a national number of any country is one kind). Leaked characters are those of labelled places that no
+found place covers. `pii_second_*`: the second set, written without a look at the rules; its first figures, before the
+rules were mended after it, were recall 89.74 % and precision 100 %. `gate_false_positive_pct`: turns of an ordinary
+conversation (the file given as --data; none: not measured) that are not let through as they are, as said by a user.
+`frontdoor_surfaced`: attacker's memories of the agmi suite that come back as trusted, through the channels that the
+runtime can tell.
 """
 
 from __future__ import annotations
@@ -18,19 +21,32 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from memos_integrations.core.gate import Ruling, WriteGate, personal_in  # noqa: E402
+from memos_integrations.backends.identifiers import NATIONAL, NationalIds  # noqa: E402
+from memos_integrations.core.gate import Marked, Ruling, WriteGate, personal_in  # noqa: E402
+from memos_integrations.core.gate.marked import apart  # noqa: E402
 
 LABELLED = ROOT / "tests" / "data" / "personal_chat.jsonl"
+SECOND = ROOT / "tests" / "data" / "held_out_chat.jsonl"
+UNSTRUCTURED = frozenset({"person", "address"})
+"""What only a model finds."""
+
+NATIONAL_IDS = NationalIds()
 
 
-def personal() -> dict[str, Any]:
-    """Precision and recall over the labelled set, in all and by kind."""
+def detected(text: str) -> list[Marked]:
+    """The personal places that the gate would take out, with every detector that needs no model."""
+    found = apart([*personal_in(text), *NATIONAL_IDS(text)])
+    return [each._replace(kind="national_id") if each.kind in NATIONAL else each for each in found]
+
+
+def personal(data: Path) -> dict[str, Any]:
+    """Precision and recall over a labelled set, in all and by kind."""
     right, labelled, found = Counter[str](), Counter[str](), Counter[str]()
     leaked = characters = 0
-    for line in LABELLED.read_text("utf-8").splitlines():
-        row = json.loads(line)
-        wanted = {tuple(place) for place in row["places"]}
-        got = {tuple(place) for place in personal_in(row["text"])}
+    rows = [json.loads(line) for line in data.read_text("utf-8").splitlines()]
+    for row in rows:
+        wanted = {tuple(place) for place in row["places"] if place[2] not in UNSTRUCTURED}
+        got = {tuple(place) for place in detected(row["text"])}
         labelled.update(kind for *_, kind in wanted)
         found.update(kind for *_, kind in got)
         right.update(kind for *_, kind in wanted & got)
@@ -47,7 +63,7 @@ def personal() -> dict[str, Any]:
         for kind in sorted({*labelled, *found})
     }
     return {
-        "pii_records": len(LABELLED.read_text("utf-8").splitlines()),
+        "pii_records": len(rows),
         "pii_structured_recall_pct": round(100 * right.total() / labelled.total(), 2),
         "pii_structured_precision_pct": round(100 * right.total() / max(1, found.total()), 2),
         "pii_structured_leaked_chars_pct": round(100 * leaked / characters, 2),
@@ -89,7 +105,8 @@ def front_door() -> dict[str, Any]:
 
 def measured(data: Path | None) -> dict[str, Any]:
     """All figures of this part."""
-    told = personal() | front_door()
+    second = {name.replace("pii_", "pii_second_", 1): value for name, value in personal(SECOND).items()}
+    told = personal(LABELLED) | second | front_door()
     return told | (false_positives(data) if data is not None else {})
 
 

@@ -7,7 +7,7 @@ from memos_integrations.core.gate.hygiene import cleaned
 from memos_integrations.core.gate.identifiers import personal_in
 from memos_integrations.core.gate.impact import Impact, impacts_of
 from memos_integrations.core.gate.instructions import Likeness, likeness_of
-from memos_integrations.core.gate.marked import Detector, Marked, replaced
+from memos_integrations.core.gate.marked import Detector, Marked, Pseudonym, replaced
 from memos_integrations.core.gate.secrets import secrets_in
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Impact",
     "Likeness",
     "Marked",
+    "Pseudonym",
     "Ruling",
     "Verdict",
     "WriteGate",

@@ -19,7 +19,7 @@ _SPELLED_MAIL = re.compile(
     r"(?:com|org|net|edu|gov|io|dev|co|uk|de|fr|es|it|nl|in|example|test|invalid)\b",
     re.IGNORECASE,
 )
-_DIGITS = re.compile(r"(?<![\w.,/-])\d(?:[ \u00a0.-]?\d){11,18}(?![\w/]|[.,-]\d)")
+_DIGITS = re.compile(r"(?<![\w.,/-])\d(?:[ \u00a0.-]?\d){11,18}(?!\w|[.,/-]\d)")
 _IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?:[ \u00a0-]?[A-Z0-9]){11,30}(?!\w)", re.IGNORECASE)
 _SSN = re.compile(r"(?<![\w.-])(?!000|666)\d{3}([- .])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-]|\.\d)")
 _BARE_SSN = re.compile(

@@ -17,11 +17,14 @@ class Marked(NamedTuple):
 Detector = Callable[[str], Iterable[Marked]]
 """Finds places in a text; it sees the text after Unicode hygiene, and must not keep it."""
 
+Pseudonym = Callable[[str, str, str], str]
+"""What stands in a text for a value: from tenant, kind and value. No detector may find anything in it."""
+
 
 def apart(found: Iterable[Marked]) -> list[Marked]:
-    """The places in order, none over another: of two that overlap, the longer stays."""
+    """The places in order, none over another: of two that overlap the longer stays, of equals the one found first."""
     kept: list[Marked] = []
-    for each in sorted(found, key=lambda each: (each.start - each.end, each.start, each.kind)):
+    for each in sorted(found, key=lambda each: (each.start - each.end, each.start)):
         if all(each.end <= other.start or other.end <= each.start for other in kept):
             kept.append(each)
     return sorted(kept)

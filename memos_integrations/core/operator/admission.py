@@ -27,9 +27,13 @@ def admitted(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
         return draft
     cube, payload = draft.cube, draft.cube.payload
     before = thawed(payload.value)
-    verdicts = [gate.examine(cube.text, cube.trust.channel)]
+    verdicts = [gate.examine(cube.text, cube.trust.channel, tenant=cube.tenant)]
     value = _looked_through(before, gate, cube, verdicts)
-    tags = {tag: gate.examine(tag, cube.trust.channel) for tag in cube.descriptive.tags if len(tag) >= SHORTEST}
+    tags = {
+        tag: gate.examine(tag, cube.trust.channel, tenant=cube.tenant)
+        for tag in cube.descriptive.tags
+        if len(tag) >= SHORTEST
+    }
     verdicts += tags.values()
     worst = max(verdicts, key=lambda each: list(Ruling).index(each.ruling))
     if worst.ruling is Ruling.REFUSE:
@@ -47,7 +51,7 @@ def admitted(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
 def _looked_through(value: Any, gate: WriteGate, cube: MemCube, verdicts: list[Verdict]) -> Any:
     """The value with every text in it as the gate lets it through; keys are names, and are left."""
     if isinstance(value, str):
-        verdict = gate.examine(value, cube.trust.channel)
+        verdict = gate.examine(value, cube.trust.channel, tenant=cube.tenant)
         verdicts.append(verdict)
         return verdict.text
     if isinstance(value, Mapping):

@@ -170,7 +170,7 @@ class MemOperator:
         weights = in_shape(plan.weights, cubes, held)
         before = places_before(cubes) if weights.get("late") else []
         if before:
-            self._look_at_tokens(candidates, before, call.query)
+            self._look_at_tokens(candidates, before, call.query, caller)
         signals = stretched(candidates)
         if before:
             signals |= around_by_tokens(cubes, before, signals)
@@ -192,12 +192,21 @@ class MemOperator:
         scores = sum(shares.values(), nothing) * standings
         return Ranked(cubes, scores, shares, beside, newest_first=plan.newest_first)
 
-    def _look_at_tokens(self, candidates: Sequence[Candidate], before: Sequence[int], query: str) -> None:
+    def _look_at_tokens(
+        self, candidates: Sequence[Candidate], before: Sequence[int], query: str, caller: Caller
+    ) -> None:
         """Give the candidates their scores by late interaction, the nearest by vector first."""
+
+        def stored(places: Sequence[int]) -> dict[int, bytes]:
+            at = {candidates[place].cube.id: place for place in places}
+            kept = self._governance.tokens([candidates[place].cube for place in places], caller)
+            return {at[cube_id]: raw for cube_id, raw in kept.items()}
+
         texts = [search_text(candidate.cube) for candidate in candidates]
         within = max(1, sum(total <= LATE_CHARACTERS for total in accumulate(map(len, texts))))
         known = [place if place < within else -1 for place in before[:within]]
-        for candidate, scores in zip(candidates, self._embedding.late(query, texts[:within], known), strict=False):
+        late = self._embedding.late(query, texts[:within], known, stored)
+        for candidate, scores in zip(candidates, late, strict=False):
             if scores is not None:
                 candidate.signals["late"], candidate.signals["late_before"] = scores
 

@@ -100,7 +100,13 @@ class Running(Living):
         """
         caller = self._caller(by, context)
         with self._staging(caller) as (memory, stage, later):
-            yield memory
+            whole = False
+            try:
+                yield memory
+                whole = True
+            finally:
+                if not whole:  # what was read or refused within stays on record, whatever the block raised
+                    self._governance.abandon(stage, record_of("atomic_undone", caller, detail={}))
             if stage.pending().changes:
                 self._commit(stage, later, caller, operation="atomic", number=str(uuid4()), detail={})
             else:
