@@ -48,8 +48,8 @@ Ask = Callable[[Any], Any]
 class MemoryState(TypedDict):
     """What a graph that has the memory subgraph as a node needs in its state, and may checkpoint.
 
-    `memory` holds `recall` (its id), `needed`, `reasons`, `cubes` (best first: `id`, `score`, `why`, `superseded_by`),
-    `tokens` and `milliseconds` (of the search): what was recalled and why, without a word of it.
+    `memory` holds `recall` (its id), `needed`, `reasons`, `cubes` (best first: `id`, `score`, `why`, `superseded_by`,
+    `conflicts_with`), `tokens` and `milliseconds` (of the search): what was recalled and why, without a word of it.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]

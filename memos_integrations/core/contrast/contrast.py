@@ -238,7 +238,7 @@ def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR
 def _in_the_place(pair: Pair) -> bool:
     """Whether little else differs, so that what is told takes the place of what was: "with milk", "black now"."""
     little = 0 < len(pair.only_n) <= MOST_APART and 0 < len(pair.only_o) <= MOST_APART
-    doing = pair.shared & (MANY | SINGLE) - pair.o.holder
+    doing = {key for key in pair.shared - pair.o.holder if key in MANY or key.startswith("@")}
     return little and bool(doing) and pair.argument and pair.held and pair.alike >= ALIKE_ENOUGH
 
 
@@ -307,6 +307,15 @@ def _named(mark: re.Pattern[str], n: Statement) -> frozenset[str]:
     return frozenset(FRAMES.get(root(word), root(word)) for word in plain)
 
 
+def _on_one_dial(one: str, other: str) -> bool:
+    """Whether one of two hours names no half of the day, and they may be the same."""
+    if (":" in one) == (":" in other) or not all(each.replace(":", "").isdigit() for each in (one, other)):
+        return False
+    bare, whole = sorted((one, other), key=len)
+    hour, minute = whole.split(":")[:2]
+    return int(bare) % 12 == int(hour) % 12 and int(minute) == 0
+
+
 def _it_measures_otherwise(n: Statement, o: Statement, pair: Pair) -> int:
     """The same words with another number, time or day."""
     if n.past or n.passing or n.besides or not pair.argument or pair.n.denied or pair.o.denied:
@@ -316,6 +325,8 @@ def _it_measures_otherwise(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     if not (mine and theirs) or any(word.kind not in MEASURED for word in (*mine, *theirs)):
         return 0
+    if any(_on_one_dial(one.low, other.low) for one in mine for other in theirs if one.kind == other.kind == "time"):
+        return 0  # "at 3", "at 15:00"
     told_of = pair.shared & SINGLE or all(word.predicate for word in (*mine, *theirs))
     return 1 if told_of and {word.kind for word in mine} == {word.kind for word in theirs} else 0
 
