@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -306,6 +307,74 @@ def test_measured_costs_are_of_this_model(memos: MemOS, folder: Path) -> None:
         tokens = cost.form.size / memory.store.bytes_per_token
         assert 0 < tokens < counts.built_tokens, "the memory alone, not what stands before it"
         assert cubes.costs([source]).text_seconds == pytest.approx(tokens * counts.built_seconds / counts.built_tokens)
+
+
+def test_no_more_than_asked_for_at_a_time_and_the_rest_is_told(house: House, miso: MemCube) -> None:
+    tofu = house.memos.remember("Pepper eats tuna.", by=ANA)
+    house.use(5)
+    for _ in range(5):
+        house.memos.recall("What does Pepper eat?", by=ANA, needed=True, k=1)
+    first = house.memos.tick(by=ANA, tiering=Tiering(limit=1, grace=timedelta(0)))
+    assert (len(first.tiered.moved), len(first.tiered.waiting), first.more) == (1, 1, True)
+    second = house.memos.tick(by=ANA, tiering=Tiering(limit=1, grace=timedelta(0)))
+    assert (len(second.tiered.moved), len(second.tiered.waiting), second.more) == (1, 0, False)
+    assert {each for _, ids in house.computed() for each in ids} == {miso.id, tofu.id}
+
+
+def test_what_was_made_today_stays_unless_a_rule_forbids_it(house: House, miso: MemCube) -> None:
+    house.use(5)
+    house.tick()
+    house.prices.forms[KV] = FormCosts(use_seconds=1.0, build_seconds=1.0, size=50_000_000)
+    young = house.memos.tick(by=ANA, tiering=Tiering())
+    assert young.tiered.moved == ()
+    assert moves(house.tick()) == [(KV, TEXT)]
+
+
+def test_what_one_part_makes_is_left_alone_by_a_pass_without_that_part(house: House, miso: MemCube) -> None:
+    made = learnt(house, miso)
+    house.memos._tierer.formers = [house.keys]
+    done = house.tick(others=True)
+    assert (done.moved, done.foreign) == ((), ())
+    house.use(5)
+    assert moves(house.tick(others=True)) == [(TEXT, KV)]
+    assert house.memos.get(made.id, by=ANA)
+
+
+def test_keys_and_values_under_another_head_are_let_go_too(house: House, miso: MemCube) -> None:
+    for system in (None, "You are brief."):
+        house.keys.promote([miso.id], by=ANA, system=system)
+    assert moves(house.tick(days=300)) == [(KV, TEXT), (KV, TEXT)]
+    assert house.computed() == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        (["Miso lives in Rome.", "Miso lives in Oslo."], "contradict"),
+        (["Where does Miso live?"], "teach"),
+    ],
+)
+def test_what_cannot_be_learnt_is_refused_before_it_is_begun(house: House, texts: list[str], why: str) -> None:
+    house.memos.remember_many(texts, by=ANA)
+    house.prices.forms[LORA] = FormCosts(use_seconds=0.0, build_seconds=0.01, size=10)
+    house.use(5)
+    (move,) = house.tick().moved
+    assert move.after is KV
+    assert why in move.reason.partition("refused: parameter")[2]
+
+
+def test_a_disk_that_holds_no_training_is_told_and_tried_again(house: House, miso: MemCube) -> None:
+    house.prices.forms[LORA] = FormCosts(use_seconds=0.0, build_seconds=0.01, size=10)
+    house.use(5)
+    place = house.lora.store.folder
+    shutil.rmtree(place)
+    place.write_text("a file where a folder should be")
+    for _ in range(2):
+        (move,) = house.tick().failed
+        assert "cannot hold a training" in move.why_not
+    assert house.computed() == []
+    (entry, *_) = house.memos.audit(by=ANA, operation="tier", outcome="denied")
+    assert "cannot hold a training" in entry.record.reason
 
 
 KILLED = """
