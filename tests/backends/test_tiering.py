@@ -179,7 +179,7 @@ def test_policy_is_asked_first_and_a_rule_that_comes_later_is_obeyed(house: Hous
     assert moves(house.tick()) == [], "what expires stays text"
 
 
-def test_seconds_bytes_and_number_bound_a_pass_and_the_next_goes_on(house: House, miso: MemCube) -> None:
+def test_bytes_bound_a_pass(house: House, miso: MemCube) -> None:
     house.use(5)
     full = house.tick(size=10)
     assert [move.why_not for move in full.waiting] == [
@@ -188,6 +188,11 @@ def test_seconds_bytes_and_number_bound_a_pass_and_the_next_goes_on(house: House
     assert house.computed() == []
     denied = house.memos.audit(by=ANA, operation="tier", outcome="denied")
     assert [entry.record.cube_id for entry in denied] == [miso.id]
+
+
+@pytest.mark.slow
+def test_seconds_bound_a_pass_and_the_next_goes_on(house: House, miso: MemCube) -> None:
+    house.use(5)
     house.prices.forms[LORA] = FormCosts(use_seconds=0.0, build_seconds=0.01, size=10)
     short = [house.tick(seconds=1e-9) for _ in range(3)]
     assert [[move.after for move in each.waiting] for each in short] == [[LORA]] * 3
@@ -459,8 +464,11 @@ def test_the_command_learns_for_a_model_that_it_is_given(folder: Path, tmp_path:
         CliRunner().invoke(app, ["costs", "--vault", str(tmp_path / "v"), "--user", "ana", "--json"]).stdout
     )
     assert told["reconciles"]
-    assert any(deed["operation"] == "model" and deed["tokens_in"] > 0 for deed in told["deeds"])
-    assert {held["tier"] for held in told["holdings"]} == {"plaintext", "activation"}
+    (deed,) = [deed for deed in told["deeds"] if deed["operation"] == "model"]
+    assert deed["tokens_in"] > 0
+    kept = {held["tier"]: held["blob_bytes"] for held in told["holdings"]}
+    assert deed["stored_bytes"] == kept["activation"] > 0
+    assert kept.keys() == {"plaintext", "activation"}
 
 
 @pytest.mark.slow
