@@ -314,6 +314,15 @@ def test_measured_costs_are_of_this_model(memos: MemOS, folder: Path) -> None:
         assert cubes.costs([source]).text_seconds == pytest.approx(tokens * counts.built_seconds / counts.built_tokens)
 
 
+def test_both_parts_count_the_same_words_as_read(memos: MemOS, folder: Path, tmp_path: Path) -> None:
+    source = memos.remember("Miso lives in Rome.", by=ANA)
+    model = HuggingFaceModel(folder)
+    with ActivationMemory(KVStore(model)) as kv, ParameterMemory(AdapterStore(model, tmp_path / "a")) as lora:
+        keys, weights = ActivationCubes(memos, kv), ParameterCubes(memos, lora)
+        weights._pace = keys._pace
+        assert weights.costs([source]).text_seconds == pytest.approx(keys.costs([source]).text_seconds)
+
+
 def test_no_more_than_asked_for_at_a_time_and_the_rest_is_told(house: House, miso: MemCube) -> None:
     tofu = house.memos.remember("Pepper eats tuna.", by=ANA)
     house.use(5)
