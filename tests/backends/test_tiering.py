@@ -21,7 +21,7 @@ from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.kv import ActivationCubes, ActivationMemory, KVStore, plain_prompt
 from memos_integrations.backends.lora import AdapterStore, Gates, ParameterCubes, ParameterMemory, Recipe
 from memos_integrations.cli import app
-from memos_integrations.core.costs import Costing, FormCosts, decide_form
+from memos_integrations.core.costs import Costing, FormCosts, decide_form, ledger_of
 from memos_integrations.core.cube import Tier
 from memos_integrations.core.errors import CubeNotFoundError, ModelError
 from memos_integrations.core.operator.tiering import Measured, Tiered, Tiering
@@ -312,6 +312,29 @@ def test_measured_costs_are_of_this_model(memos: MemOS, folder: Path) -> None:
         tokens = cost.form.size / memory.store.bytes_per_token
         assert 0 < tokens < counts.built_tokens, "the memory alone, not what stands before it"
         assert cubes.costs([source]).text_seconds == pytest.approx(tokens * counts.built_seconds / counts.built_tokens)
+
+
+def test_what_answers_took_is_in_the_ledger(memos: MemOS, folder: Path) -> None:
+    source = memos.remember("Miso lives in Rome.", by=ANA)
+    with ActivationMemory(KVStore(HuggingFaceModel(folder))) as memory:
+        ActivationCubes(memos, memory)
+        recall = memos.recall(ASK, by=ANA, needed=True)
+        answers = [list(memory.stream(CHAT, recall=recall, max_new_tokens=3))]
+        answers += memory.answer_batch([CHAT, CHAT], recall=recall, max_new_tokens=3)
+        memory.settle()
+    usages = [answer[-1].usage for answer in answers]
+    told = [entry.record for entry in memos.audit(by=ANA, operation="model", limit=1_000)]
+    ledger = ledger_of(memos.audit(by=ANA, limit=1_000), [])
+    (deed,) = [deed for deed in ledger.deeds if deed.operation == "model"]
+    assert deed.tokens_out == sum(usage.output_tokens for usage in usages if usage)
+    assert deed.tokens_cached == sum(usage.cached_tokens for usage in usages if usage) > 0
+    assert deed.tokens_in >= sum(usage.input_tokens for usage in usages if usage)
+    assert deed.model_calls >= 3
+    assert deed.wall_s > 0
+    assert all(record.actor == "user:ana" for record in told)
+    (of_it,) = [each for each in ledger.touched if each.cube_id == source.id]
+    assert of_it.tokens_out >= deed.tokens_out, "one memory was in all of them"
+    assert ledger.reconciles
 
 
 def test_both_parts_count_the_same_words_as_read(memos: MemOS, folder: Path, tmp_path: Path) -> None:
