@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from memos_integrations.core.access import CallContext, Principal, Verb
+from memos_integrations.core.costs import Spent
 from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, ParameterPayload
 from memos_integrations.core.operator import draft_activation, draft_parameter
 from memos_integrations.core.operator.relearning import Learner, learnt_record
 from memos_integrations.core.operator.tiering import Former
 from memos_integrations.core.ports import Derivative
+from memos_integrations.core.records import record_of
 from memos_integrations.core.walk import Walk
 
 TENSORS = "application/vnd.safetensors"
@@ -66,9 +68,10 @@ class Computing(Walk):
         payload = ActivationPayload(
             segments=(blob,), token_ids_digest=token_ids_digest, token_count=token_count, fingerprint=fingerprint
         )
-        return self._writer.activate(
-            draft_activation(payload, sources, caller, trigger=trigger), caller, key=f"kv:{key}"
-        )
+        draft = draft_activation(payload, sources, caller, trigger=trigger)
+        kept = Spent(model=fingerprint.model, model_calls=0, stored_bytes=blob.size)
+        told = record_of("model", caller, about=draft.cube.id, detail=kept.model_dump(mode="json"))
+        return self._writer.activate(draft, caller, key=f"kv:{key}", records=(told,))
 
     def find_activation(self, key: str, *, by: Principal, context: CallContext | None = None) -> MemCube | None:
         """The activation cube with this key, if there is one and *by* may read it and its sources are as they were."""

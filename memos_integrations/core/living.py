@@ -216,10 +216,9 @@ class Living(Walk):
         written or used within the last day stays, whatever else is due, unless its own time is over.
 
         Adapters that went with a source are learnt again from what is left, for *learn_seconds* of wall time (then the
-        step under way, or the gates, are finished; the next pass goes on) and while they take at most *learn_bytes*.
+        step under way, or the gates, are finished; the next pass goes on) while all take at most *learn_bytes*.
 
-        With *tiering*, memories get the form that costs least, on record, where parts that make it are attached.
-        Copies of what was erased, by anybody, are overwritten in the vault's file: see `MemOS.scrub`.
+        With *tiering*, memories get the form that costs least. Copies of what was erased are overwritten (`scrub`).
 
         Raises:
             ClockError: *now* lies more than a day before what was recorded; nothing was changed.
@@ -240,7 +239,8 @@ class Living(Walk):
         waits = bool(told["relearnt"].waiting) if "relearnt" in told else False
         if tiering is not None:
             until = monotonic() + tiering.seconds
-            told["tiered"] = self._tierer.run(caller, tiering, is_over=lambda: monotonic() >= until)
+            told["tiered"] = tiered = self._tierer.run(caller, tiering, is_over=lambda: monotonic() >= until)
+            waits |= tiered.more
         return done.model_copy(update=told | {"more": done.more or len(made) == limit or waits})
 
     # --- what contradicts and repeats

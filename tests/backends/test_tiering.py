@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.kv import ActivationCubes, ActivationMemory, KVStore, plain_prompt
 from memos_integrations.backends.lora import AdapterStore, Gates, ParameterCubes, ParameterMemory, Recipe
 from memos_integrations.cli import app
-from memos_integrations.core.costs import Costing, FormCosts, decide_form
+from memos_integrations.core.costs import Costing, FormCosts, decide_form, ledger_of
 from memos_integrations.core.cube import Tier
 from memos_integrations.core.errors import CubeNotFoundError, ModelError
 from memos_integrations.core.operator.tiering import Measured, Tiered, Tiering
@@ -178,7 +179,7 @@ def test_policy_is_asked_first_and_a_rule_that_comes_later_is_obeyed(house: Hous
     assert moves(house.tick()) == [], "what expires stays text"
 
 
-def test_seconds_bytes_and_number_bound_a_pass_and_the_next_goes_on(house: House, miso: MemCube) -> None:
+def test_bytes_bound_a_pass(house: House, miso: MemCube) -> None:
     house.use(5)
     full = house.tick(size=10)
     assert [move.why_not for move in full.waiting] == [
@@ -187,6 +188,11 @@ def test_seconds_bytes_and_number_bound_a_pass_and_the_next_goes_on(house: House
     assert house.computed() == []
     denied = house.memos.audit(by=ANA, operation="tier", outcome="denied")
     assert [entry.record.cube_id for entry in denied] == [miso.id]
+
+
+@pytest.mark.slow
+def test_seconds_bound_a_pass_and_the_next_goes_on(house: House, miso: MemCube) -> None:
+    house.use(5)
     house.prices.forms[LORA] = FormCosts(use_seconds=0.0, build_seconds=0.01, size=10)
     short = [house.tick(seconds=1e-9) for _ in range(3)]
     assert [[move.after for move in each.waiting] for each in short] == [[LORA]] * 3
@@ -308,6 +314,106 @@ def test_measured_costs_are_of_this_model(memos: MemOS, folder: Path) -> None:
         assert cubes.costs([source]).text_seconds == pytest.approx(tokens * counts.built_seconds / counts.built_tokens)
 
 
+def test_what_answers_took_is_in_the_ledger(memos: MemOS, folder: Path) -> None:
+    source = memos.remember("Miso lives in Rome.", by=ANA)
+    with ActivationMemory(KVStore(HuggingFaceModel(folder))) as memory:
+        ActivationCubes(memos, memory)
+        recall = memos.recall(ASK, by=ANA, needed=True)
+        answers = [list(memory.stream(CHAT, recall=recall, max_new_tokens=3))]
+        answers += memory.answer_batch([CHAT, CHAT], recall=recall, max_new_tokens=3)
+        memory.settle()
+    usages = [answer[-1].usage for answer in answers]
+    told = [entry.record for entry in memos.audit(by=ANA, operation="model", limit=1_000)]
+    ledger = ledger_of(memos.audit(by=ANA, limit=1_000), [])
+    (deed,) = [deed for deed in ledger.deeds if deed.operation == "model"]
+    assert deed.tokens_out == sum(usage.output_tokens for usage in usages if usage)
+    assert deed.tokens_cached == sum(usage.cached_tokens for usage in usages if usage) > 0
+    assert deed.tokens_in >= sum(usage.input_tokens for usage in usages if usage)
+    assert deed.model_calls >= 3
+    assert deed.wall_s > 0
+    assert all(record.actor == "user:ana" for record in told)
+    (of_it,) = [each for each in ledger.touched if each.cube_id == source.id]
+    assert of_it.tokens_out >= deed.tokens_out, "one memory was in all of them"
+    assert ledger.reconciles
+
+
+def test_both_parts_count_the_same_words_as_read(memos: MemOS, folder: Path, tmp_path: Path) -> None:
+    source = memos.remember("Miso lives in Rome.", by=ANA)
+    model = HuggingFaceModel(folder)
+    with ActivationMemory(KVStore(model)) as kv, ParameterMemory(AdapterStore(model, tmp_path / "a")) as lora:
+        keys, weights = ActivationCubes(memos, kv), ParameterCubes(memos, lora)
+        weights._pace = keys._pace
+        assert weights.costs([source]).text_seconds == pytest.approx(keys.costs([source]).text_seconds)
+
+
+def test_no_more_than_asked_for_at_a_time_and_the_rest_is_told(house: House, miso: MemCube) -> None:
+    tofu = house.memos.remember("Pepper eats tuna.", by=ANA)
+    house.use(5)
+    for _ in range(5):
+        house.memos.recall("What does Pepper eat?", by=ANA, needed=True, k=1)
+    first = house.memos.tick(by=ANA, tiering=Tiering(limit=1, grace=timedelta(0)))
+    assert (len(first.tiered.moved), len(first.tiered.waiting), first.more) == (1, 1, True)
+    second = house.memos.tick(by=ANA, tiering=Tiering(limit=1, grace=timedelta(0)))
+    assert (len(second.tiered.moved), len(second.tiered.waiting), second.more) == (1, 0, False)
+    assert {each for _, ids in house.computed() for each in ids} == {miso.id, tofu.id}
+
+
+def test_what_was_made_today_stays_unless_a_rule_forbids_it(house: House, miso: MemCube) -> None:
+    house.use(5)
+    house.tick()
+    house.prices.forms[KV] = FormCosts(use_seconds=1.0, build_seconds=1.0, size=50_000_000)
+    young = house.memos.tick(by=ANA, tiering=Tiering())
+    assert young.tiered.moved == ()
+    assert moves(house.tick()) == [(KV, TEXT)]
+
+
+def test_what_one_part_makes_is_left_alone_by_a_pass_without_that_part(house: House, miso: MemCube) -> None:
+    made = learnt(house, miso)
+    house.memos._tierer.formers = [house.keys]
+    done = house.tick(others=True)
+    assert (done.moved, done.foreign) == ((), ())
+    house.use(5)
+    assert moves(house.tick(others=True)) == [(TEXT, KV)]
+    assert house.memos.get(made.id, by=ANA)
+
+
+def test_keys_and_values_under_another_head_are_let_go_too(house: House, miso: MemCube) -> None:
+    for system in (None, "You are brief."):
+        house.keys.promote([miso.id], by=ANA, system=system)
+    assert moves(house.tick(days=300)) == [(KV, TEXT), (KV, TEXT)]
+    assert house.computed() == []
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        (["Miso lives in Rome.", "Miso lives in Oslo."], "contradict"),
+        (["Where does Miso live?"], "teach"),
+    ],
+)
+def test_what_cannot_be_learnt_is_refused_before_it_is_begun(house: House, texts: list[str], why: str) -> None:
+    house.memos.remember_many(texts, by=ANA)
+    house.prices.forms[LORA] = FormCosts(use_seconds=0.0, build_seconds=0.01, size=10)
+    house.use(5)
+    (move,) = house.tick().moved
+    assert move.after is KV
+    assert why in move.reason.partition("refused: parameter")[2]
+
+
+def test_a_disk_that_holds_no_training_is_told_and_tried_again(house: House, miso: MemCube) -> None:
+    house.prices.forms[LORA] = FormCosts(use_seconds=0.0, build_seconds=0.01, size=10)
+    house.use(5)
+    place = house.lora.store.folder
+    shutil.rmtree(place)
+    place.write_text("a file where a folder should be")
+    for _ in range(2):
+        (move,) = house.tick().failed
+        assert "cannot hold a training" in move.why_not
+    assert house.computed() == []
+    (entry, *_) = house.memos.audit(by=ANA, operation="tier", outcome="denied")
+    assert "cannot hold a training" in entry.record.reason
+
+
 KILLED = """
 import os
 import signal
@@ -390,8 +496,11 @@ def test_the_command_learns_for_a_model_that_it_is_given(folder: Path, tmp_path:
         CliRunner().invoke(app, ["costs", "--vault", str(tmp_path / "v"), "--user", "ana", "--json"]).stdout
     )
     assert told["reconciles"]
-    assert any(deed["operation"] == "model" and deed["tokens_in"] > 0 for deed in told["deeds"])
-    assert {held["tier"] for held in told["holdings"]} == {"plaintext", "activation"}
+    (deed,) = [deed for deed in told["deeds"] if deed["operation"] == "model"]
+    assert deed["tokens_in"] > 0
+    kept = {held["tier"]: held["blob_bytes"] for held in told["holdings"]}
+    assert deed["stored_bytes"] == kept["activation"] > 0
+    assert kept.keys() == {"plaintext", "activation"}
 
 
 @pytest.mark.slow

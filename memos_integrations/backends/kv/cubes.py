@@ -224,7 +224,10 @@ class ActivationCubes:
                 "its sources again with this model."
             )
         with self._memos.read_blob(found.id, by=by, context=context) as blob:  # checked against its digest there
-            tokens, parts = undump(self.memory.model, bytearray(blob.read()), f"cube {found.id}")
+            content = bytearray(blob.read())
+        read = Spent(model=self.memory.model.name, model_calls=0, read_bytes=len(content), cubes=(found.id,))
+        self._memos.account(read, by=by, context=context)
+        tokens, parts = undump(self.memory.model, content, f"cube {found.id}")
         if len(tokens) != payload.token_count or _digest(tokens) != payload.token_ids_digest:
             raise ModelError(f"Cube {found.id!r} holds other tokens than it says; it is not used.")
         return self._stored(tokens, parts, found, adapters)

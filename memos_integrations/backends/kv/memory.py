@@ -156,12 +156,14 @@ class ActivationMemory:
         tokens = self.model.stream(prompt.ids, prefix=prompt.prefix, adapters=adapters, **how)
         return self._told(prompt, tokens)
 
-    def _told(self, prompt: MemoryPrompt, tokens: Iterator[Token]) -> Iterator[Token]:
+    def _told(self, prompt: MemoryPrompt, tokens: Iterator[Token], seconds: float | None = None) -> Iterator[Token]:
+        """The tokens, counted; what the answer took is told, as measured here where *seconds* does not say."""
         started = monotonic()
         for each in tokens:
             token = counted(each, prompt)
             if token.usage is not None and self.keeper is not None:
-                self.keeper.answered(prompt, token.usage, monotonic() - started)
+                took = monotonic() - started if seconds is None else seconds
+                self.keeper.answered(prompt, token.usage, took)
             yield token
 
     def answer_batch(
@@ -174,10 +176,12 @@ class ActivationMemory:
         known = list(prompts[0].prefix.token_ids)
         if prompts[0].approximate or any(each.ids[: len(known)] != known for each in prompts):
             return [list(self.answer(each, max_new_tokens=max_new_tokens, stop=stop)) for each in prompts]
+        started = monotonic()
         rows = answer_batch(
             self.model, [p.ids for p in prompts], max_new_tokens=max_new_tokens, prefix=prompts[0].prefix, stop=stop
         )
-        return [[counted(token, prompt) for token in row] for row, prompt in zip(rows, prompts, strict=True)]
+        seconds = (monotonic() - started) / len(prompts)
+        return [list(self._told(prompt, iter(row), seconds)) for row, prompt in zip(rows, prompts, strict=True)]
 
     def warm(self, recall: Recall, messages: Chat = (), *, adapters: Sequence[str] = ()) -> Future[StoredPrefix]:
         """Compute the memories of *recall* in the background, under the system message in *messages* if there is one.

@@ -21,7 +21,7 @@ from memos_integrations.core.access import EVERYONE, CallContext, Principal, Ver
 from memos_integrations.core.costs import FormCosts, may_train
 from memos_integrations.core.cube import MemCube, ModelFingerprint, ParameterPayload, Tier
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError, ModelError
-from memos_integrations.core.operator import Recall
+from memos_integrations.core.operator import Hit, Recall, render
 from memos_integrations.core.operator.tiering import Measured
 
 LESSON_TOKENS = 24
@@ -127,9 +127,10 @@ class ParameterCubes:
         stand in the prompt as text all the same, an adapter saves nothing.
         """
         recipe, kept = self.memory.recipe, list(self.memory.store)
-        tokens = sum(len(self.memory.model.encode(cube.text)) for cube in sources)
-        reading = tokens * self._pace.per_token
-        lesson = tokens / len(sources) + LESSON_TOKENS
+        encode = self.memory.model.encode
+        read = sum(len(encode(f"{render(Hit(cube=cube, score=0.0))}\n")) for cube in sources)
+        reading = read * self._pace.per_token
+        lesson = sum(len(encode(cube.text)) for cube in sources) / len(sources) + LESSON_TOKENS
         steps = 3 * self._pace.per_token * recipe.steps * (recipe.lessons + recipe.questions) * lesson
         seconds = [float(each.training.get("training", each.training).get("cpu_s", steps)) for each in kept]
         sizes = [each.size for each in kept] or [parameters_of(self.memory.model.network, recipe.rank) * 2]

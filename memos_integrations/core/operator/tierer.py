@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from memos_integrations.core.access import Caller, Verb
-from memos_integrations.core.costs import LONGEST, Costing, FormCosts, FormDecision, decide_form, refusals
+from memos_integrations.core.costs import LONGEST, Costing, FormDecision, decide_form
 from memos_integrations.core.costs.together import Together, heat_of, shared_out
-from memos_integrations.core.cube import MemCube, Tier
+from memos_integrations.core.cube import MemCube, ModelFingerprint, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -28,6 +28,7 @@ from memos_integrations.core.errors import (
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.computed import base_of, made_of, passed, training_of, without_name
 from memos_integrations.core.operator.tiering import Former, Tiered, Tiering, TierMove
+from memos_integrations.core.operator.units import Unit, costing_of, refused_forms
 from memos_integrations.core.ports import RECALLABLE, AuditEntry, LogQuery, Outcome
 from memos_integrations.core.records import Steps, record_of
 
@@ -43,18 +44,6 @@ REFUSED = (
 )  # fmt: skip
 
 
-class _Unit(NamedTuple):
-    """Some memories that are considered together, and the cube of their computed form if there is one."""
-
-    sources: tuple[MemCube, ...]
-    held: MemCube | None
-    heat: float
-
-    @property
-    def now(self) -> Tier:
-        return Tier.PLAINTEXT if self.held is None else self.held.tier
-
-
 class Tierer:
     """Moves one principal's memories between the forms that somebody can make."""
 
@@ -68,8 +57,7 @@ class Tierer:
             return Tiered()
         computed = [cube for cube in self._governance.owned(caller) if cube.tier is not Tier.PLAINTEXT]
         standing, stale = self._standing(computed, caller)
-        bases = {(former.form, without_name(former.base)) for former in self.formers}
-        foreign = [cube for cube in standing if (cube.tier, without_name(base_of(cube))) not in bases]
+        foreign = self._foreign(standing)
         run = _Pass(self, caller, tiering, is_over, sum(blob.size for cube in computed for blob in cube.blobs))
         for cube, why in stale.values():
             if cube.tier is Tier.ACTIVATION:  # adapters are learnt again instead
@@ -78,7 +66,7 @@ class Tierer:
             run.let_go(cube, f"it was computed for {base_of(cube).model}, which is not the model here")
         for former_base in dict.fromkeys(without_name(former.base) for former in self.formers):
             formers = {each.form: each for each in self.formers if without_name(each.base) == former_base}
-            mine = [cube for cube in standing if cube not in foreign and without_name(base_of(cube)) == former_base]
+            mine = [cube for cube in standing if cube.tier in formers and without_name(base_of(cube)) == former_base]
             run.over(self._units(formers, mine, caller, tiering), formers, mine)
         kept = () if tiering.others else tuple(cube.id for cube in foreign)
         return Tiered(
@@ -87,7 +75,16 @@ class Tierer:
             failed=tuple(run.failed),
             considered=run.considered,
             foreign=kept,
+            more=run.more,
         )
+
+    def _foreign(self, standing: Sequence[MemCube]) -> list[MemCube]:
+        """Cubes of a form that is made here, for models that it is not made for; adapters are no other model."""
+        bases: dict[Tier, set[ModelFingerprint]] = {}
+        for former in self.formers:
+            bases.setdefault(former.form, set()).add(without_name(former.base))
+        plain = {cube.id: without_name(base_of(cube)).model_copy(update={"adapters": ()}) for cube in standing}
+        return [cube for cube in standing if cube.tier in bases and plain[cube.id] not in bases[cube.tier]]
 
     def forget(self, cube: MemCube, caller: Caller) -> None:
         """Erase a computed cube; what it was computed from stands."""
@@ -129,7 +126,7 @@ class Tierer:
 
     def _units(
         self, formers: dict[Tier, Former], mine: Sequence[MemCube], caller: Caller, tiering: Tiering
-    ) -> list[_Unit]:
+    ) -> list[Unit]:
         heat = heat_of(self._recalls(caller, tiering), caller.now, half_life_s=tiering.half_life_s)
         ids = {each for used in heat for each in used} | {
             ref.id for cube in mine for ref in cube.provenance.derived_from
@@ -144,22 +141,23 @@ class Tierer:
             warm[words] = warm.get(words, 0.0) + warmth
         warm.pop(frozenset(), None)
         learnt = {made_of(cube): cube for cube in mine if cube.tier is Tier.PARAMETER and passed(cube)}
-        kept = {made_of(cube): cube for cube in mine if cube.tier is Tier.ACTIVATION}
+        kept = [(made_of(cube), cube) for cube in mine if cube.tier is Tier.ACTIVATION]
+        sets = list(dict.fromkeys(words for words, _ in kept))
         first = next(iter(formers.values()))
 
         def worth(words: Together) -> float:
             return first.costs([cubes[each] for each in sorted(words)]).text_seconds
 
-        heats = shared_out(warm, learnt=list(learnt), kept=list(kept), worth=worth)
+        heats = shared_out(warm, learnt=list(learnt), kept=sets, worth=worth)
         units = [
-            _Unit(tuple(cubes[each] for each in sorted(words)), learnt.get(words), warmth)
+            Unit(tuple(cubes[each] for each in sorted(words)), learnt.get(words), warmth)
             for words, warmth in heats.items()
-            if words <= cubes.keys() and words not in kept
+            if words <= cubes.keys() and words not in sets
         ]
-        for words, cube in kept.items():
+        for words, cube in kept:  # one set may be kept under several system messages
             spare = any(words <= more for more in learnt)  # an adapter took its place, and the pass was cut off there
             if words <= cubes.keys():
-                units.append(_Unit(tuple(cubes[i] for i in sorted(words)), cube, 0.0 if spare else heats[words]))
+                units.append(Unit(tuple(cubes[i] for i in sorted(words)), cube, 0.0 if spare else heats[words]))
         return units
 
     def _recalls(self, caller: Caller, tiering: Tiering) -> Iterable[tuple[Together, datetime]]:
@@ -186,14 +184,18 @@ class _Pass:
         self.moved: list[TierMove] = []
         self.waiting: list[TierMove] = []
         self.failed: list[TierMove] = []
-        self.considered = self._begun = 0
+        self.considered = self._begun = self._done = 0
+        self.more = False
 
-    def over(self, units: Sequence[_Unit], formers: dict[Tier, Former], mine: Sequence[MemCube]) -> None:
+    def over(self, units: Sequence[Unit], formers: dict[Tier, Former], mine: Sequence[MemCube]) -> None:
         """Decide about all of them, and carry out what moves."""
         decided = []
+        ids = sorted({cube.id for unit in units for cube in unit.sources})
+        taught = self._tierer.may(ids, Verb.TRAIN_ON, self._caller) if ids and Tier.PARAMETER in formers else set()
         for unit in units:
-            known = _costing(unit, formers, self._caller, self._tiering)
-            decided.append((unit, known, self._decided(unit, known, formers, mine)))
+            known = costing_of(unit, formers, self._caller, self._tiering)
+            refused = refused_forms(unit, formers, mine, taught)
+            decided.append((unit, known, decide_form(known, rent=self._tiering.rent, refused=refused)))
         self.considered += len(decided)
         moving = [each for each in decided if each[2].moves and not self._is_young(each[0], each[2])]
         moving.sort(key=lambda each: (each[2].after is not Tier.PLAINTEXT, -each[2].saved_seconds))
@@ -214,33 +216,21 @@ class _Pass:
         self._tierer.record(move, self._caller, {})
         self._forgotten(move, cube)
 
-    def _decided(
-        self, unit: _Unit, known: Costing, formers: dict[Tier, Former], mine: Sequence[MemCube]
-    ) -> FormDecision:
-        refused: dict[Tier, str] = {}
-        for cube in unit.sources:
-            refused = refusals(cube) | refused
-        ids = [cube.id for cube in unit.sources]
-        for form, former in formers.items():
-            if form in refused:
-                continue
-            if form is Tier.PARAMETER and not self._tierer.may(ids, Verb.TRAIN_ON, self._caller) >= set(ids):
-                refused[form] = "one of them may not be trained on"
-            elif form is Tier.PARAMETER and any(not passed(cube) and made_of(cube) == set(ids) for cube in mine):
-                refused[form] = "what was learnt of them did not pass its gates"
-            elif why := former.refusal(unit.sources):
-                refused[form] = why
-        return decide_form(known, rent=self._tiering.rent, refused=refused)
-
-    def _is_young(self, unit: _Unit, decision: FormDecision) -> bool:
+    def _is_young(self, unit: Unit, decision: FormDecision) -> bool:
         """Whether what would be let go was made only now, and no rule forbids it."""
         if unit.held is None or unit.now in decision.refused:
             return False
         return self._caller.now - unit.held.descriptive.created_at < self._tiering.grace
 
     def _carry_out(
-        self, move: TierMove, unit: _Unit, known: Costing, formers: dict[Tier, Former], figures: Figures
+        self, move: TierMove, unit: Unit, known: Costing, formers: dict[Tier, Former], figures: Figures
     ) -> None:
+        if self._done >= self._tiering.limit:
+            why_not = f"{self._tiering.limit} moves were made in this pass"
+            self.waiting.append(move.model_copy(update={"why_not": why_not}))
+            self.more = True
+            return
+        self._done += 1
         if why_not := self._too_much(move, unit, known):
             self.waiting.append(move.model_copy(update={"why_not": why_not}))
             self._tierer.record(self.waiting[-1], self._caller, figures)
@@ -260,6 +250,7 @@ class _Pass:
             )
         except TrainingCancelledError as exc:
             self._put_off(self.waiting, move, str(exc), figures)
+            self.more = True
             return
         except REFUSED as exc:
             self._put_off(self.failed, move, str(exc), figures)
@@ -273,13 +264,12 @@ class _Pass:
         else:
             self._forgotten(move, unit.held)
 
-    def _too_much(self, move: TierMove, unit: _Unit, known: Costing) -> str:
+    def _too_much(self, move: TierMove, unit: Unit, known: Costing) -> str:
         """Why a move has to wait; nothing when it need not."""
-        if len(self.moved) + self._begun >= self._tiering.limit:
-            return f"more than {self._tiering.limit} moves in one pass"
         if move.after is Tier.PLAINTEXT:
             return ""
         if self._begun and self._is_over():
+            self.more = True
             return f"the {self._tiering.seconds:g} s of this pass are used up"
         going = sum(blob.size for blob in unit.held.blobs) if unit.held is not None else 0
         wanted = self._held - going + known.forms[move.after].size
@@ -302,18 +292,6 @@ class _Pass:
             return
         self._held -= sum(blob.size for blob in held.blobs)
         self.moved.append(move)
-
-
-def _costing(unit: _Unit, formers: dict[Tier, Former], caller: Caller, tiering: Tiering) -> Costing:
-    measured = {form: former.costs(unit.sources) for form, former in formers.items()}
-    text = max(each.text_seconds for each in measured.values())
-    forms = {Tier.PLAINTEXT: FormCosts(use_seconds=text)} | {form: each.form for form, each in measured.items()}
-    changes = 0.0
-    for cube in unit.sources:
-        age = max((caller.now - cube.descriptive.created_at).total_seconds(), tiering.half_life_s)
-        changes += (cube.version - 1) * tiering.half_life_s / age
-    now = unit.now if unit.now in forms else Tier.PLAINTEXT
-    return Costing(now=now, forms=forms, heat=unit.heat, changes=changes, half_life_s=tiering.half_life_s)
 
 
 def _after_one(is_over: IsOver) -> IsOver:

@@ -51,6 +51,7 @@ class Tiered(Value):
     """What a pass did: what was moved, what waits for seconds or bytes, what failed or may not be.
 
     `considered` is how many sets of memories were decided about; `foreign` are cubes of models that are not attached.
+    `more`: another pass goes on with what waits; what waits for bytes does so until there is room.
     """
 
     moved: tuple[TierMove, ...] = ()
@@ -58,6 +59,7 @@ class Tiered(Value):
     failed: tuple[TierMove, ...] = ()
     considered: int = 0
     foreign: tuple[Label, ...] = ()
+    more: bool = False
 
 
 class Measured(NamedTuple):
