@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from memos_integrations.core.cube import MemCube, PlaintextPayload, sha256
 from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.core.events import MemEvent
+from memos_integrations.core.kept import Kept
 from memos_integrations.core.ports import (
     Direct,
     Put,
@@ -38,7 +39,7 @@ EVENTS: TypeAdapter[MemEvent] = TypeAdapter(MemEvent)
 
 KEY_BYTES = 32
 
-WORDS_KEPT = 1 << 14
+WORDS_KEPT = 1 << 15
 """How many words and labels keep their number at hand."""
 
 
@@ -75,8 +76,11 @@ class Words:
         self._key = key
         if not isinstance(key, bytes) or len(key) != KEY_BYTES or check != word_check(key):
             raise VaultCorruptError("The vault's word key is damaged. Restore it from a backup.")
+        self._begun = hashlib.blake2b(digest_size=8, key=key)
         # Attributes and not methods: a write asks some fifty times.
-        self.term: Callable[[str], int] = lru_cache(WORDS_KEPT)(self._hashed_term)
+        self.terms: Kept[str, int] = Kept(self._hashed_term, WORDS_KEPT)
+        """The numbers of full-text terms."""
+        self.term: Callable[[str], int] = self.terms.__getitem__
         """The number of a full-text term."""
         self.label: Callable[[Kind, str], int] = lru_cache(WORDS_KEPT)(self._hashed_label)
         """The number of a label."""
@@ -87,10 +91,10 @@ class Words:
         """The labels of a namespace: one for each of its prefixes, and for itself."""
 
     def _hashed_term(self, term: str) -> int:
-        return int.from_bytes(self._hash(b"t" + _bytes(term), 8)) >> 1  # SQLite's integers are signed
+        return self._number(b"t" + _bytes(term))
 
     def _hashed_label(self, kind: Kind, value: str) -> int:
-        return int.from_bytes(self._hash(b"l%d:" % kind + _bytes(value), 8)) >> 1
+        return self._number(b"l%d:" % kind + _bytes(value))
 
     def folded(self, kind: Kind, value: str) -> int:
         """The number of a label that is compared without regard to case."""
@@ -105,16 +109,16 @@ class Words:
 
     def path(self, path: tuple[str, ...]) -> int:
         """The number of a path into a structured payload."""
-        return int.from_bytes(self._hash(b"p" + _bytes(_joined(path)), 8)) >> 1
+        return self._number(b"p" + _bytes(_joined(path)))
 
     def leaf(self, value: object) -> int | None:
         """The number of what stands at a path; None for a list or an object."""
         spelled = spelling(value)
-        return None if spelled is None else int.from_bytes(self._hash(b"v" + _bytes(spelled), 8)) >> 1
+        return None if spelled is None else self._number(b"v" + _bytes(spelled))
 
     def subject(self, subject: str) -> int:
         """The number of somebody who may read."""
-        return int.from_bytes(self._hash(b"s" + _bytes(subject), 8)) >> 1
+        return self._number(b"s" + _bytes(subject))
 
     def audience(self, readers: frozenset[str]) -> tuple[int, tuple[int, ...]]:
         """The number of a set of readers, and those of each of them."""
@@ -122,15 +126,17 @@ class Words:
 
     def _hashed_audience(self, readers: frozenset[str]) -> tuple[int, tuple[int, ...]]:
         named = sorted(readers)
-        number = int.from_bytes(self._hash(b"a" + _bytes(_joined(named)), 8)) >> 1
+        number = self._number(b"a" + _bytes(_joined(named)))
         return number, tuple([self.subject(reader) for reader in named])
 
     def key(self, key: str) -> bytes:
         """What stands for an idempotency key: 16 bytes, because a collision would drop a memory."""
-        return self._hash(b"k" + _bytes(key), 16)
+        return hashlib.blake2b(b"k" + _bytes(key), digest_size=16, key=self._key).digest()
 
-    def _hash(self, content: bytes, size: int) -> bytes:
-        return hashlib.blake2b(content, digest_size=size, key=self._key).digest()
+    def _number(self, content: bytes) -> int:
+        made = self._begun.copy()  # costs half of what a new one costs
+        made.update(content)
+        return int.from_bytes(made.digest()) >> 1  # SQLite's integers are signed
 
 
 def _joined(parts: Iterable[str]) -> str:
@@ -317,7 +323,10 @@ def _put(put: Put, words: Words, sealer: Sealer) -> PutRows:
 
 
 def _counted(terms: Iterable[str], words: Words) -> dict[int, int]:
-    return Counter(map(words.term, terms))
+    counts: dict[int, int] = {}
+    for number in map(words.term, terms):
+        counts[number] = counts.get(number, 0) + 1
+    return counts
 
 
 def _labels(cube: MemCube, words: Words) -> set[tuple[int, int]]:

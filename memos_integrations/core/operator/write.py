@@ -34,6 +34,7 @@ from memos_integrations.core.cube import (
     unique,
 )
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.kept import Kept
 from memos_integrations.core.ports import Durability
 from memos_integrations.core.text import entities as entities_of
 from memos_integrations.core.text import keywords, sentences, terms_and_keywords
@@ -186,22 +187,29 @@ def fingerprint(words: Sequence[str]) -> str:
     if not words:
         return "0" * 16
     if len(words) < 256:
-        ones = np.frombuffer(sum(map(_lanes, words)).to_bytes(64, "little"), "u1")
-    else:
-        parts = [sum(map(_lanes, words[at : at + 255])).to_bytes(64, "little") for at in range(0, len(words), 255)]
-        ones = np.frombuffer(b"".join(parts), "u1").reshape(-1, 64).sum(axis=0, dtype=np.int64)
-    return np.packbits(ones > len(words) // 2).tobytes().hex()
+        ones = sum(map(_LANES.__getitem__, words)).to_bytes(64, "big")
+        return f"{int(ones.translate(_more_than(len(words) // 2)), 2):016x}"
+    parts = [sum(map(_LANES.__getitem__, words[at : at + 255])).to_bytes(64, "big") for at in range(0, len(words), 255)]
+    counts = np.frombuffer(b"".join(parts), "u1").reshape(-1, 64).sum(axis=0, dtype=np.int64)
+    return np.packbits(counts > len(words) // 2).tobytes().hex()
 
 
-_SPREAD = [np.unpackbits(np.array([byte], np.uint8)).tobytes() for byte in range(256)]
+@lru_cache(maxsize=256)
+def _more_than(half: int) -> bytes:
+    """Translates counts into binary digits: numpy would cost more than all the rest on 64 of them."""
+    return b"0" * (half + 1) + b"1" * (255 - half)
 
 
-@lru_cache(maxsize=1 << 14)
+_LOW_BIT = bytes([digit & 1 for digit in range(256)])
+
+
 def _lanes(word: str) -> int:
     """The 64 hash bits of a word, each in a byte of one number: adding 255 such numbers counts all bits at once."""
-    return int.from_bytes(
-        b"".join([_SPREAD[byte] for byte in blake2b(word.encode(), digest_size=8).digest()]), "little"
-    )
+    digits = f"{int.from_bytes(blake2b(word.encode(), digest_size=8).digest()):064b}"
+    return int.from_bytes(digits.encode().translate(_LOW_BIT))
+
+
+_LANES = Kept(_lanes, 1 << 15)
 
 
 def says_change(text: str) -> bool:
