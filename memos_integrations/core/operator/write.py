@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from memos_integrations.core.access import EVERYONE, Caller
 from memos_integrations.core.cube import (
@@ -23,6 +23,7 @@ from memos_integrations.core.cube import (
     Layer,
     Link,
     MemCube,
+    Namespace,
     PlaintextPayload,
     Provenance,
     Relation,
@@ -110,9 +111,12 @@ def draft_cube(
         make = Descriptive if tags or descriptive else Descriptive.of_checked
         if links:
             provenance = provenance.model_copy(update={"links": unique_links([*provenance.links, *links])})
-        cube = MemCube(
+        place = tuple(namespace)
+        # What the cube consists of is checked by now but for its place, which many share.
+        make_cube = MemCube.of_checked if _is_place(place) else MemCube
+        cube = make_cube(
             id=new_id(),
-            namespace=tuple(namespace),
+            namespace=place,
             payload=payload,
             descriptive=make(**given, **descriptive),
             provenance=provenance,
@@ -123,6 +127,18 @@ def draft_cube(
     except (ValidationError, TypeError) as exc:
         raise InvalidMemoryError(f"This memory cannot be stored: {_problem(exc)}.") from exc
     return Draft(cube, words, spoken)
+
+
+@lru_cache(maxsize=4096)
+def _is_place(namespace: tuple[str, ...]) -> bool:
+    """Whether a cube may stand there as it is written."""
+    try:
+        return _PLACES.validate_python(namespace, strict=True) == namespace
+    except ValidationError:
+        return False
+
+
+_PLACES: TypeAdapter[Namespace] = TypeAdapter(Namespace)
 
 
 def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str, dict[str, Any]]) -> Draft:
