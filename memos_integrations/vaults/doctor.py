@@ -23,6 +23,7 @@ from memos_integrations.vaults.integrity import MARK_ROWS, check_meta, read_root
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.marks import nothing, stored_marks
 from memos_integrations.vaults.merkle import check_checkpoints
+from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.postings import misplaced
 from memos_integrations.vaults.rekeying import opened_locks, word_key
 from memos_integrations.vaults.schema import MIGRATIONS
@@ -30,7 +31,6 @@ from memos_integrations.vaults.sealed_columns import SealedColumns
 from memos_integrations.vaults.seals import MARKS, Sealer, key_file_of, key_from
 from memos_integrations.vaults.segments import Manifest, Segment, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.sqlite_audit import verify
-from memos_integrations.vaults.sqlite_rows import Words
 from memos_integrations.vaults.sqlite_write import BESIDE, read_head, read_identity
 from memos_integrations.vaults.sums import check_log, check_outbox, check_root, check_tally, forgotten_wrong
 from memos_integrations.vaults.token_rows import checked_tokens

@@ -26,8 +26,8 @@ from memos_integrations.vaults.locks import (
     is_sealed,
     masters_in,
 )
+from memos_integrations.vaults.numbering import word_check
 from memos_integrations.vaults.seals import Sealer
-from memos_integrations.vaults.sqlite_rows import word_check
 
 _SEALING = "sealing"
 _BATCH = 500

@@ -20,7 +20,7 @@ from memos_integrations.vaults import postings
 from memos_integrations.vaults.audit_chain import GENESIS
 from memos_integrations.vaults.integrity import TABLES
 from memos_integrations.vaults.merkle import CHECKPOINTS
-from memos_integrations.vaults.sqlite_rows import KEY_BYTES, word_check
+from memos_integrations.vaults.numbering import KEY_BYTES, word_check
 
 APPLICATION_ID = 0x4D454D4F
 """What marks a SQLite file as a vault (`MEMO`)."""

@@ -29,10 +29,11 @@ from memos_integrations.core.ports import (
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.memory_search import is_allowed
 from memos_integrations.vaults.naming import Naming, check_named
+from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.signed_log import Checkpoint, CheckpointAnchor, LogSigner, check_anchored, sign_log
 from memos_integrations.vaults.sqlite_audit import bounded, read_log, verify
-from memos_integrations.vaults.sqlite_rows import EVENTS, Words
+from memos_integrations.vaults.sqlite_rows import EVENTS
 from memos_integrations.vaults.sqlite_search import check_tenant, read_cube, tenant_number
 from memos_integrations.vaults.sqlite_write import read_identity
 from memos_integrations.vaults.token_rows import read_tokens

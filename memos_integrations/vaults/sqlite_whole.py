@@ -13,8 +13,9 @@ from memos_integrations.core.errors import MemOSError, VaultError
 from memos_integrations.core.ports import Erase, Receipt, Transaction
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.notary import Notary
+from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.seals import Sealer
-from memos_integrations.vaults.sqlite_rows import Prepared, Words, prepared
+from memos_integrations.vaults.sqlite_rows import Prepared, prepared
 from memos_integrations.vaults.sqlite_write import Head
 from memos_integrations.vaults.writer import GroupWriter, Job
 
