@@ -27,8 +27,7 @@ from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.core.walk import Walk
 
-PAGE = 2_000
-MOST_RENEWED = 1_000
+PAGE, MOST_RENEWED = 2_000, 1_000
 RARE = 6
 """By so many of its rarest words a memory is looked up among those that may repeat it."""
 
@@ -297,8 +296,7 @@ class Living(Walk):
 
     def _all(self, scope: CubeFilter, caller: Caller, most: int) -> Iterator[MemCube]:
         """Everything in scope that the caller may read, newest first, each once, unrecorded."""
-        seen: set[str] = set()
-        k = min(PAGE, most)
+        seen, k = set[str](), min(PAGE, most)
         while True:
             found = [match.cube for match in self._governance.search(VaultQuery(k=k, filter=scope), caller).matches]
             fresh = [cube for cube in found if cube.id not in seen]

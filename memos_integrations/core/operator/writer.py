@@ -99,8 +99,7 @@ class CubeWriter:
             if said is not None:
                 return said, None
             key = drawn_key(draft)
-        known = self.known(key, caller)
-        if known is not None:
+        if (known := self.known(key, caller)) is not None:
             return known, None
         if blob is not None:
             with blob.opened() as source:
