@@ -22,7 +22,7 @@ help:
 	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
 	@echo "bench-drift memory over a year of change: EVENTS=10000 SEED=1 JSON=file"
 	@echo "bench-governance  gate, redaction, attacks: DATA=locomo10.json JSON=file"
-	@echo "bench-sharing  bundles and events: BUNDLES=5000 JSON=file"
+	@echo "bench-sharing  bundles, events, brokers: BUNDLES=2000 EVENTS=2000 JSON=file"
 	@echo "bench-lora  parameter memory and the cost model: ARGS=\"--seeds 3\" JSON=file"
 	@echo "bench-report  README's figures from tests/benchmarks/results"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
@@ -94,9 +94,10 @@ bench-drift: .venv/.ready
 bench-governance: .venv/.ready
 	$(BIN)/python tests/benchmarks/governance.py $(if $(DATA),--data $(DATA)) $(ARGS) $(if $(JSON),--json $(JSON))
 
-BUNDLES ?= 5000
+BUNDLES ?= 2000
+EVENTS ?= 2000
 bench-sharing: .venv/.ready
-	$(BIN)/python tests/benchmarks/sharing.py --cubes $(BUNDLES) $(if $(JSON),--json $(JSON))
+	$(BIN)/python tests/benchmarks/sharing.py --cubes $(BUNDLES) --events $(EVENTS) $(if $(JSON),--json $(JSON))
 
 bench-attribution: .venv/.ready
 	$(BIN)/python tests/benchmarks/attribution.py $(ARGS) $(if $(JSON),--json $(JSON))

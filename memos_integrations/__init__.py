@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from memos_integrations.core.memstore import Delivery, MemStore, Rate
     from memos_integrations.core.operator import ErasureReceipt, Hit, IngestReport, Recall
     from memos_integrations.core.operator.surfacing import Surfaced, TrustGate
+    from memos_integrations.core.operator.tiering import Tiering
     from memos_integrations.core.pipeline import MemBranch, MemPipeline, PipelineReport, Snapshot
     from memos_integrations.core.ports import Embedder, Reranker, Vault
     from memos_integrations.core.reader import Intent, MemoryCall, MemReader, Turn
@@ -72,12 +73,14 @@ _ROOMS = {
         "Provenance",
         "State",
         "Tier",
+        "Tiering",
         "Trust",
         "TrustLabel",
     ),
     "memos_integrations.core.errors": ("MemOSError",),
     "memos_integrations.core.gate": ("Ruling", "WriteGate"),
     "memos_integrations.core.lifecycle": ("Ageing",),
+    "memos_integrations.core.operator.tiering": ("Tiering",),
     "memos_integrations.core.memstore": ("Delivery", "MemStore", "Rate"),
     "memos_integrations.core.operator": (
         "ErasureReceipt",
@@ -151,6 +154,7 @@ __all__ = [
     "State",
     "Surfaced",
     "Tier",
+    "Tiering",
     "Trust",
     "TrustGate",
     "TrustLabel",

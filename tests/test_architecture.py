@@ -22,6 +22,7 @@ MAY_KNOW = {
     "backends": {"core", "backends"},
     "testing": {"core", "testing"},
     "memos": {"core", "vaults", "backends"},
+    "pseudonyms": {"core", "memos"},
     "face": {"core", "vaults", "backends", "memos"},
 }
 GUESTS_OF_CORE = {"pydantic", "numpy", "orjson"}

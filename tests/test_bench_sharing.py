@@ -11,6 +11,7 @@ import pytest
 
 SCRIPT = Path(__file__).parent / "benchmarks" / "sharing.py"
 FIGURES = (
+    "publish_p50_ms delivery_p95_ms events_per_s events_fanned_out_per_s "
     "bundle_export_per_s bundle_import_per_s bundle_peak_mb hostile_bundles_rejected hostile_bundles_total".split()
 )
 
@@ -18,7 +19,7 @@ FIGURES = (
 @pytest.mark.slow
 def test_it_runs(tmp_path: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, SCRIPT, "--cubes", "60", "--json", str(tmp_path / "sharing.json")],
+        [sys.executable, SCRIPT, "--cubes", "60", "--events", "60", "--json", str(tmp_path / "sharing.json")],
         capture_output=True,
         text=True,
         timeout=280,

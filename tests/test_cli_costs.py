@@ -19,7 +19,7 @@ BEN = Principal(tenant="local", user="ben")
 
 def test_the_command_counts_what_the_log_says(tmp_path: Path) -> None:
     with MemOS.open(tmp_path) as memos:
-        memos.remember("The cat is called Miso.", by=ANA)
+        cube = memos.remember("The cat is called Miso.", by=ANA)
         memos.remember("Ben has a dog.", by=BEN)
         memos.recall("What is the cat called?", by=ANA)
         whole = memos.audit(by=Principal(tenant="local", user="root", roles=["auditor"]), limit=1_000)
@@ -37,6 +37,11 @@ def test_the_command_counts_what_the_log_says(tmp_path: Path) -> None:
     assert all_of_it["holdings"] == [], "an auditor counts deeds, and reads no memory"
     shown = CliRunner().invoke(app, ["costs", "--vault", str(tmp_path), "--user", "ana"])
     assert "1 plaintext memories: 23 B of words" in shown.output
+    assert "adds up" in shown.output
+    for by in ("operation", "principal", "cube"):
+        table = CliRunner().invoke(app, ["costs", "--vault", str(tmp_path), "--user", "ana", "--by", by])
+        assert table.exit_code == 0, table.output
+        assert {"operation": "remember", "principal": "user:ana", "cube": cube.id}[by] in table.output
 
 
 def test_what_recalls_handed_out_adds_up_to_what_was_shown(tmp_path: Path) -> None:

@@ -449,6 +449,13 @@ def test_the_log_can_be_paged_and_filtered(memos: MemOS, clock: Clock) -> None:
     assert (len(first), len(rest)) == (2, 3)
     since = memos.audit(by=ANA, operation="remember", since=NOW + timedelta(minutes=3))
     assert len(since) == 2
+    until = memos.audit(by=ANA, operation="remember", until=NOW + timedelta(minutes=2))
+    assert {entry.number for entry in until}.isdisjoint(entry.number for entry in since)
+    assert len(until) >= 2
+    assert memos.audit(by=ADMIN, actor=ANA.subject, operation="remember") == [*first, *rest]
+    assert memos.audit(by=ADMIN, actor="user:nobody") == []
+    of_one = memos.audit(by=ANA, cube_id=first[0].record.cube_id)
+    assert {entry.record.cube_id for entry in of_one} == {first[0].record.cube_id}
     with pytest.raises(InvalidMemoryError):
         memos.audit(by=ANA, since=datetime(2026, 1, 1))
 

@@ -70,6 +70,11 @@ def test_it_works_without_any_extra() -> None:
         ("llama_index", "import memos_integrations.llama_index", "llama-index"),
         ("nats", "import memos_integrations.backends.nats_wire", "nats"),
         ("redis", "import memos_integrations.backends.redis_wire", "redis"),
+        (
+            "opentelemetry",
+            "from memos_integrations.backends.metrics import LedgerMetrics as M; M(None, by=None, meter=None)",
+            "otel",
+        ),
         ("yaml", "from memos_integrations.backends.pipelines import load_pipeline as f; f('nightly')", "pipelines"),
         ("torch", "from memos_integrations.backends.huggingface import HuggingFaceModel as M; M('.')", "hf"),
         ("transformers", "from memos_integrations.backends.huggingface import HuggingFaceModel as M; M('.')", "hf"),

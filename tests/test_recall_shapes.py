@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,7 @@ from memos_integrations.vaults.memory import InMemoryVault
 from tests.benchmarks.invented import HELD_OUT, SHAPES, Only, collection, measured
 
 ANA = Principal(tenant="acme", user="ana")
+NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -112,12 +116,33 @@ def test_after_a_restart_tokens_are_made_within_a_budget_and_the_rest_later(
     assert np.array_equal(again[0], fresh[0])
 
 
+def test_after_a_restart_recall_is_as_before_and_nothing_is_embedded_again(
+    tmp_path: Path, minilm: MiniLMEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "Which children joined her sibling's family?"
+    texts = ["The kettle is blue.", "The train leaves at noon.", "My sister adopted twins.", "Twins like the train."]
+
+    def scores(memos: MemOS) -> list[tuple[str, dict[str, float]]]:
+        return [(hit.text, hit.parts) for hit in memos.recall(asked, by=ANA, k=4).hits]
+
+    with MemOS.open(tmp_path, embedder=minilm, clock=lambda: NOW) as memos:
+        memos.remember_many(texts, by=ANA)
+        before = scores(memos)
+    monkeypatch.setattr(tokens, "MADE_AT_ONCE", 0)
+    with MemOS.open(tmp_path, embedder=minilm, clock=lambda: NOW) as memos:
+        assert scores(memos) == before
+        assert held(memos) == 4
+    assert any(parts.get("late") for _, parts in before)
+
+
 def test_what_is_not_reached_yet_is_judged_by_its_vector(
     tmp_path: Path, minilm: MiniLMEmbedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with MemOS.open(tmp_path, embedder=minilm) as memos:
         for text in ("The kettle is blue.", "The train leaves at noon.", "My sister adopted twins."):
             memos.remember(text, by=ANA)
+    with closing(sqlite3.connect(tmp_path / "vault.db")) as connection, connection:
+        connection.execute("DELETE FROM tokens")
     monkeypatch.setattr(tokens, "MADE_AT_ONCE", 0)
     with MemOS.open(tmp_path, embedder=minilm) as memos:
         hits = memos.recall("Which children joined her sibling's family?", by=ANA, k=3).hits

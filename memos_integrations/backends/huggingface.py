@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 from memos_integrations.backends import checkpoint
 from memos_integrations.backends.choice import Choice
 from memos_integrations.backends.text_stream import Detokeniser, StopStrings
-from memos_integrations.core.cube import ModelFingerprint
+from memos_integrations.core.cube import CubeRef, ModelFingerprint
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.extras import require
 
@@ -122,6 +122,8 @@ class HuggingFaceModel:
             pack(self.network)
         self.lock = threading.RLock()
         """Held during each forward pass; hold it to load or remove adapters of `network`."""
+        self.taught: dict[str, frozenset[CubeRef]] = {}
+        """What the adapters that are loaded were learnt from, by name, where they were learnt from memories."""
         self._ends = self._end_tokens()
         tokens = self.tokenizer.backend_tokenizer.get_added_tokens_decoder().values()
         self._controls = sorted((token.content for token in tokens if token.special), key=len, reverse=True)
@@ -140,6 +142,10 @@ class HuggingFaceModel:
     def adapters(self) -> tuple[str, ...]:
         """Names of the PEFT adapters that are loaded on the network and can be asked for."""
         return tuple(getattr(self.network, "peft_config", {}))
+
+    def learnt_from(self, adapters: Sequence[str]) -> frozenset[CubeRef]:
+        """The memories that these adapters were learnt from: what is computed with them is derived from those, too."""
+        return frozenset[CubeRef]().union(*(self.taught.get(name, frozenset()) for name in adapters))
 
     @cached_property
     def fingerprint(self) -> ModelFingerprint:

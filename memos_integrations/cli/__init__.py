@@ -22,6 +22,9 @@ from memos_integrations.cli.output import print_error
 from memos_integrations.cli.pipelines import pipeline
 from memos_integrations.cli.policy import app as policy
 from memos_integrations.cli.proof import check, prove, report, sign, verifier
+from memos_integrations.cli.rebuild import rebuild
+from memos_integrations.cli.redaction import redact
+from memos_integrations.cli.relay import relay
 from memos_integrations.cli.share import acknowledge, offers, publish, pull, subscribe, withdraw
 from memos_integrations.core.errors import MemOSError
 
@@ -36,6 +39,7 @@ app.command()(undo)
 app.command()(move)
 app.command()(tick)
 app.command()(scrub)
+app.command()(redact)
 app.command("roll-back")(roll_back)
 app.command()(snapshot)
 app.command()(export)
@@ -49,6 +53,8 @@ app.command()(offers)
 app.command()(subscribe)
 app.command()(pull)
 app.command()(acknowledge)
+app.command()(relay)
+app.command()(rebuild)
 app.command()(attribute)
 app.command()(costs)
 app.command()(demo)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,8 @@ import typer
 from memos_integrations.cli.commands import Json, Tenant, User, Vault
 from memos_integrations.cli.opening import Choice, opened, principal
 from memos_integrations.cli.output import print_json, say
-from memos_integrations.core.costs import ledger_of
+from memos_integrations.core.costs import COUNTED, Figures, Ledger, ledger_of
+from memos_integrations.core.cube import Tier
 from memos_integrations.core.ports import AuditEntry, CubeFilter
 
 if TYPE_CHECKING:
@@ -21,30 +23,66 @@ PAGE = 10_000
 MOST_CUBES = 100_000
 
 
+class By(StrEnum):
+    """What the table has a row for."""
+
+    OPERATION = "operation"
+    PRINCIPAL = "principal"
+    CUBE = "cube"
+
+
 def costs(
     *,
     vault: Vault,
+    each: Annotated[By, typer.Option("--by", help="What the table has a row for.")] = By.OPERATION,
     role: Annotated[list[str] | None, typer.Option("--role", help="auditor: also what others did.")] = None,
     tenant: Tenant = "local",
     user: User = None,
     as_json: Json = False,
 ) -> None:
-    """Count deeds from the audit log, and bytes and CPU seconds of the memories you may read, by form."""
+    """Count deeds from the audit log, what they took, and bytes of the memories you may read, by form and owner."""
     by = principal(tenant, user, role)
     with opened(vault, Choice.NONE) as (memos, _, _):
         entries = list(_entries(memos, by))  # before the memories are looked at, which is a deed, too
         ledger = ledger_of(entries, memos.find(CubeFilter(), by=by, k=MOST_CUBES))
+        computed = CubeFilter(tiers=frozenset({Tier.ACTIVATION, Tier.PARAMETER}))
+        held = ledger_of((), memos.find(computed, by=by, k=MOST_CUBES)).holdings
+    ledger = ledger.model_copy(update={"holdings": (*ledger.holdings, *held)})
     if as_json:
         print_json(ledger.model_dump(mode="json") | {"reconciles": ledger.reconciles})
         return
-    say(f"{ledger.entries} entries of the audit log")
-    for deed in ledger.deeds:
-        denied = f", {deed.denied} denied" if deed.denied else ""
-        read = f", {deed.tokens:,} tokens and {deed.read_bytes:,} B handed out" if deed.read_bytes else ""
-        say(f"  {deed.operation:<16}{deed.actor:<24}{deed.allowed:>8}{denied}{read}")
-    for held in ledger.holdings:
-        built = f", made in {held.build_cpu_s:.1f} CPU s" if held.build_cpu_s else ""
-        say(f"{held.cubes} {held.tier} memories: {held.text_bytes:,} B of words, {held.blob_bytes:,} B of blobs{built}")
+    adds_up = "and adds up" if ledger.reconciles else "and does NOT add up"
+    say(f"{ledger.entries} entries of the audit log; every one is counted once {adds_up}")
+    say(
+        f"  {each:<42}{'done':>8}{'denied':>8}{'calls':>7}{'in':>9}{'cached':>9}{'out':>9}{'wall s':>9}{'CPU s':>8}",
+        "dim",
+    )
+    for name, done, denied, took in _rows(ledger, each):
+        calls, tokens = f"{took.model_calls:>7}", f"{took.tokens_in:>9}{took.tokens_cached:>9}{took.tokens_out:>9}"
+        say(f"  {name:<42}{done:>8}{denied:>8}{calls}{tokens}{took.wall_s:>9.2f}{took.cpu_s:>8.1f}")
+    told = ledger.total
+    say(
+        f"{told.tokens_out:,} tokens and {told.read_bytes:,} B handed out, {told.tokens_in:,} tokens read by models, "
+        f"{told.tokens_cached:,} of them from what was kept, in {told.model_calls} calls; "
+        f"{told.wall_s:.2f} s, {told.cpu_s:.1f} CPU s of learning"
+    )
+    for kept in ledger.holdings:
+        built = f", made in {kept.build_cpu_s:.1f} CPU s" if kept.build_cpu_s else ""
+        size = f"{kept.text_bytes:,} B of words, {kept.blob_bytes:,} B of blobs"
+        say(f"{kept.cubes} {kept.tier} memories: {size}{built}, of {kept.owner}")
+
+
+def _rows(ledger: Ledger, each: By) -> Iterator[tuple[str, int, int, Figures]]:
+    """Name, done, denied and figures of each row."""
+    if each is By.CUBE:
+        yield from ((cube.cube_id, cube.records + cube.named, 0, cube) for cube in ledger.touched)
+        return
+    for deed in ledger.deeds if each is By.OPERATION else ():
+        yield f"{deed.operation:<18}{deed.actor}", deed.allowed, deed.denied, deed
+    for actor in sorted({deed.actor for deed in ledger.deeds}) if each is By.PRINCIPAL else ():
+        mine = [deed for deed in ledger.deeds if deed.actor == actor]
+        took = Figures.model_validate({name: sum(getattr(deed, name) for deed in mine) for name in COUNTED})
+        yield actor, sum(deed.allowed for deed in mine), sum(deed.denied for deed in mine), took
 
 
 def _entries(memos: MemOS, by: Principal) -> Iterator[AuditEntry]:

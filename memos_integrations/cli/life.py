@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from memos_integrations.cli.commands import CubeId, Json, Tenant, User, Vault, moment
 from memos_integrations.cli.opening import Choice, opened, principal
 from memos_integrations.cli.output import print_json, say
+from memos_integrations.core.operator.tiering import Tiering
 
 if TYPE_CHECKING:
     from memos_integrations.core.conflict import Decided
+    from memos_integrations.core.operator.caretaker import Tick
+    from memos_integrations.memos import MemOS
 
 Now = Annotated[str | None, typer.Option("--now", help="The present, ISO 8601 with zone. Default: now.")]
 
@@ -52,19 +57,65 @@ def tick(
     vault: Vault,
     now: Now = None,
     limit: Annotated[int, typer.Option("--limit", help="At most so many memories.")] = 10_000,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A model's folder: learn and compute for it what is worth it.")
+    ] = None,
+    adapters: Annotated[
+        Path | None, typer.Option("--adapters", help="Where adapters are kept. Default: beside the vault.")
+    ] = None,
+    dtype: Annotated[str, typer.Option("--dtype", help="With --model: float32, bfloat16 or float16.")] = "float32",
+    seconds: Annotated[float, typer.Option("--seconds", help="With --model: for learning, and again for moving.")] = 60,
+    size: Annotated[int | None, typer.Option("--bytes", help="With --model: most bytes of computed memory.")] = None,
+    spare_text: Annotated[
+        bool, typer.Option("--spare-text", help="Answers leave out of the prompt what an adapter knows.")
+    ] = False,
     tenant: Tenant = "local",
     user: User = None,
     as_json: Json = False,
 ) -> None:
-    """Let your memories age: archive what is unused or no longer holds, let expire and collect what is over."""
-    with opened(vault, Choice.NONE) as (memos, _, _):
-        done = memos.tick(by=principal(tenant, user), now=moment(now), limit=limit)
+    """Let your memories age: archive what is unused or no longer holds, let expire and collect what is over.
+
+    With --model, learn again what a change made invalid, and give memories the form that costs least on this machine.
+    """
+    by = principal(tenant, user)
+    with opened(vault, Choice.NONE) as (memos, _, _), ExitStack() as stack:
+        how: dict[str, Any] = {}
+        if model is not None:
+            place = adapters or (vault.parent if vault.suffix == ".db" else vault) / "adapters"
+            _learning(memos, model, place, dtype, spare_text=spare_text, stack=stack)
+            how = {"learn_seconds": seconds, "learn_bytes": size, "tiering": Tiering(seconds=seconds, size=size)}
+        done = memos.tick(by=by, now=moment(now), limit=limit, **how)
     if as_json:
         print_json(done.model_dump(mode="json"))
         return
     more = " There is more to do." if done.more else ""
     left = " Copies of what was erased may be left: see `memos scrub`." if done.unscrubbed else ""
     say(f"{len(done.archived)} archived, {len(done.expired)} expired, {len(done.collected)} collected.{more}{left}")
+    if model is not None:
+        _told_forms(done)
+
+
+def _learning(memos: MemOS, folder: Path, place: Path, dtype: str, *, spare_text: bool, stack: ExitStack) -> None:
+    """Attach what computes and learns on a model, until the stack ends."""
+    from memos_integrations.backends.huggingface import HuggingFaceModel
+    from memos_integrations.backends.kv import ActivationCubes, ActivationMemory, KVStore
+    from memos_integrations.backends.lora import AdapterStore, ParameterCubes, ParameterMemory
+
+    model = HuggingFaceModel(folder, dtype=dtype)
+    ActivationCubes(memos, stack.enter_context(ActivationMemory(KVStore(model))))
+    ParameterCubes(memos, stack.enter_context(ParameterMemory(AdapterStore(model, place))), spare_text=spare_text)
+
+
+def _told_forms(done: Tick) -> None:
+    again, tiered = done.relearnt, done.tiered
+    say(f"{len(again.made)} adapters learnt again, {len(again.let_go)} let go, {len(again.waiting)} wait.")
+    for cube_id, why in again.failed.items():
+        say(f"  {cube_id}: {why}")
+    say(f"{tiered.considered} sets of memories considered, {len(tiered.moved)} given another form.")
+    for move in (*tiered.moved, *tiered.waiting, *tiered.failed):
+        say(f"  {move.before} -> {move.after}: {len(move.sources)} memories; {move.why_not or move.reason}")
+    if tiered.foreign:
+        say(f"  {len(tiered.foreign)} were computed for another model, and stay for it.")
 
 
 def scrub(*, vault: Vault, now: Now = None, as_json: Json = False) -> None:

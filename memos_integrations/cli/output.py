@@ -86,6 +86,7 @@ def hit_as_json(hit: Hit) -> dict[str, Any]:
         "provenance": hit.provenance.model_dump(mode="json", include=set(fields)),
         "why": hit.why,
         "superseded_by": hit.superseded_by,
+        "conflicts_with": list(hit.conflicts_with),
     }
 
 

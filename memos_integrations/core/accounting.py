@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from memos_integrations.core.access import CallContext, Decision, Principal, Verb, as_subject, decide
 from memos_integrations.core.asked import is_id, known_id
+from memos_integrations.core.costs import Spent
 from memos_integrations.core.cube import MemCube, first_problem
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.ports import AuditEntry, AuditReport, LogFilters, LogQuery
@@ -67,6 +68,13 @@ class Accounting(Walk):
         except ValidationError as exc:
             raise InvalidMemoryError(f"Not a log query: {first_problem(exc)}.") from exc
         return self._governance.log(query, caller)
+
+    def account(self, spent: Spent, *, by: Principal, context: CallContext | None = None) -> None:
+        """Put what a model did for *by* into the audit log, from where `memos costs` counts it.
+
+        `ActivationCubes` and `ParameterCubes` do for their own work; call it for a model of yours.
+        """
+        self._governance.accounted(spent.model_dump(mode="json"), self._caller(by, context))
 
     def verify_audit(self) -> AuditReport:
         """Walk the audit chain, and hold every stored version against it."""

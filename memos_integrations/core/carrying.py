@@ -79,7 +79,8 @@ class Carrying(Walk):
 
         Only *recipient* will take it, once, for *purpose*, and only while it *lasts*. What is derived goes with all its
         sources or not at all. `redact(cube)` decides what the recipient gets of each version. What stayed behind is
-        named in the bundle with the reason. `progress(memories)` is called now and then.
+        named in the bundle with the reason. `progress(memories)` is called now and then. The books of `MemStore`
+        (offers, places of subscribers) stay, unless *where* names their namespace `(tenant, "memstore")`.
 
         *to* is the reader's card (`Addressee`): what it does not understand stays behind, and with *sealed* nobody else
         can read the bundle. With *since*, only what changed after that place in the log goes, of at most *most*
@@ -207,7 +208,8 @@ class Carrying(Walk):
         name of their *group*. What others wrote to *folder* arrives as it is: ids, versions, times. Of what two vaults
         changed apart the later writing holds, and the other stays in the history; what was erased anywhere is erased.
         Run it whenever the folder is there, on every vault; the order does not matter. With *secret*, a key that all of
-        them have, the folder holds nothing that others could read.
+        them have, the folder holds nothing that others could read. Where this MemOS has a judge (`conflicts`), it is
+        asked about what was changed apart, and decides between what arrived and what was here: see `Synced`.
 
         Raises:
             InvalidMemoryError: *folder* is no folder, or another vault uses this one's key.
@@ -230,6 +232,7 @@ class Carrying(Walk):
             None if secret is None else self._seal(),
             None if secret is None else secret.key,
             Checking(trusted={signer.key: group}, **told),
+            self._writer.settling,
         )
         return made.run(Path(folder))
 

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from memos_integrations.core.access import CallContext, Principal, Verb
+from memos_integrations.core.costs import Spent
 from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, ParameterPayload
 from memos_integrations.core.operator import draft_activation, draft_parameter
 from memos_integrations.core.operator.relearning import Learner, learnt_record
+from memos_integrations.core.operator.tiering import Former
 from memos_integrations.core.ports import Derivative
+from memos_integrations.core.records import record_of
 from memos_integrations.core.walk import Walk
 
 TENSORS = "application/vnd.safetensors"
@@ -18,11 +21,11 @@ TENSORS = "application/vnd.safetensors"
 class Computing(Walk):
     """What stores of computed memory ask of the engine: cubes that are derived, and go with their sources."""
 
-    def attach(self, derivative: Derivative, *, learner: Learner | None = None) -> None:
+    def attach(self, derivative: Derivative, *, learner: Learner | None = None, former: Former | None = None) -> None:
         """Let a store of derived memory obey its sources: from now on, and for all that it holds already.
 
         What was forgotten or changed while it was not attached is erased from it here. By *learner*, `tick` learns
-        again what does not stand any more.
+        again what does not stand any more; by *former*, it gives memories the form that costs least.
         """
         self._check_open()
         held: dict[str, set[CubeRef]] = {}
@@ -35,6 +38,8 @@ class Computing(Walk):
         self._writer.derivatives.append(derivative)
         if learner is not None:
             self._relearning.learners.append(learner)
+        if former is not None:
+            self._tierer.formers.append(former)
 
     def keep_activation(
         self,
@@ -46,12 +51,13 @@ class Computing(Walk):
         key: str,
         fingerprint: ModelFingerprint,
         by: Principal,
+        trigger: str | None = None,
         context: CallContext | None = None,
     ) -> MemCube:
         """Keep computed keys and values as an activation cube of *by*, derived from *sources*; durable on return.
 
         Readable by whoever may read every source, erased with the first of them. *key* names model, tenant and
-        tokens, salted, so that nobody learns from it what others keep.
+        tokens, salted, so that nobody learns from it what others keep. *trigger* says why it is made.
 
         Raises:
             InvalidMemoryError: No sources, or not plaintext.
@@ -62,7 +68,10 @@ class Computing(Walk):
         payload = ActivationPayload(
             segments=(blob,), token_ids_digest=token_ids_digest, token_count=token_count, fingerprint=fingerprint
         )
-        return self._writer.activate(draft_activation(payload, sources, caller), caller, key=f"kv:{key}")
+        draft = draft_activation(payload, sources, caller, trigger=trigger)
+        kept = Spent(model=fingerprint.model, model_calls=0, stored_bytes=blob.size)
+        told = record_of("model", caller, about=draft.cube.id, detail=kept.model_dump(mode="json"))
+        return self._writer.activate(draft, caller, key=f"kv:{key}", records=(told,))
 
     def find_activation(self, key: str, *, by: Principal, context: CallContext | None = None) -> MemCube | None:
         """The activation cube with this key, if there is one and *by* may read it and its sources are as they were."""
@@ -80,11 +89,12 @@ class Computing(Walk):
         training: Any,
         by: Principal,
         replaces: str | None = None,
+        trigger: str | None = None,
         context: CallContext | None = None,
     ) -> MemCube:
         """Keep an adapter as a parameter cube of *by*, derived from *sources*, with its gate report; durable on return.
 
-        *replaces* is the id of the one in whose place it stands.
+        *replaces* is the id of the one in whose place it stands, *trigger* says why it is made.
 
         Raises:
             InvalidMemoryError: No sources, or one that may not be trained on.
@@ -94,6 +104,6 @@ class Computing(Walk):
         blob = self._governance.put_blob(content, TENSORS)
         payload = ParameterPayload(adapter=blob, base=base, training=training)
         key = f"lora:{blob.digest}"
-        draft = draft_parameter(payload, sources, caller)
+        draft = draft_parameter(payload, sources, caller, trigger=trigger)
         told = learnt_record(draft.cube, caller, replaces=replaces)
         return self._writer.activate(draft, caller, key=key, operation="distil", records=(told,))

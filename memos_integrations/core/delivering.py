@@ -89,7 +89,7 @@ class GovernedDelivery(GovernedReading):
         events, seen = self.happened(after, limit, caller)
         ids = list(dict.fromkeys(event.cube_id for _, event in events))
         there = self._vault.get(caller.by.tenant, ids) if len(ids) <= LITTLE else []
-        kept = {cube.id for cube in there if cube.descriptive.semantic_type == ITEM and cube.namespace[1:2] == BOOKS}
+        kept = {cube.id for cube in there if is_of_the_books(cube)}
         return [number for number, event in events if event.cube_id not in kept], seen
 
     def deliverable(self, ids: Sequence[str], caller: Caller) -> dict[str, MemCube]:
@@ -185,6 +185,11 @@ class GovernedDelivery(GovernedReading):
         """Walk the whole audit chain; see `Vault.verify_audit`."""
         self._reads.flush()
         return self._vault.verify_audit()
+
+
+def is_of_the_books(cube: MemCube) -> bool:
+    """Whether it is an item in which `MemStore` keeps offers, places of subscribers, dead letters."""
+    return cube.descriptive.semantic_type == ITEM and cube.namespace[1:2] == BOOKS
 
 
 def _is_use(sending: Sending, caller: Caller) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, BinaryIO, NoReturn
@@ -18,6 +18,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.gate import Ruling
 from memos_integrations.core.ports import (
+    Change,
     CubeFilter,
     EmbedderIdentity,
     LogQuery,
@@ -26,17 +27,25 @@ from memos_integrations.core.ports import (
     Transaction,
     Vectors,
 )
-from memos_integrations.core.records import record_of
+from memos_integrations.core.records import NewVersion, changes_of, record_of
 
 
 class GatedWriting(GovernedDelivery):
     """`GovernedReading`, with what the gate decides; `MemGovernance` adds the writes."""
 
-    def _check_gated(self, cube: MemCube) -> None:
-        """Whatever way a new text came: what the gate would not let through as it is was not brought before it."""
+    tokens_of: Callable[[MemCube], bytes | None] | None = None
+    """What a token embedder told of the words of a cube that is about to be written; None without such an embedder."""
+
+    def _check_let_in(self, cube: MemCube, caller: Caller, operation: str) -> None:
+        """Whatever way a new memory came: no rule forbids to write it, and its text was brought before the gate."""
+        if cube.version == 1 and caller.policy is not None:
+            reason = caller.policy.refusal(cube, Verb.WRITE, caller)
+            if reason is not None:
+                self._deny(cube, Verb.WRITE, operation, reason, caller)
+                raise AccessDeniedError(f"You may not write this memory: {reason}. Nothing was stored.")
         if self.gate is None or cube.version > 1 or not cube.text:
             return
-        verdict = self.gate.examine(cube.text, cube.trust.channel)
+        verdict = self.gate.examine(cube.text, cube.trust.channel, tenant=cube.tenant)
         apart = verdict.ruling is Ruling.QUARANTINE and cube.trust.quarantined
         if (
             verdict.text != cube.text
@@ -53,6 +62,10 @@ class GatedWriting(GovernedDelivery):
         """
         self._submit(record_of("gate", caller, denied=verdict["reason"], about=cube.id, detail=verdict))
         raise RefusedByGateError(f"The write gate refused this memory: {verdict['reason']}. Nothing was stored.")
+
+    def note_redaction(self, found: dict[str, Any], caller: Caller) -> None:
+        """Record that the caller looked for what a gate would take out of a memory; counts, no words."""
+        self._submit(record_of("redact_dry_run", caller, about=found["cube_id"], detail=found))
 
     def in_tenant(self, cube_ids: Sequence[str], caller: Caller) -> list[MemCube]:
         """Cubes of the caller's tenant, also those in quarantine: for whoever vouches for them.
@@ -153,6 +166,18 @@ class GatedWriting(GovernedDelivery):
             raise CubeNotFoundError(cube_id)
         return self._vault.open_blob(cube.blobs[number])
 
+    def traces(self, cube_id: str) -> dict[str, int]:
+        """What the vault still holds of a cube, per place: all zero after `erase`."""
+        return self._vault.traces(cube_id)
+
+    def known(self, key: str, caller: Caller) -> str | None:
+        """The id of the cube that was written with this key in the caller's tenant."""
+        return self._vault.find_key(caller.by.tenant, key)
+
+    def forgotten(self, keys: Sequence[str], caller: Caller) -> set[str]:
+        """Those of the keys whose cube was forgotten in the caller's tenant."""
+        return self._vault.forgotten(caller.by.tenant, keys)
+
     def was_forgotten(self, cube_id: str, caller: Caller) -> bool:
         """Whether a cube of this id was erased here, or is known to have been erased elsewhere."""
         asked = LogQuery(tenant=caller.by.tenant, cube_id=cube_id, operation="forget", outcome=Outcome.ALLOWED, limit=1)
@@ -170,7 +195,7 @@ class GatedWriting(GovernedDelivery):
     def put_vectors(self, cubes: Sequence[MemCube], vectors: Vectors) -> None:
         """Give cubes the vectors that they lack; a cube that changed meanwhile is left for the next round."""
         futures = [
-            self._vault.submit(Transaction((PutVector(cube.id, cube.version, vector),)))
+            self._vault.submit(Transaction((PutVector(cube.id, cube.version, vector, self._tokens(cube)),)))
             for cube, vector in zip(cubes, vectors, strict=True)
         ]
         for future in futures:
@@ -178,6 +203,17 @@ class GatedWriting(GovernedDelivery):
                 future.result()
 
     # --- vectors: a derivative of what was written; nothing leaves the vault ------------------------------------
+
+    def tokens(self, cubes: Sequence[MemCube], caller: Caller) -> dict[str, bytes]:
+        """The token vectors that the vault keeps of *cubes*, which the caller was let read; see `Vault.tokens`."""
+        return self._vault.tokens(caller.by.tenant, [cube.ref for cube in cubes])
+
+    def _tokens(self, cube: MemCube) -> bytes | None:
+        return None if self.tokens_of is None else self.tokens_of(cube)
+
+    def _changes(self, version: NewVersion) -> tuple[Change, ...]:
+        """What stores a version, with the token vectors of its words where it has a vector."""
+        return changes_of(version if version.vector is None else version._replace(tokens=self._tokens(version.cube)))
 
     def bind_embedder(self, identity: EmbedderIdentity) -> None:
         """Let the vault remember its embedder, or refuse another (see `Vault.bind_embedder`)."""

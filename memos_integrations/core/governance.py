@@ -50,7 +50,17 @@ from memos_integrations.core.ports import (
     Vault,
     Vectors,
 )
-from memos_integrations.core.records import NewVersion, Steps, changes_of, erasure, gated, moved, record_of, written
+from memos_integrations.core.records import (
+    Instead,
+    NewVersion,
+    Steps,
+    erasure,
+    gated,
+    joined,
+    moved,
+    record_of,
+    written,
+)
 
 
 class MemGovernance(GatedWriting):
@@ -111,7 +121,7 @@ class MemGovernance(GatedWriting):
         for version in versions:
             self._check_put(version, operation)
         return Transaction(
-            changes=tuple(change for version in versions for change in changes_of(version)),
+            changes=tuple(change for version in versions for change in self._changes(version)),
             audit=tuple(
                 record
                 for version in versions
@@ -139,7 +149,7 @@ class MemGovernance(GatedWriting):
             if cube.governance.legal_hold:
                 raise LegalHoldError(f"Cube {cube.id!r} is under legal hold: it may be neither changed nor moved.")
             check_transition(cube, after)
-        changes: list[Change] = [change for version in steps.versions for change in changes_of(version)]
+        changes: list[Change] = [change for version in steps.versions for change in self._changes(version)]
         changes += [Expect(ref.id, ref.version) for ref in steps.expected]
         changes += steps.passing(caller)
         later = "update" if operation == "remember" else operation
@@ -194,15 +204,15 @@ class MemGovernance(GatedWriting):
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
         if self._sight.would_lose(cube, caller):
             raise AccessDeniedError("What is seen in part is not written: what a rule keeps back would be lost.")
-        self._check_gated(cube)
+        self._check_let_in(cube, caller, operation)
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
             self._check_sources(version, operation)
 
-    def erase(self, cube_id: str, caller: Caller) -> tuple[list[MemCube], Receipt]:
+    def erase(self, cube_id: str, caller: Caller, instead: Instead | None = None) -> tuple[list[MemCube], Receipt]:
         """Take a cube that the caller may delete out of the vault, with every cube derived from it.
 
         Gives what was erased, the asked one last. What was decided holds at the commit: a hold set or a cube derived
-        in between makes it decide again.
+        in between makes it decide again. *instead* is stored in the same commit.
 
         Raises:
             VersionConflictError: Others changed it fifty times in a row.
@@ -214,8 +224,13 @@ class MemGovernance(GatedWriting):
             cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
             doomed = [*reversed(self._derived(cube)), cube]
             self._check_erasable(cube, doomed, caller)
+            told = erasure(doomed, caller)
+            if instead is not None and instead.of != cube.version:
+                break
+            if instead is not None:
+                told = joined(told, self._transaction([instead.version], "redact"))
             try:
-                return doomed, self._told(self._vault.submit(erasure(doomed, caller))).result()
+                return doomed, self._told(self._vault.submit(told)).result()
             except (VersionConflictError, CubeNotFoundError, StillDerivedError):
                 continue
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
@@ -248,18 +263,6 @@ class MemGovernance(GatedWriting):
             self._submit(record_of("policy", caller, denied="only an admin changes the rules", detail=detail))
             raise AccessDeniedError("Only the role admin may change the policy.")
         self._submit(record_of("policy", caller, detail=detail))
-
-    def traces(self, cube_id: str) -> dict[str, int]:
-        """What the vault still holds of a cube, per place: all zero after `erase`."""
-        return self._vault.traces(cube_id)
-
-    def known(self, key: str, caller: Caller) -> str | None:
-        """The id of the cube that was written with this key in the caller's tenant."""
-        return self._vault.find_key(caller.by.tenant, key)
-
-    def forgotten(self, keys: Sequence[str], caller: Caller) -> set[str]:
-        """Those of the keys whose cube was forgotten in the caller's tenant."""
-        return self._vault.forgotten(caller.by.tenant, keys)
 
     def current(self, tenant: str, refs: Collection[CubeRef]) -> set[CubeRef]:
         """Those of *refs* that are still the present versions of their cubes. No word of them leaves the vault."""
@@ -341,10 +344,5 @@ class MemGovernance(GatedWriting):
         if ADMIN_ROLE not in caller.by.subjects:
             return False
         asked = [(each, operation) for each in doomed for operation in ("hold", "release")]
-        by: dict[str, Any] = {
-            "tenant": caller.by.tenant,
-            "actor": caller.by.subject,
-            "outcome": Outcome.ALLOWED,
-            "limit": 1,
-        }
-        return any(self._vault.log(LogQuery(cube_id=each.id, operation=name, **by)) for each, name in asked)
+        by: dict[str, Any] = {"tenant": caller.by.tenant, "actor": caller.by.subject, "outcome": Outcome.ALLOWED}
+        return any(self._vault.log(LogQuery(cube_id=each.id, operation=name, limit=1, **by)) for each, name in asked)

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from memos_integrations.core.access import CallContext, Principal, Verb
+from memos_integrations.core.access import CallContext, Caller, Principal, Verb
 from memos_integrations.core.asked import known_id
-from memos_integrations.core.cube import Behaviour, Channel, Label, MemCube, State, Tier, Value, new_id
-from memos_integrations.core.errors import InvalidMemoryError
-from memos_integrations.core.gate import Ruling, WriteGate
+from memos_integrations.core.cube import Channel, MemCube, Tier
+from memos_integrations.core.errors import (
+    AccessDeniedError,
+    CubeNotFoundError,
+    IllegalTransitionError,
+    InvalidMemoryError,
+    LegalHoldError,
+)
+from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator import ErasureReceipt
-from memos_integrations.core.operator.write import finished, reworded
+from memos_integrations.core.operator.redaction import Redacted
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.walk import Walk
 
 PAGE = 1_000
-
-
-class Redacted(Value):
-    """What became of a memory: where it stands now, and how many of each kind were taken out."""
-
-    cube_id: Label
-    instead: Label
-    found: dict[str, int]
 
 
 class Guarding(Walk):
@@ -100,37 +97,37 @@ class Guarding(Walk):
         by: Principal,
         gate: WriteGate,
         erase: bool = False,
+        dry_run: bool = False,
         context: CallContext | None = None,
     ) -> list[Redacted]:
-        """Bring memories that are there before another gate, and write what it leaves of them; what was changed.
+        """Bring memories of *by* that are there before another gate, and write what it leaves of them; what changed.
 
-        As the next version, with the old ones in the history; or, with *erase*, as a new memory, and the old one is
-        forgotten in every version, with what was derived from it. The list is the map for whoever exports them.
+        As the next version, with the old ones in the history; or, with *erase*, as a new memory, and in the same
+        transaction the old one is forgotten: every version, its vector and full text, its KV caches, and all else that
+        was derived from it. Then `scrub` overwrites copies that the file may hold. Blobs are not looked into. The list
+        is the map for whoever exports them. *dry_run* changes nothing, and tells what would be taken out.
+
+        With a filter, those in quarantine are looked at too, and what may not be changed is told with the reason; a
+        filter that names no states means those that recall reaches.
 
         Raises:
-            CubeNotFoundError, AccessDeniedError, LegalHoldError: One of them may not be changed; those before it are.
+            CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: One of the ids may not be
+                changed; those before it are.
         """
         caller = self._caller(by, context)
-        told: list[Redacted] = []
-        for cube_id in self._meant(where, by, None, None, context):
-            cube = self._governance.read(cube_id, caller, operation="redact")
-            verdict = gate.examine(cube.text, cube.trust.channel)
-            if verdict.text == cube.text or verdict.ruling is Ruling.REFUSE:
+        told: dict[str, Redacted] = {}
+        for cube_id in self._meant(where, by, None, None, context, apart=True):
+            if any(cube_id in each.gone for each in told.values()):
                 continue
-            instead = cube_id
-            if erase:
-                clean = reworded(cube, verdict.text, None, {})
-                fresh = {"id": new_id(), "version": 1, "state": State.GENERATED, "behaviour": Behaviour()}
-                written, future = self._writer.remember(finished(clean.model_copy(update=fresh)), caller, key=None)
-                if future is not None:
-                    future.result()
-                self._writer.forget(cube_id, caller)
-                instead = written.id
-            else:
-                changes: dict[str, dict[str, Any]] = {"descriptive": {}, "governance": {}}
-                self._writer.update(cube_id, caller, text=verdict.text, changes=changes, expected_version=cube.version)
-            told.append(Redacted(cube_id=cube_id, instead=instead, found=verdict.found))
-        return told
+            try:
+                done = self._redactor.run(cube_id, caller, gate, erase=erase, dry_run=dry_run)
+            except (AccessDeniedError, CubeNotFoundError, LegalHoldError, IllegalTransitionError) as exc:
+                if not isinstance(where, CubeFilter):
+                    raise
+                done = Redacted(cube_id=cube_id, kept=str(exc))
+            if done is not None:
+                told[cube_id] = done
+        return list(told.values())
 
     def _meant(
         self,
@@ -139,6 +136,8 @@ class Guarding(Walk):
         source: str | None,
         channel: Channel | str | None,
         context: CallContext | None,
+        *,
+        apart: bool = False,
     ) -> list[str]:
         if not isinstance(where, CubeFilter):
             return _ids(where)
@@ -152,11 +151,22 @@ class Guarding(Walk):
                 named = source is None or source in (cube.provenance.source, cube.provenance.author)
                 came = channel is None or cube.trust.channel is Channel(channel)
                 if named and came and cube.governance.owner == by.subject and cube.tier is Tier.PLAINTEXT:
-                    check_change(cube)
+                    if not apart:
+                        check_change(cube)
                     found.append(cube.id)
             skip += PAGE
             if skip >= page.visible:
-                return found
+                return found + (self._apart(where, caller) if apart else [])
+
+    def _apart(self, where: CubeFilter, caller: Caller) -> list[str]:
+        """The caller's own in quarantine below the filter's namespace, in its thread."""
+        return [
+            cube.id
+            for cube in self._quarantine.apart(caller)
+            if cube.governance.owner == caller.by.subject
+            and cube.namespace[: len(where.namespace)] == where.namespace
+            and where.thread_id in (None, cube.provenance.thread_id)
+        ]
 
 
 def _ids(cube_ids: Sequence[str]) -> list[str]:

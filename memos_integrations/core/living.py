@@ -20,14 +20,14 @@ from memos_integrations.core.operator import parts
 from memos_integrations.core.operator.caretaker import Tick
 from memos_integrations.core.operator.editor import Feedback, Lineage
 from memos_integrations.core.operator.resolver import Resolver
+from memos_integrations.core.operator.tiering import Tiering
 from memos_integrations.core.operator.timemachine import RolledBack
 from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.core.walk import Walk
 
-PAGE = 2_000
-MOST_RENEWED = 1_000
+PAGE, MOST_RENEWED = 2_000, 1_000
 RARE = 6
 """By so many of its rarest words a memory is looked up among those that may repeat it."""
 
@@ -110,7 +110,7 @@ class Living(Walk):
         `helpful`: more important. `wrong`: less important and a step less trusted. `outdated`: valid until now, and
         archived. Then whoever judges conflicts is asked again about it: what it had retired comes back where it is now
         less trusted, what it had withstood retires it, and what repeats it is merged. Summaries of it that rules made
-        are made anew.
+        are made anew. All of it is true and durable on return, in one transaction, or nothing of it is.
 
         Raises:
             CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `update`.
@@ -157,8 +157,9 @@ class Living(Walk):
     ) -> RolledBack:
         """Bring memories of *by* back to how they stood before *since*, all in one transaction or not at all.
 
-        Of those in *namespace*, from *source* (`provenance.source`), written by *principal* (its author): what was
-        changed since is restored, what was not there yet is archived, what they retired or merged since comes back.
+        Of those in *namespace*, from *source* (`provenance.source`), of which *principal* is the author, or which they
+        changed since: what was changed since is restored, what was not there yet is archived, what they retired or
+        merged since comes back.
 
         Raises:
             InvalidMemoryError: *since* has no time zone, or the namespace is another tenant's.
@@ -168,15 +169,16 @@ class Living(Walk):
         caller, place = self._caller(by, context), parts(namespace)
         if place and place[0] != by.tenant:
             raise InvalidMemoryError(f"The namespace {place} is not within the tenant {by.tenant!r}.")
-        author = None if principal is None else as_subject(principal)
+        moment, author = aware(since), None if principal is None else as_subject(principal)
+        if moment is None:
+            raise InvalidMemoryError("roll_back needs the time to go back to.")
+        theirs = frozenset() if author is None else self._times.changed_by(author, moment, caller)
 
         def wanted(cube: MemCube) -> bool:
             told = cube.provenance
-            return (source is None or told.source == source) and (author is None or told.author == author)
+            whose = author is None or told.author == author or cube.id in theirs
+            return whose and (source is None or told.source == source)
 
-        moment = aware(since)
-        if moment is None:
-            raise InvalidMemoryError("roll_back needs the time to go back to.")
         return self._times.roll_back(moment, caller, where=CubeFilter(namespace=place or (by.tenant,)), wanted=wanted)
 
     # --- ageing
@@ -204,6 +206,7 @@ class Living(Walk):
         limit: int = 10_000,
         learn_seconds: float = 0.0,
         learn_bytes: int | None = None,
+        tiering: Tiering | None = None,
         context: CallContext | None = None,
     ) -> Tick:
         """Let the memories of *by* age until *now* (default: the clock): archive, expire and collect what is due.
@@ -211,11 +214,10 @@ class Living(Walk):
         At most *limit* at a time; call it again while `more`. A pass that was interrupted is simply run again. What was
         written or used within the last day stays, whatever else is due, unless its own time is over.
 
-        Adapters that went with a source are learnt again from what is left, as it is now, for *learn_seconds* of wall
-        time (then the step that is under way, or the gates, are finished; the next pass goes on) and as long as the
-        adapters of *by* take no more than *learn_bytes*. Until then the memories are recalled as text.
+        Adapters that went with a source are learnt again from what is left, for *learn_seconds* of wall time (then the
+        step under way, or the gates, are finished; the next pass goes on) while all take at most *learn_bytes*.
 
-        Copies of what was erased, by anybody, are overwritten in the vault's file: see `MemOS.scrub`.
+        With *tiering*, memories get the form that costs least. Copies of what was erased are overwritten (`scrub`).
 
         Raises:
             ClockError: *now* lies more than a day before what was recorded; nothing was changed.
@@ -234,6 +236,10 @@ class Living(Walk):
                 caller, is_over=lambda: monotonic() >= end, size=learn_bytes, limit=limit
             )
         waits = bool(told["relearnt"].waiting) if "relearnt" in told else False
+        if tiering is not None:
+            until = monotonic() + tiering.seconds
+            told["tiered"] = tiered = self._tierer.run(caller, tiering, is_over=lambda: monotonic() >= until)
+            waits |= tiered.more
         return done.model_copy(update=told | {"more": done.more or len(made) == limit or waits})
 
     # --- what contradicts and repeats
@@ -290,8 +296,7 @@ class Living(Walk):
 
     def _all(self, scope: CubeFilter, caller: Caller, most: int) -> Iterator[MemCube]:
         """Everything in scope that the caller may read, newest first, each once, unrecorded."""
-        seen: set[str] = set()
-        k = min(PAGE, most)
+        seen, k = set[str](), min(PAGE, most)
         while True:
             found = [match.cube for match in self._governance.search(VaultQuery(k=k, filter=scope), caller).matches]
             fresh = [cube for cube in found if cube.id not in seen]

@@ -22,7 +22,6 @@ from memos_integrations.core.access import (
     is_own,
     may_read,
     readable_of,
-    subjects_for,
 )
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.errors import (
@@ -53,6 +52,7 @@ from memos_integrations.core.ports import (
 from memos_integrations.core.reads import ReadAudit, ReadLog
 from memos_integrations.core.records import denied, is_counted, licensed_use, moved, record_of
 from memos_integrations.core.sight import Sight
+from memos_integrations.core.standings import TELLING, Standings, contradicting, standings_of, told_by
 
 MOST_OWNED = 1_000_000
 
@@ -238,6 +238,10 @@ class GovernedReading:
             digest = cube.blobs[number].digest
             raise IntegrityError(f"Blob {digest} of cube {cube_id!r} is missing or damaged", cube_id) from exc
 
+    def accounted(self, detail: dict[str, Any], caller: Caller) -> None:
+        """Record what a model did for the caller, like a read: it waits for nothing."""
+        self._reads.record(Transaction((), (record_of("model", caller, detail=detail),)))
+
     def carried(self, cubes: Sequence[MemCube], caller: Caller) -> None:
         """Record, durably, that *cubes* are about to leave the vault for another system."""
         self._submit(record_of("export", caller, detail={"cubes": [cube.id for cube in cubes]}))
@@ -247,16 +251,18 @@ class GovernedReading:
 
         It counts only where the newer one belongs to somebody who may write the older one.
         """
-        tenant = caller.by.tenant
-        older = {cube.id: cube for cube in cubes}
-        edges = [edge for edge in self._vault.pointing_at(tenant, list(older)) if edge.relation == "supersedes"]
-        sources = self._vault.get(tenant, list(dict.fromkeys(edge.source for edge in edges)))
-        owners = {cube.id: cube.governance.owner for cube in self._released(sources, caller)}
-        return {
-            edge.target: edge.source
-            for edge in edges
-            if owners.get(edge.source) in subjects_for(Verb.WRITE, older[edge.target].governance)
-        }
+        return dict(self.standings(cubes, caller).superseded)
+
+    def standings(self, cubes: Sequence[MemCube], caller: Caller) -> Standings:
+        """What supersedes the *cubes*, as `superseded`, and what that the caller sees contradicts them."""
+        tenant, ours = caller.by.tenant, contradicting(cubes)
+        edges = [e for e in self._vault.pointing_at(tenant, [cube.id for cube in cubes]) if e.relation in TELLING]
+        ids = list(dict.fromkeys([*(edge.source for edge in edges), *(other for _, other in ours)]))
+        seen = {each.id: each for each in self._released(self._vault.get(tenant, ids), caller)}
+        found = standings_of(told_by(cubes, edges, seen), ours, seen, caller.now)
+        shown = {cube.id for cube in self._sight.shown(list(seen.values()), caller)} if found.contradicted else set()
+        beside = {each: tuple(o for o in others if o in shown) for each, others in found.contradicted.items()}
+        return Standings(found.superseded, {each: others for each, others in beside.items() if others})
 
     def history(self, cube_id: str, caller: Caller) -> list[MemCube]:
         """Every version of a cube that the caller may read, oldest first; versions they may not read are absent."""

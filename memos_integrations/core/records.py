@@ -44,6 +44,14 @@ class NewVersion(NamedTuple):
     again: bool = True
     verdict: dict[str, Any] | None = None
     sources: Mapping[str, MemCube] = MappingProxyType({})
+    tokens: bytes | None = None
+
+
+class Instead(NamedTuple):
+    """A version to be stored in the place of a cube that is erased, made of its version `of`."""
+
+    version: NewVersion
+    of: int
 
 
 class Steps(NamedTuple):
@@ -111,7 +119,7 @@ def gated(version: NewVersion) -> tuple[AuditRecord, ...]:
     """What the gate decided on a version, for the log: rules and counts, no words. Nothing where it let it through."""
     if version.verdict is None:
         return ()
-    operation = "quarantine" if version.verdict["ruling"] == "quarantine" else "gate"
+    operation = {"quarantine": "quarantine", "allow": "alarm"}.get(version.verdict["ruling"], "gate")
     return (record_of(operation, version.caller, cube=version.cube, detail=version.verdict),)
 
 
@@ -157,10 +165,16 @@ def erasure(doomed: Sequence[MemCube], caller: Caller) -> Transaction:
     )
 
 
+def joined(one: Transaction, other: Transaction) -> Transaction:
+    """Both, in this order, true together."""
+    return Transaction(one.changes + other.changes, one.audit + other.audit, one.events + other.events)
+
+
 def changes_of(version: NewVersion) -> tuple[Change, ...]:
     """The Put of a version, if its sources are still as they were when that was decided."""
     cube = version.cube
     sources = cube.provenance.derived_from if cube.version == 1 else ()
     expected = tuple(Expect(ref.id, ref.version) for ref in sources)
     readers = subjects_for(Verb.READ, cube.governance)
-    return (*expected, Put(cube, readers, version.terms, version.vector, version.key, version.again))
+    put = Put(cube, readers, version.terms, version.vector, version.key, version.again, version.tokens)
+    return (*expected, put)

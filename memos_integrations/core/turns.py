@@ -180,12 +180,19 @@ def restates(answer: str, cube: MemCube) -> bool:
     return len(again) >= FEWEST_WORDS and len(again) >= RESTATED * len(words)
 
 
-def line_of(cube: MemCube, superseded_by: str | None) -> str:
-    """A memory as the line of a prompt."""
-    return render(Hit(cube=cube, score=0.0, superseded_by=superseded_by))
+def line_of(cube: MemCube, told: Mapping[str, Any]) -> str:
+    """A memory as the line of a prompt; *told* is how a recall named it: `superseded_by`, `conflicts_with`."""
+    against = tuple(told.get("conflicts_with") or ())
+    return render(Hit(cube=cube, score=0.0, superseded_by=told.get("superseded_by"), conflicts_with=against))
+
+
+def as_named(hit: Hit) -> dict[str, Any]:
+    """A hit as a state may keep it: which memory, and how it stands to others; no words."""
+    return {"id": hit.cube.id, "superseded_by": hit.superseded_by, "conflicts_with": list(hit.conflicts_with)}
 
 
 def without(words: str, cubes: Sequence[MemCube]) -> str:
     """An answer without lines that only repeat the recalled block: they would be remembered a second time."""
-    shown = {PREAMBLE, *(line_of(cube, None) for cube in cubes), *(line_of(cube, "x") for cube in cubes)}
+    ways: list[dict[str, Any]] = [{}, {"superseded_by": "x"}, {"conflicts_with": ["x"]}]
+    shown = {PREAMBLE, *(line_of(cube, way) for cube in cubes for way in ways)}
     return "\n".join(line for line in words.splitlines() if line.strip() not in shown).strip()

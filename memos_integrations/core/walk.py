@@ -37,9 +37,11 @@ from memos_integrations.core.operator import (
 from memos_integrations.core.operator.caretaker import Caretaker
 from memos_integrations.core.operator.editor import Editor
 from memos_integrations.core.operator.quarantine import Quarantine
+from memos_integrations.core.operator.redaction import Redactor
 from memos_integrations.core.operator.relearning import Relearning
 from memos_integrations.core.operator.summary import Summariser
 from memos_integrations.core.operator.surfacing import TrustGate
+from memos_integrations.core.operator.tierer import Tierer
 from memos_integrations.core.operator.timemachine import TimeMachine
 from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
@@ -102,8 +104,10 @@ class Walk:
         self._writer = CubeWriter(self._governance, self._embedding, conflicts)
         self._times = TimeMachine(self._governance, self._embedding, self._writer.dropped)
         self._relearning = Relearning(self._governance, self._writer.forget)
+        self._tierer = Tierer(self._governance, self._writer.forget)
         self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
         self._editor = Editor(self._governance, self._embedding, self._writer)
+        self._redactor = Redactor(self._governance, self._embedding, self._writer)
         self._quarantine = Quarantine(self._governance, self._embedding, self._writer.dropped)
         self._summaries = Summariser(self._governance, self._embedding, self._writer)
         self._reader = reader or MemReader()

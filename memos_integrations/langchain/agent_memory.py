@@ -14,7 +14,7 @@ from memos_integrations.core.operator import MemoryOptions, excerpt
 from memos_integrations.core.scheduler import DEFAULT_TOKEN_BUDGET
 from memos_integrations.core.text import estimate_tokens
 from memos_integrations.core.text import terms as terms_of
-from memos_integrations.core.turns import Namespace, TurnWriter, line_of
+from memos_integrations.core.turns import Namespace, TurnWriter, as_named, line_of
 from memos_integrations.langchain.transcript import asked, said_by
 from memos_integrations.memos import MemOS
 
@@ -79,16 +79,16 @@ class AgentMemory:
             context=self._context,
         )
         new = [hit for hit in found.hits if hit.provenance.message_id not in here]
-        return Recalled(found.id, [{"id": hit.cube.id, "superseded_by": hit.superseded_by} for hit in new[: self._k]])
+        return Recalled(found.id, [as_named(hit) for hit in new[: self._k]])
 
     def show(self, named: Sequence[Mapping[str, Any]], messages: Sequence[BaseMessage], by: Principal) -> Shown:
         """The words of what was recalled, as far as *by* may still use them in a prompt, within the budget."""
         cubes, spent = self._turns.read(named, by), 0
-        replaced = {each["id"]: each["superseded_by"] for each in named}
+        standing = {each["id"]: each for each in named}
         terms = tuple(terms_of(asked(messages)[0]))
         kept: list[tuple[MemCube, str]] = []
         for cube in cubes:
-            line = excerpt(line_of(cube, replaced[cube.id]), terms, self._budget * 3 // 2)
+            line = excerpt(line_of(cube, standing[cube.id]), terms, self._budget * 3 // 2)
             tokens = estimate_tokens(line) + 1
             if spent + tokens <= self._budget:
                 kept.append((cube, line))

@@ -216,6 +216,8 @@ class MemOSChatModel(BaseChatModel):
             "adapters": adapters,
             "seed": settings.get("seed", self.seed),
         }
+        if adapters and "adapters" not in settings and self.parameters is not None:
+            settings = settings | {"recall": self.parameters.unsaid(settings["recall"], adapters[0])}
         prompt = self._prompt(chat, settings, adapters)
         if lead:
             prompt.ids.extend(self.model.encode(lead))

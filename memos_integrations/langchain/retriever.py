@@ -43,7 +43,8 @@ def document_of(cube: MemCube, **further: Any) -> Document:
 
 def to_document(hit: Hit) -> Document:
     """A hit as a document that also says how it scored, signal by signal, and why."""
-    return document_of(hit.cube, score=hit.score, parts=dict(hit.parts), why=hit.why, superseded_by=hit.superseded_by)
+    how = {"score": hit.score, "parts": dict(hit.parts), "why": hit.why}
+    return document_of(hit.cube, **how, superseded_by=hit.superseded_by, conflicts_with=list(hit.conflicts_with))
 
 
 class MemOSRetriever(BaseRetriever):

@@ -27,7 +27,8 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.operator import ErasureReceipt, MemoryOptions, Recall
-from memos_integrations.core.turns import MODEL, Namespace
+from memos_integrations.core.operator.recalled import standing_in_words
+from memos_integrations.core.turns import MODEL, Namespace, as_named
 from memos_integrations.langchain.identity import Identity, identify, running
 from memos_integrations.memos import MemOS
 
@@ -269,13 +270,11 @@ def _remembered(cube: MemCube) -> Told:
 
 
 def _recalled(recall: Recall) -> Told:
-    lines = [f"{hit.cube.id} {' '.join(hit.text.split())}" for hit in recall.hits]
-    replaced = {hit.cube.id: hit.superseded_by for hit in recall.hits if hit.superseded_by}
-    lines = [f"{line} (since replaced)" if line.split()[0] in replaced else line for line in lines]
-    found = [
-        {"id": hit.cube.id, "score": hit.score, "why": hit.why, "superseded_by": hit.superseded_by}
+    lines = [
+        f"{hit.cube.id} {' '.join(hit.text.split())}{standing_in_words(hit.superseded_by, hit.conflicts_with)}"
         for hit in recall.hits
     ]
+    found = [{"score": hit.score, "why": hit.why, **as_named(hit)} for hit in recall.hits]
     artifact = {"recall": recall.id, "cubes": found, "memos": "recalled"}
     return "\n".join(lines) or "Nothing is remembered about that.", artifact
 

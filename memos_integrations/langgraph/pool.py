@@ -156,5 +156,6 @@ def _pool(name: str, batch: Batch) -> dict[str, Any]:
 
 def _memory(batch: Batch) -> dict[str, Any]:
     ids = dict.fromkeys(each.cube_id for each in batch.deliveries if each.cube is not None)
-    cubes = [{"id": cube_id, "score": None, "why": "news", "superseded_by": None} for cube_id in ids]
+    told: dict[str, Any] = {"score": None, "why": "news", "superseded_by": None, "conflicts_with": []}
+    cubes = [{"id": cube_id, **told} for cube_id in ids]
     return {"needed": bool(cubes), "reasons": ["news of a subscription"], "cubes": cubes}

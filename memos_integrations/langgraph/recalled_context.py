@@ -77,7 +77,7 @@ class RecalledContext(AgentMiddleware[RecallingState, Any, Any]):
         return identify(self._principal, request.runtime, get_config())
 
     def _shown(
-        self, request: ModelRequest[Any], named: Mapping[str, str | None], read: Sequence[MemCube]
+        self, request: ModelRequest[Any], named: Mapping[str, Mapping[str, Any]], read: Sequence[MemCube]
     ) -> ModelRequest[Any]:
         lines = [line_of(cube, named[cube.id]) for cube in read]
         if not lines:
@@ -86,10 +86,10 @@ class RecalledContext(AgentMiddleware[RecallingState, Any, Any]):
         return request.override(messages=_before_last_human(request.messages, block))
 
 
-def _named(request: ModelRequest[Any]) -> dict[str, str | None]:
-    """The recalled cubes, best first, each with the id of the one that supersedes it."""
+def _named(request: ModelRequest[Any]) -> dict[str, Mapping[str, Any]]:
+    """The recalled cubes, best first, each with what replaces or contradicts it."""
     memory: dict[str, Any] = request.state.get("memory") or {}  # type: ignore[assignment]
-    return {cube["id"]: cube["superseded_by"] for cube in memory.get("cubes", ())}
+    return {cube["id"]: cube for cube in memory.get("cubes", ())}
 
 
 def _before_last_human(messages: Sequence[AnyMessage], block: HumanMessage) -> list[AnyMessage]:

@@ -29,6 +29,7 @@ from memos_integrations.core.errors import IdentityError, InvalidMemoryError
 from memos_integrations.core.operator import Finding, Hit, Recall, scopes_of
 from memos_integrations.core.reader import Intent, MemoryCall
 from memos_integrations.core.scheduler import MemoryPlan
+from memos_integrations.core.turns import as_named
 from memos_integrations.langgraph.identity import Identity, identify
 from memos_integrations.langgraph.policies import RETRY, asker, kept_for
 from memos_integrations.langgraph.transcript import question_in
@@ -47,8 +48,8 @@ Ask = Callable[[Any], Any]
 class MemoryState(TypedDict):
     """What a graph that has the memory subgraph as a node needs in its state, and may checkpoint.
 
-    `memory` holds `recall` (its id), `needed`, `reasons`, `cubes` (best first: `id`, `score`, `why`, `superseded_by`),
-    `tokens` and `milliseconds` (of the search): what was recalled and why, without a word of it.
+    `memory` holds `recall` (its id), `needed`, `reasons`, `cubes` (best first: `id`, `score`, `why`, `superseded_by`,
+    `conflicts_with`), `tokens` and `milliseconds` (of the search): what was recalled and why, without a word of it.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
@@ -258,10 +259,7 @@ def _found(recall: Recall) -> Update:
         "recall": recall.id,
         "needed": recall.plan.needed,
         "reasons": [step.reason for step in recall.plan.steps] or [recall.plan.reason],
-        "cubes": [
-            {"id": hit.cube.id, "score": hit.score, "why": hit.why, "superseded_by": hit.superseded_by}
-            for hit in recall.hits
-        ],
+        "cubes": [{"score": hit.score, "why": hit.why, **as_named(hit)} for hit in recall.hits],
         "tokens": recall.token_count,
         "milliseconds": recall.cost.total_ms,
     }
@@ -281,4 +279,5 @@ def _hit(hit: Hit) -> dict[str, Any]:
         "semantic_type": hit.cube.descriptive.semantic_type,
         "provenance": hit.provenance.model_dump(mode="json", exclude_defaults=True),
         "superseded_by": hit.superseded_by,
+        "conflicts_with": list(hit.conflicts_with),
     }

@@ -176,6 +176,8 @@ class MemOSLLM(CustomLLM):
         """What was said so far, after each token; arguments are checked here, not at the first token."""
         wished = _known({**_request.get(), **{k: v for k, v in kwargs.items() if k not in OF_THE_FRAMEWORK}})
         adapters = self._adapters(wished)
+        if adapters and "adapters" not in wished and self._parameters is not None:
+            wished = wished | {"recall": self._parameters.unsaid(wished["recall"], adapters[0])}
         prompt = self._prompt(asked, wished, adapters)
         how = {
             "max_new_tokens": wished.get("max_tokens", self.max_tokens),

@@ -8,11 +8,12 @@ from llama_index.core.schema import MetadataMode, NodeRelationship, NodeWithScor
 
 from memos_integrations.core.cube import MemCube, PlaintextPayload, Relation
 from memos_integrations.core.operator import Hit
+from memos_integrations.core.operator.recalled import standing_in_words
 
 CUBE_ID = "memcube_id"
 """Metadata key by which a node says which cube it was made from."""
 
-TOLD = ("speaker", "date")
+TOLD = ("speaker", "date", "caution")
 """The metadata that a language model gets to see beside the text."""
 
 
@@ -33,6 +34,8 @@ def to_node(hit: Hit) -> NodeWithScore:
         "source": source.source,
         "session_id": source.session_id,
         "message_id": source.message_id,
+        "conflicts_with": ", ".join(hit.conflicts_with) or None,
+        "caution": standing_in_words(hit.superseded_by, hit.conflicts_with).strip(" ()") or None,
     }
     kept = {name: value for name, value in metadata.items() if value is not None}
     node = TextNode(

@@ -33,8 +33,8 @@ from memos_integrations.vaults.columns import (
     integers,
 )
 from memos_integrations.vaults.leaves import as_number
+from memos_integrations.vaults.numbering import Kind, Words
 from memos_integrations.vaults.rules import micros, storable
-from memos_integrations.vaults.sqlite_rows import Kind, Words
 
 _BY_ID = 50
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from memos_integrations.core.cube import sha256
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import AuditEntry, AuditRecord, AuditReport, LogQuery, Outcome
+from memos_integrations.vaults.rules import micros
 
 GENESIS = "0" * 64
 """What the first entry names as its previous hash."""
@@ -23,6 +24,16 @@ ERASING = frozenset({"forget", "erase"})
 """Operations after which a cube's versions are rightly gone."""
 
 _MOST_PROBLEMS = 100
+
+
+Outline = tuple[str, int, str, str | None, str | None, str, str]
+"""What one asks the audit log by: tenant, microseconds, actor, owner, cube id, operation, outcome."""
+
+
+def outline(record: AuditRecord) -> Outline:
+    """What a record is asked for by."""
+    at, operation = micros(record.at), record.operation
+    return (record.tenant, at, record.actor, record.owner, record.cube_id, operation, record.outcome.value)
 
 
 def record_json(record: AuditRecord) -> bytes:

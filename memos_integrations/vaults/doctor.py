@@ -23,6 +23,7 @@ from memos_integrations.vaults.integrity import MARK_ROWS, check_meta, read_root
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.marks import nothing, stored_marks
 from memos_integrations.vaults.merkle import check_checkpoints
+from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.postings import misplaced
 from memos_integrations.vaults.rekeying import opened_locks, word_key
 from memos_integrations.vaults.schema import MIGRATIONS
@@ -30,9 +31,9 @@ from memos_integrations.vaults.sealed_columns import SealedColumns
 from memos_integrations.vaults.seals import MARKS, Sealer, key_file_of, key_from
 from memos_integrations.vaults.segments import Manifest, Segment, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.sqlite_audit import verify
-from memos_integrations.vaults.sqlite_rows import Words
 from memos_integrations.vaults.sqlite_write import BESIDE, read_head, read_identity
 from memos_integrations.vaults.sums import check_log, check_outbox, check_root, check_tally, forgotten_wrong
+from memos_integrations.vaults.token_rows import checked_tokens
 
 _MOST = 100
 
@@ -118,7 +119,7 @@ def examine(
 
 
 _MARKS = "labels, words, links, vectors, keys, past"
-_NEED_KEYS = frozenset({"vectors", "audit log and digests", _MARKS})
+_NEED_KEYS = frozenset({"vectors", "token vectors", "audit log and digests", _MARKS})
 
 _LOST = {table: f"SELECT count(*) FROM {table} WHERE cube NOT IN (SELECT seq FROM cubes)" for table in BESIDE}
 
@@ -276,12 +277,24 @@ def _marks(connection: sqlite3.Connection, sealer: Sealer) -> Counted:
             yield f"cube {cube_id!r} is found by other words than were sealed"
 
 
+def _tokens(connection: sqlite3.Connection, sealer: Sealer) -> Counted:
+    for cube_id, version, row in connection.execute(
+        "SELECT c.id, c.version, x.row FROM tokens AS x JOIN cubes AS c ON c.seq = x.cube ORDER BY c.seq"
+    ):
+        try:
+            checked_tokens(sealer, cube_id, version, row)
+            yield None
+        except IntegrityError as exc:
+            yield str(exc)
+
+
 SEALED_CHECKS: dict[str, Check] = {
     "counters": _roots,
     "seals": _seals,
     "histories": _histories,
     "tallies": _tallies,
     _MARKS: _marks,
+    "token vectors": _tokens,
 }
 
 # --- beside the database

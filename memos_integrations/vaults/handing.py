@@ -12,9 +12,12 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from threading import Lock
 from typing import Any
+
+import orjson
 
 from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State
 from memos_integrations.core.errors import IntegrityError
@@ -23,8 +26,8 @@ from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.sealing import unseal
 from memos_integrations.vaults.seals import MARKS, Sealer
 
-KEPT = 2048
-"""How many rows that were checked are kept: of a kilobyte each, and the cube."""
+KEPT = 8192
+"""How many rows that were checked are kept: about 8 kB each, with the cube."""
 
 # As in `integrity.py`; the plus keeps SQLite from walking the whole tenant by its index.
 _HANDED = """SELECT v.body, t.name, s.mac, s.digest, s.history, s.labels, s.words, s.links, s.vector, s.keys, s.past,
@@ -34,14 +37,16 @@ _HANDED = """SELECT v.body, t.name, s.mac, s.digest, s.history, s.labels, s.word
     LEFT JOIN behaviour AS b ON b.cube = c.seq
     LEFT JOIN versions AS v ON v.cube = c.seq AND v.version = c.version WHERE +t.name = ?"""
 _BY_SEQ, _BY_ID = _HANDED.format("c.seq"), _HANDED.format("c.id")
+_USES = "SELECT b.cube, b.body FROM json_each(?) AS asked CROSS JOIN behaviour AS b ON b.cube = asked.value"
 _SEALS = "SELECT s.cube, s.mac, s.used FROM json_each(?) AS asked CROSS JOIN seals AS s ON s.cube = asked.value"
 
 MAC, SEQ, CUBE_ID, CHANGED = 2, 14, 15, -1
-_USED, _VERSION, _STATE = 11, 17, 18
+_USED, _BEHAVIOUR, _VERSION, _STATE = 11, 12, 17, 18
 """Where these columns stand in such a row."""
 _VECTOR_MARK = 5 + MARKS.index("vector")
 
 _STATES = {state.value: state for state in State}
+_BESIDE = frozenset(Behaviour.model_fields)
 
 Handed = list[tuple[int, MemCube]]
 Row = tuple[Any, ...]
@@ -62,7 +67,7 @@ def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
     """
     try:
         said = {"state": _STATES[state], "behaviour": _behaviour(behaviour or "")}
-    except (ValueError, KeyError) as exc:
+    except (ValueError, TypeError, KeyError) as exc:
         raise IntegrityError(f"The state or behaviour of cube {cube.id!r} is damaged", cube.id) from exc
     # What the digest covers is as it was, so what was computed of it holds; `model_copy` costs ten times as much.
     made = cube.with_checked(**said)
@@ -70,9 +75,18 @@ def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
     return made
 
 
-@lru_cache(KEPT)
+@lru_cache(1024)
 def _behaviour(text: str) -> Behaviour:
-    return Behaviour.model_validate_json(text)
+    """What stands beside a cube.
+
+    It changes with every use, so every search comes by here: no model checks it, as its seal says that one did.
+    """
+    said = orjson.loads(text)
+    if not isinstance(said, dict) or said.get("licence") is not None or not said.keys() <= _BESIDE:
+        return Behaviour.model_validate_json(text)
+    if said.get("last_read") is not None:
+        said["last_read"] = datetime.fromisoformat(said["last_read"]).astimezone(UTC)
+    return Behaviour.of_checked(**said | {"recalls": tuple(said.get("recalls", ()))})
 
 
 def _outline(row: Row) -> tuple[int, str, int, bytes]:
@@ -91,11 +105,6 @@ class Known:
     epoch: int
     vector: bytes | None = None
 
-    @property
-    def seals(self) -> tuple[object, object]:
-        """The seals of the row and of the behaviour beside it."""
-        return self.row[MAC], self.row[_USED]
-
 
 class Handing:
     """Reads cubes and holds each against its seal. *epoch* counts how often somebody else was seen to change the file.
@@ -106,15 +115,20 @@ class Handing:
     def __init__(self, sealer: Sealer, trusted: Trusted, epoch: Callable[[], int]) -> None:
         self._sealer, self._trusted, self._epoch = sealer, trusted, epoch
         self._held: OrderedDict[int, Known] = OrderedDict()
+        self._numbers = dict[str, int]()  # of those that are held, by id
         self._lock = Lock()
 
-    def by_number(self, connection: sqlite3.Connection, tenant: str, seqs: Iterable[int]) -> Handed:
+    def by_number(
+        self, connection: sqlite3.Connection, tenant: str, seqs: Iterable[int], *, keep: bool = True
+    ) -> Handed:
         """The current versions of the cubes with these numbers that stand in *tenant*, in no order.
+
+        Without *keep* nothing of them stays in memory: for who comes by all of them once.
 
         Raises:
             IntegrityError: A cube is not what was sealed; it is named.
         """
-        return [(seq, self._given(each)) for seq, each in self._known(connection, tenant, list(seqs)).items()]
+        return [(seq, self._given(each)) for seq, each in self._known(connection, tenant, list(seqs), keep).items()]
 
     def with_vectors(
         self, connection: sqlite3.Connection, tenant: str, seqs: Iterable[int], stored: Stored
@@ -144,10 +158,18 @@ class Handing:
         asked = [cube_id for cube_id in ids if storable(cube_id)]
         if not asked or not storable(tenant):
             return []
-        rows = connection.execute(_BY_ID, (json.dumps(asked), tenant)).fetchall()
-        lost = list({*asked}.difference(row[CUBE_ID] for row in rows)) if len(rows) < len(asked) else []
-        self._trusted(connection, tenant, [_outline(row) for row in rows], lost)
-        return [(row[SEQ], self._given(self._met(row, tenant))) for row in rows]
+        with self._lock:
+            seqs = [seq for seq in map(self._numbers.get, asked) if seq is not None]
+        known = self._as_before(connection, tenant, seqs) if seqs else {}
+        there = {each.cube.id for each in known.values()}
+        missing = [cube_id for cube_id in asked if cube_id not in there]
+        rows = connection.execute(_BY_ID, (json.dumps(missing), tenant)).fetchall() if missing else []
+        lost = list({*missing}.difference(row[CUBE_ID] for row in rows)) if len(rows) < len(missing) else []
+        self._trusted(
+            connection, tenant, [_outline(each.row) for each in known.values()] + [*map(_outline, rows)], lost
+        )
+        known |= {row[SEQ]: self._met(row, tenant) for row in rows}
+        return [(seq, self._given(each)) for seq, each in known.items()]
 
     def check_vector(self, row: Sealed, vector: bytes | None) -> None:
         """Refuse a vector that is not the one of the row.
@@ -158,13 +180,15 @@ class Handing:
         if self._sealer.vector(vector) != row.marks[MARKS.index("vector")]:
             raise IntegrityError(f"The vector of cube {row.cube_id!r} does not match its seal", row.cube_id)
 
-    def _known(self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int]) -> dict[int, Known]:
+    def _known(
+        self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int], keep: bool = True
+    ) -> dict[int, Known]:
         known = self._as_before(connection, tenant, seqs)
         missing = [seq for seq in seqs if seq not in known] if len(known) < len(seqs) else []
         rows = connection.execute(_BY_SEQ, (json.dumps(missing), tenant)).fetchall() if missing else []
         outlines = [_outline(each.row) for each in known.values()]
         self._trusted(connection, tenant, [*outlines, *map(_outline, rows)], ())
-        known |= {row[SEQ]: self._met(row, tenant) for row in rows}
+        known |= {row[SEQ]: self._met(row, tenant, keep) for row in rows}
         return known
 
     def _as_before(self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int]) -> dict[int, Known]:
@@ -175,10 +199,31 @@ class Handing:
             held = {seq: each for seq, each in there if each is not None and each.epoch == epoch}
         if not held:
             return {}
-        now = {seq: seals for seq, *seals in connection.execute(_SEALS, (json.dumps([*held]),))}
-        return {seq: each for seq, each in held.items() if now.get(seq) == [*each.seals] and each.cube.tenant == tenant}
+        same, uses = dict[int, Known](), dict[int, Any]()
+        for seq, mac, used in connection.execute(_SEALS, (json.dumps([*held]),)):
+            known = held[seq]
+            if mac == known.row[MAC] and known.cube.tenant == tenant:
+                if used == known.row[_USED]:
+                    same[seq] = known
+                else:
+                    uses[seq] = used
+        return same | self._used(connection, {seq: held[seq] for seq in uses}, uses) if uses else same
 
-    def _met(self, row: Row, tenant: str) -> Known:
+    def _used(
+        self, connection: sqlite3.Connection, held: Mapping[int, Known], uses: Mapping[int, Any]
+    ) -> dict[int, Known]:
+        """Cubes that were used since they were checked: only what stands beside their row is another one."""
+        made = dict[int, Known]()
+        for seq, body in connection.execute(_USES, (json.dumps([*held]),)):
+            known = held[seq]
+            if isinstance(body, str) and self._sealer.used(known.cube.id, body) == uses[seq]:
+                row = (*known.row[:_USED], uses[seq], body, *known.row[_BEHAVIOUR + 1 :])
+                made[seq] = Known(row, with_beside(known.cube, row[_STATE], body), known.epoch, known.vector)
+        with self._lock:
+            self._held.update(made)
+        return made
+
+    def _met(self, row: Row, tenant: str, keep: bool = True) -> Known:
         epoch, seq = self._epoch(), row[SEQ]
         with self._lock:
             known = self._held.get(seq)
@@ -188,12 +233,16 @@ class Handing:
             raise IntegrityError(
                 f"Cube {known.cube.id!r} stands in a tenant that its body does not name", known.cube.id
             )
+        if not keep:
+            return known
         with self._lock:
             # The vector beside the row is not in the row: after somebody else's change it is read again.
             known = self._held[seq] = known if known.epoch == epoch else Known(row, known.cube, epoch)
             self._held.move_to_end(seq)
+            self._numbers[known.cube.id] = seq
             while len(self._held) > KEPT:
-                self._held.popitem(last=False)
+                _, least = self._held.popitem(last=False)
+                self._numbers.pop(least.cube.id, None)
         return known
 
     def _given(self, known: Known) -> MemCube:
@@ -204,7 +253,9 @@ class Handing:
 
     def _checked(self, row: Row) -> MemCube:
         cube = unseal(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])
-        made = with_beside(cube, row[_STATE], row[12])
+        made = with_beside(cube, row[_STATE], row[_BEHAVIOUR])
         tenant, mac, digest, history = row[1:5]
-        Sealed(tenant, mac, digest, history, row[5:11], row[11], row[12], row[13], row[14:]).check(self._sealer)
+        Sealed(tenant, mac, digest, history, row[5:_USED], row[_USED], row[_BEHAVIOUR], row[13], row[14:]).check(
+            self._sealer
+        )
         return made

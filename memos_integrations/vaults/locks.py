@@ -2,9 +2,9 @@
 
 Three layers. The provider's key wraps the vault's master key, which stands so in `meta` and is unwrapped once, when the
 vault opens. The master key wraps one data key for each cube (`locks`), and one for each blob (`blob_seal.py`). The data
-key seals every version's body and, in a blinded vault, the cube's vector: AES-256-GCM (NIST SP 800-38D) with random
-nonces, bound to cube id, version and column, so that nothing can be put in another's place. An erased cube's data key
-is overwritten with it.
+key seals every version's body, its token vectors and, in a blinded vault, the cube's vector: AES-256-GCM (NIST SP
+800-38D) with random nonces, bound to cube id, version and column, so that nothing can be put in another's place. An
+erased cube's data key is overwritten with it.
 
 Reading connections see what is opened: temporary views over the tables of the same name. Only the writer's connection
 sees what is stored. So no statement that reads knows of encryption, and a vault without it pays nothing.
@@ -51,6 +51,9 @@ _SEALED, _NONCE, _NUMBER = b"\x01", 12, Struct(">I")
 _IDENTITY = """(SELECT lock FROM main.locks WHERE cube = x.cube), (SELECT id FROM main.cubes WHERE seq = x.cube)"""
 _BODIES = f"""CREATE TEMP VIEW versions AS SELECT number, cube, version, digest,
     memos_opened(body, {_IDENTITY}, version, 'body') AS body FROM main.versions AS x"""
+_TOKENS = f"""CREATE TEMP VIEW tokens AS SELECT cube,
+    memos_opened(row, {_IDENTITY}, (SELECT version FROM main.cubes WHERE seq = x.cube), 'tokens') AS row
+    FROM main.tokens AS x"""
 _HIDDEN = (
     f"""CREATE TEMP VIEW vectors AS SELECT number, cube,
     memos_opened(row, {_IDENTITY}, (SELECT version FROM main.cubes WHERE seq = x.cube), 'vector') AS row
@@ -220,13 +223,13 @@ class Locks:
         connection.create_function("memos_number", 2, number_at, deterministic=True)
         (only,) = connection.execute("PRAGMA query_only").fetchone()
         connection.execute("PRAGMA query_only = OFF")
-        for view in (_BODIES, *(_HIDDEN if self.blind else ())):
+        for view in (_BODIES, _TOKENS, *(_HIDDEN if self.blind else ())):
             connection.execute(view)
         connection.execute(f"PRAGMA query_only = {int(only)}")
 
 
 def is_sealed(content: Any, column: str) -> bool:
-    """Whether a stored value was sealed: a body begins with no brace, a vector is no whole number of floats."""
+    """Whether a stored value was sealed: bodies begin with a brace, tokens with a letter, vectors are whole floats."""
     if not isinstance(content, bytes) or content[:1] != _SEALED:
         return False
     return column != "vector" or len(content) % 4 == 1

@@ -26,8 +26,8 @@ from memos_integrations.vaults.locks import (
     is_sealed,
     masters_in,
 )
+from memos_integrations.vaults.numbering import word_check
 from memos_integrations.vaults.seals import Sealer
-from memos_integrations.vaults.sqlite_rows import word_check
 
 _SEALING = "sealing"
 _BATCH = 500
@@ -150,6 +150,10 @@ class Rekeying:
                 if not is_sealed(body, "body"):
                     sealed = locks.seal(key, body, name, which, "body")
                     connection.execute("UPDATE versions SET body = ? WHERE number = ?", (sealed, number))
+            for (row,) in connection.execute("SELECT row FROM tokens WHERE cube = ?", (seq,)).fetchall():
+                if not is_sealed(row, "tokens"):
+                    sealed = locks.seal(key, row, name, version, "tokens")
+                    connection.execute("UPDATE tokens SET row = ? WHERE cube = ?", (sealed, seq))
             if not locks.blind:
                 continue
             connection.execute("UPDATE leaves SET number = NULL WHERE cube = ?", (seq,))

@@ -13,6 +13,7 @@ from memos_integrations.core.errors import (
     EmbeddingError,
     LicenceSpentError,
     RateSpentError,
+    VaultCorruptError,
     VersionConflictError,
 )
 from memos_integrations.core.ports import EmbedderIdentity, LogQuery, Outcome, Room, Use, Vectors, cooled
@@ -158,3 +159,18 @@ def check_room(room: Room, given: Iterable[int | None]) -> None:
     """
     if len({*given} - {room.version}) >= room.count:
         raise RateSpentError(room.cube_id)
+
+
+def identity_from(meta: dict[str, bytes]) -> EmbedderIdentity | None:
+    """The embedder that the meta rows name.
+
+    Raises:
+        VaultCorruptError: They name half of one.
+    """
+    name, dim = meta.get("embedder"), meta.get("dim")
+    if name is None and dim is None:
+        return None
+    try:
+        return EmbedderIdentity((name or b"").decode(), int(dim or b""))
+    except (ValueError, AttributeError) as exc:
+        raise VaultCorruptError("The vault's record of its embedder is damaged. Restore it from a backup.") from exc

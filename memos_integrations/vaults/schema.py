@@ -20,7 +20,7 @@ from memos_integrations.vaults import postings
 from memos_integrations.vaults.audit_chain import GENESIS
 from memos_integrations.vaults.integrity import TABLES
 from memos_integrations.vaults.merkle import CHECKPOINTS
-from memos_integrations.vaults.sqlite_rows import KEY_BYTES, word_check
+from memos_integrations.vaults.numbering import KEY_BYTES, word_check
 
 APPLICATION_ID = 0x4D454D4F
 """What marks a SQLite file as a vault (`MEMO`)."""
@@ -119,7 +119,12 @@ _FOURTH = (
     "CREATE TABLE locks (cube INTEGER PRIMARY KEY REFERENCES cubes (seq), lock BLOB NOT NULL) STRICT",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+_FIFTH = (
+    # What a token embedder told of a cube's words; see `token_rows.py`.
+    "CREATE TABLE tokens (cube INTEGER PRIMARY KEY REFERENCES cubes (seq), row BLOB NOT NULL) STRICT",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from memos_integrations.core.cube import MemCube, PlaintextPayload, sha256
+from memos_integrations.core.cube import MemCube, PlaintextPayload, cube_of, sha256
 from memos_integrations.core.errors import IntegrityError, InvalidMemoryError
 
 
@@ -20,7 +20,7 @@ def seal(cube: MemCube) -> bytes:
 @lru_cache(2048)
 def _parsed(body: bytes) -> MemCube:
     """What a body says; one that was read lately is not parsed again."""
-    return MemCube.from_json(body)
+    return cube_of(body)
 
 
 def unseal(body: bytes, digest: str, *, cube_id: str, version: int) -> MemCube:

@@ -104,6 +104,10 @@ class Sealer:
         raw = row if isinstance(row, bytes) else b"" if row is None else row.astype("<f4", copy=False).tobytes()
         return self.mark("vector", raw)
 
+    def token_row(self, cube_id: str, version: int, tokens: bytes) -> bytes:
+        """The token vectors of a version as they stand in the table: a letter, their seal, they."""
+        return b"T" + self._hash(b"tokens", ascii((cube_id, version)).encode() + b"\0" + tokens, _SHORT) + tokens
+
     def past(self, before: bytes, row: Fields) -> bytes:
         """The mark of `past` after one more replaced version: `(version, recorded_at, audience)`."""
         return self.mark("past", before + ascii(row).encode())

@@ -157,7 +157,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
             VaultClosedError: The vault was closed, or opened before this process was forked.
             EmbeddingError: A vector is not one finite unit row.
         """
-        rows = prepared(transaction, self._words, self.locks)
+        rows = prepared(transaction, self._words, self._guard.sealer, self.locks)
         erases = tuple(change.cube_id for change in transaction.changes if isinstance(change, Erase))
         survives = Durability.COMMIT if erases else durability or self._durability
         new = rows if rows.is_new else None
@@ -170,7 +170,8 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
         """Make all of *transactions* true in one commit, or none; see `Vault.submit_whole`."""
         with self._reading():  # refuses when closed or forked
             pass
-        return Whole(self._writer, self._guard.notary, self._words).run(transactions, self._making)
+        guard = self._guard
+        return Whole(self._writer, guard.notary, self._words, guard.sealer, self.locks).run(transactions, self._making)
 
     def bind_embedder(self, identity: EmbedderIdentity) -> None:
         """Remember the embedder, once. See `Vault.bind_embedder`."""

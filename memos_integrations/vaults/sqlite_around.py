@@ -12,8 +12,8 @@ import numpy as np
 from memos_integrations.core import ranking
 from memos_integrations.core.ranking import Floats
 from memos_integrations.vaults.columns import SEQ, Allowed, Columns, Numbers, integers
+from memos_integrations.vaults.numbering import Kind
 from memos_integrations.vaults.postings import Postings
-from memos_integrations.vaults.sqlite_rows import Kind
 
 Scores = tuple[Numbers, Floats]
 """Cubes by rising number, and what each scores."""

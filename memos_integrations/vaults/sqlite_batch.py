@@ -17,6 +17,7 @@ from memos_integrations.vaults.sqlite_write import Head, chained
 _TABLES = (
     "cubes",  # parents first, so that every reference holds at once
     "vectors",
+    "tokens",
     "versions (cube, version, digest, body)",
     "behaviour",
     "locks",
@@ -132,6 +133,8 @@ class Batch:
         if put.vector is not None:
             self._vector = vector = self._vector + 1
             rows["vectors"].append((vector, seq, put.stored_vector))
+        if put.tokens is not None:
+            rows["tokens"].append((seq, put.tokens))
         row = put.row(seq, number, vector, self._commit)
         self.cubes.append((put, row))
         rows["cubes"].append(row)

@@ -17,11 +17,12 @@ from memos_integrations.vaults.faiss_index import drop_files, manifest_file, rea
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.key_status import KeyStatus, check_no_holds, erase_all_keys, key_status
 from memos_integrations.vaults.locks import Locks
+from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.rekeying import Rekeying, blind, encrypt, opened_locks, word_key
 from memos_integrations.vaults.schema import migrate
 from memos_integrations.vaults.scrubbing import written_anew
 from memos_integrations.vaults.sqlite_blobs import BlobShelf, beside
-from memos_integrations.vaults.sqlite_rows import Prepared, Words, prepared
+from memos_integrations.vaults.sqlite_rows import Prepared, prepared
 from memos_integrations.vaults.sqlite_write import Head, read_head
 from memos_integrations.vaults.writer import GroupWriter, Job
 
@@ -143,7 +144,7 @@ class SQLiteKeys(ABC):
         record = AuditRecord(
             at=now, tenant=by.tenant, actor=by.subject, operation=operation, outcome=Outcome.ALLOWED, detail=detail
         )
-        return prepared(Transaction(audit=(record,)), self._words)
+        return prepared(Transaction(audit=(record,)), self._words, self._guard.sealer)
 
     def key_status(self) -> KeyStatus:
         """How the vault is encrypted; see `KeyStatus`."""

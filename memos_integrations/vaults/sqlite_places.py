@@ -8,8 +8,8 @@ import sqlite3
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.ports import CubeFilter, Visibility
 from memos_integrations.vaults.allowed import Asked, allowed
+from memos_integrations.vaults.numbering import Kind
 from memos_integrations.vaults.rules import storable
-from memos_integrations.vaults.sqlite_rows import Kind
 from memos_integrations.vaults.sqlite_search import Searching, cubes_at, tenant_at
 
 _BY_LABELS = """SELECT min(cube), named FROM (

@@ -14,7 +14,7 @@ from operator import itemgetter
 
 from pydantic import ValidationError
 
-from memos_integrations.core.cube import MemCube, unique
+from memos_integrations.core.cube import CubeRef, MemCube, unique
 from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports import (
@@ -29,12 +29,14 @@ from memos_integrations.core.ports import (
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.memory_search import is_allowed
 from memos_integrations.vaults.naming import Naming, check_named
+from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.signed_log import Checkpoint, CheckpointAnchor, LogSigner, check_anchored, sign_log
 from memos_integrations.vaults.sqlite_audit import bounded, read_log, verify
-from memos_integrations.vaults.sqlite_rows import EVENTS, Words
+from memos_integrations.vaults.sqlite_rows import EVENTS
 from memos_integrations.vaults.sqlite_search import check_tenant, read_cube, tenant_number
 from memos_integrations.vaults.sqlite_write import read_identity
+from memos_integrations.vaults.token_rows import read_tokens
 
 _NEXT_SEEN = """SELECT seq FROM cubes WHERE tenant = ? AND seq > ? AND seq <= ? AND audience IN (
     SELECT audience FROM audiences WHERE subject IN (SELECT value FROM json_each(?))) ORDER BY seq LIMIT ?"""
@@ -78,7 +80,8 @@ class SQLiteReads(ABC):
                     (end,) = connection.execute("SELECT ifnull(max(seq), 0) FROM cubes").fetchone()
                 rows = connection.execute(_NEXT_SEEN, (number, after, end, subjects, page))
                 seqs = [seq for (seq,) in rows]
-                found = sorted(self._guard.witness.handing.by_number(connection, tenant, seqs), key=itemgetter(0))
+                handed = self._guard.witness.handing.by_number(connection, tenant, seqs, keep=False)
+                found = sorted(handed, key=itemgetter(0))
             after = seqs[-1] if seqs else end
             if given := [cube for _, cube in found if is_allowed(cube, wanted, visible)]:
                 yield given
@@ -148,6 +151,15 @@ class SQLiteReads(ABC):
     def _check_named(self, connection: sqlite3.Connection, tenant: str, group: Naming, seqs: Collection[int]) -> None:
         if seqs and self._guard.witness.is_giant(connection, tenant):
             check_named(connection, self._guard.sealer, tenant, group, seqs)
+
+    def tokens(self, tenant: str, refs: Sequence[CubeRef]) -> dict[str, bytes]:
+        """The token vectors of those versions that are the present ones; see `Vault.tokens`.
+
+        Raises:
+            IntegrityError: Some are not what was written with their cube; it is named.
+        """
+        with self._reading() as connection:
+            return read_tokens(connection, self._guard.sealer, tenant, refs)
 
     def unembedded(self, limit: int) -> list[MemCube]:
         """Current plaintext cubes without a vector, of all tenants, by id."""

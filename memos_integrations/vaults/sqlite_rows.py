@@ -5,12 +5,9 @@ Runs in the caller's thread, so that many callers prepare at once and the one wr
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -20,126 +17,22 @@ from memos_integrations.core.cube import MemCube, PlaintextPayload, sha256
 from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports import (
-    AuditRecord,
     Direct,
-    EmbedderIdentity,
     Put,
     PutVector,
     Transaction,
     Vectors,
 )
-from memos_integrations.vaults.audit_chain import record_json
-from memos_integrations.vaults.leaves import as_number, leaves, spelling
+from memos_integrations.vaults.audit_chain import Outline, outline, record_json
+from memos_integrations.vaults.leaves import as_number, leaves
 from memos_integrations.vaults.locks import DATA_KEY_BYTES, Locks
+from memos_integrations.vaults.numbering import Kind, Words
 from memos_integrations.vaults.postings import packed
 from memos_integrations.vaults.rules import checked_row, edges_from, micros, occurred_at
 from memos_integrations.vaults.sealing import seal
+from memos_integrations.vaults.seals import Sealer
 
 EVENTS: TypeAdapter[MemEvent] = TypeAdapter(MemEvent)
-
-KEY_BYTES = 32
-
-WORDS_KEPT = 1 << 14
-"""How many words and labels keep their number at hand."""
-
-
-def word_check(key: bytes) -> bytes:
-    """What stands beside a word key, to tell a damaged one."""
-    return hashlib.sha256(b"word key:" + key).digest()
-
-
-class Kind(IntEnum):
-    """What a label says about a cube. The numbers stand in files: never change one."""
-
-    PURPOSE = 2
-    APPLICATION = 3
-    NAMESPACE = 4
-    SEMANTIC_TYPE = 5
-    TAG = 6
-    ENTITY = 7
-    SPEAKER = 8
-    THREAD = 9
-    SESSION = 10
-
-
-_TYPE, _ENTITY = int(Kind.SEMANTIC_TYPE), int(Kind.ENTITY)
-
-
-class Words:
-    """Turns words into the numbers that stand for them in one vault's file.
-
-    Raises:
-        VaultCorruptError: The key is not the one that *check* was made from; with another nothing would be found.
-    """
-
-    def __init__(self, key: bytes, check: bytes) -> None:
-        self._key = key
-        if not isinstance(key, bytes) or len(key) != KEY_BYTES or check != word_check(key):
-            raise VaultCorruptError("The vault's word key is damaged. Restore it from a backup.")
-        # Attributes and not methods: a write asks some fifty times.
-        self.term: Callable[[str], int] = lru_cache(WORDS_KEPT)(self._hashed_term)
-        """The number of a full-text term."""
-        self.label: Callable[[Kind, str], int] = lru_cache(WORDS_KEPT)(self._hashed_label)
-        """The number of a label."""
-        self.namespace: Callable[[tuple[str, ...]], int] = lru_cache(1024)(self._hashed_namespace)
-        """The number of a namespace prefix."""
-        self._audience = lru_cache(1024)(self._hashed_audience)
-        self.namespaces: Callable[[tuple[str, ...]], tuple[tuple[int, int], ...]] = lru_cache(1024)(self._prefixes)
-        """The labels of a namespace: one for each of its prefixes, and for itself."""
-
-    def _hashed_term(self, term: str) -> int:
-        return int.from_bytes(self._hash(b"t" + _bytes(term), 8)) >> 1  # SQLite's integers are signed
-
-    def _hashed_label(self, kind: Kind, value: str) -> int:
-        return int.from_bytes(self._hash(b"l%d:" % kind + _bytes(value), 8)) >> 1
-
-    def folded(self, kind: Kind, value: str) -> int:
-        """The number of a label that is compared without regard to case."""
-        return self.label(kind, value.casefold())
-
-    def _hashed_namespace(self, parts: tuple[str, ...]) -> int:
-        # Lengths are hashed in, so no character can stand for a boundary.
-        return self.label(Kind.NAMESPACE, _joined(parts))
-
-    def _prefixes(self, parts: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-        return tuple([(int(Kind.NAMESPACE), self.namespace(parts[:depth])) for depth in range(1, len(parts) + 1)])
-
-    def path(self, path: tuple[str, ...]) -> int:
-        """The number of a path into a structured payload."""
-        return int.from_bytes(self._hash(b"p" + _bytes(_joined(path)), 8)) >> 1
-
-    def leaf(self, value: object) -> int | None:
-        """The number of what stands at a path; None for a list or an object."""
-        spelled = spelling(value)
-        return None if spelled is None else int.from_bytes(self._hash(b"v" + _bytes(spelled), 8)) >> 1
-
-    def subject(self, subject: str) -> int:
-        """The number of somebody who may read."""
-        return int.from_bytes(self._hash(b"s" + _bytes(subject), 8)) >> 1
-
-    def audience(self, readers: frozenset[str]) -> tuple[int, tuple[int, ...]]:
-        """The number of a set of readers, and those of each of them."""
-        return self._audience(readers)
-
-    def _hashed_audience(self, readers: frozenset[str]) -> tuple[int, tuple[int, ...]]:
-        named = sorted(readers)
-        number = int.from_bytes(self._hash(b"a" + _bytes(_joined(named)), 8)) >> 1
-        return number, tuple([self.subject(reader) for reader in named])
-
-    def key(self, key: str) -> bytes:
-        """What stands for an idempotency key: 16 bytes, because a collision would drop a memory."""
-        return self._hash(b"k" + _bytes(key), 16)
-
-    def _hash(self, content: bytes, size: int) -> bytes:
-        return hashlib.blake2b(content, digest_size=size, key=self._key).digest()
-
-
-def _joined(parts: Iterable[str]) -> str:
-    return "".join(f"{len(part)}:{part}" for part in parts)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
 
 
 class PutRows(NamedTuple):
@@ -163,6 +56,13 @@ class PutRows(NamedTuple):
     """In an encrypted vault: its keys, and the data key of a new cube, wrapped."""
     sealed: bytes | None = None
     """The vector as it is stored, when that is another one than the vector's bytes."""
+    tokens: bytes | None = None
+    """The row of the token vectors; of a new cube, as it is stored."""
+
+    @property
+    def named(self) -> tuple[str, int]:
+        """The version that it stores."""
+        return self.cube.id, self.cube.version
 
     @property
     def stored_vector(self) -> bytes:
@@ -197,10 +97,12 @@ class VectorRow:
     version: int
     vector: Vectors
     locks: Locks | None = None
+    tokens: bytes | None = None
 
-
-Outline = tuple[str, int, str, str | None, str | None, str, str]
-"""What one asks the audit log by: tenant, microseconds, actor, owner, cube id, operation, outcome."""
+    @property
+    def named(self) -> tuple[str, int]:
+        """The version that gets it."""
+        return self.cube_id, self.version
 
 
 @dataclass(frozen=True)
@@ -225,7 +127,7 @@ class Prepared:
         )
 
 
-def prepared(transaction: Transaction, words: Words, locks: Locks | None = None) -> Prepared:
+def prepared(transaction: Transaction, words: Words, sealer: Sealer, locks: Locks | None = None) -> Prepared:
     """The rows of a transaction.
 
     Raises:
@@ -233,21 +135,16 @@ def prepared(transaction: Transaction, words: Words, locks: Locks | None = None)
     """
     return Prepared(
         changes=tuple(
-            _locked(_put(change, words), locks)
+            _locked(_put(change, words, sealer), locks)
             if isinstance(change, Put)
-            else VectorRow(change.cube_id, change.version, checked_row(change.vector), locks)
+            else VectorRow(change.cube_id, change.version, checked_row(change.vector), locks, _tokens(change, sealer))
             if isinstance(change, PutVector)
             else change
             for change in transaction.changes
         ),
-        audit=tuple((_outline(record), record_json(record)) for record in transaction.audit),
+        audit=tuple((outline(record), record_json(record)) for record in transaction.audit),
         events=tuple(event._canonical for event in transaction.events),
     )
-
-
-def _outline(record: AuditRecord) -> Outline:
-    at, operation = _micros(record.at), record.operation
-    return (record.tenant, at, record.actor, record.owner, record.cube_id, operation, record.outcome.value)
 
 
 _micros = lru_cache(256)(micros)
@@ -263,10 +160,19 @@ def _locked(put: PutRows, locks: Locks | None) -> PutRows:
     if put.vector is not None and locks.blind:
         sealed = locks.seal(key, put.vector.tobytes(), cube.id, cube.version, "vector")
     body = locks.seal(key, put.body, cube.id, cube.version, "body")
-    return put._replace(body=body, locks=locks, lock=locks.wrap(key, cube.id), sealed=sealed)
+    tokens = None if put.tokens is None else locks.seal(key, put.tokens, cube.id, cube.version, "tokens")
+    return put._replace(body=body, locks=locks, lock=locks.wrap(key, cube.id), sealed=sealed, tokens=tokens)
 
 
-def _put(put: Put, words: Words) -> PutRows:
+def _tokens(change: Put | PutVector, sealer: Sealer) -> bytes | None:
+    if change.tokens is None:
+        return None
+    if isinstance(change, Put):
+        return sealer.token_row(change.cube.id, change.cube.version, change.tokens)
+    return sealer.token_row(change.cube_id, change.version, change.tokens)
+
+
+def _put(put: Put, words: Words, sealer: Sealer) -> PutRows:
     cube, body = put.cube, seal(put.cube)
     when, rules, said = cube.descriptive, cube.governance, cube.provenance
     audience, subjects = words.audience(put.readers)
@@ -300,28 +206,31 @@ def _put(put: Put, words: Words) -> PutRows:
         vector=None if put.vector is None else checked_row(put.vector),
         key=None if put.key is None else (put.key, words.key(put.key)),
         again=put.again,
+        tokens=_tokens(put, sealer),
     )
 
 
 def _counted(terms: Iterable[str], words: Words) -> dict[int, int]:
-    return Counter(map(words.term, terms))
+    counts: dict[int, int] = {}
+    for number in map(words.term, terms):
+        counts[number] = counts.get(number, 0) + 1
+    return counts
 
 
 def _labels(cube: MemCube, words: Words) -> set[tuple[int, int]]:
-    said, rules, when, label = cube.provenance, cube.governance, cube.descriptive, words.label
-    found = {(_TYPE, label(Kind.SEMANTIC_TYPE, when.semantic_type))}
-    for kind, values in ((Kind.PURPOSE, rules.purposes), (Kind.APPLICATION, rules.applications), (Kind.TAG, when.tags)):
+    said, rules, when = cube.provenance, cube.governance, cube.descriptive
+    found = {*words.namespaces(cube.namespace), *words.labels(Kind.TAG, when.tags)}
+    found.update(words.labels(Kind.SEMANTIC_TYPE, (when.semantic_type,)))
+    for kind, values in ((Kind.PURPOSE, rules.purposes), (Kind.APPLICATION, rules.applications)):
         if values:
-            number = int(kind)
-            found.update([(number, label(kind, value)) for value in values])
+            found.update(words.labels(kind, values))
     for kind, value in ((Kind.THREAD, said.thread_id), (Kind.SESSION, said.session_id)):
         if value is not None:
-            found.add((int(kind), label(kind, value)))
-    for entity in when.entities:
-        found.add((_ENTITY, words.folded(Kind.ENTITY, entity)))
+            found.update(words.labels(kind, (value,)))
+    if when.entities:
+        found.update(words.labels(Kind.ENTITY, [entity.casefold() for entity in when.entities]))
     if said.speaker is not None:
-        found.add((int(Kind.SPEAKER), words.folded(Kind.SPEAKER, said.speaker)))
-    found.update(words.namespaces(cube.namespace))
+        found.update(words.labels(Kind.SPEAKER, (said.speaker.casefold(),)))
     return found
 
 
@@ -330,18 +239,3 @@ def _leaves(cube: MemCube, words: Words) -> Iterable[tuple[int, int | None, floa
         for path, leaf in leaves(cube.payload.value):
             number = as_number(leaf) if isinstance(leaf, int | float) and not isinstance(leaf, bool) else None
             yield words.path(path), words.leaf(leaf), number
-
-
-def identity_from(meta: dict[str, bytes]) -> EmbedderIdentity | None:
-    """The embedder that the meta rows name.
-
-    Raises:
-        VaultCorruptError: They name half of one.
-    """
-    name, dim = meta.get("embedder"), meta.get("dim")
-    if name is None and dim is None:
-        return None
-    try:
-        return EmbedderIdentity((name or b"").decode(), int(dim or b""))
-    except (ValueError, AttributeError) as exc:
-        raise VaultCorruptError("The vault's record of its embedder is damaged. Restore it from a backup.") from exc

@@ -19,12 +19,12 @@ from memos_integrations.core.ranking import Floats
 from memos_integrations.vaults.allowed import Asked, allowed
 from memos_integrations.vaults.columns import Allowed, Columns, Numbers, TenantColumns, integers
 from memos_integrations.vaults.handing import Handed, Handing, with_beside
+from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Postings, Tails
 from memos_integrations.vaults.rules import cosines, storable
 from memos_integrations.vaults.sealing import unseal
 from memos_integrations.vaults.sqlite_around import NOTHING_AROUND, Scores, posting, scores_around
-from memos_integrations.vaults.sqlite_rows import Words
 
 NO_SCORES: Scores = (np.zeros(0, dtype=np.int64), np.zeros(0))
 

@@ -11,8 +11,11 @@ from typing import Any
 
 from memos_integrations.core.errors import MemOSError, VaultError
 from memos_integrations.core.ports import Erase, Receipt, Transaction
+from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.notary import Notary
-from memos_integrations.vaults.sqlite_rows import Prepared, Words, prepared
+from memos_integrations.vaults.numbering import Words
+from memos_integrations.vaults.seals import Sealer
+from memos_integrations.vaults.sqlite_rows import Prepared, prepared
 from memos_integrations.vaults.sqlite_write import Head
 from memos_integrations.vaults.writer import GroupWriter, Job
 
@@ -44,8 +47,8 @@ class Afterwards(Future[Any]):
 class Whole:
     """One commit of many transactions on its way; `run` in the thread that makes them."""
 
-    def __init__(self, writer: GroupWriter, notary: Notary, words: Words) -> None:
-        self._writer, self._notary, self._words = writer, notary, words
+    def __init__(self, writer: GroupWriter, notary: Notary, words: Words, sealer: Sealer, locks: Locks | None) -> None:
+        self._writer, self._notary, self._words, self._sealer, self._locks = writer, notary, words, sealer, locks
         self._queue: Queue[Prepared | None] = Queue(AHEAD)  # None: that was all
         self._stopped = False
 
@@ -61,7 +64,7 @@ class Whole:
             for transaction in transactions:
                 if any(isinstance(change, Erase) for change in transaction.changes):
                     raise VaultError("What is erased is erased in a transaction of its own.")
-                if not self._hand(prepared(transaction, self._words), future):
+                if not self._hand(prepared(transaction, self._words, self._sealer, self._locks), future):
                     break  # it was refused: `result` says why
             else:
                 self._hand(None, future)

@@ -18,15 +18,17 @@ from memos_integrations.core.ports import Direct, EmbedderIdentity, Erase, Expec
 from memos_integrations.vaults import postings
 from memos_integrations.vaults.audit_chain import GENESIS, entry_hash
 from memos_integrations.vaults.postings import RECORD_BYTES, rewrite
-from memos_integrations.vaults.rules import check_fits, check_same_embedder
+from memos_integrations.vaults.rules import check_fits, check_same_embedder, identity_from
 from memos_integrations.vaults.sqlite_blobs import doom_blobs, name_blobs
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows
-from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow, identity_from
+from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow
 from memos_integrations.vaults.sqlite_use import check_given, move_all, use_all
+from memos_integrations.vaults.token_rows import store_tokens
 
 BESIDE = (
     "versions",
     "vectors",
+    "tokens",
     "words",
     "past",
     "labels",
@@ -175,8 +177,8 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
         if found_tenant != tenant:
             raise CubeNotFoundError(cube.id)
         head = _replace(connection, head, seq, put)
-    if put.vector is not None:
-        head = _store_vector(connection, head, seq, put)
+    head = _store_vector(connection, head, seq, put)
+    store_tokens(connection, seq, put)
     if row is None:
         connection.execute("INSERT INTO words SELECT ?, ?, ? WHERE length(?3)", (tenant, seq, put.words))
     else:
@@ -282,12 +284,7 @@ def _store_vector(connection: sqlite3.Connection, head: Head, seq: int, change: 
     if row is None:
         row = vector.tobytes()
         if change.locks is not None and change.locks.blind:
-            cube_id, version = (
-                (change.cube.id, change.cube.version)
-                if isinstance(change, PutRows)
-                else (change.cube_id, change.version)
-            )
-            row = change.locks.seal_more(connection, seq, cube_id, version, vector=row)
+            row = change.locks.seal_more(connection, seq, *change.named, vector=row)
     number = head.vectors + 1
     connection.execute("INSERT INTO vectors VALUES (?, ?, ?)", (number, seq, row))
     connection.execute("UPDATE cubes SET vector = ? WHERE seq = ?", (number, seq))
@@ -303,6 +300,7 @@ def _put_vector(connection: sqlite3.Connection, head: Head, change: VectorRow) -
         raise VersionConflictError(change.cube_id, change.version, version)
     head = _drop_vector(connection, head, seq)
     head = _store_vector(connection, head, seq, change)
+    store_tokens(connection, seq, change)
     _touch(connection, head, tenant, seq)
     return head
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import BinaryIO
 
 from memos_integrations.core.access import Verb, subjects_for
-from memos_integrations.core.cube import BlobRef, MemCube, unique
+from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, unique
 from memos_integrations.core.errors import MemOSError
 from memos_integrations.core.events import AccessDenied, MemEvent
 from memos_integrations.core.operator import finished
@@ -54,9 +54,8 @@ FAR = 1 << 53
 class StagedVault(InMemoryVault):
     """A vault over *base*, for one *tenant*: reads as if its writes were true, and keeps them to itself.
 
-    What other tenants have below is not there.
-    Searching is exact but for one thing: BM25 of a cube that was written here is scaled to the scores from below, whose
-    word counts do not know it yet. No match is missing. `close` lets go of what is staged, never of *base*.
+    What other tenants have below is not there. No match is missing, but BM25 of a cube that was written here is scaled
+    to the scores from below, which do not count its words yet. `close` lets go of what is staged, never of *base*.
     """
 
     def __init__(self, base: Vault, tenant: str) -> None:
@@ -295,6 +294,10 @@ class StagedVault(InMemoryVault):
                 if edge.source not in self._rows and edge.source not in self._gone
             ]
             return sorted([*ours, *theirs], key=lambda edge: edge.source)
+
+    def tokens(self, tenant: str, refs: Sequence[CubeRef]) -> dict[str, bytes]:
+        """Those of versions that are the present ones below; see `Vault.tokens`."""
+        return self._base.tokens(tenant, refs) if tenant == self._tenant else {}
 
     def unembedded(self, limit: int) -> list[MemCube]:
         """Cubes of this tenant without a vector here; see `Vault.unembedded`."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("stdnum", reason="python-stdnum is not installed")
 pytest.importorskip("phonenumbers", reason="phonenumbers is not installed")
 
 from memos_integrations import Ruling, WriteGate
-from memos_integrations.backends.identifiers import NationalIds, PhoneNumbers
+from memos_integrations.backends.identifiers import NATIONAL, NationalIds, PhoneNumbers
+from memos_integrations.core.gate import personal_in
+from memos_integrations.core.gate.marked import apart
+
+SETS = sorted((Path(__file__).parents[1] / "data").glob("*_chat.jsonl"))
 
 # Examples that the documentation of python-stdnum gives.
 RIGHT = [
@@ -21,14 +28,26 @@ RIGHT = [
     ("PESEL 44051401359", "44051401359", "pl_pesel"),
     ("Steuer-ID 36 574 261 809", "36 574 261 809", "de_idnr"),
     ("Aadhaar 2341 2341 2346", "2341 2341 2346", "in_aadhaar"),
+    ("78051401359 is her PESEL number, no: 44051401359 is", "44051401359", "pl_pesel"),
+    ("11144477735 (CPF) of my sister", "11144477735", "br_cpf"),
+    ("keep 756.9217.0769.85", "756.9217.0769.85", "ch_ssn"),
     ("my SIN is 123-456-782", "123-456-782", "ca_sin"),
+    ("national ID number 44051401359", "44051401359", "pl_pesel"),
+    ("Ausweis und Steuernummer: 44051401359", "44051401359", "pl_pesel"),
+    ("CPF 39053344705", "39053344705", "br_cpf"),
 ]
 WRONG = [
+    "order 54362315K left",
+    "ten divided by 3 is 3.3333333333",
+    "the landline 07700 900595 is slow",
     "my DNI is 54362315-A",
     "CPF 390.533.447-06",
     "order 44051401359 left",
     "PESEL 44051401358",
     "the total was 943-476-5870 points",
+    "tax paid: 44051401359 yen",
+    "ten by three is 3.3333333333",
+    "39053344705 rows",
 ]
 
 
@@ -47,6 +66,26 @@ def test_phones_go_by_the_plan_of_their_country() -> None:
     assert [text[each.start : each.end] for each in PhoneNumbers(regions=("DE",))(text)] == ["030 23125 123"]
 
 
+@pytest.mark.parametrize("text", ["chrome 126.0.8573.178 crashes", "58448-82432 visitors", "case id 2024/390505/B"])
+def test_a_plan_alone_makes_no_phone(text: str) -> None:
+    assert list(PhoneNumbers(regions=("US", "GB", "DE"))(text)) == []
+
+
 def test_the_gate_takes_out_what_they_find() -> None:
     gate = WriteGate(personal=Ruling.REDACT, detectors=[NationalIds()])
     assert gate.examine("my DNI is 54362315-K").text == "my DNI is [es_dni]"
+
+
+@pytest.mark.parametrize("labelled_in", SETS, ids=lambda path: path.stem)
+def test_the_tier_without_a_model_finds_what_is_labelled_and_little_else(labelled_in: Path) -> None:
+    detectors = [personal_in, NationalIds(), PhoneNumbers()]
+    right = labelled = found = 0
+    for row in map(json.loads, labelled_in.read_text("utf-8").splitlines()):
+        wanted = {(*bounds, kind) for *bounds, kind in row["places"] if kind not in ("person", "address")}
+        got = {
+            (*bounds, "national_id" if kind in NATIONAL else kind)
+            for *bounds, kind in apart(each for detect in detectors for each in detect(row["text"]))
+        }
+        right, labelled, found = right + len(wanted & got), labelled + len(wanted), found + len(got)
+    assert right / labelled >= 0.98
+    assert right / found >= 0.98

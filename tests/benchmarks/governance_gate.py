@@ -1,9 +1,14 @@
 """The write gate and redaction, measured: `python tests/benchmarks/governance_gate.py [--data FILE] [--json FILE]`.
 
-`pii_*`: the labelled set in tests/data; a place counts as found when kind and bounds agree. Leaked characters are those
-of labelled places that no found place covers. `gate_false_positive_pct`: turns of an ordinary conversation (the file
-given as --data; none: not measured) that are not let through as they are, as said by a user. `frontdoor_surfaced`:
-attacker's memories of the agmi suite that come back as trusted, through the channels that the runtime can tell.
+`pii_*`: the labelled sets in tests/data, by the tier without a model (`personal_in`, `NationalIds`, `PhoneNumbers`); a
+place counts as found when kind and bounds agree; a number of any state's counts as `national_id`. The first figures
+of each set, before any rule was mended with it, are in `pii_first_look`. `pii_leaked_chars_pct`: characters of names
+and postal addresses that neither tier covers, with `NamesAndPlaces` (extra presidio; not installed: not measured);
+`pii_over_redacted_chars_pct` are others that it takes. `gate_false_positive_pct`: turns of an ordinary conversation
+(the file given as --data; none: not measured) that are not let through as they are, as said by a user;
+`gate_talk_*`: of lines of code talk, English, German, Spanish and French in tests/data, many of them close to an
+order; `gate_orders_*`: of orders to a machine in 14 languages. `frontdoor_surfaced`: attacker's memories of the agmi
+suite that come back as trusted, through the channels that the runtime can tell.
 """
 
 from __future__ import annotations
@@ -18,26 +23,49 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from memos_integrations.core.gate import Ruling, WriteGate, personal_in  # noqa: E402
+from memos_integrations import Channel  # noqa: E402
+from memos_integrations.backends.identifiers import NATIONAL, NationalIds, PhoneNumbers  # noqa: E402
+from memos_integrations.core.errors import MissingExtraError  # noqa: E402
+from memos_integrations.core.gate import Detector, Ruling, WriteGate, personal_in  # noqa: E402
+from memos_integrations.core.gate.marked import apart  # noqa: E402
 
-LABELLED = ROOT / "tests" / "data" / "personal_chat.jsonl"
+DATA = ROOT / "tests" / "data"
+SETS = ("personal_chat", "held_out_chat", "third_chat")
+BY_A_MODEL = {"person", "address"}
+FIRST_LOOK = {
+    "held_out_chat": {"recall_pct": 89.74, "precision_pct": 100.0},
+    "third_chat": {"recall_pct": 92.08, "precision_pct": 98.94, "leaked_chars_pct": 27.5},
+}
+"""Measured once, before the rules were mended with what the sets showed; they cannot be measured again."""
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    """The lines of a labelled set."""
+    return [json.loads(line) for line in (DATA / f"{name}.jsonl").read_text("utf-8").splitlines()]
 
 
 def personal() -> dict[str, Any]:
-    """Precision and recall over the labelled set, in all and by kind."""
+    """Precision and recall over the labelled sets, in all, by set and by kind."""
+    detectors: list[Detector] = [personal_in, NationalIds(), PhoneNumbers()]
     right, labelled, found = Counter[str](), Counter[str](), Counter[str]()
-    leaked = characters = 0
-    for line in LABELLED.read_text("utf-8").splitlines():
-        row = json.loads(line)
-        wanted = {tuple(place) for place in row["places"]}
-        got = {tuple(place) for place in personal_in(row["text"])}
-        labelled.update(kind for *_, kind in wanted)
-        found.update(kind for *_, kind in got)
-        right.update(kind for *_, kind in wanted & got)
-        covered = {at for start, end, _ in got for at in range(start, end)}
-        inside = [at for start, end, _ in wanted for at in range(start, end)]
-        characters += len(inside)
-        leaked += sum(at not in covered for at in inside)
+    by_set: dict[str, Any] = {}
+    for name in SETS:
+        before = right.total(), labelled.total(), found.total()
+        for row in rows(name):
+            wanted = {tuple(place) for place in row["places"] if place[2] not in BY_A_MODEL}
+            got = {
+                (start, end, "national_id" if kind in NATIONAL else kind)
+                for start, end, kind in apart(each for detect in detectors for each in detect(row["text"]))
+            }
+            labelled.update(kind for *_, kind in wanted)
+            found.update(kind for *_, kind in got)
+            right.update(kind for *_, kind in wanted & got)
+        hits, wants, gots = right.total() - before[0], labelled.total() - before[1], found.total() - before[2]
+        by_set[name] = {
+            "records": len(rows(name)),
+            "recall_pct": round(100 * hits / wants, 2),
+            "precision_pct": round(100 * hits / gots, 2),
+        }
     kinds = {
         kind: {
             "labelled": labelled[kind],
@@ -47,11 +75,63 @@ def personal() -> dict[str, Any]:
         for kind in sorted({*labelled, *found})
     }
     return {
-        "pii_records": len(LABELLED.read_text("utf-8").splitlines()),
+        "pii_records": sum(each["records"] for each in by_set.values()),
         "pii_structured_recall_pct": round(100 * right.total() / labelled.total(), 2),
         "pii_structured_precision_pct": round(100 * right.total() / max(1, found.total()), 2),
-        "pii_structured_leaked_chars_pct": round(100 * leaked / characters, 2),
+        "pii_sets": by_set,
+        "pii_first_look": FIRST_LOOK,
         "pii_kinds": kinds,
+    }
+
+
+def leaks() -> dict[str, Any]:
+    """What of names and addresses is left when both tiers have looked; nothing where the model is not installed."""
+    from memos_integrations.backends.presidio import NamesAndPlaces
+
+    try:
+        detectors: list[Detector] = [personal_in, NationalIds(), PhoneNumbers(), NamesAndPlaces()]
+    except MissingExtraError as exc:
+        return {"pii_leaked_not_measured": str(exc)}
+    inside, leaked = Counter[str](), Counter[str]()
+    over = others = touched = 0
+    for row in [row for name in SETS for row in rows(name)]:
+        covered = {at for detect in detectors for each in detect(row["text"]) for at in range(each.start, each.end)}
+        labelled = {at: kind for start, end, kind in row["places"] for at in range(start, end)}
+        inside.update(labelled.values())
+        left = [kind for at, kind in labelled.items() if at not in covered]
+        leaked.update(left)
+        touched += bool(left)
+        over += len(covered - labelled.keys())
+        others += len(row["text"]) - len(labelled)
+    named = sum(inside[kind] for kind in BY_A_MODEL)
+    return {
+        "pii_leaked_chars_pct": round(100 * sum(leaked[kind] for kind in BY_A_MODEL) / named, 2),
+        "pii_leaked_chars_by_kind_pct": {
+            kind: round(100 * leaked[kind] / count, 2) for kind, count in sorted(inside.items())
+        },
+        "pii_leaked_chars_of_all_pct": round(100 * leaked.total() / inside.total(), 2),
+        "pii_records_with_a_leak": touched,
+        "pii_over_redacted_chars_pct": round(100 * over / others, 2),
+    }
+
+
+def talk() -> dict[str, Any]:
+    """Ordinary lines that the gate stops, and orders that it does not, from the user and from outside."""
+    told = (DATA / "ordinary_talk.txt").read_text("utf-8").splitlines()
+    orders = (DATA / "orders_many_languages.txt").read_text("utf-8").splitlines()
+    gate = WriteGate()
+    stopped = {
+        channel: sum(gate.examine(text, channel).ruling is not Ruling.ALLOW for text in told)
+        for channel in (Channel.USER, Channel.EXTERNAL)
+    }
+    known = sum(gate.examine(text).ruling is Ruling.QUARANTINE for text in orders)
+    return {
+        "gate_talk_lines": len(told),
+        "gate_talk_false_positive_pct": round(100 * stopped[Channel.USER] / len(told), 2),
+        "gate_talk_from_outside_set_apart_pct": round(100 * stopped[Channel.EXTERNAL] / len(told), 2),
+        "gate_orders": len(orders),
+        "gate_orders_known_pct": round(100 * known / len(orders), 2),
+        "gate_talk_first_look": {"false_positive": "22 of 203, then 8 of 61", "known": "2 of 45, then 3 of 24"},
     }
 
 
@@ -89,7 +169,7 @@ def front_door() -> dict[str, Any]:
 
 def measured(data: Path | None) -> dict[str, Any]:
     """All figures of this part."""
-    told = personal() | front_door()
+    told = personal() | leaks() | talk() | front_door()
     return told | (false_positives(data) if data is not None else {})
 
 

@@ -213,7 +213,7 @@ SECTIONS: tuple[Callable[[Mapping[str, Result]], list[str]], ...] = (storage, re
 def rendered(results: Mapping[str, Result]) -> str:
     """The whole block, markers included."""
     parts = [lines for section in SECTIONS if (lines := section(results))]
-    return "\n".join([START, "", *(line for lines in parts for line in (*lines, "")), END])
+    return "\n".join([START, *(line for lines in parts for line in (*lines, "")), END])
 
 
 def read_results(folder: Path = RESULTS) -> dict[str, Result]:

@@ -1,6 +1,8 @@
 """Sharing: bundles, and events where their benchmark is there.
 
-python tests/benchmarks/sharing.py --cubes 5000 --json FILE
+python tests/benchmarks/sharing.py --cubes 100000 --events 5000 --json FILE
+
+Without sizes it is small, and ends in about a minute.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ EVENTS = "tests.benchmarks.sharing_events"
 def main() -> None:
     """Print, and write where asked."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--cubes", type=int, default=5_000)
+    parser.add_argument("--cubes", type=int, default=2_000)
+    parser.add_argument("--events", type=int, default=2_000)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     single_threaded()
@@ -32,9 +35,9 @@ def main() -> None:
     if importlib.util.find_spec(EVENTS) is None:
         found["not_run"]["events"] = "there is no tests/benchmarks/sharing_events.py"
     else:
-        found |= importlib.import_module(EVENTS).measured()
+        found |= importlib.import_module(EVENTS).measured(asked.events)
     found |= sharing_bundles.measured(asked.cubes)
-    told = json.dumps({"meta": meta(ROOT, cubes=asked.cubes, threads=THREADS)} | found, indent=2)
+    told = json.dumps({"meta": meta(ROOT, cubes=asked.cubes, events=asked.events, threads=THREADS)} | found, indent=2)
     print(told)
     if asked.json is not None:
         asked.json.write_text(told + "\n", "utf-8")

@@ -28,6 +28,15 @@ ANA = Principal(tenant="acme", user="ana")
         ("The Apollo deadline was pushed back to 14 June.", ("apollo deadline", "when", "14 June")),
         ("Apollo is due on 14 June.", ("apollo deadline", "when", "14 June")),
         ("Our rent went up to 950 euros.", ("ana", "rent", "950 euros")),
+        ("dentist appt moved to 21 June", ("ana dentist appointment", "when", "21 June")),
+        ("locker now 14", ("ana locker", "is", "14")),
+        ("Server: upgraded from 8 GB to 32 GB", ("ana server", "is", "32 GB")),
+        ("My bf is called Rui lol", ("ana boyfriend", "name", "Rui")),
+        ("I live with my parents.", ("ana", "lives with", "my parents")),
+        ("I live on my own.", ("ana", "lives with", "nobody")),
+        ("i love figs now??", ("ana", "likes", "figs")),
+        ("The retro moved to 10.", ("retro", "when", "at 10")),
+        ("Ida is the head of procurement.", ("procurement head", "is", "Ida")),
     ],
 )
 def test_one_claim_however_it_is_put(text: str, claim: tuple[str, str, str]) -> None:
@@ -138,3 +147,13 @@ def test_the_same_in_other_words_is_merged() -> None:
     found = verdict("I live in Lisbon.", "As you know, I live in Lisbon.")
     assert found is not None
     assert found.ruling is Ruling.MERGE
+
+
+def test_what_is_where_is_not_what_it_is() -> None:
+    for text in ("My car is in the workshop.", "My manager is in Lisbon.", "My phone is on the shelf."):
+        assert {each.attribute for each in claims_of(text, NOW, "Ana")} & {"vehicle", "supervisor", "phone"} == set()
+
+
+def test_an_hour_without_a_half_of_the_day_may_be_either() -> None:
+    assert verdict("The meeting is at 3.", "The meeting is at 15:00.") is None
+    assert verdict("The meeting is at 3.", "The meeting moved to 4.") is not None

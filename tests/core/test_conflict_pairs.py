@@ -2,9 +2,13 @@
 
 `conflict_pairs.tsv` was written before the rules were looked at; a third of it is held out. `conflict_held_out.tsv` was
 written before the rules were changed for it: only its totals are looked at. `conflict_worked_on.tsv` is what the rules
-were mended against. `conflict_another_hand.tsv` was written last, as another author would: long sentences, chat, work,
-German and Spanish. The rules had never seen it when they found 67.9 % of its conflicts at 90.0 % precision and retired
-2 of 47 true facts; since then its even rows were looked at, its odd ones are held out.
+were mended against, `conflict_worked_on_more.tsv` (notes, chats, states that end) what they were mended against later.
+
+The others were written before the rules were measured on them, each in another style. What the rules found when they
+had never seen them (precision, recall, true facts retired): `conflict_another_hand.tsv`, long sentences, chat, work,
+German, Spanish: 90.0, 67.9, 2 of 47. `conflict_fourth_hand.tsv`, notes, chat, third person, formal, lists: 89.1, 65.1,
+1 of 58. `conflict_fifth_hand.tsv`, a diary, a help desk, a family, a team: 85.7, 58.1, 1 of 29. After each measurement
+the rules were mended against it, so the floors below say what is kept, not what a new text would see.
 """
 
 from __future__ import annotations
@@ -99,12 +103,20 @@ def test_rules_reach_what_is_wanted_on_pairs_that_they_were_never_mended_against
     assert 100 * reached.wrongly_retired / reached.kept <= 1
 
 
-@pytest.mark.parametrize(("start", "floors"), [(0, (97, 66, 0)), (1, (90, 73, 1))], ids=["looked_at", "held_out"])
-def test_rules_reach_what_they_reached_on_pairs_by_another_hand(start: int, floors: tuple[int, int, int]) -> None:
-    reached = scored(read("conflict_another_hand.tsv")[start::2])
-    assert reached.precision >= floors[0]
-    assert reached.recall >= floors[1]
-    assert reached.wrongly_retired <= floors[2]
+@pytest.mark.parametrize(
+    ("name", "precision", "recall"),
+    [
+        ("conflict_another_hand.tsv", 98, 90),
+        ("conflict_fourth_hand.tsv", 97, 76),
+        ("conflict_fifth_hand.tsv", 97, 66),
+        ("conflict_worked_on_more.tsv", 98, 86),
+    ],
+)
+def test_rules_reach_what_they_reached_on_pairs_by_other_hands(name: str, precision: float, recall: float) -> None:
+    reached = scored(read(name))
+    assert reached.precision >= precision
+    assert reached.recall >= recall
+    assert reached.wrongly_retired == 0
 
 
 def test_rules_reach_what_they_reached_on_the_pairs_that_they_were_mended_against() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from memos_integrations.core.access import Principal
-from memos_integrations.core.conflict import ConflictModel, ConflictRules, Ruling
+from memos_integrations.core.conflict import ConflictModel, ConflictRules, Ruling, Verdict
 from memos_integrations.core.conversation import Conversation, Message
-from memos_integrations.core.cube import CubeRef, Provenance, Relation, State, Trust, TrustLabel
+from memos_integrations.core.cube import CubeRef, MemCube, Provenance, Relation, State, Trust, TrustLabel
 from memos_integrations.core.errors import AlreadyUndoneError, CubeNotFoundError, LegalHoldError
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
@@ -172,6 +172,54 @@ def test_a_repeat_of_what_is_doubted_stands_beside_it_and_of_what_is_helpful_is_
     helpful = memos.remember("My dentist is Dr. Abreu.", by=ANA)
     memos.feedback(helpful.id, "helpful", by=ANA)
     assert memos.remember("My dentist is Dr. Abreu.", by=ANA).state is State.MERGED
+
+
+class Failing(ConflictRules):
+    """Rules that fail when they are asked for the *fails*th time."""
+
+    def __init__(self, fails: int) -> None:
+        super().__init__()
+        self.left = fails
+
+    def judge(self, newer: MemCube, older: MemCube) -> Verdict | None:
+        self.left -= 1
+        if self.left == 0:
+            raise RuntimeError("the judge is gone")
+        return super().judge(newer, older)
+
+
+@pytest.mark.parametrize("fails", [3, 4, 5])
+def test_feedback_and_all_that_follows_from_it_is_true_together_or_not_at_all(tmp_path: Path, fails: int) -> None:
+    judge = Failing(0)
+    with MemOS.open(tmp_path, conflicts=judge, clock=Clock()) as memos:
+        kept = [memos.remember(text, by=ANA) for text in ("I live in Lisbon.", "I moved to Porto.", "I moved to Faro.")]
+        before = [memos.get(each.id, by=ANA) for each in kept]
+        judge.left = fails - 2
+        with pytest.raises(RuntimeError, match="the judge is gone"):
+            memos.feedback(kept[1].id, "wrong", by=ANA)
+        assert [memos.get(each.id, by=ANA) for each in kept] == before
+        assert not memos.audit(by=ANA, operation="feedback")
+        assert not memos.audit(by=ANA, operation="undo")
+        judge.left = 0
+        memos.feedback(kept[1].id, "wrong", by=ANA)
+        assert memos.audit(by=ANA, operation="feedback")
+        assert memos.audit(by=ANA, operation="undo")
+
+
+def test_feedback_within_an_atomic_block_goes_with_it(memos: MemOS) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    new = memos.remember("I moved to Porto.", by=ANA)
+
+    def doubted() -> None:
+        with memos.atomic(by=ANA) as memory:
+            memory.feedback(new.id, "wrong", by=ANA)
+            assert memory.get(old.id, by=ANA).state is State.ACTIVATED
+            raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        doubted()
+    assert memos.get(old.id, by=ANA).state is State.ARCHIVED
+    assert memos.get(new.id, by=ANA).trust == new.trust
 
 
 def test_feedback_without_a_judge_takes_back_what_a_pass_decided_and_decides_nothing_new(tmp_path: Path) -> None:

@@ -19,6 +19,17 @@ from memos_integrations.core.contrast import contrast, frames_of
         ("The exam lasts 2 hours.", "I got it wrong, the exam lasts 3 hours.", "it is corrected"),
         ("We bake with Solis flour.", "We bake with rye instead of Solis flour.", "it names the former"),
         ("The toll is 5 euros.", "The toll is 6 euros.", "it measures otherwise"),
+        ("I am waiting for the visa.", "The visa arrived today.", "it ends the state"),
+        ("Rui is looking for a cellar.", "Rui has found a cellar.", "it ends the state"),
+        ("Ines is pregnant.", "Ines gave birth on Friday.", "it ends the state"),
+        ("Ines is in hospital.", "Ines is back from hospital.", "it ends the state"),
+        ("The licence for the bar is valid.", "The licence for the bar was revoked on 3 May.", "it has ended"),
+        (
+            "Ms Ferro chairs the wine guild.",
+            "Mr Lobo succeeded Ms Ferro as chair of the wine guild.",
+            "it names the former",
+        ),
+        ("Ich spiele Harfe.", "Ich habe die Harfe verkauft.", "it has ended"),
     ],
 )
 def test_each_signal_is_told_by_its_name(older: str, newer: str, rule: str) -> None:
@@ -42,6 +53,19 @@ def test_each_signal_is_told_by_its_name(older: str, newer: str, rule: str) -> N
         ("We have a depot in Graz.", "We now have a depot in Linz."),
         ("I sell lamps.", "I now sell rugs too."),
         ("I love marzipan.", "I hate olives now."),
+        ("I am allergic to figs.", "My son is not allergic to figs."),
+        ("Mein Sohn spielt Harfe.", "Meine Tochter spielt nicht mehr Harfe."),
+        ("I live in Graz.", "My parents moved to Linz."),
+        ("The bakery in Graz closes at 5.", "The bakery in Linz now closes at 4."),
+        ("Ida's band rehearses in a barn.", "Ida's old band broke up."),
+        ("Crate 12 is waiting for the customs officer.", "The customs officer replied about crate 14."),
+        ("The bakery is closed on Fridays.", "The cellar is open on Fridays."),
+        ("My vintner is Dr. Lobo.", "My notary is now Dr. Ferro."),
+        ("Ida and Rui share a barn.", "Ida had her own barn before she met Rui."),
+        (
+            "The whole crew works from the ground floor of the tower.",
+            "The legal section has moved to the top floor of the tower.",
+        ),
     ],
 )
 def test_nothing_is_said_of_what_can_stand_side_by_side(older: str, newer: str) -> None:
@@ -84,3 +108,8 @@ def test_a_part_is_not_the_whole_and_one_thing_not_another() -> None:
     assert contrast("The budget for the trade fair is now 8,000 euros.", whole) is not None
     assert contrast("My shoulder doesn't hurt any more.", "My knee hurts when I run.") is None
     assert contrast("My knee doesn't hurt any more.", "My knee hurts when I run.") is not None
+
+
+def test_the_spanish_yes_is_no_if() -> None:
+    assert contrast("Ahora sí bebo vino.", "No bebo vino.") is not None
+    assert contrast("Ahora, si bebo vino, canto.", "No bebo vino.") is None

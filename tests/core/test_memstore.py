@@ -291,3 +291,15 @@ def test_to_push_where_nothing_is_new_writes_nothing(memos: MemOS) -> None:
     before = memos.generation(by=BEN)
     assert [memos.store.push("news", lambda news: None, by=BEN) for _ in range(3)] == [0] * 3
     assert memos.generation(by=BEN) == before
+
+
+def test_what_is_for_one_purpose_is_offered_in_it(memos: MemOS) -> None:
+    care = CallContext(purpose="care")
+    cube = memos.remember("The dose is 5 mg.", by=ANA, purposes=["care"])
+    with pytest.raises((AccessDeniedError, CubeNotFoundError)):
+        memos.store.publish("dose", by=ANA, to=["ben"], cube_id=cube.id)
+    memos.store.publish("dose", by=ANA, to=["ben"], cube_id=cube.id, context=care)
+    assert memos.get(cube.id, by=BEN, context=care).text == "The dose is 5 mg."
+    assert memos.store.withdraw("dose", by=ANA, context=care) == 1
+    with pytest.raises(CubeNotFoundError):
+        memos.get(cube.id, by=BEN, context=care)

@@ -150,6 +150,22 @@ def test_nobody_sees_what_is_not_committed_not_even_events(memos: MemOS) -> None
     assert kinds == ["cube_written"]
 
 
+def test_what_was_read_in_a_block_that_failed_stays_on_record(memos: MemOS) -> None:
+    cube = memos.remember("Tom plants trees.", by=ANA)
+
+    def failing() -> None:
+        with memos.atomic(by=ANA) as memory:
+            memory.get(cube.id, by=ANA)
+            memory.remember("Tom fells trees.", by=ANA)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
+    told = [entry.record for entry in memos.audit(by=ANA)]
+    assert [each.operation for each in told] == ["remember", "read", "atomic_undone"]
+    assert told[1].cube_id == cube.id
+
+
 def test_a_block_of_code_is_atomic_too(memos: MemOS) -> None:
     with pytest.raises(InvalidMemoryError), memos.atomic(by=ANA) as memory:
         memory.remember("A kettle.", by=ANA) and memory.remember("", by=ANA)

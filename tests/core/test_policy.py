@@ -84,6 +84,29 @@ def test_verbs_are_told_apart_and_reading_comes_first(memos: MemOS) -> None:
         memos.update(cube.id, by=INTERN, text="Other plan.")
 
 
+def test_a_rule_that_forbids_to_write_forbids_the_first_version_too(memos: MemOS) -> None:
+    forbidden = rule(who=["role:intern"], may_not=["write"], memories={"tags": ["plan"]})
+    memos.adopt_policy(forbidden, by=ADMIN)
+    ways = {
+        "remember": lambda: memos.remember("Plan.", by=INTERN, tags=["plan"]),
+        "many": lambda: memos.remember_many(["Plan.", "Other."], by=INTERN, tags=["plan"]),
+        "atomic": lambda: _atomically(memos, INTERN),
+    }
+    for name, way in ways.items():
+        with pytest.raises(AccessDeniedError, match="'a rule' forbids it"):
+            way()
+        assert memos.find(CubeFilter(), by=INTERN) == [], name
+    assert memos.remember("Plan.", by=ANA, tags=["plan"]).version == 1
+    assert memos.remember("A pet.", by=INTERN, tags=["pet"]).version == 1
+    denied = [entry.record for entry in memos.audit(by=INTERN) if entry.record.outcome.value == "denied"]
+    assert len(denied) == len(ways)
+
+
+def _atomically(memos: MemOS, by: Principal) -> None:
+    with memos.atomic(by=by) as memory:
+        memory.remember("Plan.", by=by, tags=["plan"])
+
+
 def test_context_and_age_decide(memos: MemOS) -> None:
     cube = memos.remember("Blood type 0.", by=ANA, tags=["pet"])
     care = CallContext(purpose="care")

@@ -184,6 +184,24 @@ def test_a_bad_source_is_rolled_back_with_what_it_did(memos: MemOS, clock: Clock
     assert memos.get(other.id, by=ANA).text == "The gate code is 1."
 
 
+def test_what_one_principal_changed_is_rolled_back_and_what_others_did_stays(memos: MemOS, clock: Clock) -> None:
+    code = memos.remember("The gate code is 1.", by=ANA, readers=[BEN.subject], writers=[BEN.subject], layer="shared")
+    bell = memos.remember("The bell is loud.", by=ANA)
+    read = memos.remember("The key hangs left.", by=ANA, readers=[BEN.subject], layer="shared")
+    clock.now += DAY
+    since = clock.now
+    memos.update(code.id, by=BEN, text="The gate code is 2.")
+    memos.update(bell.id, by=ANA, text="The bell is mute.")
+    memos.get(read.id, by=BEN)
+    memos.update(read.id, by=ANA, text="The key hangs right.")
+    clock.now += DAY
+    assert memos.roll_back(since, by=ANA, principal=BEN.subject).restored == (code.id,)
+    told = [memos.get(each.id, by=ANA).text for each in (code, bell, read)]
+    assert told == ["The gate code is 1.", "The bell is mute.", "The key hangs right."]
+    mine = memos.roll_back(since, by=ANA, principal=ANA.subject).restored  # she is the author of the three
+    assert mine == (*sorted((code.id, bell.id, read.id)),)
+
+
 def test_a_roll_back_is_all_or_nothing(memos: MemOS, clock: Clock) -> None:
     cubes = [memos.remember(f"Fact number {n} of mine.", by=ANA) for n in range(3)]
     clock.now += DAY

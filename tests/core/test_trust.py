@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,10 @@ from memos_integrations import (
     WriteGate,
 )
 from memos_integrations.core.cube import CubeRef
-from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError
+from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError, RefusedByGateError
 from memos_integrations.core.operator.surfacing import Shown
 from memos_integrations.core.ports import CubeFilter
+from memos_integrations.vaults.memory import InMemoryVault
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ANA = Principal(tenant="acme", user="ana")
@@ -225,6 +227,63 @@ def test_what_was_recalled_and_told_again_a_thousand_times_is_no_more_trusted(me
     found = told(memos, "Is the bridge closed?", k=8)
     assert len(found) <= 3
     assert all(surfaced is Surfaced.UNTRUSTED for _, surfaced in found)
+
+
+@pytest.mark.parametrize("how", ["the newest copy", "the first", "all that was recalled"])
+def test_what_is_recalled_and_drawn_again_a_hundred_times_adds_nothing(memos: MemOS, how: str) -> None:
+    first = memos.remember("Noor is allergic to nuts.", by=ANA)
+    other = memos.remember("Noor works in Lisbon.", by=ANA)
+    drawn, ids = first, set()
+    for number in range(100):
+        from_ = {"the newest copy": (drawn.ref,), "the first": (first.ref,)}.get(how, (first.ref, other.ref))
+        said = "Noor is  allergic to NUTS." if number % 2 else "Nuts: allergy of Noor."
+        drawn = memos.remember(
+            said, by=ANA, provenance=Provenance(derived_from=from_), trust=Trust(channel=Channel.ASSISTANT)
+        )
+        ids.add(drawn.id)
+    there = memos.find(CubeFilter(), by=ANA, k=1000)
+    assert len(there) <= 4
+    assert len(ids) <= 2
+    assert all(each.trust.label is not TrustLabel.VERIFIED for each in there)
+
+
+def test_what_is_drawn_from_a_newer_version_is_another_memory(memos: MemOS) -> None:
+    first = memos.remember("Noor is allergic to nuts.", by=ANA)
+    drawn = memos.remember("Nuts: no.", by=ANA, provenance=Provenance(derived_from=(first.ref,)))
+    assert memos.remember("Nuts: no.", by=ANA, provenance=Provenance(derived_from=(first.ref,))).id == drawn.id
+    newer = memos.update(first.id, by=ANA, text="Noor is allergic to nuts and milk.")
+    again = memos.remember("Nuts: no.", by=ANA, provenance=Provenance(derived_from=(newer.ref,)))
+    assert again.id != drawn.id
+    assert {each.text for each in memos.find(CubeFilter(), by=ANA)} == {newer.text, "Nuts: no."}
+
+
+@pytest.mark.parametrize("ruling", [Ruling.ALLOW, Ruling.QUARANTINE, Ruling.REFUSE])
+def test_a_source_that_brings_very_much_at_once_raises_an_alarm(ruling: Ruling) -> None:
+    gate = WriteGate(bursts=ruling, burst_most=5, burst_within=timedelta(minutes=1))
+    moments = iter(NOW + timedelta(seconds=number) for number in range(10_000))
+    with MemOS(InMemoryVault(), clock=lambda: next(moments), gate=gate) as memos:
+        stored = []
+        for number in range(9):
+            memos.remember(f"I said {number}.", by=ANA)  # whoever talks, talks as much as they like
+            with suppress(RefusedByGateError):
+                stored.append(memos.remember(f"Page {number}.", by=ANA, trust=OUTSIDE))
+            if number < 4:
+                memos.remember(f"Other page {number}.", by=VERA, trust=OUTSIDE)
+        told = [entry.record for entry in memos.audit(by=ANA) if (entry.record.detail or {}).get("found")]
+        assert len(stored) == (5 if ruling is Ruling.REFUSE else 9)
+        assert [cube.trust.quarantined for cube in stored[5:]] == [ruling is Ruling.QUARANTINE] * len(stored[5:])
+        operation = {Ruling.ALLOW: "alarm", Ruling.QUARANTINE: "quarantine", Ruling.REFUSE: "gate"}[ruling]
+        assert [each.operation for each in told] == [operation] * (1 if ruling is Ruling.ALLOW else 4)
+        assert all(each.detail["found"] == {"burst": 1} for each in told if each.detail)
+
+
+def test_a_pace_that_lasts_is_no_burst() -> None:
+    gate = WriteGate(burst_most=5, burst_within=timedelta(seconds=9))
+    moments = iter(NOW + timedelta(seconds=2 * number) for number in range(10_000))
+    with MemOS(InMemoryVault(), clock=lambda: next(moments), gate=gate) as memos:
+        for number in range(30):
+            memos.remember(f"Page {number}.", by=ANA, trust=OUTSIDE)
+        assert not [entry for entry in memos.audit(by=ANA) if entry.record.operation == "alarm"]
 
 
 def test_another_tenant_sees_and_releases_nothing(memos: MemOS) -> None:

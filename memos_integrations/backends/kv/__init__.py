@@ -7,8 +7,9 @@ this loads no torch.
 from __future__ import annotations
 
 from memos_integrations.backends.kv.cubes import ActivationCubes
-from memos_integrations.backends.kv.memory import ActivationMemory, MemoryPrompt, counted, plain_prompt
+from memos_integrations.backends.kv.memory import ActivationMemory
 from memos_integrations.backends.kv.prefix import KVStatistics, StoredPrefix
+from memos_integrations.backends.kv.prompt import MemoryPrompt, counted, plain_prompt
 from memos_integrations.backends.kv.store import KVStore
 
 __all__ = [

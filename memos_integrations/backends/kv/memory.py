@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from memos_integrations.backends.huggingface import HuggingFaceModel, KVPrefix, Token
+from memos_integrations.backends.huggingface import HuggingFaceModel, Token, Usage
 from memos_integrations.backends.kv.batch import answer_batch
 from memos_integrations.backends.kv.layout import Layout, MemoryLine, lay_out, lines_of
 from memos_integrations.backends.kv.prefix import StoredPrefix
+from memos_integrations.backends.kv.prompt import Chat, MemoryPrompt, counted
 from memos_integrations.backends.kv.store import KVStore
 from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import CubeRef
@@ -26,23 +28,8 @@ if TYPE_CHECKING:
     from memos_integrations.backends.kv.composition import Composition
 
 T = TypeVar("T")
-Chat = Sequence[Mapping[str, str]]
 SETS_KEPT = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryPrompt:
-    """A prompt ready for `HuggingFaceModel.stream`: its ids, and the stored beginning, if there is one.
-
-    `recomputed_tokens` of the memory were not in the store, or were computed again by a composition.
-    """
-
-    ids: list[int]
-    prefix: KVPrefix | None
-    memory_tokens: int
-    recomputed_tokens: int
-    approximate: bool = False
-    tenant: str | None = None
+PROBE, PROBED = "What does it cost to read this?", 64
 
 
 @dataclass(slots=True)
@@ -66,6 +53,10 @@ class Keeper(Protocol):
 
     def consider(self, use: Use) -> None:
         """Keep what has become worth keeping; called in the background, after a use."""
+        ...
+
+    def answered(self, prompt: MemoryPrompt, usage: Usage, seconds: float) -> None:
+        """Note what an answer took; called after its last token."""
         ...
 
 
@@ -117,8 +108,10 @@ class ActivationMemory:
         """
         lines = lines_of(recall)
         layout = self.layout(messages, lines)
+        caller = recall.caller if recall is not None else None
         if not lines:
-            return MemoryPrompt(layout.ids, None, 0, 0)
+            return MemoryPrompt(layout.ids, None, 0, 0, caller=caller)
+        cubes = tuple(line.ref.id for line in lines)
         if len({line.tenant for line in lines}) > 1:
             raise ModelError("Memories of several tenants never stand in one prompt.")
         tenant, memory = lines[0].tenant, layout.memory
@@ -132,7 +125,7 @@ class ActivationMemory:
             known = self.store.holds(memory, tenant=tenant, adapters=adapters)
         if self.compose is not None and known < len(memory) and self.compose.allowed(adapters, memories=len(lines)):
             joined = self.compose.join(layout, lines, adapters=adapters)
-            return MemoryPrompt(joined.ids, joined.prefix, len(memory), joined.recomputed, True, tenant)
+            return MemoryPrompt(joined.ids, joined.prefix, len(memory), joined.recomputed, True, tenant, caller, cubes)
         prefix = self.put(layout, lines, adapters)
         if self.keeper is not None and prefix.exact and not adapters and not self._closed:
             self._later(self.keeper.consider, use)
@@ -140,7 +133,7 @@ class ActivationMemory:
         if self.keep_turns:
             longer = self.store.match(layout.ids, tenant=tenant, adapters=adapters)
             prefix = longer if longer is not None and len(longer.token_ids) > len(memory) else prefix
-        return MemoryPrompt(layout.ids, prefix, len(memory), recomputed, not prefix.exact, tenant)
+        return MemoryPrompt(layout.ids, prefix, len(memory), recomputed, not prefix.exact, tenant, caller, cubes)
 
     def stream(
         self, messages: Chat, *, recall: Recall | None = None, adapters: Sequence[str] = (), **how: Any
@@ -161,7 +154,17 @@ class ActivationMemory:
         if self.keep_turns and prompt.tenant is not None and not prompt.approximate:
             how["keep"] = keep
         tokens = self.model.stream(prompt.ids, prefix=prompt.prefix, adapters=adapters, **how)
-        return (counted(token, prompt) for token in tokens)
+        return self._told(prompt, tokens)
+
+    def _told(self, prompt: MemoryPrompt, tokens: Iterator[Token], seconds: float | None = None) -> Iterator[Token]:
+        """The tokens, counted; what the answer took is told, as measured here where *seconds* does not say."""
+        started = monotonic()
+        for each in tokens:
+            token = counted(each, prompt)
+            if token.usage is not None and self.keeper is not None:
+                took = monotonic() - started if seconds is None else seconds
+                self.keeper.answered(prompt, token.usage, took)
+            yield token
 
     def answer_batch(
         self, chats: Sequence[Chat], *, recall: Recall, max_new_tokens: int, stop: Sequence[str] = ()
@@ -173,10 +176,12 @@ class ActivationMemory:
         known = list(prompts[0].prefix.token_ids)
         if prompts[0].approximate or any(each.ids[: len(known)] != known for each in prompts):
             return [list(self.answer(each, max_new_tokens=max_new_tokens, stop=stop)) for each in prompts]
+        started = monotonic()
         rows = answer_batch(
             self.model, [p.ids for p in prompts], max_new_tokens=max_new_tokens, prefix=prompts[0].prefix, stop=stop
         )
-        return [[counted(token, prompt) for token in row] for row, prompt in zip(rows, prompts, strict=True)]
+        seconds = (monotonic() - started) / len(prompts)
+        return [list(self._told(prompt, iter(row), seconds)) for row, prompt in zip(rows, prompts, strict=True)]
 
     def warm(self, recall: Recall, messages: Chat = (), *, adapters: Sequence[str] = ()) -> Future[StoredPrefix]:
         """Compute the memories of *recall* in the background, under the system message in *messages* if there is one.
@@ -248,6 +253,16 @@ class ActivationMemory:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def price(self, tokens: int) -> tuple[float, int]:
+        """Seconds that computing so many tokens takes here, and bytes that keeping them takes, as measured so far.
+
+        Where nothing was computed yet, a few words that are nobody's are, to have measured something.
+        """
+        if not self.store.statistics.built_tokens:
+            self.store.put((self.model.encode(PROBE) * PROBED)[:PROBED], tenant=PROBE)
+        counts = self.store.statistics
+        return counts.built_seconds / counts.built_tokens * tokens, self.store.bytes_per_token * tokens
+
     # --- parts --------------------------------------------------------------------------------------------------
 
     def layout(self, messages: Chat, lines: Sequence[MemoryLine]) -> Layout:
@@ -262,6 +277,8 @@ class ActivationMemory:
             at += len(line)
             ends.append(at)
         refs = [line.ref for line in lines]
+        if taught := self.model.learnt_from(adapters):  # every token was read with what the adapters know
+            refs, ends = [*dict.fromkeys([*refs, *taught])], []
         return self.store.put(layout.memory, tenant=lines[0].tenant, sources=refs, ends=ends, adapters=adapters)
 
     def _later(self, work: Callable[..., T], *what: Any) -> Future[T]:
@@ -310,28 +327,3 @@ class ActivationMemory:
                 self._later(self.put, use.layout, use.lines)
         elif built:
             self.store.demote(memory, tenant=tenant, away=placement is Placement.TEXT)
-
-
-def counted(token: Token, prompt: MemoryPrompt) -> Token:
-    """The token; the last one's usage tells what was cached before this prompt from what was computed for it."""
-    if token.usage is None or not prompt.memory_tokens:
-        return token
-    usage = replace(
-        token.usage,
-        # A composition computes its last memory with the question: it is in the prompt, and not in the prefix.
-        cached_tokens=max(token.usage.cached_tokens, prompt.memory_tokens) - prompt.recomputed_tokens,
-        recomputed_tokens=prompt.recomputed_tokens,
-        approximate=prompt.approximate,
-        memory_tokens=prompt.memory_tokens,
-    )
-    return replace(token, usage=usage)
-
-
-def plain_prompt(
-    model: HuggingFaceModel, messages: Chat, recall: Recall | None, prefix: KVPrefix | None = None
-) -> MemoryPrompt:
-    """The prompt that `ActivationMemory.prepare` gives, with nothing stored: every memory is computed."""
-    lines = lines_of(recall)
-    layout = lay_out(messages, lines, render_text=model.render_text, encode=model.encode)
-    memory = len(layout.memory) if lines else 0
-    return MemoryPrompt(layout.ids, prefix, memory, memory)

@@ -5,41 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from typing import Any, BinaryIO, Protocol
+from statistics import fmean
+from typing import Any
 
 from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS
 from memos_integrations.backends.lora.gates import GateReport
+from memos_integrations.backends.lora.lessons import lessons_of
+from memos_integrations.backends.lora.memories import Memories
 from memos_integrations.backends.lora.memory import Chat, ParameterMemory
 from memos_integrations.backends.lora.store import Adapter
+from memos_integrations.backends.lora.student import parameters_of
 from memos_integrations.backends.lora.training import Progress
+from memos_integrations.backends.pace import Pace
 from memos_integrations.core.access import EVERYONE, CallContext, Principal, Verb, as_subject, subjects_for
-from memos_integrations.core.costs import may_train
-from memos_integrations.core.cube import MemCube, ModelFingerprint, ParameterPayload
+from memos_integrations.core.costs import FormCosts, may_train
+from memos_integrations.core.cube import MemCube, ModelFingerprint, ParameterPayload, Tier
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError, ModelError
-from memos_integrations.core.operator import Learner, Recall
-from memos_integrations.core.ports import Derivative
+from memos_integrations.core.operator import Hit, Recall, render
+from memos_integrations.core.operator.tiering import Measured
 
-
-class Memories(Protocol):
-    """What is used of a `MemOS`."""
-
-    def attach(self, derivative: Derivative, *, learner: Learner | None = None) -> None:
-        """See `MemOS.attach`."""
-        ...
-
-    def get_many(
-        self, cube_ids: Iterable[str], *, by: Principal, verb: Verb | str, context: CallContext | None
-    ) -> list[MemCube]:
-        """See `MemOS.get_many`."""
-        ...
-
-    def read_blob(self, cube_id: str, *, by: Principal, context: CallContext | None) -> BinaryIO:
-        """See `MemOS.read_blob`."""
-        ...
-
-    def keep_parameter(self, content: bytes | BinaryIO, sources: Sequence[MemCube], **said: Any) -> MemCube:
-        """See `MemOS.keep_parameter`."""
-        ...
+LESSON_TOKENS = 24
+"""What a question and the marks of a chat add to a statement, before a training was measured."""
 
 
 class ParameterCubes:
@@ -47,14 +33,19 @@ class ParameterCubes:
 
     The cubes obey governance: readers are those who may read every source; the cube, the adapter and its files are
     erased with the first source that is forgotten or changed. From its construction on, so is what the memory holds.
-    What is left of the sources is learnt again by `MemOS.tick`, where it is given seconds for that.
+    What is left of the sources is learnt again by `MemOS.tick`, where it is given seconds for that; given a `Tiering`,
+    it teaches what is worth it, and lets go of what is not.
+
+    Memories stand in the prompt as text, too, unless *spare_text*: then what an adapter knows is left out of the prompt
+    that it answers, which is what saves time; its answers are what it has learnt, and cannot be quoted.
     """
 
-    def __init__(self, memos: Memories, memory: ParameterMemory) -> None:
-        self._memos, self.memory = memos, memory
+    def __init__(self, memos: Memories, memory: ParameterMemory, *, spare_text: bool = False) -> None:
+        self._memos, self.memory, self.spare_text = memos, memory, spare_text
+        self._pace = Pace(memory.model)
         self.refused: dict[str, str] = {}
         """Cubes whose adapters a recall asked for and that could not be loaded, with the reason; text stands in."""
-        memos.attach(memory, learner=self)
+        memos.attach(memory, learner=self, former=self)
 
     def distil(
         self,
@@ -66,12 +57,13 @@ class ParameterCubes:
         progress: Progress | None = None,
         cancelled: Callable[[], bool] = lambda: False,
         replaces: str | None = None,
+        reason: str | None = None,
     ) -> MemCube:
         """The parameter cube of memories that belong to one erasure group (see `erasure_groups`).
 
         An adapter that fails its gates is kept as a cube, too, with the report; it never serves. *readers* says for
         whom it is meant: a source with a narrower audience is refused. *replaces* is the id of a cube that does not
-        stand any more, for the record.
+        stand any more, for the record; *reason* is kept as the cube's trigger.
 
         Raises:
             CubeNotFoundError: *by* may not train on one of them, or it is not there.
@@ -94,6 +86,7 @@ class ParameterCubes:
                 training=_said(made) | ({"replaces": replaces} if replaces else {}),
                 by=by,
                 replaces=replaces,
+                trigger=reason,
                 context=context,
             )
         except BaseException:  # what the vault does not hold is not served either
@@ -119,6 +112,74 @@ class ParameterCubes:
         return self.distil(
             cube_ids, by=by, context=context, replaces=replaces, cancelled=lambda: next(asked) > 0 and is_over()
         )
+
+    # --- the Former port ----------------------------------------------------------------------------------------
+
+    @property
+    def form(self) -> Tier:
+        """Parameter memory."""
+        return Tier.PARAMETER
+
+    def costs(self, sources: Sequence[MemCube]) -> Measured:
+        """What reading these memories takes, and an adapter of them: as those that were trained before, or estimated.
+
+        A training step reads its lessons and goes back through them: three times as long as reading. Where memories
+        stand in the prompt as text all the same, an adapter saves nothing.
+        """
+        recipe, kept = self.memory.recipe, list(self.memory.store)
+        encode = self.memory.model.encode
+        read = sum(len(encode(f"{render(Hit(cube=cube, score=0.0))}\n")) for cube in sources)
+        reading = read * self._pace.per_token
+        lesson = sum(len(encode(cube.text)) for cube in sources) / len(sources) + LESSON_TOKENS
+        steps = 3 * self._pace.per_token * recipe.steps * (recipe.lessons + recipe.questions) * lesson
+        seconds = [float(each.training.get("training", each.training).get("cpu_s", steps)) for each in kept]
+        sizes = [each.size for each in kept] or [parameters_of(self.memory.model.network, recipe.rank) * 2]
+        form = FormCosts(
+            use_seconds=min(self._pace.to_adapter, reading) if self.spare_text else reading,
+            build_seconds=fmean(seconds or [steps]),
+            size=round(fmean(sizes)),
+        )
+        return Measured(reading, form)
+
+    def refusal(self, sources: Sequence[MemCube]) -> str | None:
+        """Why these memories cannot be learnt by one adapter."""
+        try:
+            _one_group(sources)
+            lessons_of(sources)
+        except (AccessDeniedError, InvalidMemoryError) as exc:
+            return str(exc)
+        return None
+
+    def make(
+        self,
+        cube_ids: Sequence[str],
+        *,
+        reason: str,
+        is_over: Callable[[], bool],
+        by: Principal,
+        context: CallContext | None,
+    ) -> MemCube:
+        """See `Former`; a training that is broken off goes on where it stopped."""
+        return self.distil(cube_ids, by=by, context=context, cancelled=is_over, reason=reason)
+
+    def let_go(self, cube: MemCube) -> None:
+        """Retire the adapter of a cube, and erase its files."""
+        for each in self.memory.store:
+            if _is(each, cube):
+                self.memory.store.retire(each.name, erase=True)
+
+    # --- serving ------------------------------------------------------------------------------------------------
+
+    def unsaid(self, recall: Recall, adapter: str) -> Recall:
+        """The recall without the memories that an adapter knows, where it spares their text; else as it is."""
+        if not self.spare_text:
+            return recall
+        known = self.memory.store.get(adapter).sources
+        texts = recall.text.split("\n")
+        whole = len(texts) == len(recall.hits)
+        left = [n for n, hit in enumerate(recall.hits) if hit.cube.ref not in known]
+        text = "\n".join(texts[n] for n in left) if whole else ""
+        return recall.model_copy(update={"hits": tuple(recall.hits[n] for n in left), "text": text})
 
     def load(self, cube: MemCube | str, *, by: Principal, context: CallContext | None = None) -> Adapter:
         """The adapter of a parameter cube that *by* may read, checked, and active on the model.

@@ -176,12 +176,14 @@ class AdapterStore:
                 tensors, said = read_adapter(found.folder)
                 with self.model.lock:
                     attach_adapter(self.model.network, name, tensors, said)
+            self.model.taught[name] = found.sources
             return found
 
     def retire(self, name: str, *, erase: bool = False) -> None:
         """Take an adapter off the model; with *erase* its files, too. The model answers as it did before."""
         with self._lock:
             detach_adapter(self.model, name)
+            self.model.taught.pop(name, None)
             found = self._held.get(name)
             if erase and found is not None:
                 del self._held[name]

@@ -158,3 +158,10 @@ def linear_names(network: Any) -> list[str]:
         if isinstance(module, nn.Linear | Conv1D) and module is not output
     }
     return sorted(found)
+
+
+def parameters_of(network: Any, rank: int) -> int:
+    """How many numbers an adapter of this rank on every linear layer has."""
+    names = set(linear_names(network))
+    layers = [module for name, module in network.named_modules() if name.rpartition(".")[2] in names]
+    return sum(rank * sum(layer.weight.shape) for layer in layers if hasattr(layer, "weight"))

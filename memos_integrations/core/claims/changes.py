@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from memos_integrations.core.claims.claim import ANY, Claim, Strength, kind_of
+from memos_integrations.core.claims.claim import ANY, KINDS, Claim, Strength, kind_of
 from memos_integrations.core.claims.frames import CHANGED, NOUNS, ONE_AT_A_TIME, SEVERAL, verb_of
 from memos_integrations.core.claims.subjects import Subject, subject_of
 
@@ -62,10 +62,17 @@ _IN_OFFICE = re.compile(
 RATHER = re.compile(
     r"^(?P<value>.+?),?\s+(?:instead of|rather than|in place of|and not|not)\s+(?P<was>.+)$", re.IGNORECASE
 )
-_OWNED = re.compile(r"^(?:my|our)\s|^[A-Z]\w*(?: [A-Z]\w*)?'s\s")
+_OWNED = re.compile(r"^(?:my|our)\s|^[A-Z]\w*(?: [A-Z]\w*)?'s\s|^the (?:new )?[a-z]+ of (?!the year|a\b|an\b)")
 
 
-def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]:
+_BARE_HOUR = re.compile(r"^\d{1,2}$")
+_PUT_OFF = frozenset("move reschedule postpone shift push bring".split())
+SWITCHING = frozenset("switch change convert migrate move upgrade".split())
+SWITCHED = "switched"
+"""The attribute of what somebody switched to, when it is not told from what."""
+
+
+def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]:  # noqa: PLR0911 - a table of forms
     """The claims of a predicate that gives something another value, and may name the earlier one."""
     found = _LEFT_FOR.match(tail) or _INSTEAD.match(tail)
     if found is not None and subject.personal:
@@ -81,8 +88,12 @@ def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]
     if found is None:
         return []
     verb, was, value = verb_of(found["verb"]), found["was"] or "", found["value"]
+    if _BARE_HOUR.match(value) and verb in _PUT_OFF and subject.key != me:
+        return [valued(subject, f"at {value}", was=was)]  # "standup moved to 10": no name of somebody
     if not subject.personal or (subject.attribute and verb == "change"):  # "my manager changed from A to B"
         return [valued(subject, value, was=was)] if verb in CHANGED else []
+    if not was and verb in SWITCHING and kind_of(value) in KINDS:
+        return [Claim(subject.key, SWITCHED, value, changed=True)]
     moved = verb in {"move", "relocate"}
     claims = [Claim(subject.key, ANY, value, changed=True, was=was)] if was else []
     if moved:
@@ -168,6 +179,10 @@ def turned(subject: Subject, tail: str, me: str) -> Claim | None:
     return replace(claim, strength=Strength.ONE)
 
 
+_PLACES = frozenset({"home", "employer"})
+"""Attributes whose value is told by where it is: "my home is in Bonn"; "my car is in the workshop" tells no car."""
+
+
 def being(subject: Subject, rest: list[str]) -> Claim:
     """The claim that something is something: when, where, or what it is."""
     tail = " ".join(rest)
@@ -178,7 +193,7 @@ def being(subject: Subject, rest: list[str]) -> Claim:
         return valued(subject, tail, was=was, changed=bool(was))
     if subject.personal and first in {"a", "an"}:
         return Claim(subject.key, "is a", tail, Strength.MANY, was=was)
-    if first in {"at", "on", "in", "near"} and subject.attribute:
+    if first in {"at", "on", "in", "near"} and subject.attribute in _PLACES:
         return valued(subject, " ".join(rest[1:]), was=was, changed=bool(was))
     if first in {"at", "on", "in"} and kind_of(tail) != "time":
         return Claim(subject.key, "where", tail, Strength.MANY if subject.personal else Strength.LIKELY, was=was)

@@ -32,6 +32,9 @@ ANY = "*"
 ALL = "*"
 """The earlier value of a claim that says that a thing is over, whatever was said of it."""
 
+NO_ONE = "nobody"
+"""With whom somebody lives who lives alone."""
+
 MARK = "claim:"
 """Tags that begin so say, as a digest, what a memory is about, so that a new one finds those about the same."""
 
@@ -80,7 +83,7 @@ _ARTICLES = re.compile(
 )
 _CLOCK = re.compile(
     r"\b(?:(?P<h>\d{1,2})(?::(?P<m>[0-5]\d))?\s?(?P<half>[ap])\.?m\b\.?|(?P<h24>[01]?\d|2[0-3])[:.](?P<m24>[0-5]\d)"
-    r"|(?P<word>noon|midnight)|(?P<half_past>half|quarter)\s(?P<way>past|to)\s(?P<spelt>\w+))",
+    r"|(?P<word>noon|midnight)|at\s(?P<bare>2[0-4]|1\d|[1-9])$|(?P<half_past>half|quarter)\s(?P<way>past|to)\s(?P<spelt>\w+))",
     re.IGNORECASE,
 )
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
@@ -93,6 +96,7 @@ _DATE = re.compile(
     r"|(?P<iso>\d{4}-\d{2}-\d{2})|(?P<dth>\d{1,2})(?:st|nd|rd|th)\b(?! [A-Za-z]))",
     re.IGNORECASE,
 )
+_HOURS = re.compile(r"(?<![\d-])([01]?\d|2[0-4])\s?-\s?([01]?\d|2[0-4])(?![\d-])")
 _MONTH = re.compile(rf"\b({'|'.join(m for m in _MONTHS if m not in {'may', 'march'})}|May|March)\b(?: (\d{{4}}))?")
 _MONEY = re.compile(
     r"[$€£¥]\s?\d|\d[\d,.]*\s?(?:k\b|euros?|dollars?|pounds?|francs?|usd|eur|gbp|chf|yen|bucks|cents?)\b", re.IGNORECASE
@@ -148,7 +152,7 @@ def words_of(value: str) -> frozenset[str]:
     """What a value is compared by: the terms of its words, numbers in one form."""
     plain = re.sub(r"(?<=\d)[,\s.\-](?=\d)", "", bare(value))
     plain = " ".join(str(_SPELT.get(word, word)) for word in plain.split())
-    return frozenset(terms_of(plain) if plain else ())
+    return frozenset((terms_of(plain) or plain.split()) if plain else ())
 
 
 @lru_cache(maxsize=1 << 13)
@@ -157,15 +161,22 @@ def moments_of(value: str) -> dict[str, object]:
     found: dict[str, object] = {}
     clock = _CLOCK.search(value)
     if clock is not None:
-        found["clock"] = _minutes(clock)
+        at = _minutes(clock)
+        if not clock["bare"]:
+            found["clock"] = at
+        if isinstance(at, int):
+            found["dial"] = at % (12 * 60)  # "at 3" may be "at 15:00"
     date = _DATE.search(value)
     if date is not None:
         day = date["d1"] or date["d2"] or date["dth"]
         month = (date["m1"] or date["m2"] or "")[:3].lower()
         found["date"] = date["iso"] or (int(day), month)
-    day_named = _DAY.search(value)
-    if day_named is not None:
-        found["day"] = day_named[1][:3].lower()
+    days = [day[:3].lower() for day in _DAY.findall(value)]
+    if days:
+        found["day"] = days[0] if len(set(days)) == 1 else frozenset(days)
+    hours = _HOURS.search(value)
+    if hours is not None and clock is None and date is None:
+        found["hours"] = hours[1], hours[2]
     month_named = _MONTH.search(value)
     if month_named is not None and date is None:
         found["month"] = month_named[0].lower()
@@ -177,7 +188,7 @@ def _minutes(clock: re.Match[str]) -> object:
         return 720 if clock["word"].lower() == "noon" else 0
     if clock["spelt"]:
         return clock[0].lower()
-    hour, minute = int(clock["h"] or clock["h24"]), int(clock["m"] or clock["m24"] or 0)
+    hour, minute = int(clock["h"] or clock["h24"] or clock["bare"]), int(clock["m"] or clock["m24"] or 0)
     if clock["half"]:
         hour = hour % 12 + (12 if clock["half"].lower() == "p" else 0)
     return hour * 60 + minute

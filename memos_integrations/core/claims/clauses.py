@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from memos_integrations.core.claims.frames import is_known, verb_of
 from memos_integrations.core.text import sentences
 from memos_integrations.core.text.chat import apostrophised
 from memos_integrations.core.when import EARLIEST, LATEST, TimeWindow, find_windows
@@ -15,6 +16,8 @@ _TAG = re.compile(
     r",\s*(?:remember|you know|ok(?:ay)?|yes)\?",
     re.IGNORECASE,
 )
+_MARVEL = re.compile(r"^((?:(?:ok|so|wow|wait|omg),? )*(?:i|we|my \w+)\s[^?.!]*)\?[?!]+", re.IGNORECASE)
+"""A statement at which its speaker marvels ("i love it now??"): no question begins with its subject."""
 LONGEST = 4_000
 """Characters of a text that are read; a longer one is a document, and its claims are not looked for."""
 
@@ -90,6 +93,22 @@ _FIELD = re.compile(
     r"|we)\b)([A-Za-z]\w*(?: \w+){0,2}):\s+(\S+(?: \S+){0,5})$",
     re.IGNORECASE,
 )
+_TOLD_TERSELY = (
+    r"^((?!(?:my|our|the|his|her|their|your|its?|i|we|he|she|they|you|a|an|this|that|these|those|there|here|what|who|no"
+    r"|not|all|some)\b)[a-z][\w-]*(?: [a-z][\w-]*){0,2}?"
+)
+_TERSE = re.compile(_TOLD_TERSELY + r" (?:is|are|moved|changed|switched|went|rose|dropped|was|were|got) )")
+_TERSE_NOW = re.compile(_TOLD_TERSELY + r") now (\S+(?: \S+)?)$")
+"""As in a note: "dentist appointment moved to 21 June", "parking spot now C4"."""
+_FIELD_CHANGED = re.compile(
+    r"^(?!(?:my|our|the|i|we)\b)([A-Za-z]\w*(?: \w+){0,2}): ((?:upgraded|changed|moved|raised|lowered|switched|cut"
+    r"|reduced|extended|increased|renamed) (?:from|to) .+)$",
+    re.IGNORECASE,
+)
+_TERSE_CHANGE = re.compile(
+    r"^(I (?:changed|switched|moved|updated|raised|lowered)) (?!(?:my|our|the|his|her|their|a|an|to|from|over|back"
+    r"|up)\b)([a-z][\w-]*(?: [a-z][\w-]*)?) (?=(?:to|from) )"
+)
 _INSTEAD = re.compile(r"^(?:instead|in place) of ([\w' -]+),\s*(.+)$", re.IGNORECASE)
 _NOW = re.compile(
     r"(?:,\s*)?\b(?:now(?!here)|currently|at the moment|at present|presently|these days|nowadays|from now on"
@@ -153,7 +172,7 @@ class Clause:
 def statements_of(text: str) -> list[str]:
     """The sentences of a text that state something: no questions, no orders of a word."""
     told = text[: LONGEST + 1].translate(_QUOTES)
-    plain = _TAG.sub(".", told) if "?" in told else told
+    plain = _MARVEL.sub(r"\1.", _TAG.sub(".", told)) if "?" in told else told
     return [each for each in sentences(plain) if not each.rstrip(" \"')").endswith("?") and len(each.split()) > 1]
 
 
@@ -177,6 +196,13 @@ def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
     ended = _ENDED.search(part) is not None
     plain = _INSTEAD.sub(r"\2 instead of \1", _OPENING.sub("", part))
     plain = _DUE.sub("deadline", plain)
+    if sentence[:1].islower():
+        first = plain.split(" ", 1)[0]
+        told = (is_known(first) and first != verb_of(first) and not first.endswith(("ing", "s"))) or first == "quit"
+        plain = f"I {plain}" if told and sentence.startswith(part[:12]) else plain
+        plain = _TERSE_CHANGE.sub(r"\1 my \2 ", plain)
+        plain = _TERSE.sub(r"my \1", _TERSE_NOW.sub(r"\1 is now \2", plain))
+    plain = _FIELD_CHANGED.sub(r"my \1 \2", plain)
     plain = _FIELD.sub(lambda found: f"my {found[1].replace('_', ' ')} is {found[2]}", plain)
     plain = _AT_FIRST.sub(r"\2 \1", _NAMED.sub(r"\1 is \2", plain))
     plain, since = _marked(_SINCE_WHAT.sub(r"\1", plain), _SINCE, said_at, start=True)

@@ -37,9 +37,13 @@ def _frames(attribute: str, strength: Strength, verbs: str, particles: str, sign
             FRAMES[verb, particle.strip()] = (attribute, strength, sign)
 
 
-_frames("home", ONE, "live reside dwell", "in|at|on|near|over in|out in|down in|up in|with|in the")
+_frames("home", ONE, "live reside dwell", "in|at|on|near|over in|out in|down in|up in|in the")
+_frames("lives with", LIKELY, "live reside", "with|together with")
+_frames("lives with", LIKELY, "share", "a flat with|an apartment with|a house with|a room with|the flat with"
+        "|my flat with|the house with")  # fmt: skip
+_frames("lives with", LIKELY, "move", "in with")
 _frames("home", ONE, "relocate", "to|into|over to|back to|out to|in")
-_frames("home", ONE, "move", "to|into|over to|back to|out to|in to|house to|away to|in with")
+_frames("home", ONE, "move", "to|into|over to|back to|out to|in to|house to|away to")
 _frames("home", ONE, "settle", "in|down in|at|near")
 _frames("employer", ONE, "work", "at|for|over at")
 _frames("employer", ONE, "join", "")
@@ -241,6 +245,7 @@ _KNOWN = (
     | STARTING
     | frozenset(
         "use own play speak eat need want know practise practice support follow subscribe attend take teach smoke run"
+        " find"
         " swim cycle walk sing paint cook bake collect keep have do be meet contain include require charge deliver"
         " offer serve belong wear sleep read write train volunteer visit replace swap trade exchange buy adopt give"
         " step resign succeed"

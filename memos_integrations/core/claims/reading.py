@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from memos_integrations.core.claims.changes import RATHER, being, replacing, succeeding, turned
-from memos_integrations.core.claims.claim import ALL, ANY, Claim, Strength, bare, kind_of
+from memos_integrations.core.claims.claim import ALL, ANY, NO_ONE, Claim, Strength, bare, kind_of
 from memos_integrations.core.claims.clauses import Clause, clauses_of, statements_of
 from memos_integrations.core.claims.frames import (
     ADVERBS,
@@ -39,7 +39,9 @@ _RENT = re.compile(
 )
 _AGE = re.compile(r"^(?P<value>\d{1,3})(?: years? old| years? of age)?$", re.IGNORECASE)
 _TAIL = re.compile(
-    r"\s*(?:,\s*(?:so|because|since|as|which|where|who|after|thanks|please|and)\b.*|\s(?:because|so that|after|when"
+    r"\s*(?:,\s*(?:so|because|since|as|which|where|who|after|thanks|please|and)\b.*"
+    r"|\s(?:because|so that|so (?=no\b|i\b|we\b|please\b|not\b|do\b)"
+    r"|after|when"
     r"|where|which|whenever|while"
     r"|every time|thanks to|due to|along with|together with)\s.*|\s+(?:too|as well|very much|a lot|the most|so much"
     r"|at all|either|anyway|more|any))$",
@@ -50,7 +52,8 @@ _LASTING = frozenset(
     " go".split()
 )
 """Verbs whose past tense tells what is so now."""
-_MARITAL = frozenset("single married divorced engaged widowed separated".split())
+_ALONE = re.compile(r"^(?:on (?:my|his|her|their) own|by (?:my|him|her|them)sel(?:f|ves))$", re.IGNORECASE)
+_MARITAL = frozenset("single married divorced engaged widowed separated together".split())
 _DIETS = frozenset("vegan vegetarian pescatarian omnivore".split())
 
 
@@ -73,6 +76,8 @@ def claims_of(text: str, said_at: datetime, me: str = "") -> tuple[Claim, ...]:
                 before = None
                 found += _marked(NOBODY, split[1], clause, me.casefold() or "\x00", said_of)
                 continue
+            if told.personal and len(split[0]) == 1 and split[1] and split[1][0].lower() in {"are", "were"}:
+                told = told._replace(personal=told.key == (me.casefold() or "\x00"))  # "Bins are": nobody of that name
             subject, words = told, split[1]
         before = subject
         if subject.personal and subject.key != (me.casefold() or "\x00"):
@@ -265,6 +270,9 @@ def _verb(subject: Subject, words: list[str]) -> Iterator[Claim]:  # noqa: PLR09
     if verb in {"become", "turn", "go", "get"} and rest and bare(rest[-1]) in _MARITAL | _DIETS:
         attribute = "diet" if bare(rest[-1]) in _DIETS else "marital"
         yield Claim(subject.key, attribute, bare(rest[-1]), Strength.ONE, changed=True)
+        return
+    if verb == "live" and not low.endswith("ed") and (rest[:1] == ["alone"] or _ALONE.match(" ".join(rest))):
+        yield Claim(subject.key, "lives with", NO_ONE, Strength.LIKELY)
         return
     if not rest and is_known(low) and not past:
         yield Claim(subject.key, verb, verb)

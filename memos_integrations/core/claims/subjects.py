@@ -29,6 +29,7 @@ _OPENERS = frozenset(
     " just only never always what why how who which where".split()
 )
 _FORMER = frozenset({"old", "former", "previous", "ex"})
+_TITLES = frozenset("mr mrs ms dr miss uncle aunt grandpa grandma".split())
 _AUX = frozenset("is am are was were has have had does do did will".split())
 _SPELLINGS = {"color": "colour", "favorite": "favourite", "center": "centre", "cell": "phone", "mobile": "phone",
               "telephone": "phone", "e-mail": "email", "mail": "email", "cellphone": "phone", "neighbor": "neighbour",
@@ -146,6 +147,7 @@ def _noun(parts: list[str]) -> tuple[list[str], str]:
 def _plain(words: list[str], me: str, said_of: str) -> Subject | None:
     parts: list[str] = []
     fresh = former = False
+    titled = any(fold(word).rstrip(".") in _TITLES for word in words)  # "old Mr. Petrov"
     for word in words:
         low = fold(word).strip("\"',.")
         owner = low.endswith(("'s", "s'"))
@@ -161,7 +163,8 @@ def _plain(words: list[str], me: str, said_of: str) -> Subject | None:
         elif low in ME and not owner:
             parts.append(me)
         elif low in _NEWS:
-            fresh, former = fresh or low in {"new", "latest", "updated", "revised", "current"}, former or low in _FORMER
+            fresh = fresh or low in {"new", "latest", "updated", "revised", "current"}
+            former = former or (low in _FORMER and not titled)
         elif low and low not in _ARTICLES | _LIGHT:
             parts.append(_SPELLINGS.get(low, low))
     if not parts:

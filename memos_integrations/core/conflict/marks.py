@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from memos_integrations.core.claims import Claim, mark
+from memos_integrations.core.claims.changes import SWITCHED
 from memos_integrations.core.conflict.rules import JUDGED, claims_in
+from memos_integrations.core.conflict.standing import SWITCHABLE
 from memos_integrations.core.contrast import frames_of
 from memos_integrations.core.cube import MemCube, unique
 
@@ -14,7 +16,14 @@ from memos_integrations.core.cube import MemCube, unique
 def marks_of(claims: Sequence[Claim]) -> tuple[str, ...]:
     """The tags of what is claimed; a change of marital state also looks for the partner."""
     found = [mark(claim.subject, claim.attribute) for claim in claims]
-    return unique([*found, *(mark(c.subject, "partner") for c in claims if c.attribute == "marital")])[:16]
+    kin = [mark(claim.subject, each) for claim in claims for each in _LOOKED_FOR.get(claim.attribute, ())]
+    return unique([*found, *kin])[:16]
+
+
+_LOOKED_FOR: dict[str, tuple[str, ...]] = {
+    "marital": ("partner",), "eat": ("diet",), SWITCHED: SWITCHABLE, "home": ("lives with",),
+}  # fmt: skip
+"""Attributes whose memories are looked for beside those of the same attribute."""
 
 
 def frame_marks(text: str) -> tuple[str, ...]:

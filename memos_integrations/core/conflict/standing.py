@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from memos_integrations.core.claims import Claim, Strength, kind_of, mark, refines, same_value
-from memos_integrations.core.claims.claim import ALL, ANY, KINDS, bare, period_of, words_of
+from memos_integrations.core.claims.changes import SWITCHED
+from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, bare, period_of, words_of
 from memos_integrations.core.claims.frames import SEVERAL
 from memos_integrations.core.claims.places import is_within
 from memos_integrations.core.contrast import is_in_passing
@@ -25,6 +26,8 @@ _SIDE = re.compile(r"\s(?:in|at|for|on|during|with|when|while|by|as|after|before
 _OFTEN = re.compile(r"\s+(?:every|each|daily|once|twice|all the time|a lot)\b.*$", re.IGNORECASE)
 _KEPT_BY_CHANGE = frozenset({"likes", "fears", "allergy", "is a", "where", "visit", "want", "need", "know"})
 _MEAT = words_of("meat chicken beef pork steak ham bacon sausages burgers")
+SWITCHABLE = ("use", "drink", "prefers", "eat", "have", "commute", "diet", "take")
+"""What somebody may have done with the earlier of two things of a kind, who switched to the later."""
 _ALONE = frozenset({"single", "divorced", "widowed"})
 
 
@@ -66,6 +69,9 @@ def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of 
     if {n.attribute, o.attribute} == {"marital", "partner"} and o.stands and n.stands:
         alone = n.value in _ALONE if n.attribute == "marital" else o.value in _ALONE
         return Found(2, "alone, or not") if alone else None
+    if {n.attribute, o.attribute} == {"home", "lives with"}:
+        left = n.attribute == "home" and n.ended and o.stands and words_of(o.value) <= words_of(n.value)
+        return Found(2, "it is over") if left else None
     if n.attribute != o.attribute:
         return _of_one_kind(n, o)
     if o.until and n.since and o.until <= n.since:
@@ -80,6 +86,9 @@ def _of_one_kind(n: Claim, o: Claim) -> Found | None:
     if n.attribute == "when" and n.changed and o.attribute in {"leaves", "arrives", "ends", "opens"} and o.stands:
         return Found(2, "it is at another time") if {kind_of(n.value), kind_of(o.value)} == {"time"} else None
     sort = kind_of(n.value)
+    if n.attribute == SWITCHED and o.attribute in SWITCHABLE and o.stands:
+        other = sort == kind_of(o.value) and not same_value(n.value, o.value)
+        return Found(1, "one of a kind, and a change") if other else None
     if {n.attribute, o.attribute} != {"prefers", "drink"} or not (n.changed and n.stands and o.stands):
         return None
     other = sort in KINDS and sort == kind_of(o.value) and not same_value(n.value, o.value)
@@ -164,7 +173,11 @@ def _one_sort(n: Claim, kinds: tuple[str, str]) -> bool:
     return set(kinds) <= ({"name", "words", *KINDS} if "favourite" in n.subject else {"words", *KINDS})
 
 
-def _likely(n: Claim, o: Claim, kinds: tuple[str, str], at_times: bool) -> Found | None:
+def _likely(  # noqa: PLR0911 - a table of cases
+    n: Claim, o: Claim, kinds: tuple[str, str], at_times: bool
+) -> Found | None:
+    if NO_ONE in {n.value, o.value}:
+        return Found(2 if n.changed else 1, "alone, or not")
     mine, theirs = _core(n.value), _core(o.value)
     head = bool(mine and theirs) and mine[-1] == theirs[-1]
     if n.attribute == "prefers":
@@ -172,6 +185,9 @@ def _likely(n: Claim, o: Claim, kinds: tuple[str, str], at_times: bool) -> Found
             return None
         return Found(2, "one preference of a kind") if head or (kinds[0] == kinds[1] and kinds[0] in KINDS) else None
     counts = kinds[0] == "number" and len(mine) > 1 and not head and kind_of(bare(n.value).split()[0]) == "number"
+    told = [{word for word in words_of(each) if word.isalpha()} for each in (n.value, o.value)]
+    if kinds == ("number", "number") and all(told) and not told[0] & told[1] and not n.changed:
+        return None  # "8 GB", "Debian 12"
     if kinds[0] != kinds[1] or (at_times and "time" not in kinds) or counts:
         return None
     if kinds[0] == "words" and not head:

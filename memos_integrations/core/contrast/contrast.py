@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
+from memos_integrations.core.contrast.apart import named_apart, of_two_things, two_subjects
 from memos_integrations.core.contrast.lexicon import (
     CHANGING,
     DETERMINERS,
@@ -20,6 +22,7 @@ from memos_integrations.core.contrast.lexicon import (
 from memos_integrations.core.contrast.marks import DENIED_VALUE, FORMER, SUCCESSION
 from memos_integrations.core.contrast.pair import OWN, Pair
 from memos_integrations.core.contrast.saying import Saying, Statement, said
+from memos_integrations.core.contrast.turns import AJAR, OF_PEOPLE, TURNS, turned
 from memos_integrations.core.contrast.word import Word
 from memos_integrations.core.text.words import fold
 
@@ -32,6 +35,12 @@ FAMILY = 5
 
 ALIKE, SURELY = 0.2, 0.3
 """Two clauses that share less of their content are not about the same; that share less than this, not surely."""
+
+
+MOST_APART = 2
+"""Words that only one has, where the later is said to be so in the place of the earlier."""
+
+ALIKE_ENOUGH = 0.4
 
 
 class Contrast(NamedTuple):
@@ -49,7 +58,7 @@ def contrast(newer: str, older: str) -> Contrast | None:
         Contrast(weight, rule, n.text, o.text)
         for o in said(older)
         for n in said(newer)
-        if not (o.unsure or n.quoted or o.quoted or _unsure(n, o))
+        if not (n.quoted or o.quoted or _unsure(n, o))
         for weight, rule in _signals(n, o)
     ]
     whole = len(said(older)) == 1
@@ -58,15 +67,21 @@ def contrast(newer: str, older: str) -> Contrast | None:
 
 
 def _unsure(n: Statement, o: Statement) -> bool:
-    return n.unsure and not n.ended
+    """Whether one of them is no fact; a wish in the place of the same sort of wish counts, as a doubt."""
+    return ((n.unsure and not n.ended) or o.unsure) and not _wishes(n, o)
+
+
+def _wishes(n: Statement, o: Statement) -> bool:
+    return bool(n.unsure and o.unsure and n.wish and n.wish == o.wish and (n.fresh or n.corrects))
 
 
 def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
     for pair in _pairs(n, o):
         for rule in _RULES:
-            weight = rule(n, o, pair)
+            weight = rule(n, o, pair) if pair.alike >= ALIKE or rule is _it_ends_the_state else 0
             if weight:
-                yield weight if pair.alike >= SURELY else 1, rule.__name__.strip("_").replace("_", " ")
+                sure = pair.alike >= SURELY and not o.unsure
+                yield weight if sure else 1, rule.__name__.strip("_").replace("_", " ")
 
 
 def _pairs(n: Statement, o: Statement) -> Iterator[Pair]:
@@ -77,15 +92,15 @@ def _pairs(n: Statement, o: Statement) -> Iterator[Pair]:
             if not _one_holder(mine, n, theirs, o) or _modified_apart(mine, theirs, corrected=n.corrects):
                 continue
             kin = dict(_kin(mine, theirs, shared))
+            over = {key for key, its in kin.items() if its in mine.ending}
             pair = Pair(
-                mine,
+                replace(mine, ending=mine.ending | over) if over else mine,
                 theirs,
                 shared | kin.keys(),
                 tuple(word for key, word in mine.matter.items() if key not in shared and key not in kin.values()),
                 tuple(word for key, word in theirs.matter.items() if key not in shared and key not in kin),
             )
-            if pair.alike >= ALIKE:
-                yield pair
+            yield pair
 
 
 def _kin(mine: Saying, theirs: Saying, shared: frozenset[str]) -> Iterator[tuple[str, str]]:
@@ -109,7 +124,8 @@ def _one_holder(mine: Saying, n: Statement, theirs: Saying, o: Statement) -> boo
     if _held(mine.holder, o, theirs) and _held(theirs.holder, n, mine):
         return True
     shared = mine.matter.keys() & theirs.matter.keys() - theirs.holder
-    if any("@me" in mine.owners.get(key, ()) and "@me" in theirs.owners.get(key, ()) for key in shared):
+    two = not {mine.holder, theirs.holder} & {*OWN, frozenset()} and not mine.holder & theirs.holder
+    if not two and any("@me" in mine.owners.get(key, ()) and "@me" in theirs.owners.get(key, ()) for key in shared):
         return True
     person = theirs.holder - {"@me", "@mine"}
     return n.succeeds and bool(person & n.mentions or (SUCCESSION.search(fold(n.text)) and len(shared) > 1))
@@ -138,7 +154,9 @@ def _modified_apart(mine: Saying, theirs: Saying, *, corrected: bool) -> bool:
 
 
 def _behind(saying: Saying, key: str) -> Word | None:
-    if len(saying.words) < 2 or saying.words[0].root != key or key in MANY or key.startswith("@"):
+    if len(saying.words) < 2 or saying.words[0].root != key or key in MANY:
+        return None
+    if key.startswith("@") and not saying.words[0].after_determiner:
         return None
     first, second = saying.words[:2]
     named = second.place == first.place + 1 and second.kind in {"number", "name"}
@@ -160,18 +178,12 @@ def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     if pair.only_o and pair.only_n and not pair.argument:
         return 0
-    if _of_two_things(pair):
+    if of_two_things(pair) or _ITS_FORMER.search(n.text):
         return 0
     return 2 if pair.cover >= 0.5 else 1
 
 
-def _of_two_things(pair: Pair) -> bool:
-    """Whether each begins with another thing of somebody's: "my knee hurts", "my shoulder does not hurt"."""
-    n, o = (saying.words[:1] for saying in (pair.n, pair.o))
-    return all(
-        first and first[0] in only and not first[0].kind and saying.owners.get(first[0].root)
-        for first, only, saying in ((n, pair.only_n, pair.n), (o, pair.only_o, pair.o))
-    )
+_ITS_FORMER = re.compile(r"^(?:[A-Z]\w*'s|my|our|his|her|their) (?:old|former|previous|ex|first) ", re.IGNORECASE)
 
 
 def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:
@@ -191,10 +203,10 @@ def _told(words: tuple[Word, ...]) -> tuple[Word, ...]:
 
 
 def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
-    if not pair.opposed or pair.n.denied != pair.o.denied or n.past or n.passing:
+    if not pair.opposed or pair.n.denied != pair.o.denied or n.past or n.passing or named_apart(pair):
         return 0
     left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
-    if not pair.argument and (left or not pair.held):
+    if not pair.argument and not pair.couple and (left or not pair.held):
         return 0  # "I hate olives", "I love marzipan"
     return 2 if pair.cover >= 0.4 else 1
 
@@ -202,11 +214,13 @@ def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
 def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """It says that something is news, and gives another value."""
     begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
-    if pair.one_of_many or pair.other_doing or _a_part(n, pair):
+    if pair.one_of_many or pair.other_doing or _a_part(n, pair) or two_subjects(pair):
         return 0
     if not (n.fresh or begun) or n.besides or n.passing or n.past or pair.n.denied or not pair.shared:
         return 0
     framed = not any(not key.startswith("@") for key in pair.shared - pair.o.holder - CHANGING)
+    if framed and pair.n.holder != pair.o.holder and not pair.n.holder & pair.o.holder:
+        return 0  # "I live in Bremen", "My parents moved to Hannover"
     moved = "@reside" in pair.n.matter and pair.n.changes and pair.held
     if moved and pair.only_o and all(_is_where(word) for word in pair.only_o):
         return 1
@@ -218,7 +232,14 @@ def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR
         return 2
     if pair.only_n and pair.only_o and (single or begun or (pair.argument and pair.n.changes)):
         return 1
-    return 0
+    return 1 if n.instead and _in_the_place(pair) else 0
+
+
+def _in_the_place(pair: Pair) -> bool:
+    """Whether little else differs, so that what is told takes the place of what was: "with milk", "black now"."""
+    little = 0 < len(pair.only_n) <= MOST_APART and 0 < len(pair.only_o) <= MOST_APART
+    doing = {key for key in pair.shared - pair.o.holder if key in MANY or key.startswith("@")}
+    return little and bool(doing) and pair.argument and pair.held and pair.alike >= ALIKE_ENOUGH
 
 
 def _a_part(n: Statement, pair: Pair) -> bool:
@@ -235,6 +256,30 @@ def _is_where(word: Word) -> bool:
     return word.predicate and word.kind in {"place", "name"} and word.lead in {"in", "at", "on"}
 
 
+def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
+    """It tells of an event that ends what the earlier says is so: found what was looked for."""
+    if pair.n.denied or pair.o.denied or n.besides or o.past or not (pair.shared or pair.held):
+        return 0
+    if "number" in pair.kinds or named_apart(pair):
+        return 0  # "ticket 8841", "ticket 8850"
+    told_again = _told_again(n)
+    acts = pair.n.acts - AJAR if n.passing else pair.n.acts
+    ended = turned(TURNS, acts, pair.o.acts) - told_again
+    if of_two_things(pair):
+        return 0
+    left = pair.o.matter.keys() - pair.o.holder - pair.shared - ended
+    if pair.argument and ended and pair.alike >= ALIKE:
+        return 2 if not left and pair.held else 1
+    alone = turned(OF_PEOPLE, pair.n.acts, frozenset(pair.o.matter)) - told_again
+    return 1 if alone and pair.held else 0
+
+
+def _told_again(n: Statement) -> frozenset[str]:
+    """What it says of the present; "paid what I owed", "back from hospital" do not say that it is so still."""
+    words = (word for word in fold(n.text).replace(".", " ").split() if not word.endswith("ed"))
+    return frozenset(map(root, words)) - _named(FORMER, n)
+
+
 def _it_is_corrected(n: Statement, o: Statement, pair: Pair) -> int:
     if pair.shared and _named(DENIED_VALUE, n) & (pair.o.matter.keys() - pair.o.holder):
         return 2
@@ -247,7 +292,10 @@ def _it_is_corrected(n: Statement, o: Statement, pair: Pair) -> int:
 
 def _it_names_the_former(n: Statement, o: Statement, pair: Pair) -> int:
     """It names the earlier's value as what was before: "from X", "instead of X"."""
-    former = _named(FORMER, n) & pair.shared - pair.o.holder
+    named = _named(FORMER, n) & pair.shared
+    former = named - pair.o.holder
+    if n.succeeds and not former and named and pair.argument and pair.cover > 0.5 and not o.ended:
+        return 2  # "Lindqvist succeeded Oduya as chair"
     return 2 if former and not o.ended and (n.fresh or n.succeeds) else 0
 
 
@@ -259,6 +307,15 @@ def _named(mark: re.Pattern[str], n: Statement) -> frozenset[str]:
     return frozenset(FRAMES.get(root(word), root(word)) for word in plain)
 
 
+def _on_one_dial(one: str, other: str) -> bool:
+    """Whether one of two hours names no half of the day, and they may be the same."""
+    if (":" in one) == (":" in other) or not all(each.replace(":", "").isdigit() for each in (one, other)):
+        return False
+    bare, whole = sorted((one, other), key=len)
+    hour, minute = whole.split(":")[:2]
+    return int(bare) % 12 == int(hour) % 12 and int(minute) == 0
+
+
 def _it_measures_otherwise(n: Statement, o: Statement, pair: Pair) -> int:
     """The same words with another number, time or day."""
     if n.past or n.passing or n.besides or not pair.argument or pair.n.denied or pair.o.denied:
@@ -268,6 +325,8 @@ def _it_measures_otherwise(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     if not (mine and theirs) or any(word.kind not in MEASURED for word in (*mine, *theirs)):
         return 0
+    if any(_on_one_dial(one.low, other.low) for one in mine for other in theirs if one.kind == other.kind == "time"):
+        return 0  # "at 3", "at 15:00"
     told_of = pair.shared & SINGLE or all(word.predicate for word in (*mine, *theirs))
     return 1 if told_of and {word.kind for word in mine} == {word.kind for word in theirs} else 0
 
@@ -277,6 +336,7 @@ _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
     _it_is_denied,
     _it_is_the_opposite,
     _it_has_changed,
+    _it_ends_the_state,
     _it_is_corrected,
     _it_names_the_former,
     _it_measures_otherwise,

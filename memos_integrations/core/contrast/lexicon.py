@@ -11,7 +11,7 @@ from functools import lru_cache
 from memos_integrations.core.text import stem
 from memos_integrations.core.text.words import fold
 
-_IRREGULAR = {
+IRREGULAR = {
     form: verb
     for verb, forms in {
         "leave": "left", "sell": "sold", "buy": "bought", "take": "took taken", "give": "gave given",
@@ -38,7 +38,7 @@ _IRREGULAR = {
 def root(word: str) -> str:
     """A word in the form in which it is compared."""
     low = fold(word)
-    return stem(_IRREGULAR.get(low, low))
+    return stem(IRREGULAR.get(low, low))
 
 
 def _roots(words: str) -> frozenset[str]:
@@ -61,11 +61,24 @@ FILLERS = frozenset(
     meinen meinem meiner unser unsere sein seine ihre ist sind war waren bin habe hat haben wird werden wurde nicht
     kein keine keinen keiner nie mehr auch jetzt nun noch schon sehr im in am an auf zu zum zur bei von vom mit nach
     fur als um aus sondern letzten letzte letztes seit
-    el la los las un una unos unas y o pero yo tu el ella nosotros me te se nos mi mis su sus nuestro nuestra es son
+    el la los las un una unos unas y o pero yo tu el ella nosotros me te se nos mi mis su sus nuestro nuestra es
     soy esta estoy estan fue era ha he han no ya ahora tambien muy en de del a al con por para que como mas sino lo
     """.split()
 )
 """Words that carry no matter of a statement."""
+
+TITLES = frozenset("dr mr mrs ms prof herr frau don dona".split())
+"""Words before the name of somebody; they tell nobody from another."""
+
+ANYBODY = frozenset(
+    "somebody someone anybody anyone nobody everybody everyone people jemand niemand alguien nadie".split()
+)
+"""Subjects that name nobody in particular."""
+
+YO = frozenset(
+    "soy estoy tengo vivo trabajo estudio uso bebo hago juego voy somos estamos tenemos vivimos fumo".split()
+)
+"""Spanish verbs that say by their form that it is the speaker."""
 
 ME = frozenset("i me my mine we us our ours user user's users ich wir mein meine unser unsere yo mi mis nos me".split())
 POSSESSIVES = frozenset(
@@ -80,9 +93,13 @@ KIN = frozenset(
     sister brother mother father mum mom dad parents son daughter wife husband partner boyfriend girlfriend fiance
     friend cousin aunt uncle grandmother grandfather grandma grandpa nephew niece boss manager colleague neighbour
     neighbor roommate flatmate landlord landlady tenant teacher coach trainer tutor ex twin kid kids child children baby
-    stepfather stepmother godmother godfather assistant
+    stepfather stepmother godmother godfather assistant flatmates neighbours neighbors colleagues family
+    grandparents in-laws
     schwester bruder mutter vater sohn tochter frau mann onkel tante oma opa freund freundin chef chefin kollege
+    eltern kinder geschwister grosseltern schwiegereltern nachbar nachbarin mitbewohner kollegin cousin neffe nichte
     hermana hermano madre padre hijo hija mujer marido esposa esposo tia tio abuela abuelo amigo amiga jefe jefa
+    padres hijos hijas hermanos abuelos suegros primo prima vecino vecina novio novia sobrino sobrina companero
+    companera
     """.split()
 )
 """Nouns that name somebody by what they are to the speaker."""
@@ -96,7 +113,9 @@ ENDING = _roots(
     " sunset"
     " decommission dissolve dismiss fire sack outsource hand pass recover heal remove delete disband dismantle"
     " replace"
-    " swap trade exchange donate forgo forsake renounce kundigen gekundigt aufgehort verkauft dejar vendi"
+    " swap trade exchange donate forgo forsake renounce lapse cure revoke repeal withdraw"
+    " kundigen gekundigt aufgehort verkauft beendet abgesagt abgemeldet abgeschafft weggegeben"
+    " dejar dejado deje dejo vendi vendio vendido cancele cancelado terminado acabado"
 )
 """Verbs that say that what they are about goes on no longer, or not here."""
 
@@ -105,7 +124,9 @@ ENDING_PAIRS = frozenset(
      ("drop", "out"), ("move", "out"), ("shut", "down"), ("close", "down"), ("phase", "out"), ("cut", "out"),
      ("throw", "away"),
      ("wind", "down"), ("pack", "in"), ("opt", "out"), ("take", "off"), ("give", "notice"), ("sign", "off"),
-     ("give", "away"), ("turn", "down"), ("fall", "through"), ("grow", "out"), ("wear", "out"), ("get", "over")}
+     ("give", "away"), ("turn", "down"), ("fall", "through"), ("grow", "out"), ("wear", "out"), ("get", "over"),
+     ("let", "lapse"),
+     ("let", "go"), ("run", "out"), ("do", "away"), ("take", "down")}
 )  # fmt: skip
 """The same of a verb and its particle."""
 
@@ -118,7 +139,8 @@ CHANGING = _roots(
     " relocate reschedule postpone delay extend shorten convert rewrite rebuild redesign become turn promote"
     " replace swap"
     " trade exchange revise adjust update reassign elect appoint graduate climb shrink grow repaint"
-    " outsource switch overhaul cut sell verschoben gewechselt gezogen umgezogen geandert mude cambie cambiado"
+    " outsource switch overhaul cut sell verschoben gewechselt gezogen umgezogen geandert"
+    " mude mudo mudado muda verlangert verlegt erhoht gesenkt cambie cambiado"
     " traslade"
 )
 """Verbs that say that something is another than before."""
@@ -131,7 +153,7 @@ MANY = _roots(
     " stock sell include cover contain buy own need want meet work use collect read bake grow afraid scared good bad"
     " interested be have get try recommend follow join teach order attend see hear been start wear drink can"
     " write say tell show let listen run swim walk ride practise exercise admire invest fly travel dance paint draw"
-    " help bring send sprech mag esse gust habl com beb"
+    " help bring send sprech mag esse gust habl com beb tengo tenemos trink va vas van"
 )
 """Predicates that several values can have at once."""
 
@@ -189,7 +211,9 @@ available / sold unavailable
 alive living / dead die
 valid / expired expire
 paid settled / unpaid overdue outstanding owing
-single unmarried / married engaged
+single unmarried ledig / married engaged verheiratet verlobt
+together zusammen juntos / apart separated getrennt separados
+share shared / own
 awake / asleep
 employed / unemployed jobless fired
 enable enabled on / disable disabled off
@@ -253,7 +277,9 @@ NEGATING_PREFIXES = ("un", "in", "dis", "non", "im", "ir")
 NUMERALS = frozenset(
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
     " eighteen"
-    " nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand".split()
+    " nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand twice thrice"
+    " zwei drei vier funf sechs sieben acht neun zehn zwolf zweimal dreimal viermal"
+    " dos tres cuatro cinco seis siete ocho nueve diez doce".split()
 )
 ORDINALS = frozenset("first second third fourth fifth sixth seventh eighth ninth tenth".split())
 DAYS = frozenset(

@@ -51,19 +51,23 @@ DENIED_VALUE = re.compile(r"(?:,|\band)\s*not\s+(?P<after>[^,.;]+)|\b(?:not|n't|
                           r"(?:but|sondern|sino)\b", re.IGNORECASE)  # fmt: skip
 """The value that a correction says is the wrong one."""
 
-FORMER = re.compile(r"\b(?:from|instead of|rather than|in place of|replac\w+|von|en vez de|statt)\s+((?:\w+ ?){1,3})")
+FORMER = re.compile(
+    r"\b(?:from|succeed\w*|instead of|rather than|in place of|replac\w+|von|en vez de|statt)\s+((?:\w+ ?){1,3})"
+)
 """What was before, in a statement of change."""
 
 UNSURE = re.compile(
-    r"\b(?:if|unless|whether|might|would|could|should|ought|maybe|perhaps|probably|possibly|likely|supposedly"
+    r"\b(?:if|unless|whether|might|would(?! (?:now |much )?rather)|could|should|ought"
+    r"|maybe|perhaps|probably|possibly|likely|supposedly"
     r"|allegedly"
-    r"|suppose|assuming|imagine|pretend|dream\w*|wish\w*|hop(?:e|es|ing)|plan(?:s|ning|ned)? (?:to|on|for)"
+    r"|suppose|assuming|imagine|pretend|dream\w*|wish\w*|hop(?:e|es|ing)|plan(?:s|ning|ned)? to|planning (?:on|for)"
+    r"|planned for|plans? on \w+ing"
     r"|intend\w*|aim(?:s|ing)?"
     r"|consider\w*|tempted|(?:i|we|they|he|she)'d|(?<!now )(?:want|wants|wanted|like|going|about|plan|expect"
     r"|expects|trying"
     r"|try|tries|hoping|need|needs) to|(?:think|thinking|dreaming|talking) (?:about|of)|idea is|goal is|dream is"
     r"|ask(?:ed|ing)? (?:to|for)|request\w*|propos\w*|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying"
-    r"|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?=[a-z])|next (?:week|month"
+    r"|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?=[a-z])|(?<!from )next (?:week|month"
     r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now )?be\b)"
     r"|vielleicht|mochte|mochten|wurde gern|wenn|falls|konnte|plane|quiza|quizas|si (?=\w)|quiero|gustaria|podria)\b",
     re.IGNORECASE,
@@ -75,6 +79,7 @@ PAST = re.compile(
     r"|months? ago|long ago|back then|back in (?:the|my|\d)"
     r"|previously|previous|formerly|former|before that|earlier|at school|once|in (?:19|20)\d\d|last (?:time|year|car"
     r"|phone|job)|(?:my|our|his|her) last|first (?:husband|wife|job|car)|until i|in those days|when i was"
+    r"|had (?:a|an|the|my|his|her|our|their|no|\d\w*)|before (?:i|we|he|she|they)"
     r"|früher|damals|fruher|antes|war|era)\b",
     re.IGNORECASE,
 )
@@ -98,3 +103,12 @@ BESIDES = re.compile(
     r"\b(?:also|too|as well|in addition|besides|another|moreover|on top|auch|tambien|también)\b", re.IGNORECASE
 )
 """Says that it is so besides."""
+
+WISHES = re.compile(r"\b(want|plan|intend|hope|aim|dream|goal|idea|like)\w* (?:to|on|of|is to|for)\b", re.IGNORECASE)
+"""Says what somebody wishes or plans."""
+
+SUBSTITUTES = re.compile(
+    r"\binstead\b(?! of)|\b(?:these days|nowadays|from now on|now|jetzt|inzwischen|neuerdings|ahora|ya(?! no))\b",
+    re.IGNORECASE,
+)
+"""Says that what follows is so in the place of what was."""

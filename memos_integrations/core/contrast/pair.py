@@ -27,6 +27,12 @@ class Pair(NamedTuple):
         return bool(self.shared - MANY - CHANGING - _OF_MANY - self.o.holder - self.n.holder)
 
     @property
+    def couple(self) -> bool:
+        """Whether both are about the same two people: "Renske is married to Anders", "Renske and Anders"."""
+        people = [key for key in self.shared if self.n.matter[key].kind == "name" or key in self.n.holder]
+        return len(people) > 1
+
+    @property
     def held(self) -> bool:
         """Whether both say whose it is, and it is the same one's."""
         both = self.n.holder, self.o.holder

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from memos_integrations.core.claims import statements_of
+from memos_integrations.core.contrast.holder import holder_of
 from memos_integrations.core.contrast.lexicon import (
     BEGINNING,
     CHANGING,
@@ -17,8 +18,6 @@ from memos_integrations.core.contrast.lexicon import (
     ENDING_PAIRS,
     FILLERS,
     FRAMES,
-    KIN,
-    MANY,
     ME,
     MONTHS,
     NEGATIONS,
@@ -35,28 +34,29 @@ from memos_integrations.core.contrast.marks import (
     GIVEN_UP,
     PASSING,
     PAST,
+    SUBSTITUTES,
     SUCCESSION,
     UNSURE,
+    WISHES,
 )
-from memos_integrations.core.contrast.word import POSSESSIVE_ME, Word, heads_of, owners_of, qualifiers_of, word_of
+from memos_integrations.core.contrast.turns import LIVES
+from memos_integrations.core.contrast.word import Word, heads_of, owners_of, qualifiers_of, word_of
 from memos_integrations.core.text.chat import apostrophised
 from memos_integrations.core.text.words import fold
 
-_WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
+_WORD = re.compile(r"\d+(?:st|nd|rd|th)\b|\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
 _QUOTED = re.compile(r"[\"“„«][^\"”“»]{3,}[\"”“»]")
 _REPORTED = re.compile(
     r"\b(?:says?|said|saying|wrote|writes|asked|asks|goes|motto|replied|claims?|told me)\b", re.IGNORECASE
 )
 _SPLIT = re.compile(r"\s*[;:]\s+|,\s+|\s+(?:but|because|although|while|whereas|so that|weil|aber|porque|pero|sino)\s+|"
-                    r"\s+and\s+(?=(?:i|we|he|she|they|it|now|is|am|are|has|have|bought|got|adopted|joined|rented"
+                    r"\s+and\s+(?=(?:nobody|everybody|everyone|i|we|he|she|they|it|now|is|am|are|has|have|bought|got|adopted|joined|rented"
                     r"|began)\s)", re.IGNORECASE)  # fmt: skip
 _SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (
     (r"\bcan't\b|\bcannot\b", "can not"), (r"\bwon't\b", "will not"), (r"n't\b", " not"), (r"'ve\b", " have"),
     (r"'re\b", " are"), (r"'ll\b", " will"), (r"'m\b", " am"), (r"'d\b", " would"),
     (r"\b(it|he|she|that|there|what|here)'s\b", r"\1 is"),
 )]  # fmt: skip
-_OPENERS = frozenset("actually sorry please correction update note fyi now currently today recently"
-                     " so and but no well because then also turns jetzt ahora ya".split())  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Saying:
     """One clause. `holder`: whose it is ({"@me"}, names, kin; empty for a thing). `matter`: its content words.
 
     `owners` of a word: whose it is said to be; `kept_apart`: the words before it, and after "for" and "of", that say
-    which one is meant; `heads`: what a name before a noun belongs to.
+    which one is meant; `heads`: what a name before a noun belongs to; `acts`: the roots of all its words.
     """
 
     words: tuple[Word, ...]
@@ -76,6 +76,7 @@ class Saying:
     ended: bool = False
     changes: bool = False
     begins: bool = False
+    acts: frozenset[str] = frozenset()
     owners: dict[str, frozenset[str]] = field(default_factory=dict)
     kept_apart: dict[str, frozenset[str]] = field(default_factory=dict)
     heads: dict[str, str] = field(default_factory=dict)
@@ -97,6 +98,8 @@ class Statement:
     past: bool
     passing: bool
     quoted: bool
+    wish: str = ""
+    instead: bool = False
 
     @property
     def roots(self) -> frozenset[str]:
@@ -131,8 +134,14 @@ def says_news(sentence: str) -> bool:
 def frames_of(text: str) -> tuple[tuple[str, str], ...]:
     """(whose it is, the frame) of what a text states: ("@me", "@reside") of "I live in Bonn", "We moved to Bonn"."""
     sayings = [saying for statement in said(text) for saying in statement.sayings if saying.holder]
-    found = ((_whose(saying), key) for saying in sayings for key in saying.matter if key.startswith("@"))
-    return tuple(dict.fromkeys(found))
+    found = [(_whose(saying), key) for saying in sayings for key in saying.matter if key.startswith("@")]
+    lives = [
+        (_whose(saying), line)
+        for saying in sayings
+        for key in sorted(saying.acts & LIVES.keys())
+        for line in sorted(LIVES[key])
+    ]
+    return tuple(dict.fromkeys([*found, *lives]))
 
 
 def _whose(saying: Saying) -> str:
@@ -151,18 +160,28 @@ def _statement(sentence: str) -> Statement:
         corrects=CORRECTING.search(plain) is not None,
         succeeds=SUCCESSION.search(plain) is not None or GIVEN_UP.search(plain) is not None,
         besides=BESIDES.search(plain) is not None,
-        unsure=UNSURE.search(plain) is not None,
+        unsure=UNSURE.search(_REASON.sub("", plain)) is not None,
         past=PAST.search(plain) is not None,
         passing=PASSING.search(plain) is not None,
         quoted=_QUOTED.search(sentence) is not None or (":" in sentence and _REPORTED.search(plain) is not None),
+        wish=root(wish[1]) if (wish := WISHES.search(plain)) else "",
+        instead=SUBSTITUTES.search(plain) is not None,
     )
 
 
+_REASON = re.compile(r"\b(?:because|weil|porque)\b.*$")
+"""Why something is so is no part of whether it is so."""
+
+
 def _written_out(sentence: str) -> str:
-    plain = apostrophised(sentence.replace("’", "'"))  # noqa: RUF001
+    plain = apostrophised(_YES.sub("", sentence.replace("’", "'")))  # noqa: RUF001
     for pattern, into in _SHORT:
         plain = pattern.sub(into, plain) if "'" in plain or "cannot" in plain else plain
     return plain
+
+
+_YES = re.compile(r"\bsí\s", re.IGNORECASE)
+"""Without its accent it would be "if"."""
 
 
 def _sayings(sentence: str) -> Iterator[Saying]:
@@ -208,68 +227,27 @@ def _saying(tokens: list[str]) -> Saying:
     lows = [fold(token).removesuffix("'s").removesuffix("'") for token in tokens]
     words = tuple(word_of(tokens, lows, place) for place in range(len(tokens)))
     content = [word for word in words if word is not None]
-    scales = {scale for low in lows if low not in {"on", "off", "last"} for scale in OPPOSED.get(root(low), ())}
+    holder = holder_of(tokens, lows)
+    scaled = [low for low in lows[:-1] if low not in {"on", "off", "last"}] + lows[-1:]
+    scales = {scale for low in scaled for scale in OPPOSED.get(root(low), ())}
     return Saying(
         tuple(content),
-        _holder(tokens, lows),
+        holder,
         frozenset(_names(lows)),
         frozenset(scales),
         frozenset(_ended(tokens, lows)),
         denied=any(low in NEGATIONS for low in lows),
         changes=any(root(low) in CHANGING for low in lows),
         owners={word.root: found for word in content if (found := owners_of(tokens, lows, word))},
-        kept_apart={word.root: found for word in content if (found := qualifiers_of(content, word))},
+        acts=frozenset(map(root, lows)),
+        kept_apart={word.root: found for word in content if (found := qualifiers_of(content, word) - holder)},
         heads=dict(heads_of(content)),
         begins=any(root(low) in BEGINNING for low in lows),
         matter={word.root: word for word in content},
     )
 
 
-_LEADS = frozenset("as in on at during since from for every each after before by until im am seit en desde".split())
-_WHICH = frozenset("of last next this these those other few most recent".split())
-_TIMES = DETERMINERS | PARTS | DAYS | MONTHS | _WHICH
 _NOUN_FOLLOWS = frozenset("of on in at for per by without".split())
-
-
-def _holder(tokens: list[str], lows: list[str]) -> frozenset[str]:
-    """Whose it is: of the words before the verb, the person that they name last."""
-    place = _subject_at(lows)
-    first = lows[place]
-    if first in POSSESSIVE_ME:
-        near = [low for low in lows[place + 1 : place + 3] if low not in FILLERS]
-        return frozenset(next(([root(low)] for low in near if low in KIN), ["@mine"]))
-    if first in ME:
-        return frozenset({"@me"})
-    if first in DETERMINERS:
-        return frozenset(root(low) for low in lows[place + 1 : place + 2] if low in KIN)
-    if root(first) in FRAMES.keys() | MANY | CHANGING | ENDING and not first.endswith("s"):
-        return frozenset({"@me"})  # without a subject, as in a diary or in Spanish
-    named = tokens[place][0].isupper() and first not in FILLERS
-    return _named(tokens, lows, place) if named else frozenset()
-
-
-def _subject_at(lows: list[str]) -> int:
-    """Where the subject begins: after openings, and a time that is told first."""
-    place = 0
-    while place < len(lows) - 1 and (lows[place] in _OPENERS or lows[place] in MONTHS or lows[place] in DAYS):
-        place += 1
-    if lows[place] not in _LEADS:
-        return place
-    later = place + 1
-    while later < len(lows) - 1 and (lows[later] in _TIMES or lows[later].isdigit()):
-        later += 1
-    return later if later > place + 1 else place
-
-
-def _named(tokens: list[str], lows: list[str], place: int) -> frozenset[str]:
-    found = [root(lows[place])]
-    for each in range(place + 1, min(place + 4, len(tokens))):
-        if lows[each] in KIN and tokens[each - 1].lower().endswith("'s"):
-            return frozenset({root(lows[each])})
-        if not (tokens[each][0].isupper() or lows[each] in {"and", "und", "y"}):
-            break
-        found.append(root(lows[each]))
-    return frozenset(found)
 
 
 def _names(lows: list[str]) -> Iterator[str]:
@@ -280,7 +258,7 @@ def _names(lows: list[str]) -> Iterator[str]:
 def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
     """The roots of what the clause says has ended: what follows the verb of ending, else what goes before it."""
     for place, low in enumerate(lows):
-        pair = any((root(low), low_after) in PAIRS for low_after in lows[place + 1 : place + 4])
+        pair = any((root(low), low_after) in PAIRS for low_after in lows[place + 1 : place + 6])
         no_verb = place > 0 and lows[place - 1] in DETERMINERS | _NOUN_FOLLOWS
         verb = root(low) in ENDING and _is_told(low)
         named = place > 0 and tokens[place][0].isupper()
@@ -288,9 +266,10 @@ def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
             continue
         if pair and root(low) in FRAMES:
             yield FRAMES[root(low)]  # "moved out": of where one lives
-        after = [each for each in lows[place + 1 :] if each not in FILLERS]
+        after = [each for each in lows[place + 1 :] if each not in FILLERS | _WHEN and not each.isdigit()]
         before = [each for each in lows[:place] if each not in FILLERS]
-        chosen = before if (low in OVER and root(low) not in ENDING) or not after else after
+        passive = verb and place > 0 and lows[place - 1] in _PASSIVE and not low.endswith("ing")
+        chosen = before if (low in OVER and root(low) not in ENDING) or not after or passive else after
         yield from (FRAMES.get(root(each), root(each)) for each in chosen[:5])
 
 
@@ -299,5 +278,10 @@ def _is_told(low: str) -> bool:
     return low.endswith(("ed", "ing")) or low in _EVENTS or low.startswith("ge")
 
 
-_EVENTS = frozenset("left sold lost quit split gave swore withdrew sought vendi".split())
+_WHEN = DAYS | MONTHS | PARTS | frozenset("yesterday today tonight ago early late".split())
+_PASSIVE = frozenset("was were been is are be got being wurde wurden fue".split())
+_EVENTS = frozenset(
+    "left sold lost quit split gave swore withdrew sought aufgehort verkauft beendet abgesagt abgemeldet abgeschafft"
+    " weggegeben vendi vendio vendido dejado deje dejo cancele cancelado terminado acabado".split()
+)
 PAIRS = frozenset((root(verb), particle) for verb, particle in ENDING_PAIRS)

@@ -14,12 +14,14 @@ from memos_integrations.core.contrast.lexicon import (
     ENDING,
     FILLERS,
     FRAMES,
+    KIN,
     MANY,
     MONTHS,
     NUMERALS,
     ORDINALS,
     OVER,
     PARTS,
+    TITLES,
     root,
 )
 
@@ -55,7 +57,7 @@ def owners_of(tokens: list[str], lows: list[str], word: Word) -> frozenset[str]:
             return frozenset({root(lows[place])})
         if lows[place] in POSSESSIVE_ME:
             return frozenset({"@me"})
-        if lows[place] in FILLERS and lows[place] not in _NEWS:
+        if lows[place] in KIN or (lows[place] in FILLERS and lows[place] not in _NEWS):
             break
     behind = word.place + 1
     if lows[behind : behind + 1] == ["of"]:  # "the number of Ana's phone"
@@ -100,7 +102,7 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     after = place == 0 or lows[place - 1] in DETERMINERS
     if after and place and plain in ENDING:
         plain = low  # "the left knee", "a finished book": no verb
-    if low in FILLERS or (plain in ENDING and plain not in FRAMES) or low in OVER:
+    if low in FILLERS | _NAMELESS or (plain in ENDING and plain not in FRAMES) or low in OVER:
         return None
     framed = FRAMES.get(plain, plain)
     framed = plain if low in {"call", "calls", "calling"} else framed
@@ -108,9 +110,10 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     kind = "" if kind == "standing" and framed.startswith("@") else kind
     said_of = any(each in _COPULAS for each in lows[:place])
     back = 2 if place > 1 and lows[place - 1] in DETERMINERS else 1
+    back += 1 if place > back and lows[place - 1] in TITLES else 0
     lead = lows[place - back] if place else ""
     kind = "" if kind == "name" and lead in _WITH else kind
-    one_of_many = any(each in _INDEFINITE for each in lows[max(0, place - 2) : place])
+    one_of_many = low not in _PERIODS and any(each in _INDEFINITE for each in lows[max(0, place - 2) : place])
     unit = lows[place + 1] if kind == "number" and place + 1 < len(lows) and lows[place + 1] not in FILLERS else ""
     return Word(low, framed, place, lead, kind, after, said_of, one_of_many, root(unit) if unit else "")
 
@@ -138,6 +141,9 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
     return "place" if {lead, lows[place - 2] if place > 1 and lead in DETERMINERS else ""} & _BEFORE_PLACES else ""
 
 
+_NAMELESS = TITLES - {"frau"}
+_PERIODS = frozenset("day week weekend month quarter year night hour minute semana dia mes ano".split())
+"""Per what something is counted: "four days a week" is not one of many weeks."""
 _COPULAS = frozenset("is are am was were be been ist sind es son".split())
 _WITH = frozenset("with mit con".split())
 _INDEFINITE = frozenset("a an ein eine einen un una".split())

@@ -34,6 +34,7 @@ from memos_integrations.core.cube.payload import (
     PlaintextPayload,
     Tier,
 )
+from memos_integrations.core.cube.stored import cube_of
 from memos_integrations.core.cube.values import (
     MAX_TEXT_BYTES,
     Digest,
@@ -87,6 +88,7 @@ __all__ = [
     "Value",
     "canonical_json",
     "check_text",
+    "cube_of",
     "first_problem",
     "new_id",
     "sha256",

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from memos_integrations.core.gate.gate import Ruling, Verdict, WriteGate
 from memos_integrations.core.gate.hygiene import cleaned
-from memos_integrations.core.gate.identifiers import personal_in
+from memos_integrations.core.gate.identifiers import may_be_phone, personal_in
 from memos_integrations.core.gate.impact import Impact, impacts_of
 from memos_integrations.core.gate.instructions import Likeness, likeness_of
-from memos_integrations.core.gate.marked import Detector, Marked, replaced
+from memos_integrations.core.gate.marked import VAGUE, Detector, Marked, Pseudonym, replaced
+from memos_integrations.core.gate.national import says_national
 from memos_integrations.core.gate.secrets import secrets_in
 
 __all__ = [
+    "VAGUE",
     "Detector",
     "Impact",
     "Likeness",
     "Marked",
+    "Pseudonym",
     "Ruling",
     "Verdict",
     "WriteGate",
     "cleaned",
     "impacts_of",
     "likeness_of",
+    "may_be_phone",
     "personal_in",
     "replaced",
+    "says_national",
     "secrets_in",
 ]

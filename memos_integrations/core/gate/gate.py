@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
 from memos_integrations.core.cube import MAX_TEXT_BYTES, Channel, TrustLabel
+from memos_integrations.core.gate.burst import Bursts
 from memos_integrations.core.gate.hygiene import cleaned
 from memos_integrations.core.gate.identifiers import personal_in
 from memos_integrations.core.gate.instructions import Likeness, likeness_of
-from memos_integrations.core.gate.marked import Detector, Marked, apart, replaced
+from memos_integrations.core.gate.marked import Detector, Marked, Pseudonym, apart, replaced
 from memos_integrations.core.gate.secrets import secrets_in
 
 TRUSTED_CHANNELS = frozenset({Channel.USER})
@@ -53,9 +54,13 @@ class WriteGate:
         secrets, personal, orders: What is done where keys and passwords, personal identifiers, or orders to a model
             are found. Orders as people also talk are let through from the user, and set apart from elsewhere.
         detectors: More that find personal places, for example `backends.identifiers.national_ids`.
+        pseudonyms: Names what stands where a personal identifier was redacted, from tenant, kind and value; see
+            `memos_integrations.pseudonyms.Pseudonyms`. Default: its kind, and nothing leads back.
         max_bytes: Longer texts are refused.
         untrusted_ttl: For how long a memory lives that came from a tool or from outside; None: as long as it is said.
         unverified_ttl: For how long one lives that a model or a document brought; None: as long as it is said.
+        bursts: What is done with what one source, other than the user, brings beyond `burst_most` memories within
+            `burst_within`. By default it is stored, and the first is on record (`alarm`). Counted by process.
     """
 
     def __init__(
@@ -65,14 +70,20 @@ class WriteGate:
         personal: Ruling = Ruling.ALLOW,
         orders: Ruling = Ruling.QUARANTINE,
         detectors: Sequence[Detector] = (),
+        pseudonyms: Pseudonym | None = None,
         max_bytes: int = MAX_TEXT_BYTES,
         untrusted_ttl: timedelta | None = timedelta(days=30),
         unverified_ttl: timedelta | None = None,
+        bursts: Ruling = Ruling.ALLOW,
+        burst_most: int = 300,
+        burst_within: timedelta = timedelta(minutes=1),
     ) -> None:
         self._secrets, self._personal, self._orders = Ruling(secrets), Ruling(personal), Ruling(orders)
         self._detectors = tuple(detectors)
+        self._pseudonyms = pseudonyms
         self._max_bytes = max_bytes
         self._lives = {TrustLabel.UNTRUSTED: untrusted_ttl, TrustLabel.UNVERIFIED: unverified_ttl}
+        self._bursts, self._brought = Ruling(bursts), Bursts(burst_most, burst_within)
         # What was just looked at is looked at again by the doorway; it is not kept long, nor much of it.
         self._seen = lru_cache(maxsize=MOST_SEEN)(self._look)
 
@@ -80,24 +91,42 @@ class WriteGate:
         """For how long a memory of this trust lives by default."""
         return self._lives.get(label)
 
-    def examine(self, text: str, channel: Channel = Channel.USER) -> Verdict:
-        """The verdict on a text that came through a channel."""
+    def examine(self, text: str, channel: Channel = Channel.USER, *, tenant: str = "") -> Verdict:
+        """The verdict on a text that came through a channel; *tenant* is whose pseudonyms stand in it."""
+        tenant = tenant if self._pseudonyms is not None else ""
         if len(text) > 4096:
-            return self._look(text, channel in TRUSTED_CHANNELS)
-        return self._seen(text, channel in TRUSTED_CHANNELS)
+            return self._look(text, channel in TRUSTED_CHANNELS, tenant)
+        verdict = self._seen(text, channel in TRUSTED_CHANNELS, tenant)
+        if tenant and verdict.text != text:  # a name in it may have been erased since
+            return self._look(text, channel in TRUSTED_CHANNELS, tenant)
+        return verdict
+
+    def counted(self, source: tuple[str, ...], channel: Channel, now: datetime) -> Verdict | None:
+        """The verdict on the pace of a source that just brought a memory; None while it is no burst.
+
+        Where bursts are let through, only the first memory of one is spoken of.
+        """
+        if channel in TRUSTED_CHANNELS:
+            return None
+        before = self._brought.is_burst(source, now)
+        count = self._brought.count(source, now)
+        if count <= self._brought.most or (self._bursts is Ruling.ALLOW and before):
+            return None
+        reason = f"one source brought more than {self._brought.most} memories within {self._brought.within}"
+        return Verdict(self._bursts, "", {"burst": 1}, reason)
 
     def forget(self) -> None:
         """Keep nothing of what was looked at: after an erasure."""
         self._seen.cache_clear()
 
-    def _look(self, text: str, trusted: bool) -> Verdict:
+    def _look(self, text: str, trusted: bool, tenant: str) -> Verdict:
         if len(text.encode("utf-8", "surrogatepass")) > self._max_bytes:
             return Verdict(Ruling.REFUSE, "", {"size": 1}, f"it is larger than {self._max_bytes:,} bytes")
         clean = cleaned(text)
         found = Counter({f"unicode:{kind}": count for kind, count in clean.removed.items()})
         rulings = [Ruling.REDACT] if clean.removed else []
         reasons = ["characters that nobody sees"] if clean.removed else []
-        told = self._taken_out(clean.text, found, rulings, reasons)
+        told = self._taken_out(clean.text, tenant, found, rulings, reasons)
         likeness = max(likeness_of(clean.text), likeness_of(clean.hidden) if clean.hidden else Likeness.NONE)
         if len(clean.hidden) >= 8:  # no script needs words in tags: whoever wrote them hid them
             likeness = Likeness.STRONG
@@ -110,7 +139,7 @@ class WriteGate:
             told = UNSEEN  # a turn of a conversation is kept as a turn
         return Verdict(ruling, told, dict(found), "; ".join(reasons))
 
-    def _taken_out(self, text: str, found: Counter[str], rulings: list[Ruling], reasons: list[str]) -> str:
+    def _taken_out(self, text: str, tenant: str, found: Counter[str], rulings: list[Ruling], reasons: list[str]) -> str:
         """The text without what is to be redacted; what was found is counted, and what is to be done is noted."""
         secrets = secrets_in(text)
         personal = [*personal_in(text), *(each for detect in self._detectors for each in detect(text))]
@@ -130,4 +159,12 @@ class WriteGate:
                 taken += places
         if not taken:
             return text
-        return replaced(text, apart(taken), lambda each: f"[{each.kind}]")
+        kept = frozenset(secrets)
+
+        def named(each: Marked) -> str:
+            # A secret is never kept under a name; without a tenant there is nobody whose name it could be.
+            if self._pseudonyms is None or not tenant or each in kept:
+                return f"[{each.kind}]"
+            return self._pseudonyms(tenant, each.kind, text[each.start : each.end])
+
+        return replaced(text, apart(taken), named)

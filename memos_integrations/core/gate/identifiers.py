@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from memos_integrations.core.gate.marked import Marked, apart
+from memos_integrations.core.gate.national import national_in
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+'%-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}(?![\w@])")
 _SPELLED_MAIL = re.compile(
@@ -19,7 +20,10 @@ _SPELLED_MAIL = re.compile(
     r"(?:com|org|net|edu|gov|io|dev|co|uk|de|fr|es|it|nl|in|example|test|invalid)\b",
     re.IGNORECASE,
 )
-_DIGITS = re.compile(r"(?<![\w.,/-])\d(?:[ \u00a0.-]?\d){11,18}(?![\w/]|[.,-]\d)")
+_W = "0-9A-Za-z_\u00aa-\u0dff\u1e00-\u1fff"
+"""Letters and digits, but those of scripts without spaces: a number ends where one of them begins."""
+
+_DIGITS = re.compile(rf"(?<![{_W}.,/-])\d(?:[ \u00a0.-]?\d){{11,18}}(?![{_W}]|[.,/-]\d)")
 _IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?:[ \u00a0-]?[A-Z0-9]){11,30}(?!\w)", re.IGNORECASE)
 _SSN = re.compile(r"(?<![\w.-])(?!000|666)\d{3}([- .])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-]|\.\d)")
 _BARE_SSN = re.compile(
@@ -34,19 +38,24 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 _PHONE = re.compile(
-    r"(?<![\w+])(?:\+|(?<![.,/:#$€£-])00)[1-9]\d{0,2}(?:[\s.\u00a0-]?\(?\d{1,5}\)?){2,7}(?![\w/]|[.,:]\d|-\d)"
-    r"|(?<![\w.,/:#$€£-])(?:1[ .-])?\(\d{3}\) ?\d{3}[ .-]?\d{4}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w/-]|[.,]\d)"
-    r"|(?<![\w.,/:#$€£-])(?:1[ .-])?[2-9]\d{2}([ .-])[2-9]?\d{2,3}\1\d{4}(?:\s?(?:x|"
-    r"ext\.?)\s?\d{1,6})?(?![\w/-]|[.,]\d)"
-    r"|(?<![\w.,/:#$€£-])\(?0\d{1,5}\)?(?:[\s./\u00a0-]\d{2,8}){1,5}(?![\w/]|[.,:]\d|-\d)"
-    r"|(?<![\w.,/:#$€£-])\d{5}[ -]\d{5,6}(?![\w/-]|[.,]\d)"
-    r"|(?<![\w.,/:#$€£-])[2-9]\d{2}-\d{4}(?![\w/-]|[.,]\d)"
-    r"|(?<![\w.,/:#$€£-])\d{7,12}(?![\w/%-]|[.,]\d)"
+    rf"(?<![{_W}+])(?:\+|(?<![.,/:#$€£-])00)[1-9]\d{{0,2}}(?:[\s.\u00a0-]?\(?\d{{1,5}}\)?){{2,7}}(?![{_W}/]|[.,:]\d|-\d)"
+    rf"|(?<![{_W}.,/:#$€£-])(?:1[ .-])?\(\d{{3}}\) ?\d{{3}}[ .-]?\d{{4}}(?:\s?(?:x|"
+    rf"ext\.?)\s?\d{{1,6}})?(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])(?:1[ .-])?[2-9]\d{{2}}([ .-])[2-9]?\d{{2,3}}\1\d{{4}}(?:\s?(?:x|"
+    rf"ext\.?)\s?\d{{1,6}})?(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])\(?0\d{{1,5}}\)?(?:(?: / |[\s./\u00a0-])\d{{2,8}}){{1,5}}(?![{_W}/]|[.,:]\d|-\d)"
+    rf"|(?<![{_W}.,/:#$€£-])\(\d{{2}}\) ?9?\d{{4}}-\d{{4}}(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])\d{{5}}[ -]\d{{5,6}}(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])[2-9]\d{{2}}-\d{{4}}(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])\d{{7,12}}(?![{_W}/%-]|[.,]\d)"
 )
 _PHONE_WORD = re.compile(
-    r"\b(?:phones?|tele(?:fono?|phone)|telefon|tel|tél|mobile|mob|cell(?:phone)?|landline|call(?:ed|s|ing)?|text(?:ed|s)?"
-    r"|sms|ring|dial|reach(?:ed|able)?|whatsapp|signal|fax|hotline|contact|handy|m[óo]vil|portable"
-    r"|(?:my|his|her|their|new|our|whose) number|number (?:is now|changed))\b",
+    r"\b(?:phones?|t[eé]l[eé](?:ph|f)on\w*|telef\w+|telefoon\w*|tel|tél|mobile|mobil(?:e|nummer|telefon)?|mob|mobiltel"
+    r"|cell(?:phone|ulare)?|celular|landline|call(?:ed|s|ing)?|text(?:ed|s)?|sms|ring|dial|reach(?:ed|able)?|whatsapp"
+    r"|signal|fax|hotline|contact|kontakt\w*|handy(?:nummer)?|m[óo]vil|portable|llam\w+|lig(?:ue|ar)|anruf\w*|ruf|appel\w*"
+    r"|chiam\w+|zadzwo\w+|dzwo\w+|puhelin\w*|komórk\w*|festnetz|durchwahl|fijo|fixe|gsm|bel me"
+    r"|(?:my|his|her|their|new|our|whose) number|number (?:is now|changed))\b"
+    r"|携帯|電話|电话|手机|전화|телефон|звон|τηλ[έε]φων|هاتف|טלפון|फ़ोन|फोन",
     re.IGNORECASE,
 )
 _OTHER_NUMBER = re.compile(
@@ -98,8 +107,14 @@ def personal_in(text: str) -> list[Marked]:
         return []
     found = [*_mails(text), *_cards(text), *_ibans(text), *_social(text), *_addresses(text)]
     taken = apart(found)
-    phones = [each for each in _phones(text) if all(each.end <= o.start or o.end <= each.start for o in taken)]
+    named = [each for each in national_in(text) if not any(_overlap(each, other) for other in taken)]
+    taken = apart([*taken, *named])
+    phones = [each for each in _phones(text) if not any(_overlap(each, other) for other in taken)]
     return sorted([*taken, *apart(phones)])
+
+
+def _overlap(one: Marked, other: Marked) -> bool:
+    return one.start < other.end and other.start < one.end
 
 
 def is_luhn(digits: str) -> bool:
@@ -184,18 +199,22 @@ def _addresses(text: str) -> Iterator[Marked]:
 def _phones(text: str) -> Iterator[Marked]:
     for found in _PHONE.finditer(text):
         written = found[0].strip()
-        digits = re.sub(r"\D", "", re.sub(r"(?:x|ext\.?)\s?\d+$", "", written))
-        before = text[max(0, found.start() - 60) : found.start()]
-        if not 7 <= len(digits) <= 15 or _DATE.match(written):
-            continue
-        near = before + " " + text[found.end() : found.end() + 24]
-        international = written.startswith("+") and len(digits) >= 8
-        shaped = not written.isdigit() and len(digits) >= 9 and not written.startswith("00")
-        told = _PHONE_WORD.search(near) is not None
-        other = _OTHER_NUMBER.search(before) is not None
-        if international or (told and not other) or (shaped and not other and _is_grouped(written)):
-            start = found.start() + found[0].index(written)
+        start = found.start() + found[0].index(written)
+        if may_be_phone(text, start, start + len(written)):
             yield Marked(start, start + len(written), "phone")
+
+
+def may_be_phone(text: str, start: int, end: int) -> bool:
+    """Whether digits there are written as phone numbers are, or a word near them says so and none says otherwise."""
+    written, before = text[start:end], text[max(0, start - 60) : start]
+    digits = re.sub(r"\D", "", re.sub(r"(?:x|ext\.?)\s?\d+$", "", written))
+    if not 7 <= len(digits) <= 15 or _DATE.match(written):
+        return False
+    international = written.startswith("+") and len(digits) >= 8
+    shaped = not written.isdigit() and len(digits) >= 9 and not written.startswith("00")
+    told = _PHONE_WORD.search(before + " " + text[end : end + 24]) is not None
+    other = _OTHER_NUMBER.search(before) is not None
+    return international or (told and not other) or (shaped and not other and _is_grouped(written))
 
 
 def _is_grouped(written: str) -> bool:

@@ -12,14 +12,26 @@ import re
 import unicodedata
 from enum import IntEnum
 
+from memos_integrations.core.gate.abroad import asks_for_secrets_abroad, orders_abroad
+
 _Rule = tuple[tuple[str, ...], re.Pattern[str]]
 """A pattern, and words of which one stands in whatever it finds: most texts hold none, and are done."""
 
 _OLD = r"(?:previous|prior|earlier|above|preceding|former|existing|original|initial|old|current|safety|system|other)"
 _RULES = (
-    r"(?:instructions?|rules?|prompts?|guidelines?|directives?|polic(?:y|ies)|constraints?|guardrails?|restrictions?)"
+    r"(?:instructions?|rules?|prompts?|guidelines?|directives?|directions|polic(?:y|ies)|constraints?|guardrails?|"
+    r"restrictions?)"
 )
-_MACHINE = r"(?:assistant|agent|ai|a\.i\.|model|llm|chatbot|bot|copilot)"
+_MACHINE = r"(?:assistant|ai|a\.i\.|llm|chatbot|copilot|ai (?:agent|model|bot|assistant|system))"
+_MAYBE_MACHINE = r"(?:agent|model|bot|assistant|ai)"
+_REPORTED = "".join(rf"(?<!\b{word} )" for word in ("me to", "us to", "him to", "her to", "i", "we", "can", "not"))
+"""Not what somebody tells that they do, or that others told them to do."""
+_SECRET_MATTER = (
+    r"(?:credentials?|passwords?|secrets?|api keys|chat history|message history|user'?s? (?:data|history|details)|"
+    r"(?:all|every|any|each|whole|entire|full|user'?s)(?: of)?(?: the| your| their| my)? (?:conversations?|"
+    r"chats?|messages?|"
+    r"memor(?:y|ies)|tokens?|keys))"
+)
 _ADDRESS = (
     r"(?:https?://\S+|[\w.+-]+@[\w.-]+\.\w+|"
     r"\b(?:this|the following|that) (?:address|url|account|endpoint|server|webhook))"
@@ -33,9 +45,8 @@ def _rule(hints: tuple[str, ...], pattern: str) -> _Rule:
 _STRONG = (
     _rule(
         ("ignore", "disregard", "forget", "override", "bypass", "skip", "discard"),
-        rf"\b(?:ignore|disregard|forget|override|bypass|skip|discard)\b[^.!?\n]{{0,30}}\b(?:{_OLD}|all|"
-        rf"any|your|the)\b"
-        rf"[^.!?\n]{{0,20}}\b{_RULES}",
+        rf"{_REPORTED}\b(?:ignore|disregard|forget|override|bypass|discard)\b(?:[^.!?\n]{{0,30}}\b(?:your|all|any)\b|"
+        rf"[^.!?\n]{{0,30}}\b{_OLD})[^.!?\n]{{0,20}}\b{_RULES}",
     ),
     _rule(
         ("ignore", "disregard", "forget"),
@@ -44,22 +55,27 @@ _STRONG = (
     ),
     _rule(
         ("new", "updated", "real", "actual", "revised", "hidden", "secret"),
-        rf"\b(?:new|updated|real|actual|revised|hidden|secret) (?:system )?{_RULES}\s*(?:for (?:the |"
-        rf"you)?\w*\s*)?[:—-]",
+        r"(?m:^|[.!?]\s+|[#*>\]]\s*)(?:these are |here are |your )?(?:the |your )?(?:new|updated|real|actual|revised|"
+        r"hidden|secret) (?:system )?(?:instructions?|prompts?|directives?|guidelines?)\s*(?:for (?:the |"
+        r"you)?\w*\s*)?[:—-]|"
+        r"\b(?:new|updated|real|actual|revised|hidden|secret) system (?:instructions?|prompts?|rules?)\s*[:—-]",
     ),
     _rule(
         ("<", "["),
-        r"<\|?(?:im_start|im_end|system|endoftext|start_header_id)\|?>|\[/?INST\]|<</?SYS>>|</?(?:system|"
-        r"instructions?|tool_call)>",
+        r"<\|?(?:im_start|im_end|endoftext|start_header_id)\|?>|<\|system\|>|\[/?INST\]|<</?SYS>>|"
+        r"(?m:^)\s*</?(?:system|instructions?|tool_call)>",
     ),
     _rule(
         ("system", "developer", "admin"),
-        r"(?m:^)\s*(?:#{1,4}\s*)?(?:\[\s*)?(?:system|developer|admin(?:istrator)?)(?: (?:message|prompt|"
-        r"note|override|instruction|update|notice))?(?:\s*\])?\s*:",
+        r"(?m:^)\s*(?:(?:#{1,4}\s*|\[\s*)(?:system|developer|admin(?:istrator)?)|(?:system|developer|"
+        r"admin(?:istrator)?) (?:message|prompt|note|override|instruction|update|notice)|(?-i:SYSTEM|DEVELOPER|"
+        r"ADMIN))(?:\s*\])?\s*:|"
+        r"(?m:^)\s*(?:system|developer|admin)\s*: *(?:you|ignore|new|always|never|do not|don't|override|from now)\b|"
+        r"(?m:^)\s*\[\s*(?:system|developer|admin)(?: \w+)?\s*\]",
     ),
     _rule(
         ("prompt", "instructions"),
-        r"\b(?:reveal|print|repeat|output|leak|show|expose|dump)\b[^.!?\n]{0,30}\b(?:system prompt|"
+        r"\b(?:reveal|print|repeat|output|leak|show|expose|dump|tell|give)\b[^.!?\n]{0,30}\b(?:system prompt|"
         r"hidden prompt|your instructions|your prompt)",
     ),
     _rule(
@@ -68,36 +84,75 @@ _STRONG = (
         r"unfiltered|in .{0,12}mode)",
     ),
     _rule(
-        ("user", "owner", "human", "anyone", "operator", "confirmation", "approval"),
-        r"\b(?:do not|don't|never|without)\b[^.!?\n]{0,20}\b(?:tell|inform|mention|reveal|disclose|"
-        r"notify|alert|ask|asking|telling|informing|notifying|alerting)"
-        r"\b[^.!?\n]{0,25}\b(?:the user|users?|the owner|the human|a human|anyone|the operator|"
-        r"for confirmation|confirmation|approval)\b",
+        ("user", "owner", "human", "confirmation", "approval"),
+        r"\b(?:do not|don't|never)\b[^.!?\n]{0,20}\b(?:tell|inform|mention|reveal|disclose|notify|alert|ask)\b"
+        r"[^.!?\n]{0,25}\b(?:the user|users?|the owner|the human|a human)\b|"
+        r"\bwithout\b[^.!?\n]{0,20}\b(?:telling|informing|asking|notifying|alerting|"
+        r"mentioning)\b[^.!?\n]{0,25}\b(?:the user|"
+        r"users?|the owner|the human|a human|for confirmation|confirmation|approval)\b",
     ),
     _rule(
-        ("attention", "note", "message", "instruction", "dear", "hey", "important"),
-        rf"\b(?:attention|note to|message (?:to|for)|instructions? (?:to|for)|dear|hey|"
-        rf"important for)\b[^.!?\n]{{0,12}}\b(?:the |any |all )?(?:ai )?{_MACHINE}s?\b",
+        ("stop", "no longer", "pretend", "everything", "changed", "void", "obey", "apply"),
+        rf"\b(?:stop|cease|quit) (?:following|obeying)\b[^.!?\n]{{0,15}}\b(?:your|"
+        rf"{_OLD})\b[^.!?\n]{{0,15}}\b{_RULES}|"
+        rf"\byou (?:no longer have|have no|are (?:free (?:of|from)|not bound by|"
+        rf"released from))\b[^.!?\n]{{0,15}}\b{_RULES}|"
+        rf"\b(?:pretend|act as if|imagine)\b[^.!?\n]{{0,15}}\byou (?:have|had) no\b[^.!?\n]{{0,10}}\b{_RULES}|"
+        r"\beverything (?:before|above|prior)\b[^.!?\n]{0,20}\b(?:is|was) (?:void|invalid|obsolete|cancelled|fake)|"
+        rf"\byour {_RULES} (?:have (?:been )?(?:changed|replaced|updated)|are (?:now )?(?:void|obsolete)|"
+        rf"no longer apply)|"
+        r"\bobey (?:me only|only me)\b",
     ),
     _rule(
-        ("assistant", "agent", "ai ", "ais ", "a.i", "model", "llm", "bot", "copilot"),
-        rf"\b(?:the |any |every |all |your )?(?:ai )?{_MACHINE}s? (?:must|should|shall|has to|have to|"
+        ("attention", "note", "message", "instruction", "important"),
+        rf"\b(?:attention|note to|message (?:to|for)|instructions? (?:to|for)|important for)\b[:,]?"
+        rf"(?: (?:the|any|all|every|your|future|other))* {_MACHINE}s?\b(?! (?:professor|manager|director|coach|"
+        rf"editor))",
+    ),
+    _rule(
+        ("assistant", "ai ", "ais ", "a.i", "llm", "chatbot", "copilot"),
+        rf"\b(?:the |any |every |all |your )?{_MACHINE}s? (?:must|should|shall|has to|have to|"
         rf"needs? to|is (?:required|instructed|ordered|expected) to|are (?:required|instructed) to|"
         rf"will (?:always|never|now))\b",
     ),
     _rule(
         ("forward", "send", "upload", "post", "exfiltrate", "bcc", "transmit", "copy", "report"),
-        rf"\b(?:forward|send|upload|post|exfiltrate|bcc|transmit|copy|report)\b[^.!?\n]{{0,25}}\b(?:all|"
-        rf"every|any|each|the user'?s|conversation|chat|credentials?|passwords?|secrets?|keys?|tokens?|"
-        rf"history|logs?|memor(?:y|ies)|contacts?)\b[^!?\n]{{0,60}}\bto\b[^!?\n]{{0,30}}{_ADDRESS}",
-    ),
-    _rule(
-        ("curl", "rm", "execute", "run", "eval"),
-        r"\bcurl\s[^\n|]{0,200}\|\s*(?:ba|z)?sh\b|\brm\s+-rf\s+[/~]|\b(?:execute|run|"
-        r"eval(?:uate)?) (?:the following|this) (?:command|code|script|payload|shell)",
+        rf"\b(?:forward|send|upload|post|exfiltrate|bcc|transmit|copy|report)\b[^.!?\n]{{0,25}}\b{_SECRET_MATTER}\b"
+        rf"[^!?\n]{{0,60}}\bto\b[^!?\n]{{0,30}}{_ADDRESS}",
     ),
 )
 _WEAK = (
+    _rule(
+        ("skip", "ignore", "forget", "disregard", "override"),
+        rf"\b(?:skip|ignore|forget|disregard|override|bypass)\b[^.!?\n]{{0,15}}\b(?:the|"
+        rf"{_OLD})\b[^.!?\n]{{0,15}}\b{_RULES}",
+    ),
+    _rule(
+        ("rules", "instructions", "polic"),
+        r"\b(?:new|updated|revised) (?:instructions?|rules?|polic(?:y|ies))\s*:",
+    ),
+    _rule(("anyone", "nobody", "human"), r"\b(?:do not|don't|never) (?:tell|inform|alert|notify) (?:anyone|anybody)\b"),
+    _rule(
+        ("agent", "model", " bot", "assistant", "ai "),
+        rf"\b(?:attention|note to|message (?:to|for)|instructions? (?:to|for)|dear|hey|"
+        rf"important for)\b[^.!?\n]{{0,12}}"
+        rf"\b(?:the |any |all )?(?:ai )?{_MAYBE_MACHINE}s?\b|"
+        rf"\b(?:the |any |every |all |your )?{_MAYBE_MACHINE}s? (?:must|should|shall|has to|have to|needs? to|"
+        rf"is (?:required|instructed|ordered|expected) to|will (?:always|never|now))\b",
+    ),
+    _rule(
+        ("forward", "send", "upload", "post", "bcc", "transmit", "copy", "report"),
+        rf"\b(?:forward|send|upload|post|bcc|transmit|copy|report)\b[^.!?\n]{{0,25}}\b(?:all|every|any|each|"
+        rf"history|logs?|"
+        rf"contacts?)\b[^!?\n]{{0,60}}\bto\b[^!?\n]{{0,30}}{_ADDRESS}",
+    ),
+    _rule(
+        ("curl", "rm -rf", "execute th", "run th", "eval th", "evaluate th"),
+        r"\bcurl\s[^\n|]{0,200}\|\s*(?:ba|z)?sh\b|\brm\s+-rf\s+[/~]|\b(?:execute|run|eval(?:uate)?) (?:the following|"
+        r"this) (?:command|code|script|payload|shell)",
+    ),
+    _rule(("<",), r"</?(?:system|instructions?|tool_call)>"),
+    _rule(("system", "developer", "admin"), r"(?m:^)\s*(?:system|developer|admin(?:istrator)?)\s*:"),
     _rule(
         ("ask", "request", "mention", "quer", "want", "prompted"),
         r"\b(?:whenever|when|if|each time|every time|next time|once)\b[^.!?\n]{0,60}\b(?:asks?|asked|"
@@ -171,9 +226,10 @@ def likeness_of(text: str) -> Likeness:
 
 def _likeness(text: str) -> Likeness:
     folded = text.casefold()
-    if _finds(_STRONG, text, folded):
+    if _finds(_STRONG, text, folded) or orders_abroad(text, folded):
         return Likeness.STRONG
-    return Likeness.WEAK if _finds(_WEAK, text, folded) else Likeness.NONE
+    weak = _finds(_WEAK, text, folded) or asks_for_secrets_abroad(text, folded)
+    return Likeness.WEAK if weak else Likeness.NONE
 
 
 def _finds(rules: tuple[_Rule, ...], text: str, folded: str) -> bool:

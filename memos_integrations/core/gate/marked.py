@@ -17,11 +17,19 @@ class Marked(NamedTuple):
 Detector = Callable[[str], Iterable[Marked]]
 """Finds places in a text; it sees the text after Unicode hygiene, and must not keep it."""
 
+VAGUE = "national_id"
+
+Pseudonym = Callable[[str, str, str], str]
+"""What stands in a text for a value: from tenant, kind and value. No detector may find anything in it."""
+
 
 def apart(found: Iterable[Marked]) -> list[Marked]:
-    """The places in order, none over another: of two that overlap, the longer stays."""
+    """The places in order, none over another: of two that overlap, the longer stays; of the same place, the first.
+
+    A kind that says less than others do of the same place (`national_id`: some country's) gives way to them.
+    """
     kept: list[Marked] = []
-    for each in sorted(found, key=lambda each: (each.start - each.end, each.start, each.kind)):
+    for each in sorted(found, key=lambda each: (each.start - each.end, each.start, each.kind == VAGUE)):
         if all(each.end <= other.start or other.end <= each.start for other in kept):
             kept.append(each)
     return sorted(kept)

@@ -14,12 +14,13 @@ from memos_integrations.core.interchange.keys import Opener, Seal, SignatureChec
 from memos_integrations.core.interchange.loader import MemLoader
 from memos_integrations.core.interchange.manifest import Capability, Covers, Manifest, Member
 from memos_integrations.core.interchange.refusal import Declined, Refusal
-from memos_integrations.core.interchange.syncing import MemSync, Synced
+from memos_integrations.core.interchange.syncing import Apart, MemSync, Synced
 from memos_integrations.core.interchange.taking import Arrival, Loaded, Place
 from memos_integrations.core.interchange.writing import Redacted, Redaction, Wanted
 
 __all__ = [
     "Addressee",
+    "Apart",
     "Arrival",
     "Capability",
     "Checking",

@@ -16,7 +16,10 @@ from memos_integrations.core.interchange.clocks import TICK
 from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
 from memos_integrations.core.records import record_of
 
-READ = frozenset({"read", "read_blob", "history", "use", "export", "find", "review", DELIVER})
+APART = "changed_apart"
+"""The operation by which a vault notes that a memory was changed in two vaults, apart."""
+
+READ = frozenset({"read", "read_blob", "history", "use", "export", "find", "review", DELIVER, APART})
 """Operations on one memory that leave it as it is."""
 
 MOVED_ELSEWHERE = "moved_elsewhere"

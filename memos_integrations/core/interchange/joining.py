@@ -32,6 +32,9 @@ from memos_integrations.core.item import ITEM
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.records import Steps, record_of
 
+MOST_JUDGED = 1_000
+"""So many memories of a bundle are held against what is here; `consolidate` settles the rest."""
+
 Forget = Callable[[str, Caller], object]
 _Record = TypeVar("_Record", bound=Value)
 
@@ -47,6 +50,10 @@ class Joining(Taking):
         self._clocks: Iterator[ClockRecord] = iter(())
         self._moves: list[tuple[MemCube, Stamp]] = []
         self._addresses: set[str] = set()
+        self.arrived: list[str] = []
+        """Memories that are new here or say something else now: the first `MOST_JUDGED` of them."""
+        self.apart: list[str] = []
+        """Those among all of them that were changed here and there, apart."""
 
     def check(self) -> None:
         """Look through the whole bundle before anything of it happens.
@@ -165,6 +172,7 @@ class Joining(Taking):
         both = mine.merged(clock)
         if content(there) == content(cube):
             return self._written([cube], there.version, both, "same")
+        self.apart.append(cube.id)
         if both.stamp == clock.stamp:
             return self._written([cube], there.version, both, "conflict")
         return self._written([cube, there], there.version, both, "conflict", alike=False)
@@ -229,6 +237,8 @@ class Joining(Taking):
             self._note(last, last)
         if before:
             self._changed.append(last.ref)
+        if what != "same" and len(self.arrived) < MOST_JUDGED:
+            self.arrived.append(last.id)
         self._said(last, last.id, what)
         return [Arriving(each) for each in made]
 

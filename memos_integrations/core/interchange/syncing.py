@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from memos_integrations.core.cube import State, Tier, Value
+from memos_integrations.core.conflict import Decided
+from memos_integrations.core.cube import Label, State, Tier, Value
+from memos_integrations.core.delivering import is_of_the_books
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
 from memos_integrations.core.interchange.addressee import Addressee
-from memos_integrations.core.interchange.changes import changed
+from memos_integrations.core.interchange.changes import APART, changed
 from memos_integrations.core.interchange.checking import Checking
 from memos_integrations.core.interchange.dumper import Dumped, MemDumper, Terms
 from memos_integrations.core.interchange.joining import Forget, Joining
@@ -29,7 +31,10 @@ from memos_integrations.core.interchange.manifest import Covers, Manifest
 from memos_integrations.core.interchange.refusal import Refusal
 from memos_integrations.core.interchange.taking import RECEIPT, Bundle, Place, receipt_of
 from memos_integrations.core.interchange.writing import Wanted
+from memos_integrations.core.operator.resolver import Resolver
+from memos_integrations.core.operator.write import finished
 from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.records import record_of
 
 PURPOSE = "sync"
 AT_MOST = 50_000
@@ -53,18 +58,39 @@ class Part(NamedTuple):
         return f"{self.replica}-{self.after:015d}-{self.to:015d}.mip"
 
 
+class Apart(Value):
+    """A memory that two vaults changed apart: of which the version `kept` holds, and the one before it does not.
+
+    `ruling`, `reason`: what the judge of this MemOS says of the two; empty where it says nothing, or there is none.
+    """
+
+    id: Label
+    kept: int
+    ruling: str = ""
+    reason: str = ""
+
+
 class Synced(Value):
-    """What a sync did: bundles read and written, what became of memories, and which bundles were refused, with why."""
+    """What a sync did: bundles read and written, what became of memories, and which bundles were refused, with why.
+
+    `conflicts` are the memories that were changed apart, `decisions` what the judge decided between what arrived and
+    what was here; each is on record, and `undo` takes a decision back.
+    """
 
     read: int = 0
     written: int = 0
     counts: dict[str, int] = Field(default_factory=dict)
     refused: dict[str, str] = Field(default_factory=dict)
+    conflicts: tuple[Apart, ...] = ()
+    decisions: tuple[Decided, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class MemSync:
-    """Brings one vault up to date with a folder. `secret`, `seal`: only its readers can read what is in the folder."""
+    """Brings one vault up to date with a folder. `secret`, `seal`: only its readers can read what is in the folder.
+
+    `resolver` decides between what arrived and what is here, where both say something of the same.
+    """
 
     place: Place
     checking: Checking
@@ -75,6 +101,7 @@ class MemSync:
     seal: Seal | None = None
     secret: str | None = None
     own: Checking | None = None
+    resolver: Resolver | None = None
 
     def run(self, folder: Path) -> Synced:
         """Read what others wrote and is not here yet, then write what changed here.
@@ -90,16 +117,21 @@ class MemSync:
         counts: Counter[str] = Counter()
         refused: dict[str, str] = {}
         read = 0
+        conflicts, decisions = list[Apart](), list[Decided]()
         for part in self._unread(folder):
             if any(name.startswith(part.replica) for name in refused):
                 continue
             try:
-                counts += self._read(folder / part.name, part)
+                joining = self._read(folder / part.name, part, counts)
                 read += 1
             except BundleError as exc:
                 refused[part.name] = exc.code
+                continue
+            conflicts += [self._flagged(each) for each in joining.apart]
+            decisions += self._decided(joining.arrived)
         written = sum(1 for _ in self._write(folder))
-        return Synced(read=read, written=written, counts=dict(counts), refused=refused)
+        told: dict[str, Any] = {"read": read, "written": written, "counts": dict(counts), "refused": refused}
+        return Synced(**told, conflicts=tuple(conflicts), decisions=tuple(decisions))
 
     # --- reading
 
@@ -118,7 +150,7 @@ class MemSync:
     def _key(self, replica: str, to: int) -> str:
         return f"mip1 {PURPOSE} {self.group} {self.place.caller.by.subject} {replica} {to}"
 
-    def _read(self, path: Path, part: Part) -> Counter[str]:
+    def _read(self, path: Path, part: Part, counts: Counter[str]) -> Joining:
         with self.checking.opened(path) as reader:
             manifest = self.checking.believed(reader, self.place.caller)
             _check_part(manifest, part)
@@ -127,13 +159,39 @@ class MemSync:
             survey = self.checking.surveyed(reader, manifest, lambda cube_id: cube_id)
             joining = Joining(self.place, Bundle(reader, manifest, survey), replica=self.replica, forget=self.forget)
             joining.check()
-            counts = joining.erase() + joining.move()
+            counts += joining.erase() + joining.move()
             joining.make_room()
             told = f"Read what {manifest.issuer} wrote from {part.after} to {part.to}."
             value = {"replica": part.replica, "to": part.to}
             key = self._key(part.replica, part.to)
             done = joining.go(write=True, receipt=receipt_of(manifest, self.place.caller, key, told, value))
-        return counts + Counter(done.counts)
+        counts += Counter(done.counts)
+        return joining
+
+    # --- deciding
+
+    def _flagged(self, cube_id: str) -> Apart:
+        """Put on record that a memory was changed apart; the version that does not hold stands before the other."""
+        governance, caller = self.place.governance, self.place.caller
+        *_, lost, kept = governance.own_versions(cube_id, caller)
+        verdict = None if self.resolver is None else self.resolver.verdict(kept, lost)
+        found = Apart(id=cube_id, kept=kept.version)
+        if verdict is not None:
+            found = found.model_copy(update={"ruling": verdict.ruling.value, "reason": verdict.reason})
+        record = record_of(APART, caller, about=cube_id, detail=found.model_dump(mode="json"))
+        governance.note(record.model_copy(update={"owner": caller.by.subject}))
+        return found
+
+    def _decided(self, arrived: Sequence[str]) -> list[Decided]:
+        """Decide between what arrived and what was here; what arrived together its own vault had to decide."""
+        if self.resolver is None:
+            return []
+        made, together = list[Decided](), set(arrived)
+        for cube in self.resolver.standing(arrived, self.place.caller):
+            near = self.resolver.near(cube, finished(cube).terms, self.place.caller)
+            others = [each for each in near if each.id not in together]
+            made += self.resolver.settle(cube, self.place.caller, others) if others else ()
+        return made
 
     # --- writing
 
@@ -147,8 +205,12 @@ class MemSync:
                 return
             reached = changes.to
             there = governance.held(list(changes.written), caller)
-            receipts = {each for each, cube in there.items() if cube.descriptive.semantic_type == RECEIPT}
-            changes.written = {each: None for each in changes.written if each in there and each not in receipts}
+            here = {
+                each
+                for each, cube in there.items()
+                if cube.descriptive.semantic_type == RECEIPT or is_of_the_books(cube)
+            }
+            changes.written = {each: None for each in changes.written if each in there and each not in here}
             if not changes.written and not changes.erased:
                 continue  # nothing that concerns others; the next part says that it begins where the last one ended
             part = Part(self.replica, after, reached)

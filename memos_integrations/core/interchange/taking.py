@@ -28,7 +28,7 @@ from memos_integrations.core.records import NewVersion
 CHUNK = 200
 """So many memories are embedded and looked up at a time."""
 
-AT_ONCE = 2_000
+AT_ONCE = 500
 """A bundle of so many versions is embedded, then written. A larger one is written page by page, in one commit all the
 same, so that little of it is in memory, and embedded afterwards (what a crash leaves out, `embed_missing` makes)."""
 

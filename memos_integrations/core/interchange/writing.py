@@ -13,6 +13,7 @@ import orjson
 
 from memos_integrations.core.access import Caller, Verb, decide
 from memos_integrations.core.cube import MemCube, Tier
+from memos_integrations.core.delivering import BOOKS, is_of_the_books
 from memos_integrations.core.errors import InvalidMemoryError, VaultError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.addressee import Addressee
@@ -131,8 +132,8 @@ class Writing:
         for page in self._pages():
             given: list[MemCube] = []
             for cube in page:
-                if cube.descriptive.semantic_type == RECEIPT:
-                    continue  # what the vault notes of its own arrivals concerns nobody else
+                if self._is_of_this_vault(cube):
+                    continue
                 if (why := self._refused(cube)) is not None:
                     self._decline(cube.id, why)
                 elif cube.provenance.derived_from:
@@ -142,6 +143,12 @@ class Writing:
                     given.append(cube)
             yield from self._all_versions(given)
         yield from self._derived(waiting)
+
+    def _is_of_this_vault(self, cube: MemCube) -> bool:
+        """Whether it concerns nobody else: what the vault notes of its arrivals; `MemStore`'s books, unless named."""
+        if cube.descriptive.semantic_type == RECEIPT:
+            return True
+        return is_of_the_books(cube) and (self._own or self._wanted.where.namespace[1:2] != BOOKS)
 
     def _derived(self, waiting: list[int]) -> Iterator[bytes]:
         """What is derived, after its sources: what waits for something that waits takes another round."""

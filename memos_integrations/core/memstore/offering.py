@@ -57,17 +57,19 @@ class Offering:
         licence: Licence | None = None,
         rate: Rate | None = None,
         price: str = "",
+        context: CallContext | None = None,
     ) -> Publication:
         """Offer one memory, or all of *by*'s own that pass the query, to an audience; under *name*, once.
 
         *to* are users, `group:NAME`, `role:NAME` or `*`. The memories are shared now; those that come later are by
-        `renew`. The offer itself can be seen by the audience (`offers`).
+        `renew`. The offer itself can be seen by the audience (`offers`). Without a *context*, an offer for purposes
+        is made for the first of them.
 
         Raises:
             InvalidMemoryError: Nothing is named to be offered, or nobody to offer it to.
             CubeNotFoundError, AccessDeniedError: *by* may not know of the memory, or not share it.
         """
-        caller = self._caller(by, None)
+        caller = self._caller(by, context)
         audience = tuple(as_subject(each) for each in to)
         if not audience or (cube_id is None) == (not namespace and not tags and not semantic_types):
             raise InvalidMemoryError("An offer names an audience, and one memory or a query (namespace, tags, types).")
@@ -84,10 +86,10 @@ class Offering:
                 Verb.SHARE, caller, operation="publish",
             )  # fmt: skip
         self._offer(offer, by)
-        self.renew(name, by=by)
+        self.renew(name, by=by, context=context)
         return offer
 
-    def renew(self, name: str, *, by: Principal) -> int:
+    def renew(self, name: str, *, by: Principal, context: CallContext | None = None) -> int:
         """Share what an offer names and does not share yet, or take back what a withdrawn one shared; how many.
 
         Run it after a crash, or for what was written since; to run it again changes nothing.
@@ -97,7 +99,8 @@ class Offering:
         """
         offer = self._own_offer(name, by)
         # What it offers may be seen for its purposes only, by its publisher too.
-        caller = self._caller(by, CallContext(purpose=offer.purposes[0]) if offer.purposes else None)
+        for_it = CallContext(purpose=offer.purposes[0]) if offer.purposes else None
+        caller = self._caller(by, for_it if context is None else context)
         if offer.withdrawn:
             return self._close(offer, caller)
         changed = 0
@@ -145,7 +148,7 @@ class Offering:
                 writes.append(_opened_at(cube.id, after))
         self._items.write(writes, by=by)
 
-    def withdraw(self, name: str, *, by: Principal) -> int:
+    def withdraw(self, name: str, *, by: Principal, context: CallContext | None = None) -> int:
         """Take an offer back; its audience reads its memories no more, unless another offer lets it. How many.
 
         Who was given one is told that it went. Whom the owner named by hand, before the offer, stays a reader. Purposes
@@ -155,7 +158,7 @@ class Offering:
             CubeNotFoundError: *by* has no such offer.
         """
         self._offer(self._own_offer(name, by).model_copy(update={"withdrawn": True}), by)
-        return self.renew(name, by=by)
+        return self.renew(name, by=by, context=context)
 
     def offers(self, *, by: Principal) -> list[Publication]:
         """The offers that *by* made or is of the audience of, and that stand, by publisher and name."""

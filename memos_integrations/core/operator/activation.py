@@ -11,7 +11,6 @@ from memos_integrations.core.cube import (
     Descriptive,
     Governance,
     MemCube,
-    ModelFingerprint,
     Origin,
     ParameterPayload,
     Provenance,
@@ -24,7 +23,9 @@ from memos_integrations.core.errors import AccessDeniedError, InvalidMemoryError
 from memos_integrations.core.operator.write import Draft, layer_for
 
 
-def draft_activation(payload: ActivationPayload, sources: Sequence[MemCube], caller: Caller) -> Draft:
+def draft_activation(
+    payload: ActivationPayload, sources: Sequence[MemCube], caller: Caller, *, trigger: str | None = None
+) -> Draft:
     """A cube around stored keys and values: readable by whom every source may be read by, and no longer than each.
 
     Raises:
@@ -33,10 +34,12 @@ def draft_activation(payload: ActivationPayload, sources: Sequence[MemCube], cal
     """
     if not sources or any(not cube.text for cube in sources):
         raise InvalidMemoryError("Activation memory is derived from plaintext memories; name at least one.")
-    return _computed(payload, sources, caller, Origin.INFERENCE_EXTRACTION, payload.fingerprint)
+    return _computed(payload, sources, caller, Origin.INFERENCE_EXTRACTION, trigger)
 
 
-def draft_parameter(payload: ParameterPayload, sources: Sequence[MemCube], caller: Caller) -> Draft:
+def draft_parameter(
+    payload: ParameterPayload, sources: Sequence[MemCube], caller: Caller, *, trigger: str | None = None
+) -> Draft:
     """A cube around an adapter: readable by whom every source may be read by.
 
     Raises:
@@ -51,7 +54,7 @@ def draft_parameter(payload: ParameterPayload, sources: Sequence[MemCube], calle
         decision = decide(cube, Verb.TRAIN_ON, caller)
         if not decision.allowed:
             raise AccessDeniedError(f"Cube {cube.id!r} may not be trained on: {decision.reason}.")
-    return _computed(payload, sources, caller, Origin.PARAMETER_FINETUNING, payload.base)
+    return _computed(payload, sources, caller, Origin.PARAMETER_FINETUNING, trigger)
 
 
 def _computed(
@@ -59,9 +62,10 @@ def _computed(
     sources: Sequence[MemCube],
     caller: Caller,
     origin: Origin,
-    model: ModelFingerprint,
+    trigger: str | None,
 ) -> Draft:
     rules = [cube.governance for cube in sources]
+    model = payload.fingerprint if isinstance(payload, ActivationPayload) else payload.base
     readers = _shared_readers(rules) - {caller.by.subject}
     order = list(TrustLabel)
     least = min(sources, key=lambda cube: order.index(cube.trust.label))
@@ -89,6 +93,7 @@ def _computed(
         provenance=Provenance(
             author=caller.by.subject,
             model_id=model.model,
+            trigger=trigger,
             derived_from=tuple(cube.ref for cube in sources),
         ),
         trust=Trust(channel=least.trust.channel, label=least.trust.label),

@@ -25,35 +25,51 @@ def admitted(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
     gate = governance.gate
     if gate is None or not isinstance(draft.cube.payload, PlaintextPayload):
         return draft
-    cube, payload = draft.cube, draft.cube.payload
-    before = thawed(payload.value)
-    verdicts = [gate.examine(cube.text, cube.trust.channel)]
-    value = _looked_through(before, gate, cube, verdicts)
-    tags = {tag: gate.examine(tag, cube.trust.channel) for tag in cube.descriptive.tags if len(tag) >= SHORTEST}
-    verdicts += tags.values()
+    cube, verdicts = looked_at(draft.cube, gate, tenant=draft.cube.tenant)
+    brought = (cube.tenant, cube.governance.owner, cube.trust.channel.value, cube.provenance.source or "")
+    pace = gate.counted(brought, cube.trust.channel, caller.now) if cube.version == 1 else None
+    verdicts += [] if pace is None else [pace]
     worst = max(verdicts, key=lambda each: list(Ruling).index(each.ruling))
     if worst.ruling is Ruling.REFUSE:
-        governance.refuse(cube, caller, _told(verdicts, worst))
-    if verdicts[0].text != cube.text or value != before or any(each.text != tag for tag, each in tags.items()):
-        cube = reworded(cube, verdicts[0].text, value, {tag: each.text for tag, each in tags.items()})
+        governance.refuse(draft.cube, caller, _told(verdicts, worst))
+    if cube is not draft.cube:
         draft = replace(finished(cube), durability=draft.durability)
     draft = replace(draft, cube=_aged(draft.cube, caller, gate))
     if worst.ruling is Ruling.QUARANTINE:
         trust = draft.cube.trust.model_copy(update={"quarantined": True, "verified_by": None})
         draft = replace(draft, cube=draft.cube.model_copy(update={"trust": trust}))
-    return draft if worst.ruling is Ruling.ALLOW else replace(draft, verdict=_told(verdicts, worst))
+    return draft if worst.ruling is Ruling.ALLOW and pace is None else replace(draft, verdict=_told(verdicts, worst))
 
 
-def _looked_through(value: Any, gate: WriteGate, cube: MemCube, verdicts: list[Verdict]) -> Any:
+def looked_at(cube: MemCube, gate: WriteGate, *, tenant: str | None = None) -> tuple[MemCube, list[Verdict]]:
+    """The cube as the gate leaves it (the same where it takes nothing), with the verdicts; the text's is the first.
+
+    *tenant* is whose pseudonyms stand in it: by default the cube's; empty: nobody's, and none is made.
+    """
+    if not isinstance(cube.payload, PlaintextPayload):
+        return cube, []
+    told = cube.tenant if tenant is None else tenant
+    before = thawed(cube.payload.value)
+    verdicts = [gate.examine(cube.text, cube.trust.channel, tenant=told)]
+    value = _looked_through(before, gate, cube, told, verdicts)
+    long = [tag for tag in cube.descriptive.tags if len(tag) >= SHORTEST]
+    tags = {tag: gate.examine(tag, cube.trust.channel, tenant=told) for tag in long}
+    text = verdicts[0].text if verdicts[0].ruling is not Ruling.REFUSE else cube.text
+    if text != cube.text or value != before or any(each.text != tag for tag, each in tags.items()):
+        cube = reworded(cube, text, value, {tag: each.text for tag, each in tags.items()})
+    return cube, [*verdicts, *tags.values()]
+
+
+def _looked_through(value: Any, gate: WriteGate, cube: MemCube, tenant: str, verdicts: list[Verdict]) -> Any:
     """The value with every text in it as the gate lets it through; keys are names, and are left."""
     if isinstance(value, str):
-        verdict = gate.examine(value, cube.trust.channel)
+        verdict = gate.examine(value, cube.trust.channel, tenant=tenant)
         verdicts.append(verdict)
         return verdict.text
     if isinstance(value, Mapping):
-        return {key: _looked_through(each, gate, cube, verdicts) for key, each in value.items()}
+        return {key: _looked_through(each, gate, cube, tenant, verdicts) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_looked_through(each, gate, cube, verdicts) for each in value]
+        return [_looked_through(each, gate, cube, tenant, verdicts) for each in value]
     return value
 
 

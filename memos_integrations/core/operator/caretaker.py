@@ -19,6 +19,7 @@ from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import Aged, Ageing, due, over_budget
 from memos_integrations.core.lifecycle.ageing import check_clock
 from memos_integrations.core.operator.relearning import Relearnt
+from memos_integrations.core.operator.tiering import Tiered
 from memos_integrations.core.ports import LogQuery
 from memos_integrations.core.records import Steps, record_of
 
@@ -30,8 +31,8 @@ class Tick(Value):
 
     `renewed` are summaries that were made anew, because a source had changed; `edited` those that were not, because
     somebody had changed their words: `MemOS.renew_summaries(edited=True)` does. `relearnt` says what became of
-    adapters, where the pass had seconds for that. `unscrubbed`: so many erasures, of anybody, whose copies the vault's
-    file may still hold; see `MemOS.scrub`.
+    adapters, where the pass had seconds for that; `tiered` which memories were given another form. `unscrubbed`: so
+    many erasures, of anybody, whose copies the vault's file may still hold; see `MemOS.scrub`.
     """
 
     archived: dict[Label, Label] = Field(default_factory=dict)
@@ -40,6 +41,7 @@ class Tick(Value):
     renewed: tuple[Label, ...] = ()
     edited: tuple[Label, ...] = ()
     relearnt: Relearnt = Relearnt()
+    tiered: Tiered = Tiered()
     unscrubbed: int = 0
     more: bool = False
 

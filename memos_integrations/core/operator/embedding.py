@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import EmbeddingError
 from memos_integrations.core.governance import MemGovernance
-from memos_integrations.core.operator.tokens import TokenCache
+from memos_integrations.core.operator.tokens import Stored, TokenCache
+from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
 from memos_integrations.core.ranking import late_interaction
 from memos_integrations.core.vectors import unit_rows
@@ -26,6 +28,8 @@ class Embedding:
         self._governance = governance
         self._embedder = embedder
         self._tokens = TokenCache(embedder) if isinstance(embedder, TokenEmbedder) else None
+        if self._tokens is not None:
+            governance.tokens_of = self._packed
         self._bound = False
         if embedder is not None:
             self._identity = _identity(embedder)
@@ -44,12 +48,17 @@ class Embedding:
         return self._tokens is not None
 
     def late(
-        self, query: str, texts: Sequence[str], before: Sequence[int] | None = None
+        self,
+        query: str,
+        texts: Sequence[str],
+        before: Sequence[int] | None = None,
+        stored: Stored | None = None,
     ) -> list[tuple[float, float] | None]:
         """How well each text answers to the tokens of a question, by itself and with the text before it.
 
-        *before* has the place of that text, -1 for none; see `ranking.late_interaction`. None where the tokens of a
-        text are not there yet: they are made for the first ones first, within a budget.
+        *before* has the place of that text, -1 for none; see `ranking.late_interaction`. *stored* reads
+        the tokens that the vault keeps. None where those of a text are not there yet: they are made for the first ones
+        first, within a budget.
 
         Raises:
             EmbeddingError: The embedder has no tokens, or failed.
@@ -57,7 +66,7 @@ class Embedding:
         if self._tokens is None:
             raise EmbeddingError("Late interaction needs an embedder that has `embed_with_tokens`.")
         asked, ids = self._tokens.asked(query)
-        rows = self._tokens.of(texts)
+        rows = self._tokens.of(texts, stored)
         there = [place for place, each in enumerate(rows) if each is not None]
         at = {place: number for number, place in enumerate(there)}
         earlier = np.array([at.get(before[place], -1) for place in there] if before else [], dtype=np.int64)
@@ -104,6 +113,9 @@ class Embedding:
             self._governance.bind_embedder(self._identity)
             self._bound = True
         return rows
+
+    def _packed(self, cube: MemCube) -> bytes | None:
+        return None if self._tokens is None else self._tokens.packed(search_text(cube))
 
     @property
     def _source(self) -> str:

@@ -107,11 +107,13 @@ def draft_memory(text: str, caller: Caller, options: MemoryOptions) -> Draft:
     Raises:
         InvalidMemoryError: The text or an option is not valid, or there is no such option; the message names it.
     """
+    if not isinstance(text, str):
+        raise InvalidMemoryError(f"A memory is text (str), not {type(text).__name__}.")
+    if not options:
+        return draft_cube(text, **_told_by(caller.by.tenant, caller.by.user, caller.by.subject), now=caller.now)
     said: dict[str, Any] = dict(options)
     if not said.keys() <= OPTIONS:
         raise InvalidMemoryError(f"remember() has no option {', '.join(sorted(said.keys() - OPTIONS))}.")
-    if not isinstance(text, str):
-        raise InvalidMemoryError(f"A memory is text (str), not {type(text).__name__}.")
     try:
         draft = draft_cube(
             text,
@@ -214,6 +216,19 @@ def _by(author: str) -> Provenance:
 @lru_cache(maxsize=4096)
 def _private(owner: str) -> Governance:
     return Governance(owner=owner)
+
+
+@lru_cache(maxsize=4096)
+def _told_by(tenant: str, user: str, author: str) -> dict[str, Any]:
+    """The header of what somebody tells without a word more."""
+    return {
+        "namespace": (tenant, user),
+        "governance": _private(author),
+        "provenance": _by(author),
+        "trust": TRUST_OF_ROLE["user"],
+        "tags": (),
+        "links": (),
+    }
 
 
 def _governance(caller: Caller, said: Mapping[str, Any]) -> Governance:

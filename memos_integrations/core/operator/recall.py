@@ -41,6 +41,7 @@ from memos_integrations.core.ports import Reranker
 from memos_integrations.core.ranking import Floats
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import MemoryPlan
+from memos_integrations.core.standings import Standings
 from memos_integrations.core.text import terms as terms_of
 
 CHARACTERS_PER_TOKEN = 3
@@ -66,7 +67,7 @@ class Ranked:
     cubes: Sequence[MemCube]
     scores: Floats
     shares: Mapping[str, Floats]
-    replaced: Mapping[str, str]
+    beside: Standings
     newest_first: bool
 
     def __iter__(self) -> Iterator[Hit]:
@@ -75,8 +76,8 @@ class Ranked:
         keys = [(0.0 if self.newest_first else scores[at], said_at(cube), cube.id) for at, cube in enumerate(cubes)]
         for place in sorted(range(len(cubes)), key=keys.__getitem__, reverse=True):
             parts = {name: float(share[place]) for name, share in self.shares.items()}
-            newer = self.replaced.get(cubes[place].id)
-            yield Hit(cube=cubes[place], score=scores[place], parts=parts, superseded_by=newer)
+            newer, against = self.beside.of(cubes[place].id)
+            yield Hit(cube=cubes[place], score=scores[place], parts=parts, superseded_by=newer, conflicts_with=against)
 
 
 class MemOperator:
@@ -123,6 +124,7 @@ class MemOperator:
         hits, text, tokens = self._trim(best, plan, call.terms, partial(self._use_up, caller, recall_id))
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         detail |= {"tokens": tokens, "bytes": len(text.encode())}
+        detail["wall_s"] = round(time.perf_counter() - started, 6)
         scores = {hit.cube.ref: hit.score for hit in hits}
         prefix, lead = fitting_prefix(self._loadable(plan.prefix, scores, caller), scores)
         # What adapters know is the present.
@@ -170,7 +172,7 @@ class MemOperator:
         weights = in_shape(plan.weights, traits, held)
         before = places_before(cubes, traits) if weights.get("late") else []
         if before:
-            self._look_at_tokens(candidates, traits, before, call.query)
+            self._look_at_tokens(candidates, traits, before, call.query, caller)
         signals = stretched(candidates)
         if before:
             signals |= around_by_tokens(traits, before, signals)
@@ -188,20 +190,33 @@ class MemOperator:
         # What is far behind before some of the first are held back is not among the first after it.
         first = np.argsort(-sum(shares.values(), nothing) * standings, kind="stable")[: max(REPLACED, 4 * plan.k)]
         looked_at = cubes if plan.newest_first else [cubes[place] for place in first.tolist()]
-        replaced = self._governance.superseded(looked_at, caller)
+        beside = self._governance.standings(looked_at, caller)
+        replaced = beside.superseded
         if replaced and not past:
             standings *= np.array([SUPERSEDED_WEIGHT if cube.id in replaced else 1.0 for cube in cubes])
         scores = sum(shares.values(), nothing) * standings
-        return Ranked(cubes, scores, shares, replaced, newest_first=plan.newest_first)
+        return Ranked(cubes, scores, shares, beside, newest_first=plan.newest_first)
 
     def _look_at_tokens(
-        self, candidates: Sequence[Candidate], traits: Sequence[Traits], before: Sequence[int], query: str
+        self,
+        candidates: Sequence[Candidate],
+        traits: Sequence[Traits],
+        before: Sequence[int],
+        query: str,
+        caller: Caller,
     ) -> None:
         """Give the candidates their scores by late interaction, the nearest by vector first."""
+
+        def stored(places: Sequence[int]) -> dict[int, bytes]:
+            at = {candidates[place].cube.id: place for place in places}
+            kept = self._governance.tokens([candidates[place].cube for place in places], caller)
+            return {at[cube_id]: raw for cube_id, raw in kept.items()}
+
         texts = [each.text for each in traits]
         within = max(1, sum(total <= LATE_CHARACTERS for total in accumulate(map(len, texts))))
         known = [place if place < within else -1 for place in before[:within]]
-        for candidate, scores in zip(candidates, self._embedding.late(query, texts[:within], known), strict=False):
+        late = self._embedding.late(query, texts[:within], known, stored)
+        for candidate, scores in zip(candidates, late, strict=False):
             if scores is not None:
                 candidate.signals["late"], candidate.signals["late_before"] = scores
 

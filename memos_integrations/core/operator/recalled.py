@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import Field
@@ -18,13 +19,15 @@ class Hit(Value):
     """One recalled memory: how it scored, and why.
 
     `parts` are the weighted shares of the signals; they add up to the score, unless the memory was set back because
-    another one supersedes it, or because its half-life has passed.
+    another one supersedes it, or because its half-life has passed. `conflicts_with` are the ids of memories that
+    contradict it and were kept beside it, as far as the asker sees them: neither is sure.
     """
 
     cube: MemCube
     score: float
     parts: dict[str, float] = Field(default_factory=dict)
     superseded_by: Label | None = None
+    conflicts_with: tuple[Label, ...] = ()
 
     @property
     def text(self) -> str:
@@ -51,7 +54,9 @@ class Hit(Value):
         """The score as a sum in words."""
         shares = sorted(self.parts.items(), key=lambda part: -part[1])
         words = " + ".join(f"{name} {share:.2f}" for name, share in shares if share >= 0.005)
-        return (words or "latest") + (f"; superseded by {self.superseded_by}" if self.superseded_by else "")
+        told = f"; superseded by {self.superseded_by}" if self.superseded_by else ""
+        against = f"; conflicts with {', '.join(self.conflicts_with)}" if self.conflicts_with else ""
+        return (words or "latest") + told + against
 
 
 class Cost(Value):
@@ -129,4 +134,11 @@ def render(hit: Hit) -> str:
     words = " ".join(hit.text.split())
     speaker = " ".join((hit.provenance.speaker or "").split())
     line = f"- [{said}] {speaker}: {words}" if speaker else f"- [{said}] {words}"
-    return line + warning(hit.cube) + (" (since replaced)" if hit.superseded_by else "")
+    return line + warning(hit.cube) + standing_in_words(hit.superseded_by, hit.conflicts_with)
+
+
+def standing_in_words(superseded_by: str | None, conflicts_with: Sequence[str]) -> str:
+    """What stands behind a memory in a prompt that others replace or contradict; empty for most."""
+    if superseded_by:
+        return " (since replaced)"
+    return " (contradicted by another memory)" if conflicts_with else ""

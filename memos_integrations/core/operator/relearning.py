@@ -198,6 +198,14 @@ def learnt_record(cube: MemCube, caller: Caller, *, replaces: str | None) -> Aud
         "bytes": sum(blob.size for blob in cube.blobs),
         "passed": not _failed(payload.training if isinstance(payload, ParameterPayload) else None),
     }
+    training = (
+        payload.training.get("training")
+        if isinstance(payload, ParameterPayload) and isinstance(payload.training, dict)
+        else None
+    )
+    if isinstance(training, dict):
+        detail["cpu_s"] = training.get("cpu_s", 0.0)
+    detail["stored_bytes"] = detail["bytes"]
     return record_of(LEARNT, caller, about=cube.id, detail=detail | ({"replaces": replaces} if replaces else {}))
 
 

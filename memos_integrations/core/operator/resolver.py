@@ -96,6 +96,10 @@ class Resolver:
         merges = [each for each in found if each[2].ruling is Ruling.MERGE]
         return [*retired, *(merges[:1] if not any(e[2].ruling is Ruling.FLAG for e in retired) else ())]
 
+    def verdict(self, newer: MemCube, older: MemCube) -> Verdict | None:
+        """What the judge says of two memories, or of two versions of one; nothing is carried out."""
+        return self._judge.judge(newer, older)
+
     def standing(self, ids: Sequence[str], caller: Caller) -> list[MemCube]:
         """Those of the memories that recall still gives, as they are now."""
         return [cube for cube in self._governance.present(ids, caller) if cube.state in RECALLABLE]

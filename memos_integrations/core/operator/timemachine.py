@@ -21,7 +21,7 @@ from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import finished
-from memos_integrations.core.ports import CubeFilter, LogQuery, VaultQuery
+from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
 from memos_integrations.core.records import NewVersion, Steps, record_of
 
 MAX_RETRIES = 50
@@ -29,6 +29,8 @@ MOST = 1_000_000
 LOG_PAGE = 10_000
 LATER = datetime.max.replace(tzinfo=UTC)
 _GONE = frozenset({State.ARCHIVED, State.MERGED})
+CHANGING = frozenset("update append relabel put merge_by_hand restore feedback move remember import refresh".split())
+"""Operations, as the log names them, by which somebody changes a memory."""
 
 
 class RolledBack(Value):
@@ -123,6 +125,16 @@ class TimeMachine:
         moves = ((cube, State.ACTIVATED),) if cube.state in _GONE else ()
         record = record_of("restore", caller, about=cube.id, detail={"version": wanted.version})
         return Steps((version,), moves, (record,))
+
+    def changed_by(self, actor: str, since: datetime, caller: Caller) -> frozenset[str]:
+        """The ids of what *actor* changed from *since* on, by the log."""
+        found: set[str] = set()
+        query = LogQuery(tenant=caller.by.tenant, actor=actor, since=since, outcome=Outcome.ALLOWED, limit=LOG_PAGE)
+        while page := self._governance.lifecycle_log(query):
+            told = (entry.record for entry in page)
+            found |= {record.cube_id for record in told if record.cube_id and record.operation in CHANGING}
+            query = query.model_copy(update={"after": page[-1].number})
+        return frozenset(found)
 
     def roll_back(
         self, since: datetime, caller: Caller, *, where: CubeFilter, wanted: Callable[[MemCube], bool]

@@ -1,11 +1,12 @@
-"""Token vectors of what was written or looked at lately: an index in memory, made anew where it is missing."""
+"""Token vectors of what was written or looked at lately: in memory, read from the vault or made anew where missing."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from struct import Struct
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +18,25 @@ HELD_BYTES = 256_000_000
 """About 17,000 messages of 40 tokens with 384 dimensions; what was not looked at longest is let go."""
 
 MADE_AT_ONCE = 24_000
-"""How many characters one recall embeds at most, about two seconds of one core: after a restart the first recalls judge
-the rest by their one vector, and find the tokens of the best candidates first."""
+"""How many characters one recall embeds at most, about two seconds of one core. Of what has no token vectors in the
+vault, the first recalls judge the rest by their one vector, and find the tokens of the best candidates first."""
 
 COUNTED = 1_200
 """A text counts as so many characters at most: embedders cut what is longer."""
 
 Asked = tuple[Vectors, npt.NDArray[np.int64]]
 
+Stored = Callable[[Sequence[int]], Mapping[int, bytes]]
+"""The token vectors that a vault keeps of the texts at these places; those of which it keeps none are left out."""
+
+_HEADER = Struct("<B16sHI")
+"""The format, the digest of the text, how many dimensions, how many tokens; the vectors follow, then the ids."""
+
+_FORMAT = 1
+
 
 class TokenCache:
-    """Token vectors by text, in int8. Thread-safe. Nothing of it is written to disk."""
+    """Token vectors by text, in int8. Thread-safe."""
 
     def __init__(self, embedder: TokenEmbedder) -> None:
         self._embedder = embedder
@@ -48,6 +57,13 @@ class TokenCache:
             self._hold(_key(text), packed_rows(each, ids))
         return rows
 
+    def packed(self, text: str) -> bytes | None:
+        """The token vectors of a text as a vault keeps them, if they are held."""
+        key = _key(text)
+        with self._lock:
+            held = self._held.get(key)
+        return None if held is None else packed_bytes(key, held)
+
     def question(self, query: str) -> Vectors:
         """The row of a question."""
         rows, tokens = self._embedder.embed_with_tokens([query])
@@ -62,8 +78,8 @@ class TokenCache:
             return said[1]
         return self._embedder.embed_with_tokens([query])[1][0]
 
-    def of(self, texts: Sequence[str]) -> list[TokenRows | None]:
-        """The token vectors of texts, made now where they are not held, in order, for `MADE_AT_ONCE` characters.
+    def of(self, texts: Sequence[str], stored: Stored | None = None) -> list[TokenRows | None]:
+        """The token vectors of texts: held, or *stored*, or made now, in order, for `MADE_AT_ONCE` characters.
 
         None stands for those that were not reached: they are the next call's.
         """
@@ -72,6 +88,8 @@ class TokenCache:
             found = {key: self._held[key] for key in keys if key in self._held}
             for key in found:
                 self._held.move_to_end(key)
+        if stored is not None and len(found) < len(keys):
+            found |= self._read(keys, found, stored)
         missing: dict[bytes, str] = {}
         left = MADE_AT_ONCE
         for key, text in zip(keys, texts, strict=True):
@@ -83,6 +101,14 @@ class TokenCache:
                 found[key] = packed_rows(*made)
                 self._hold(key, found[key])
         return [found.get(key) for key in keys]
+
+    def _read(self, keys: Sequence[bytes], found: Mapping[bytes, TokenRows], stored: Stored) -> dict[bytes, TokenRows]:
+        raw = stored([place for place, key in enumerate(keys) if key not in found])
+        read = {keys[place]: unpacked_bytes(keys[place], each, self._embedder.dim) for place, each in raw.items()}
+        there = {key: rows for key, rows in read.items() if rows is not None}
+        for key, rows in there.items():
+            self._hold(key, rows)
+        return there
 
     def drop(self, texts: Sequence[str]) -> None:
         """Let go of texts."""
@@ -105,6 +131,24 @@ class TokenCache:
 
 def _size(rows: TokenRows | None) -> int:
     return 0 if rows is None else rows[0].nbytes + rows[1].nbytes
+
+
+def packed_bytes(key: bytes, held: TokenRows) -> bytes:
+    """Token vectors as a vault keeps them, under the digest of their text."""
+    rows, ids = held
+    return _HEADER.pack(_FORMAT, key, rows.shape[1], len(rows)) + rows.tobytes() + ids.astype("<u4").tobytes()
+
+
+def unpacked_bytes(key: bytes, raw: bytes, dim: int) -> TokenRows | None:
+    """What `packed_bytes` packed; None where it is of another text (a part is hidden from the asker) or format."""
+    if len(raw) < _HEADER.size:
+        return None
+    version, named, width, count = _HEADER.unpack_from(raw)
+    if (version, named, width) != (_FORMAT, key, dim) or len(raw) != _HEADER.size + count * (dim + 4):
+        return None
+    rows = np.frombuffer(raw, dtype=np.int8, count=count * dim, offset=_HEADER.size).reshape(count, dim)
+    ids = np.frombuffer(raw, dtype="<u4", offset=_HEADER.size + count * dim)
+    return rows, ids.astype(np.int64)
 
 
 def _key(text: str) -> bytes:

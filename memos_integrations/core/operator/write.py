@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from memos_integrations.core.access import EVERYONE, Caller
 from memos_integrations.core.cube import (
@@ -23,6 +23,7 @@ from memos_integrations.core.cube import (
     Layer,
     Link,
     MemCube,
+    Namespace,
     PlaintextPayload,
     Provenance,
     Relation,
@@ -34,6 +35,7 @@ from memos_integrations.core.cube import (
     unique,
 )
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.kept import Kept
 from memos_integrations.core.ports import Durability
 from memos_integrations.core.text import entities as entities_of
 from memos_integrations.core.text import keywords, sentences, terms_and_keywords
@@ -109,9 +111,12 @@ def draft_cube(
         make = Descriptive if tags or descriptive else Descriptive.of_checked
         if links:
             provenance = provenance.model_copy(update={"links": unique_links([*provenance.links, *links])})
-        cube = MemCube(
+        place = tuple(namespace)
+        # What the cube consists of is checked by now but for its place, which many share.
+        make_cube = MemCube.of_checked if _is_place(place) else MemCube
+        cube = make_cube(
             id=new_id(),
-            namespace=tuple(namespace),
+            namespace=place,
             payload=payload,
             descriptive=make(**given, **descriptive),
             provenance=provenance,
@@ -122,6 +127,18 @@ def draft_cube(
     except (ValidationError, TypeError) as exc:
         raise InvalidMemoryError(f"This memory cannot be stored: {_problem(exc)}.") from exc
     return Draft(cube, words, spoken)
+
+
+@lru_cache(maxsize=4096)
+def _is_place(namespace: tuple[str, ...]) -> bool:
+    """Whether a cube may stand there as it is written."""
+    try:
+        return _PLACES.validate_python(namespace, strict=True) == namespace
+    except ValidationError:
+        return False
+
+
+_PLACES: TypeAdapter[Namespace] = TypeAdapter(Namespace)
 
 
 def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str, dict[str, Any]]) -> Draft:
@@ -186,22 +203,29 @@ def fingerprint(words: Sequence[str]) -> str:
     if not words:
         return "0" * 16
     if len(words) < 256:
-        ones = np.frombuffer(sum(map(_lanes, words)).to_bytes(64, "little"), "u1")
-    else:
-        parts = [sum(map(_lanes, words[at : at + 255])).to_bytes(64, "little") for at in range(0, len(words), 255)]
-        ones = np.frombuffer(b"".join(parts), "u1").reshape(-1, 64).sum(axis=0, dtype=np.int64)
-    return np.packbits(ones > len(words) // 2).tobytes().hex()
+        ones = sum(map(_LANES.__getitem__, words)).to_bytes(64, "big")
+        return f"{int(ones.translate(_more_than(len(words) // 2)), 2):016x}"
+    parts = [sum(map(_LANES.__getitem__, words[at : at + 255])).to_bytes(64, "big") for at in range(0, len(words), 255)]
+    counts = np.frombuffer(b"".join(parts), "u1").reshape(-1, 64).sum(axis=0, dtype=np.int64)
+    return np.packbits(counts > len(words) // 2).tobytes().hex()
 
 
-_SPREAD = [np.unpackbits(np.array([byte], np.uint8)).tobytes() for byte in range(256)]
+@lru_cache(maxsize=256)
+def _more_than(half: int) -> bytes:
+    """Translates counts into binary digits: numpy would cost more than all the rest on 64 of them."""
+    return b"0" * (half + 1) + b"1" * (255 - half)
 
 
-@lru_cache(maxsize=1 << 14)
+_LOW_BIT = bytes([digit & 1 for digit in range(256)])
+
+
 def _lanes(word: str) -> int:
     """The 64 hash bits of a word, each in a byte of one number: adding 255 such numbers counts all bits at once."""
-    return int.from_bytes(
-        b"".join([_SPREAD[byte] for byte in blake2b(word.encode(), digest_size=8).digest()]), "little"
-    )
+    digits = f"{int.from_bytes(blake2b(word.encode(), digest_size=8).digest()):064b}"
+    return int.from_bytes(digits.encode().translate(_LOW_BIT))
+
+
+_LANES = Kept(_lanes, 1 << 15)
 
 
 def says_change(text: str) -> bool:

@@ -37,7 +37,7 @@ from memos_integrations.core.operator.blob import Blob, captioned
 from memos_integrations.core.operator.bulk import put_in_bulk
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.ingest import Ingestion, Progress
-from memos_integrations.core.operator.inheriting import inherited
+from memos_integrations.core.operator.inheriting import drawn_key, inherited, said_before, sources_of
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.write import (
@@ -59,7 +59,7 @@ from memos_integrations.core.ports import (
     VaultQuery,
     Vectors,
 )
-from memos_integrations.core.records import NewVersion, Steps
+from memos_integrations.core.records import Instead, NewVersion, Steps
 
 BATCH = 64
 MAX_RETRIES = 100
@@ -76,6 +76,8 @@ class CubeWriter:
         self.derivatives: list[Derivative] = []
         """Stores outside the vault that go with their sources."""
         self.resolver = Resolver(governance, embedding, judge or ConflictRules(), self.dropped)
+        self.settling = self.resolver if judge is not None else None
+        """It, where a judge was given: then what is written is held against what is there."""
 
     def dropped(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> None:
         """Let every store of derived memory erase what was made from these cubes; see `Derivative.drop`."""
@@ -89,10 +91,15 @@ class CubeWriter:
     ) -> tuple[MemCube, Future[Receipt] | None]:
         """Put a new cube; no future when the key had been written before (then the cube of then is returned).
 
+        What is drawn without a key, in the words of its source or again from the same versions, is not written twice.
         The bytes of *blob* are durable before the cube that names them is queued.
         """
-        known = self.known(key, caller)
-        if known is not None:
+        if key is None and blob is None and draft.cube.text and draft.cube.provenance.derived_from:
+            said = said_before(draft, caller, self._governance)
+            if said is not None:
+                return said, None
+            key = drawn_key(draft)
+        if (known := self.known(key, caller)) is not None:
             return known, None
         if blob is not None:
             with blob.opened() as source:
@@ -189,7 +196,9 @@ class CubeWriter:
             return draft.cube
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
-    def forget(self, cube_id: str, caller: Caller, proof: ErasureWitness | None = None) -> ErasureReceipt:
+    def forget(
+        self, cube_id: str, caller: Caller, proof: ErasureWitness | None = None, *, instead: Instead | None = None
+    ) -> ErasureReceipt:
         """Erase a cube and what was derived from it, look whether anything is left, and say what was erased.
 
         With *proof* it is attested; `unseen` in the note are cubes derived after the look: erased, but not looked for.
@@ -201,7 +210,7 @@ class CubeWriter:
         before = self._governance.traces(cube_id)
         closure = [] if proof is None else self._governance.closure(cube_id, caller)
         seen = None if proof is None else proof.look(closure)
-        doomed, receipt = self._governance.erase(cube_id, caller)
+        doomed, receipt = self._governance.erase(cube_id, caller, instead)
         self._embedding.drop([search_text(each) for each in doomed])
         if self._governance.gate is not None:
             self._governance.gate.forget()
@@ -334,10 +343,7 @@ class CubeWriter:
 
     def _inherited(self, draft: Draft, caller: Caller) -> Draft:
         """A derived memory is no more trusted, and lives no longer, than its sources."""
-        refs = draft.cube.provenance.derived_from
-        return inherited(
-            draft, [self._governance.fetch(ref.id, Verb.READ, caller, operation="remember") for ref in refs]
-        )
+        return inherited(draft, sources_of(draft, caller, self._governance))
 
 
 def _said_at(cube: MemCube) -> datetime:

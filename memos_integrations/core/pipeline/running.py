@@ -19,6 +19,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.living import Living
+from memos_integrations.core.operator.editor import Feedback
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.pipeline.pipeline import MOST_WITHIN, MemPipeline, PipelineRun
 from memos_integrations.core.pipeline.report import CubeChange, PipelineReport, changes_in
@@ -99,11 +100,32 @@ class Running(Living):
         """
         caller = self._caller(by, context)
         with self._staging(caller) as (memory, stage, later):
-            yield memory
+            whole = False
+            try:
+                yield memory
+                whole = True
+            finally:
+                if not whole:  # what was read or refused within stays on record, whatever the block raised
+                    self._governance.abandon(stage, record_of("atomic_undone", caller, detail={}))
             if stage.pending().changes:
                 self._commit(stage, later, caller, operation="atomic", number=str(uuid4()), detail={})
             else:
                 self._governance.abandon(stage, record_of("atomic", caller, detail={"cubes": []}))
+
+    def feedback(
+        self, cube_id: str, said: Feedback | str, *, by: Principal, context: CallContext | None = None
+    ) -> MemCube:
+        """See `Living.feedback`; what follows from it is true together with it, in one transaction, or nothing is."""
+        for _ in range(MOST_ATTEMPTS - 1):
+            try:
+                return self._told(cube_id, said, by, context)
+            except VersionConflictError:
+                continue  # what it would change was changed meanwhile
+        return self._told(cube_id, said, by, context)
+
+    def _told(self, cube_id: str, said: Feedback | str, by: Principal, context: CallContext | None) -> MemCube:
+        with self.atomic(by=by, context=context) as memory:
+            return super(Running, memory).feedback(cube_id, said, by=by, context=context)
 
     def run(
         self,

@@ -17,9 +17,9 @@ class Put:
     """Store one version: version 1 makes the cube, version n replaces n - 1 as the current one.
 
     `readers` are the subjects that may read it; `terms` its words for full text, with repeats; `vector` its unit
-    row of shape `(dim,)`. `key` makes a first version happen at most once: a second Put with the same tenant and
-    key is refused. Where a lasting Erase took the cube of a key away, a Put with that key brings it back only if it
-    says *again*.
+    row of shape `(dim,)`; `tokens` what an embedder told of its single tokens, for `Vault.tokens`. `key` makes a first
+    version happen at most once: a second Put with the same tenant and key is refused. Where a lasting Erase took the
+    cube of a key away, a Put with that key brings it back only if it says *again*.
     """
 
     cube: MemCube
@@ -28,6 +28,7 @@ class Put:
     vector: Vectors | None = None
     key: str | None = None
     again: bool = True
+    tokens: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class PutVector:
     cube_id: str
     version: int
     vector: Vectors
+    tokens: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

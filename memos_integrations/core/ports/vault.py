@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from memos_integrations.core.cube import BlobRef, MemCube
+from memos_integrations.core.cube import BlobRef, CubeRef, MemCube
 from memos_integrations.core.events import MemEvent
 from memos_integrations.core.ports.embedder import EmbedderIdentity
 from memos_integrations.core.ports.log import AuditEntry, AuditReport, LogQuery
@@ -105,6 +105,16 @@ class Vault(Protocol):
 
     def pointing_at(self, tenant: str, ids: Sequence[str]) -> list[Edge]:
         """The edges that end at one of *ids*: links of current versions, and their `derived_from`."""
+        ...
+
+    def tokens(self, tenant: str, refs: Sequence[CubeRef]) -> dict[str, bytes]:
+        """What was put as `tokens` of those of *refs* that are present versions in *tenant*, by id.
+
+        A derivative, gone with its version: a vault may keep none of it.
+
+        Raises:
+            IntegrityError: Some are not what was put.
+        """
         ...
 
     def unembedded(self, limit: int) -> list[MemCube]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 
+from memos_integrations.core.kept import Kept
 from memos_integrations.core.text.stem import stem
 
 # Function words only. "may" and "will" stay searchable: they are also a month and a name.
@@ -92,12 +94,12 @@ def _term(word: str) -> str | None:
 def terms_and_keywords(text: str, speaker: str | None = None) -> tuple[list[str], tuple[str, ...]]:
     """`terms` of the text under the name of who said it, and `keywords` of the text alone, in one walk over it."""
     words = _words(text)
-    known = [*map(_both, words)]
-    keys = _most([key for _, key in known], words, 5)
+    known = [*map(_KNOWN.__getitem__, words)]
+    keys = _most(known, 5)
     if speaker and not (text.isascii() and speaker.isascii()):
         return _content(_words(f"{speaker}: {text}")), keys
     named = [*map(_term, _words(speaker))] if speaker else []
-    content = [term for term in (*named, *(term for term, _ in known)) if term is not None]
+    content = [term for term in named if term is not None] + [each[0] for each in known if each[0] is not None]
     return content or [*(_words(speaker) if speaker else ()), *words], keys
 
 
@@ -124,30 +126,26 @@ def keywords(text: str, k: int = 5) -> tuple[str, ...]:
 
 
 def _ranked(words: list[str], k: int) -> tuple[str, ...]:
-    return _most([*map(_keyword, words)], words, k)
+    return _most(map(_KNOWN.__getitem__, words), k)
 
 
-def _most(stems: list[str | None], words: list[str], k: int) -> tuple[str, ...]:
+_Known = tuple[str | None, str | None, str, int]
+"""Of a word: the term that it is searched by, the stem under which it counts as a keyword, itself, its weight."""
+
+
+def _most(known: Iterable[_Known], k: int) -> tuple[str, ...]:
     shown: dict[str, str] = {}
     weights: dict[str, int] = {}  # how often, then how long: in one number, which needs no Python to be compared
-    for stemmed, word in zip(stems, words, strict=True):
-        if stemmed is None:
-            continue
-        if stemmed in shown:
+    for _, stemmed, word, weight in known:
+        if stemmed in weights:
             weights[stemmed] += _ONCE
-        else:
-            shown[stemmed], weights[stemmed] = word, _ONCE + len(word)
+        elif stemmed is not None:
+            shown[stemmed], weights[stemmed] = word, weight
     ranked = sorted(weights, key=weights.__getitem__, reverse=True)  # stable: first met wins a tie
     return tuple([shown[key] for key in ranked[: max(k, 0)]])
 
 
 _ONCE = 1 << 32
-
-
-@lru_cache(maxsize=1 << 16)
-def _both(word: str) -> tuple[str | None, str | None]:
-    """The term that a word is searched by, and the stem under which it counts as a keyword."""
-    return _term(word), _keyword(word)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -158,6 +156,9 @@ def _keyword(word: str) -> str | None:
     if len(word) < 3 and _CJK_RUN.match(word) is None:
         return None
     return stem(word)
+
+
+_KNOWN: Kept[str, _Known] = Kept(lambda word: (_term(word), _keyword(word), word, _ONCE + len(word)), 1 << 16)
 
 
 def estimate_tokens(text: str) -> int:

@@ -19,7 +19,7 @@ Signed = Callable[[bytes, bytes], bool]
 
 
 class Envelope(Value):
-    """Something happened in a tenant, and this is its number in the vault's outbox.
+    """Something happened in a tenant, and this is the number of the last of it in the vault's outbox.
 
     `signature` is over the stream's name and the number, so that it is of no use on another stream.
     """
@@ -30,7 +30,7 @@ class Envelope(Value):
 
     @classmethod
     def of(cls, number: int, stream: str, signer: Signer | None = None) -> Envelope:
-        """The envelope of one event, signed where there is a signer."""
+        """The envelope of events up to one, signed where there is a signer."""
         signature = "" if signer is None else signer.sign(_message(number, stream)).hex()
         return cls(number=number, signature=signature)
 

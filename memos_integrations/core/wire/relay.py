@@ -16,10 +16,11 @@ PAGE = 1_000
 
 
 class Relay:
-    """Reads the outbox of the tenant of *by* and publishes the number of each event on a wire.
+    """Reads the outbox of the tenant of *by* and says on a wire up to which number something happened.
 
-    How far it got is kept in the vault, by stream, after the broker has it: a relay that dies publishes a few again,
-    under the same ids. One relay per stream is enough; two do no harm.
+    One letter for all that it finds at one look: whoever is woken asks the vault, which knows every event, so that a
+    letter for each would only cost the broker. How far it got is kept in the vault, by stream, after the broker has it:
+    a relay that dies says a little again, under the same ids. One relay per stream is enough; two do no harm.
 
     Args:
         memos: The memory whose news it is.
@@ -40,7 +41,7 @@ class Relay:
         return 0 if item is None else int(item.value["after"])
 
     def run_once(self, limit: int = PAGE) -> int:
-        """Publish what happened since, at most *limit* events; how many. Durable on return, both here and there.
+        """Say that something happened since, at most *limit* events; how many. Durable on return, here and there.
 
         Raises:
             WireError: The broker did not take them. They are published next time.
@@ -49,7 +50,7 @@ class Relay:
         # What it looked at in vain is not looked at again: its place is kept only when it published.
         numbers, seen = self._memos.store.happened(max(after, self._looked), by=self._by, limit=limit)
         if numbers:
-            self._wire.publish([self._posting(number) for number in numbers])
+            self._wire.publish([self._posting(numbers[-1])])
             self._memos.items.write([ItemWrite(self._address, {"after": seen})], by=self._by)
         self._looked = seen
         return len(numbers)

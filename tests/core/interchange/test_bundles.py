@@ -465,16 +465,20 @@ def test_a_bundle_cut_off_anywhere_is_refused(vaults: tuple[MemOS, MemOS], bundl
 def test_no_flipped_byte_changes_what_arrives(vaults: tuple[MemOS, MemOS], bundle: Path) -> None:
     """A flip is refused, or it changes nothing that is read (a time stamp of the zip, for one)."""
     _, target = vaults
-    content, place, taken = bundle.read_bytes(), bundle.with_name("flip.mip"), 0
+    content, place = bundle.read_bytes(), bundle.with_name("flip.mip")
+    inside = []
+    for each in zipfile.ZipFile(bundle).infolist():
+        named, more = struct.unpack_from("<HH", content, each.header_offset + 26)  # APPNOTE.TXT 4.3.7
+        start = each.header_offset + 30 + named + more
+        inside.append(range(start, start + each.compress_size))
     good = loaded(target, bundle, dry_run=True)
     for at in range(0, len(content), 5):
         place.write_bytes(content[:at] + bytes([content[at] ^ 0x41]) + content[at + 1 :])
         try:
             assert loaded(target, place, dry_run=True) == good
-            taken += 1
         except BundleError:
             continue
-    assert taken < len(content) / 5 / 10
+        assert not any(at in part for part in inside), "what a member holds was changed, and nobody noticed"
     assert target.find(ALL, by=BO) == []
 
 

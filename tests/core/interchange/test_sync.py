@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from memos_integrations import MemCube, MemOS, Principal, State
 from memos_integrations.backends.sealing_key import X25519Key
 from memos_integrations.backends.signing import Ed25519Signer
+from memos_integrations.core.conflict import ConflictJudge, ConflictRules
 from memos_integrations.core.errors import CubeNotFoundError, IllegalTransitionError, InvalidMemoryError
 from memos_integrations.core.interchange import Synced
 from memos_integrations.core.interchange.joining import content
@@ -38,10 +39,10 @@ EXAMPLES = int(os.environ.get("SYNC_EXAMPLES", "40"))
 class Device:
     """A vault with a key and a clock of its own."""
 
-    def __init__(self, number: int, vault: Any) -> None:
+    def __init__(self, number: int, vault: Any, conflicts: ConflictJudge | None = None) -> None:
         self.key, self.now = KEYS[number], NOW
         self.trusted = {each.key: f"device {place}" for place, each in enumerate(KEYS) if each is not self.key}
-        self.memos = MemOS(vault, clock=lambda: self.now)
+        self.memos = MemOS(vault, clock=lambda: self.now, conflicts=conflicts)
 
     def sync(self, folder: Path, **how: Any) -> Synced:
         said: dict[str, Any] = {"by": ANA, "signer": self.key, "trusted": self.trusted, "group": "ana"}
@@ -132,6 +133,72 @@ def test_what_was_written_apart_is_decided_alike_and_kept(devices: tuple[Device,
     assert counts["newer"] == 1
     assert "conflict" not in counts
     assert phone.memos.get(cube.id, by=ANA).text == "The ward has 15 beds."
+
+
+def test_what_was_changed_apart_is_flagged(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, _ = devices
+    cube = laptop.memos.remember("The ward has 12 beds.", by=ANA)
+    laptop.sync(folder), phone.sync(folder)
+    for device, beds in ((phone, 14), (laptop, 13)):
+        device.now += timedelta(hours=1)
+        device.memos.update(cube.id, text=f"The ward has {beds} beds.", by=ANA)
+    laptop.sync(folder)
+    (found,) = phone.sync(folder).conflicts
+    assert (found.id, found.ruling) == (cube.id, ""), "nobody was asked"
+    kept, lost = (
+        each.text for each in phone.memos.history(cube.id, by=ANA) if each.version in (found.kept, found.kept - 1)
+    )
+    assert {kept, lost} == {"The ward has 13 beds.", "The ward has 14 beds."}
+    (entry,) = phone.memos.audit(by=ANA, cube_id=cube.id, operation="changed_apart")
+    assert entry.record.detail == {"id": cube.id, "kept": found.kept, "ruling": "", "reason": ""}
+    assert laptop.sync(folder).conflicts == ()
+    phone.sync(folder), laptop.sync(folder)
+    assert [phone.sync(folder), laptop.sync(folder)] == [Synced(), Synced()], "to flag it is no change to tell of"
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Iterator[tuple[Device, Device, Device]]:
+    found = tuple(Device(number, SQLiteVault(tmp_path / f"judged {number}"), ConflictRules()) for number in range(3))
+    yield found
+    for device in found:
+        device.memos.close()
+
+
+def test_the_judge_decides_between_what_was_said_in_two_vaults(
+    judged: tuple[Device, Device, Device], folder: Path
+) -> None:
+    laptop, phone, tablet = judged
+    laptop.memos.remember("I live in Lyon.", by=ANA)
+    for device in judged:
+        device.now += timedelta(days=30)
+    newer = phone.memos.remember("I moved to Turin.", by=ANA)
+    laptop.sync(folder)
+    (decided,) = phone.sync(folder).decisions
+    assert (decided.ruling, decided.newer) == ("supersede", newer.id)
+    for _ in range(2):
+        for device in judged:
+            assert device.sync(folder).decisions == (), "what was decided is known to the others"
+    assert laptop.told() == phone.told() == tablet.told()
+    for device in judged:
+        assert device.memos.get(decided.older, by=ANA).state is State.ARCHIVED
+        assert [each.text for each in device.memos.find(CubeFilter(), by=ANA)] == ["I moved to Turin."]
+    phone.memos.undo(decided, by=ANA)
+    for _ in range(2):
+        for device in (phone, laptop, tablet):
+            assert device.sync(folder).decisions == (), "what was taken back is not decided again"
+
+
+def test_the_judge_is_asked_about_what_was_changed_apart(judged: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, _ = judged
+    cube = laptop.memos.remember("I live in Lyon.", by=ANA)
+    laptop.sync(folder), phone.sync(folder)
+    for device, town in ((laptop, "Nice"), (phone, "Turin")):
+        device.now += timedelta(hours=1)
+        device.memos.update(cube.id, text=f"I live in {town}.", by=ANA)
+    laptop.sync(folder)
+    (found,) = phone.sync(folder).conflicts
+    assert found.ruling in {"supersede", "flag"}
+    assert found.reason
 
 
 def test_the_later_state_holds(devices: tuple[Device, Device, Device], folder: Path) -> None:
@@ -298,8 +365,24 @@ def test_with_a_secret_the_folder_tells_nothing(devices: tuple[Device, Device, D
     assert laptop.sync(folder, secret=secret).written == 0
 
 
+def test_the_books_of_the_store_are_those_of_one_vault(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, _ = devices
+    laptop.memos.store.subscribe("news", by=ANA, own=True)
+    laptop.memos.remember("A fact.", by=ANA)
+    laptop.memos.store.push("news", lambda news: None, by=ANA)
+    laptop.sync(folder), phone.sync(folder)
+    assert phone.memos.store.subscriptions(by=ANA) == []
+    laptop.memos.store.replay("news", by=ANA)
+    laptop.sync(folder)
+    laptop.memos.store.replay("news", by=ANA)
+    assert laptop.sync(folder) == Synced(), "to go on reading is no change for the others"
+
+
 class Vaults(RuleBasedStateMachine):
     """Three vaults that write, erase and meet in any order, each by a clock of its own, end up the same."""
+
+    judge: ConflictJudge | None = None
+    rounds = 3
 
     def __init__(self) -> None:
         super().__init__()
@@ -309,7 +392,7 @@ class Vaults(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.devices = [Device(number, InMemoryVault()) for number in range(3)]
+        self.devices = [Device(number, InMemoryVault(), self.judge) for number in range(3)]
 
     which = st.integers(0, 2)
 
@@ -363,7 +446,7 @@ class Vaults(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            for _ in range(3):
+            for _ in range(self.rounds):
                 for device in self.devices:
                     device.sync(self.folder)
             one, two, three = (device.told() for device in self.devices)
@@ -378,3 +461,19 @@ TestVaults = Vaults.TestCase
 TestVaults.settings = settings(
     max_examples=EXAMPLES, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+class JudgedVaults(Vaults):
+    """So do vaults whose judge decides between what was said in them."""
+
+    judge = ConflictRules()
+    rounds = 5
+
+    @rule(device=Vaults.which, town=st.sampled_from(["Lyon", "Turin", "Nice"]), moved=st.booleans())
+    def say(self, device: int, town: str, moved: bool) -> None:
+        said = f"I moved to {town}." if moved else f"I live in {town}."
+        self.devices[device].memos.remember(said, by=ANA)
+
+
+TestJudgedVaults = JudgedVaults.TestCase
+TestJudgedVaults.settings = TestVaults.settings

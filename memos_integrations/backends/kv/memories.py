@@ -1,0 +1,54 @@
+"""What activation cubes use of a `MemOS`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO, Protocol
+
+from memos_integrations.core.access import CallContext, Principal, Verb
+from memos_integrations.core.costs import Spent
+from memos_integrations.core.cube import MemCube, ModelFingerprint
+from memos_integrations.core.operator.tiering import Former
+from memos_integrations.core.ports import Derivative
+
+
+class Memories(Protocol):
+    """What is used of a `MemOS`."""
+
+    def attach(self, derivative: Derivative, *, former: Former | None = None) -> None:
+        """See `MemOS.attach`."""
+        ...
+
+    def get_many(
+        self, cube_ids: Iterable[str], *, by: Principal, verb: Verb | str, context: CallContext | None
+    ) -> list[MemCube]:
+        """See `MemOS.get_many`."""
+        ...
+
+    def read_blob(self, cube_id: str, *, by: Principal, context: CallContext | None) -> BinaryIO:
+        """See `MemOS.read_blob`."""
+        ...
+
+    def keep_activation(
+        self,
+        content: bytes | BinaryIO,
+        sources: Sequence[MemCube],
+        *,
+        token_count: int,
+        token_ids_digest: str,
+        key: str,
+        fingerprint: ModelFingerprint,
+        by: Principal,
+        trigger: str | None = None,
+        context: CallContext | None = None,
+    ) -> MemCube:
+        """See `MemOS.keep_activation`."""
+        ...
+
+    def account(self, spent: Spent, *, by: Principal, context: CallContext | None = None) -> None:
+        """See `MemOS.account`."""
+        ...
+
+    def forget(self, cube_id: str, *, by: Principal, context: CallContext | None) -> object:
+        """See `MemOS.forget`."""
+        ...

@@ -1,0 +1,87 @@
+"""A cube from its canonical bytes, as vaults keep it: what many cubes share is checked once.
+
+Who owns memories, who may read them, what they are and where they came from is the same for most of those written
+together. It passes its models the first time that it is seen; from then on it is one object for all of them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter
+
+from memos_integrations.core.cube.cube import MemCube
+from memos_integrations.core.cube.header import Descriptive, Governance, Provenance, Trust
+from memos_integrations.core.cube.payload import PlaintextPayload
+from memos_integrations.core.cube.values import Label, Namespace
+
+SHARED = 1024
+"""So many heads, places and tails are kept: about 2 kB each, with what they say."""
+
+_DESCRIPTIVE, _GOVERNANCE = b'{"descriptive":', b',"governance":'
+_ID, _NAMESPACE, _PAYLOAD, _PROVENANCE = b',"id":', b',"namespace":', b',"payload":', b',"provenance":'
+_SCHEMA, _TRUST, _VERSION = b',"schema":', b',"trust":', b',"version":'
+
+_label = TypeAdapter[str](Label).validate_json
+_namespace = TypeAdapter[tuple[str, ...]](Namespace).validate_json
+
+
+def cube_of(body: bytes) -> MemCube:
+    """The cube whose `canonical` bytes these are, with the state and behaviour of a new one; as `MemCube.from_json`.
+
+    Raises:
+        InvalidMemoryError: They are not a cube.
+    """
+    # No name can stand inside a text, where quotes are escaped; a structured payload may hold any, so from behind.
+    head, place = body.find(_ID), body.find(_NAMESPACE)
+    payload, tail = body.find(_PAYLOAD), body.rfind(_PROVENANCE)
+    if 0 < head < place < payload < tail:
+        try:
+            said = body[payload + len(_PAYLOAD) : tail]
+            cube_id, words = _label(body[head + len(_ID) : place]), PlaintextPayload.model_validate_json(said)
+            # Only what is spelled canonically, part by part, was surely told apart rightly.
+            if orjson.dumps(cube_id) == body[head + len(_ID) : place] and words._canonical == said:
+                shared = _head(body[:head]) | _place(body[place + len(_NAMESPACE) : payload]) | _tail(body[tail:])
+                made = MemCube.of_checked(id=cube_id, payload=words, **shared)
+                made.__dict__["_canonical"] = body
+                return made
+        except ValueError:  # pydantic's is one: another kind of payload, or no cube at all
+            pass
+    return MemCube.from_json(body)
+
+
+@lru_cache(SHARED)
+def _head(text: bytes) -> dict[str, Any]:
+    middle = text.index(_GOVERNANCE)
+    descriptive = Descriptive.model_validate_json(text[len(_DESCRIPTIVE) : middle])
+    governance = Governance.model_validate_json(text[middle + len(_GOVERNANCE) :])
+    spelled = _DESCRIPTIVE + descriptive._canonical + _GOVERNANCE + governance._canonical
+    return _canonical(text, spelled, {"descriptive": descriptive, "governance": governance})
+
+
+@lru_cache(SHARED)
+def _place(text: bytes) -> dict[str, Any]:
+    place = _namespace(text)
+    return _canonical(text, orjson.dumps(place), {"namespace": place})
+
+
+@lru_cache(SHARED)
+def _tail(text: bytes) -> dict[str, Any]:
+    schema, trust, version = text.index(_SCHEMA), text.index(_TRUST), text.rindex(_VERSION)
+    provenance = Provenance.model_validate_json(text[len(_PROVENANCE) : schema])
+    believed = Trust.model_validate_json(text[trust + len(_TRUST) : version])
+    kind, number = int(text[schema + len(_SCHEMA) : trust]), int(text[version + len(_VERSION) : -1])
+    if min(kind, number) < 1:
+        raise ValueError("numbers count from 1")
+    numbers = b'%b,"schema":%d,"trust":%b,"version":%d}'
+    spelled = _PROVENANCE + numbers % (provenance._canonical, kind, believed._canonical, number)
+    said = {"provenance": provenance, "schema_": kind, "trust": believed, "version": number}
+    return _canonical(text, spelled, said)
+
+
+def _canonical(text: bytes, spelled: bytes, said: dict[str, Any]) -> dict[str, Any]:
+    if text != spelled:
+        raise ValueError("not canonical")
+    return said

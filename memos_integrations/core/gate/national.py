@@ -1,0 +1,80 @@
+"""Numbers that a state gives to a person, where a word says what they are, or their form belongs to nothing else.
+
+No checksum is looked at, so that a number with a slip in it is taken out as well; `backends.identifiers.NationalIds`
+finds those that no word stands before. Sources: HMRC NIM39110 (GB), IRS Publication 1915 (ITIN), Resolución 1 of the
+DNI's letter (ES), Decreto 23/12/1976 (IT).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from memos_integrations.core.gate.marked import Marked
+
+_NAMES = (
+    # said in any country
+    r"(?:national|government|citizen(?:ship)?|personal|state|resident|residence|foreigner|fiscal|tax(?:payer)?|civil)"
+    r"[ -](?:id(?:entity|entification)?|identifier|registration|registry|insurance|security|reference|file|card)"
+    r"(?:[ -](?:no\.?|number|nr\.?|code|card))?"
+    r"|identity (?:card|number|no\.?|document)|id[ -]card(?: (?:no\.?|number))?"
+    r"|(?:national|personal|social insurance|social security|identification|fiscal) (?:number|code|no\.?)"
+    r"|passport(?: (?:no\.?|number|nr\.?|id))?|pasaporte|passeport|reisepass(?:nummer)?|passaporto|passaporte|paspoort"
+    r"|(?:driv(?:er'?s?|ing)|driver\u2019s)[ -]licen[cs]e(?: (?:no\.?|number))?|permis de conduire"
+    r"|führerschein(?:nummer)?|rijbewijs|carnet de conducir|patente di guida|licencia de conducir"
+    r"|visa number|green card(?: number)?"
+    r"|(?:my|his|her|their|your|our)(?: [^\W\d_]+){0,2} id(?: (?:number|no\.?))?"
+    # the words of a country
+    r"|national insurance|nino|nhs|ni number|pps(?:n|no)|itin|sin (?:number|card|no\.?)|tfn|medicare"
+    r"|(?-i:UTR|PPS|SIN|IRD|NIK)"
+    r"|aadhaa?r|uidai|pan (?:card|number|no\.?)|nric|mykad|cnic|hkid|my number card|emirates id|iqama|teudat zehut"
+    r"|steuer(?:liche)?[ -]?(?:id(?:ent\w*)?|identifikationsnummer|nummer|nr\.?)|idnr"
+    r"|(?:personal)?ausweis(?:nummer|nr\.?)?"
+    r"|(?:renten|sozial|kranken)versicherungs?(?:nummer|nr\.?)|versichertennummer|svnr|sv-?nummer|ahv(?:-?n(?:umme)?r)?"
+    r"|dni|nif|carnet(?: de identidad)?|c[ée]dula(?: de (?:identidad|ciudadan[íi]a))?|curp|cuit|cuil"
+    r"|(?-i:NIE|RFC|RU[TN])"
+    r"|documento (?:de identidad|nacional)|identidad|n[uú]mero de identificaci[oó]n"
+    r"|s[ée]cu(?:rit[ée] sociale)?|(?-i:NIR)|num[ée]ro (?:fiscal|national)"
+    r"|carte (?:d['\u2019]identit[ée]|vitale)"
+    r"|codice fiscale|cod\. ?fisc(?:ale)?|c\.f\.|carta d'identit[àa]|tessera sanitaria"
+    r"|cpf|(?-i:RG)|cart[ãa]o de cidad[ãa]o|n[uú]mero de contribuinte|contribuinte|niss"
+    r"|bsn|burgerservicenummer|sofinummer|rijksregister(?:nummer)?|registre national|pesel|dow[óo]d(?: osobisty)?"
+    r"|personnummer|person-?nr\.?|samordningsnummer|cpr(?:-?n(?:umme)?r)?|f[øo]dselsn(?:umme)?r|fnr|hetu"
+    r"|henkil[öo]tunnu\w*|kennitala|isikukood|asmens kodas|personas kods|rodn[ée] [čc][íi]slo|oib|jmbg|emšo|egn|cnp"
+    r"|amka|t\.?c\.? kimlik(?: no)?|kimlik(?: no)?|tckn|снилс|инн|паспорт|身份证|マイナンバー|주민등록번호"
+)
+_NAMED = re.compile(
+    rf"(?<![\w.])(?:{_NAMES})(?!\w)"
+    # between the name and the number: a sign, or a few words without a digit
+    r"(?P<between>[^\w\n]{1,4}(?:(?!(?-i:[A-Z]{1,4})[ .-]?\d)[^\W\d_][\w'\u2019-]*[^\w\n]{1,3}){0,5})"
+    r"(?P<number>(?:(?-i:[A-Z]{1,4})[ .-]|[A-Z]{1,4})?\d[A-Z\d]*"
+    r"(?:[ \u00a0./\u2013-]{1,3}(?:[A-Z]{0,3}\d[A-Z\d]*|(?-i:[A-Z])(?!\w)))*)",
+    re.IGNORECASE,
+)
+_WORD = re.compile(rf"(?<![\w.])(?:{_NAMES})(?!\w)", re.IGNORECASE)
+_FORMS = {
+    "gb_nino": r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]([ -]?)\d{2}\1\d{2}\1\d{2}\1[A-D]",
+    "us_itin": r"9\d{2}-(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])-\d{4}",
+    "it_codicefiscale": r"[A-Z]{6}\d{2}[A-EHLMPRST](?:[04][1-9]|[1256]\d|[37][01])[A-MZ]\d{3}[A-Z]",
+}
+_FORM = {kind: re.compile(rf"(?<![\w.-]){form}(?![\w-])") for kind, form in _FORMS.items()}
+_DATE = re.compile(r"\d{1,2}[-./ ]\d{1,2}[-./ ]\d{2,4}|(?:19|20)\d{2}[-./ ]\d{1,2}[-./ ]\d{1,2}")
+_HINT = re.compile(r"\d[\W_]{0,3}\d")
+FEWEST_DIGITS, MOST_DIGITS = 6, 20
+
+
+def national_in(text: str) -> Iterator[Marked]:
+    """The numbers of persons in a text, of which some may overlap."""
+    if _HINT.search(text) is None:
+        return
+    for kind, form in _FORM.items():
+        yield from (Marked(*found.span(), kind) for found in form.finditer(text))
+    for found in _NAMED.finditer(text):
+        number = found["number"]
+        if FEWEST_DIGITS <= sum(map(str.isdigit, number)) <= MOST_DIGITS and not _DATE.fullmatch(number):
+            yield Marked(*found.span("number"), "national_id")
+
+
+def says_national(text: str) -> bool:
+    """Whether a word in the text says that the number beside it is one of a person."""
+    return _WORD.search(text) is not None

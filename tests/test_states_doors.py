@@ -1,0 +1,224 @@
+"""Each door honours the state of a memory, a hold on it, and the time in which it holds; contradictions are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import HumanMessage
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+
+from memos_integrations import MemOS, Principal, State
+from memos_integrations.core.conflict import ConflictRules
+from memos_integrations.core.cube import MemCube
+from memos_integrations.core.errors import IllegalTransitionError, LegalHoldError
+from memos_integrations.langchain import MemOSMiddleware, memory_tools
+from memos_integrations.langchain import MemOSRetriever as LangChainRetriever
+from memos_integrations.langgraph import MemOSStore, memory_subgraph
+from memos_integrations.llama_index import MemOSAccessPostprocessor, MemOSNodePostprocessor
+from memos_integrations.llama_index import MemOSRetriever as LlamaIndexRetriever
+from memos_integrations.vaults.memory import InMemoryVault
+from memos_integrations.vaults.sqlite import SQLiteVault
+from tests.langchain.scripted import ScriptedModel
+
+ANA = Principal(tenant="acme", user="ana")
+ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+ASKED = "Which colour is the kettle?"
+LIVES = "Do I live in Lisbon, or did I move to Porto?"
+HELD = "held"
+RECALLED = {State.GENERATED, State.ACTIVATED, State.FROZEN, HELD}
+
+
+class Clock:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def memos(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[MemOS]:
+    vault = InMemoryVault() if request.param == "memory" else SQLiteVault(tmp_path / "vault")
+    with MemOS(vault, clock=clock, conflicts=ConflictRules()) as made:
+        yield made
+        assert made.verify_audit().ok
+
+
+def moved(memos: MemOS, cube_id: str, state: State | str) -> None:
+    if state is State.MERGED:
+        memos.merge([cube_id, memos.remember("A spoon.", by=ANA).id], by=ANA, text="A cup and a spoon.")
+    elif state == HELD:
+        memos.hold(cube_id, by=ADMIN)
+    elif memos.get(cube_id, by=ANA).state is not state and state is not State.GENERATED:
+        memos.move(cube_id, state, by=ANA)
+
+
+# --- the doors, each as the words that a model would see
+
+
+def by_middleware(memos: MemOS, question: str) -> list[str]:
+    model = ScriptedModel(lines=["Understood."])
+    agent = create_agent(model, middleware=[MemOSMiddleware(memos, principal=ANA, remember=())])
+    agent.invoke({"messages": [HumanMessage(question)]})
+    return [text for text in model.texts[-1] if text != question]
+
+
+def by_middleware_later(memos: MemOS, question: str) -> list[str]:
+    model = ScriptedModel(lines=["Understood."])
+    agent = create_agent(model, middleware=[MemOSMiddleware(memos, principal=ANA, remember=())])
+    asyncio.run(agent.ainvoke({"messages": [HumanMessage(question)]}))
+    return [text for text in model.texts[-1] if text != question]
+
+
+def by_tool(memos: MemOS, question: str) -> list[str]:
+    return [memory_tools(memos, principal=ANA)[1].invoke({"query": question})]
+
+
+def by_postprocessor(memos: MemOS, question: str) -> list[str]:
+    nodes = MemOSNodePostprocessor(memos=memos, principal=ANA).postprocess_nodes([], QueryBundle(question))
+    return [each.node.get_content(MetadataMode.LLM) for each in nodes]
+
+
+def by_subgraph(memos: MemOS, question: str) -> list[str]:
+    told = memory_subgraph(memos, principal=ANA).invoke({"messages": [HumanMessage(question)]})
+    return [told["recalled"]["text"]]
+
+
+DOORS: dict[str, Callable[[MemOS, str], list[str]]] = {
+    "middleware": by_middleware,
+    "middleware, async": by_middleware_later,
+    "tool": by_tool,
+    "postprocessor": by_postprocessor,
+    "subgraph": by_subgraph,
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("state", [*State, HELD])
+def test_a_door_shows_a_memory_in_the_states_of_recall(memos: MemOS, state: State | str, door: str) -> None:
+    cube = memos.remember("The kettle is blue.", by=ANA)
+    moved(memos, cube.id, state)
+    assert any("blue" in text for text in DOORS[door](memos, ASKED)) == (state in RECALLED)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_shows_no_memory_whose_time_is_over(memos: MemOS, clock: Clock, door: str) -> None:
+    memos.remember("The kettle is blue.", by=ANA, ttl=timedelta(hours=1))
+    assert any("blue" in text for text in DOORS[door](memos, ASKED))
+    clock.now += timedelta(hours=2)
+    assert not any("blue" in text for text in DOORS[door](memos, ASKED))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_shows_what_holds_now_and_not_what_held(memos: MemOS, clock: Clock, door: str) -> None:
+    memos.remember("I live in Lisbon.", by=ANA)
+    clock.now += timedelta(days=40)
+    memos.remember("I moved to Porto.", by=ANA)
+    clock.now += timedelta(days=1)
+    shown = "\n".join(DOORS[door](memos, LIVES))
+    assert "Porto" in shown
+    assert "Lisbon" not in shown
+
+
+@pytest.mark.parametrize("state", [*State, HELD])
+def test_a_node_of_a_memory_passes_while_it_is_kept(memos: MemOS, state: State | str) -> None:
+    cube = memos.remember("The kettle is blue.", by=ANA)
+    nodes = LlamaIndexRetriever(memos, principal=ANA).retrieve(ASKED)
+    moved(memos, cube.id, state)
+    for passing in (MemOSAccessPostprocessor(memos=memos, principal=ANA),):
+        passed: list[NodeWithScore] = passing.postprocess_nodes(nodes, QueryBundle(ASKED))
+        assert bool(passed) == (state is not State.EXPIRED)
+
+
+# --- LangGraph's BaseStore
+
+
+@pytest.mark.parametrize("state", [*State, HELD])
+def test_the_store_honours_the_state_of_an_item(memos: MemOS, state: State | str) -> None:
+    store = MemOSStore(memos, principal=ANA)
+    store.put(("kitchen",), "kettle", {"colour": "blue"})
+    cube_id = store.cube_id(("kitchen",), "kettle")
+    assert cube_id is not None
+    moved(memos, cube_id, state)
+    there = state in RECALLED
+    assert (store.get(("kitchen",), "kettle") is not None) == (state is not State.EXPIRED)  # by its key, as `MemOS.get`
+    assert bool(store.search(("kitchen",))) == there
+    assert bool(store.search(("kitchen",), query="blue")) == there
+    if state is not State.MERGED:  # what it was merged into stands in its namespace
+        assert (("kitchen",) in store.list_namespaces()) == there
+    if state in {State.FROZEN, HELD}:
+        for change in (
+            lambda: store.put(("kitchen",), "kettle", {"colour": "red"}),
+            lambda: store.delete(("kitchen",), "kettle"),
+        ):
+            with pytest.raises((LegalHoldError, IllegalTransitionError)):
+                change()
+        assert [item.value for item in store.history(("kitchen",), "kettle")] == [{"colour": "blue"}]
+    elif there:
+        store.put(("kitchen",), "kettle", {"colour": "red"})
+        assert store.get(("kitchen",), "kettle").value == {"colour": "red"}  # type: ignore[union-attr]
+
+
+def test_the_store_gives_no_item_whose_time_is_over(memos: MemOS, clock: Clock) -> None:
+    store = MemOSStore(memos, principal=ANA)
+    store.put(("kitchen",), "kettle", {"colour": "blue"}, ttl=60)
+    assert store.get(("kitchen",), "kettle", refresh_ttl=False) is not None
+    clock.now += timedelta(minutes=61)
+    assert store.get(("kitchen",), "kettle") is None
+    assert store.search(("kitchen",), query="blue") == []
+
+
+# --- what is contradicted, and kept beside
+
+
+def contradicted(memos: MemOS, clock: Clock) -> tuple[MemCube, MemCube]:
+    old = memos.remember("I live in Lisbon, and I play the cello in an orchestra.", by=ANA)
+    clock.now += timedelta(days=40)
+    new = memos.remember("I moved to Porto.", by=ANA)
+    clock.now += timedelta(days=1)
+    assert memos.get(old.id, by=ANA).state in RECALLED
+    return old, new
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_says_what_is_contradicted(memos: MemOS, clock: Clock, door: str) -> None:
+    old, new = contradicted(memos, clock)
+    lines = [line for text in DOORS[door](memos, LIVES) for line in text.splitlines()]
+    assert sum("contradicted by another memory" in line for line in lines) == 2
+    memos.undo(memos.decisions(new.id, by=ANA)[0], by=ANA)
+    assert not any("contradicted" in text for text in DOORS[door](memos, LIVES))
+    assert old.id != new.id
+
+
+def test_a_hit_names_what_contradicts_it_as_far_as_the_asker_sees_it(memos: MemOS, clock: Clock) -> None:
+    old, new = contradicted(memos, clock)
+    hits = {hit.cube.id: hit for hit in memos.recall(LIVES, by=ANA).hits}
+    assert hits[old.id].conflicts_with == (new.id,)
+    assert hits[new.id].conflicts_with == (old.id,)
+    assert f"conflicts with {new.id}" in hits[old.id].why
+    (document, *_) = LangChainRetriever(memos=memos, principal=ANA).invoke(LIVES)
+    assert document.metadata["conflicts_with"] in ([old.id], [new.id])
+    memos.move(new.id, State.ARCHIVED, by=ANA)
+    (hit,) = memos.recall(LIVES, by=ANA).hits
+    assert (hit.cube.id, hit.conflicts_with) == (old.id, ())
+
+
+def test_who_sees_one_side_only_is_not_told_of_the_other(memos: MemOS, clock: Clock) -> None:
+    ben = Principal(tenant="acme", user="ben")
+    old, _ = contradicted(memos, clock)
+    memos.update(old.id, by=ANA, readers=["user:ben"], layer="shared")
+    (hit,) = memos.recall("Where does she live? Lisbon, Porto, cello", by=ben, needed=True).hits
+    assert (hit.cube.id, hit.conflicts_with) == (old.id, ())
