@@ -53,11 +53,11 @@ def _keep(cube: MemCube) -> Traits:
     return traits
 
 
-def _let_go(number: int, gone: weakref.ref[MemCube]) -> None:
-    kept = _kept.get(number)
+def _let_go(number: int, gone: weakref.ref[MemCube], every: dict[int, _Kept] = _kept) -> None:
+    kept = every.get(number)  # an argument: the module's own name may be gone when a program ends
     # Another memory may stand at the same place by now.
     if kept is not None and kept[0] is gone:
-        del _kept[number]
+        del every[number]
 
 
 def _made(cube: MemCube) -> Traits:
