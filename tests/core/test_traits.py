@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -58,20 +59,14 @@ RULES = st.builds(
 )
 
 
-@given(
-    st.lists(
-        st.tuples(RULES, st.sampled_from(list(State)), st.booleans(), st.sampled_from(["acme", "evil"])), max_size=12
-    ),
-    st.sampled_from([None, "care"]),
-    st.sampled_from([(), ("g",)]),
-)
+@given(st.lists(RULES, min_size=1, max_size=3), st.sampled_from([None, "care"]), st.sampled_from([(), ("g",)]))
 def test_deciding_for_many_is_deciding_for_each(
-    drawn: list[tuple[Governance, State, bool, str]], purpose: str | None, groups: tuple[str, ...]
+    drawn: list[Governance], purpose: str | None, groups: tuple[str, ...]
 ) -> None:
     by = Principal(tenant="acme", user="ana", groups=frozenset(groups))
     caller = Caller(by, CallContext(purpose=purpose), NOW)
     cubes: list[MemCube] = [
         cube("x", namespace=(tenant, "ana"), governance=rules, state=state, trust=Trust(quarantined=apart))
-        for rules, state, apart, tenant in drawn
+        for rules, state, apart, tenant in product(drawn, State, (False, True), ("acme", "evil"))
     ]
     assert readable_of(cubes, caller) == [each for each in cubes if may_read(each, caller)]
