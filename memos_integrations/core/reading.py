@@ -23,6 +23,7 @@ from memos_integrations.core.access import (
     may_read,
     readable_of,
 )
+from memos_integrations.core.aftermath import Aftermath
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -71,6 +72,7 @@ class GovernedReading:
         """What looks at every text before it is embedded and stored; None: nothing does."""
         self._news = News()
         self._sight = Sight(vault)
+        self.aftermath = Aftermath(vault)
         self._reads = ReadLog(vault, ReadAudit(read_audit))
 
     def search(self, query: VaultQuery, caller: Caller) -> Found:
@@ -321,6 +323,8 @@ class GovernedReading:
         # What a model computed of words brings them back as recall does: only while recall would give them.
         recalled = {source.ref for source in sources if source.state in RECALLABLE}
         recalled -= {source.ref for source in sources if hidden_fields(source, caller)}
+        old = {ref for cube in readable if cube.tier is Tier.PLAINTEXT for ref in cube.provenance.derived_from} - valid
+        valid |= self.aftermath.still_said(old, sources) if old else set()
         allowed = {tier: valid if tier is Tier.PLAINTEXT else recalled for tier in Tier}
         return [cube for cube in readable if allowed[cube.tier].issuperset(cube.provenance.derived_from)]
 

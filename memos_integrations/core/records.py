@@ -130,6 +130,16 @@ def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
     )
 
 
+def passed(steps: Steps, caller: Caller) -> Transaction:
+    """The moves of *steps*, each with its record and event, and the records of its own."""
+    records = [record_of(f"to_{after}", caller, cube=cube) for cube, after in steps.moves]
+    return Transaction(
+        tuple(steps.passing(caller)),
+        (*records, *steps.records),
+        tuple(moved(cube, after, caller) for cube, after in steps.moves),
+    )
+
+
 def denied(cube: MemCube, verb: Verb, caller: Caller) -> AccessDenied:
     """Somebody was refused: the event."""
     return AccessDenied(at=caller.now, tenant=caller.by.tenant, cube_id=cube.id, actor=caller.by.subject, verb=verb)
