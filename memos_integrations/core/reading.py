@@ -261,7 +261,8 @@ class GovernedReading:
         edges = [e for e in self._vault.pointing_at(tenant, [cube.id for cube in cubes]) if e.relation in TELLING]
         ids = list(dict.fromkeys([*(edge.source for edge in edges), *(other for _, other in ours)]))
         seen = {each.id: each for each in self._released(self._vault.get(tenant, ids), caller)}
-        found = standings_of(told_by(cubes, edges, seen), ours, seen, caller.now)
+        ends = {cube.id: cube.descriptive.valid_to for cube in cubes}
+        found = standings_of(told_by(cubes, edges, seen), ours, seen, caller.now, ends)
         shown = {cube.id for cube in self._sight.shown(list(seen.values()), caller)} if found.contradicted else set()
         beside = {each: tuple(o for o in others if o in shown) for each, others in found.contradicted.items()}
         return Standings(found.superseded, {each: others for each, others in beside.items() if others})

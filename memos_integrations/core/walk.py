@@ -102,7 +102,7 @@ class Walk:
         self._governance = MemGovernance(vault, read_audit=read_audit, gate=gate)
         self._embedding = Embedding(self._governance, embedder)
         self._writer = CubeWriter(self._governance, self._embedding, conflicts)
-        self._times = TimeMachine(self._governance, self._embedding, self._writer.dropped)
+        self._times = TimeMachine(self._governance, self._embedding, self._writer.resolver, self._writer.dropped)
         self._relearning = Relearning(self._governance, self._writer.forget)
         self._tierer = Tierer(self._governance, self._writer.forget)
         self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
