@@ -132,6 +132,24 @@ class Aftermath:
                 return Doomed(list(reversed(there.values())), tuple(each for each in roots if each != cube.id))
             roots |= alike
 
+    def check_changing(self, was: MemCube, will: MemCube, caller: Caller) -> None:
+        """Refuse to change a memory where something on hold or frozen would die with what it said.
+
+        Raises:
+            LegalHoldError, IllegalTransitionError: It is on hold or frozen itself, or what is derived from it is.
+        """
+        check_change(was)
+        if not says_the_same(was, will):
+            check_dying(self.derived([was], valid=True), [was], caller)
+
+    def may_change(self, was: MemCube, will: MemCube, caller: Caller) -> bool:
+        """Whether `check_changing` lets it."""
+        try:
+            self.check_changing(was, will, caller)
+        except (LegalHoldError, IllegalTransitionError):
+            return False
+        return True
+
     # --- what comes back
 
     def of(self, steps: Steps, caller: Caller, *, operation: str, erased: Sequence[MemCube] = ()) -> Steps:

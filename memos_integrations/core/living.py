@@ -141,7 +141,7 @@ class Living(Walk):
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not change it.
             InvalidMemoryError: There is no such version.
             SourceGoneError: That version was derived from what was forgotten or changed since.
-            LegalHoldError, IllegalTransitionError: It, what is derived from it, or what retired it is on hold or frozen.
+            LegalHoldError, IllegalTransitionError: It, what is derived from it or what retired it is held or frozen.
         """
         return self._times.restore(known_id(cube_id), version, self._caller(by, context))
 
@@ -186,8 +186,8 @@ class Living(Walk):
     def move(self, cube_id: str, to: State | str, *, by: Principal, context: CallContext | None = None) -> MemCube:
         """Pass a memory to another state by hand: archive it, activate it again, freeze it, thaw it, let it expire.
 
-        Its owner and the role admin may. What is frozen changes in nothing until it is activated again. To activate what
-        a decision retired undoes that.
+        Its owner and the role admin may. What is frozen changes in nothing until it is activated again. To activate
+        what a decision retired undoes that.
 
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not move it.

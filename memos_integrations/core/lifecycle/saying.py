@@ -9,14 +9,15 @@ OF_NO_ACCOUNT = {"priority", "legal_hold"}
 
 
 def says_the_same(then: MemCube, now: MemCube) -> bool:
-    """Whether *now* says what *then* said: the same content, as long and to the same people, and no less trusted.
+    """Whether *now* says what *then* said: the same content, no shorter, to the same people, and no less trusted.
 
-    Tags, links, priority and a hold may be other ones.
+    Tags, links, priority, a hold, and since when it holds may be other ones.
     """
     order, mine, theirs = list(TrustLabel), then.descriptive, now.descriptive
+    no_shorter = theirs.valid_to is None or (mine.valid_to is not None and mine.valid_to <= theirs.valid_to)
     return (
         then.payload == now.payload
-        and (mine.valid_from, mine.valid_to) == (theirs.valid_from, theirs.valid_to)
+        and no_shorter
         and mine.semantic_type == theirs.semantic_type
         and then.trust.quarantined == now.trust.quarantined
         and order.index(then.trust.label) <= order.index(now.trust.label)

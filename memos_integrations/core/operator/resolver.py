@@ -179,7 +179,9 @@ class Resolver:
         ruling = verdict.ruling
         # Of two that say the same the later is merged into the earlier, which others may point at.
         changed = newer if ruling is Ruling.MERGE else older
-        if ruling is not Ruling.FLAG and (is_fixed(changed) or not may_move(changed, ruling)):
+        after = closed(changed, caller.now) if ruling is Ruling.SUPERSEDE else changed
+        free = may_move(changed, ruling) and self._governance.aftermath.may_change(changed, after, caller)
+        if ruling is not Ruling.FLAG and not free:
             ruling, verdict = Ruling.FLAG, verdict._replace(ruling=Ruling.FLAG, reason="the older may not change")
         until = ends_of(newer) if ruling is Ruling.SUPERSEDE else None
         decision = decided(newer, older, changed, verdict, caller).model_copy(update={"until": until})
