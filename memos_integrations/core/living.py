@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Caller, Principal, as_subject
-from memos_integrations.core.asked import aware, known_id
+from memos_integrations.core.asked import aware, known_id, whole
 from memos_integrations.core.conflict import Decided
 from memos_integrations.core.conflict.marks import marks_of
 from memos_integrations.core.conflict.rules import claims_in, told_at
@@ -143,7 +143,7 @@ class Living(Walk):
             SourceGoneError: That version was derived from what was forgotten or changed since.
             LegalHoldError, IllegalTransitionError: It, what is derived from it or what retired it is held or frozen.
         """
-        return self._times.restore(known_id(cube_id), version, self._caller(by, context))
+        return self._times.restore(known_id(cube_id), whole("version", version), self._caller(by, context))
 
     def roll_back(
         self,
@@ -223,8 +223,7 @@ class Living(Walk):
         Raises:
             ClockError: *now* lies more than a day before what was recorded; nothing was changed.
         """
-        if limit < 1:
-            raise InvalidMemoryError(f"limit must be at least 1, not {limit!r}.")
+        whole("limit", limit)
         caller = self._caller(by, context)
         caller = caller._replace(now=aware(now) or caller.now)
         done = self._care.tick(caller, ageing or Ageing(), limit=limit)
@@ -262,7 +261,7 @@ class Living(Walk):
             IdentityError: *by* is not a principal.
         """
         caller, scope = self._caller(by, context), CubeFilter(namespace=parts(namespace) or (by.tenant,))
-        cubes = [cube for cube in self._all(scope, caller, k) if cube.governance.owner == by.subject]
+        cubes = [cube for cube in self._all(scope, caller, whole("k", k)) if cube.governance.owner == by.subject]
         return _Pass(self._writer.resolver, caller).over(sorted(cubes, key=lambda c: (told_at(c), c.id)))
 
     def decisions(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> list[Decided]:

@@ -24,6 +24,7 @@ from memos_integrations.core.access import (
     readable_of,
 )
 from memos_integrations.core.aftermath import Aftermath
+from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -232,7 +233,7 @@ class GovernedReading:
             IntegrityError: The blob is missing, or not what the cube says; the error names the cube.
         """
         cube = self.read(cube_id, caller, operation="read_blob")
-        if not 0 <= number < len(cube.blobs):
+        if whole("number", number, least=0) >= len(cube.blobs):
             raise InvalidMemoryError(f"Cube {cube_id!r} names {len(cube.blobs)} blobs; there is no number {number}.")
         try:
             return self._vault.open_blob(cube.blobs[number])

@@ -18,7 +18,7 @@ from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from memos_integrations.core.access import CallContext, Caller, Principal
-from memos_integrations.core.asked import aware
+from memos_integrations.core.asked import aware, whole
 from memos_integrations.core.conflict import ConflictJudge
 from memos_integrations.core.cube import Labels, MemCube, Tier
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
@@ -197,8 +197,8 @@ class Walk:
         load.
         """
         for name, number in (("k", k), ("token_budget", token_budget)):
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise InvalidMemoryError(f"{name} must be a whole number of at least 1, not {number!r}.")
+            if number is not None:
+                whole(name, number)
         plan = self._scheduler.plan(
             call,
             k=k,
@@ -252,9 +252,7 @@ class Walk:
 
         On record like every read; it warms no cube.
         """
-        if not isinstance(k, int) or k < 1:
-            raise InvalidMemoryError(f"k must be a whole number of at least 1, not {k!r}.")
-        return self._governance.find(VaultQuery(k=k, filter=where), self._caller(by, context))
+        return self._governance.find(VaultQuery(k=whole("k", k), filter=where), self._caller(by, context))
 
     def superseded(
         self, cubes: Sequence[MemCube], *, by: Principal, context: CallContext | None = None

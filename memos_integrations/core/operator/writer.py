@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from memos_integrations.core.access import Caller, Verb, may_read
+from memos_integrations.core.asked import whole
 from memos_integrations.core.conflict import ConflictJudge, ConflictRules
 from memos_integrations.core.conflict.marks import marked
 from memos_integrations.core.conflict.rules import JUDGED
@@ -162,6 +163,8 @@ class CubeWriter:
         Raises:
             VersionConflictError: The cube is not at *expected_version*.
         """
+        if expected_version is not None:
+            whole("expected_version", expected_version)
         for _ in range(MAX_RETRIES):
             cube = self._governance.fetch(cube_id, Verb.WRITE, caller, operation="update")
             if expected_version not in (None, cube.version):
