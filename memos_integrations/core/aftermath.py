@@ -71,14 +71,10 @@ class Aftermath:
     def stranded(self, cubes: Sequence[MemCube], now: datetime) -> list[MemCube]:
         """Those that were merged into what stands for them no longer, whatever became of it."""
         merged = [cube for cube in cubes if cube.state is State.MERGED and not cube.trust.quarantined]
-        targets = {each for cube in merged for each in _into(cube)}
-        there = {cube.id: cube for cube in self._vault.get(merged[0].tenant, sorted(targets))} if merged else {}
-        return [
-            cube
-            for cube in merged
-            if not cube.governance.is_expired(now)
-            and not any(each in there and self._stands(there[each], now) for each in _into(cube))
-        ]
+        targets = list(dict.fromkeys(map(_into, merged)))
+        there = {cube.id: cube for cube in self._vault.get(merged[0].tenant, targets)} if merged else {}
+        standing = {cube_id for cube_id, cube in there.items() if self._stands(cube, now)}
+        return [each for each in merged if _into(each) not in standing and not each.governance.is_expired(now)]
 
     def _stands(self, cube: MemCube, now: datetime) -> bool:
         if cube.trust.quarantined or cube.governance.is_expired(now):
@@ -198,14 +194,14 @@ class Aftermath:
         seen = {cube.id} if of is cube else set[str]()
         while of.id not in seen and of.state is State.MERGED:
             seen.add(of.id)
-            of = next(iter(self._vault.get(of.tenant, _into(of)[-1:])), of)
+            of = next(iter(self._vault.get(of.tenant, [_into(of)])), of)
         return State.ACTIVATED if of.state in RECALLABLE or of.state is State.MERGED else State.ARCHIVED
 
     def _merged_into(self, cubes: Sequence[MemCube]) -> list[tuple[MemCube, str]]:
         """What is merged away into the cubes, with the id of that."""
         edges, there = self._pointing(cubes, MERGED_INTO)
         found = [(there[edge.source], edge.target) for edge in edges]
-        return [(each, target) for each, target in found if each.state is State.MERGED]
+        return [(each, target) for each, target in found if each.state is State.MERGED and _into(each) == target]
 
     def _pointing(self, cubes: Sequence[MemCube], relation: str) -> tuple[list[Edge], dict[str, MemCube]]:
         """The edges of a relation that end at the cubes, and what they come from."""
@@ -246,8 +242,10 @@ def _named(cubes: Sequence[MemCube], caller: Caller) -> str:
     return f": {names}" if names else ""
 
 
-def _into(cube: MemCube) -> list[str]:
-    return [link.target for link in cube.provenance.links if link.relation is Relation.MERGED_INTO]
+def _into(cube: MemCube) -> str:
+    """What a memory was merged into last."""
+    into = (link.target for link in reversed(cube.provenance.links) if link.relation is Relation.MERGED_INTO)
+    return next(into, "")
 
 
 def _made_of(cube: MemCube, source: MemCube) -> bool:

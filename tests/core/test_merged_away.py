@@ -292,3 +292,13 @@ def test_undoing_a_block_undoes_what_came_back(memos: MemOS) -> None:
         forgotten()
     assert told(memos) == [merged.text]
     assert memos.get(music.id, by=ANA).state is State.MERGED
+
+
+def test_what_came_back_and_was_merged_again_stands_with_the_later_merge(memos: MemOS) -> None:
+    home, music = memos.remember(LISBON, by=ANA), memos.remember(CELLO, by=ANA)
+    first = memos.merge([home.id, music.id], by=ANA, text="A first version.")
+    memos.forget(first.id, by=ANA)
+    second = memos.merge([home.id, music.id], by=ANA, text="A second version.")
+    assert told(memos, "first second version") == ["A second version."]
+    memos.forget(second.id, by=ANA)
+    assert told(memos) == [LISBON, CELLO]

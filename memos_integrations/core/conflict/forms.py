@@ -72,8 +72,9 @@ def targets(cube: MemCube) -> tuple[str, ...]:
 
 
 def linked(cube: MemCube, relation: Relation, target: str) -> MemCube:
-    """The memory with a link more."""
-    links = tuple(dict.fromkeys([*cube.provenance.links, Link(relation=relation, target=target)]))
+    """The memory with a link more, its last."""
+    link = Link(relation=relation, target=target)
+    links = (*(each for each in cube.provenance.links if each != link), link)
     return cube.model_copy(update={"provenance": cube.provenance.model_copy(update={"links": links})})
 
 
