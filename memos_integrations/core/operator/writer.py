@@ -31,6 +31,7 @@ from memos_integrations.core.operator.ingest import Ingestion, Progress
 from memos_integrations.core.operator.inheriting import drawn_key, inherited, said_before, sources_of
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.resolver import Resolver
+from memos_integrations.core.operator.revising import revising
 from memos_integrations.core.operator.write import (
     Draft,
     followed,
@@ -177,16 +178,17 @@ class CubeWriter:
             draft = revised(cube, caller.now, text=text, changes=changes)
             if text is not None or "tags" in changes["descriptive"]:
                 draft = admitted(draft, caller, self._governance)
-            vector = self._embedding.written([draft.text])
+            steps = revising(cube, draft, caller, self.resolver, self._embedding)
             try:
-                self._put(draft, caller, None if vector is None else vector[0], operation="update").result()
+                self._governance.change(steps, caller, operation="update", durability=draft.durability).result()
             except VersionConflictError:
                 if expected_version is not None:
                     raise
                 continue
             self._embedding.drop([search_text(cube)] if search_text(cube) != draft.text else [])
-            self.dropped([cube_id], [draft.cube.ref])
-            return draft.cube
+            self.dropped([each.cube.id for each in steps.versions], steps.written)
+            state = next((after for _, after in steps.moves), cube.state)
+            return steps.versions[0].cube.model_copy(update={"state": state})
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
     def forget(
