@@ -3,8 +3,8 @@
 A memory that is derived from others dies with the first of them that is forgotten or says something else. What had been
 merged into it was out of recall only for its sake, and comes back in the same transaction, on record. The rule:
 
-- Merged by hand: when the merged memory is forgotten, dies with a source, expires or is set apart, its sources come
-  back; those that say just what was forgotten are forgotten with it.
+- Merged by hand: when the merged memory is forgotten, dies with a source, is over (it ends with the first of them), or
+  is set apart, its sources come back; those that say just what was forgotten are forgotten with it.
 - Merged as a repeat: what is forgotten takes its repeats along. One that was changed, retired, archived or said to be
   outdated is as outdated in all its repeats: they stay merged. When its own time is over, when it is set apart, or dies
   with what it was derived from, they come back.
@@ -160,7 +160,7 @@ class Aftermath:
         for each in was.values() if operation not in HOLDING else ():
             check_change(each)
         changed = [each for each in was.values() if not says_the_same(each, written[each.id])]
-        ended = [cube for cube, after in steps.moves if after is State.EXPIRED]
+        ended = [cube for cube, after in steps.moves if after is State.EXPIRED or _lapses(cube, after, caller)]
         if not (changed or erased or ended):
             return Steps()
         dying = [each for each in self.derived(changed, valid=True) if each.id not in written]
@@ -257,6 +257,12 @@ def _was_merged_by_hand(cube: MemCube) -> bool:
     links = cube.provenance.links
     merged = any(link.relation is Relation.MERGED_FROM and link.target in made_of for link in links)
     return merged and cube.state is not State.FROZEN and cube.state is not State.EXPIRED
+
+
+def _lapses(cube: MemCube, after: State, caller: Caller) -> bool:
+    """Whether a memory merged by hand leaves recall because the first of its sources holds no longer."""
+    ends = cube.descriptive.valid_to
+    return after is State.ARCHIVED and ends is not None and ends <= caller.now and _was_merged_by_hand(cube)
 
 
 def _may_erase(cube: MemCube, caller: Caller) -> bool:

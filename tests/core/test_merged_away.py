@@ -127,6 +127,18 @@ def test_when_a_source_expires_the_other_comes_back_with_the_tick(memos: MemOS, 
     assert memos.tick(by=ANA).returned == ()
 
 
+def test_a_merged_memory_holds_no_longer_than_the_first_of_its_sources(memos: MemOS, clock: Clock) -> None:
+    home = memos.remember(LISBON, by=ANA, valid_to=clock.now + DAY)
+    music = memos.remember(CELLO, by=ANA, valid_to=clock.now + 9 * DAY)
+    merged = memos.merge([home.id, music.id], by=ANA)
+    assert merged.descriptive.valid_to == home.descriptive.valid_to
+    clock.now += 2 * DAY
+    assert memos.tick(by=ANA).returned == (home.id, music.id)
+    memos.tick(by=ANA)
+    assert told(memos) == [CELLO]
+    assert memos.get(merged.id, by=ANA).state is State.ARCHIVED
+
+
 def test_a_merge_is_taken_back_by_forgetting_what_it_made(memos: MemOS) -> None:
     home, music = memos.remember(LISBON, by=ANA), memos.remember(CELLO, by=ANA)
     merged = memos.merge([home.id, music.id], by=ANA)

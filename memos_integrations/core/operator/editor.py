@@ -139,6 +139,9 @@ class Editor:
             tags=unique(tag for each in sources for tag in each.descriptive.tags),
             links=[Link(relation=Relation.MERGED_FROM, target=each.id) for each in sources],
             semantic_type=sources[0].descriptive.semantic_type,
+            valid_to=min(
+                (end for each in sources if (end := each.descriptive.valid_to) and end > caller.now), default=None
+            ),
         )
         draft = admitted(inherited(draft, sources), caller, self._governance)
         versions = [self._version(finished(self._next(each, draft.cube.id, caller)), caller) for each in sources]
