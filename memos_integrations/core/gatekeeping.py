@@ -25,6 +25,7 @@ from memos_integrations.core.ports import (
     Outcome,
     PutVector,
     Transaction,
+    Use,
     Vectors,
 )
 from memos_integrations.core.records import NewVersion, changes_of, record_of
@@ -103,6 +104,11 @@ class GatedWriting(GovernedDelivery):
     def note_denied(self, operation: str, reason: str, caller: Caller) -> None:
         """Record that the caller was refused something that is about no single cube."""
         self._submit(record_of(operation, caller, denied=reason))
+
+    def looked(self, uses: Sequence[Use]) -> None:
+        """Note in memories when they were last looked up, as the log tells; durable on return."""
+        if uses:
+            self._vault.submit(Transaction(tuple(uses))).result()
 
     def walk(self, wanted: CubeFilter, caller: Caller, *, page: int) -> Iterator[list[MemCube]]:
         """All that the caller may read and that is wanted, page by page; see `Vault.walk`.

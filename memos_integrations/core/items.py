@@ -155,7 +155,8 @@ class Items:
         caller = self._caller(by, context)
         ids = [self._id(address, caller) for address in addresses]
         known = [cube_id for cube_id in ids if cube_id is not None]
-        cubes = {cube.id: cube for cube in self._governance.readable(known, caller)} if known else {}
+        found = self._governance.readable(known, caller, counted=True) if known else []
+        cubes = {cube.id: cube for cube in found}
         for cube_id, wanted in zip(ids, refresh, strict=False):
             if wanted and cube_id in cubes:
                 self._refresh(cubes[cube_id], caller)
@@ -209,6 +210,7 @@ class Items:
         return {namespace[1:] for namespace in self._governance.places(scope_of(prefix, caller), caller, own=True)}
 
     def _given(self, page: Sequence[tuple[MemCube, float | None]], caller: Caller, *, refresh: bool) -> list[Item]:
+        self._governance.gave([cube for cube, _ in page], caller)
         if refresh:
             for cube, _ in page:
                 self._refresh(cube, caller)
