@@ -105,6 +105,14 @@ class GatedWriting(GovernedDelivery):
         """Record that the caller was refused something that is about no single cube."""
         self._submit(record_of(operation, caller, denied=reason))
 
+    def accounted(self, detail: dict[str, Any], caller: Caller) -> None:
+        """Record what a model did for the caller, like a read: it waits for nothing."""
+        self._reads.record(Transaction((), (record_of("model", caller, detail=detail),)))
+
+    def carried(self, cubes: Sequence[MemCube], caller: Caller) -> None:
+        """Record, durably, that *cubes* are about to leave the vault for another system."""
+        self._submit(record_of("export", caller, detail={"cubes": [cube.id for cube in cubes]}))
+
     def looked(self, uses: Sequence[Use]) -> None:
         """Note in memories when they were last looked up, as the log tells; durable on return."""
         if uses:

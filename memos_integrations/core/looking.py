@@ -10,6 +10,7 @@ from memos_integrations.core.access import READING, CallContext, Principal, Verb
 from memos_integrations.core.asked import aware, is_id, known_id
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.operator.queries import in_time
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.walk import Walk
 
@@ -28,6 +29,8 @@ class Looking(Walk):
     ) -> MemCube:
         """The current version of a cube, or the one known at *as_of*, if it held in the world at *valid_at*.
 
+        Its state is that of then; who may read it is decided as of now, and by the version of then.
+
         Raises:
             CubeNotFoundError: It does not exist, or not then, or *by* may not know that it does.
         """
@@ -42,17 +45,25 @@ class Looking(Walk):
         *,
         by: Principal,
         verb: Verb | str = Verb.READ,
+        as_of: datetime | None = None,
+        valid_at: datetime | None = None,
         counts: bool = True,
         context: CallContext | None = None,
     ) -> list[MemCube]:
         """The current versions of those of the ids with which *by* may do *verb* now, in order; others are absent.
 
-        It is a use of them, but where *counts* is false: for what only looks them over.
+        With *as_of* those known then, with *valid_at* those that held then in the world, as by `get`. It is a use of
+        them, but where *counts* is false: for what only looks them over.
         """
         if verb not in READING:
             raise InvalidMemoryError(f"get_many gives words away: read, use_in_prompt or train_on, not {verb!r}.")
         ids = [cube_id for cube_id in cube_ids if is_id(cube_id)]
-        return self._governance.readable(ids, self._caller(by, context), verb=Verb(verb), counted=counts)
+        caller = self._caller(by, context)
+        found = self._governance.readable(ids, caller, verb=Verb(verb), counted=counts)
+        if as_of is None and valid_at is None:
+            return found
+        then = (self._times.then(cube, caller, as_of=aware(as_of), valid_at=aware(valid_at)) for cube in found)
+        return [cube for cube in then if cube is not None]
 
     def find(
         self,
@@ -60,33 +71,52 @@ class Looking(Walk):
         *,
         by: Principal,
         k: int = 100,
+        as_of: datetime | None = None,
+        valid_at: datetime | None = None,
         counts: bool = True,
         context: CallContext | None = None,
     ) -> list[MemCube]:
         """The newest *k* cubes that pass *where* and that *by* may read, newest first: a list, not a recall.
+
+        With *as_of* the cubes as they were known then, in their states of then; with *valid_at* those that held then in
+        the world, which may be archived by now. Both as by `recall`.
 
         On record like every read; it warms no cube. It is a use of each, which is then not archived tonight, but where
         *counts* is false: for reports, audits and copies, that look all memories over.
         """
         if not isinstance(k, int) or k < 1:
             raise InvalidMemoryError(f"k must be a whole number of at least 1, not {k!r}.")
-        return self._governance.find(VaultQuery(k=k, filter=where), self._caller(by, context), counted=counts)
+        query = VaultQuery(k=k, filter=in_time(where, aware(valid_at)), as_of=aware(as_of))
+        return self._governance.find(query, self._caller(by, context), counted=counts)
 
     def read_blob(
-        self, cube_id: str, *, by: Principal, number: int = 0, context: CallContext | None = None
+        self,
+        cube_id: str,
+        *,
+        by: Principal,
+        number: int = 0,
+        as_of: datetime | None = None,
+        valid_at: datetime | None = None,
+        context: CallContext | None = None,
     ) -> BinaryIO:
         """The bytes beside a cube that *by* may read, from their start, checked against their digest; close the stream.
 
+        With *as_of* or *valid_at* those beside the version that `get` gives.
+
         Raises:
-            CubeNotFoundError: The cube does not exist, or *by* may not know that it does.
+            CubeNotFoundError: The cube does not exist, or not then, or *by* may not know that it does.
             InvalidMemoryError: It names no such blob.
             IntegrityError: The bytes are missing or were changed.
         """
-        return self._governance.open_blob(known_id(cube_id), number, self._caller(by, context))
+        caller = self._caller(by, context)
+        if as_of is None and valid_at is None:
+            return self._governance.open_blob(known_id(cube_id), number, caller)
+        cube = self._times.at(known_id(cube_id), caller, as_of=aware(as_of), valid_at=aware(valid_at))
+        return self._governance.blob_of(cube, number)
 
-    async def aget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> MemCube:
+    async def aget(self, cube_id: str, *, by: Principal, **how: Any) -> MemCube:
         """`get`, in the read pool."""
-        return await self._off_loop(self.get, cube_id, by=by, context=context)
+        return await self._off_loop(self.get, cube_id, by=by, **how)
 
     async def aget_many(self, cube_ids: Iterable[str], *, by: Principal, **how: Any) -> list[MemCube]:
         """`get_many`, in the read pool."""

@@ -234,29 +234,28 @@ class GovernedReading:
             self._reads.record(Transaction((), (record_of("give", caller, detail=told),)))
 
     def open_blob(self, cube_id: str, number: int, caller: Caller) -> BinaryIO:
-        """A blob of a cube that the caller may read, by its place among the cube's blobs; recorded.
+        """`blob_of` a cube that the caller may read; recorded.
 
         Raises:
             CubeNotFoundError: The cube does not exist, or the caller may not know that it does.
+        """
+        return self.blob_of(self.read(cube_id, caller, operation="read_blob"), number)
+
+    def blob_of(self, cube: MemCube, number: int) -> BinaryIO:
+        """A blob of a version that the caller was given, by its place among the cube's blobs.
+
+        Raises:
             InvalidMemoryError: It names no such blob.
             IntegrityError: The blob is missing, or not what the cube says; the error names the cube.
         """
-        cube = self.read(cube_id, caller, operation="read_blob")
         if not 0 <= number < len(cube.blobs):
-            raise InvalidMemoryError(f"Cube {cube_id!r} names {len(cube.blobs)} blobs; there is no number {number}.")
+            raise InvalidMemoryError(f"Cube {cube.id!r} names {len(cube.blobs)} blobs; there is no number {number}.")
         try:
             return self._vault.open_blob(cube.blobs[number])
         except IntegrityError as exc:
-            digest = cube.blobs[number].digest
-            raise IntegrityError(f"Blob {digest} of cube {cube_id!r} is missing or damaged", cube_id) from exc
-
-    def accounted(self, detail: dict[str, Any], caller: Caller) -> None:
-        """Record what a model did for the caller, like a read: it waits for nothing."""
-        self._reads.record(Transaction((), (record_of("model", caller, detail=detail),)))
-
-    def carried(self, cubes: Sequence[MemCube], caller: Caller) -> None:
-        """Record, durably, that *cubes* are about to leave the vault for another system."""
-        self._submit(record_of("export", caller, detail={"cubes": [cube.id for cube in cubes]}))
+            raise IntegrityError(
+                f"Blob {cube.blobs[number].digest} of cube {cube.id!r} is missing or damaged", cube.id
+            ) from exc
 
     def superseded(self, cubes: Sequence[MemCube], caller: Caller) -> dict[str, str]:
         """For those of *cubes* that a cube which the caller may read supersedes: the id of that cube.
