@@ -23,7 +23,7 @@ from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, S
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.vaults.integrity import Sealed
 from memos_integrations.vaults.rules import storable
-from memos_integrations.vaults.sealing import unseal
+from memos_integrations.vaults.sealing import opened
 from memos_integrations.vaults.seals import MARKS, Sealer
 
 KEPT = 8192
@@ -47,6 +47,8 @@ _VECTOR_MARK = 5 + MARKS.index("vector")
 
 _STATES = {state.value: state for state in State}
 _BESIDE = frozenset(Behaviour.model_fields)
+_NEW, _UNUSED = Behaviour(fingerprint="|")._canonical.decode().split("|")
+"""What stands around the fingerprint of a cube that was never used."""
 
 Handed = list[tuple[int, MemCube]]
 Row = tuple[Any, ...]
@@ -65,22 +67,32 @@ def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
     Raises:
         IntegrityError: They are damaged.
     """
-    try:
-        said = {"state": _STATES[state], "behaviour": _behaviour(behaviour or "")}
-    except (ValueError, TypeError, KeyError) as exc:
-        raise IntegrityError(f"The state or behaviour of cube {cube.id!r} is damaged", cube.id) from exc
+    said = _beside(cube.id, state, behaviour)
     # What the digest covers is as it was, so what was computed of it holds; `model_copy` costs ten times as much.
     made = cube.with_checked(**said)
     made.__dict__.update([(name, cube.__dict__[name]) for name in ("_canonical", "digest") if name in cube.__dict__])
     return made
 
 
-@lru_cache(1024)
-def _behaviour(text: str) -> Behaviour:
-    """What stands beside a cube.
+def _beside(cube_id: str, state: str, behaviour: str) -> dict[str, Any]:
+    try:
+        return {"state": _STATES[state], "behaviour": _behaviour(behaviour or "")}
+    except (ValueError, TypeError, KeyError) as exc:
+        raise IntegrityError(f"The state or behaviour of cube {cube_id!r} is damaged", cube_id) from exc
 
-    It changes with every use, so every search comes by here: no model checks it, as its seal says that one did.
-    """
+
+def _behaviour(text: str) -> Behaviour:
+    """What stands beside a cube; of one that was never used only the fingerprint says anything."""
+    if text.startswith(_NEW) and text.endswith(_UNUSED):
+        told = orjson.loads(text[len(_NEW) - 1 : 1 - len(_UNUSED)])
+        if isinstance(told, str):
+            return Behaviour.of_checked(fingerprint=told)
+    return _as_used(text)
+
+
+@lru_cache(1024)
+def _as_used(text: str) -> Behaviour:
+    """It changes with every use, so every search comes by here: no model checks it, as its seal says that one did."""
     said = orjson.loads(text)
     if not isinstance(said, dict) or said.get("licence") is not None or not said.keys() <= _BESIDE:
         return Behaviour.model_validate_json(text)
@@ -252,10 +264,18 @@ class Handing:
         return cube
 
     def _checked(self, row: Row) -> MemCube:
-        cube = unseal(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])
-        made = with_beside(cube, row[_STATE], row[_BEHAVIOUR])
+        cube = opened(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])
+        # Nobody else has it yet; otherwise it would have to be copied.
+        cube.__dict__.update(_beside(cube.id, row[_STATE], row[_BEHAVIOUR]))
         tenant, mac, digest, history = row[1:5]
-        Sealed(tenant, mac, digest, history, row[5:_USED], row[_USED], row[_BEHAVIOUR], row[13], row[14:]).check(
-            self._sealer
-        )
-        return made
+        if (
+            mac is None
+            or tenant is None
+            or row[13] != digest
+            or self._sealer.cube((tenant, digest, history, *row[5:_USED], *row[SEQ:])) != mac
+            or self._sealer.used(row[CUBE_ID], row[_BEHAVIOUR]) != row[_USED]
+        ):
+            Sealed(tenant, mac, digest, history, row[5:_USED], row[_USED], row[_BEHAVIOUR], row[13], row[SEQ:]).check(
+                self._sealer
+            )
+        return cube

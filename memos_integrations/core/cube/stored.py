@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 
 from memos_integrations.core.cube.cube import MemCube
 from memos_integrations.core.cube.header import Descriptive, Governance, Provenance, Trust
-from memos_integrations.core.cube.payload import PlaintextPayload
-from memos_integrations.core.cube.values import Label, Namespace
+from memos_integrations.core.cube.payload import PlaintextPayload, Tier
+from memos_integrations.core.cube.values import Label, Namespace, check_payload_text
 
 SHARED = 1024
 """So many heads, places and tails are kept: about 2 kB each, with what they say."""
@@ -24,7 +24,10 @@ _DESCRIPTIVE, _GOVERNANCE = b'{"descriptive":', b',"governance":'
 _ID, _NAMESPACE, _PAYLOAD, _PROVENANCE = b',"id":', b',"namespace":', b',"payload":', b',"provenance":'
 _SCHEMA, _TRUST, _VERSION = b',"schema":', b',"trust":', b',"version":'
 
-_label = TypeAdapter[str](Label).validate_json
+_BEFORE, _BEHIND = b'{"blob":null,"kind":"plaintext","text":', b',"value":null}'
+"""What stands around the words of a memory that is nothing but words."""
+
+_label = TypeAdapter[str](Label).validate_python
 _namespace = TypeAdapter[tuple[str, ...]](Namespace).validate_json
 
 
@@ -39,17 +42,42 @@ def cube_of(body: bytes) -> MemCube:
     payload, tail = body.find(_PAYLOAD), body.rfind(_PROVENANCE)
     if 0 < head < place < payload < tail:
         try:
-            said = body[payload + len(_PAYLOAD) : tail]
-            cube_id, words = _label(body[head + len(_ID) : place]), PlaintextPayload.model_validate_json(said)
-            # Only what is spelled canonically, part by part, was surely told apart rightly.
-            if orjson.dumps(cube_id) == body[head + len(_ID) : place] and words._canonical == said:
-                shared = _head(body[:head]) | _place(body[place + len(_NAMESPACE) : payload]) | _tail(body[tail:])
-                made = MemCube.of_checked(id=cube_id, payload=words, **shared)
-                made.__dict__["_canonical"] = body
-                return made
+            shared = {
+                **_head(body[:head]),
+                **_place(body[place + len(_NAMESPACE) : payload]),
+                **_tail(body[tail:]),
+                "id": _id(body[head + len(_ID) : place]),
+                "payload": _words(body[payload + len(_PAYLOAD) : tail]),
+            }
+            made = MemCube.of_checked(**shared)
+            made.__dict__["_canonical"] = body
+            return made
         except ValueError:  # pydantic's is one: another kind of payload, or no cube at all
             pass
     return MemCube.from_json(body)
+
+
+# Only what is spelled canonically, part by part, was surely told apart rightly.
+
+
+def _id(text: bytes) -> str:
+    said = orjson.loads(text)
+    if orjson.dumps(said) != text:
+        raise ValueError("not canonical")
+    return _label(said)
+
+
+def _words(text: bytes) -> PlaintextPayload:
+    said = orjson.loads(text[len(_BEFORE) : -len(_BEHIND)]) if text.endswith(_BEHIND) else None
+    if isinstance(said, str) and text == _BEFORE + orjson.dumps(said) + _BEHIND and said.strip():
+        # What the model asks of it, without the model.
+        words = PlaintextPayload.of_checked(blob=None, kind=Tier.PLAINTEXT, text=check_payload_text(said), value=None)
+        words.__dict__["_canonical"] = text
+        return words
+    words = PlaintextPayload.model_validate_json(text)
+    if words._canonical != text:
+        raise ValueError("not canonical")
+    return words
 
 
 @lru_cache(SHARED)
