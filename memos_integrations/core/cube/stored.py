@@ -13,7 +13,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from memos_integrations.core.cube.cube import MemCube
-from memos_integrations.core.cube.header import Descriptive, Governance, Provenance, Trust
+from memos_integrations.core.cube.header import Behaviour, Descriptive, Governance, Provenance, State, Trust
 from memos_integrations.core.cube.payload import PlaintextPayload, Tier
 from memos_integrations.core.cube.values import Label, Namespace, check_payload_text
 
@@ -24,6 +24,7 @@ _DESCRIPTIVE, _GOVERNANCE = b'{"descriptive":', b',"governance":'
 _ID, _NAMESPACE, _PAYLOAD, _PROVENANCE = b',"id":', b',"namespace":', b',"payload":', b',"provenance":'
 _SCHEMA, _TRUST, _VERSION = b',"schema":', b',"trust":', b',"version":'
 
+_UNUSED = Behaviour()
 _BEFORE, _BEHIND = b'{"blob":null,"kind":"plaintext","text":', b',"value":null}'
 """What stands around the words of a memory that is nothing but words."""
 
@@ -42,14 +43,16 @@ def cube_of(body: bytes) -> MemCube:
     payload, tail = body.find(_PAYLOAD), body.rfind(_PROVENANCE)
     if 0 < head < place < payload < tail:
         try:
-            shared = {
+            parts = {
                 **_head(body[:head]),
                 **_place(body[place + len(_NAMESPACE) : payload]),
                 **_tail(body[tail:]),
                 "id": _id(body[head + len(_ID) : place]),
                 "payload": _words(body[payload + len(_PAYLOAD) : tail]),
+                "state": State.GENERATED,
+                "behaviour": _UNUSED,
             }
-            made = MemCube.of_checked(**shared)
+            made = MemCube.of_checked(**parts)
             made.__dict__["_canonical"] = body
             return made
         except ValueError:  # pydantic's is one: another kind of payload, or no cube at all
