@@ -183,6 +183,13 @@ class Handing:
         known |= {row[SEQ]: self._met(row, tenant) for row in rows}
         return [(seq, self._given(each)) for seq, each in known.items()]
 
+    def written(self, fresh: Sequence[tuple[Row, MemCube]]) -> None:
+        """Keep what this process wrote and sealed a moment ago: whoever reads it next holds it against its seal only."""
+        epoch = self._epoch()
+        with self._lock:
+            for row, cube in fresh[-KEPT:]:
+                self._keep(Known(row, cube, epoch))
+
     def check_vector(self, row: Sealed, vector: bytes | None) -> None:
         """Refuse a vector that is not the one of the row.
 
@@ -249,13 +256,17 @@ class Handing:
             return known
         with self._lock:
             # The vector beside the row is not in the row: after somebody else's change it is read again.
-            known = self._held[seq] = known if known.epoch == epoch else Known(row, known.cube, epoch)
-            self._held.move_to_end(seq)
-            self._numbers[known.cube.id] = seq
-            while len(self._held) > KEPT:
-                _, least = self._held.popitem(last=False)
-                self._numbers.pop(least.cube.id, None)
+            self._keep(known := known if known.epoch == epoch else Known(row, known.cube, epoch))
         return known
+
+    def _keep(self, known: Known) -> None:
+        seq = known.row[SEQ]
+        self._held[seq] = known
+        self._held.move_to_end(seq)
+        self._numbers[known.cube.id] = seq
+        while len(self._held) > KEPT:
+            _, least = self._held.popitem(last=False)
+            self._numbers.pop(least.cube.id, None)
 
     def _given(self, known: Known) -> MemCube:
         cube = known.cube
