@@ -34,7 +34,7 @@ from memos_integrations.core.cube.payload import (
     PlaintextPayload,
     Tier,
 )
-from memos_integrations.core.cube.stored import cube_of
+from memos_integrations.core.cube.stored import behaviour_of, canonical_cube, cube_of
 from memos_integrations.core.cube.values import (
     MAX_TEXT_BYTES,
     Digest,
@@ -88,6 +88,8 @@ __all__ = [
     "Value",
     "canonical_json",
     "check_text",
+    "behaviour_of",
+    "canonical_cube",
     "cube_of",
     "first_problem",
     "new_id",

@@ -7,7 +7,7 @@ together. It passes its models the first time that it is seen; from then on it i
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import TypeAdapter
@@ -15,16 +15,18 @@ from pydantic import TypeAdapter
 from memos_integrations.core.cube.cube import MemCube
 from memos_integrations.core.cube.header import Behaviour, Descriptive, Governance, Provenance, State, Trust
 from memos_integrations.core.cube.payload import PlaintextPayload, Tier
-from memos_integrations.core.cube.values import Label, Namespace, check_payload_text
+from memos_integrations.core.cube.values import Label, Namespace, check_payload_text, check_text
 
 SHARED = 1024
-"""So many heads, places and tails are kept: about 2 kB each, with what they say."""
+"""So many of each part are kept: about 1 kB each, with what they say."""
 
 _DESCRIPTIVE, _GOVERNANCE = b'{"descriptive":', b',"governance":'
 _ID, _NAMESPACE, _PAYLOAD, _PROVENANCE = b',"id":', b',"namespace":', b',"payload":', b',"provenance":'
 _SCHEMA, _TRUST, _VERSION = b',"schema":', b',"trust":', b',"version":'
 
 _UNUSED = Behaviour()
+_NEW, _REST = Behaviour(fingerprint="|")._canonical.split(b"|")
+"""What stands around the fingerprint of a cube that was never used."""
 _BEFORE, _BEHIND = b'{"blob":null,"kind":"plaintext","text":', b',"value":null}'
 """What stands around the words of a memory that is nothing but words."""
 
@@ -38,26 +40,47 @@ def cube_of(body: bytes) -> MemCube:
     Raises:
         InvalidMemoryError: They are not a cube.
     """
+    return canonical_cube(body) or MemCube.from_json(body)
+
+
+def canonical_cube(body: bytes) -> MemCube | None:
+    """As `cube_of`; None where that is another kind of payload, not spelled canonically, or no cube at all."""
     # No name can stand inside a text, where quotes are escaped; a structured payload may hold any, so from behind.
     head, place = body.find(_ID), body.find(_NAMESPACE)
-    payload, tail = body.find(_PAYLOAD), body.rfind(_PROVENANCE)
-    if 0 < head < place < payload < tail:
-        try:
-            parts = {
-                **_head(body[:head]),
-                **_place(body[place + len(_NAMESPACE) : payload]),
-                **_tail(body[tail:]),
-                "id": _id(body[head + len(_ID) : place]),
-                "payload": _words(body[payload + len(_PAYLOAD) : tail]),
-                "state": State.GENERATED,
-                "behaviour": _UNUSED,
-            }
-            made = MemCube.of_checked(**parts)
-            made.__dict__["_canonical"] = body
-            return made
-        except ValueError:  # pydantic's is one: another kind of payload, or no cube at all
-            pass
-    return MemCube.from_json(body)
+    payload, tail, middle = body.find(_PAYLOAD), body.rfind(_PROVENANCE), body.find(_GOVERNANCE)
+    if not 0 < middle < head < place < payload < tail:
+        return None
+    try:
+        parts = {
+            **_tail(body[tail:]),
+            "descriptive": _said(body[:middle]),
+            "governance": _rules(body[middle:head]),
+            "id": _id(body[head + len(_ID) : place]),
+            "namespace": _place(body[place + len(_NAMESPACE) : payload]),
+            "payload": _words(body[payload + len(_PAYLOAD) : tail]),
+            "state": State.GENERATED,
+            "behaviour": _UNUSED,
+        }
+    except ValueError:  # pydantic's is one
+        return None
+    made = MemCube.of_checked(**parts)
+    made.__dict__["_canonical"] = body
+    return made
+
+
+def behaviour_of(text: bytes) -> Behaviour:
+    """The behaviour whose canonical bytes these are; of a cube that was never used only the fingerprint says anything.
+
+    Raises:
+        ValueError: They are none, or not spelled canonically.
+    """
+    if text.startswith(_NEW) and text.endswith(_REST):
+        spelled = text[len(_NEW) - 1 : 1 - len(_REST)]
+        told = orjson.loads(spelled)
+        if isinstance(told, str) and orjson.dumps(told) == spelled:
+            return Behaviour.of_checked(fingerprint=check_text(told))
+    made = Behaviour.model_validate_json(text)
+    return _canonical(text, made._canonical, made)
 
 
 # Only what is spelled canonically, part by part, was surely told apart rightly.
@@ -65,9 +88,7 @@ def cube_of(body: bytes) -> MemCube:
 
 def _id(text: bytes) -> str:
     said = orjson.loads(text)
-    if orjson.dumps(said) != text:
-        raise ValueError("not canonical")
-    return _label(said)
+    return _canonical(text, orjson.dumps(said), _label(said))
 
 
 def _words(text: bytes) -> PlaintextPayload:
@@ -78,24 +99,25 @@ def _words(text: bytes) -> PlaintextPayload:
         words.__dict__["_canonical"] = text
         return words
     words = PlaintextPayload.model_validate_json(text)
-    if words._canonical != text:
-        raise ValueError("not canonical")
-    return words
+    return _canonical(text, words._canonical, words)
 
 
 @lru_cache(SHARED)
-def _head(text: bytes) -> dict[str, Any]:
-    middle = text.index(_GOVERNANCE)
-    descriptive = Descriptive.model_validate_json(text[len(_DESCRIPTIVE) : middle])
-    governance = Governance.model_validate_json(text[middle + len(_GOVERNANCE) :])
-    spelled = _DESCRIPTIVE + descriptive._canonical + _GOVERNANCE + governance._canonical
-    return _canonical(text, spelled, {"descriptive": descriptive, "governance": governance})
+def _said(text: bytes) -> Descriptive:
+    made = Descriptive.model_validate_json(text[len(_DESCRIPTIVE) :])
+    return _canonical(text, _DESCRIPTIVE + made._canonical, made)
 
 
 @lru_cache(SHARED)
-def _place(text: bytes) -> dict[str, Any]:
+def _rules(text: bytes) -> Governance:
+    made = Governance.model_validate_json(text[len(_GOVERNANCE) :])
+    return _canonical(text, _GOVERNANCE + made._canonical, made)
+
+
+@lru_cache(SHARED)
+def _place(text: bytes) -> tuple[str, ...]:
     place = _namespace(text)
-    return _canonical(text, orjson.dumps(place), {"namespace": place})
+    return _canonical(text, orjson.dumps(place), place)
 
 
 @lru_cache(SHARED)
@@ -112,7 +134,10 @@ def _tail(text: bytes) -> dict[str, Any]:
     return _canonical(text, spelled, said)
 
 
-def _canonical(text: bytes, spelled: bytes, said: dict[str, Any]) -> dict[str, Any]:
+_Said = TypeVar("_Said")
+
+
+def _canonical(text: bytes, spelled: bytes, said: _Said) -> _Said:
     if text != spelled:
         raise ValueError("not canonical")
     return said

@@ -144,7 +144,8 @@ class Value(BaseModel):
         kept.pop("_canonical", None)
         kept.pop("digest", None)
         put(made, "__dict__", kept)
-        put(made, "__pydantic_fields_set__", self.__pydantic_fields_set__ | fields.keys())
+        told = self.__pydantic_fields_set__
+        put(made, "__pydantic_fields_set__", told if told >= fields.keys() else told | fields.keys())
         put(made, "__pydantic_extra__", None)
         put(made, "__pydantic_private__", None)
         return made
