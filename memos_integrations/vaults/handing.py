@@ -184,7 +184,7 @@ class Handing:
         return [(seq, self._given(each)) for seq, each in known.items()]
 
     def written(self, fresh: Sequence[tuple[Row, MemCube]]) -> None:
-        """Keep what this process wrote and sealed a moment ago: whoever reads it next holds it against its seal only."""
+        """Keep what this process wrote and sealed a moment ago: who reads it next holds it against its seals alone."""
         epoch = self._epoch()
         with self._lock:
             for row, cube in fresh[-KEPT:]:

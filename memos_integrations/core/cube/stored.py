@@ -24,6 +24,7 @@ _DESCRIPTIVE, _GOVERNANCE = b'{"descriptive":', b',"governance":'
 _ID, _NAMESPACE, _PAYLOAD, _PROVENANCE = b',"id":', b',"namespace":', b',"payload":', b',"provenance":'
 _SCHEMA, _TRUST, _VERSION = b',"schema":', b',"trust":', b',"version":'
 
+_ID_BYTES, _NAMESPACE_BYTES, _PAYLOAD_BYTES = len(_ID), len(_NAMESPACE), len(_PAYLOAD)
 _UNUSED = Behaviour()
 _NEW, _REST = Behaviour(fingerprint="|")._canonical.split(b"|")
 """What stands around the fingerprint of a cube that was never used."""
@@ -45,27 +46,32 @@ def cube_of(body: bytes) -> MemCube:
 
 def canonical_cube(body: bytes) -> MemCube | None:
     """As `cube_of`; None where that is another kind of payload, not spelled canonically, or no cube at all."""
+    parts = parts_of(body)
+    if parts is None:
+        return None
+    made = MemCube.of_checked(**parts, state=State.GENERATED, behaviour=_UNUSED)
+    made.__dict__["_canonical"] = body
+    return made
+
+
+def parts_of(body: bytes) -> dict[str, Any] | None:
+    """What `canonical_cube` is made of: its fields, checked, but for state and behaviour; or None."""
     # No name can stand inside a text, where quotes are escaped; a structured payload may hold any, so from behind.
     head, place = body.find(_ID), body.find(_NAMESPACE)
     payload, tail, middle = body.find(_PAYLOAD), body.rfind(_PROVENANCE), body.find(_GOVERNANCE)
     if not 0 < middle < head < place < payload < tail:
         return None
     try:
-        parts = {
+        return {
             **_tail(body[tail:]),
             "descriptive": _said(body[:middle]),
             "governance": _rules(body[middle:head]),
-            "id": _id(body[head + len(_ID) : place]),
-            "namespace": _place(body[place + len(_NAMESPACE) : payload]),
-            "payload": _words(body[payload + len(_PAYLOAD) : tail]),
-            "state": State.GENERATED,
-            "behaviour": _UNUSED,
+            "id": _id(body[head + _ID_BYTES : place]),
+            "namespace": _place(body[place + _NAMESPACE_BYTES : payload]),
+            "payload": _words(body[payload + _PAYLOAD_BYTES : tail]),
         }
     except ValueError:  # pydantic's is one
         return None
-    made = MemCube.of_checked(**parts)
-    made.__dict__["_canonical"] = body
-    return made
 
 
 def behaviour_of(text: bytes) -> Behaviour:

@@ -69,9 +69,7 @@ class Arrivals:
         self._manifest, self._caller, self._most, self._inside = manifest, caller, most, inside
         self._made: dict[tuple[int, str], tuple[Value, Any]] = {}
 
-    def arrived(
-        self, cube: MemCube, *, version: int, namespace: Sequence[str], versions: dict[str, int]
-    ) -> MemCube:
+    def arrived(self, cube: MemCube, *, version: int, namespace: Sequence[str], versions: dict[str, int]) -> MemCube:
         """The memory as the caller's own below *namespace*, its links mapped to what is in the bundle.
 
         *versions* says at which version those stand here that others derive from.
@@ -91,7 +89,7 @@ class Arrivals:
             trust=self._once(cube.trust, "", lambda: self._believed(cube.trust)),
             governance=self._once(cube.governance, "", lambda: self._governed(cube.governance)),
             state=cube.state if cube.state in KEPT else State.GENERATED,
-            behaviour=Behaviour.of_checked(fingerprint=cube.behaviour.fingerprint),
+            behaviour=_UNUSED,
         )
 
     def _once(self, part: _Part, mark: str, make: Callable[[], _Part]) -> _Part:
@@ -127,6 +125,7 @@ class Arrivals:
         return part.with_checked(owner=self._caller.by.subject, layer=Layer.PRIVATE, **_NOBODY)
 
 
+_UNUSED = Behaviour()
 _NOBODY: dict[str, Any] = {"readers": (), "writers": (), "sharers": (), "legal_hold": False}
 _ORDER = {label: number for number, label in enumerate(TrustLabel)}
 

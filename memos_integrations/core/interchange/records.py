@@ -8,7 +8,17 @@ from typing import Annotated, Any, NamedTuple
 import orjson
 from pydantic import Field, ValidationError
 
-from memos_integrations.core.cube import Label, MemCube, Moment, State, Value, behaviour_of, canonical_cube, sha256
+from memos_integrations.core.cube import (
+    Label,
+    MemCube,
+    Moment,
+    State,
+    Value,
+    behaviour_of,
+    canonical_cube,
+    parts_of,
+    sha256,
+)
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
 from memos_integrations.core.interchange.archive import BundleReader
 from memos_integrations.core.interchange.canonical import MAX_DEPTH, plain_json, strict_json
@@ -26,9 +36,9 @@ from memos_integrations.core.interchange.refusal import Refusal
 from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import AuditEntry
 
-
 _STATE, _BEHAVIOUR = b',"state":"', b'","behaviour":'
-STATES = {state.value.encode(): state for state in State}
+_STATE_BYTES, _BEHAVIOUR_BYTES = len(_STATE), len(_BEHAVIOUR)
+_STATES = {state.value.encode(): state for state in State}
 
 
 def record_line(cube: MemCube) -> bytes:
@@ -128,18 +138,23 @@ def _as_written(line: bytes) -> MemCube | None:
 
     What is spelled so has every name once, and no number that JSON does not know.
     """
-    at, beside = line.rfind(_STATE), line.rfind(_BEHAVIOUR)
-    state = STATES.get(line[at + len(_STATE) : beside])
-    if not 0 < at < beside or state is None or not line.endswith(b"}") or line.count(b"[") + line.count(b"{") > MAX_DEPTH:
-        return None
-    cube = canonical_cube(line[:at] + b"}")
-    if cube is not None:
-        try:
-            # Nobody else has it yet.
-            cube.__dict__.update(state=state, behaviour=behaviour_of(line[beside + len(_BEHAVIOUR) : -1]))
-        except ValueError:
-            return None
+    found = _split(line)
+    cube = None if found is None else canonical_cube(found[0])
+    if cube is not None and found is not None:
+        cube.__dict__.update(found[1])  # nobody else has it yet
     return cube
+
+
+def _split(line: bytes) -> tuple[bytes, dict[str, Any]] | None:
+    """The canonical form in a record, and what stands beside it."""
+    at, beside = line.rfind(_STATE), line.rfind(_BEHAVIOUR)
+    state = _STATES.get(line[at + _STATE_BYTES : beside])
+    if not 0 < at < beside or state is None or line[-1:] != b"}" or line.count(b"[") + line.count(b"{") > MAX_DEPTH:
+        return None
+    try:
+        return line[:at] + b"}", {"state": state, "behaviour": behaviour_of(line[beside + _BEHAVIOUR_BYTES : -1])}
+    except ValueError:
+        return None
 
 
 def cubes_in(reader: BundleReader, manifest: Manifest) -> Iterator[list[MemCube]]:
@@ -194,9 +209,9 @@ def outlined(reader: BundleReader, manifest: Manifest) -> Iterator[list[Outline]
 
 
 def _outline(line: bytes) -> Outline:
-    cube = _as_written(line)
-    if cube is not None:
-        return _outline_of(cube)
+    made = _plain_outline(line)
+    if made is not None:
+        return made
     try:
         said = plain_json(line) or strict_json(line, f"a record of {CUBES}")
     except BundleError as exc:
@@ -210,6 +225,18 @@ def _outline(line: bytes) -> Outline:
     except (AttributeError, KeyError, TypeError):
         pass  # it is no memory; what is wrong with it is said here:
     return _outline_of(cube_in(line))
+
+
+def _plain_outline(line: bytes) -> Outline | None:
+    """The outline of a record as `record_line` spells it, of a memory that is text alone and stands by itself."""
+    found = _split(line)
+    parts = None if found is None else parts_of(found[0])
+    if parts is None or parts["payload"].blob is not None:
+        return None
+    told = parts["provenance"]
+    if told.derived_from or told.links:
+        return None
+    return Outline(parts["id"], parts["version"], is_item=parts["descriptive"].semantic_type == ITEM)
 
 
 def _outline_of(cube: MemCube) -> Outline:
