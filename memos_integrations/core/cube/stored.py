@@ -31,8 +31,8 @@ _NEW, _REST = Behaviour(fingerprint="|")._canonical.split(b"|")
 _BEFORE, _BEHIND = b'{"blob":null,"kind":"plaintext","text":', b',"value":null}'
 """What stands around the words of a memory that is nothing but words."""
 
-_label = TypeAdapter[str](Label).validate_python
-_namespace = TypeAdapter[tuple[str, ...]](Namespace).validate_json
+_label = TypeAdapter[str](Label).validator.validate_python
+_namespace = TypeAdapter[tuple[str, ...]](Namespace).validator.validate_json
 
 
 def cube_of(body: bytes) -> MemCube:
@@ -93,8 +93,8 @@ def behaviour_of(text: bytes) -> Behaviour:
 
 
 def _id(text: bytes) -> str:
-    said = orjson.loads(text)
-    return _canonical(text, orjson.dumps(said), _label(said))
+    said: str = _label(orjson.loads(text))
+    return _canonical(text, orjson.dumps(said), said)
 
 
 def _words(text: bytes) -> PlaintextPayload:
