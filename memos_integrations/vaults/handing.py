@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State
+from memos_integrations.core.cube import Behaviour, MemCube, State
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.vaults.integrity import Sealed
 from memos_integrations.vaults.rules import storable
@@ -140,7 +140,7 @@ class Handing:
         Raises:
             IntegrityError: A cube is not what was sealed; it is named.
         """
-        return [(seq, self._given(each)) for seq, each in self._known(connection, tenant, list(seqs), keep).items()]
+        return [(seq, each.cube) for seq, each in self._known(connection, tenant, list(seqs), keep).items()]
 
     def with_vectors(
         self, connection: sqlite3.Connection, tenant: str, seqs: Iterable[int], stored: Stored
@@ -159,7 +159,7 @@ class Handing:
                 raise IntegrityError(f"The vector of cube {each.cube.id!r} does not match its seal", each.cube.id)
             each.vector = vector
         vectors = {seq: each.vector for seq, each in known.items() if each.vector}
-        return [(seq, self._given(each)) for seq, each in known.items()], vectors
+        return [(seq, each.cube) for seq, each in known.items()], vectors
 
     def by_id(self, connection: sqlite3.Connection, tenant: str, ids: Iterable[str]) -> Handed:
         """As `by_number`, by id; ids that do not exist in *tenant* are left out.
@@ -181,7 +181,7 @@ class Handing:
             connection, tenant, [_outline(each.row) for each in known.values()] + [*map(_outline, rows)], lost
         )
         known |= {row[SEQ]: self._met(row, tenant) for row in rows}
-        return [(seq, self._given(each)) for seq, each in known.items()]
+        return [(seq, each.cube) for seq, each in known.items()]
 
     def written(self, fresh: Sequence[tuple[Row, MemCube]]) -> None:
         """Keep what this process wrote and sealed a moment ago: who reads it next holds it against its seals alone."""
@@ -267,12 +267,6 @@ class Handing:
         while len(self._held) > KEPT:
             _, least = self._held.popitem(last=False)
             self._numbers.pop(least.cube.id, None)
-
-    def _given(self, known: Known) -> MemCube:
-        cube = known.cube
-        if not isinstance(cube.payload, PlaintextPayload) or cube.payload.value is not None:
-            return self._checked(known.row)  # holds what a caller could change: everyone gets their own
-        return cube
 
     def _checked(self, row: Row) -> MemCube:
         cube = opened(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from memos_integrations.core.cube import MemCube, PlaintextPayload, cube_of, sha256
+from memos_integrations.core.cube import MemCube, cube_of, sha256
 from memos_integrations.core.errors import IntegrityError, InvalidMemoryError
 
 
@@ -48,8 +48,6 @@ def _read(body: bytes, digest: str, parse: Callable[[bytes], MemCube], cube_id: 
         raise IntegrityError(f"Version {version} of cube {cube_id!r} does not match its digest", cube_id)
     try:
         cube = parse(body)
-        if not isinstance(cube.payload, PlaintextPayload) or cube.payload.value is not None:
-            cube = MemCube.from_json(body)  # holds what a caller could change: everyone gets their own
     except InvalidMemoryError as exc:
         raise IntegrityError(f"Version {version} of cube {cube_id!r} is not a cube ({exc})", cube_id) from exc
     if (cube.id, cube.version) != (cube_id, version):
