@@ -41,7 +41,8 @@ class NewVersion(NamedTuple):
 
     `beside` are the ids that the caller is writing in the same batch, and may therefore replace. `verdict` is what the
     gate decided on it, for the audit log. `sources` are the
-    cubes that it is derived from as far as they are written before it in the same transaction.
+    cubes that it is derived from as far as they are written before it in the same transaction. `records` go into the
+    log with it.
     """
 
     cube: MemCube
@@ -54,6 +55,7 @@ class NewVersion(NamedTuple):
     verdict: dict[str, Any] | None = None
     sources: Mapping[str, MemCube] = MappingProxyType({})
     tokens: bytes | None = None
+    records: tuple[AuditRecord, ...] = ()
 
 
 class Instead(NamedTuple):
