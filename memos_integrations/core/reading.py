@@ -207,10 +207,7 @@ class GovernedReading:
         if counted:
             detail |= used_in([cube.id for cube in allowed])
         entry = record_of(operation, caller, detail=detail)
-        if refused:
-            self._submit(entry)
-        else:
-            self._reads.record(Transaction((), (entry,)))
+        self._submit(entry) if refused else self._reads.record(Transaction((), (entry,)))
         return self._sight.shown(allowed, caller)
 
     def find(self, query: VaultQuery, caller: Caller, *, counted: bool = False) -> list[MemCube]:
@@ -236,12 +233,16 @@ class GovernedReading:
             told = {"given": len(cubes), **used_in([cube.id for cube in cubes])}
             self._reads.record(Transaction((), (record_of("give", caller, detail=told),)))
 
+    def open_blob(self, cube_id: str, number: int, caller: Caller) -> BinaryIO:
+        """`blob_of` a cube that the caller may read; recorded. CubeNotFoundError as by `read`."""
+        return self.blob_of(self.read(cube_id, caller, operation="read_blob"), number)
+
     def blob_of(self, cube: MemCube, number: int) -> BinaryIO:
         """A blob of a version that the caller was given, by its place among the cube's blobs.
 
         Raises:
             InvalidMemoryError: It names no such blob.
-            IntegrityError: The blob is missing, or not what the cube says; the error names the cube.
+            IntegrityError: It is missing, or not what the cube says, which is named.
         """
         if whole("number", number, least=0) >= len(cube.blobs):
             raise InvalidMemoryError(f"Cube {cube.id!r} names {len(cube.blobs)} blobs; there is no number {number}.")
