@@ -22,10 +22,10 @@ from memos_integrations.core.cube import (
     first_problem,
 )
 from memos_integrations.core.errors import AlreadyRememberedError, ModelError
+from memos_integrations.core.looking import Looking
 from memos_integrations.core.operator import MemoryOptions, draft_memory
 from memos_integrations.core.operator.summary import Summarise
 from memos_integrations.core.ports import CubeFilter
-from memos_integrations.core.walk import Walk
 
 MOST_EXTRACTED = 256
 RAW = ("message",)
@@ -46,8 +46,8 @@ Extractor = Callable[[Sequence[MemCube]], Sequence[Any]]
 """Draws memories from turns, oldest first: texts, mappings or objects with `text`, `semantic_type` and `sources`."""
 
 
-class Asking(Walk):
-    """`Walk`, with what is made of a recall."""
+class Asking(Looking):
+    """`Looking`, with what is made of a recall."""
 
     def answer(self, question: str, *, by: Principal, k: int = 10, **how: Any) -> Answer:
         """The answer to *question* from what *by* may know, without a model; `how` is what `recall` takes.

@@ -134,7 +134,11 @@ class MemGovernance(GatedWriting):
             audit=tuple(
                 record
                 for version in versions
-                for record in (record_of(operation, version.caller, cube=version.cube), *gated(version))
+                for record in (
+                    record_of(operation, version.caller, cube=version.cube),
+                    *gated(version),
+                    *version.records,
+                )
             ),
             events=tuple(written(version.cube, version.caller) for version in versions),
         )

@@ -213,7 +213,7 @@ class Living(Walk):
         """Let the memories of *by* age until *now* (default: the clock): archive, expire and collect what is due.
 
         At most *limit* at a time; call it again while `more`. A pass that was interrupted is simply run again. What was
-        written or used within the last day stays, whatever else is due, unless its own time is over.
+        written or used in the last day stays, unless its own time is over; lists use their first 1,000.
 
         Adapters that went with a source are learnt again from what is left, for *learn_seconds* of wall time (then the
         step under way, or the gates, are finished; the next pass goes on) while all take at most *learn_bytes*.

@@ -245,15 +245,6 @@ class Walk:
         """A number that is another one after any change in *by*'s tenant that a recall could notice."""
         return self._governance.generation(self._caller(by, None))
 
-    def find(
-        self, where: CubeFilter, *, by: Principal, k: int = 100, context: CallContext | None = None
-    ) -> list[MemCube]:
-        """The newest *k* cubes that pass *where* and that *by* may read, newest first: a list, not a recall.
-
-        On record like every read; it warms no cube.
-        """
-        return self._governance.find(VaultQuery(k=whole("k", k), filter=where), self._caller(by, context))
-
     def superseded(
         self, cubes: Sequence[MemCube], *, by: Principal, context: CallContext | None = None
     ) -> dict[str, str]:
@@ -278,22 +269,19 @@ class Walk:
         """Whether the vault holds vectors, and there is no embedder here to search them with."""
         return self._embedder_missing and self._governance.embedder() is not None
 
-    async def afind(self, where: CubeFilter, *, by: Principal, **how: Any) -> list[MemCube]:
-        """`find`, in the read pool."""
-        return await self._off_loop(self.find, where, by=by, **how)
-
     async def asuperseded(self, cubes: Sequence[MemCube], *, by: Principal, **how: Any) -> dict[str, str]:
         """`superseded`, in the read pool."""
         return await self._off_loop(self.superseded, cubes, by=by, **how)
 
     def activations(self, *, by: Principal, k: int = 100, context: CallContext | None = None) -> list[MemCube]:
         """The activation cubes that *by* may read, latest first."""
-        return self.find(CubeFilter(tiers=frozenset({Tier.ACTIVATION})), by=by, k=k, context=context)
+        query = VaultQuery(k=k, filter=CubeFilter(tiers=frozenset({Tier.ACTIVATION})))
+        return self._governance.find(query, self._caller(by, context))
 
     def _parameters(self, place: Labels, by: Principal, context: CallContext | None) -> list[MemCube]:
         """The parameter cubes within a namespace that *by* may read, latest first."""
         wanted = CubeFilter(namespace=place, tiers=frozenset({Tier.PARAMETER}))
-        return self.find(wanted, by=by, k=MOST_ADAPTERS, context=context)
+        return self._governance.find(VaultQuery(k=MOST_ADAPTERS, filter=wanted), self._caller(by, context))
 
     async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
         """`recall`, in the read pool."""

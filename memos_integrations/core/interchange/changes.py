@@ -20,7 +20,10 @@ from memos_integrations.core.records import record_of
 APART = "changed_apart"
 """The operation by which a vault notes that a memory was changed in two vaults, apart."""
 
-READ = frozenset({"read", "read_blob", "history", "use", "export", "find", "review", DELIVER, APART})
+APART_JUDGED = "judged_apart"
+"""The operation by which it notes what its judge says of that."""
+
+READ = frozenset({"read", "read_blob", "history", "use", "export", "find", "review", DELIVER, APART, APART_JUDGED})
 """Operations on one memory that leave it as it is."""
 
 MOVED_ELSEWHERE = "moved_elsewhere"

@@ -117,7 +117,9 @@ class MemStore(Offering):
             if stop is not None or seen == after or len(chosen) >= limit:
                 after = seen if stop is None else stop
                 break
-            after, page = seen, min(PAGE, 2 * page)
+            # As much as is wanting where most of it is news, else more and more.
+            further = limit - len(chosen) + FEW if 2 * len(more) > page else 2 * page
+            after, page = seen, min(PAGE, further)
         given = self._governance.deliver(_sendings(chosen), caller)
         told, end = _told(name, chosen, given)
         if end is not None:

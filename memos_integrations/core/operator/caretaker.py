@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -19,13 +19,14 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import Aged, Ageing, due, over_budget
-from memos_integrations.core.lifecycle.ageing import check_clock
+from memos_integrations.core.lifecycle.ageing import ENDED, check_clock, last_use, used_at
 from memos_integrations.core.operator.relearning import Relearnt
 from memos_integrations.core.operator.tiering import Tiered
-from memos_integrations.core.ports import LogQuery
-from memos_integrations.core.records import Steps, record_of
+from memos_integrations.core.ports import LogQuery, Use
+from memos_integrations.core.records import LOOKS, Steps, looks_in, record_of
 
 TOGETHER = 256
+LOG_PAGE = 10_000
 
 
 class Tick(Value):
@@ -69,10 +70,7 @@ class Caretaker:
         """
         cubes = self._governance.owned(caller)
         check_clock(cubes, caller.now)
-        moves = [(cube, aged) for cube in cubes if (aged := due(cube, caller.now, ageing)) is not None]
-        going = {cube.id for cube, _ in moves}
-        staying = [cube for cube in cubes if cube.id not in going]
-        moves += [(each, Aged(State.ARCHIVED, "budget")) for each in over_budget(staying, caller.now, ageing)]
+        moves = self._going({cube.id: cube for cube in cubes}, caller, ageing)
         done = [
             each
             for start in range(0, min(len(moves), limit), TOGETHER)
@@ -98,6 +96,43 @@ class Caretaker:
                 now[cube.id] = cube.model_copy(update={"state": State.ACTIVATED})
         back = (cube.id for cube in now.values() if cube.state in {State.ACTIVATED, State.ARCHIVED})
         return tuple(sorted(back))
+
+    def _going(self, cubes: dict[str, MemCube], caller: Caller, ageing: Ageing) -> list[tuple[MemCube, Aged]]:
+        """What is due, once the log was asked whether it was looked up; that is noted in what was."""
+        # Look-ups stand in the log alone, so that they cost no more than that. Those of single memories are found
+        # however long ago; those of lists within `rest`, so that a pass every night misses none.
+        listed: dict[str, datetime] | None = None
+        asked: set[str] = set()
+        looked: list[Use] = []
+        while True:
+            moves = _due(cubes.values(), caller.now, ageing)
+            fresh = [cube for cube, aged in moves if cube.id not in asked and aged.reason not in ENDED]
+            if not fresh:
+                self._governance.looked(looked)
+                return moves
+            if listed is None:
+                listed = self._looks(LogQuery(tenant=caller.by.tenant, since=caller.now - ageing.rest, limit=LOG_PAGE))
+            since = min(last_use(cube) for cube in fresh)
+            asked |= {cube.id for cube in fresh}
+            ids = tuple(cube.id for cube in fresh)
+            alone = self._looks(LogQuery(tenant=caller.by.tenant, cube_ids=ids, since=since, limit=LOG_PAGE))
+            for cube in fresh:
+                at = max((told[cube.id] for told in (listed, alone) if cube.id in told), default=last_use(cube))
+                if at > last_use(cube):
+                    cubes[cube.id] = used_at(cube, at)
+                    looked.append(Use(cube.id, at, "", looked=True))
+
+    def _looks(self, query: LogQuery) -> dict[str, datetime]:
+        found: dict[str, datetime] = {}
+        for operation in LOOKS:
+            asked = query.model_copy(update={"operation": operation})
+            while entries := self._governance.lifecycle_log(asked):
+                for cube_id, at in looks_in(entries).items():
+                    found[cube_id] = max(at, found.get(cube_id, at))
+                asked = asked.model_copy(update={"after": entries[-1].number})
+                if len(entries) < LOG_PAGE:
+                    break
+        return found
 
     def _moved(self, batch: Sequence[tuple[MemCube, Aged]], caller: Caller) -> list[tuple[MemCube, Aged]]:
         """Those that moved: all together, or, where one was used or changed meanwhile, the others one by one."""
@@ -129,6 +164,13 @@ class Caretaker:
         query = LogQuery(tenant=caller.by.tenant, cube_id=cube.id, operation="to_expired", limit=10_000)
         entries = self._governance.lifecycle_log(query)
         return entries[-1].record.at if entries else caller.now
+
+
+def _due(cubes: Iterable[MemCube], now: datetime, ageing: Ageing) -> list[tuple[MemCube, Aged]]:
+    moves = [(cube, aged) for cube in cubes if (aged := due(cube, now, ageing)) is not None]
+    going = {cube.id for cube, _ in moves}
+    staying = [cube for cube in cubes if cube.id not in going]
+    return moves + [(each, Aged(State.ARCHIVED, "budget")) for each in over_budget(staying, now, ageing)]
 
 
 def _steps(batch: Sequence[tuple[MemCube, Aged]], caller: Caller) -> Steps:

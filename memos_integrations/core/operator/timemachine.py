@@ -18,6 +18,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.lifecycle.then import MOVES, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.resolver import Resolver
@@ -55,20 +56,33 @@ class TimeMachine:
         self._governance, self._embedding, self._resolver, self._dropped = governance, embedding, resolver, dropped
 
     def at(self, cube_id: str, caller: Caller, *, as_of: datetime | None, valid_at: datetime | None) -> MemCube:
-        """The version that was known at *as_of* (default: now), if it held in the world at *valid_at*.
+        """The version that was known at *as_of* (default: now), in its state of then, if it held at *valid_at*.
 
         Raises:
             CubeNotFoundError: There is none that the caller may read.
         """
-        self._governance.read(cube_id, caller)
+        found = self.then(self._governance.read(cube_id, caller), caller, as_of=as_of, valid_at=valid_at)
+        if found is None:
+            raise CubeNotFoundError(cube_id)
+        return found
+
+    def then(
+        self, present: MemCube, caller: Caller, *, as_of: datetime | None, valid_at: datetime | None
+    ) -> MemCube | None:
+        """`at` of a cube that the caller was given; None: there was none, or it did not hold."""
         known = [
             each
-            for each in self._governance.versions(cube_id, caller)
+            for each in self._governance.versions(present.id, caller)
             if as_of is None or each.descriptive.recorded_at <= as_of
         ]
         if not known or (valid_at is not None and not _holds(known[-1], valid_at)):
-            raise CubeNotFoundError(cube_id)
-        return known[-1]
+            return None
+        if as_of is None:
+            return known[-1]
+        asked = LogQuery(tenant=caller.by.tenant, cube_id=present.id, limit=LOG_PAGE)
+        told = (self._governance.lifecycle_log(asked.model_copy(update={"operation": name})) for name in MOVES)
+        moves = moves_in(sorted((entry for each in told for entry in each), key=lambda entry: entry.number))
+        return known[-1].model_copy(update={"state": state_then(present.state, moves.get(present.id, ()), as_of)})
 
     def restore(self, cube_id: str, version: int, caller: Caller) -> MemCube:
         """Write an earlier version again, as the newest; see `MemOS.restore`."""
