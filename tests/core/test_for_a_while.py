@@ -231,3 +231,26 @@ def test_another_correction_leaves_it_retired(memos: MemOS, clock: Clock) -> Non
     assert memos.get(old.id, by=ANA).state is State.ARCHIVED
     memos.update(new.id, by=ANA, text="I visited Bergen.")
     assert memos.get(old.id, by=ANA).state is State.ACTIVATED
+
+
+def test_what_was_retired_and_is_given_other_words_is_retired_no_longer(memos: MemOS, clock: Clock) -> None:
+    old, new = moved_house(memos, clock)
+    changed = memos.update(old.id, by=ANA, text="I keep a boat in Berlin.")
+    assert (changed.state, changed.descriptive.valid_to) == (State.ACTIVATED, None)
+    assert [each.undone for each in memos.decisions(new.id, by=ANA)] == [True]
+    assert sorted(told(memos, "Berlin boat Oslo moved")) == ["I keep a boat in Berlin.", "I moved to Oslo."]
+
+
+def test_what_was_over_and_is_said_to_hold_on_is_recalled_again(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember(BERLIN, by=ANA, valid_to=clock.now + DAY)
+    clock.now += 2 * DAY
+    memos.tick(by=ANA)
+    assert told(memos) == []
+    memos.update(cube.id, by=ANA, valid_to=clock.now + 9 * DAY)
+    assert told(memos) == [BERLIN]
+
+
+def test_what_was_archived_by_hand_stays_archived_with_other_words(memos: MemOS) -> None:
+    cube = memos.remember(BERLIN, by=ANA)
+    memos.move(cube.id, "archived", by=ANA)
+    assert memos.update(cube.id, by=ANA, text=OSLO).state is State.ARCHIVED

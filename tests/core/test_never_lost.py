@@ -41,7 +41,11 @@ THINGS = {
     "colour": [f"My favourite colour is {colour}." for colour in ("teal", "red", "ochre")],
     "dentist": [f"My dentist is Dr. {name}." for name in ("Abreu", "Berg", "Costa")],
     "sister": [f"My sister is called {name}." for name in ("Mira", "Ida", "Vera")],
-}
+    **{text: [text] for text in (
+        "I play the cello.", "The boiler was serviced in May.", "My bicycle has a green saddle.", "I collect old maps.",
+        "The cellar has a second door.", "I was born on a ferry.",
+    )},
+}  # fmt: skip
 TEXTS = {text: thing for thing, texts in THINGS.items() for text in texts}
 WHICH = st.integers(0, 10_000)
 
@@ -93,7 +97,9 @@ class NeverLost(RuleBasedStateMachine):
         return None
 
     def one(self, which: int) -> str | None:
-        return sorted(self.said)[which % len(self.said)] if self.said else None
+        """One of those that were not forgotten."""
+        there = sorted(each for each, told in self.said.items() if "forgotten" not in told.off)
+        return there[which % len(there)] if there else None
 
     def alike(self, cube_id: str, reason: str) -> None:
         """What says the same as a memory, or was merged into it, need not be recalled from now on."""
@@ -116,8 +122,12 @@ class NeverLost(RuleBasedStateMachine):
 
     @rule(first=WHICH, second=WHICH, way=WAYS)
     def merge(self, first: int, second: int, way: str) -> None:
-        ids = [each for each in (self.one(first), self.one(second)) if each]
-        made = self.do(way, lambda m: m.merge(ids, by=ANA)) if ids else None
+        there = {cube.id for cube in self.memos.find(CubeFilter(), by=ANA, k=1_000)}
+        live = sorted(there & self.said.keys())
+        if len(live) < 2:
+            return
+        ids = [live.pop(first % len(live)), live[second % len(live)]]
+        made = self.do(way, lambda m: m.merge(ids, by=ANA))
         if made is not None:
             self.said[made.id] = Said(made.text, None, tuple(ids))
 
