@@ -51,16 +51,8 @@ from memos_integrations.core.ports import (
     Vectors,
 )
 from memos_integrations.core.records import (
-    Instead,
-    NewVersion,
-    Steps,
-    erasure,
-    gated,
-    joined,
-    passed,
-    record_of,
-    written,
-)
+    Instead, NewVersion, Steps, erasure, gated, joined, passed, record_of, written,
+)  # fmt: skip
 
 
 class Erased(NamedTuple):
@@ -143,10 +135,10 @@ class MemGovernance(GatedWriting):
             events=tuple(written(version.cube, version.caller) for version in versions),
         )
         later = tuple(version for version in versions if version.cube.version > 1)
-        if not later:
-            return told
-        caller = later[0].caller
-        return joined(told, passed(self.aftermath.of(Steps(later), caller, operation=operation), caller))
+        if later:
+            after = self.aftermath.of(Steps(later), later[0].caller, operation=operation)
+            told = joined(told, passed(after, later[0].caller))
+        return told
 
     def change(
         self, steps: Steps, caller: Caller, *, operation: str, durability: Durability | None = None
@@ -176,9 +168,8 @@ class MemGovernance(GatedWriting):
         entries += [record for each in steps.versions for record in gated(each)]
         events = tuple(written(each.cube, caller) for each in steps.versions)
         self._reads.send()
-        transaction = joined(Transaction(tuple(changes), tuple(entries), events), passed(steps, caller))
-        following = self.aftermath.of(steps, caller, operation=operation)
-        transaction = joined(transaction, passed(following, caller))
+        after = passed(self.aftermath.of(steps, caller, operation=operation), caller)
+        transaction = joined(Transaction(tuple(changes), tuple(entries), events), joined(passed(steps, caller), after))
         return self._told(self._vault.submit(transaction, durability=durability))
 
     def staged(self, over: Callable[[Vault, str], Stage], caller: Caller) -> Stage:
@@ -233,18 +224,17 @@ class MemGovernance(GatedWriting):
 
         Raises:
             VersionConflictError: Others changed it fifty times in a row.
-            LegalHoldError: The cube, or one that would go with it, is under legal hold. Nothing was erased.
-            IllegalTransitionError: The cube is frozen, or one that would go with it.
+            LegalHoldError, IllegalTransitionError: It, or what would go with it, is on hold or frozen; nothing is gone.
         """
         self._reads.flush()
         for _ in range(50):
             cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
             doomed = self.aftermath.doomed(cube, caller)
             self._check_erasable(cube, doomed.cubes, caller)
-            after = self.aftermath.of(Steps(), caller, operation="forget", erased=doomed.cubes)
-            told = joined(erasure(doomed.cubes, caller), passed(after, caller))
             if instead is not None and instead.of != cube.version:
                 break
+            after = self.aftermath.of(Steps(), caller, operation="forget", erased=doomed.cubes)
+            told = joined(erasure(doomed.cubes, caller), passed(after, caller))
             if instead is not None:
                 told = joined(told, self._transaction([instead.version], "redact"))
             try:
