@@ -14,15 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO, NamedTuple
 
-from memos_integrations.core.access import (
-    ADMIN_ROLE,
-    EVERYONE,
-    VERIFIER_ROLE,
-    Caller,
-    Verb,
-    is_own,
-    subjects_for,
-)
+from memos_integrations.core.access import ADMIN_ROLE, EVERYONE, VERIFIER_ROLE, Caller, Verb, is_own, subjects_for
 from memos_integrations.core.aftermath import check_dying
 from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, Relation, Tier, TrustLabel
 from memos_integrations.core.errors import (
@@ -51,7 +43,15 @@ from memos_integrations.core.ports import (
     Vectors,
 )
 from memos_integrations.core.records import (
-    Instead, NewVersion, Steps, erasure, gated, joined, passed, record_of, written,
+    Instead,
+    NewVersion,
+    Steps,
+    erasure,
+    gated,
+    joined,
+    passed,
+    record_of,
+    written,
 )  # fmt: skip
 
 
@@ -168,8 +168,8 @@ class MemGovernance(GatedWriting):
         entries += [record for each in steps.versions for record in gated(each)]
         events = tuple(written(each.cube, caller) for each in steps.versions)
         self._reads.send()
-        after = passed(self.aftermath.of(steps, caller, operation=operation), caller)
-        transaction = joined(Transaction(tuple(changes), tuple(entries), events), joined(passed(steps, caller), after))
+        then = passed(self.aftermath.of(steps, caller, operation=operation), caller)
+        transaction = joined(Transaction(tuple(changes), tuple(entries), events), joined(passed(steps, caller), then))
         return self._told(self._vault.submit(transaction, durability=durability))
 
     def staged(self, over: Callable[[Vault, str], Stage], caller: Caller) -> Stage:
