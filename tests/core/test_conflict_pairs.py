@@ -119,6 +119,11 @@ def test_rules_reach_what_they_reached_on_pairs_by_other_hands(name: str, precis
     assert reached.wrongly_retired == 0
 
 
+def test_a_denial_of_another_particular_retires_nothing() -> None:
+    reached = scored(read("conflict_denied.tsv"))
+    assert (reached.precision, reached.recall, reached.wrongly_retired) == (100, 100, 0)
+
+
 def test_rules_reach_what_they_reached_on_the_pairs_that_they_were_mended_against() -> None:
     reached = scored(read("conflict_worked_on.tsv"))
     assert reached.precision >= 94
