@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 
-from memos_integrations.core.contrast.lexicon import DAYS, PARTS
+from memos_integrations.core.contrast.lexicon import DAYS, MANY, PARTS
 from memos_integrations.core.contrast.pair import Pair
 from memos_integrations.core.contrast.saying import Saying, Statement, said
+from memos_integrations.core.contrast.word import Word
 from memos_integrations.core.text.words import fold
 
 _STOPPED = re.compile(r"\b(?:stopped|quit|gave up|given up|aufgehört|dejé de|deje de)\b")
@@ -123,3 +124,39 @@ def _particulars(saying: Saying) -> dict[str, set[str]]:
     if any(each in saying.acts for each in _WITHOUT):
         found["without"] = set()
     return found
+
+
+def modified_apart(mine: Saying, theirs: Saying, *, corrected: bool) -> bool:
+    """Whether a shared noun is told apart: by whose it is, which one it is, or where it is."""
+    for key in mine.matter.keys() & theirs.matter.keys():
+        for one, other in ((mine.owners, theirs.owners), (mine.kept_apart, theirs.kept_apart)):
+            if one.get(key) and other.get(key) and not one[key] & other[key]:
+                said_of = mine.matter[key].predicate and theirs.matter[key].predicate
+                told = corrected or said_of or (theirs.matter[key].predicate and _reached(mine, key))
+                if one is mine.owners or not told:
+                    return True
+        here, there = _behind(mine, key), _behind(theirs, key)
+        if here and there and here.root != there.root:
+            return True
+    return False
+
+
+def _reached(saying: Saying, key: str) -> bool:
+    """Whether a change ends in it: "upgraded to the Pro plan", "moved up to the fourth floor"."""
+    phrase = [word for word in saying.words if word.root == key or word.root in saying.kept_apart.get(key, ())]
+    return saying.changes and any(word.lead in {"to", "into", "zu", "auf", "a"} for word in phrase)
+
+
+def _behind(saying: Saying, key: str) -> Word | None:
+    if len(saying.words) < 2 or saying.words[0].root != key or key in MANY:
+        return None
+    if key.startswith("@") and not saying.words[0].after_determiner:
+        return None
+    first, second = saying.words[:2]
+    named = second.place == first.place + 1 and second.kind in {"number", "name"}
+    done = second.kind in {"day", "time"} and second.place == first.place + 3 and not second.after_determiner
+    apart = second.lead in _TELL_APART and second.place <= first.place + 3 and not (second.predicate or done)
+    return second if named or (apart and second is not saying.words[-1]) else None
+
+
+_TELL_APART = frozenset("for in of at from on with".split())

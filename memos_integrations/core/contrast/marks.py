@@ -38,7 +38,8 @@ GIVEN_UP = re.compile(
 """Says that somebody who is named has a part no longer."""
 
 CORRECTING = re.compile(
-    r"\b(?:actually|sorry|mistaken?|misread|misspoke|misheard|mistyped|misremember\w*|incorrect|inaccurate|correct"
+    r"^no, |\b(?:please fix|was off)\b"
+    r"|\b(?:actually|sorry|mistaken?|misread|misspoke|misheard|mistyped|misremember\w*|incorrect|inaccurate|correct"
     r"|correction|corrected|clarif\w+|confus\w+|mix(?:ed|ing)?\b.{0,20}\bup|turns out|turned out|look(?:ed)? it up"
     r"|(?:double-)?checked|in fact|typo|my bad|scratch that|i meant|rather than"
     r"|korrektur|eigentlich|sondern|falsch|irrtum|vertan|perdon|en realidad|equivoqu\w+|sino)\b"
