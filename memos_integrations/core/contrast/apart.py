@@ -14,7 +14,7 @@ from memos_integrations.core.text.words import fold
 _STOPPED = re.compile(r"\b(?:stopped|quit|gave up|given up|aufgehört|dejé de|deje de)\b")
 _WHERE = frozenset(
     "in on at with to for before after behind under near by from inside outside during "
-    "without ohne sin im am an auf mit vor nach zu zum zur bei en con a al antes despues".split()
+    "without ohne sin im am auf mit vor nach zu zum zur bei en con al antes despues".split()
 )
 """Words that lead a particular: where, when, with whom something is so."""
 _WITHOUT = frozenset({"without", "ohne", "sin"})
@@ -95,7 +95,8 @@ def _apart(denying: Saying, stating: Saying, *, over: bool) -> bool:
     """
     mine, theirs = _particulars(denying), _particulars(stating)
     once = {"day", "time"} if over and not any(word.low in _REPEATED for word in denying.words) else set()
-    limits = (mine.keys() & _LIMITS) - theirs.keys() - once
+    limits = (mine.keys() & _LIMITS if over else mine.keys()) - theirs.keys() - once
+    limits -= {slot for slot in limits if mine[slot] & stating.matter.keys()}  # "no lift in our building"
     if limits == {"without"} and (theirs.keys() & {*_LED.values()} or _lacked(denying) & stating.matter.keys()):
         return False  # "with milk", "needs crutches to walk"
     return bool(limits) or any(not mine[slot] & theirs[slot] for slot in mine.keys() & theirs.keys())
@@ -129,10 +130,12 @@ def _particulars(saying: Saying) -> dict[str, set[str]]:
 def modified_apart(mine: Saying, theirs: Saying, *, corrected: bool) -> bool:
     """Whether a shared noun is told apart: by whose it is, which one it is, or where it is."""
     for key in mine.matter.keys() & theirs.matter.keys():
+        if mine.numbered.get(key) != theirs.numbered.get(key) and key in mine.numbered.keys() & theirs.numbered.keys():
+            return True
         for one, other in ((mine.owners, theirs.owners), (mine.kept_apart, theirs.kept_apart)):
             if one.get(key) and other.get(key) and not one[key] & other[key]:
                 said_of = mine.matter[key].predicate and theirs.matter[key].predicate
-                told = corrected or said_of or (theirs.matter[key].predicate and _reached(mine, key))
+                told = corrected or said_of or _reached(mine, key)
                 if one is mine.owners or not told:
                     return True
         here, there = _behind(mine, key), _behind(theirs, key)

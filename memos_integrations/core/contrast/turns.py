@@ -9,7 +9,8 @@ _TURNS = """
 * graduate diploma / student study undergraduate trainee apprentice
 back return / miss missing lose lost
 find found locate turn / look search seek lose lost miss missing
-arrive receive deliver come get got / wait await expect order outstanding transit
+arrive receive deliver come get got / wait await expect order outstanding transit delay overdue
+let rent lease / free vacant empty
 repair fix mend replace unblock / break broken defective leak damage out fail jam block
 pay repay settle transfer / owe unpaid due outstanding debt overdue
 * hire / unemployed jobless unemployment
