@@ -178,6 +178,8 @@ def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
     if not pair.opposed or pair.n.denied != pair.o.denied or n.past or n.passing or named_apart(pair):
         return 0
     left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
+    if pair.n.changes:  # "works the early shift", "switched to the late shift"
+        left = [word for word in left if word.root not in CHANGING and not word.root.startswith("@")]
     if not pair.argument and not pair.couple and (left or not pair.held):
         return 0  # "I hate olives", "I love marzipan"
     return 2 if pair.cover >= 0.4 else 1
