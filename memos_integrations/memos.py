@@ -164,24 +164,31 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
     ) -> MemCube:
         """Write the next version of a cube: other words, or other header fields. The old version stays in the history.
 
+        What it had retired is asked about again: it comes back where the new words do not contradict it, or, where the
+        memory is given an end, stands again after that. What was merged into it stays merged; see `core.aftermath`.
+
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not change it.
             VersionConflictError: The cube is not at *expected_version* (only when one is given).
-            LegalHoldError, IllegalTransitionError: It is on hold, or frozen.
+            LegalHoldError, IllegalTransitionError: It is on hold or frozen, or something derived from it is.
         """
-        caller = self._caller(by, context)
-        return self._writer.update(
-            known_id(cube_id), caller, text=text, changes=changes_by_part(changes), expected_version=expected_version
-        )
+        parts, caller = changes_by_part(changes), self._caller(by, context)
+
+        what: dict[str, Any] = {"text": text, "changes": parts, "expected_version": expected_version}
+        return self._reviewed(known_id(cube_id), lambda m: m._writer.update(cube_id, caller, **what), by, context)
 
     def forget(
         self, cube_id: str, *, by: Principal, context: CallContext | None = None, proof: ErasureWitness | None = None
     ) -> ErasureReceipt:
         """Erase a cube and what was derived from it, everywhere. Verified; a receipt says what; *proof* attests it.
 
+        Its repeats go with it: what said the same and had been merged into it. What had been merged away for the sake
+        of what goes is recalled again: to forget a merged memory gives its sources back. What it had retired stays so.
+
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not delete it.
-            LegalHoldError: It, or something derived from it, is under legal hold. Nothing was erased.
+            LegalHoldError, IllegalTransitionError: It, or something that would go with it, is under legal hold or
+                frozen; the error names what. Nothing was erased.
         """
         return self._writer.forget(known_id(cube_id), self._caller(by, context), proof)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.answer import Answer, answered
-from memos_integrations.core.asked import known_id
+from memos_integrations.core.asked import known_id, whole
 from memos_integrations.core.cube import (
     Channel,
     MemCube,
@@ -151,7 +151,9 @@ class Asking(Looking):
         need *write*. One whose words somebody changed is made anew only if *edited* is true: until then it stays as
         that somebody left it, out of recall, and `tick` names it.
         """
-        return self._summaries.renew(self._caller(by, context), write=write, limit=limit, edited=edited).made
+        return self._summaries.renew(
+            self._caller(by, context), write=write, limit=whole("limit", limit), edited=edited
+        ).made
 
     def _drawn(self, turn: MemCube, caller: Caller) -> list[MemCube]:
         """What was drawn before and is kept under this turn, its last source; nothing where that was not finished."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from memos_integrations.core.access import READING, CallContext, Principal, Verb
-from memos_integrations.core.asked import aware, is_id, known_id
+from memos_integrations.core.asked import aware, is_id, known_id, whole
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.operator.queries import in_time
@@ -84,9 +84,7 @@ class Looking(Walk):
         On record like every read; it warms no cube. It is a use of each, which is then not archived tonight, but where
         *counts* is false: for reports, audits and copies, that look all memories over.
         """
-        if not isinstance(k, int) or k < 1:
-            raise InvalidMemoryError(f"k must be a whole number of at least 1, not {k!r}.")
-        query = VaultQuery(k=k, filter=in_time(where, aware(valid_at)), as_of=aware(as_of))
+        query = VaultQuery(k=whole("k", k), filter=in_time(where, aware(valid_at)), as_of=aware(as_of))
         return self._governance.find(query, self._caller(by, context), counted=counts)
 
     def read_blob(

@@ -23,6 +23,8 @@ from memos_integrations.core.access import (
     may_read,
     readable_of,
 )
+from memos_integrations.core.aftermath import Aftermath
+from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -70,6 +72,7 @@ class GovernedReading:
         """What looks at every text before it is embedded and stored; None: nothing does."""
         self._news = News()
         self._sight = Sight(vault)
+        self.aftermath = Aftermath(vault)
         self._reads = ReadLog(vault, ReadAudit(read_audit))
 
     def search(self, query: VaultQuery, caller: Caller) -> Found:
@@ -204,10 +207,7 @@ class GovernedReading:
         if counted:
             detail |= used_in([cube.id for cube in allowed])
         entry = record_of(operation, caller, detail=detail)
-        if refused:
-            self._submit(entry)
-        else:
-            self._reads.record(Transaction((), (entry,)))
+        self._submit(entry) if refused else self._reads.record(Transaction((), (entry,)))
         return self._sight.shown(allowed, caller)
 
     def find(self, query: VaultQuery, caller: Caller, *, counted: bool = False) -> list[MemCube]:
@@ -234,11 +234,7 @@ class GovernedReading:
             self._reads.record(Transaction((), (record_of("give", caller, detail=told),)))
 
     def open_blob(self, cube_id: str, number: int, caller: Caller) -> BinaryIO:
-        """`blob_of` a cube that the caller may read; recorded.
-
-        Raises:
-            CubeNotFoundError: The cube does not exist, or the caller may not know that it does.
-        """
+        """`blob_of` a cube that the caller may read; recorded. CubeNotFoundError as by `read`."""
         return self.blob_of(self.read(cube_id, caller, operation="read_blob"), number)
 
     def blob_of(self, cube: MemCube, number: int) -> BinaryIO:
@@ -246,9 +242,9 @@ class GovernedReading:
 
         Raises:
             InvalidMemoryError: It names no such blob.
-            IntegrityError: The blob is missing, or not what the cube says; the error names the cube.
+            IntegrityError: It is missing, or not what the cube says, which is named.
         """
-        if not 0 <= number < len(cube.blobs):
+        if whole("number", number, least=0) >= len(cube.blobs):
             raise InvalidMemoryError(f"Cube {cube.id!r} names {len(cube.blobs)} blobs; there is no number {number}.")
         try:
             return self._vault.open_blob(cube.blobs[number])
@@ -270,7 +266,8 @@ class GovernedReading:
         edges = [e for e in self._vault.pointing_at(tenant, [cube.id for cube in cubes]) if e.relation in TELLING]
         ids = list(dict.fromkeys([*(edge.source for edge in edges), *(other for _, other in ours)]))
         seen = {each.id: each for each in self._released(self._vault.get(tenant, ids), caller)}
-        found = standings_of(told_by(cubes, edges, seen), ours, seen, caller.now)
+        ends = {cube.id: cube.descriptive.valid_to for cube in cubes}
+        found = standings_of(told_by(cubes, edges, seen), ours, seen, caller.now, ends)
         shown = {cube.id for cube in self._sight.shown(list(seen.values()), caller)} if found.contradicted else set()
         beside = {each: tuple(o for o in others if o in shown) for each, others in found.contradicted.items()}
         return Standings(found.superseded, {each: others for each, others in beside.items() if others})
@@ -326,6 +323,8 @@ class GovernedReading:
         # What a model computed of words brings them back as recall does: only while recall would give them.
         recalled = {source.ref for source in sources if source.state in RECALLABLE}
         recalled -= {source.ref for source in sources if hidden_fields(source, caller)}
+        old = {ref for cube in readable if cube.tier is Tier.PLAINTEXT for ref in cube.provenance.derived_from} - valid
+        valid |= self.aftermath.still_said(old, sources) if old else set()
         allowed = {tier: valid if tier is Tier.PLAINTEXT else recalled for tier in Tier}
         return [cube for cube in readable if allowed[cube.tier].issuperset(cube.provenance.derived_from)]
 

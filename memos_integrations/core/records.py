@@ -41,7 +41,8 @@ class NewVersion(NamedTuple):
 
     `beside` are the ids that the caller is writing in the same batch, and may therefore replace. `verdict` is what the
     gate decided on it, for the audit log. `sources` are the
-    cubes that it is derived from as far as they are written before it in the same transaction.
+    cubes that it is derived from as far as they are written before it in the same transaction. `records` go into the
+    log with it.
     """
 
     cube: MemCube
@@ -54,6 +55,7 @@ class NewVersion(NamedTuple):
     verdict: dict[str, Any] | None = None
     sources: Mapping[str, MemCube] = MappingProxyType({})
     tokens: bytes | None = None
+    records: tuple[AuditRecord, ...] = ()
 
 
 class Instead(NamedTuple):
@@ -136,6 +138,16 @@ def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
     """The event of a cube that passes from its state to another."""
     return CubeMoved.of_checked(
         at=caller.now, tenant=cube.tenant, cube_id=cube.id, actor=caller.by.subject, before=cube.state, after=after
+    )
+
+
+def passed(steps: Steps, caller: Caller) -> Transaction:
+    """The moves of *steps*, each with its record and event, and the records of its own."""
+    records = [record_of(f"to_{after}", caller, cube=cube) for cube, after in steps.moves]
+    return Transaction(
+        tuple(steps.passing(caller)),
+        (*records, *steps.records),
+        tuple(moved(cube, after, caller) for cube, after in steps.moves),
     )
 
 

@@ -18,7 +18,7 @@ from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from memos_integrations.core.access import CallContext, Caller, Principal
-from memos_integrations.core.asked import aware
+from memos_integrations.core.asked import aware, whole
 from memos_integrations.core.conflict import ConflictJudge
 from memos_integrations.core.cube import Labels, MemCube, Tier
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
@@ -102,7 +102,7 @@ class Walk:
         self._governance = MemGovernance(vault, read_audit=read_audit, gate=gate)
         self._embedding = Embedding(self._governance, embedder)
         self._writer = CubeWriter(self._governance, self._embedding, conflicts)
-        self._times = TimeMachine(self._governance, self._embedding, self._writer.dropped)
+        self._times = TimeMachine(self._governance, self._embedding, self._writer.resolver, self._writer.dropped)
         self._relearning = Relearning(self._governance, self._writer.forget)
         self._tierer = Tierer(self._governance, self._writer.forget)
         self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
@@ -197,8 +197,8 @@ class Walk:
         load.
         """
         for name, number in (("k", k), ("token_budget", token_budget)):
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise InvalidMemoryError(f"{name} must be a whole number of at least 1, not {number!r}.")
+            if number is not None:
+                whole(name, number)
         plan = self._scheduler.plan(
             call,
             k=k,

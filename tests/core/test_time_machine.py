@@ -123,7 +123,10 @@ def test_a_version_whose_source_changed_stays_away(memos: MemOS, clock: Clock) -
         memos.restore(cube.id, 1, by=ANA)
     with pytest.raises(CubeNotFoundError):
         memos.restore(cube.id, 1, by=BEN)
-    memos.restore(source.id, 1, by=ANA)  # its words are back, but as a third version
+    memos.restore(source.id, 1, by=ANA)  # its words are back, as a third version: what was drawn from them stands
+    assert memos.get(cube.id, by=ANA).text == cube.text
+    assert memos.restore(cube.id, 1, by=ANA).version == 2
+    memos.update(source.id, by=ANA, text="A third source.")
     with pytest.raises(SourceGoneError):
         memos.restore(cube.id, 1, by=ANA)
     memos.forget(source.id, by=ANA)

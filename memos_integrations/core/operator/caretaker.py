@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import Label, MemCube, State, Value
 from memos_integrations.core.errors import (
     CubeNotFoundError,
+    IllegalTransitionError,
     LegalHoldError,
     StillDerivedError,
     VersionConflictError,
@@ -30,15 +32,17 @@ LOG_PAGE = 10_000
 class Tick(Value):
     """What a pass did: ids by what became of them, with the reason of each move. `more`: another pass has work.
 
-    `renewed` are summaries that were made anew, because a source had changed; `edited` those that were not, because
-    somebody had changed their words: `MemOS.renew_summaries(edited=True)` does. `relearnt` says what became of
-    adapters, where the pass had seconds for that; `tiered` which memories were given another form. `unscrubbed`: so
-    many erasures, of anybody, whose copies the vault's file may still hold; see `MemOS.scrub`.
+    `returned` had been merged into what ended, and are back. `renewed` are summaries that were made anew, because a
+    source had changed; `edited` those that were not, because somebody had changed their words:
+    `MemOS.renew_summaries(edited=True)` does. `relearnt` says what became of adapters, where the pass had seconds for
+    that; `tiered` which memories were given another form. `unscrubbed`: so many erasures, of anybody, whose copies the
+    vault's file may still hold; see `MemOS.scrub`.
     """
 
     archived: dict[Label, Label] = Field(default_factory=dict)
     expired: dict[Label, Label] = Field(default_factory=dict)
     collected: tuple[Label, ...] = ()
+    returned: tuple[Label, ...] = ()
     renewed: tuple[Label, ...] = ()
     edited: tuple[Label, ...] = ()
     relearnt: Relearnt = Relearnt()
@@ -72,11 +76,26 @@ class Caretaker:
             for start in range(0, min(len(moves), limit), TOGETHER)
             for each in self._moved(moves[start : min(start + TOGETHER, limit)], caller)
         ]
+        returned = self._returned([cube for cube in cubes if cube.state is State.MERGED], caller)
         left = limit - min(len(moves), limit)
         collected = self._collected([cube for cube in cubes if cube.state is State.EXPIRED], ageing, caller, left)
         told = {state: {c.id: aged.reason for c, aged in done if aged.after is state} for state in State}
         more = len(moves) > limit or len(collected) == left > 0
-        return Tick(archived=told[State.ARCHIVED], expired=told[State.EXPIRED], collected=tuple(collected), more=more)
+        done_with = Tick(archived=told[State.ARCHIVED], expired=told[State.EXPIRED], collected=tuple(collected))
+        return done_with.model_copy(update={"returned": returned, "more": more})
+
+    def _returned(self, merged: Sequence[MemCube], caller: Caller) -> tuple[str, ...]:
+        """Those merged away that are back: with what ended in this pass, or because nothing stands for them."""
+        now = self._governance.held([cube.id for cube in merged], caller) if merged else {}
+        there = [cube for cube in now.values() if not cube.governance.legal_hold]
+        for cube in self._governance.aftermath.stranded(there, caller.now):
+            record = record_of("unmerge", caller, about=cube.id, detail={"of": None})
+            with suppress(VersionConflictError, CubeNotFoundError):  # changed meanwhile: the next pass looks again
+                steps = Steps(moves=((cube, State.ACTIVATED),), records=(record,))
+                self._governance.change(steps, caller, operation="age").result()
+                now[cube.id] = cube.model_copy(update={"state": State.ACTIVATED})
+        back = (cube.id for cube in now.values() if cube.state in {State.ACTIVATED, State.ARCHIVED})
+        return tuple(sorted(back))
 
     def _going(self, cubes: dict[str, MemCube], caller: Caller, ageing: Ageing) -> list[tuple[MemCube, Aged]]:
         """What is due, once the log was asked whether it was looked up; that is noted in what was."""
@@ -136,8 +155,8 @@ class Caretaker:
                 continue
             try:
                 self._forget(cube.id, caller)
-            except (LegalHoldError, CubeNotFoundError, StillDerivedError):
-                continue  # something derived from it is on hold, or it went already
+            except (LegalHoldError, IllegalTransitionError, CubeNotFoundError, StillDerivedError):
+                continue  # something derived from it is on hold or frozen, or it went already
             gone.append(cube.id)
         return gone
 
