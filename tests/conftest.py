@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lifetime import Clock
 from tests.tiny_llama import build_tiny_llama
 from tests.words_embedder import WordsEmbedder
 
@@ -20,6 +21,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # none, they run in one of their own, and close that.
 asyncio.set_event_loop(None)
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that the test sets."""
+    return Clock()
 
 
 @pytest.fixture(scope="session")

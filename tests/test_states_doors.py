@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,29 +24,12 @@ from memos_integrations.llama_index import MemOSRetriever as LlamaIndexRetriever
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.langchain.scripted import ScriptedModel
+from tests.lifetime import ADMIN, ANA, Clock
 
-ANA = Principal(tenant="acme", user="ana")
-ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
-START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ASKED = "Which colour is the kettle?"
 LIVES = "Do I live in Lisbon, or did I move to Porto?"
 HELD = "held"
 RECALLED = {State.GENERATED, State.ACTIVATED, State.FROZEN, HELD}
-
-
-class Clock:
-    """A clock that tests move."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(params=["memory", "sqlite"])

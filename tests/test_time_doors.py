@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,7 +13,6 @@ import pytest
 from langchain_core.messages import HumanMessage
 from llama_index.core.schema import QueryBundle
 
-from memos_integrations.core.access import Principal
 from memos_integrations.core.conflict import ConflictRules
 from memos_integrations.core.cube import State
 from memos_integrations.core.errors import ClockError, CubeNotFoundError, InvalidMemoryError
@@ -24,26 +23,9 @@ from memos_integrations.llama_index import MemOSNodePostprocessor
 from memos_integrations.llama_index import MemOSRetriever as NodeRetriever
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
+from tests.lifetime import ANA, DAY, START, Clock
 
-ANA = Principal(tenant="acme", user="ana")
-START = datetime(2026, 3, 2, 9, tzinfo=UTC)
-DAY = timedelta(days=1)
 QUESTION = "Is it Lisbon or Porto where I live?"
-
-
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(params=["memory", "sqlite"])

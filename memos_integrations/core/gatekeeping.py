@@ -18,6 +18,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.gate import Ruling
 from memos_integrations.core.ports import (
+    AuditEntry,
     Change,
     CubeFilter,
     EmbedderIdentity,
@@ -112,6 +113,11 @@ class GatedWriting(GovernedDelivery):
     def carried(self, cubes: Sequence[MemCube], caller: Caller) -> None:
         """Record, durably, that *cubes* are about to leave the vault for another system."""
         self._submit(record_of("export", caller, detail={"cubes": [cube.id for cube in cubes]}))
+
+    def lifecycle_log(self, query: LogQuery) -> list[AuditEntry]:
+        """Audit entries that a lifecycle decides by; no words are in them, and none are handed out."""
+        self._reads.send()
+        return self._vault.log(query)
 
     def looked(self, uses: Sequence[Use]) -> None:
         """Note in memories when they were last looked up, as the log tells; durable on return."""

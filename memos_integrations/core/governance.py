@@ -29,7 +29,6 @@ from memos_integrations.core.gatekeeping import GatedWriting
 from memos_integrations.core.lifecycle import check_change, check_transition
 from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import (
-    AuditEntry,
     AuditRecord,
     Change,
     Durability,
@@ -194,11 +193,6 @@ class MemGovernance(GatedWriting):
         """Let go of what is staged; what was read and refused meanwhile, and *record*, go into the log."""
         told = stage.read_only()
         self._vault.submit(replace(told, audit=(*told.audit, record))).result()
-
-    def lifecycle_log(self, query: LogQuery) -> list[AuditEntry]:
-        """Audit entries that a lifecycle decides by; no words are in them, and none are handed out."""
-        self._reads.send()
-        return self._vault.log(query)
 
     def _check_put(self, version: NewVersion, operation: str) -> None:
         cube, caller = version.cube, version.caller

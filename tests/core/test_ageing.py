@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,27 +30,7 @@ from memos_integrations.core.ports import CubeFilter
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
-
-START = datetime(2026, 3, 2, 9, tzinfo=UTC)
-DAY = timedelta(days=1)
-ANA = Principal(tenant="acme", user="ana")
-BEN = Principal(tenant="acme", user="ben")
-ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
-
-
-class Clock:
-    """A clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.lifetime import ADMIN, ANA, BEN, DAY, START, Clock
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -20,7 +20,7 @@ from memos_integrations.core.claims import (
 from memos_integrations.core.claims.claim import ANY
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
 from memos_integrations.core.conflict.standing import Found, learned, told
-from memos_integrations.core.contrast import contrast, says_news
+from memos_integrations.core.contrast import contrast, denied_of_another, says_news
 from memos_integrations.core.cube import MemCube, TrustLabel
 from memos_integrations.core.text import terms as terms_of
 
@@ -77,6 +77,8 @@ class ConflictRules:
     def judge(self, newer: MemCube, older: MemCube) -> Verdict | None:
         """See `ConflictJudge.judge`."""
         if not {newer.descriptive.semantic_type, older.descriptive.semantic_type} <= self.types:
+            return None
+        if denied_of_another(newer.text, older.text):
             return None
         mine, theirs = claims_in(newer), claims_in(older)
         theirs = tuple(learned(o, mine, older.descriptive.tags) for o in theirs)

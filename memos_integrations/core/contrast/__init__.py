@@ -7,7 +7,8 @@ detection by alignment (de Marneffe, Rafferty and Manning 2008).
 
 from __future__ import annotations
 
+from memos_integrations.core.contrast.apart import denied_of_another
 from memos_integrations.core.contrast.contrast import Contrast, contrast
 from memos_integrations.core.contrast.saying import frames_of, is_in_passing, says_news
 
-__all__ = ["Contrast", "contrast", "frames_of", "is_in_passing", "says_news"]
+__all__ = ["Contrast", "contrast", "denied_of_another", "frames_of", "is_in_passing", "says_news"]

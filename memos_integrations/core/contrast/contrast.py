@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from memos_integrations.core.contrast.apart import named_apart, of_two_things, two_subjects
+from memos_integrations.core.contrast.apart import modified_apart, named_apart, of_two_things, two_subjects
 from memos_integrations.core.contrast.lexicon import (
     CHANGING,
     DETERMINERS,
@@ -89,7 +89,7 @@ def _pairs(n: Statement, o: Statement) -> Iterator[Pair]:
         for theirs in o.sayings:
             both = mine.matter.keys() & theirs.matter.keys() - (_named(FORMER, o) if theirs.changes else frozenset())
             shared = frozenset(key for key in both if _one_head(key, mine, theirs))
-            if not _one_holder(mine, n, theirs, o) or _modified_apart(mine, theirs, corrected=n.corrects):
+            if not _one_holder(mine, n, theirs, o) or modified_apart(mine, theirs, corrected=n.corrects):
                 continue
             kin = dict(_kin(mine, theirs, shared))
             over = {key for key, its in kin.items() if its in mine.ending}
@@ -139,34 +139,6 @@ def _held(holder: frozenset[str], other: Statement, by: Saying) -> bool:
     return bool(holder & other.mentions)
 
 
-def _modified_apart(mine: Saying, theirs: Saying, *, corrected: bool) -> bool:
-    """Whether a shared noun is told apart: by whose it is, which one it is, or where it is."""
-    for key in mine.matter.keys() & theirs.matter.keys():
-        for one, other in ((mine.owners, theirs.owners), (mine.kept_apart, theirs.kept_apart)):
-            if one.get(key) and other.get(key) and not one[key] & other[key]:
-                told = corrected or (mine.matter[key].predicate and theirs.matter[key].predicate)
-                if one is mine.owners or not told:
-                    return True
-        here, there = _behind(mine, key), _behind(theirs, key)
-        if here and there and here.root != there.root:
-            return True
-    return False
-
-
-def _behind(saying: Saying, key: str) -> Word | None:
-    if len(saying.words) < 2 or saying.words[0].root != key or key in MANY:
-        return None
-    if key.startswith("@") and not saying.words[0].after_determiner:
-        return None
-    first, second = saying.words[:2]
-    named = second.place == first.place + 1 and second.kind in {"number", "name"}
-    apart = second.lead in _TELL_APART and second.place <= first.place + 3 and not second.predicate
-    return second if named or (apart and second is not saying.words[-1]) else None
-
-
-_TELL_APART = frozenset("for in of at from on with".split())
-
-
 # --- the signals
 
 
@@ -206,6 +178,8 @@ def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
     if not pair.opposed or pair.n.denied != pair.o.denied or n.past or n.passing or named_apart(pair):
         return 0
     left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
+    if pair.n.changes:  # "works the early shift", "switched to the late shift"
+        left = [word for word in left if word.root not in CHANGING and not word.root.startswith("@")]
     if not pair.argument and not pair.couple and (left or not pair.held):
         return 0  # "I hate olives", "I love marzipan"
     return 2 if pair.cover >= 0.4 else 1
@@ -290,6 +264,18 @@ def _it_is_corrected(n: Statement, o: Statement, pair: Pair) -> int:
     return 1 if pair.only_n and pair.only_o and pair.argument else 0
 
 
+def _it_is_taken_over(n: Statement, o: Statement, pair: Pair) -> int:
+    """Somebody else has the part: "took over as treasurer of the choir", "handed the role over to Banerjee"."""
+    if not SUCCESSION.search(fold(n.text)) or o.ended or o.past or pair.n.denied or pair.o.denied or n.besides:
+        return 0
+    part = {key for key in pair.shared - pair.o.holder - pair.n.holder - MANY - CHANGING if not key.startswith("@")}
+    others = {word.root for word in pair.only_n if word.kind == "name"} | (pair.n.holder - pair.o.holder)
+    if not part or not others - {"@me", "@mine"}:
+        return 0
+    left = [word for word in pair.only_o if word.root not in MANY and not word.root.startswith("@")]
+    return 2 if pair.held and not [word for word in left if word.kind] else 1
+
+
 def _it_names_the_former(n: Statement, o: Statement, pair: Pair) -> int:
     """It names the earlier's value as what was before: "from X", "instead of X"."""
     named = _named(FORMER, n) & pair.shared
@@ -338,6 +324,7 @@ _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
     _it_has_changed,
     _it_ends_the_state,
     _it_is_corrected,
+    _it_is_taken_over,
     _it_names_the_former,
     _it_measures_otherwise,
 )

@@ -34,7 +34,7 @@ def holder_of(tokens: list[str], lows: list[str]) -> frozenset[str]:
     """Whose it is: of the words before the verb, the person that they name last."""
     place = _subject_at(lows)
     first = lows[place]
-    if first in POSSESSIVE_ME:
+    if first in POSSESSIVE_ME or (first in ME and tokens[place].endswith("'s")):  # "User's partner"
         return _of_mine(tokens, lows, place)
     if first in ME or first in YO or (first in {"he", "me", "nos"} and _spanish(lows, place)):
         return frozenset({"@me"})

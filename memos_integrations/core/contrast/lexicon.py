@@ -277,7 +277,7 @@ NEGATING_PREFIXES = ("un", "in", "dis", "non", "im", "ir")
 NUMERALS = frozenset(
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
     " eighteen"
-    " nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand twice thrice"
+    " nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand once twice thrice"
     " zwei drei vier funf sechs sieben acht neun zehn zwolf zweimal dreimal viermal"
     " dos tres cuatro cinco seis siete ocho nueve diez doce".split()
 )

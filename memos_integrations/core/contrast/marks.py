@@ -13,7 +13,9 @@ FRESH = re.compile(
     r"\b(?:now|nowadays|these days|from now on|at the moment|currently|recently|lately|as of|since|instead"
     r"|henceforth|new"
     r"|newly|current|latest|updated|again|going forward|any ?more|no longer|by now|only \w+ left|meanwhile"
-    r"|from (?:\w+ ){0,2}(?:on|onwards?)|from (?:today|this (?:week|month|year)|next (?:week|month)|january|february"
+    r"|from (?:\w+ ){0,2}(?:on(?! (?:\d|the|a|mon|tues|wednes|thurs|fri|satur|sun|january|february|march|april|may|june"
+    r"|july|august|september|october|november|december))|onwards?)"
+    r"|from (?:today|this (?:week|month|year)|next (?:week|month)|january|february"
     r"|march|april|may|june|july|august|september|october|november|december)"
     r"|down to|up to|back to|has been|have been|have had|has become|became"
     r"|jetzt|nun|neuerdings|mittlerweile|inzwischen|seit|ab sofort|neue[rsn]?|ahora|actualmente|desde|nuev[oa])\b",
@@ -38,7 +40,8 @@ GIVEN_UP = re.compile(
 """Says that somebody who is named has a part no longer."""
 
 CORRECTING = re.compile(
-    r"\b(?:actually|sorry|mistaken?|misread|misspoke|misheard|mistyped|misremember\w*|incorrect|inaccurate|correct"
+    r"^no, |\b(?:please fix|was off)\b"
+    r"|\b(?:actually|sorry|mistaken?|misread|misspoke|misheard|mistyped|misremember\w*|incorrect|inaccurate|correct"
     r"|correction|corrected|clarif\w+|confus\w+|mix(?:ed|ing)?\b.{0,20}\bup|turns out|turned out|look(?:ed)? it up"
     r"|(?:double-)?checked|in fact|typo|my bad|scratch that|i meant|rather than"
     r"|korrektur|eigentlich|sondern|falsch|irrtum|vertan|perdon|en realidad|equivoqu\w+|sino)\b"
@@ -77,7 +80,8 @@ UNSURE = re.compile(
 PAST = re.compile(
     r"\b(?:used to|(?:was|were)(?! \w+(?:ed|en)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
     r"|months? ago|long ago|back then|back in (?:the|my|\d)"
-    r"|previously|previous|formerly|former|before that|earlier|at school|once|in (?:19|20)\d\d|last (?:time|year|car"
+    r"|previously|previous|formerly|former|before that|earlier|at school|once(?! (?:an?|per|every|each)\b)"
+    r"|in (?:19|20)\d\d|last (?:time|year|car"
     r"|phone|job)|(?:my|our|his|her) last|first (?:husband|wife|job|car)|until i|in those days|when i was"
     r"|had (?:a|an|the|my|his|her|our|their|no|\d\w*)|before (?:i|we|he|she|they)"
     r"|früher|damals|fruher|antes|war|era)\b",

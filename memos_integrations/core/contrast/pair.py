@@ -50,7 +50,7 @@ class Pair(NamedTuple):
             mine.kind
             for mine in self.only_n
             for theirs in self.only_o
-            if mine.kind and mine.kind == theirs.kind and (not (mine.unit and theirs.unit) or mine.unit == theirs.unit)
+            if mine.kind and _one_kind(mine, theirs) and (not (mine.unit and theirs.unit) or mine.unit == theirs.unit)
         )
 
     @property
@@ -74,6 +74,13 @@ class Pair(NamedTuple):
     def cover(self) -> float:
         """How much of what the earlier says is in the later."""
         return len(self.shared) / max(1, len(self.shared) + len(self.only_o))
+
+
+def _one_kind(mine: Word, theirs: Word) -> bool:
+    """Whether two values are of one kind: "at 19" may be a number or an hour."""
+    if mine.kind == theirs.kind:
+        return True
+    return {mine.kind, theirs.kind} == {"time", "number"} and mine.low.isdigit() and theirs.low.isdigit()
 
 
 def _runs(words: tuple[Word, ...]) -> int:

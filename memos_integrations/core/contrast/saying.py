@@ -18,6 +18,7 @@ from memos_integrations.core.contrast.lexicon import (
     ENDING_PAIRS,
     FILLERS,
     FRAMES,
+    IRREGULAR,
     ME,
     MONTHS,
     NEGATIONS,
@@ -64,7 +65,8 @@ class Saying:
     """One clause. `holder`: whose it is ({"@me"}, names, kin; empty for a thing). `matter`: its content words.
 
     `owners` of a word: whose it is said to be; `kept_apart`: the words before it, and after "for" and "of", that say
-    which one is meant; `heads`: what a name before a noun belongs to; `acts`: the roots of all its words.
+    which one is meant; `heads`: what a name before a noun belongs to; `numbered`: the number of what it tells of ("the
+    tenant of flat 5 owes"); `acts`: the roots of all its words.
     """
 
     words: tuple[Word, ...]
@@ -80,6 +82,7 @@ class Saying:
     owners: dict[str, frozenset[str]] = field(default_factory=dict)
     kept_apart: dict[str, frozenset[str]] = field(default_factory=dict)
     heads: dict[str, str] = field(default_factory=dict)
+    numbered: dict[str, str] = field(default_factory=dict)
     matter: dict[str, Word] = field(default_factory=dict)
 
 
@@ -242,12 +245,24 @@ def _saying(tokens: list[str]) -> Saying:
         acts=frozenset(map(root, lows)),
         kept_apart={word.root: found for word in content if (found := qualifiers_of(content, word) - holder)},
         heads=dict(heads_of(content)),
+        numbered=dict(_numbered(lows)),
         begins=any(root(low) in BEGINNING for low in lows),
         matter={word.root: word for word in content},
     )
 
 
 _NOUN_FOLLOWS = frozenset("of on in at for per by without".split())
+
+
+def _numbered(lows: list[str]) -> Iterator[tuple[str, str]]:
+    """Things with their numbers, of which something is told: a verb follows."""
+    for noun, number, verb in zip(lows, lows[1:], lows[2:], strict=False):
+        told = verb in _AUXILIARIES or verb in IRREGULAR or (verb.endswith(("ed", "es")) and verb not in FILLERS)
+        if number[0].isdigit() and told and noun not in FILLERS and not noun[0].isdigit():
+            yield root(noun), number
+
+
+_AUXILIARIES = frozenset("is are was were has have had does do will can must ist sind hat haben es esta tiene".split())
 
 
 def _names(lows: list[str]) -> Iterator[str]:
