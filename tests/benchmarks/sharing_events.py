@@ -20,7 +20,7 @@ from tests.benchmarks.sharing_wire import over_brokers
 
 ANA, BEN = Principal(tenant="acme", user="ana"), Principal(tenant="acme", user="ben")
 OTHERS = tuple(Principal(tenant="acme", user=user) for user in ("cleo", "dan", "eve"))
-SINGLY = 100
+SINGLY = 50
 
 
 def measured(events: int = 2_000) -> dict[str, Any]:
