@@ -37,7 +37,9 @@ MOST_COMPUTED = 10_000
 class Memories(Protocol):
     """What is used of a `MemOS`."""
 
-    def find(self, where: CubeFilter, *, by: Principal, k: int, context: CallContext | None) -> list[MemCube]:
+    def find(
+        self, where: CubeFilter, *, by: Principal, k: int, counts: bool, context: CallContext | None
+    ) -> list[MemCube]:
         """See `MemOS.find`."""
         ...
 
@@ -128,7 +130,7 @@ class Rebuilding:
         """
         here = self._here()
         computed = CubeFilter(tiers=frozenset({Tier.ACTIVATION, Tier.PARAMETER}))
-        found = self._memos.find(computed, by=by, k=MOST_COMPUTED, context=context)
+        found = self._memos.find(computed, by=by, k=MOST_COMPUTED, counts=False, context=context)
         mine = [cube for cube in found if cube.governance.owner == by.subject and _is_of_another(cube, here)]
         tried = {} if again else _tried(cube for cube in found if not _is_of_another(cube, here))
         priced = (

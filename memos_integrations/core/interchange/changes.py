@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from memos_integrations.core.access import Caller
+from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.delivering import DELIVER
 from memos_integrations.core.governance import MemGovernance
@@ -91,7 +92,8 @@ def changed(governance: MemGovernance, caller: Caller, after: int, *, owner: str
 
     *owner* keeps the memories of one subject. No word of a memory is read.
     """
-    found = Changes(after, after)
+    found = Changes(whole("since", after, least=0), after)
+    whole("most", most)
     while True:
         query = LogQuery(tenant=caller.by.tenant, owner=owner, after=found.to, limit=LOG_PAGE, outcome=Outcome.ALLOWED)
         entries = governance.lifecycle_log(query)

@@ -29,7 +29,6 @@ from memos_integrations.core.interchange.records import ClockRecord, DeletionRec
 from memos_integrations.core.interchange.refusal import Declined, Refusal
 from memos_integrations.core.interchange.taking import Arriving, Bundle, Place, Taking
 from memos_integrations.core.item import ITEM
-from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.records import Steps, record_of
 
 
@@ -161,7 +160,7 @@ class Joining(Taking):
                 self._note(cube, there)
             return self._said(cube, cube.id, "same" if clock.covers(mine) else "older")
         try:
-            check_change(there)
+            self._governance.aftermath.check_changing(there, cube, self._caller)
         except (LegalHoldError, IllegalTransitionError):
             return self._said(cube, cube.id, Declined.ON_HOLD.value)
         if clock.covers(mine):
