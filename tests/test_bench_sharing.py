@@ -11,7 +11,7 @@ import pytest
 
 SCRIPT = Path(__file__).parent / "benchmarks" / "sharing.py"
 FIGURES = (
-    "publish_p50_ms delivery_p95_ms events_per_s events_fanned_out_per_s "
+    "publish_p50_ms delivery_p95_ms events_per_s events_fanned_out_per_s events_afresh_per_s "
     "bundle_export_per_s bundle_import_per_s bundle_peak_mb hostile_bundles_rejected hostile_bundles_total".split()
 )
 

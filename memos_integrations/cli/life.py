@@ -10,7 +10,7 @@ import typer
 
 from memos_integrations.cli.commands import CubeId, Json, Tenant, User, Vault, moment
 from memos_integrations.cli.opening import Choice, opened, principal
-from memos_integrations.cli.output import print_json, say
+from memos_integrations.cli.output import print_json, say, tell
 from memos_integrations.core.operator.tiering import Tiering
 
 if TYPE_CHECKING:
@@ -46,10 +46,7 @@ def undo(
     """Take one decision back: both memories stand as they did."""
     with opened(vault, Choice.AUTO) as (memos, _, _):
         done = memos.undo(decision, by=principal(tenant, user))
-    if as_json:
-        print_json(done.model_dump(mode="json"))
-    else:
-        say(f"Undone: {done.ruling} of {done.older} by {done.newer}.")
+    tell(done.model_dump(mode="json"), f"Undone: {done.ruling} of {done.older} by {done.newer}.", as_json=as_json)
 
 
 def tick(
@@ -122,10 +119,11 @@ def scrub(*, vault: Vault, now: Now = None, as_json: Json = False) -> None:
     """Write the vault's file anew, so that no copy is left in it of what was erased. It may take minutes."""
     with opened(vault, Choice.NONE) as (memos, _, _):
         waiting = memos.scrub(moment(now))
-    if as_json:
-        print_json({"waiting": waiting})
-    else:
-        say("Something else reads the old pages; try again." if waiting else "No copy of what was erased is left.")
+    tell(
+        {"waiting": waiting},
+        "Something else reads the old pages; try again." if waiting else "No copy of what was erased is left.",
+        as_json=as_json,
+    )
 
 
 def move(
@@ -140,10 +138,11 @@ def move(
     """Pass one memory to another state: archive, activate, freeze it."""
     with opened(vault, Choice.AUTO) as (memos, _, _):
         cube = memos.move(cube_id, to, by=principal(tenant, user))
-    if as_json:
-        print_json({"id": cube.id, "state": cube.state.value, "version": cube.version})
-    else:
-        say(f"{cube.id} is {cube.state}.")
+    tell(
+        {"id": cube.id, "state": cube.state.value, "version": cube.version},
+        f"{cube.id} is {cube.state}.",
+        as_json=as_json,
+    )
 
 
 def roll_back(
@@ -161,10 +160,11 @@ def roll_back(
         when = since if since in named else moment(since)
         assert when is not None
         done = memos.roll_back(when, by=principal(tenant, user), source=source)
-    if as_json:
-        print_json(done.model_dump(mode="json"))
-    else:
-        say(f"{len(done.restored)} restored, {len(done.archived)} archived that had not been there.")
+    tell(
+        done.model_dump(mode="json"),
+        f"{len(done.restored)} restored, {len(done.archived)} archived that had not been there.",
+        as_json=as_json,
+    )
 
 
 def snapshot(

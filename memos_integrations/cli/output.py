@@ -49,6 +49,14 @@ def say(text: str = "", style: str = "") -> None:
     Console(highlight=False, soft_wrap=True).print(Text(plain(text), style=style))
 
 
+def tell(value: dict[str, Any], line: str, *, as_json: bool) -> None:
+    """What was done: as JSON, or as a line to read."""
+    if as_json:
+        print_json(value)
+    else:
+        say(line)
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Report]:
     """A function that moves a bar on stderr; there is no bar when stderr is not a terminal."""

@@ -10,7 +10,7 @@ import typer
 
 from memos_integrations.cli.commands import Json, Tenant, User, Vault, moment
 from memos_integrations.cli.opening import Choice, opened, principal
-from memos_integrations.cli.output import print_json, say
+from memos_integrations.cli.output import print_json, say, tell
 from memos_integrations.core.errors import InvalidMemoryError
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ def withdraw(name: Offer, *, vault: Vault, tenant: Tenant = "local", user: User 
     """Take an offer back: its audience reads its memories no more, and is told that they went."""
     with opened(vault, Choice.AUTO) as (memos, _, _):
         count = memos.store.withdraw(name, by=principal(tenant, user))
-    if as_json:
-        print_json({"name": name, "memories": count})
-    else:
-        say(f"{name}: taken back; {count} memories.")
+    tell({"name": name, "memories": count}, f"{name}: taken back; {count} memories.", as_json=as_json)
 
 
 def offers(*, vault: Vault, tenant: Tenant = "local", user: User = None, as_json: Json = False) -> None:
@@ -91,10 +88,7 @@ def subscribe(
     wants |= {"namespace": _place(namespace), "kinds": tuple(kind or ()), "own": own}
     with opened(vault, Choice.AUTO) as (memos, _, _):
         made = memos.store.subscribe(name, by=principal(tenant, user), replay=replay, **wants)
-    if as_json:
-        print_json(made.model_dump(mode="json"))
-    else:
-        say(f"{name}: from event {made.after} on.")
+    tell(made.model_dump(mode="json"), f"{name}: from event {made.after} on.", as_json=as_json)
 
 
 def pull(
@@ -130,10 +124,7 @@ def acknowledge(
     """Say that what was pulled is consumed: it is not shown again."""
     with opened(vault, Choice.NONE) as (memos, _, _):
         done = memos.store.acknowledge(name, upto, by=principal(tenant, user))
-    if as_json:
-        print_json(done.model_dump(mode="json"))
-    else:
-        say(f"{name}: consumed up to event {done.after}.")
+    tell(done.model_dump(mode="json"), f"{name}: consumed up to event {done.after}.", as_json=as_json)
 
 
 def _place(namespace: str | None) -> tuple[str, ...]:

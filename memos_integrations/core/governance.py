@@ -50,6 +50,7 @@ from memos_integrations.core.records import (
     joined,
     passed,
     record_of,
+    recorded,
     written,
 )  # fmt: skip
 
@@ -122,15 +123,7 @@ class MemGovernance(GatedWriting):
             self._check_put(version, operation)
         told = Transaction(
             changes=tuple(change for version in versions for change in self._changes(version)),
-            audit=tuple(
-                record
-                for version in versions
-                for record in (
-                    record_of(operation, version.caller, cube=version.cube),
-                    *gated(version),
-                    *version.records,
-                )
-            ),
+            audit=tuple(record for version in versions for record in recorded(version, operation)),
             events=tuple(written(version.cube, version.caller) for version in versions),
         )
         later = tuple(version for version in versions if version.cube.version > 1)

@@ -134,6 +134,11 @@ def gated(version: NewVersion) -> tuple[AuditRecord, ...]:
     return (record_of(operation, version.caller, cube=version.cube, detail=version.verdict),)
 
 
+def recorded(version: NewVersion, operation: str) -> tuple[AuditRecord, ...]:
+    """All that the log says of a version that is stored: by what, what the gate decided, and what came with it."""
+    return (record_of(operation, version.caller, cube=version.cube), *gated(version), *version.records)
+
+
 def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
     """The event of a cube that passes from its state to another."""
     return CubeMoved.of_checked(

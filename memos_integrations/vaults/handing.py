@@ -1,8 +1,9 @@
 """What is handed out: a cube's row, body, behaviour and seal, read in one statement and held against the key.
 
 Whoever gets a cube gets it from here, or through `Witness.check_cubes`. A row that is to the byte one that was checked
-lately in this process is known to be good, and what it says too: to check it again would give the same. While nobody
-else changed the file since, it is not even read again: its seals alone say whether this process wrote it anew.
+lately in this process, or that it wrote and sealed itself, is known to be good, and what it says too: to check it again
+would give the same. While nobody else changed the file since, it is not even read again: its seals alone say whether
+this process wrote it anew.
 """
 
 from __future__ import annotations

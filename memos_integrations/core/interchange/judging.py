@@ -17,7 +17,7 @@ from memos_integrations.core.records import record_of
 MOST_JUDGED = 1_000
 """So many memories of a bundle are held against what is here; `consolidate` settles the rest."""
 
-SERIES = "sync judged"
+SERIES = "mip1 sync judged"
 """Under this name a vault notes up to which entry of its log what arrived was judged."""
 
 
