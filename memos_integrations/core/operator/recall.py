@@ -222,7 +222,8 @@ class MemOperator:
         texts = [each.text for each in traits]
         within = max(1, sum(total <= LATE_CHARACTERS for total in accumulate(map(len, texts))))
         known = [place if place < within else -1 for place in before[:within]]
-        late = self._embedding.late(query, texts[:within], known, stored)
+        keys = [each.key for each in traits[:within]]
+        late = self._embedding.late(query, texts[:within], known, stored, keys)
         told = []
         for candidate, each, looked in zip(candidates, traits, late, strict=False):
             if looked is not None:
