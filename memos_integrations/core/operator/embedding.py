@@ -46,6 +46,11 @@ class Embedding:
             if self._bound:
                 governance.bind_embedder(self._identity)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is an embedder."""
+        return self._embedder is not None
+
     def has_vectors(self) -> bool:
         """Whether there is an embedder, and the vault holds vectors of it."""
         if self._embedder is not None and not self._bound:
