@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from memos_integrations import MemOS, Principal
+from memos_integrations.backends.minilm import MiniLMEmbedder
 from memos_integrations.core.cube import Provenance
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.vaults.memory import InMemoryVault
@@ -16,9 +17,10 @@ ANA = Principal(tenant="acme", user="ana")
 BOB = Principal(tenant="acme", user="bob")
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "memory", "minilm"])
 def memos(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemOS]:
-    opened = MemOS.open(tmp_path) if request.param == "sqlite" else MemOS(InMemoryVault())
+    embedder = MiniLMEmbedder(request.getfixturevalue("models")["minilm"]) if request.param == "minilm" else None
+    opened = MemOS(InMemoryVault()) if request.param == "memory" else MemOS.open(tmp_path, embedder=embedder)
     with opened as memos:
         for text in ("The kettle is blue.", "Yes, since Friday.", "東京でお茶を飲んだ", "Чайник стоит на кухне"):
             memos.remember(text, by=ANA, provenance=Provenance(thread_id="t"))

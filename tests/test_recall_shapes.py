@@ -16,7 +16,7 @@ from memos_integrations.core.operator import tokens
 from memos_integrations.core.operator.scopes import LATE_EACH
 from memos_integrations.core.operator.tokens import TokenCache
 from memos_integrations.vaults.memory import InMemoryVault
-from tests.benchmarks.invented import HELD_OUT, SHAPES, Only, collection, measured
+from tests.benchmarks.invented import HELD_OUT, SHAPES, UNSEEN, Only, collection, measured
 
 ANA = Principal(tenant="acme", user="ana")
 NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
@@ -44,12 +44,13 @@ def test_the_invented_collections_are_what_they_say() -> None:
 def test_the_shapes_held_out_tell_of_other_things_in_other_lengths() -> None:
     known = set(collection("notes").texts)
     words = {}
-    for shape in HELD_OUT:
+    for shape in (*HELD_OUT, *UNSEEN):
         made = collection(shape)
         assert len(made.questions) >= 40
         assert not known.intersection(made.texts)
         assert len({gold for _, gold in made.questions}) == len(made.questions) // 2, "each fact stands once"
         words[shape] = sum(len(text.split()) for text in made.texts) / len(made.texts)
+    assert words["italian"] < words["german"] < words["review"] < words["choir"] < words["tickets"]
     assert words["german"] < words["review"] < words["tickets"] < 50 < 200 < words["manual"]
 
 
@@ -63,6 +64,19 @@ def test_without_a_model_it_finds_no_less_than_full_text_search(shape: str) -> N
 def test_with_minilm_it_finds_ten_points_more(shape: str, minilm: MiniLMEmbedder) -> None:
     found = measured(collection(shape, first=40), minilm, k=3)
     assert found["memos"] >= found["fts5"] + 10
+
+
+WITHIN = 2.0
+"""Points that are chance: three or four of the questions of a shape, one of the smaller shapes'."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [*SHAPES, *HELD_OUT])
+def test_all_signals_together_find_no_less_than_the_best_alone(shape: str, minilm: MiniLMEmbedder) -> None:
+    found = measured(collection(shape), minilm, alone=("late", "dense", "bm25", "context"))
+    together, full_text = found.pop("memos"), found.pop("fts5")
+    assert together >= max(found.values()) - WITHIN
+    assert together >= full_text + 10
 
 
 @pytest.mark.parametrize("signal", ["late", "dense", "bm25", "context", "speaker"])

@@ -181,8 +181,9 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
 
     What was said carries the order: the words of a message and its neighbours, and with an embedder of tokens, late
     interaction by a message alone and with the one before it, which finds other words for the same. One vector for a
-    whole message (dense) tells less of short messages than their words, and more of long ones (see `in_shape`). The
-    rest moves what is near in rank: the session that is about it, a date that the question names, words of time, which
+    whole message (dense) tells less of short messages than their words, and more of long ones (see `in_shape`), or
+    where it plainly singles one out (see `as_scored`). The rest moves what is near in rank: the session that is about
+    it, a date that the question names, words of time, which
     tell that something happened, and a speaker whom it names. That one counts little, because a question may be
     mistaken about who said a thing; more where a list is asked for, which is gathered from what one said over time.
 

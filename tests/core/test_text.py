@@ -119,3 +119,8 @@ def test_token_estimates_grow_with_the_text() -> None:
     assert estimate_tokens("2023-05-07") == 10
     assert estimate_tokens("東京") == 2
     assert estimate_tokens("a " * 100) == 100
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=80))
+def test_plain_text_is_counted_as_it_is_beside_other_letters(text: str) -> None:
+    assert estimate_tokens(text) == estimate_tokens(f"{text} é") - 1

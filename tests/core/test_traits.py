@@ -40,13 +40,26 @@ def test_they_say_what_the_words_say(text: str, numbers: tuple[float, ...]) -> N
 def test_nothing_is_kept_of_a_memory_that_was_let_go() -> None:
     cubes = [cube(f"kettle {number}") for number in range(20)]
     traits_of(cubes)
-    kept = {id(traits._kept[id(each)][0]) for each in cubes}
-    held = [traits._kept[id(each)][0] for each in cubes]  # so that no other reference takes their place
+    kept = {id(traits._kept[id(each.payload)][0]) for each in cubes}
+    held = [traits._kept[id(each.payload)][0] for each in cubes]  # so that no other reference takes their place
     assert len(kept) == 20
     del cubes
     gc.collect()
     assert [each() for each in held] == [None] * 20
-    assert kept.isdisjoint(id(each) for each, _ in list(traits._kept.values()))
+    assert kept.isdisjoint(id(each[0]) for each in list(traits._kept.values()))
+
+
+def test_a_use_changes_nothing_of_them_and_another_speaker_does() -> None:
+    said = cube("The kettle is blue.", speaker="Ana")
+    (found,) = traits_of([said])
+    used = said.with_checked(behaviour=said.behaviour.model_copy(update={"last_read": NOW}), state=State.ACTIVATED)
+    assert used is not said
+    assert traits_of([used])[0] is found
+    other = said.with_checked(provenance=said.provenance.model_copy(update={"speaker": "Bo"}))
+    assert traits_of([other])[0].speaker == "bo"
+    assert traits_of([said])[0].speaker == "ana"
+    dated = said.with_checked(descriptive=said.descriptive.model_copy(update={"created_at": NOW + timedelta(days=1)}))
+    assert traits_of([dated])[0].said_at != found.said_at
 
 
 OWNERS = ["user:ana", "user:bo"]

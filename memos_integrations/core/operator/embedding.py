@@ -67,12 +67,13 @@ class Embedding:
         texts: Sequence[str],
         before: Sequence[int] | None = None,
         stored: Stored | None = None,
+        keys: Sequence[bytes] = (),
     ) -> list[Looked | None]:
         """How well each text answers to the tokens of a question, by itself and with the text before it.
 
-        *before* has the place of that text, -1 for none; see `ranking.late_interaction`. *stored* reads
-        the tokens that the vault keeps. None where those of a text are not there yet: they are made for the first ones
-        first, within a budget.
+        *before* has the place of that text, -1 for none; see `ranking.late_interaction`. *stored* reads the tokens that
+        the vault keeps, *keys* are the digests of the texts. None where those of a text are not there yet: they are
+        made for the first ones first, within a budget.
 
         Raises:
             EmbeddingError: The embedder has no tokens, or failed.
@@ -80,7 +81,7 @@ class Embedding:
         if self._tokens is None:
             raise EmbeddingError("Late interaction needs an embedder that has `embed_with_tokens`.")
         asked, ids = self._tokens.asked(query)
-        rows = self._tokens.of(texts, stored)
+        rows = self._tokens.of(texts, stored, keys)
         there = [place for place, each in enumerate(rows) if each is not None]
         at = {place: number for number, place in enumerate(there)}
         earlier = np.array([at.get(before[place], -1) for place in there] if before else [], dtype=np.int64)

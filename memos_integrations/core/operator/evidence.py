@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import repeat
 
 import numpy as np
 
@@ -138,7 +139,9 @@ def stretched(candidates: Sequence[Candidate]) -> dict[str, Floats]:
     """Raw scores as 0..1: sums of shares from nothing to the best, cosines from the lowest to the highest."""
     names = (*FROM_NOTHING, *FROM_LOWEST)
     told = [each.signals for each in candidates]
-    raw = {name: np.array([signals.get(name, np.nan) for signals in told]) for name in names}
+    raw = {
+        name: np.fromiter(map(dict.get, told, repeat(name), repeat(np.nan)), np.float64, len(told)) for name in names
+    }
     signals = {}
     for name in FROM_NOTHING:
         filled = np.nan_to_num(raw[name])

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from itertools import accumulate
 from math import isfinite
@@ -38,7 +39,7 @@ from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
 from memos_integrations.core.operator.scopes import Considered, Finding, ScopeSearch
 from memos_integrations.core.operator.surfacing import TrustGate
 from memos_integrations.core.operator.telling import units_of
-from memos_integrations.core.operator.traits import Traits, said_at, traits_of
+from memos_integrations.core.operator.traits import Traits, traits_of
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Reranker
 from memos_integrations.core.ranking import Floats, strangeness
@@ -68,6 +69,7 @@ class Ranked:
     """Candidates with their scores, best first (or newest first); hits are made as they are asked for."""
 
     cubes: Sequence[MemCube]
+    said: Sequence[datetime]
     scores: Floats
     shares: Mapping[str, Floats]
     beside: Standings
@@ -76,7 +78,8 @@ class Ranked:
     def __iter__(self) -> Iterator[Hit]:
         """The hits in order; equal scores go to the newer."""
         scores, cubes = self.scores.tolist(), self.cubes
-        keys = [(0.0 if self.newest_first else scores[at], said_at(cube), cube.id) for at, cube in enumerate(cubes)]
+        first = [0.0] * len(cubes) if self.newest_first else scores
+        keys = list(zip(first, self.said, [cube.id for cube in cubes], strict=True))
         for place in sorted(range(len(cubes)), key=keys.__getitem__, reverse=True):
             parts = {name: float(share[place]) for name, share in self.shares.items()}
             newer, against = self.beside.of(cubes[place].id)
@@ -199,7 +202,8 @@ class MemOperator:
         if replaced and not past:
             standings *= np.array([SUPERSEDED_WEIGHT if cube.id in replaced else 1.0 for cube in cubes])
         scores = sum(shares.values(), nothing) * standings
-        return Ranked(cubes, scores, shares, beside, newest_first=plan.newest_first)
+        said = [each.said_at for each in traits]
+        return Ranked(cubes, said, scores, shares, beside, newest_first=plan.newest_first)
 
     def _look_at_tokens(
         self,
@@ -222,7 +226,8 @@ class MemOperator:
         texts = [each.text for each in traits]
         within = max(1, sum(total <= LATE_CHARACTERS for total in accumulate(map(len, texts))))
         known = [place if place < within else -1 for place in before[:within]]
-        late = self._embedding.late(query, texts[:within], known, stored)
+        keys = [each.key for each in traits[:within]]
+        late = self._embedding.late(query, texts[:within], known, stored, keys)
         told = []
         for candidate, each, looked in zip(candidates, traits, late, strict=False):
             if looked is not None:

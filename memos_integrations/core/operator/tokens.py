@@ -54,12 +54,12 @@ class TokenCache:
         """The rows of the texts; their token vectors are held from now on."""
         rows, tokens = self._embedder.embed_with_tokens(texts)
         for text, (each, ids) in zip(texts, tokens, strict=True):
-            self._hold(_key(text), packed_rows(each, ids))
+            self._hold(key_of(text), packed_rows(each, ids))
         return rows
 
     def packed(self, text: str) -> bytes | None:
         """The token vectors of a text as a vault keeps them, if they are held."""
-        key = _key(text)
+        key = key_of(text)
         with self._lock:
             held = self._held.get(key)
         return None if held is None else packed_bytes(key, held)
@@ -78,12 +78,15 @@ class TokenCache:
             return said[1]
         return self._embedder.embed_with_tokens([query])[1][0]
 
-    def of(self, texts: Sequence[str], stored: Stored | None = None) -> list[TokenRows | None]:
+    def of(
+        self, texts: Sequence[str], stored: Stored | None = None, keys: Sequence[bytes] = ()
+    ) -> list[TokenRows | None]:
         """The token vectors of texts: held, or *stored*, or made now, in order, for `MADE_AT_ONCE` characters.
 
-        None stands for those that were not reached: they are the next call's.
+        *keys* are the digests of the texts (`key_of`), where they are known. None stands for those that were not
+        reached: they are the next call's.
         """
-        keys = [_key(text) for text in texts]
+        keys = keys or [key_of(text) for text in texts]
         with self._lock:
             found = {key: self._held[key] for key in keys if key in self._held}
             for key in found:
@@ -114,7 +117,7 @@ class TokenCache:
         """Let go of texts."""
         with self._lock:
             for text in texts:
-                gone = self._held.pop(_key(text), None)
+                gone = self._held.pop(key_of(text), None)
                 self._bytes -= _size(gone)
 
     def _hold(self, key: bytes, rows: TokenRows) -> None:
@@ -151,5 +154,6 @@ def unpacked_bytes(key: bytes, raw: bytes, dim: int) -> TokenRows | None:
     return rows, ids.astype(np.int64)
 
 
-def _key(text: str) -> bytes:
+def key_of(text: str) -> bytes:
+    """The digest of a text, under which its token vectors are kept."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from memos_integrations.core.cube import MemCube, Relation
+from memos_integrations.core.cube import Descriptive, MemCube, Payload, Provenance, Relation
 from memos_integrations.core.operator.telling import length_of, names_somebody, says_something, tells_when, units_of
+from memos_integrations.core.operator.tokens import key_of
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.text import terms
 
@@ -23,7 +24,7 @@ class Traits:
     """Of one memory: when it was said, what is searched of it, where it stands, and what its words look like.
 
     `numbers` are the words it has, and 0 or 1 for: names a time, says something (and does not only ask), holds a name;
-    `units` counts the words and signs of what is searched.
+    `units` counts the words and signs of what is searched, `key` names its token vectors.
     """
 
     said_at: datetime
@@ -34,28 +35,43 @@ class Traits:
     speaker: str | None
     numbers: tuple[float, float, float, float]
     units: int
+    key: bytes
 
 
-_Kept = tuple["weakref.ref[MemCube]", Traits]
+_Kept = tuple["weakref.ref[Payload]", "weakref.ref[Provenance]", "weakref.ref[Descriptive]", Traits]
 _kept: dict[int, _Kept] = {}
 
 
 def traits_of(cubes: Sequence[MemCube]) -> list[Traits]:
-    """The traits of each; what is kept of a memory goes when the memory itself is let go, also after an erasure."""
+    """The traits of each; what is kept of a memory goes when the memory itself is let go, also after an erasure.
+
+    They are kept for the parts of it that they are made of: a use changes another one.
+    """
     found = []
     for cube in cubes:
-        kept = _kept.get(id(cube))
-        found.append(kept[1] if kept is not None and kept[0]() is cube else _keep(cube))
+        kept = _kept.get(id(cube.payload))
+        if kept is None or not _is_of(kept, cube):
+            kept = _keep(cube)
+        found.append(kept[3])
     return found
 
 
-def _keep(cube: MemCube) -> Traits:
-    number, traits = id(cube), _made(cube)
-    _kept[number] = weakref.ref(cube, partial(_let_go, number)), traits
-    return traits
+def _is_of(kept: _Kept, cube: MemCube) -> bool:
+    return kept[0]() is cube.payload and kept[1]() is cube.provenance and kept[2]() is cube.descriptive
 
 
-def _let_go(number: int, gone: weakref.ref[MemCube], every: dict[int, _Kept] = _kept) -> None:
+def _keep(cube: MemCube) -> _Kept:
+    number = id(cube.payload)
+    of = (
+        weakref.ref(cube.payload, partial(_let_go, number)),
+        weakref.ref(cube.provenance),
+        weakref.ref(cube.descriptive),
+    )
+    kept = _kept[number] = (*of, _made(cube))
+    return kept
+
+
+def _let_go(number: int, gone: weakref.ref[Payload], every: dict[int, _Kept] = _kept) -> None:
     kept = every.get(number)  # an argument: the module's own name may be gone when a program ends
     # Another memory may stand at the same place by now.
     if kept is not None and kept[0] is gone:
@@ -74,6 +90,7 @@ def _made(cube: MemCube) -> Traits:
         speaker=said.speaker.casefold() if said.speaker else None,
         numbers=(float(shape[0]), float(shape[1]), float(shape[2]), float(shape[3])),
         units=units_of(searched),
+        key=key_of(searched),
     )
 
 

@@ -64,6 +64,8 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _PIECE = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")
+_ASCII_TOKEN = re.compile(r"[A-Za-z]{1,7}|[^A-Za-z\s]")
+"""One match for each token that `_piece_tokens` counts."""
 
 
 def terms(text: str) -> list[str]:
@@ -168,6 +170,8 @@ def estimate_tokens(text: str) -> int:
     and one for each character outside the Latin alphabets. An empty text has none. Meant for budgets; count with
     the model's own tokenizer where exactness matters.
     """
+    if text.isascii():
+        return len(_ASCII_TOKEN.findall(text))
     return sum(_piece_tokens(piece) for piece in _PIECE.findall(text))
 
 
