@@ -55,11 +55,11 @@ from memos_integrations.core.records import (
     NewVersion,
     Steps,
     erasure,
+    events_of,
     gated,
     joined,
     moved,
     record_of,
-    written,
 )
 
 
@@ -127,7 +127,7 @@ class MemGovernance(GatedWriting):
                 for version in versions
                 for record in (record_of(operation, version.caller, cube=version.cube), *gated(version))
             ),
-            events=tuple(written(version.cube, version.caller) for version in versions),
+            events=tuple(event for version in versions for event in events_of(version)),
         )
 
     def change(
@@ -158,7 +158,7 @@ class MemGovernance(GatedWriting):
         ]
         entries += [record for each in steps.versions for record in gated(each)]
         entries += [record_of(f"to_{after}", caller, cube=cube) for cube, after in steps.moves]
-        events = [written(each.cube, caller) for each in steps.versions]
+        events = [event for each in steps.versions for event in events_of(each)]
         events_of_moves = [moved(cube, after, caller) for cube, after in steps.moves]
         self._reads.send()
         transaction = Transaction(tuple(changes), (*entries, *steps.records), (*events, *events_of_moves))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller, Verb, is_own, subjects_for
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
-from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
+from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten, MemEvent
 from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import (
     AuditRecord,
@@ -117,10 +117,29 @@ def written(cube: MemCube, caller: Caller) -> CubeWritten:
 
 def gated(version: NewVersion) -> tuple[AuditRecord, ...]:
     """What the gate decided on a version, for the log: rules and counts, no words. Nothing where it let it through."""
-    if version.verdict is None:
+    told = version.verdict
+    if told is None:
         return ()
-    operation = {"quarantine": "quarantine", "allow": "alarm"}.get(version.verdict["ruling"], "gate")
-    return (record_of(operation, version.caller, cube=version.cube, detail=version.verdict),)
+    operation = {"quarantine": "quarantine", "allow": "alarm"}.get(told["ruling"], "gate")
+    operations = [operation, *(["alarm"] if told.get("alarm") and operation != "alarm" else [])]
+    return tuple(record_of(each, version.caller, cube=version.cube, detail=told) for each in operations)
+
+
+def alarms(cube: MemCube, caller: Caller, verdict: dict[str, Any] | None) -> tuple[AlarmRaised, ...]:
+    """The events of the alarms that a verdict raises."""
+    if verdict is None or not verdict.get("alarm"):
+        return ()
+    at, by = caller.now, caller.by.subject
+    return tuple(
+        AlarmRaised(at=at, tenant=cube.tenant, cube_id=cube.id, actor=by, alarm=each)
+        for each in ("burst", "contradictions")
+        if each in verdict["found"]
+    )
+
+
+def events_of(version: NewVersion) -> tuple[MemEvent, ...]:
+    """The events of a stored version: that it was written, and the alarms that it raises."""
+    return written(version.cube, version.caller), *alarms(version.cube, version.caller, version.verdict)
 
 
 def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:

@@ -155,3 +155,12 @@ def joined(one: Steps, other: Steps) -> Steps:
     known = {version.cube.id for version in one.versions}
     fresh = tuple(version for version in other.versions if version.cube.id not in known)
     return Steps((*one.versions, *fresh), (*one.moves, *other.moves), (*one.records, *other.records))
+
+
+def valid_again(newer: MemCube, older: MemCube, ends: datetime | None) -> list[MemCube]:
+    """Both as valid as before the newer replaced the older, which then ended at *ends*."""
+    begins = newer.descriptive
+    if begins.valid_from == older.descriptive.valid_to:
+        begins = begins.model_copy(update={"valid_from": None})
+    reopened = older.descriptive.model_copy(update={"valid_to": ends})
+    return [newer.model_copy(update={"descriptive": begins}), older.model_copy(update={"descriptive": reopened})]

@@ -24,6 +24,7 @@ from memos_integrations.core.conflict.forms import (
     tagged,
     targets,
     unlinked,
+    valid_again,
 )
 from memos_integrations.core.conflict.marks import marked
 from memos_integrations.core.conflict.rules import said_at
@@ -38,6 +39,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.admission import contradicting
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import Draft, finished
 from memos_integrations.core.ports import RECALLABLE, AuditEntry, CubeFilter, LogQuery, VaultQuery
@@ -75,12 +77,9 @@ class Resolver:
             alike = VaultQuery(k=ALIKE, terms=unique(terms)[:32], filter=CubeFilter(namespace=cube.namespace))
             matches = self._governance.search(alike, caller).matches
             found.update((match.cube.id, match.cube) for match in matches)
-        mine = caller.by.subject
-        return [
-            each
-            for each in found.values()
-            if each.id != cube.id and each.governance.owner == mine and each.namespace == cube.namespace
-        ]
+        found.pop(cube.id, None)
+        mine = [each for each in found.values() if each.governance.owner == caller.by.subject]
+        return [each for each in mine if each.namespace == cube.namespace]
 
     def verdicts(self, cube: MemCube, others: Sequence[MemCube]) -> list[tuple[MemCube, MemCube, Verdict]]:
         """What is to be decided between a memory and others, as (newer, older, verdict): at most one merge, alone."""
@@ -110,6 +109,8 @@ class Resolver:
         """What a new memory changes: the draft with its links, the steps besides its own Put, and the decisions."""
         draft = replace(draft, cube=marked(draft.cube))
         steps, made = Steps(), list[Decided]()
+        if draft.cube.trust.quarantined:  # what is set apart changes nothing that is there
+            return draft, steps, made
         for later, earlier, verdict in self.verdicts(draft.cube, self.near(draft.cube, draft.terms, caller)):
             newer, older = (draft.cube if each.id == draft.cube.id else each for each in (later, earlier))
             done = self._steps(newer, older, verdict, caller, draft.cube.id)
@@ -126,11 +127,16 @@ class Resolver:
 
         Raises:
             AlreadyRememberedError: The key names a memory already.
+            RefusedByGateError: Its source contradicts what is there too often.
         """
+        judged = False
         for _ in range(MAX_RETRIES):
             told, steps, decisions = self.written(draft, caller)
-            if not decisions:
+            if not decisions and not judged:
                 return None
+            if not judged and any(each.ruling is not Ruling.MERGE for each in decisions):
+                judged, draft = True, contradicting(draft, caller, self._governance)
+                told, steps, _ = self.written(draft, caller) if draft.cube.trust.quarantined else (told, steps, ())
             vector = self._embedding.written([told.text])
             row = None if vector is None else vector[0]
             ours = NewVersion(told.cube, caller, told.terms, row, key, verdict=draft.verdict)
@@ -276,12 +282,7 @@ class Resolver:
         forms = [unlinked(newer, older.id, ways), unlinked(older, newer.id, ways)]
         if decision.ruling is Ruling.SUPERSEDE:
             before = [cube for cube in self._governance.versions(older.id, caller) if cube.version <= decision.version]
-            ends = before[-1].descriptive.valid_to if before else None
-            reopened = older.descriptive.model_copy(update={"valid_to": ends})
-            forms[1] = forms[1].model_copy(update={"descriptive": reopened})
-            if newer.descriptive.valid_from == older.descriptive.valid_to:
-                begins = newer.descriptive.model_copy(update={"valid_from": None})
-                forms[0] = forms[0].model_copy(update={"descriptive": begins})
+            forms = valid_again(forms[0], forms[1], before[-1].descriptive.valid_to if before else None)
         versions = [
             self._version(form, caller) for form, cube in zip(forms, (newer, older), strict=True) if form != cube
         ]
@@ -318,11 +319,9 @@ class Resolver:
     def _known(self, decision_id: str, caller: Caller) -> Decided:
         newer, _, older = decision_id.partition(":")
         entries = [each for each in self._entries(older, caller) if pair(each) == (newer, older)]
-        if not entries:
-            raise CubeNotFoundError(decision_id)
-        if entries[-1].record.operation == "undo":
+        if entries and entries[-1].record.operation == "undo":
             raise AlreadyUndoneError(f"Decision {decision_id!r} was undone already; nothing was changed.")
-        decision = from_entry(entries[-1])
+        decision = from_entry(entries[-1]) if entries else None
         if decision is None:
             raise CubeNotFoundError(decision_id)
         return decision
