@@ -38,14 +38,15 @@ def test_they_say_what_the_words_say(text: str, numbers: tuple[float, ...]) -> N
 
 
 def test_nothing_is_kept_of_a_memory_that_was_let_go() -> None:
-    gc.collect()
-    before = len(traits._kept)
     cubes = [cube(f"kettle {number}") for number in range(20)]
     traits_of(cubes)
-    assert len(traits._kept) == before + 20
+    kept = {id(traits._kept[id(each)][0]) for each in cubes}
+    held = [traits._kept[id(each)][0] for each in cubes]  # so that no other reference takes their place
+    assert len(kept) == 20
     del cubes
     gc.collect()
-    assert len(traits._kept) == before
+    assert [each() for each in held] == [None] * 20
+    assert kept.isdisjoint(id(each) for each, _ in list(traits._kept.values()))
 
 
 OWNERS = ["user:ana", "user:bo"]

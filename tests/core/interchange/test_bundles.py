@@ -471,19 +471,17 @@ def test_no_flipped_byte_changes_what_arrives(vaults: tuple[MemOS, MemOS], bundl
     """A flip is refused, or it changes nothing that is read (a time stamp of the zip, for one)."""
     _, target = vaults
     content, place = bundle.read_bytes(), bundle.with_name("flip.mip")
-    inside = []
-    for each in zipfile.ZipFile(bundle).infolist():
-        named, more = struct.unpack_from("<HH", content, each.header_offset + 26)  # APPNOTE.TXT 4.3.7
-        start = each.header_offset + 30 + named + more
-        inside.append(range(start, start + each.compress_size))
-    good = loaded(target, bundle, dry_run=True)
+    good, members, refusals = loaded(target, bundle, dry_run=True), parts_of(bundle), 0
     for at in range(0, len(content), 5):
         place.write_bytes(content[:at] + bytes([content[at] ^ 0x41]) + content[at + 1 :])
         try:
             assert loaded(target, place, dry_run=True) == good
         except BundleError:
+            refusals += 1
             continue
-        assert not any(at in part for part in inside), "what a member holds was changed, and nobody noticed"
+        # Not even every bit of a compressed member counts: what it unpacks to does.
+        assert parts_of(place) == members, "what a member holds was changed, and nobody noticed"
+    assert refusals > len(content) // 10
     assert target.find(ALL, by=BO) == []
 
 
