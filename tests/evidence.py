@@ -1,6 +1,6 @@
 """What is asked of a memory store, and the tests that answer: `docs/aisvs.md` is made of it, by `make evidence`.
 
-A test says what it answers by `@pytest.mark.answers("AISVS 8.1.1", …)`. A requirement that no test answers says here why.
+A test says what it answers by `@pytest.mark.answers("AISVS 8.1.1", …)`. A requirement that no test answers says why.
 `python -m tests.evidence` runs the marked tests and writes the page with their results.
 """
 
@@ -29,7 +29,10 @@ class Requirement(NamedTuple):
 
 PARTS: dict[str, dict[str, Requirement]] = {
     "OWASP ASI06, memory and context poisoning: the nine guidelines": {
-        "ASI06 1": Requirement("encryption at rest, least privilege", "in transit: there is no server; brokers use their own TLS"),
+        "ASI06 1": Requirement(
+            "encryption at rest, least privilege",
+            "in transit: there is no server; brokers use their own TLS",
+        ),
         "ASI06 2": Requirement("every write is looked at before it is committed"),
         "ASI06 3": Requirement("memory is segmented: the tenant is a wall"),
         "ASI06 4": Requirement("identity comes from the runtime; access depends on the context"),
@@ -42,7 +45,10 @@ PARTS: dict[str, dict[str, Requirement]] = {
     "OWASP AISVS 1.0": {
         "AISVS 5.2.1": Requirement("default deny; policies only narrow"),
         "AISVS 5.2.2": Requirement("the asker's rights at each retrieval and each assembly"),
-        "AISVS 5.2.4": Requirement("a filter behind the model", "not built: an answer can be attributed to memories, not filtered"),
+        "AISVS 5.2.4": Requirement(
+            "a filter behind the model",
+            "not built: an answer can be attributed to memories, not filtered",
+        ),
         "AISVS 5.2.5": Requirement("rules are out of an agent's reach"),
         "AISVS 5.2.7": Requirement("labels go along to what is derived"),
         "AISVS 6.1.2": Requirement("adapters come from approved sources only"),
@@ -51,7 +57,10 @@ PARTS: dict[str, dict[str, Requirement]] = {
         "AISVS 8.1.2": Requirement("what was written cannot be changed unseen"),
         "AISVS 8.1.3": Requirement("retrieval enforces scope"),
         "AISVS 8.2.1": Requirement("sensitive words are taken out before they are embedded"),
-        "AISVS 8.2.2": Requirement("vectors out of line are refused, or named", "a hub is limited at recall, not flagged at its write"),
+        "AISVS 8.2.2": Requirement(
+            "vectors out of line are refused, or named",
+            "a hub is limited at recall, not flagged at its write",
+        ),
         "AISVS 8.2.3": Requirement("what agents and tools put out is not trusted by itself"),
         "AISVS 8.2.4": Requirement("content made to be retrieved does not come back as trusted"),
         "AISVS 8.2.5": Requirement("new content is held against the old; contradictions raise an alarm"),
@@ -59,7 +68,10 @@ PARTS: dict[str, dict[str, Requirement]] = {
         "AISVS 8.3.2": Requirement("memory can be erased, and residue is looked for"),
         "AISVS 8.3.3": Requirement("what is in quarantine is kept, and on no way of reading"),
         "AISVS 9.4.4": Requirement("stored state is integrity-protected"),
-        "AISVS 11.2.5": Requirement("what was erased cannot be told from what a model never saw", "shown exactly, by the adapter being gone; no statistics"),
+        "AISVS 11.2.5": Requirement(
+            "what was erased cannot be told from what a model never saw",
+            "shown exactly, by the adapter being gone; no statistics",
+        ),
         "AISVS 12.1.2": Requirement("every retrieval is on record"),
         "AISVS 12.1.4": Requirement("decisions and revisions of policy are on record"),
         "AISVS 12.5.4": Requirement("source, writer and time of every memory; a stranger can check the log"),
@@ -67,7 +79,10 @@ PARTS: dict[str, dict[str, Requirement]] = {
     "Published vulnerabilities of memory stores": {
         "CVE-2025-67644, CVE-2026-27022": Requirement("SQL through filter keys, values and namespaces"),
         "CVE-2026-28277": Requirement("what is loaded names the class that is made of it"),
-        "CVE-2026-31240, CVE-2026-31245, CVE-2026-50027": Requirement("a verb that does not ask whose a memory is", "there is no server to authenticate to"),
+        "CVE-2026-31240, CVE-2026-31245, CVE-2026-50027": Requirement(
+            "a verb that does not ask whose a memory is",
+            "there is no server to authenticate to",
+        ),
         "MemOS #2259": Requirement("None and empty names pass for somebody"),
         "CVE-2026-32247": Requirement("queries through labels and namespaces"),
         "CVE-2026-45829": Requirement("code of a model that somebody named"),

@@ -28,7 +28,8 @@ def test_the_worst_of_its_cases_is_the_result_of_a_test(case: str) -> None:
     told = {"passed": "passed", "skipped": "passed"}.get(case, "failed")
     body = "" if case == "passed" else f"<{'failure' if case == 'failed' else case}/>"
     name = "tests/test_x.py::test_y"
-    xml = f'<r><testcase file="tests/test_x.py" name="test_y[1]"/><testcase file="tests/test_x.py" name="test_y[2]">{body}</testcase></r>'
+    begin = '<testcase file="tests/test_x.py" name="test_y'
+    xml = f'<r>{begin}[1]"/>{begin}[2]">{body}</testcase></r>'
     assert evidence.outcomes_in(xml, [name, "tests/test_x.py::test_z"]) == {
         name: told,
         "tests/test_x.py::test_z": "not run",

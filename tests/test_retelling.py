@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from memos_integrations import Channel, MemCube, MemOS, Principal, Provenance, Trust, TrustLabel, WriteGate
+from memos_integrations.core.conflict import ConflictRules
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
@@ -108,6 +109,9 @@ def test_what_only_looks_the_same_is_another_memory(memos: MemOS) -> None:
         memos.remember(SAID, by=ANA),  # whoever says it themselves may say it twice
         memos.remember(SAID, by=ANA, trust=OUTSIDE),
         memos.remember(SAID, by=ANA, trust=MODEL, semantic_type="message"),
+        memos.remember(SAID, by=ANA, trust=MODEL, semantic_type="preference"),
+        memos.remember(SAID, by=ANA, trust=MODEL, occurred_at=NOW - timedelta(days=700)),
+        memos.remember(SAID, by=ANA, trust=MODEL, provenance=Provenance(occurred_at=NOW - timedelta(days=9))),
     ]
     assert len({one.id, *(each.id for each in others)}) == len(others) + 1
 
@@ -125,3 +129,19 @@ def test_what_was_forgotten_can_be_told_again(memos: MemOS) -> None:
     first = memos.remember(SAID, by=ANA, trust=MODEL)
     memos.forget(first.id, by=ANA)
     assert memos.remember(SAID, by=ANA, trust=MODEL).id != first.id
+
+
+def test_what_ended_and_is_told_again_holds_again() -> None:
+    moments = iter(NOW + timedelta(hours=number) for number in range(100))
+    with MemOS(InMemoryVault(), clock=lambda: next(moments), conflicts=ConflictRules()) as memos:
+        how: dict[str, Any] = {"trust": MODEL, "provenance": Provenance(speaker="user:ana")}
+        told = [memos.remember(f"I moved to {place}.", by=ANA, **how) for place in ("Rome", "Oslo", "Rome", "Rome")]
+        assert len({cube.id for cube in told}) == 3
+        ends = [memos.get(cube.id, by=ANA).descriptive.valid_to for cube in told]
+        assert [end is None for end in ends] == [False, False, True, True]
+
+
+def test_a_key_stands_for_what_was_written_with_it_whatever_is_told_now(memos: MemOS) -> None:
+    memos.remember(SAID, by=ANA, trust=MODEL)
+    other = memos.remember("The bridge is open.", by=ANA, trust=MODEL, key="call 1")
+    assert memos.remember(SAID, by=ANA, trust=MODEL, key="call 1").id == other.id

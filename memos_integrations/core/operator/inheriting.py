@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from memos_integrations.core.access import Caller, Verb, is_own, subjects_for
 from memos_integrations.core.cube import (
@@ -73,7 +74,8 @@ def told_before(draft: Draft, caller: Caller, governance: MemGovernance) -> MemC
     """The caller's own memory that says just what is drawn again from the same versions, or what a model tells again.
 
     What a model was shown and tells again, by whatever tool, is no second memory, and no more trusted for it. What is
-    said in a conversation is another matter: it is kept as often as it is said.
+    said in a conversation is another matter: it is kept as often as it is said. So is what held once, ended, and is
+    told again, or is told of another time.
     """
     cube = draft.cube
     if not is_retold(cube):
@@ -82,7 +84,9 @@ def told_before(draft: Draft, caller: Caller, governance: MemGovernance) -> MemC
     alike = governance.search(VaultQuery(k=ALIKE, terms=unique(draft.terms)[:MOST_TERMS], filter=scope), caller)
     drawn = drawn_key(cube)
     for found in (match.cube for match in alike.matches):
-        if is_own(found, caller) and _is_same(found, cube) and (drawn is None or drawn_key(found) == drawn):
+        if not is_own(found, caller) or not _is_same(found, cube):
+            continue
+        if drawn_key(found) == drawn if drawn else _holds(found, cube, caller):
             return found
     return None
 
@@ -114,7 +118,18 @@ def _is_same(found: MemCube, cube: MemCube) -> bool:
     theirs, ours = (subjects_for(Verb.READ, each.governance) for each in (found, cube))
     tags = set(cube.descriptive.tags) <= set(found.descriptive.tags)
     here = found.namespace == cube.namespace and found.state in RECALLABLE
+    here = here and found.descriptive.semantic_type == cube.descriptive.semantic_type
     return here and theirs == ours and tags and _words(found.text) == _words(cube.text)
+
+
+def _holds(found: MemCube, cube: MemCube, caller: Caller) -> bool:
+    """Whether what was told before holds now, and nothing is said of another time."""
+    ends = found.descriptive.valid_to
+    return (ends is None or ends > caller.now) and _times(cube) in {(None, None, None), _times(found)}
+
+
+def _times(cube: MemCube) -> tuple[datetime | None, datetime | None, datetime | None]:
+    return cube.descriptive.valid_from, cube.descriptive.valid_to, cube.provenance.occurred_at
 
 
 def drawn_key(cube: MemCube) -> str | None:
@@ -130,7 +145,8 @@ def repeat_key(cube: MemCube) -> str:
     """What is the same for all that only repeat each other."""
     told = [_words(cube.text), list(cube.namespace), cube.descriptive.semantic_type, list(cube.descriptive.tags)]
     readers = sorted(subjects_for(Verb.READ, cube.governance))
-    return sha256(canonical_json([*told, readers, drawn_key(cube)]))
+    times = [each and each.isoformat() for each in _times(cube)]
+    return sha256(canonical_json([*told, readers, times, drawn_key(cube)]))
 
 
 def _words(text: str) -> str:

@@ -95,12 +95,14 @@ class CubeWriter:
         What only repeats another is not written twice, see `said_already`.
         The bytes of *blob* are durable before the cube that names them is queued.
         """
-        if blob is None and (said := said_already(draft, caller, self._governance, keyed=key is not None)) is not None:
-            return said, None
-        key = drawn_key(draft.cube) if key is None and blob is None else key
         if (known := self.known(key, caller)) is not None:
             return known, None
-        if blob is not None:
+        if blob is None:
+            if (said := said_already(draft, caller, self._governance, keyed=key is not None)) is not None:
+                return said, None
+            if key is None and (key := drawn_key(draft.cube)) and (known := self.known(key, caller)) is not None:
+                return known, None
+        else:
             with blob.opened() as source:
                 draft = captioned(draft, self._governance.put_blob(source, blob.media_type))
         draft = admitted(self._inherited(draft, caller), caller, self._governance)
