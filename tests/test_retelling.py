@@ -22,6 +22,7 @@ SAID = "The bridge over the Elbe is closed until May."
 MODEL = Trust(channel=Channel.ASSISTANT, label=TrustLabel.UNVERIFIED)
 OUTSIDE = Trust(channel=Channel.EXTERNAL, label=TrustLabel.UNTRUSTED)
 TIMES = 1_000
+FEW = 60
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -61,7 +62,7 @@ def by_extract(memos: MemOS, hit: MemCube, number: int) -> None:
     def again(turns: Sequence[MemCube]) -> list[object]:
         return [{"text": hit.text, "sources": [place]} for place, _ in enumerate(turns)]
 
-    if number < 100:  # each is a turn of its own, and is kept as one
+    if number < FEW:  # each is a turn of its own, and is kept as one
         told = Provenance(derived_from=(hit.ref,), thread_id="t", message_id=str(number))
         how: dict[str, Any] = {"semantic_type": "message", "trust": MODEL, "provenance": told}
         memos.remember(f"As you said: {hit.text}", by=ANA, key=f"turn {number}", **how)
@@ -86,9 +87,9 @@ def test_what_was_recalled_and_told_again_a_thousand_times_adds_nothing(
 ) -> None:
     source = memos.remember(SAID, by=ANA, trust=trust)
     order = list(TrustLabel)
-    many = way in {by_extract, by_remember_many, by_remember_many_derived}
-    for number in range(50 if isinstance(memos._governance._vault, SQLiteVault) else 200 if many else TIMES):
-        if number < 20:
+    plain = way is by_remember and not isinstance(memos._governance._vault, SQLiteVault) and trust is OUTSIDE
+    for number in range(TIMES if plain else FEW):
+        if number < 5:
             [hit] = [h.cube for h in memos.recall("Is the bridge closed?", by=ANA, k=50).hits if h.text == SAID]
         way(memos, hit, number)
     there = [cube for cube in memos.find(CubeFilter(), by=ANA, k=10_000) if cube.descriptive.semantic_type != "message"]

@@ -15,7 +15,7 @@ from memos_integrations.core.gate.burst import Bursts
 from memos_integrations.core.gate.hygiene import cleaned
 from memos_integrations.core.gate.identifiers import personal_in
 from memos_integrations.core.gate.instructions import Likeness, likeness_of
-from memos_integrations.core.gate.marked import Detector, Marked, Pseudonym, apart, replaced
+from memos_integrations.core.gate.marked import Detector, Marked, Pseudonym, apart, overlapping, replaced
 from memos_integrations.core.gate.secrets import secrets_in
 
 TRUSTED_CHANNELS = frozenset({Channel.USER})
@@ -166,15 +166,16 @@ class WriteGate:
                 taken += places
         if not taken:
             return text
-        kept = frozenset(secrets)
+        places = apart(taken)
+        if self._pseudonyms is None or not tenant:  # without a tenant there is nobody whose name it could be
+            return replaced(text, places, lambda each: f"[{each.kind}]")
+        named, holding = self._pseudonyms, {each for each, _ in overlapping(places, secrets)}
 
-        def named(each: Marked) -> str:
-            # A secret is never kept under a name; without a tenant there is nobody whose name it could be.
-            if self._pseudonyms is None or not tenant or each in kept:
-                return f"[{each.kind}]"
-            return self._pseudonyms(tenant, each.kind, text[each.start : each.end])
+        def written(each: Marked) -> str:
+            # A secret is never kept under a name.
+            return f"[{each.kind}]" if each in holding else named(tenant, each.kind, text[each.start : each.end])
 
-        return replaced(text, apart(taken), named)
+        return replaced(text, places, written)
 
 
 def _paced(bursts: Bursts, source: tuple[str, ...], channel: Channel, now: datetime) -> Verdict | None:

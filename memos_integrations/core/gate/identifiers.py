@@ -7,10 +7,10 @@ Names and street addresses are not found here: that takes a model. Sources: ISO/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from memos_integrations.core.gate.marked import Marked, apart
+from memos_integrations.core.gate.marked import Marked, apart, overlapping
 from memos_integrations.core.gate.national import national_in
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+'%-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}(?![\w@])")
@@ -107,14 +107,15 @@ def personal_in(text: str) -> list[Marked]:
         return []
     found = [*_mails(text), *_cards(text), *_ibans(text), *_social(text), *_addresses(text)]
     taken = apart(found)
-    named = [each for each in national_in(text) if not any(_overlap(each, other) for other in taken)]
-    taken = apart([*taken, *named])
-    phones = [each for each in _phones(text) if not any(_overlap(each, other) for other in taken)]
-    return sorted([*taken, *apart(phones)])
+    taken = apart([*taken, *_elsewhere(national_in(text), taken)])
+    return sorted([*taken, *apart(_elsewhere(_phones(text), taken))])
 
 
-def _overlap(one: Marked, other: Marked) -> bool:
-    return one.start < other.end and other.start < one.end
+def _elsewhere(found: Iterable[Marked], taken: Sequence[Marked]) -> list[Marked]:
+    """What was found where nothing is taken yet."""
+    places = list(found)
+    over = {other for _, other in overlapping(taken, places)}
+    return [each for each in places if each not in over]
 
 
 def is_luhn(digits: str) -> bool:

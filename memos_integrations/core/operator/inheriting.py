@@ -19,12 +19,13 @@ from memos_integrations.core.cube import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.write import Draft
-from memos_integrations.core.ports import RECALLABLE, CubeFilter, VaultQuery
+from memos_integrations.core.ports import RECALLABLE, VaultQuery
 
 MOST_BEFORE = 64
 
-ALIKE, MOST_TERMS = 8, 32
-"""Among so many memories, the most alike by so many words, one in the same words is looked for."""
+ALIKE, MOST_TERMS = 3, 12
+"""Among so many memories, the most alike by so many words (the longest, as rare ones are), one in the same words is
+looked for."""
 
 TURNS = ("message",)
 
@@ -80,8 +81,9 @@ def told_before(draft: Draft, caller: Caller, governance: MemGovernance) -> MemC
     cube = draft.cube
     if not is_retold(cube):
         return None
-    scope = CubeFilter(namespace=cube.namespace)
-    alike = governance.search(VaultQuery(k=ALIKE, terms=unique(draft.terms)[:MOST_TERMS], filter=scope), caller)
+    # Without a filter: what each write changes would be filtered anew, which takes longer than all the rest.
+    terms = sorted(unique(draft.terms), key=len, reverse=True)[:MOST_TERMS]
+    alike = governance.search(VaultQuery(k=ALIKE, terms=tuple(terms)), caller)
     drawn = drawn_key(cube)
     for found in (match.cube for match in alike.matches):
         if not is_own(found, caller) or not _is_same(found, cube):
