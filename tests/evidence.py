@@ -176,9 +176,8 @@ def results(tests: list[str]) -> dict[str, str]:
         return outcomes_in(file.read_text("utf-8"), tests)
 
 
-def page(outcome: dict[str, str]) -> str:
-    """`docs/aisvs.md`, with what each test came to."""
-    answers = marked()
+def page(answers: dict[str, list[str]], outcome: dict[str, str]) -> str:
+    """`docs/aisvs.md`: the tests that answer each requirement, and what each came to."""
     lines = [
         "# Requirement, the tests that answer it, and how they came out",
         "",
@@ -196,9 +195,9 @@ def page(outcome: dict[str, str]) -> str:
 
 def main() -> int:
     """Run what is marked, write the page; 1 where a test failed."""
-    tests = sorted({test for each in marked().values() for test in each})
-    found = results(tests)
-    PAGE.write_text(page(found), "utf-8")
+    answers = marked()
+    found = results(sorted({test for each in answers.values() for test in each}))
+    PAGE.write_text(page(answers, found), "utf-8")
     return int(any(each in {"failed", "not run"} for each in found.values()))
 
 

@@ -110,7 +110,7 @@ def damaged(seed: bytes, others: list[bytes], random: Random) -> bytes:
 
 @dataclass
 class Target:
-    """A reader, and what it reads when nothing is damaged."""
+    """A reader, and what it reads when nothing is damaged, with what it once fell over."""
 
     seeds: list[bytes]
     read: Callable[[bytes], object]
@@ -159,7 +159,9 @@ def adapters(folder: Path) -> Target:
 def kept_values(folder: Path) -> Target:
     segment = Segment(Precision.EXACT, (torch.zeros(1, 2, 3, 4), torch.ones(1, 2, 3, 4)))
     write(folder / "kv", segment, [1, 2, 3], {"model": "m"}, SECRET)
-    return Target([(folder / "kv").read_bytes()], lambda content: parsed(memoryview(bytearray(content)), SECRET, "kv"))
+    whole = (folder / "kv").read_bytes()
+    found = [whole.replace(b'"shape":[3]', b'"shape":[1e999]')]
+    return Target([whole, *found], lambda content: parsed(memoryview(bytearray(content)), SECRET, "kv"))
 
 
 def bundles(folder: Path) -> Target:
