@@ -166,6 +166,12 @@ def test_personal_identifiers_are_found_and_look_alikes_are_not(labelled_in: Pat
         ("numéro de sécurité sociale : 2 85 05 78 006 084 36.", "2 85 05 78 006 084 36"),
         ("RUT 12.345.678-9 de mi hermano", "12.345.678-9"),
         ("AB 12 34 56 C is on the payslip", "AB 12 34 56 C"),
+        ("ο ΑΜΚΑ μου είναι 15038504648", "15038504648"),
+        ("ЕГН: 9003152146", "9003152146"),
+        ("ring (0)20 7946 0182 at six", "(0)20 7946 0182"),
+        ("numer telefonu 600 555 012", "600 555 012"),
+        ("mon nouveau numéro : 06 39 98 12 47", "06 39 98 12 47"),
+        ("карта 2200 7001 0335 1259", "2200 7001 0335 1259"),
     ],
 )
 def test_a_word_says_that_a_number_is_a_persons(text: str, number: str) -> None:
@@ -181,6 +187,9 @@ def test_a_word_says_that_a_number_is_a_persons(text: str, number: str) -> None:
         "we run 1234567 rows a day",
         "Documento 2024-390505 está firmado",
         "the national parks had 1234567 visitors",
+        "it costs 912 555 014 pesos",
+        "call 912 555 times",
+        "rev 2.0.113.7 is out",
     ],
 )
 def test_words_that_only_sound_so_say_nothing(text: str) -> None:
