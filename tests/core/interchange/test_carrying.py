@@ -171,7 +171,6 @@ def test_whoever_makes_transactions_does_not_write_meanwhile(tmp_path: Path) -> 
             vault.submit_whole(made())
 
 
-@pytest.mark.answers("fault 31")
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 7])
 def test_a_load_that_is_killed_leaves_nothing(tmp_path: Path, after: int) -> None:
