@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self, Unpack, cast
 
-from memos_integrations.core.access import READING, CallContext, Principal, Verb
+from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.accounting import Accounting
-from memos_integrations.core.asked import aware, is_id, known_id
+from memos_integrations.core.asked import aware, known_id
 from memos_integrations.core.asking import Asking
 from memos_integrations.core.attributing import Attributing
 from memos_integrations.core.carrying import Carrying
@@ -152,39 +152,6 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
             return self._writer.known(key, caller) or cube
         return cube
 
-    def get(
-        self,
-        cube_id: str,
-        *,
-        by: Principal,
-        as_of: datetime | None = None,
-        valid_at: datetime | None = None,
-        context: CallContext | None = None,
-    ) -> MemCube:
-        """The current version of a cube, or the one known at *as_of*, if it held in the world at *valid_at*.
-
-        Raises:
-            CubeNotFoundError: It does not exist, or not then, or *by* may not know that it does.
-        """
-        if as_of is not None or valid_at is not None:
-            caller = self._caller(by, context)
-            return self._times.at(known_id(cube_id), caller, as_of=aware(as_of), valid_at=aware(valid_at))
-        return self._governance.read(known_id(cube_id), self._caller(by, context))
-
-    def get_many(
-        self,
-        cube_ids: Iterable[str],
-        *,
-        by: Principal,
-        verb: Verb | str = Verb.READ,
-        context: CallContext | None = None,
-    ) -> list[MemCube]:
-        """The current versions of those of the ids with which *by* may do *verb* now, in order; others are absent."""
-        if verb not in READING:
-            raise InvalidMemoryError(f"get_many gives words away: read, use_in_prompt or train_on, not {verb!r}.")
-        ids = [cube_id for cube_id in cube_ids if is_id(cube_id)]
-        return self._governance.readable(ids, self._caller(by, context), verb=Verb(verb))
-
     def update(
         self,
         cube_id: str,
@@ -197,38 +164,33 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
     ) -> MemCube:
         """Write the next version of a cube: other words, or other header fields. The old version stays in the history.
 
+        What it had retired is asked about again: it comes back where the new words do not contradict it, or, where the
+        memory is given an end, stands again after that. What was merged into it stays merged; see `core.aftermath`.
+
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not change it.
             VersionConflictError: The cube is not at *expected_version* (only when one is given).
-            LegalHoldError, IllegalTransitionError: It is on hold, or frozen.
+            LegalHoldError, IllegalTransitionError: It is on hold or frozen, or something derived from it is.
         """
-        caller = self._caller(by, context)
-        return self._writer.update(
-            known_id(cube_id), caller, text=text, changes=changes_by_part(changes), expected_version=expected_version
-        )
+        parts, caller = changes_by_part(changes), self._caller(by, context)
+
+        what: dict[str, Any] = {"text": text, "changes": parts, "expected_version": expected_version}
+        return self._reviewed(known_id(cube_id), lambda m: m._writer.update(cube_id, caller, **what), by, context)
 
     def forget(
         self, cube_id: str, *, by: Principal, context: CallContext | None = None, proof: ErasureWitness | None = None
     ) -> ErasureReceipt:
         """Erase a cube and what was derived from it, everywhere. Verified; a receipt says what; *proof* attests it.
 
+        Its repeats go with it: what said the same and had been merged into it. What had been merged away for the sake
+        of what goes is recalled again: to forget a merged memory gives its sources back. What it had retired stays so.
+
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not delete it.
-            LegalHoldError: It, or something derived from it, is under legal hold. Nothing was erased.
+            LegalHoldError, IllegalTransitionError: It, or something that would go with it, is under legal hold or
+                frozen; the error names what. Nothing was erased.
         """
         return self._writer.forget(known_id(cube_id), self._caller(by, context), proof)
-
-    def read_blob(
-        self, cube_id: str, *, by: Principal, number: int = 0, context: CallContext | None = None
-    ) -> BinaryIO:
-        """The bytes beside a cube that *by* may read, from their start, checked against their digest; close the stream.
-
-        Raises:
-            CubeNotFoundError: The cube does not exist, or *by* may not know that it does.
-            InvalidMemoryError: It names no such blob.
-            IntegrityError: The bytes are missing or were changed.
-        """
-        return self._governance.open_blob(known_id(cube_id), number, self._caller(by, context))
 
     def collect_blobs(self, grace: timedelta = timedelta(days=1)) -> int:
         """Remove blobs that were stored longer than *grace* ago and that no memory names; how many."""
@@ -313,14 +275,6 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
     async def aremember_many(self, texts: Iterable[str], *, by: Principal, **how: Any) -> list[MemCube]:
         """`remember_many`, off the loop."""
         return await self._off_loop(self.remember_many, texts, by=by, **how)
-
-    async def aget(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> MemCube:
-        """`get`, in the read pool."""
-        return await self._off_loop(self.get, cube_id, by=by, context=context)
-
-    async def aget_many(self, cube_ids: Iterable[str], *, by: Principal, **how: Any) -> list[MemCube]:
-        """`get_many`, in the read pool."""
-        return await self._off_loop(self.get_many, cube_ids, by=by, **how)
 
     async def aupdate(self, cube_id: str, *, by: Principal, **what: Any) -> MemCube:
         """`update`, off the loop."""

@@ -45,6 +45,22 @@ def test_a_contradiction_is_settled_shown_and_undone(vault: Path) -> None:
     assert run(vault, "consolidate")["decisions"] == []
 
 
+def test_the_past_is_asked_about_and_shown(tmp_path: Path) -> None:
+    now = [THEN]
+    with MemOS.open(tmp_path, clock=lambda: now[0]) as memos:
+        cube = memos.remember("The gate code is old.", by=ANA)
+        now[0] += timedelta(days=9)
+        memos.update(cube.id, by=ANA, text="The gate code is new.")
+    at = ("--as-of", "2026-03-03T00:00Z")
+    assert [run(tmp_path, "show", cube.id, *more)["version"] for more in ((), at)] == [2, 1]
+    assert run(tmp_path, "ask", "What is the gate code?", *at)["hits"][0]["text"] == "The gate code is old."
+    assert "old" in str(run(tmp_path, "answer", "What is the gate code?", *at)["sentence"])
+    gone = CliRunner().invoke(
+        app, ["show", cube.id, "--vault", str(tmp_path), "--user", "ana", "--as-of", "2026-03-01"]
+    )
+    assert gone.exit_code != 0
+
+
 def test_memories_age_and_move(vault: Path) -> None:
     assert len(run(vault, "tick")["expired"]) == 1
     with MemOS.open(vault) as memos:

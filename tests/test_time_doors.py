@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,9 +16,10 @@ from llama_index.core.schema import QueryBundle
 from memos_integrations.core.access import Principal
 from memos_integrations.core.conflict import ConflictRules
 from memos_integrations.core.cube import State
-from memos_integrations.core.errors import ClockError, InvalidMemoryError
+from memos_integrations.core.errors import ClockError, CubeNotFoundError, InvalidMemoryError
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.langchain import MemOSRetriever
-from memos_integrations.langgraph import memory_subgraph
+from memos_integrations.langgraph import MemOSStore, memory_subgraph
 from memos_integrations.llama_index import MemOSNodePostprocessor
 from memos_integrations.llama_index import MemOSRetriever as NodeRetriever
 from memos_integrations.memos import MemOS
@@ -98,6 +101,60 @@ def test_a_door_refuses_a_time_without_a_zone(memos: MemOS, door: Door) -> None:
     memos.remember("I live in Lisbon.", by=ANA)
     with pytest.raises(InvalidMemoryError):
         door(memos, as_of=datetime(2026, 3, 3, 9))
+
+
+def test_every_look_up_knows_the_past(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("The gate code is old.", by=ANA, blob=b"old", media_type="text/plain")
+    other = memos.remember("I live in Lisbon.", by=ANA)
+    then = clock.now + DAY
+    clock.now += 10 * DAY
+    memos.update(cube.id, by=ANA, text="The gate code is new.")
+    memos.remember("I moved to Porto.", by=ANA)
+    ids = [cube.id, other.id]
+
+    async def aside() -> list[str]:
+        got = await memos.aget(other.id, by=ANA, as_of=then)
+        many = await memos.aget_many(ids, by=ANA, as_of=then)
+        found = await memos.afind(CubeFilter(ids=tuple(ids)), by=ANA, as_of=then)
+        return [f"{each.text} {each.state}" for each in (got, *many, *sorted(found, key=lambda c: c.id))]
+
+    old, lisbon = "The gate code is old. generated", "I live in Lisbon. generated"
+    assert asyncio.run(aside()) == [lisbon, old, lisbon, old, lisbon]
+    assert memos.get(other.id, by=ANA).state is State.ARCHIVED
+    assert [each.text for each in memos.get_many(ids, by=ANA, valid_at=clock.now)] == ["The gate code is new."]
+    held = {each.text for each in memos.find(CubeFilter(), by=ANA, valid_at=then)}
+    assert held == {"I live in Lisbon.", "The gate code is new."}
+    assert memos.get_many(ids, by=ANA, as_of=START - DAY) == memos.find(CubeFilter(), by=ANA, as_of=START - DAY) == []
+    with memos.read_blob(cube.id, by=ANA, as_of=then) as stream:
+        assert stream.read() == b"old"
+    with pytest.raises(CubeNotFoundError):
+        memos.read_blob(cube.id, by=ANA, as_of=START - DAY)
+    for call in (memos.find, partial(memos.get_many, ids)):
+        with pytest.raises(InvalidMemoryError):
+            call(*([CubeFilter()] if call == memos.find else []), by=ANA, as_of=datetime(2026, 3, 3, 9))
+
+
+def test_a_store_of_the_past_gives_what_it_held_and_is_not_written(memos: MemOS, clock: Clock) -> None:
+    store = MemOSStore(memos, principal=ANA)
+    store.put(("notes",), "gate", {"text": "red gate"})
+    then = clock.now + DAY
+    clock.now += 10 * DAY
+    store.put(("notes",), "gate", {"text": "blue gate"})
+    store.put(("lists",), "shop", {"text": "the gate oil"})
+    past = MemOSStore(memos, principal=ANA, as_of=then)
+    assert past.get(("notes",), "gate").value == {"text": "red gate"}
+    assert past.get(("lists",), "shop") is None
+    assert [item.value["text"] for item in past.search(())] == ["red gate"]
+    assert [item.value["text"] for item in past.search((), query="gate")] == ["red gate"]
+    assert [item.value["text"] for item in past.search((), filter={"text": "red gate"})] == ["red gate"]
+    assert past.search((), offset=1) == []
+    assert past.list_namespaces() == [("notes",)]
+    with pytest.raises(InvalidMemoryError, match="the past"):
+        past.put(("notes",), "gate", {"text": "green gate"})
+    with pytest.raises(InvalidMemoryError, match="the past"):
+        past.delete(("notes",), "gate")
+    assert store.get(("notes",), "gate").value == {"text": "blue gate"}
+    assert {each.key for each in store.search(())} == {"gate", "shop"}
 
 
 @pytest.mark.answers("fault 34")

@@ -174,13 +174,9 @@ def _unit(rows: Vectors) -> Vectors:
     return unit
 
 
-FEW = (10, 64)
-"""Between so many rows, measured with OpenBLAS 0.3.31 on AVX2, the product is quicker the other way round."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One encoder layer; matrices are stored so that rows are multiplied from the left."""
+    """One encoder layer. Matrices stand as in the file, one row per output; biases and norms are columns."""
 
     qkv: Vectors
     qkv_bias: Vectors
@@ -204,7 +200,7 @@ class _Layer:
         up, up_bias = _dense(tensors, f"{at}intermediate.dense")
         down, down_bias = _dense(tensors, f"{at}output.dense")
         return cls(
-            qkv=np.ascontiguousarray(np.concatenate([weight for weight, _ in parts], axis=1)),
+            qkv=np.concatenate([weight for weight, _ in parts]),
             qkv_bias=np.concatenate([bias for _, bias in parts]),
             out=out,
             out_bias=out_bias,
@@ -251,73 +247,78 @@ class _Encoder:
         return int(self.words.shape[1])
 
     def __call__(self, ids: Sequence[TokenIds]) -> Vectors:
-        """Rows of the last layer for all tokens of all texts, one text under the other."""
+        """Rows of the last layer for all tokens of all texts, one text under the other.
+
+        Within, tokens are columns: a product of weights and columns is quicker than one of rows and weights, by a tenth
+        with many tokens and by a third with the dozen of a question (OpenBLAS 0.3.31 on AVX2).
+        """
         lengths = [len(one) for one in ids]
         at = np.concatenate([np.arange(length) for length in lengths])
-        x = self._normalise(self.words[np.concatenate(ids)] + self.positions[at], self.norm)
+        rows = self.words[np.concatenate(ids)] + self.positions[at]
+        x = self._normalise(np.ascontiguousarray(rows.T), self.norm)
         for layer in self.layers:
-            mixed = self._attend(_times(x, layer.qkv) + layer.qkv_bias, lengths)
-            x = self._normalise(_times(mixed, layer.out) + layer.out_bias + x, layer.norm)
-            inner = _gelu(_times(x, layer.up), layer.up_bias)
-            x = self._normalise(_times(inner, layer.down) + layer.down_bias + x, layer.last_norm)
-        return x
+            qkv = layer.qkv @ x
+            qkv += layer.qkv_bias
+            mixed = layer.out @ self._attend(qkv, lengths)
+            mixed += layer.out_bias
+            mixed += x
+            x = self._normalise(mixed, layer.norm)
+            down = layer.down @ _gelu(layer.up @ x, layer.up_bias)
+            down += layer.down_bias
+            down += x
+            x = self._normalise(down, layer.last_norm)
+        return np.ascontiguousarray(x.T)
 
     def _attend(self, qkv: Vectors, lengths: Sequence[int]) -> Vectors:
         """Softmax attention within each text; texts of one length are computed together."""
-        mixed: Vectors = np.empty((len(qkv), self.width), dtype=np.float32)
+        mixed: Vectors = np.empty((self.width, qkv.shape[1]), dtype=np.float32)
         start = 0
         for length, group in groupby(lengths):
             count = len(list(group))
             stop = start + count * length
-            split = qkv[start:stop].reshape(count, length, 3, self.heads, -1).transpose(2, 0, 3, 1, 4)
-            scores = split[0] @ split[1].swapaxes(-1, -2)
+            split = qkv[:, start:stop].reshape(3, self.heads, -1, count, length).transpose(0, 3, 1, 2, 4)
+            scores = split[0].swapaxes(-1, -2) @ split[1]
             scores -= scores.max(axis=-1, keepdims=True)
             np.exp(scores, out=scores)
             scores /= scores.sum(axis=-1, keepdims=True)
-            mixed[start:stop] = (scores @ split[2]).transpose(0, 2, 1, 3).reshape(count * length, self.width)
+            told = split[2] @ scores.swapaxes(-1, -2)
+            mixed[:, start:stop] = told.transpose(1, 2, 0, 3).reshape(self.width, count * length)
             start = stop
         return mixed
 
     def _normalise(self, x: Vectors, weights: tuple[Vectors, Vectors]) -> Vectors:
-        x -= x.mean(axis=1, keepdims=True)
-        variance = np.einsum("ij,ij->i", x, x) / np.float32(x.shape[1])
-        x /= np.sqrt(variance + np.float32(self.epsilon))[:, None]
+        # A product with a row of ones sums few columns up in half the time of a sum along them.
+        share: Vectors = np.full((1, len(x)), 1 / len(x), dtype=np.float32)
+        x -= share @ x
+        x /= np.sqrt(share @ (x * x) + np.float32(self.epsilon))
         x *= weights[0]
         x += weights[1]
         return x
 
 
-def _times(rows: Vectors, weight: Vectors) -> Vectors:
-    """The product of rows and a matrix; with the rows of one question turned around, which is up to twice as fast.
-
-    OpenBLAS has its widest kernels for the first of two factors, and a question has too few rows to fill them.
-    """
-    if not FEW[0] < len(rows) < FEW[1]:
-        return rows @ weight
-    return np.ascontiguousarray((weight.T @ rows.T).T)
-
-
 def _dense(tensors: Mapping[str, Vectors], name: str) -> tuple[Vectors, Vectors]:
-    weight = np.ascontiguousarray(np.asarray(tensors[f"{name}.weight"], np.float32).T)
-    return weight, np.asarray(tensors[f"{name}.bias"], np.float32)
+    weight = np.ascontiguousarray(np.asarray(tensors[f"{name}.weight"], np.float32))
+    return weight, np.asarray(tensors[f"{name}.bias"], np.float32)[:, None]
 
 
 def _norm_weights(tensors: Mapping[str, Vectors], name: str) -> tuple[Vectors, Vectors]:
-    return np.asarray(tensors[f"{name}.weight"], np.float32), np.asarray(tensors[f"{name}.bias"], np.float32)
+    weight, bias = (np.asarray(tensors[f"{name}.{part}"], np.float32)[:, None] for part in ("weight", "bias"))
+    return weight, bias
 
 
 # Abramowitz and Stegun 7.1.26: erfc(z) = polynomial(1 / (1 + P z)) exp(-z^2), absolute error below 1.5e-7.
 _P = np.float32(0.3275911 / 2**0.5)
 _TERMS = [np.float32(term / 2) for term in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)]
-_ROWS = 32
-"""Rows per step, so that the temporaries of 1536 columns stay in the processor's cache."""
+_AT_ONCE = 49_152
+"""Numbers per step, so that what is worked out of them stays in the processor's cache."""
 
 
 def _gelu(x: Vectors, bias: Vectors) -> Vectors:
     """GELU of x + bias, in place: max(x, 0) - |x| erfc(|x| / sqrt 2) / 2."""
-    for start in range(0, len(x), _ROWS):
-        rows = x[start : start + _ROWS]
-        rows += bias
+    step = max(1, _AT_ONCE // max(1, x.shape[1]))
+    for start in range(0, len(x), step):
+        rows = x[start : start + step]
+        rows += bias[start : start + step]
         size = np.abs(rows)
         t = size * _P
         t += np.float32(1)

@@ -114,7 +114,7 @@ class PrivateStatistics:
         import dataclasses
 
         scope = dataclasses.replace(scope, namespace=scope.namespace or self._pool)
-        cubes = self._memos.find(scope, by=self._steward, k=MOST_CUBES + 1)
+        cubes = self._memos.find(scope, by=self._steward, k=MOST_CUBES + 1, counts=False)
         if len(cubes) > MOST_CUBES:
             raise InvalidMemoryError(f"The pool holds more than {MOST_CUBES:,} memories; narrow it with `where`.")
         taken: Counter[str] = Counter()

@@ -6,8 +6,8 @@ the new one (text stands in) until they are made again: here, on demand, one aft
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field
 
@@ -37,7 +37,9 @@ MOST_COMPUTED = 10_000
 class Memories(Protocol):
     """What is used of a `MemOS`."""
 
-    def find(self, where: CubeFilter, *, by: Principal, k: int, context: CallContext | None) -> list[MemCube]:
+    def find(
+        self, where: CubeFilter, *, by: Principal, k: int, counts: bool, context: CallContext | None
+    ) -> list[MemCube]:
         """See `MemOS.find`."""
         ...
 
@@ -93,7 +95,10 @@ class RebuildPlan(Value):
 
 
 class Rebuilt(Value):
-    """What was made (old id, new id), and what was not, with why. What is left is found by the next plan."""
+    """What was made (old id, new id), and what was not, with why. What is left is found by the next plan.
+
+    What did not pass its gates is named there with what it lacked, and not tried again unasked.
+    """
 
     made: dict[Label, Label] = Field(default_factory=dict)
     left: dict[Label, Text] = Field(default_factory=dict)
@@ -114,17 +119,25 @@ class Rebuilding:
     ) -> None:
         self._memos, self._activations, self._parameters = memos, activations, parameters
 
-    def plan(self, *, by: Principal, context: CallContext | None = None) -> RebuildPlan:
+    def plan(self, *, by: Principal, context: CallContext | None = None, again: bool = False) -> RebuildPlan:
         """What was computed with another model than this one, each with its price; nothing is changed.
+
+        What was learnt for this model before and did not pass its gates stays, with what it lacked; with *again* it is
+        to be tried once more.
 
         Raises:
             ModelError: Neither activations nor parameters were given.
         """
         here = self._here()
         computed = CubeFilter(tiers=frozenset({Tier.ACTIVATION, Tier.PARAMETER}))
-        found = self._memos.find(computed, by=by, k=MOST_COMPUTED, context=context)
+        found = self._memos.find(computed, by=by, k=MOST_COMPUTED, counts=False, context=context)
         mine = [cube for cube in found if cube.governance.owner == by.subject and _is_of_another(cube, here)]
-        return RebuildPlan(model=here.model, rebuilds=tuple(self._priced(cube, by, context) for cube in mine))
+        tried = {} if again else _tried(cube for cube in found if not _is_of_another(cube, here))
+        priced = (
+            Rebuild(**_outline(cube), stays=tried[cube.id]) if cube.id in tried else self._priced(cube, by, context)
+            for cube in mine
+        )
+        return RebuildPlan(model=here.model, rebuilds=tuple(priced))
 
     def run(
         self,
@@ -149,7 +162,7 @@ class Rebuilding:
             try:
                 new = self._made(each, by, context)
                 if _did_not_pass(new):
-                    left[each.id] = f"the new one, {new.id}, did not pass its gates"
+                    left[each.id] = f"the new one, {new.id}, did not pass its gates: {'; '.join(_failed(new))}"
                     continue
                 made[each.id] = new.id
                 self._memos.forget(each.id, by=by, context=context)
@@ -165,8 +178,7 @@ class Rebuilding:
         raise ModelError("Say for which model: give activations, parameters, or both.")
 
     def _priced(self, cube: MemCube, by: Principal, context: CallContext | None) -> Rebuild:
-        sources = tuple(ref.id for ref in cube.provenance.derived_from)
-        told = Rebuild(id=cube.id, tier=cube.tier, model=_model(cube).model, sources=sources)
+        told = Rebuild(**_outline(cube))
         maker = self._activations if cube.tier is Tier.ACTIVATION else self._parameters
         if maker is None:
             return told.model_copy(update={"stays": f"no store of {cube.tier.value} memory was given"})
@@ -177,7 +189,7 @@ class Rebuilding:
             return self._priced_adapter(cube, told, by, context)
         assert self._activations is not None
         try:
-            tokens = self._activations.tokens_of(sources, by=by, context=context)
+            tokens = self._activations.tokens_of(told.sources, by=by, context=context)
         except (CubeNotFoundError, InvalidMemoryError) as exc:
             return told.model_copy(update={"stays": str(exc)})
         seconds, size = self._activations.memory.price(tokens)
@@ -215,8 +227,31 @@ def _is_of_another(cube: MemCube, here: ModelFingerprint) -> bool:
     return any(getattr(there, name) != getattr(here, name) for name in names)
 
 
+def _outline(cube: MemCube) -> dict[str, Any]:
+    sources = tuple(ref.id for ref in cube.provenance.derived_from)
+    return {"id": cube.id, "tier": cube.tier, "model": _model(cube).model, "sources": sources}
+
+
+def _tried(cubes: Iterable[MemCube]) -> dict[str, str]:
+    """Of adapters that were learnt in the place of others and did not pass: what they lacked, by the other's id."""
+    found = ((_training(cube).get("replaces"), cube) for cube in cubes if _did_not_pass(cube))
+    return {
+        old: f"learnt for this model as {cube.id}, which did not pass its gates: {'; '.join(_failed(cube))}"
+        for old, cube in found
+        if isinstance(old, str)
+    }
+
+
 def _did_not_pass(cube: MemCube) -> bool:
     """Whether it is an adapter that its gates kept from serving."""
+    return bool(_failed(cube))
+
+
+def _failed(cube: MemCube) -> tuple[str, ...]:
+    gates = _training(cube).get("gates")
+    return tuple(map(str, gates.get("failed") or ())) if isinstance(gates, Mapping) else ()
+
+
+def _training(cube: MemCube) -> Mapping[str, Any]:
     said = cube.payload.training if isinstance(cube.payload, ParameterPayload) else None
-    gates = said.get("gates") if isinstance(said, dict) else None
-    return bool(gates.get("failed")) if isinstance(gates, dict) else False
+    return said if isinstance(said, Mapping) else {}

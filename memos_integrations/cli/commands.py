@@ -7,7 +7,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -42,6 +42,8 @@ Tenant = Annotated[str, typer.Option("--tenant", envvar="MEMOS_TENANT", help="Wh
 User = Annotated[str | None, typer.Option("--user", envvar="MEMOS_USER", help="Who asks. Default: you, by login name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 CubeId = Annotated[str, typer.Argument(metavar="ID", help="The id of a memory, as `ask` shows it.")]
+AsOf = Annotated[str | None, typer.Option("--as-of", help="As known then, ISO 8601 with zone. Default: now.")]
+ValidAt = Annotated[str | None, typer.Option("--valid-at", help="As it held in the world then, ISO 8601 with zone.")]
 EmbedderChoice = Annotated[Choice, typer.Option("--embedder", help="auto: MiniLM where its weights are, else lexical.")]
 
 
@@ -87,6 +89,8 @@ def ask(
     vault: Vault,
     k: Annotated[int, typer.Option("--k", "-k", help="At most so many memories.")] = 8,
     now: Annotated[str | None, typer.Option("--now", help="The present, ISO 8601 with zone. Default: now.")] = None,
+    as_of: AsOf = None,
+    valid_at: ValidAt = None,
     embedder: EmbedderChoice = Choice.AUTO,
     tenant: Tenant = "local",
     user: User = None,
@@ -94,9 +98,9 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Recall what you may know about TEXT: best first, with where each memory is from and why it ranked."""
-    at = moment(now)
+    at, then = moment(now), _times(as_of, valid_at)
     with opened(vault, embedder) as (memos, name, why):
-        recall = memos.recall(text, by=principal(tenant, user), k=k, now=at, needed=True)
+        recall = memos.recall(text, by=principal(tenant, user), k=k, now=at, needed=True, **then)
     if why:
         note(why)
     if as_json:
@@ -115,15 +119,17 @@ def answer(
     vault: Vault,
     k: Annotated[int, typer.Option("--k", "-k", help="Of at most so many memories.")] = 10,
     now: Annotated[str | None, typer.Option("--now", help="The present, ISO 8601 with zone. Default: now.")] = None,
+    as_of: AsOf = None,
+    valid_at: ValidAt = None,
     embedder: EmbedderChoice = Choice.AUTO,
     tenant: Tenant = "local",
     user: User = None,
     as_json: Json = False,
 ) -> None:
     """Answer TEXT in a few words of what you may know, without a model, and show the memory that says it."""
-    at = moment(now)
+    at, then = moment(now), _times(as_of, valid_at)
     with opened(vault, embedder) as (memos, name, why):
-        found = memos.answer(text, by=principal(tenant, user), k=k, now=at)
+        found = memos.answer(text, by=principal(tenant, user), k=k, now=at, **then)
     if why:
         note(why)
     if as_json:
@@ -140,10 +146,20 @@ def answer(
 
 
 @app.command()
-def show(cube_id: CubeId, *, vault: Vault, tenant: Tenant = "local", user: User = None, as_json: Json = False) -> None:
+def show(
+    cube_id: CubeId,
+    *,
+    vault: Vault,
+    as_of: AsOf = None,
+    valid_at: ValidAt = None,
+    tenant: Tenant = "local",
+    user: User = None,
+    as_json: Json = False,
+) -> None:
     """Show one memory with its whole header."""
+    then = _times(as_of, valid_at)
     with opened(vault, Choice.NONE) as (memos, _, _):
-        cube = memos.get(cube_id, by=principal(tenant, user))
+        cube = memos.get(cube_id, by=principal(tenant, user), **then)
     if as_json:
         print_json(json.loads(cube.to_json()))
     else:
@@ -242,6 +258,10 @@ def log(
         reason = f" ({said.reason})" if said.reason else ""
         when = f"{said.at:%Y-%m-%d %H:%M:%S}"
         say(f"{entry.number:6}  {when}  {said.actor}  {said.operation} {said.outcome}{about}{reason}")
+
+
+def _times(as_of: str | None, valid_at: str | None) -> dict[str, Any]:
+    return {"as_of": moment(as_of, "--as-of"), "valid_at": moment(valid_at, "--valid-at")}
 
 
 def moment(text: str | None, option: str = "--now") -> datetime | None:

@@ -44,9 +44,9 @@ def costs(
     by = principal(tenant, user, role)
     with opened(vault, Choice.NONE) as (memos, _, _):
         entries = list(_entries(memos, by))  # before the memories are looked at, which is a deed, too
-        ledger = ledger_of(entries, memos.find(CubeFilter(), by=by, k=MOST_CUBES))
+        ledger = ledger_of(entries, memos.find(CubeFilter(), by=by, k=MOST_CUBES, counts=False))
         computed = CubeFilter(tiers=frozenset({Tier.ACTIVATION, Tier.PARAMETER}))
-        held = ledger_of((), memos.find(computed, by=by, k=MOST_CUBES)).holdings
+        held = ledger_of((), memos.find(computed, by=by, k=MOST_CUBES, counts=False)).holdings
     ledger = ledger.model_copy(update={"holdings": (*ledger.holdings, *held)})
     if as_json:
         print_json(ledger.model_dump(mode="json") | {"reconciles": ledger.reconciles})

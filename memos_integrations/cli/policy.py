@@ -124,7 +124,7 @@ def dry_run(
     """Say what a change would open and close: for every name, over the memories that you may read."""
     policies = _read(before), _read(after)
     with opened(vault, Choice.NONE) as (memos, _, _):
-        cubes = memos.find(CubeFilter(), by=principal(tenant, user), k=100_000)
+        cubes = memos.find(CubeFilter(), by=principal(tenant, user), k=100_000, counts=False)
     opens: list[tuple[str, str]] = []
     closes: list[tuple[str, str]] = []
     for cube in cubes:

@@ -22,6 +22,9 @@ def rebuild(
     vault: Vault,
     adapters: Annotated[Path | None, typer.Option("--adapters", help="Where its adapters are; else none is.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only what it would cost is shown.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Try once more what was learnt for this model and did not pass its gates.")
+    ] = False,
     tenant: Tenant = "local",
     user: User = None,
     as_json: Json = False,
@@ -41,7 +44,7 @@ def rebuild(
             learning = stack.enter_context(ParameterMemory(AdapterStore(network, adapters)))
             parameters = ParameterCubes(memos, learning)
         works = Rebuilding(memos, activations=ActivationCubes(memos, memory), parameters=parameters)
-        plan = works.plan(by=by)
+        plan = works.plan(by=by, again=again)
         if yes:
             done = works.run(plan, by=by, progress=lambda each: note(_line(each)))
     _show(plan, done, as_json=as_json)

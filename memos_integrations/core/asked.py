@@ -23,6 +23,17 @@ def aware(moment: datetime | None) -> datetime | None:
     return moment.astimezone(UTC)
 
 
+def whole(name: str, number: object, *, least: int = 1) -> int:
+    """The number: of versions, of memories, whatever *name* says. True is no number here, though Python counts it as 1.
+
+    Raises:
+        InvalidMemoryError: It is no whole number of at least *least*.
+    """
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        raise InvalidMemoryError(f"{name} must be a whole number of at least {least}, not {number!r}.")
+    return number
+
+
 def is_id(cube_id: object) -> bool:
     """Whether it has the form of an id. Anything else is asked of no vault, and written into no log."""
     return isinstance(cube_id, str) and ID_FORM.fullmatch(cube_id) is not None

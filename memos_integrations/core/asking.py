@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.answer import Answer, answered
-from memos_integrations.core.asked import known_id
+from memos_integrations.core.asked import known_id, whole
 from memos_integrations.core.cube import (
     Channel,
     MemCube,
@@ -22,10 +22,10 @@ from memos_integrations.core.cube import (
     first_problem,
 )
 from memos_integrations.core.errors import AlreadyRememberedError, ModelError
+from memos_integrations.core.looking import Looking
 from memos_integrations.core.operator import MemoryOptions, draft_memory
 from memos_integrations.core.operator.summary import Summarise
 from memos_integrations.core.ports import CubeFilter
-from memos_integrations.core.walk import Walk
 
 MOST_EXTRACTED = 256
 RAW = ("message",)
@@ -46,8 +46,8 @@ Extractor = Callable[[Sequence[MemCube]], Sequence[Any]]
 """Draws memories from turns, oldest first: texts, mappings or objects with `text`, `semantic_type` and `sources`."""
 
 
-class Asking(Walk):
-    """`Walk`, with what is made of a recall."""
+class Asking(Looking):
+    """`Looking`, with what is made of a recall."""
 
     def answer(self, question: str, *, by: Principal, k: int = 10, **how: Any) -> Answer:
         """The answer to *question* from what *by* may know, without a model; `how` is what `recall` takes.
@@ -151,7 +151,9 @@ class Asking(Walk):
         need *write*. One whose words somebody changed is made anew only if *edited* is true: until then it stays as
         that somebody left it, out of recall, and `tick` names it.
         """
-        return self._summaries.renew(self._caller(by, context), write=write, limit=limit, edited=edited).made
+        return self._summaries.renew(
+            self._caller(by, context), write=write, limit=whole("limit", limit), edited=edited
+        ).made
 
     def _drawn(self, turn: MemCube, caller: Caller) -> list[MemCube]:
         """What was drawn before and is kept under this turn, its last source; nothing where that was not finished."""

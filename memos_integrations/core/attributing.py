@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Principal
+from memos_integrations.core.asked import whole
 from memos_integrations.core.attribution import Attributed, Source
 from memos_integrations.core.attribution.wording import (
     FEWEST_WORDS,
@@ -50,8 +51,7 @@ class Attributing(Walk):
         """
         if not isinstance(text, str) or len(text) > MOST_TEXT:
             raise InvalidMemoryError(f"attribute() takes a text of at most {MOST_TEXT:,} characters.")
-        if not isinstance(k, int) or k < 1:
-            raise InvalidMemoryError(f"k must be a whole number of at least 1, not {k!r}.")
+        whole("k", k)
         caller, words = self._caller(by, context), words_of(text)
         there = shingles(words)
         near: dict[str, MemCube] = {}

@@ -88,9 +88,13 @@ class GovernedDelivery(GovernedReading):
         """
         events, seen = self.happened(after, limit, caller)
         ids = list(dict.fromkeys(event.cube_id for _, event in events))
-        there = self._vault.get(caller.by.tenant, ids) if len(ids) <= LITTLE else []
-        kept = {cube.id for cube in there if is_of_the_books(cube)}
-        return [number for number, event in events if event.cube_id not in kept], seen
+        told = {*(self.outside_the_books(ids, caller) if len(ids) <= LITTLE else ids)}
+        return [number for number, event in events if event.cube_id in told], seen
+
+    def outside_the_books(self, ids: Sequence[str], caller: Caller) -> list[str]:
+        """Those of *ids* that do not stand for the store's own books, which nobody is ever given."""
+        kept = {cube.id for cube in self._vault.get(caller.by.tenant, list(ids)) if is_of_the_books(cube)}
+        return [cube_id for cube_id in ids if cube_id not in kept]
 
     def deliverable(self, ids: Sequence[str], caller: Caller) -> dict[str, MemCube]:
         """Those of *ids* that the caller may read now, by id. Nothing is recorded yet: see `deliver`."""

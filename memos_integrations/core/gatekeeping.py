@@ -25,6 +25,7 @@ from memos_integrations.core.ports import (
     Outcome,
     PutVector,
     Transaction,
+    Use,
     Vectors,
 )
 from memos_integrations.core.records import NewVersion, alarms, changes_of, record_of
@@ -113,6 +114,19 @@ class GatedWriting(GovernedDelivery):
     def note_denied(self, operation: str, reason: str, caller: Caller) -> None:
         """Record that the caller was refused something that is about no single cube."""
         self._submit(record_of(operation, caller, denied=reason))
+
+    def accounted(self, detail: dict[str, Any], caller: Caller) -> None:
+        """Record what a model did for the caller, like a read: it waits for nothing."""
+        self._reads.record(Transaction((), (record_of("model", caller, detail=detail),)))
+
+    def carried(self, cubes: Sequence[MemCube], caller: Caller) -> None:
+        """Record, durably, that *cubes* are about to leave the vault for another system."""
+        self._submit(record_of("export", caller, detail={"cubes": [cube.id for cube in cubes]}))
+
+    def looked(self, uses: Sequence[Use]) -> None:
+        """Note in memories when they were last looked up, as the log tells; durable on return."""
+        if uses:
+            self._vault.submit(Transaction(tuple(uses))).result()
 
     def walk(self, wanted: CubeFilter, caller: Caller, *, page: int) -> Iterator[list[MemCube]]:
         """All that the caller may read and that is wanted, page by page; see `Vault.walk`.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from memos_integrations.core.access import (
     ADMIN_ROLE,
@@ -23,6 +23,7 @@ from memos_integrations.core.access import (
     is_own,
     subjects_for,
 )
+from memos_integrations.core.aftermath import check_dying
 from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, Relation, Tier, TrustLabel
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -33,7 +34,6 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.gatekeeping import GatedWriting
-from memos_integrations.core.graph import sources_first
 from memos_integrations.core.lifecycle import check_change, check_transition
 from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import (
@@ -54,13 +54,23 @@ from memos_integrations.core.records import (
     Instead,
     NewVersion,
     Steps,
+    entries_of,
     erasure,
     events_of,
     gated,
     joined,
-    moved,
+    passed,
     record_of,
 )
+
+
+class Erased(NamedTuple):
+    """What an erasure took out, what is derived before its sources; the ids of repeats in it; and what came back."""
+
+    cubes: tuple[MemCube, ...]
+    repeats: tuple[str, ...]
+    returned: tuple[MemCube, ...]
+    receipt: Receipt
 
 
 class MemGovernance(GatedWriting):
@@ -120,15 +130,24 @@ class MemGovernance(GatedWriting):
     def _transaction(self, versions: Sequence[NewVersion], operation: str) -> Transaction:
         for version in versions:
             self._check_put(version, operation)
-        return Transaction(
+        told = Transaction(
             changes=tuple(change for version in versions for change in self._changes(version)),
             audit=tuple(
                 record
                 for version in versions
-                for record in (record_of(operation, version.caller, cube=version.cube), *gated(version))
+                for record in (
+                    record_of(operation, version.caller, cube=version.cube),
+                    *gated(version),
+                    *version.records,
+                )
             ),
             events=tuple(event for version in versions for event in events_of(version)),
         )
+        later = tuple(version for version in versions if version.cube.version > 1)
+        if not later:
+            return told
+        caller = later[0].caller
+        return joined(told, passed(self.aftermath.of(Steps(later), caller, operation=operation), caller))
 
     def change(
         self, steps: Steps, caller: Caller, *, operation: str, durability: Durability | None = None
@@ -151,17 +170,12 @@ class MemGovernance(GatedWriting):
             check_transition(cube, after)
         changes: list[Change] = [change for version in steps.versions for change in self._changes(version)]
         changes += [Expect(ref.id, ref.version) for ref in steps.expected]
-        changes += steps.passing(caller)
-        later = "update" if operation == "remember" else operation
-        entries = [
-            record_of(operation if each.cube.version == 1 else later, caller, cube=each.cube) for each in steps.versions
-        ]
-        entries += [record for each in steps.versions for record in gated(each)]
-        entries += [record_of(f"to_{after}", caller, cube=cube) for cube, after in steps.moves]
-        events = [event for each in steps.versions for event in events_of(each)]
-        events_of_moves = [moved(cube, after, caller) for cube, after in steps.moves]
+        entries = entries_of(steps, caller, operation)
+        events = tuple(event for each in steps.versions for event in events_of(each))
         self._reads.send()
-        transaction = Transaction(tuple(changes), (*entries, *steps.records), (*events, *events_of_moves))
+        transaction = joined(Transaction(tuple(changes), entries, events), passed(steps, caller))
+        following = self.aftermath.of(steps, caller, operation=operation)
+        transaction = joined(transaction, passed(following, caller))
         return self._told(self._vault.submit(transaction, durability=durability))
 
     def staged(self, over: Callable[[Vault, str], Stage], caller: Caller) -> Stage:
@@ -208,45 +222,43 @@ class MemGovernance(GatedWriting):
         if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
             self._check_sources(version, operation)
 
-    def erase(self, cube_id: str, caller: Caller, instead: Instead | None = None) -> tuple[list[MemCube], Receipt]:
-        """Take a cube that the caller may delete out of the vault, with every cube derived from it.
+    def erase(self, cube_id: str, caller: Caller, instead: Instead | None = None) -> Erased:
+        """Take a cube that the caller may delete out of the vault, with all that is derived from it, and its repeats.
 
-        Gives what was erased, the asked one last. What was decided holds at the commit: a hold set or a cube derived
-        in between makes it decide again. *instead* is stored in the same commit.
+        What was decided holds at the commit: a hold set or a cube derived in between makes it decide again. What was
+        merged away for the sake of what goes comes back, see `Aftermath`. *instead* is stored in the same commit.
 
         Raises:
             VersionConflictError: Others changed it fifty times in a row.
-            LegalHoldError: The cube, or one derived from it, is under legal hold. Nothing was erased.
-            IllegalTransitionError: The cube is frozen.
+            LegalHoldError: The cube, or one that would go with it, is under legal hold. Nothing was erased.
+            IllegalTransitionError: The cube is frozen, or one that would go with it.
         """
         self._reads.flush()
         for _ in range(50):
             cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
-            doomed = [*reversed(self._derived(cube)), cube]
-            self._check_erasable(cube, doomed, caller)
-            told = erasure(doomed, caller)
+            doomed = self.aftermath.doomed(cube, caller)
+            self._check_erasable(cube, doomed.cubes, caller)
+            after = self.aftermath.of(Steps(), caller, operation="forget", erased=doomed.cubes)
+            told = joined(erasure(doomed.cubes, caller), passed(after, caller))
             if instead is not None and instead.of != cube.version:
                 break
             if instead is not None:
                 told = joined(told, self._transaction([instead.version], "redact"))
             try:
-                return doomed, self._told(self._vault.submit(told)).result()
+                receipt = self._told(self._vault.submit(told)).result()
             except (VersionConflictError, CubeNotFoundError, StillDerivedError):
                 continue
+            return Erased(tuple(doomed.cubes), doomed.repeats, tuple(each for each, _ in after.moves), receipt)
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
-    def derived(self, cube: MemCube) -> list[MemCube]:
-        """Whatever was derived from a cube, however far; for setting it apart with it."""
-        return self._derived(cube)
-
     def closure(self, cube_id: str, caller: Caller) -> list[str]:
-        """The ids of a cube that the caller may delete and of all that was derived from it.
+        """The ids of a cube that the caller may delete and of all that would be erased with it.
 
         Raises:
             CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `erase`.
         """
         cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
-        doomed = [cube, *self._derived(cube)]
+        doomed = self.aftermath.doomed(cube, caller).cubes
         self._check_erasable(cube, doomed, caller)
         return [each.id for each in doomed]
 
@@ -265,9 +277,9 @@ class MemGovernance(GatedWriting):
         self._submit(record_of("policy", caller, detail=detail))
 
     def current(self, tenant: str, refs: Collection[CubeRef]) -> set[CubeRef]:
-        """Those of *refs* that are still the present versions of their cubes. No word of them leaves the vault."""
-        found = {cube.ref for cube in self._vault.get(tenant, list(dict.fromkeys(ref.id for ref in refs)))}
-        return found.intersection(refs)
+        """Those of *refs* that the present versions of their cubes still say. No word of them leaves the vault."""
+        found = self._vault.get(tenant, list(dict.fromkeys(ref.id for ref in refs)))
+        return self.aftermath.still_said(refs, found)
 
     def check_own(self, cube: MemCube, verb: Verb, caller: Caller, *, operation: str) -> None:
         """Refuse what only the owner of a cube may do with it; a refusal is recorded.
@@ -293,17 +305,6 @@ class MemGovernance(GatedWriting):
         return self._vault.scrub(now, gently=gently)
 
     # --- parts --------------------------------------------------------------------------------------------------
-
-    def _derived(self, cube: MemCube) -> list[MemCube]:
-        found, made = dict[str, MemCube](), list[tuple[str, str]]()
-        frontier = [cube.id]
-        while frontier:
-            edges = self._vault.pointing_at(cube.tenant, frontier)
-            derived = [(edge.target, edge.source) for edge in edges if edge.relation == "derived_from"]
-            made += derived
-            frontier = [each for each in dict.fromkeys(each for _, each in derived) if each not in {cube.id, *found}]
-            found.update((each.id, each) for each in self._vault.get(cube.tenant, frontier))
-        return [found[each] for each in sources_first(cube.id, made) if each in found]
 
     def _check_sources(self, version: NewVersion, operation: str) -> None:
         cube, caller = version.cube, version.caller
@@ -334,10 +335,11 @@ class MemGovernance(GatedWriting):
             raise AccessDeniedError(
                 "Whoever put this memory under legal hold, or lifted the hold, does not erase it: let somebody else."
             )
-        held = [each for each in doomed if each.governance.legal_hold]
-        if held:
-            self._deny(held[0], Verb.DELETE, "forget", "legal hold", caller)
-            raise LegalHoldError("Something derived from this cube is under legal hold: nothing was forgotten.")
+        try:
+            check_dying([each for each in doomed if each.id != cube.id], [cube], caller)
+        except (LegalHoldError, IllegalTransitionError) as exc:
+            self._deny(cube, Verb.DELETE, "forget", type(exc).__name__, caller)
+            raise
 
     def _had_duty(self, doomed: Sequence[MemCube], caller: Caller) -> bool:
         """Whether the caller held or released one of the cubes, by the log; only admins ever could."""

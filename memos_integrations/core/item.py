@@ -69,7 +69,7 @@ class Item:
 class ItemQuery:
     """Items below a prefix that pass every test and `keep`; best or newest first.
 
-    `exact`: the tests say all that `keep` says.
+    `exact`: the tests say all that `keep` says. `as_of`: as they were then; what was deleted since is not in the past.
     """
 
     prefix: tuple[str, ...] = ()
@@ -79,6 +79,7 @@ class ItemQuery:
     text: str = ""
     limit: int = 10
     offset: int = 0
+    as_of: datetime | None = None
 
 
 def vault_key(address: Address, subject: str) -> str:

@@ -149,13 +149,20 @@ class Items:
         *,
         by: Principal,
         refresh: Sequence[bool] = (),
+        as_of: datetime | None = None,
         context: CallContext | None = None,
     ) -> list[Item | None]:
-        """The items at these addresses, None where there is none; those with *refresh* live on from now."""
+        """The items at these addresses (as of then), None where there is none; with *refresh* they live on from now."""
         caller = self._caller(by, context)
         ids = [self._id(address, caller) for address in addresses]
         known = [cube_id for cube_id in ids if cube_id is not None]
-        cubes = {cube.id: cube for cube in self._governance.readable(known, caller)} if known else {}
+        found = []
+        if known and as_of is not None:
+            everything = CubeFilter(ids=tuple(known), states=frozenset())
+            found = self._governance.find(VaultQuery(len(known), filter=everything, as_of=as_of), caller, counted=True)
+        elif known:
+            found = self._governance.readable(known, caller, counted=True)
+        cubes = {cube.id: cube for cube in found}
         for cube_id, wanted in zip(ids, refresh, strict=False):
             if wanted and cube_id in cubes:
                 self._refresh(cubes[cube_id], caller)
@@ -194,7 +201,7 @@ class Items:
         cubes: list[tuple[MemCube, float | None]]
         if query.text.strip():
             cubes = self._ranked(query, scope, caller, end)
-        elif query.keep is None:
+        elif query.keep is None and query.as_of is None:
             return self._latest(query, scope, caller, refresh=refresh)
         else:
             cubes = [(cube, None) for cube in self._kept(query, scope, caller, end)]
@@ -202,13 +209,21 @@ class Items:
         return self._given(page, caller, refresh=refresh)
 
     def namespaces(
-        self, prefix: tuple[str, ...] = (), *, by: Principal, context: CallContext | None = None
+        self,
+        prefix: tuple[str, ...] = (),
+        *,
+        by: Principal,
+        as_of: datetime | None = None,
+        context: CallContext | None = None,
     ) -> set[tuple[str, ...]]:
         """The namespaces at or below *prefix* in which there are items of the principal."""
         caller = self._caller(by, context)
+        if as_of is not None:
+            return {cube.namespace[1:] for cube in self._pages(scope_of(prefix, caller), caller, as_of)}
         return {namespace[1:] for namespace in self._governance.places(scope_of(prefix, caller), caller, own=True)}
 
     def _given(self, page: Sequence[tuple[MemCube, float | None]], caller: Caller, *, refresh: bool) -> list[Item]:
+        self._governance.gave([cube for cube, _ in page], caller)
         if refresh:
             for cube, _ in page:
                 self._refresh(cube, caller)
@@ -235,7 +250,9 @@ class Items:
         vector = self._embedding.asked(query.text) if self._embedding.has_vectors() else None
         k = max(64, 4 * end)
         while True:
-            found = self._governance.found(VaultQuery(k=k, terms=words, vector=vector, filter=scope), caller)
+            found = self._governance.found(
+                VaultQuery(k=k, terms=words, vector=vector, filter=scope, as_of=query.as_of), caller
+            )
             scored: list[tuple[MemCube, float | None]] = []
             for match in found.matches:
                 wanted = match.cube.text.strip() and is_own(match.cube, caller)
@@ -250,7 +267,7 @@ class Items:
         if len(scored) < end:
             there = {cube.id for cube, _ in scored}
             missing = end - len(scored)
-            for cube in self._pages(scope, caller):
+            for cube in self._pages(scope, caller, query.as_of):
                 if cube.id not in there and (query.keep is None or query.keep(value_of(cube))):
                     scored.append((cube, None))
                     missing -= 1
@@ -259,17 +276,20 @@ class Items:
         return scored
 
     def _kept(self, query: ItemQuery, scope: CubeFilter, caller: Caller, end: int) -> list[MemCube]:
-        assert query.keep is not None
         kept: list[MemCube] = []
-        for cube in self._pages(scope, caller):
-            if query.keep(value_of(cube)):
+        for cube in self._pages(scope, caller, query.as_of):
+            if query.keep is None or query.keep(value_of(cube)):
                 kept.append(cube)
                 if len(kept) == end:
                     break
         return kept
 
-    def _pages(self, scope: CubeFilter, caller: Caller) -> Iterator[MemCube]:
+    def _pages(self, scope: CubeFilter, caller: Caller, as_of: datetime | None = None) -> Iterator[MemCube]:
         """Every item in scope, newest first; more and more at a time, each once."""
+        if as_of is not None:
+            then = VaultQuery(k=sys.maxsize, filter=scope, as_of=as_of)
+            yield from self._fresh(self._governance.found(then, caller), set(), caller)
+            return
         before = self._governance.generation(caller)
         seen: set[str] = set()
         k, skip = PAGE, 0

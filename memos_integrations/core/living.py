@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Caller, Principal, as_subject
-from memos_integrations.core.asked import aware, known_id
+from memos_integrations.core.asked import aware, known_id, whole
 from memos_integrations.core.conflict import Decided
 from memos_integrations.core.conflict.marks import marks_of
 from memos_integrations.core.conflict.rules import claims_in, told_at
@@ -119,8 +119,7 @@ class Living(Walk):
             raise InvalidMemoryError(f"Feedback is one of {', '.join(Feedback)}, not {said!r}.")
         caller = self._caller(by, context)
         cube = self._editor.feedback(known_id(cube_id), Feedback(said), caller)
-        judged = self._made_of["conflicts"] is not None
-        if self._writer.resolver.verify_again(cube.id, caller, settle=judged):
+        if self._writer.resolver.verify_again(cube.id, caller, settle=self._made_of["conflicts"] is not None):
             cube = self._governance.read(cube.id, caller, operation="feedback", counted=False)
         self._summaries.renew(caller, write=None, limit=MOST_RENEWED, of=cube.id)
         return cube
@@ -135,15 +134,16 @@ class Living(Walk):
         """Write an earlier version again, as the newest: words, description and provenance as they were then.
 
         Who may read it stays as it is now, and its trust does not rise. An archived or merged memory is recalled again.
-        What was derived from the version in between (keys and values, adapters, summaries) is invalid and dropped.
+        What was derived from the version in between (keys and values, adapters, summaries) is invalid and dropped. A
+        decision that retired it, or merged it as a repeat, is undone with it.
 
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not change it.
             InvalidMemoryError: There is no such version.
             SourceGoneError: That version was derived from what was forgotten or changed since.
-            LegalHoldError, IllegalTransitionError: It is on hold, or frozen.
+            LegalHoldError, IllegalTransitionError: It, what is derived from it or what retired it is held or frozen.
         """
-        return self._times.restore(known_id(cube_id), version, self._caller(by, context))
+        return self._times.restore(known_id(cube_id), whole("version", version), self._caller(by, context))
 
     def roll_back(
         self,
@@ -186,7 +186,8 @@ class Living(Walk):
     def move(self, cube_id: str, to: State | str, *, by: Principal, context: CallContext | None = None) -> MemCube:
         """Pass a memory to another state by hand: archive it, activate it again, freeze it, thaw it, let it expire.
 
-        Its owner may, and the role admin. What is frozen changes in nothing until it is activated again.
+        Its owner and the role admin may. What is frozen changes in nothing until it is activated again. To activate
+        what a decision retired undoes that.
 
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not move it.
@@ -212,7 +213,7 @@ class Living(Walk):
         """Let the memories of *by* age until *now* (default: the clock): archive, expire and collect what is due.
 
         At most *limit* at a time; call it again while `more`. A pass that was interrupted is simply run again. What was
-        written or used within the last day stays, whatever else is due, unless its own time is over.
+        written or used in the last day stays, unless its own time is over; lists use their first 1,000.
 
         Adapters that went with a source are learnt again from what is left, for *learn_seconds* of wall time (then the
         step under way, or the gates, are finished; the next pass goes on) while all take at most *learn_bytes*.
@@ -222,8 +223,7 @@ class Living(Walk):
         Raises:
             ClockError: *now* lies more than a day before what was recorded; nothing was changed.
         """
-        if limit < 1:
-            raise InvalidMemoryError(f"limit must be at least 1, not {limit!r}.")
+        whole("limit", limit)
         caller = self._caller(by, context)
         caller = caller._replace(now=aware(now) or caller.now)
         done = self._care.tick(caller, ageing or Ageing(), limit=limit)
@@ -260,9 +260,8 @@ class Living(Walk):
         Raises:
             IdentityError: *by* is not a principal.
         """
-        caller = self._caller(by, context)
-        scope = CubeFilter(namespace=parts(namespace) or (by.tenant,))
-        cubes = [cube for cube in self._all(scope, caller, k) if cube.governance.owner == by.subject]
+        caller, scope = self._caller(by, context), CubeFilter(namespace=parts(namespace) or (by.tenant,))
+        cubes = [cube for cube in self._all(scope, caller, whole("k", k)) if cube.governance.owner == by.subject]
         return _Pass(self._writer.resolver, caller).over(sorted(cubes, key=lambda c: (told_at(c), c.id)))
 
     def decisions(self, cube_id: str, *, by: Principal, context: CallContext | None = None) -> list[Decided]:
@@ -271,7 +270,7 @@ class Living(Walk):
         Raises:
             CubeNotFoundError: It does not exist, or *by* may not know that it does.
         """
-        return self._writer.resolver.decisions(known_id(cube_id), self._caller(by, context))
+        return self._writer.resolver.made.told(known_id(cube_id), self._caller(by, context))
 
     def undo(self, decision: Decided | str, *, by: Principal, context: CallContext | None = None) -> Decided:
         """Take a decision back: both memories stand as they did, as new versions; durable on return.

@@ -23,6 +23,8 @@ from memos_integrations.core.access import (
     may_read,
     readable_of,
 )
+from memos_integrations.core.aftermath import Aftermath
+from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -47,10 +49,9 @@ from memos_integrations.core.ports import (
     Use,
     Vault,
     VaultQuery,
-    Visibility,
 )
 from memos_integrations.core.reads import ReadAudit, ReadLog
-from memos_integrations.core.records import denied, is_counted, licensed_use, moved, record_of
+from memos_integrations.core.records import denied, is_counted, licensed_use, moved, record_of, used_in
 from memos_integrations.core.sight import Sight
 from memos_integrations.core.standings import TELLING, Standings, contradicting, standings_of, told_by
 
@@ -71,6 +72,7 @@ class GovernedReading:
         """What looks at every text before it is embedded and stored; None: nothing does."""
         self._news = News()
         self._sight = Sight(vault)
+        self.aftermath = Aftermath(vault)
         self._reads = ReadLog(vault, ReadAudit(read_audit))
 
     def search(self, query: VaultQuery, caller: Caller) -> Found:
@@ -182,69 +184,74 @@ class GovernedReading:
         return cube
 
     def readable(
-        self, ids: Sequence[str], caller: Caller, *, verb: Verb = Verb.READ, operation: str = "read"
+        self,
+        ids: Sequence[str],
+        caller: Caller,
+        *,
+        verb: Verb = Verb.READ,
+        operation: str = "read",
+        counted: bool = False,
     ) -> list[MemCube]:
-        """Those of *ids* with which the caller may do *verb* (one that gives the words away), in order: no use.
+        """Those of *ids* with which the caller may do *verb* (one that gives the words away), in order.
 
-        One audit record counts the given and the refused, and names the first hundred of each.
+        It is a use of them if *counted*, and never of their licences. One audit record counts the given and the
+        refused, and names the first hundred of each; where it is a use, the first thousand (see `tick`).
         """
         self._reads.wait_for_uses()
         found = self._released(self._vault.get(caller.by.tenant, ids), caller)
         allowed = [cube for cube in found if decide(cube, verb, caller).allowed]
         given = {cube.id for cube in allowed}
         refused = sorted({*ids} - given)
-        detail = {
-            "given": len(given),
-            "refused": len(refused),
-            "given_ids": sorted(given)[:NAMED_IN_LOG],
-            "refused_ids": refused[:NAMED_IN_LOG],
-        }
+        detail: dict[str, Any] = {"given": len(given), "refused": len(refused)}
+        detail |= {"given_ids": sorted(given)[:NAMED_IN_LOG], "refused_ids": refused[:NAMED_IN_LOG]}
+        if counted:
+            detail |= used_in([cube.id for cube in allowed])
         entry = record_of(operation, caller, detail=detail)
-        if refused:
-            self._submit(entry)
-        else:
-            self._reads.record(Transaction((), (entry,)))
+        self._submit(entry) if refused else self._reads.record(Transaction((), (entry,)))
         return self._sight.shown(allowed, caller)
 
-    def find(self, query: VaultQuery, caller: Caller) -> list[MemCube]:
-        """What the query finds for the caller, newest first; recorded, but no use that would warm a cube."""
-        return [match.cube for match in self.found(query, caller).matches]
+    def find(self, query: VaultQuery, caller: Caller, *, counted: bool = False) -> list[MemCube]:
+        """What the query finds for the caller, newest first; recorded, and a use of it if *counted*."""
+        return [match.cube for match in self.found(query, caller, counted=counted).matches]
 
-    def found(self, query: VaultQuery, caller: Caller) -> Found:
+    def found(self, query: VaultQuery, caller: Caller, *, counted: bool = False) -> Found:
         """What the query finds for the caller, with scores; recorded like `find`. Listing is a use of a licence."""
         self._reads.wait_for_uses()
         found = self.search(query, caller)
         matches = tuple(match for match in found.matches if self.use_up(match.cube, caller, operation="find"))
         found = replace(found, matches=matches)
         given = [match.cube.id for match in found.matches]
-        detail = {"given": len(given), "given_ids": given[:NAMED_IN_LOG]}
+        detail: dict[str, Any] = {"given": len(given), "given_ids": given[:NAMED_IN_LOG]}
+        if counted:
+            detail |= used_in(given)
         self._reads.record(Transaction((), (record_of("find", caller, detail=detail),)))
         return found
 
+    def gave(self, cubes: Sequence[MemCube], caller: Caller) -> None:
+        """Record that of what was found for the caller these were handed out: a use of them."""
+        if cubes:
+            told = {"given": len(cubes), **used_in([cube.id for cube in cubes])}
+            self._reads.record(Transaction((), (record_of("give", caller, detail=told),)))
+
     def open_blob(self, cube_id: str, number: int, caller: Caller) -> BinaryIO:
-        """A blob of a cube that the caller may read, by its place among the cube's blobs; recorded.
+        """`blob_of` a cube that the caller may read; recorded. CubeNotFoundError as by `read`."""
+        return self.blob_of(self.read(cube_id, caller, operation="read_blob"), number)
+
+    def blob_of(self, cube: MemCube, number: int) -> BinaryIO:
+        """A blob of a version that the caller was given, by its place among the cube's blobs.
 
         Raises:
-            CubeNotFoundError: The cube does not exist, or the caller may not know that it does.
             InvalidMemoryError: It names no such blob.
-            IntegrityError: The blob is missing, or not what the cube says; the error names the cube.
+            IntegrityError: It is missing, or not what the cube says, which is named.
         """
-        cube = self.read(cube_id, caller, operation="read_blob")
-        if not 0 <= number < len(cube.blobs):
-            raise InvalidMemoryError(f"Cube {cube_id!r} names {len(cube.blobs)} blobs; there is no number {number}.")
+        if whole("number", number, least=0) >= len(cube.blobs):
+            raise InvalidMemoryError(f"Cube {cube.id!r} names {len(cube.blobs)} blobs; there is no number {number}.")
         try:
             return self._vault.open_blob(cube.blobs[number])
         except IntegrityError as exc:
-            digest = cube.blobs[number].digest
-            raise IntegrityError(f"Blob {digest} of cube {cube_id!r} is missing or damaged", cube_id) from exc
-
-    def accounted(self, detail: dict[str, Any], caller: Caller) -> None:
-        """Record what a model did for the caller, like a read: it waits for nothing."""
-        self._reads.record(Transaction((), (record_of("model", caller, detail=detail),)))
-
-    def carried(self, cubes: Sequence[MemCube], caller: Caller) -> None:
-        """Record, durably, that *cubes* are about to leave the vault for another system."""
-        self._submit(record_of("export", caller, detail={"cubes": [cube.id for cube in cubes]}))
+            raise IntegrityError(
+                f"Blob {cube.blobs[number].digest} of cube {cube.id!r} is missing or damaged", cube.id
+            ) from exc
 
     def superseded(self, cubes: Sequence[MemCube], caller: Caller) -> dict[str, str]:
         """For those of *cubes* that a cube which the caller may read supersedes: the id of that cube.
@@ -259,7 +266,8 @@ class GovernedReading:
         edges = [e for e in self._vault.pointing_at(tenant, [cube.id for cube in cubes]) if e.relation in TELLING]
         ids = list(dict.fromkeys([*(edge.source for edge in edges), *(other for _, other in ours)]))
         seen = {each.id: each for each in self._released(self._vault.get(tenant, ids), caller)}
-        found = standings_of(told_by(cubes, edges, seen), ours, seen, caller.now)
+        ends = {cube.id: cube.descriptive.valid_to for cube in cubes}
+        found = standings_of(told_by(cubes, edges, seen), ours, seen, caller.now, ends)
         shown = {cube.id for cube in self._sight.shown(list(seen.values()), caller)} if found.contradicted else set()
         beside = {each: tuple(o for o in others if o in shown) for each, others in found.contradicted.items()}
         return Standings(found.superseded, {each: others for each, others in beside.items() if others})
@@ -283,14 +291,8 @@ class GovernedReading:
     def owned(self, caller: Caller, *, semantic_types: tuple[str, ...] = ()) -> list[MemCube]:
         """Every memory of the caller's own, in every state and past its time too; for its ageing only, unrecorded."""
         early = datetime.min.replace(tzinfo=caller.now.tzinfo)  # when nothing had expired yet
-        visible = Visibility(
-            tenant=caller.by.tenant,
-            subjects=frozenset({caller.by.subject}),
-            now=early,
-            purpose=caller.context.purpose,
-            application=caller.context.application,
-        )
-        self._reads.wait_for_uses()
+        visible = replace(self._sight.bare(caller), subjects=frozenset({caller.by.subject}), now=early)
+        self._reads.flush()
         scope = CubeFilter(states=frozenset(State), tiers=frozenset(Tier), semantic_types=semantic_types)
         found = self._vault.search(VaultQuery(k=MOST_OWNED, filter=scope), visible)
         return [match.cube for match in found.matches if match.cube.governance.owner == caller.by.subject]
@@ -321,6 +323,8 @@ class GovernedReading:
         # What a model computed of words brings them back as recall does: only while recall would give them.
         recalled = {source.ref for source in sources if source.state in RECALLABLE}
         recalled -= {source.ref for source in sources if hidden_fields(source, caller)}
+        old = {ref for cube in readable if cube.tier is Tier.PLAINTEXT for ref in cube.provenance.derived_from} - valid
+        valid |= self.aftermath.still_said(old, sources) if old else set()
         allowed = {tier: valid if tier is Tier.PLAINTEXT else recalled for tier in Tier}
         return [cube for cube in readable if allowed[cube.tier].issuperset(cube.provenance.derived_from)]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten, MemEvent
 from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import (
+    AuditEntry,
     AuditRecord,
     Change,
     Erase,
@@ -27,12 +29,20 @@ NAMED_IN_RECORD = 100
 """How many ids one audit record of a whole run names."""
 
 
+MOST_USED = 1_000
+"""How many ids one audit record of a look-up names as used: of a longer list the rest was only looked over."""
+
+LOOKS = ("read", "history", "read_blob", "summarise", "find", "give")
+"""Operations, as the log names them, that hand out memories and are no recall."""
+
+
 class NewVersion(NamedTuple):
     """A version to store, by whom, with its words for full text; `key` and `again` as in `Put`.
 
     `beside` are the ids that the caller is writing in the same batch, and may therefore replace. `verdict` is what the
     gate decided on it, for the audit log. `sources` are the
-    cubes that it is derived from as far as they are written before it in the same transaction.
+    cubes that it is derived from as far as they are written before it in the same transaction. `records` go into the
+    log with it.
     """
 
     cube: MemCube
@@ -45,6 +55,7 @@ class NewVersion(NamedTuple):
     verdict: dict[str, Any] | None = None
     sources: Mapping[str, MemCube] = MappingProxyType({})
     tokens: bytes | None = None
+    records: tuple[AuditRecord, ...] = ()
 
 
 class Instead(NamedTuple):
@@ -149,6 +160,25 @@ def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
     )
 
 
+def entries_of(steps: Steps, caller: Caller, operation: str) -> tuple[AuditRecord, ...]:
+    """The entries of what *operation* stores: of what was there before it says `update` where it remembers."""
+    later = "update" if operation == "remember" else operation
+    stored = [
+        record_of(operation if each.cube.version == 1 else later, caller, cube=each.cube) for each in steps.versions
+    ]
+    return (*stored, *(record for each in steps.versions for record in gated(each)))
+
+
+def passed(steps: Steps, caller: Caller) -> Transaction:
+    """The moves of *steps*, each with its record and event, and the records of its own."""
+    records = [record_of(f"to_{after}", caller, cube=cube) for cube, after in steps.moves]
+    return Transaction(
+        tuple(steps.passing(caller)),
+        (*records, *steps.records),
+        tuple(moved(cube, after, caller) for cube, after in steps.moves),
+    )
+
+
 def denied(cube: MemCube, verb: Verb, caller: Caller) -> AccessDenied:
     """Somebody was refused: the event."""
     return AccessDenied(at=caller.now, tenant=caller.by.tenant, cube_id=cube.id, actor=caller.by.subject, verb=verb)
@@ -158,6 +188,23 @@ def is_counted(cube: MemCube, caller: Caller) -> bool:
     """Whether handing the cube to the caller is a use of its licence."""
     licence = cube.governance.licence
     return licence is not None and licence.uses_left is not None and not is_own(cube, caller)
+
+
+def used_in(ids: Sequence[str]) -> dict[str, Any]:
+    """For the record of a look-up that gave several memories: which it used, by ids; of a long list its beginning."""
+    return {"used_ids": list(ids[:MOST_USED])}
+
+
+def looks_in(entries: Iterable[AuditEntry]) -> dict[str, datetime]:
+    """When memories were last looked up, by id, as the log tells."""
+    found: dict[str, datetime] = {}
+    for entry in entries:
+        record = entry.record
+        if record.outcome is not Outcome.ALLOWED or record.operation not in LOOKS:
+            continue
+        for cube_id in [record.cube_id] if record.cube_id else (record.detail or {}).get("used_ids", ()):
+            found[cube_id] = max(record.at, found.get(cube_id, record.at))
+    return found
 
 
 def licensed_use(cube: MemCube, caller: Caller, recall_id: str) -> Transaction:

@@ -64,6 +64,11 @@ class Sight:
         more = (CubeFilter(ids=refused, states=frozenset(), tiers=frozenset()),) if refused else ()
         return _visible_to(caller, compiled.hidden + partly + more)
 
+    @staticmethod
+    def bare(caller: Caller) -> Visibility:
+        """What the caller may see by the wall alone."""
+        return _visible_to(caller, ())
+
     def shown(self, cubes: Sequence[MemCube], caller: Caller) -> list[MemCube]:
         """The cubes without what rules keep back of them, or of what they were derived from."""
         policy = caller.policy

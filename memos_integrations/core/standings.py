@@ -47,10 +47,21 @@ def told_by(cubes: Sequence[MemCube], edges: Sequence[Edge], seen: Mapping[str, 
 
 
 def standings_of(
-    told: Sequence[Edge], ours: Sequence[tuple[str, str]], seen: Mapping[str, MemCube], now: datetime
+    told: Sequence[Edge],
+    ours: Sequence[tuple[str, str]],
+    seen: Mapping[str, MemCube],
+    now: datetime,
+    ends: Mapping[str, datetime | None],
 ) -> Standings:
-    """The standings by what counts; a memory that was replaced, or is not recalled now, contradicts nothing."""
-    replaced = {edge.target: edge.source for edge in told if edge.relation == Relation.SUPERSEDES}
+    """The standings by what counts; a memory that was replaced, or is not recalled now, contradicts nothing.
+
+    *ends* says until when those hold that may be replaced: one that holds on is replaced only while the other holds.
+    """
+    replaced = {
+        edge.target: edge.source
+        for edge in told
+        if edge.relation == Relation.SUPERSEDES and (_ended(ends[edge.target], now) or _holds(seen[edge.source], now))
+    }
     against = [(edge.target, edge.source) for edge in told if edge.relation == Relation.CONTRADICTS]
     beside: dict[str, dict[str, None]] = {}
     for cube_id, other in [*ours, *against]:
@@ -60,5 +71,13 @@ def standings_of(
 
 
 def _is_recalled(cube: MemCube, now: datetime) -> bool:
-    ends = cube.descriptive.valid_to
-    return cube.state in RECALLABLE and not cube.trust.quarantined and (ends is None or ends > now)
+    return cube.state in RECALLABLE and not cube.trust.quarantined and not _ended(cube.descriptive.valid_to, now)
+
+
+def _ended(ends: datetime | None, now: datetime) -> bool:
+    return ends is not None and ends <= now
+
+
+def _holds(cube: MemCube, now: datetime) -> bool:
+    begins = cube.descriptive.valid_from
+    return (begins is None or begins <= now) and not _ended(cube.descriptive.valid_to, now)

@@ -18,7 +18,7 @@ from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from memos_integrations.core.access import CallContext, Caller, Principal
-from memos_integrations.core.asked import aware
+from memos_integrations.core.asked import aware, whole
 from memos_integrations.core.conflict import ConflictJudge
 from memos_integrations.core.cube import Labels, MemCube, Tier
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, VaultClosedError
@@ -102,7 +102,7 @@ class Walk:
         self._governance = MemGovernance(vault, read_audit=read_audit, gate=gate)
         self._embedding = Embedding(self._governance, embedder)
         self._writer = CubeWriter(self._governance, self._embedding, conflicts)
-        self._times = TimeMachine(self._governance, self._embedding, self._writer.dropped)
+        self._times = TimeMachine(self._governance, self._embedding, self._writer.resolver, self._writer.dropped)
         self._relearning = Relearning(self._governance, self._writer.forget)
         self._tierer = Tierer(self._governance, self._writer.forget)
         self._care = Caretaker(self._governance, self._writer.forget, self._writer.dropped)
@@ -197,8 +197,8 @@ class Walk:
         load.
         """
         for name, number in (("k", k), ("token_budget", token_budget)):
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise InvalidMemoryError(f"{name} must be a whole number of at least 1, not {number!r}.")
+            if number is not None:
+                whole(name, number)
         plan = self._scheduler.plan(
             call,
             k=k,
@@ -245,17 +245,6 @@ class Walk:
         """A number that is another one after any change in *by*'s tenant that a recall could notice."""
         return self._governance.generation(self._caller(by, None))
 
-    def find(
-        self, where: CubeFilter, *, by: Principal, k: int = 100, context: CallContext | None = None
-    ) -> list[MemCube]:
-        """The newest *k* cubes that pass *where* and that *by* may read, newest first: a list, not a recall.
-
-        On record like every read; it warms no cube.
-        """
-        if not isinstance(k, int) or k < 1:
-            raise InvalidMemoryError(f"k must be a whole number of at least 1, not {k!r}.")
-        return self._governance.find(VaultQuery(k=k, filter=where), self._caller(by, context))
-
     def superseded(
         self, cubes: Sequence[MemCube], *, by: Principal, context: CallContext | None = None
     ) -> dict[str, str]:
@@ -280,22 +269,19 @@ class Walk:
         """Whether the vault holds vectors, and there is no embedder here to search them with."""
         return self._embedder_missing and self._governance.embedder() is not None
 
-    async def afind(self, where: CubeFilter, *, by: Principal, **how: Any) -> list[MemCube]:
-        """`find`, in the read pool."""
-        return await self._off_loop(self.find, where, by=by, **how)
-
     async def asuperseded(self, cubes: Sequence[MemCube], *, by: Principal, **how: Any) -> dict[str, str]:
         """`superseded`, in the read pool."""
         return await self._off_loop(self.superseded, cubes, by=by, **how)
 
     def activations(self, *, by: Principal, k: int = 100, context: CallContext | None = None) -> list[MemCube]:
         """The activation cubes that *by* may read, latest first."""
-        return self.find(CubeFilter(tiers=frozenset({Tier.ACTIVATION})), by=by, k=k, context=context)
+        query = VaultQuery(k=k, filter=CubeFilter(tiers=frozenset({Tier.ACTIVATION})))
+        return self._governance.find(query, self._caller(by, context))
 
     def _parameters(self, place: Labels, by: Principal, context: CallContext | None) -> list[MemCube]:
         """The parameter cubes within a namespace that *by* may read, latest first."""
         wanted = CubeFilter(namespace=place, tiers=frozenset({Tier.PARAMETER}))
-        return self.find(wanted, by=by, k=MOST_ADAPTERS, context=context)
+        return self._governance.find(VaultQuery(k=MOST_ADAPTERS, filter=wanted), self._caller(by, context))
 
     async def arecall(self, prompt: str, *, by: Principal, **how: Any) -> Recall:
         """`recall`, in the read pool."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from langgraph.config import get_config
@@ -28,6 +28,7 @@ from langgraph.store.base import (
 from langgraph.store.base import Item as StoreItem
 
 from memos_integrations.core.access import CallContext, Principal
+from memos_integrations.core.asked import aware
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError
 from memos_integrations.core.items import Address, Item, ItemQuery, ItemWrite
 from memos_integrations.langgraph.filters import compiled
@@ -53,10 +54,14 @@ class MemOSStore(BaseStore):
     `ttl` is LangGraph's TTLConfig, in minutes. An item whose time is over is never given out (as with `omit_expired`),
     and erased by `sweep_ttl` or by the next write to its address.
 
+    With `as_of` it is the store as it was then: its items had the values of then, and none is written. What was deleted
+    since, or whose time is over, is gone from the past too.
+
     Raises, at each call:
         IdentityError: Nobody is asking.
         InvalidNamespaceError: A namespace is empty, or a part is no text, empty, or holds a NUL.
-        InvalidMemoryError: A value is not a JSON object or too large (1 MB), or a filter has an unknown operator.
+        InvalidMemoryError: A value is not a JSON object or too large (1 MB), a filter has an unknown operator, or it is
+            written into the past.
     """
 
     supports_ttl = True
@@ -69,11 +74,12 @@ class MemOSStore(BaseStore):
         context: CallContext | None = None,
         fields: Sequence[str] = ("$",),
         ttl: TTLConfig | None = None,
+        as_of: datetime | None = None,
     ) -> None:
         if isinstance(fields, str):
             raise InvalidMemoryError(f"fields is a list of paths such as ['text'], not {fields!r}.")
         self._memos, self._principal, self._context = memos, principal, context
-        self._fields = list(fields)
+        self._fields, self._as_of = list(fields), aware(as_of)
         self.ttl_config = ttl
 
     # --- all operations go through these two
@@ -91,6 +97,8 @@ class MemOSStore(BaseStore):
         for op in ops:
             _check(op)
             if isinstance(op, PutOp):
+                if self._as_of is not None:
+                    raise InvalidMemoryError("This is the store as it was: nothing is written into the past.")
                 write = self._write(op)
                 writes.pop(write.address, None)
                 writes[write.address] = write
@@ -99,7 +107,7 @@ class MemOSStore(BaseStore):
         if gets:
             addresses = [Address(tuple(op.namespace), op.key) for _, op in gets]
             refresh = [op.refresh_ttl for _, op in gets]
-            found = self._memos.items.read(addresses, by=by, refresh=refresh, context=self._context)
+            found = self._memos.items.read(addresses, by=by, refresh=refresh, as_of=self._as_of, context=self._context)
             for (place, _), item in zip(gets, found, strict=True):
                 results[place] = None if item is None else _given(item)
         for place, op in enumerate(ops):
@@ -115,13 +123,14 @@ class MemOSStore(BaseStore):
         tests, keep, exact = compiled(op.filter)
         if op.limit < 0 or op.offset < 0:
             raise InvalidMemoryError("limit and offset are whole numbers of at least 0.")
-        query = ItemQuery(tuple(op.namespace_prefix), tests, keep, exact, op.query or "", op.limit, op.offset)
+        prefix = tuple(op.namespace_prefix)
+        query = ItemQuery(prefix, tests, keep, exact, op.query or "", op.limit, op.offset, self._as_of)
         found = self._memos.items.search(query, by=by, refresh=op.refresh_ttl, context=self._context)
         return [_scored(item) for item in found]
 
     def _namespaces(self, op: ListNamespacesOp, by: Principal) -> list[tuple[str, ...]]:
         conditions = op.match_conditions or ()
-        there = self._memos.items.namespaces(_fixed(conditions), by=by, context=self._context)
+        there = self._memos.items.namespaces(_fixed(conditions), by=by, as_of=self._as_of, context=self._context)
         matching = {one[: op.max_depth] for one in there if all(_matches(each, one) for each in conditions)}
         return sorted(matching)[op.offset : op.offset + op.limit]
 
@@ -274,6 +283,8 @@ class MemOSStore(BaseStore):
         return result  # type: ignore[no-any-return]
 
     def _refresh(self, asked: bool | None) -> bool:
+        if self._as_of is not None:
+            return False
         return bool((self.ttl_config or {}).get("refresh_on_read", True)) if asked is None else asked
 
     def _minutes(self, asked: float | NotProvided | None) -> float | None:

@@ -135,3 +135,10 @@ class VaultExpectations:
         found = vault.log(LogQuery(tenant="acme", cube_ids=(cubes[0].id, cubes[2].id, "none")))
         assert [each.record.cube_id for each in found] == [cubes[0].id, cubes[2].id]
         assert vault.log(LogQuery(tenant="other", cube_ids=(cubes[0].id,))) == []
+
+    def test_a_look_is_noted_and_neither_counts_nor_warms(self, vault: Vault) -> None:
+        first = stored(vault, cube("one"))
+        submit(vault, Use(first.id, NOW, "r1"), Use(first.id, NOW + timedelta(days=7), "", looked=True))
+        behaviour = vault.get("acme", [first.id])[0].behaviour
+        assert (behaviour.reads, behaviour.last_read, behaviour.recalls) == (1, NOW + timedelta(days=7), ("r1",))
+        assert behaviour.heat == pytest.approx(0.5)

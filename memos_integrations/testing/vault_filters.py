@@ -5,14 +5,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from memos_integrations.core import ranking
-from memos_integrations.core.cube import PlaintextPayload, State
+from memos_integrations.core.cube import MemCube, PlaintextPayload, State
 from memos_integrations.core.errors import InvalidMemoryError
-from memos_integrations.core.ports import CubeFilter, Erase, Found, Move, Put, ValueTest, Vault, VaultQuery, Visibility
+from memos_integrations.core.ports import (
+    CubeFilter,
+    Erase,
+    Found,
+    Move,
+    Put,
+    Transaction,
+    ValueTest,
+    Vault,
+    VaultQuery,
+    Visibility,
+)
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.testing.cubes import (
     EMBEDDER,
@@ -21,6 +33,7 @@ from memos_integrations.testing.cubes import (
     cube,
     days,
     put,
+    record,
     revised,
     seen_by,
     stored,
@@ -161,6 +174,21 @@ class VaultFilterContract:
         assert texts(asked_then(vault, NOW - days(5), "kettle")) == ["kettle new"]
         assert texts(asked_then(vault, NOW)) == ["kettle later", "kettle new"]
 
+    def test_as_of_finds_what_was_in_recall_at_that_time(self, vault: Vault) -> None:
+        first = stored(vault, cube("kettle", recorded_at=NOW - days(9)))
+        _pass(vault, first, State.GENERATED, State.ACTIVATED, None)  # the first use of a cube is in no entry
+        _pass(vault, first, State.ACTIVATED, State.ARCHIVED, NOW - days(7))
+        _pass(vault, first, State.ARCHIVED, State.ACTIVATED, NOW - days(5))
+        _pass(vault, first, State.ACTIVATED, State.MERGED, NOW - days(3))
+        for terms in ("", "kettle"):
+            seen = [texts(asked_then(vault, NOW - days(n), terms)) for n in (10, 9, 8, 7, 6, 5, 4, 3, 2)]
+            assert [len(found) for found in seen] == [0, 1, 1, 0, 0, 1, 1, 0, 0]
+        archived = asked_then(vault, NOW - days(6), states=frozenset({State.ARCHIVED})).matches
+        assert [match.cube.state for match in archived] == [State.ARCHIVED]
+        assert not asked_then(vault, NOW - days(4), states=frozenset({State.ARCHIVED, State.MERGED})).visible
+        _pass(vault, first, State.MERGED, State.EXPIRED, NOW - days(1))
+        assert not asked_then(vault, NOW - days(8)).visible
+
     def test_nobody_sees_through_time_what_they_may_not_see(self, vault: Vault) -> None:
         when: dict[str, Any] = {"recorded_at": NOW - days(9)}
         lost = stored(vault, cube("lost", **when), readers=("user:bob", "user:ana"))
@@ -183,6 +211,11 @@ class VaultFilterContract:
         stored(vault, revised(first, "offer", descriptive=now))
         assert asked_then(vault, NOW - days(1), tags=("old",)).visible == 1
         assert asked_then(vault, NOW, tags=("old",)).visible == 0
+
+
+def _pass(vault: Vault, one: MemCube, before: State, after: State, at: datetime | None) -> None:
+    told = () if at is None else (record(one, f"to_{after}", at=at),)
+    vault.submit(Transaction((Move(one.id, before, after),), told)).result()
 
 
 def _worded(text: str) -> Put:

@@ -120,6 +120,7 @@ class Guard:
         self.notary.finish(connection, head)
         with self.witness.own():
             yield
+        self.witness.handing.written(self.notary.written())
         self._newest = head
         if self._anchor is not None:
             with suppress(VaultError):  # the commit stands; `close` says so when the anchor cannot be written

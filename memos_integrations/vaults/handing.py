@@ -19,11 +19,11 @@ from typing import Any
 
 import orjson
 
-from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State
+from memos_integrations.core.cube import Behaviour, MemCube, State
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.vaults.integrity import Sealed
 from memos_integrations.vaults.rules import storable
-from memos_integrations.vaults.sealing import unseal
+from memos_integrations.vaults.sealing import opened
 from memos_integrations.vaults.seals import MARKS, Sealer
 
 KEPT = 8192
@@ -47,6 +47,8 @@ _VECTOR_MARK = 5 + MARKS.index("vector")
 
 _STATES = {state.value: state for state in State}
 _BESIDE = frozenset(Behaviour.model_fields)
+_NEW, _UNUSED = Behaviour(fingerprint="|")._canonical.decode().split("|")
+"""What stands around the fingerprint of a cube that was never used."""
 
 Handed = list[tuple[int, MemCube]]
 Row = tuple[Any, ...]
@@ -65,22 +67,32 @@ def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
     Raises:
         IntegrityError: They are damaged.
     """
-    try:
-        said = {"state": _STATES[state], "behaviour": _behaviour(behaviour or "")}
-    except (ValueError, TypeError, KeyError) as exc:
-        raise IntegrityError(f"The state or behaviour of cube {cube.id!r} is damaged", cube.id) from exc
+    said = _beside(cube.id, state, behaviour)
     # What the digest covers is as it was, so what was computed of it holds; `model_copy` costs ten times as much.
     made = cube.with_checked(**said)
     made.__dict__.update([(name, cube.__dict__[name]) for name in ("_canonical", "digest") if name in cube.__dict__])
     return made
 
 
-@lru_cache(1024)
-def _behaviour(text: str) -> Behaviour:
-    """What stands beside a cube.
+def _beside(cube_id: str, state: str, behaviour: str) -> dict[str, Any]:
+    try:
+        return {"state": _STATES[state], "behaviour": _behaviour(behaviour or "")}
+    except (ValueError, TypeError, KeyError) as exc:
+        raise IntegrityError(f"The state or behaviour of cube {cube_id!r} is damaged", cube_id) from exc
 
-    It changes with every use, so every search comes by here: no model checks it, as its seal says that one did.
-    """
+
+def _behaviour(text: str) -> Behaviour:
+    """What stands beside a cube; of one that was never used only the fingerprint says anything."""
+    if text.startswith(_NEW) and text.endswith(_UNUSED):
+        told = orjson.loads(text[len(_NEW) - 1 : 1 - len(_UNUSED)])
+        if isinstance(told, str):
+            return Behaviour.of_checked(fingerprint=told)
+    return _as_used(text)
+
+
+@lru_cache(1024)
+def _as_used(text: str) -> Behaviour:
+    """It changes with every use, so every search comes by here: no model checks it, as its seal says that one did."""
     said = orjson.loads(text)
     if not isinstance(said, dict) or said.get("licence") is not None or not said.keys() <= _BESIDE:
         return Behaviour.model_validate_json(text)
@@ -128,7 +140,7 @@ class Handing:
         Raises:
             IntegrityError: A cube is not what was sealed; it is named.
         """
-        return [(seq, self._given(each)) for seq, each in self._known(connection, tenant, list(seqs), keep).items()]
+        return [(seq, each.cube) for seq, each in self._known(connection, tenant, list(seqs), keep).items()]
 
     def with_vectors(
         self, connection: sqlite3.Connection, tenant: str, seqs: Iterable[int], stored: Stored
@@ -147,7 +159,7 @@ class Handing:
                 raise IntegrityError(f"The vector of cube {each.cube.id!r} does not match its seal", each.cube.id)
             each.vector = vector
         vectors = {seq: each.vector for seq, each in known.items() if each.vector}
-        return [(seq, self._given(each)) for seq, each in known.items()], vectors
+        return [(seq, each.cube) for seq, each in known.items()], vectors
 
     def by_id(self, connection: sqlite3.Connection, tenant: str, ids: Iterable[str]) -> Handed:
         """As `by_number`, by id; ids that do not exist in *tenant* are left out.
@@ -169,7 +181,14 @@ class Handing:
             connection, tenant, [_outline(each.row) for each in known.values()] + [*map(_outline, rows)], lost
         )
         known |= {row[SEQ]: self._met(row, tenant) for row in rows}
-        return [(seq, self._given(each)) for seq, each in known.items()]
+        return [(seq, each.cube) for seq, each in known.items()]
+
+    def written(self, fresh: Sequence[tuple[Row, MemCube]]) -> None:
+        """Keep what this process wrote and sealed a moment ago: who reads it next holds it against its seals alone."""
+        epoch = self._epoch()
+        with self._lock:
+            for row, cube in fresh[-KEPT:]:
+                self._keep(Known(row, cube, epoch))
 
     def check_vector(self, row: Sealed, vector: bytes | None) -> None:
         """Refuse a vector that is not the one of the row.
@@ -237,25 +256,31 @@ class Handing:
             return known
         with self._lock:
             # The vector beside the row is not in the row: after somebody else's change it is read again.
-            known = self._held[seq] = known if known.epoch == epoch else Known(row, known.cube, epoch)
-            self._held.move_to_end(seq)
-            self._numbers[known.cube.id] = seq
-            while len(self._held) > KEPT:
-                _, least = self._held.popitem(last=False)
-                self._numbers.pop(least.cube.id, None)
+            self._keep(known := known if known.epoch == epoch else Known(row, known.cube, epoch))
         return known
 
-    def _given(self, known: Known) -> MemCube:
-        cube = known.cube
-        if not isinstance(cube.payload, PlaintextPayload) or cube.payload.value is not None:
-            return self._checked(known.row)  # holds what a caller could change: everyone gets their own
-        return cube
+    def _keep(self, known: Known) -> None:
+        seq = known.row[SEQ]
+        self._held[seq] = known
+        self._held.move_to_end(seq)
+        self._numbers[known.cube.id] = seq
+        while len(self._held) > KEPT:
+            _, least = self._held.popitem(last=False)
+            self._numbers.pop(least.cube.id, None)
 
     def _checked(self, row: Row) -> MemCube:
-        cube = unseal(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])
-        made = with_beside(cube, row[_STATE], row[_BEHAVIOUR])
+        cube = opened(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])
+        # Nobody else has it yet; otherwise it would have to be copied.
+        cube.__dict__.update(_beside(cube.id, row[_STATE], row[_BEHAVIOUR]))
         tenant, mac, digest, history = row[1:5]
-        Sealed(tenant, mac, digest, history, row[5:_USED], row[_USED], row[_BEHAVIOUR], row[13], row[14:]).check(
-            self._sealer
-        )
-        return made
+        if (
+            mac is None
+            or tenant is None
+            or row[13] != digest
+            or self._sealer.cube((tenant, digest, history, *row[5:_USED], *row[SEQ:])) != mac
+            or self._sealer.used(row[CUBE_ID], row[_BEHAVIOUR]) != row[_USED]
+        ):
+            Sealed(tenant, mac, digest, history, row[5:_USED], row[_USED], row[_BEHAVIOUR], row[13], row[SEQ:]).check(
+                self._sealer
+            )
+        return cube

@@ -24,6 +24,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.events import MemEvent
+from memos_integrations.core.lifecycle.then import moves_for
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditReport,
@@ -255,7 +256,7 @@ class InMemoryVault(Wholes, Outbox):
         with self._lock:
             self._check_open()
             asked = None if query.vector is None else self._fitting(query.vector)
-            return search((row for _, row in self._living()), query, asked, visible)
+            return search((row for _, row in self._living()), query, asked, visible, moves_for(query, self._chain))
 
     def places(self, wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
         """One cube of every namespace in which there is a visible one; see `Vault.places`."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from memos_integrations.core import ranking
 from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State, sha256, unique
+from memos_integrations.core.lifecycle.then import Moves, state_then
 from memos_integrations.core.ports import (
     Change,
     CubeFilter,
@@ -58,15 +59,17 @@ class Row:
         """Every version, oldest first."""
         return [self.version(number) for number in range(1, len(self.bodies) + 1)]
 
-    def then(self, moment: datetime) -> Row | None:
+    def then(self, moment: datetime, moves: Moves) -> Row | None:
         """The cube as of a moment: its newest version written down until then, found by its text's words alone."""
+        state = state_then(self.state, moves.get(self.cube.id, ()), moment)
         for number in range(len(self.bodies), 0, -1):
             cube = self.version(number)
             if cube.descriptive.recorded_at <= moment:
                 newest = number == len(self.bodies)
                 return replace(
                     self,
-                    cube=cube,
+                    cube=cube.model_copy(update={"state": state}),
+                    state=state,
                     bodies=self.bodies[:number],
                     readers=self.readers_then[number - 1],
                     terms=tuple(terms_of(cube.text)),
@@ -79,11 +82,16 @@ class Row:
         return self.version(len(self.bodies))
 
 
-def search(everything: Iterable[Row], query: VaultQuery, asked: Vectors | None, visible: Visibility) -> Found:
-    """The best k by each signal asked for, or the latest k; *asked* is the query's vector, checked."""
+def search(
+    everything: Iterable[Row], query: VaultQuery, asked: Vectors | None, visible: Visibility, moves: Moves
+) -> Found:
+    """The best k by each signal asked for, or the latest k; *asked* is the query's vector, checked.
+
+    For the past, *moves* say what states the cubes were in.
+    """
     if query.as_of is not None:
         present = [row for row in everything if is_visible(row, visible)]
-        everything = [there for row in present if (there := row.then(query.as_of)) is not None]
+        everything = [there for row in present if (there := row.then(query.as_of, moves)) is not None]
     rows = {row.cube.id: row for row in everything if is_visible(row, visible) and passes(row, query.filter)}
     if not query.terms and asked is None:
         return _latest(rows, query)

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError, MemOSError
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Room, Use
 from memos_integrations.vaults.integrity import (
@@ -62,6 +63,7 @@ class Notary:
         self._ledger = Ledger(sealer, locks)
         self._none = {group: nothing(sealer, group) for group in ("keys", "past")}
         self._block_full = False
+        self._fresh: list[tuple[tuple[Any, ...], MemCube]] = []
 
     def encrypted(self, locks: Locks) -> None:
         """The vault was encrypted a moment ago."""
@@ -79,6 +81,12 @@ class Notary:
         """The group failed, and nothing of it was written."""
         self._ledger.forget()
         self._block_full = False
+        self._fresh = []
+
+    def written(self) -> list[tuple[tuple[Any, ...], MemCube]]:
+        """The new cubes of the group that was just committed, each with its row as `Handing` would read it."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
     def apply(self, connection: sqlite3.Connection, head: Head, transaction: Prepared) -> tuple[Head, Receipt]:
         """`sqlite_write.apply`, sealed.
@@ -114,11 +122,11 @@ class Notary:
         return after, receipt
 
     def inserted(
-        self, connection: sqlite3.Connection, head: Head, transactions: Sequence[Prepared]
+        self, connection: sqlite3.Connection, head: Head, transactions: Sequence[Prepared], *, keep: bool = True
     ) -> tuple[Head, list[Receipt | MemOSError]]:
         """Many transactions that only bring something new, sealed; see `sqlite_batch`.
 
-        What is sealed is what was written, so nothing is read back.
+        What is sealed is what was written, so nothing is read back. With *keep* it stays at hand for who reads next.
 
         Raises:
             IntegrityError: The counts of a tenant are not what was sealed; the caller undoes what was done.
@@ -131,6 +139,9 @@ class Notary:
         for put, row in batch.cubes:
             seals.append(self._new(put, row))
             self._count(connection, put.cube.tenant, 1, self._sealer.share(seals[-1][1]))
+            if keep and put.locks is None:
+                told = (put.body, put.cube.tenant, *seals[-1][1:], put.behaviour, put.digest, *row)
+                self._fresh.append((told, put.cube))
         insert_rows(connection, "seals", seals)
         self._note_entries(connection, [(*row[:8], *row[9:]) for row in batch.entries])
         self._note_events(batch.events)

@@ -12,12 +12,14 @@ from datetime import datetime
 
 import numpy as np
 
+from memos_integrations.core.lifecycle.then import Moves, moves_in, state_then
 from memos_integrations.core.ports import CubeFilter, Found, VaultQuery
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.vaults.allowed import Asked, allowed, audiences_of
 from memos_integrations.vaults.columns import RECORDED, SEQ, Columns
 from memos_integrations.vaults.memory_search import Row, search
 from memos_integrations.vaults.rules import micros
+from memos_integrations.vaults.sqlite_audit import read_moves
 from memos_integrations.vaults.sqlite_search import check_tenant, read_cube
 
 _VERSION = """SELECT c.id, v.version, c.state, v.digest, v.body, b.body, CASE WHEN v.version = c.version THEN x.row END
@@ -27,8 +29,9 @@ _VERSION = """SELECT c.id, v.version, c.state, v.digest, v.body, b.body, CASE WH
 
 def search_past(asked: Asked, columns: Columns, query: VaultQuery, moment: datetime) -> Found:
     """The answer to a query with `as_of`; see `VaultQuery`."""
-    rows = [_row(asked, seq, version) for seq, version in _versions(asked, columns, moment)]
-    found = search(rows, replace(query, as_of=None), query.vector, asked.visible)
+    moves = moves_in(read_moves(asked.connection, asked.visible.tenant))
+    rows = [_then(_row(asked, *each), moves, moment) for each in _versions(asked, columns, moment)]
+    found = search(rows, replace(query, as_of=None), query.vector, asked.visible, {})
     how = f"{found.how.removesuffix(', in memory')}, as of {moment.isoformat()}"
     return replace(found, how=how)
 
@@ -50,6 +53,11 @@ def _versions(asked: Asked, columns: Columns, moment: datetime) -> Iterator[tupl
     ):
         then[seq] = version, audience
     yield from ((seq, version) for seq, (version, audience) in then.items() if seq in older and audience in mine)
+
+
+def _then(row: Row, moves: Moves, moment: datetime) -> Row:
+    state = state_then(row.state, moves.get(row.cube.id, ()), moment)
+    return replace(row, cube=row.cube.model_copy(update={"state": state}), state=state)
 
 
 def _row(asked: Asked, seq: int, version: int | None) -> Row:

@@ -116,6 +116,9 @@ def used(behaviour: Behaviour, use: Use) -> Behaviour:
         LicenceSpentError: The licence has none left.
     """
     newest = use.at if behaviour.last_read is None else max(use.at, behaviour.last_read)
+    cooler = cooled(behaviour.heat, behaviour.last_read, newest)
+    if use.looked:
+        return Behaviour.of_checked(**{**behaviour.__dict__, "last_read": newest.astimezone(UTC), "heat": cooler})
     recalls = [recall for recall in behaviour.recalls if recall != use.recall_id]
     if use.recall_id:
         recalls.append(use.recall_id)

@@ -6,9 +6,10 @@ body, so no caller changes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
-from memos_integrations.core.cube import MemCube, PlaintextPayload, cube_of, sha256
+from memos_integrations.core.cube import MemCube, cube_of, sha256
 from memos_integrations.core.errors import IntegrityError, InvalidMemoryError
 
 
@@ -23,19 +24,30 @@ def _parsed(body: bytes) -> MemCube:
     return cube_of(body)
 
 
+def opened(body: bytes, digest: str, *, cube_id: str, version: int) -> MemCube:
+    """As `unseal`; the cube is the caller's alone, except for what it is made of.
+
+    Raises:
+        IntegrityError: As `unseal`.
+    """
+    return _read(body, digest, cube_of, cube_id, version)
+
+
 def unseal(body: bytes, digest: str, *, cube_id: str, version: int) -> MemCube:
     """The version that *body* holds, with the state and behaviour of a new cube.
 
     Raises:
         IntegrityError: The body does not match its digest, or belongs to another cube or version.
     """
+    return _read(body, digest, _parsed, cube_id, version)
+
+
+def _read(body: bytes, digest: str, parse: Callable[[bytes], MemCube], cube_id: str, version: int) -> MemCube:
     # A damaged row can hold a text where the bytes were; the type says nothing about a file.
     if not isinstance(body, bytes) or sha256(body) != digest:
         raise IntegrityError(f"Version {version} of cube {cube_id!r} does not match its digest", cube_id)
     try:
-        cube = _parsed(body)
-        if not isinstance(cube.payload, PlaintextPayload) or cube.payload.value is not None:
-            cube = MemCube.from_json(body)  # holds what a caller could change: everyone gets their own
+        cube = parse(body)
     except InvalidMemoryError as exc:
         raise IntegrityError(f"Version {version} of cube {cube_id!r} is not a cube ({exc})", cube_id) from exc
     if (cube.id, cube.version) != (cube_id, version):

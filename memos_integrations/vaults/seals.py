@@ -32,6 +32,8 @@ could read its earlier versions."""
 _USES = {group: b"m:" + group.encode() for group in MARKS}
 _SIZE = 1 << 256
 _SHORT = 16
+_EMPTY = 2
+"""What is no longer than "()" says that there is nothing."""
 
 Fields = tuple[object, ...]
 
@@ -67,6 +69,7 @@ class Sealer:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._begun: dict[bytes, Any] = {}
+        self._short: dict[tuple[str, bytes], bytes] = {}
 
     def _hash(self, use: bytes, content: bytes, size: int = 32) -> bytes:
         begun = self._begun.get(use)
@@ -93,7 +96,13 @@ class Sealer:
             raw = content
         else:
             raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else b"\0damaged"
-        return self._hash(_USES[group], raw, _SHORT)
+        if len(raw) > _EMPTY:
+            return self._hash(_USES[group], raw, _SHORT)
+        # Most cubes have no links, keys, or earlier versions.
+        made = self._short.get((group, raw))
+        if made is None:
+            made = self._short[group, raw] = self._hash(_USES[group], raw, _SHORT)
+        return made
 
     def called(self, cube_id: str) -> bytes:
         """What stands for a cube's id where the id itself is not to be read."""

@@ -8,6 +8,7 @@ import sqlite3
 from pydantic import ValidationError
 
 from memos_integrations.core.errors import IntegrityError
+from memos_integrations.core.lifecycle.then import MOVES
 from memos_integrations.core.ports import AuditEntry, AuditRecord, AuditReport, LogQuery
 from memos_integrations.vaults.audit_chain import ChainWalk, check_entry, matches
 from memos_integrations.vaults.merkle import check_checkpoints
@@ -54,6 +55,23 @@ def read_log(connection: sqlite3.Connection, query: LogQuery) -> list[AuditEntry
         check_entry(entry)
         if not matches(query, entry):
             raise IntegrityError(f"Audit entry {entry.number} stands under columns that are not its own")
+    return entries
+
+
+def read_moves(connection: sqlite3.Connection, tenant: str) -> list[AuditEntry]:
+    """The entries that tell of moves from state to state in a tenant, oldest first, each checked against its hash.
+
+    Raises:
+        IntegrityError: An entry does not match its hash.
+    """
+    rows = connection.execute(
+        """SELECT number, previous, hash, record FROM audit
+        WHERE tenant = ? AND operation IN (SELECT value FROM json_each(?)) ORDER BY number""",
+        (tenant, json.dumps(list(MOVES))),
+    )
+    entries = [_entry(*row) for row in rows]
+    for entry in entries:
+        check_entry(entry)
     return entries
 
 

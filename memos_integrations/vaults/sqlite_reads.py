@@ -12,8 +12,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from operator import itemgetter
 
-from pydantic import ValidationError
-
 from memos_integrations.core.cube import CubeRef, MemCube, unique
 from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.core.events import MemEvent
@@ -33,7 +31,7 @@ from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.signed_log import Checkpoint, CheckpointAnchor, LogSigner, check_anchored, sign_log
 from memos_integrations.vaults.sqlite_audit import bounded, read_log, verify
-from memos_integrations.vaults.sqlite_rows import EVENTS
+from memos_integrations.vaults.sqlite_rows import event_of
 from memos_integrations.vaults.sqlite_search import check_tenant, read_cube, tenant_number
 from memos_integrations.vaults.sqlite_write import read_identity
 from memos_integrations.vaults.token_rows import read_tokens
@@ -227,8 +225,8 @@ class SQLiteReads(ABC):
                 (bounded(after), bounded(limit)),
             ).fetchall()
         try:
-            return [(number, EVENTS.validate_json(body)) for number, body in rows]
-        except ValidationError as exc:
+            return [(number, event_of(body)) for number, body in rows]
+        except (ValueError, TypeError, AttributeError) as exc:  # pydantic's and orjson's are the first
             raise VaultCorruptError("An event in the vault is damaged. Restore it from a backup.") from exc
 
     def last_event(self) -> int:

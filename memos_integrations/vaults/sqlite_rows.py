@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
+import orjson
 from pydantic import TypeAdapter
 
 from memos_integrations.core.cube import MemCube, PlaintextPayload, sha256
 from memos_integrations.core.errors import VaultCorruptError
-from memos_integrations.core.events import MemEvent
+from memos_integrations.core.events import CubeWritten, MemEvent
 from memos_integrations.core.ports import (
     Direct,
     Put,
@@ -32,7 +34,21 @@ from memos_integrations.vaults.rules import checked_row, edges_from, micros, occ
 from memos_integrations.vaults.sealing import seal
 from memos_integrations.vaults.seals import Sealer
 
-EVENTS: TypeAdapter[MemEvent] = TypeAdapter(MemEvent)
+_EVENTS: TypeAdapter[MemEvent] = TypeAdapter(MemEvent)
+_WRITTEN = {*CubeWritten.model_fields}
+
+
+def event_of(body: bytes) -> MemEvent:
+    """The event whose canonical bytes these are. Most are of one kind, which no model checks: the seal says one did.
+
+    Raises:
+        ValueError: They are none.
+    """
+    said = orjson.loads(body)
+    if isinstance(said, dict) and said.get("kind") == "cube_written" and said.keys() == _WRITTEN:
+        said["at"] = datetime.fromisoformat(said["at"]).astimezone(UTC)
+        return CubeWritten.of_checked(**said)
+    return _EVENTS.validate_json(body)
 
 
 class PutRows(NamedTuple):

@@ -88,7 +88,7 @@ class Whole:
         receipt = Receipt(head.commit)
         for rows in self._coming():
             if rows.is_new:
-                head, (outcome,) = self._notary.inserted(connection, head, [rows])
+                head, (outcome,) = self._notary.inserted(connection, head, [rows], keep=False)
                 if isinstance(outcome, MemOSError):
                     raise outcome
                 receipt = outcome

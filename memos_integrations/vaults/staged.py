@@ -233,7 +233,7 @@ class StagedVault(InMemoryVault):
             if visible.tenant != self._tenant:
                 return super().search(query, visible)
             asked = None if query.vector is None else self._fitting(query.vector)
-            below = Below(self._base, self._before, self._as_below, frozenset(self._gone))
+            below = Below(self._base, self._before, self._as_below, frozenset(self._gone), self._chain)
             found = (
                 search_over(below, dict(self._living()), query, asked, visible)
                 if self._rows or self._gone

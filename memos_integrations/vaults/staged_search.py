@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.lifecycle.then import Moves, moves_over, state_then
 from memos_integrations.core.operator import finished
-from memos_integrations.core.ports import Found, Match, Vault, VaultQuery, Vectors, Visibility
+from memos_integrations.core.ports import AuditEntry, Found, Match, Vault, VaultQuery, Vectors, Visibility
 from memos_integrations.vaults.memory_search import Row, bm25_scores, search, top
 from memos_integrations.vaults.rules import occurred_at
 
@@ -18,13 +19,14 @@ class Below:
     """The vault below, and what is no longer as it says.
 
     `before` are the cubes that were loaded from it, `as_below` those of them that have the words and vector of there
-    still, `gone` what was erased.
+    still, `gone` what was erased; `chain` what is on record here.
     """
 
     vault: Vault
     before: Mapping[str, MemCube]
     as_below: Collection[str]
     gone: Collection[str]
+    chain: Sequence[AuditEntry]
 
 
 def search_over(
@@ -32,21 +34,32 @@ def search_over(
 ) -> Found:
     """The best k by each signal among what is visible; *rows* are the cubes that were changed, moved or used."""
     hidden = {*below.before, *below.gone}
+    moves = moves_over(below.vault, query, visible.tenant, below.chain)
+    stand = {cube_id: _state(row, moves, query) for cube_id, row in rows.items()}
     wide = replace(query, k=min(sys.maxsize, query.k + query.skip + len(hidden)), skip=0)
     found = below.vault.search(wide, visible)
-    theirs = [each for match in found.matches if (each := _as_staged(match, below, rows, query)) is not None]
+    theirs = [each for match in found.matches if (each := _as_staged(match, below, rows, query, stand)) is not None]
     known = {match.cube.id for match in theirs}
     own = {cube_id: row for cube_id, row in rows.items() if cube_id not in below.as_below}
-    ours = list(search(own.values(), wide, asked, visible).matches)
-    back = [cube_id for cube_id in below.as_below if cube_id not in known and _came_back(cube_id, below, rows, query)]
-    ours += _brought_back(back, below, rows, wide, visible)
+    ours = list(search(own.values(), wide, asked, visible, moves).matches)
+    back = [cube_id for cube_id in below.as_below if cube_id not in known and _came_back(cube_id, below, query, stand)]
+    now = {each: {"state": stand[each], "behaviour": rows[each].behaviour} for each in back}
+    ours += _brought_back(now, below, wide, visible)
     count = found.visible - _counted(hidden, below, query, visible)
-    count += search(rows.values(), VaultQuery(1, filter=query.filter, as_of=query.as_of), None, visible).visible
+    scope = VaultQuery(1, filter=query.filter, as_of=query.as_of)
+    count += search(rows.values(), scope, None, visible, moves).visible
     how = f"{found.how}; {len(own)} staged beside them"
     return Found(_best(theirs, _scaled(ours, theirs, rows, query), query), count, how, found.matching)
 
 
-def _as_staged(match: Match, below: Below, rows: Mapping[str, Row], query: VaultQuery) -> Match | None:
+def _state(row: Row, moves: Moves, query: VaultQuery) -> State:
+    """The state of a cube at the time that is asked for."""
+    return row.state if query.as_of is None else state_then(row.state, moves.get(row.cube.id, ()), query.as_of)
+
+
+def _as_staged(
+    match: Match, below: Below, rows: Mapping[str, Row], query: VaultQuery, stand: Mapping[str, State]
+) -> Match | None:
     """A match from below as it stands here; None where it was rewritten or erased, or is in a state not asked for."""
     cube_id = match.cube.id
     if cube_id not in below.before and cube_id not in below.gone:
@@ -54,26 +67,26 @@ def _as_staged(match: Match, below: Below, rows: Mapping[str, Row], query: Vault
     row = rows.get(cube_id)
     if row is None or cube_id not in below.as_below:
         return None
-    if query.filter.states and row.state not in query.filter.states:
+    state = stand[cube_id]
+    if query.filter.states and state not in query.filter.states:
         return None
-    return replace(match, cube=match.cube.model_copy(update={"state": row.state, "behaviour": row.behaviour}))
+    return replace(match, cube=match.cube.model_copy(update={"state": state, "behaviour": row.behaviour}))
 
 
-def _came_back(cube_id: str, below: Below, rows: Mapping[str, Row], query: VaultQuery) -> bool:
+def _came_back(cube_id: str, below: Below, query: VaultQuery, stand: Mapping[str, State]) -> bool:
     """Whether a move has brought a cube into the states that are asked for."""
-    wanted = query.filter.states
-    return bool(wanted) and rows[cube_id].state in wanted and below.before[cube_id].state not in wanted
+    wanted, was = query.filter.states, below.before[cube_id].state
+    return bool(wanted) and stand[cube_id] in wanted and (query.as_of is not None or was not in wanted)
 
 
 def _brought_back(
-    ids: list[str], below: Below, rows: Mapping[str, Row], wide: VaultQuery, visible: Visibility
+    now: Mapping[str, dict[str, object]], below: Below, wide: VaultQuery, visible: Visibility
 ) -> list[Match]:
-    ids = [cube_id for cube_id in ids if not wide.filter.ids or cube_id in wide.filter.ids]
+    ids = [cube_id for cube_id in now if not wide.filter.ids or cube_id in wide.filter.ids]
     if not ids:
         return []
     anywhere = replace(wide.filter, ids=tuple(ids), states=frozenset(State))
     found = below.vault.search(replace(wide, k=len(ids), filter=anywhere), visible).matches
-    now = {cube_id: {"state": rows[cube_id].state, "behaviour": rows[cube_id].behaviour} for cube_id in ids}
     return [replace(match, cube=match.cube.model_copy(update=now[match.cube.id]), around={}) for match in found]
 
 

@@ -34,10 +34,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @contextmanager
-def under(memos: MemOS, model: HuggingFaceModel, adapters: Path) -> Iterator[tuple[ActivationCubes, ParameterCubes]]:
+def under(
+    memos: MemOS, model: HuggingFaceModel, adapters: Path, gates: Gates = LENIENT
+) -> Iterator[tuple[ActivationCubes, ParameterCubes]]:
     with ExitStack() as stack:
         memory = stack.enter_context(ActivationMemory(KVStore(model)))
-        learning = stack.enter_context(ParameterMemory(AdapterStore(model, adapters), recipe=SHORT, gates=LENIENT))
+        learning = stack.enter_context(ParameterMemory(AdapterStore(model, adapters), recipe=SHORT, gates=gates))
         yield ActivationCubes(memos, memory), ParameterCubes(memos, learning)
 
 
@@ -108,6 +110,27 @@ def test_what_cannot_be_made_says_why_and_stays(folders: list[Path], tmp_path: P
             assert done.made == {}
             assert done.left.keys() == {cache.id, adapter.id}
             assert [cube.id for cube in computed(memos)] == [adapter.id]
+
+
+def test_what_did_not_pass_is_named_and_not_tried_again_unasked(folders: list[Path], tmp_path: Path) -> None:
+    old, new = (HuggingFaceModel(folder) for folder in folders)
+    strict = LENIENT.model_copy(update={"taught": 1.0})
+    with MemOS.open(tmp_path / "vault") as memos:
+        ids = [cube.id for cube in memos.remember_many(FACTS, by=ANA)]
+        with under(memos, old, tmp_path / "old") as (_, parameters):
+            adapter = parameters.distil(ids, by=ANA)
+        with under(memos, new, tmp_path / "new", strict) as (activations, parameters):
+            works = Rebuilding(memos, activations=activations, parameters=parameters)
+            done = works.run(works.plan(by=ANA), by=ANA)
+            assert done.made == {}
+            assert "did not pass its gates: taught" in done.left[adapter.id]
+            (told,) = works.plan(by=ANA).rebuilds
+            assert told.id == adapter.id
+            assert "did not pass its gates: taught" in told.stays
+            before = {cube.id for cube in computed(memos)}
+            assert works.run(works.plan(by=ANA), by=ANA).left == {adapter.id: told.stays}
+            assert {cube.id for cube in computed(memos)} == before, "nothing was learnt once more"
+            assert [each.id for each in works.plan(by=ANA, again=True).due] == [adapter.id]
 
 
 def test_from_a_tiny_model_to_smollm2_and_from_the_shell(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from memos_integrations.core.access import Principal
-from memos_integrations.core.cube import State
+from memos_integrations.core.cube import MemCube, State
 from memos_integrations.core.errors import (
     AccessDeniedError,
     ClockError,
@@ -22,9 +23,13 @@ from memos_integrations.core.errors import (
     InvalidMemoryError,
     LegalHoldError,
 )
+from memos_integrations.core.formats import FORMS
+from memos_integrations.core.item import Address, ItemQuery, ItemWrite
 from memos_integrations.core.lifecycle import TRANSITIONS, Ageing
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
+from memos_integrations.vaults.sqlite import SQLiteVault
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -93,6 +98,104 @@ def test_a_memory_used_today_is_never_archived_tonight(memos: MemOS, clock: Cloc
     assert memos.tick(by=ANA, ageing=strict).archived == {}
     clock.now += timedelta(hours=10)
     assert memos.tick(by=ANA, ageing=strict).archived == {cube.id: "decay"}
+
+
+def _got(memos: MemOS, cube: MemCube) -> list[str]:
+    return [memos.get(cube.id, by=ANA).id]
+
+
+def _got_at_a_time(memos: MemOS, cube: MemCube) -> list[str]:
+    return [memos.get(cube.id, by=ANA, as_of=cube.descriptive.recorded_at).id]
+
+
+def _got_among_many(memos: MemOS, cube: MemCube) -> list[str]:
+    return [each.id for each in memos.get_many([cube.id], by=ANA)]
+
+
+def _found(memos: MemOS, cube: MemCube) -> list[str]:
+    return [each.id for each in memos.find(CubeFilter(ids=(cube.id,)), by=ANA)]
+
+
+def _recalled(memos: MemOS, cube: MemCube) -> list[str]:
+    return [hit.cube.id for hit in memos.recall(cube.text, by=ANA, k=1, where=CubeFilter(ids=(cube.id,))).hits]
+
+
+def _read_back(memos: MemOS, cube: MemCube) -> list[str]:
+    return [each.id for each in memos.history(cube.id, by=ANA)]
+
+
+def _opened(memos: MemOS, cube: MemCube) -> list[str]:
+    with memos.read_blob(cube.id, by=ANA) as stream:
+        return [cube.id] if stream.read() else []
+
+
+def _summed_up(memos: MemOS, cube: MemCube) -> list[str]:
+    return [ref.id for ref in memos.summarise([cube.id], by=BEN).provenance.derived_from]
+
+
+READING: dict[str, Callable[[MemOS, MemCube], list[str]]] = {
+    "get": _got, "get as of": _got_at_a_time, "get_many": _got_among_many, "find": _found, "recall": _recalled,
+    "history": _read_back, "read_blob": _opened, "summarise": _summed_up,
+}  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    uses=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(sorted(READING)), st.integers(0, 30)), max_size=6),
+    wait=st.integers(0, 23 * 60 + 59),
+    in_a_file=st.booleans(),
+)
+def test_whatever_verb_gave_a_memory_today_tonight_leaves_it(
+    uses: list[tuple[int, str, int]], wait: int, in_a_file: bool
+) -> None:
+    clock = Clock()
+    with TemporaryDirectory() as folder:
+        vault = SQLiteVault(folder, durability="process") if in_a_file else InMemoryVault()
+        with MemOS(vault, clock=clock) as memos:
+            told = ("The umbrella is green.", "Ink comes from Graz.", "Two drawers stick.", "The spade is new.")
+            cubes = [
+                memos.remember(
+                    text,
+                    by=ANA,
+                    half_life=timedelta(minutes=1),
+                    readers=["ben"],
+                    blob=text.encode(),
+                    media_type="text/plain",
+                )
+                for text in told
+            ]
+            clock.now += 400 * DAY
+            used = set[str]()
+            for which, verb, minutes in uses:
+                clock.now += timedelta(seconds=minutes)
+                used.update(READING[verb](memos, cubes[which]))
+            clock.now += timedelta(minutes=wait)
+            done = memos.tick(by=ANA, ageing=Ageing(idle=timedelta(seconds=1), budgets={"ana": 0}))
+            assert done.archived.keys() == {cube.id for cube in cubes} - used
+            assert not done.expired
+
+
+def test_looking_memories_over_is_no_use(memos: MemOS, clock: Clock, tmp_path: Path) -> None:
+    cube = memos.remember("The umbrella is green.", by=ANA, half_life=timedelta(minutes=1), readers=["ben"])
+    clock.now += 400 * DAY
+    assert memos.find(CubeFilter(), by=ANA, counts=False) == [cube]
+    assert memos.get_many([cube.id], by=ANA, counts=False) == [cube]
+    assert memos.may_read([cube.id], by=ANA) == {cube.id}
+    assert memos.audit(by=ANA)
+    assert memos.provenance(cube.id, by=ANA).reads == 0
+    assert not memos.decisions(cube.id, by=ANA)
+    assert memos.export_file(tmp_path / "all.csv", FORMS["csv"], by=ANA) == 1
+    assert memos.tick(by=ANA).archived == {cube.id: "decay"}
+
+
+def test_a_look_up_neither_warms_nor_counts_as_a_recall(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("The umbrella is green.", by=ANA)
+    memos.recall("Where is the green umbrella?", by=ANA)
+    clock.now += 7 * DAY
+    memos.get(cube.id, by=ANA)
+    assert memos.tick(by=ANA, ageing=Ageing(idle=timedelta(seconds=1))).archived == {}
+    seen = memos.get(cube.id, by=ANA).behaviour
+    assert (seen.reads, seen.last_read, seen.heat) == (1, clock.now, pytest.approx(0.5))
 
 
 def test_disuse_archives_and_asking_brings_back(memos: MemOS, clock: Clock) -> None:
@@ -299,3 +402,29 @@ TestLife = Life.TestCase
 TestLife.settings = settings(
     max_examples=15, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_a_look_long_ago_counts_from_when_it_was(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("The umbrella is green.", by=ANA)
+    clock.now += 300 * DAY
+    memos.get(cube.id, by=ANA)
+    clock.now += 300 * DAY
+    assert memos.tick(by=ANA).archived == {}
+    clock.now += 100 * DAY
+    assert memos.tick(by=ANA).archived == {cube.id: "disuse"}
+
+
+def test_an_item_that_was_read_or_found_today_stays(memos: MemOS, clock: Clock) -> None:
+    place = [Address(("notes",), name) for name in ("read", "searched", "listed", "neither")]
+    memos.items.write([ItemWrite(at, {"text": f"{at.key} here"}, text=f"{at.key} here") for at in place], by=ANA)
+    clock.now += 10 * DAY
+    memos.items.read(place[:1], by=ANA)
+    memos.items.search(ItemQuery(("notes",), text="searched", limit=1), by=ANA)
+    memos.items.search(
+        ItemQuery(("notes",), limit=1, exact=False, keep=lambda value: value["text"] == "listed here"), by=ANA
+    )
+    clock.now += timedelta(hours=23)
+    gone = memos.tick(by=ANA, ageing=Ageing(budgets={"notes": 0})).archived
+    assert len(gone) == 1
+    clock.now += 2 * DAY
+    assert len(memos.tick(by=ANA, ageing=Ageing(budgets={"notes": 0})).archived) == 3

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memos_integrations import MemCube, MemOS, Principal, State
-from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError, ModelError
+from memos_integrations.core.errors import CubeNotFoundError, IllegalTransitionError, InvalidMemoryError, ModelError
 from memos_integrations.core.operator.summary import summary_of
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
@@ -134,13 +134,15 @@ def test_a_summary_obeys_its_sources(memos: MemOS) -> None:
         memos.summarise([private.id], by=ANA)
 
 
-def test_a_held_or_frozen_summary_is_left_alone(memos: MemOS) -> None:
+def test_a_frozen_summary_is_left_alone_and_its_source_too(memos: MemOS) -> None:
     cube = memos.remember("The roof was sealed.", by=ANA)
     made = memos.summarise([cube.id], by=ANA)
     memos.move(made.id, "frozen", by=ANA)
-    memos.append(cube.id, "Twice.", by=ANA)
+    with pytest.raises(IllegalTransitionError, match=made.id):
+        memos.append(cube.id, "Twice.", by=ANA)
+    memos.relabel(cube.id, by=ANA, add=["roof"])
     assert memos.tick(by=ANA).renewed == ()
-    assert memos.history(cube.id, by=ANA)[-1].version == 2
+    assert memos.get(made.id, by=ANA).version == 2
 
 
 def test_bad_requests_are_refused(memos: MemOS) -> None:

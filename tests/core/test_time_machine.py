@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.conflict import ConflictRules
 from memos_integrations.core.cube import CubeRef, Provenance, State
 from memos_integrations.core.errors import (
     AccessDeniedError,
+    AlreadyUndoneError,
     CubeNotFoundError,
     IllegalTransitionError,
     InvalidMemoryError,
     LegalHoldError,
     SourceGoneError,
 )
+from memos_integrations.core.lifecycle import Ageing
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
+from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.words_embedder import WordsEmbedder
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -116,7 +123,10 @@ def test_a_version_whose_source_changed_stays_away(memos: MemOS, clock: Clock) -
         memos.restore(cube.id, 1, by=ANA)
     with pytest.raises(CubeNotFoundError):
         memos.restore(cube.id, 1, by=BEN)
-    memos.restore(source.id, 1, by=ANA)  # its words are back, but as a third version
+    memos.restore(source.id, 1, by=ANA)  # its words are back, as a third version: what was drawn from them stands
+    assert memos.get(cube.id, by=ANA).text == cube.text
+    assert memos.restore(cube.id, 1, by=ANA).version == 2
+    memos.update(source.id, by=ANA, text="A third source.")
     with pytest.raises(SourceGoneError):
         memos.restore(cube.id, 1, by=ANA)
     memos.forget(source.id, by=ANA)
@@ -223,3 +233,64 @@ def test_a_clock_that_jumps_back_keeps_the_versions_in_order(memos: MemOS, clock
     memos.update(cube.id, by=ANA, text="Two.")
     times = [each.descriptive.recorded_at for each in memos.history(cube.id, by=ANA)]
     assert times == sorted(times)
+
+
+WORDS = ("red", "blue", "green")
+PLACES = ("Rome", "Oslo", "Kiel")
+VERBS = ("say", "update", "archive", "activate", "freeze", "outdated", "tick", "undo", "restore")
+
+
+def _in_recall(memos: MemOS, as_of: datetime | None = None) -> set[tuple[str, int, str]]:
+    """What a recall gives, or gave: ids, versions and words."""
+    found = memos.recall("Where is the umbrella?", by=ANA, k=50, needed=True, as_of=as_of).hits
+    return {(hit.cube.id, hit.cube.version, hit.cube.text) for hit in found}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(VERBS), st.integers(0, 8), st.integers(0, 2)), max_size=12),
+    in_a_file=st.booleans(),
+)
+def test_a_recall_as_of_a_time_gives_what_a_recall_gave_then(
+    steps: list[tuple[str, int, int]], in_a_file: bool
+) -> None:
+    clock = Clock()
+    with TemporaryDirectory() as folder:
+        vault = SQLiteVault(folder, durability="process") if in_a_file else InMemoryVault()
+        with MemOS(vault, clock=clock, conflicts=ConflictRules()) as memos:
+            ids: list[str] = []
+            seen = {clock.now: _in_recall(memos)}
+            for verb, which, word in steps:
+                clock.now += DAY
+                with suppress(IllegalTransitionError, CubeNotFoundError, AlreadyUndoneError, SourceGoneError):
+                    _live(memos, verb, ids, which, word)
+                seen[clock.now] = _in_recall(memos)
+            clock.now += DAY
+            for at, found in seen.items():
+                assert _in_recall(memos, at) == found
+                listed = memos.find(CubeFilter(), by=ANA, as_of=at)
+                assert {(cube.id, cube.version, cube.text) for cube in listed} == found
+                for cube in listed:
+                    got = memos.get(cube.id, by=ANA, as_of=at)
+                    assert (got.version, got.state) == (cube.version, cube.state)
+
+
+def _live(memos: MemOS, verb: str, ids: list[str], which: int, word: int) -> None:
+    if verb == "say" or not ids:
+        ids.append(memos.remember(f"My {WORDS[which % 3]} umbrella is in {PLACES[word]}.", by=ANA).id)
+        return
+    cube_id = ids[which % len(ids)]
+    match verb:
+        case "update":
+            memos.update(cube_id, by=ANA, text=f"My {WORDS[which % 3]} umbrella was left in {PLACES[word]}.")
+        case "archive" | "activate" | "freeze":
+            memos.move(cube_id, {"archive": "archived", "activate": "activated", "freeze": "frozen"}[verb], by=ANA)
+        case "outdated":
+            memos.feedback(cube_id, "outdated", by=ANA)
+        case "tick":
+            memos.tick(by=ANA, ageing=Ageing(budgets={"ana": 2}))
+        case "undo":
+            for decision in memos.decisions(cube_id, by=ANA)[-1:]:
+                memos.undo(decision, by=ANA)
+        case "restore":
+            memos.restore(cube_id, 1, by=ANA)

@@ -3,8 +3,9 @@
     python pipeline_worker.py VAULT SEED FIRST LIFE...
 
 Memories stand in groups of `TOGETHER`; the words of each name the last deed that was done to its group, so that a half
-done one shows. A deed is a pipeline, an atomic block, a merge by hand, a decision and its undoing, feedback that takes
-one back, a restore, or a roll-back. It imports once, then forks one worker per LIFE (seconds until SIGKILL).
+done one shows. A deed is a pipeline, an atomic block, a branch that is merged, a merge by hand, one that comes apart
+again, a decision and its undoing, feedback that takes one back, a restore, or a roll-back. It imports once, then forks
+one worker per LIFE (seconds until SIGKILL).
 """
 
 from __future__ import annotations
@@ -66,7 +67,11 @@ def work(path: Path, seed: int, started: int) -> None:
     for number in count():
         there = {name: ids for name, ids in groups(memos).items() if len(ids) == TOGETHER}
         name = random.choice(sorted(there)) if there else ""
-        kinds = ["write", *(["rewrite", "merge", "atomic", "restore", "roll back"] if there else []), "decide"]
+        kinds = [
+            "write",
+            *(["rewrite", "merge", "part", "atomic", "branch", "restore", "roll back"] if there else []),
+            "decide",
+        ]
         kind = random.choice(kinds)
         deed(memos, kind, there.get(name, []), f"{seed}-{number}", random)
         if number == 1:
@@ -84,14 +89,8 @@ def deed(memos: MemOS, kind: str, ids: list[str], name: str, random: Random) -> 
         say(f"{name} rewritten {' '.join(ids)}")
     elif kind == "merge":
         say(f"{name} merged {memos.merge(ids, by=ANA).id} {' '.join(ids)}")
-    elif kind == "atomic":
-        with memos.atomic(by=ANA) as memory:
-            for each in ids:
-                memory.append(each, f"Deed {name}.", by=ANA)
-                if random.random() < 0.2:
-                    memory.recall("Deed", by=ANA, needed=True)
-            memory.forget(memory.remember(f"Nothing but {name}.", by=ANA).id, by=ANA)
-        say(f"{name} atomic {' '.join(ids)}")
+    elif kind in {"part", "branch", "atomic"}:
+        as_one(memos, kind, ids, name, random)
     elif kind == "restore":
         memos.restore(ids[0], 1, by=ANA)
         memos.run(MemPipeline("again", [rewriting(each, f"Deed {name}.") for each in ids]), by=ANA)
@@ -114,6 +113,30 @@ def decide(memos: MemOS, name: str, random: Random) -> None:
     elif decided:
         memos.feedback(new.id, "wrong", by=ANA)
     say(f"{name} decided {old.id}")
+
+
+def as_one(memos: MemOS, kind: str, ids: list[str], name: str, random: Random) -> None:
+    """The same words after each of a group: in a block, or on a branch; or a merge that is taken back as a whole."""
+    if kind == "part":
+        memos.forget(memos.merge(ids, by=ANA, text=f"All of deed {name}.").id, by=ANA)
+        say(f"{name} parted {' '.join(ids)}")
+    elif kind == "branch":
+        branch = memos.branch(by=ANA)
+        rewrite_within(branch.memos, ids, name, random)
+        branch.merge()
+        say(f"{name} branched {' '.join(ids)}")
+    else:
+        with memos.atomic(by=ANA) as memory:
+            rewrite_within(memory, ids, name, random)
+        say(f"{name} atomic {' '.join(ids)}")
+
+
+def rewrite_within(memory: MemOS, ids: list[str], name: str, random: Random) -> None:
+    for each in ids:
+        memory.append(each, f"Deed {name}.", by=ANA)
+        if random.random() < 0.2:
+            memory.recall("Deed", by=ANA, needed=True)
+    memory.forget(memory.remember(f"Nothing but {name}.", by=ANA).id, by=ANA)
 
 
 def number_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""kill -9 amid pipelines, atomic blocks, merges, decisions, feedback, restores and roll-backs: all of each, or none."""
+"""kill -9 amid pipelines, blocks, branches, merges, decisions, feedback, restores, roll-backs: all of each, or none."""
 
 from __future__ import annotations
 
@@ -58,11 +58,12 @@ def inspect(folder: Path, acknowledged: list[list[str]]) -> None:
             if words[1] in {"written", "rewritten"}:
                 assert words[0] in runs
             assert words[1] != "merged" or words[2] in cubes
-            if words[1] in {"rewritten", "atomic"}:
+            if words[1] in {"rewritten", "atomic", "branched"}:
                 assert all(f"Deed {words[0]}." in told_by(memos, cubes[each]) for each in words[2:])
         assert not [cube.text for cube in cubes.values() if cube.text.startswith("Nothing but")]
         check_groups(list(cubes.values()))
         check_pairs(cubes)
+        check_merged(memos, list(cubes.values()))
         check_doubted(cubes, {str(entry.record.cube_id) for entry in logged(memos, "feedback")})
         assert memos.verify_audit().problems == ()
 
@@ -100,6 +101,8 @@ def check_pairs(cubes: dict[str, MemCube]) -> None:
     """What one memory says it did to another shows in the other."""
     for cube in cubes.values():
         for link in cube.provenance.links:
+            if link.relation is Relation.MERGED_INTO and link.target not in cubes:
+                continue  # it came back, and what it was merged into is gone; see `check_merged`
             other = cubes[link.target]
             if link.relation is Relation.SUPERSEDES:
                 assert other.state is State.ARCHIVED
@@ -107,6 +110,15 @@ def check_pairs(cubes: dict[str, MemCube]) -> None:
             elif link.relation is Relation.MERGED_FROM:
                 assert other.state is State.MERGED
                 assert cube.id in {each.target for each in other.provenance.links}
+
+
+def check_merged(memos: MemOS, cubes: list[MemCube]) -> None:
+    """Nothing is out of recall for the sake of what is gone."""
+    there = {cube.id for cube in cubes}
+    merged = [cube for cube in cubes if cube.state is State.MERGED]
+    targets = [[e.target for e in c.provenance.links if e.relation is Relation.MERGED_INTO] for c in merged]
+    assert there.issuperset(each[-1] for each in targets)
+    assert memos._governance.aftermath.stranded(merged, memos._clock()) == []
 
 
 def check_doubted(cubes: dict[str, MemCube], doubted: set[str]) -> None:

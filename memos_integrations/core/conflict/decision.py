@@ -11,8 +11,10 @@ from memos_integrations.core.cube import Label, MemCube, Moment, State, Text, Va
 class Ruling(StrEnum):
     """What happens to two memories.
 
-    SUPERSEDE: the older no longer holds; its validity is closed, it is archived and kept. MERGE: one says what the
-    other says; it is kept, MERGED, with its lineage. FLAG: both stay, and the newer says that it contradicts the older.
+    SUPERSEDE: the older no longer holds; its validity is closed, it is archived and kept. Where the newer has an end of
+    its own (`valid_to`, a TTL), the older is only set back behind it meanwhile, and stands again after it. MERGE: one
+    says what the other says; it is kept, MERGED, with its lineage. FLAG: both stay, and the newer says that it
+    contradicts the older.
     """
 
     SUPERSEDE = "supersede"
@@ -50,7 +52,8 @@ class ConflictJudge(Protocol):
 class Decided(Value):
     """A decision that was carried out: `id` undoes it. The log keeps it, without the words of the evidence.
 
-    `state` and `version` are the older (for MERGE: the merged) memory's before.
+    `state` and `version` are the older (for MERGE: the merged) memory's before. `until`: the newer had this end when it
+    was decided, and the older stands again after it.
     """
 
     id: Label
@@ -63,4 +66,5 @@ class Decided(Value):
     at: Moment
     state: State
     version: int
+    until: Moment | None = None
     undone: bool = False

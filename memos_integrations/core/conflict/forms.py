@@ -41,7 +41,14 @@ def is_known(newer: MemCube, older: MemCube, verdict: Verdict) -> bool:
     """Whether this was decided before, as the newer says itself."""
     links = {(link.relation, link.target) for link in newer.provenance.links}
     flagged = (Relation.CONTRADICTS, older.id) in links and verdict.ruling is Ruling.FLAG
-    return flagged or ((Relation.SUPERSEDES, older.id) in links and older.descriptive.valid_to is not None)
+    settled = older.descriptive.valid_to is not None or ends_of(newer) is not None
+    return flagged or ((Relation.SUPERSEDES, older.id) in links and settled)
+
+
+def ends_of(cube: MemCube) -> datetime | None:
+    """When a memory stops holding, or being kept; None: it says no end."""
+    ends = [each for each in (cube.descriptive.valid_to, cube.governance.expires_at) if each is not None]
+    return min(ends, default=None)
 
 
 def is_fixed(cube: MemCube) -> bool:
@@ -65,8 +72,9 @@ def targets(cube: MemCube) -> tuple[str, ...]:
 
 
 def linked(cube: MemCube, relation: Relation, target: str) -> MemCube:
-    """The memory with a link more."""
-    links = tuple(dict.fromkeys([*cube.provenance.links, Link(relation=relation, target=target)]))
+    """The memory with a link more, its last."""
+    link = Link(relation=relation, target=target)
+    links = (*(each for each in cube.provenance.links if each != link), link)
     return cube.model_copy(update={"provenance": cube.provenance.model_copy(update={"links": links})})
 
 
@@ -80,6 +88,21 @@ def unlinked(cube: MemCube, target: str, ways: Collection[Relation]) -> MemCube:
     """The memory without its links of these relations to *target*."""
     links = tuple(link for link in cube.provenance.links if link.target != target or link.relation not in ways)
     return cube.model_copy(update={"provenance": cube.provenance.model_copy(update={"links": links})})
+
+
+def let_go(other: MemCube, cube: MemCube) -> MemCube:
+    """What had retired a memory, or what that was merged into, without saying so.
+
+    Raises:
+        LegalHoldError, IllegalTransitionError: It would have to change, and is on hold or frozen.
+    """
+    form = unlinked(other, cube.id, {Relation.SUPERSEDES, Relation.MERGED_FROM})
+    if form != other:
+        check_change(other)
+        if other.descriptive.valid_from is not None and other.descriptive.valid_from == cube.descriptive.valid_to:
+            begins = other.descriptive.model_copy(update={"valid_from": None})
+            form = form.model_copy(update={"descriptive": begins})
+    return form
 
 
 def begun(cube: MemCube, at: datetime) -> MemCube:
@@ -113,6 +136,12 @@ def decided(newer: MemCube, older: MemCube, changed: MemCube, verdict: Verdict, 
     )
 
 
+def undone(decision: Decided, caller: Caller, more: dict[str, bool]) -> AuditRecord:
+    """That a decision was taken back, as the audit log keeps it."""
+    detail: dict[str, str | bool] = {"newer": decision.newer, "ruling": decision.ruling.value}
+    return record_of("undo", caller, about=decision.older, detail=detail | more)
+
+
 def recorded(decision: Decided, caller: Caller) -> AuditRecord:
     """The decision as the audit log keeps it: rules and ids, no words."""
     detail = {
@@ -121,7 +150,7 @@ def recorded(decision: Decided, caller: Caller) -> AuditRecord:
         "rules": list(decision.rules),
         "state": decision.state.value,
         "version": decision.version,
-    }
+    } | ({"until": decision.until.isoformat()} if decision.until else {})
     return record_of(decision.ruling.value, caller, about=decision.older, detail=detail)
 
 
@@ -147,6 +176,7 @@ def from_entry(entry: AuditEntry) -> Decided | None:
         at=record.at,
         state=State(detail["state"]),
         version=int(detail["version"]),
+        until=datetime.fromisoformat(str(detail["until"])) if detail.get("until") else None,
     )
 
 
@@ -157,10 +187,8 @@ def joined(one: Steps, other: Steps) -> Steps:
     return Steps((*one.versions, *fresh), (*one.moves, *other.moves), (*one.records, *other.records))
 
 
-def valid_again(newer: MemCube, older: MemCube, ends: datetime | None) -> list[MemCube]:
-    """Both as valid as before the newer replaced the older, which then ended at *ends*."""
-    begins = newer.descriptive
-    if begins.valid_from == older.descriptive.valid_to:
-        begins = begins.model_copy(update={"valid_from": None})
-    reopened = older.descriptive.model_copy(update={"valid_to": ends})
-    return [newer.model_copy(update={"descriptive": begins}), older.model_copy(update={"descriptive": reopened})]
+def begun_before(newer: MemCube, older: MemCube) -> MemCube:
+    """The newer without the beginning that it has from the end of the older."""
+    if newer.descriptive.valid_from != older.descriptive.valid_to:
+        return newer
+    return newer.model_copy(update={"descriptive": newer.descriptive.model_copy(update={"valid_from": None})})

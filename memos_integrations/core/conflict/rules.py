@@ -181,8 +181,9 @@ def _repeated(
     if newer.descriptive.semantic_type != older.descriptive.semantic_type or speaker_of(newer) != speaker_of(older):
         return None
     mine_is, theirs_is = (each.governance.model_dump(exclude={"priority"}) for each in (newer, older))
-    if mine_is != theirs_is or newer.governance.priority > older.governance.priority or less_trusted(older, newer):
-        return None  # what is kept would be seen by others, weigh less, or be less trusted
+    weighs_less = newer.governance.priority > older.governance.priority or _ends_before(older, newer)
+    if mine_is != theirs_is or weighs_less or less_trusted(older, newer):
+        return None  # what is kept would be seen by others, weigh less, end earlier, or be less trusted
     a, b = set(terms_of(newer.text)), set(terms_of(older.text))
     alike = len(a & b) / max(len(a | b), 1)
     exact = all(
@@ -200,6 +201,11 @@ def _repeated(
     if exact and alike >= NEAR and len(a) >= 3 and not (set(_quoted(newer)) ^ set(_quoted(older))):
         return Verdict(Ruling.MERGE, "it says the same in almost the same words", _same(newer, older, "near duplicate"))
     return None
+
+
+def _ends_before(older: MemCube, newer: MemCube) -> bool:
+    ends, later = older.descriptive.valid_to, newer.descriptive.valid_to
+    return ends is not None and (later is None or later > ends)
 
 
 def _quoted(cube: MemCube) -> list[str]:

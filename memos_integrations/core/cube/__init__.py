@@ -34,7 +34,7 @@ from memos_integrations.core.cube.payload import (
     PlaintextPayload,
     Tier,
 )
-from memos_integrations.core.cube.stored import cube_of
+from memos_integrations.core.cube.stored import behaviour_of, canonical_cube, cube_of, parts_of
 from memos_integrations.core.cube.values import (
     MAX_TEXT_BYTES,
     Digest,
@@ -87,12 +87,15 @@ __all__ = [
     "Trust",
     "TrustLabel",
     "Value",
+    "behaviour_of",
+    "canonical_cube",
     "canonical_json",
     "check_text",
     "cube_of",
     "first_problem",
     "id_beside",
     "new_id",
+    "parts_of",
     "sha256",
     "thawed",
     "unique",

@@ -7,25 +7,32 @@ together. It passes its models the first time that it is seen; from then on it i
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import TypeAdapter
 
 from memos_integrations.core.cube.cube import MemCube
-from memos_integrations.core.cube.header import Descriptive, Governance, Provenance, Trust
-from memos_integrations.core.cube.payload import PlaintextPayload
-from memos_integrations.core.cube.values import Label, Namespace
+from memos_integrations.core.cube.header import Behaviour, Descriptive, Governance, Provenance, State, Trust
+from memos_integrations.core.cube.payload import PlaintextPayload, Tier
+from memos_integrations.core.cube.values import Label, Namespace, check_payload_text, check_text
 
 SHARED = 1024
-"""So many heads, places and tails are kept: about 2 kB each, with what they say."""
+"""So many of each part are kept: about 1 kB each, with what they say."""
 
 _DESCRIPTIVE, _GOVERNANCE = b'{"descriptive":', b',"governance":'
 _ID, _NAMESPACE, _PAYLOAD, _PROVENANCE = b',"id":', b',"namespace":', b',"payload":', b',"provenance":'
 _SCHEMA, _TRUST, _VERSION = b',"schema":', b',"trust":', b',"version":'
 
-_label = TypeAdapter[str](Label).validate_json
-_namespace = TypeAdapter[tuple[str, ...]](Namespace).validate_json
+_ID_BYTES, _NAMESPACE_BYTES, _PAYLOAD_BYTES = len(_ID), len(_NAMESPACE), len(_PAYLOAD)
+_UNUSED = Behaviour()
+_NEW, _REST = Behaviour(fingerprint="|")._canonical.split(b"|")
+"""What stands around the fingerprint of a cube that was never used."""
+_BEFORE, _BEHIND = b'{"blob":null,"kind":"plaintext","text":', b',"value":null}'
+"""What stands around the words of a memory that is nothing but words."""
+
+_label = TypeAdapter[str](Label).validator.validate_python
+_namespace = TypeAdapter[tuple[str, ...]](Namespace).validator.validate_json
 
 
 def cube_of(body: bytes) -> MemCube:
@@ -34,37 +41,89 @@ def cube_of(body: bytes) -> MemCube:
     Raises:
         InvalidMemoryError: They are not a cube.
     """
+    return canonical_cube(body) or MemCube.from_json(body)
+
+
+def canonical_cube(body: bytes) -> MemCube | None:
+    """As `cube_of`; None where that is another kind of payload, not spelled canonically, or no cube at all."""
+    parts = parts_of(body)
+    if parts is None:
+        return None
+    made = MemCube.of_checked(**parts, state=State.GENERATED, behaviour=_UNUSED)
+    made.__dict__["_canonical"] = body
+    return made
+
+
+def parts_of(body: bytes) -> dict[str, Any] | None:
+    """What `canonical_cube` is made of: its fields, checked, but for state and behaviour; or None."""
     # No name can stand inside a text, where quotes are escaped; a structured payload may hold any, so from behind.
     head, place = body.find(_ID), body.find(_NAMESPACE)
-    payload, tail = body.find(_PAYLOAD), body.rfind(_PROVENANCE)
-    if 0 < head < place < payload < tail:
-        try:
-            said = body[payload + len(_PAYLOAD) : tail]
-            cube_id, words = _label(body[head + len(_ID) : place]), PlaintextPayload.model_validate_json(said)
-            # Only what is spelled canonically, part by part, was surely told apart rightly.
-            if orjson.dumps(cube_id) == body[head + len(_ID) : place] and words._canonical == said:
-                shared = _head(body[:head]) | _place(body[place + len(_NAMESPACE) : payload]) | _tail(body[tail:])
-                made = MemCube.of_checked(id=cube_id, payload=words, **shared)
-                made.__dict__["_canonical"] = body
-                return made
-        except ValueError:  # pydantic's is one: another kind of payload, or no cube at all
-            pass
-    return MemCube.from_json(body)
+    payload, tail, middle = body.find(_PAYLOAD), body.rfind(_PROVENANCE), body.find(_GOVERNANCE)
+    if not 0 < middle < head < place < payload < tail:
+        return None
+    try:
+        return {
+            **_tail(body[tail:]),
+            "descriptive": _said(body[:middle]),
+            "governance": _rules(body[middle:head]),
+            "id": _id(body[head + _ID_BYTES : place]),
+            "namespace": _place(body[place + _NAMESPACE_BYTES : payload]),
+            "payload": _words(body[payload + _PAYLOAD_BYTES : tail]),
+        }
+    except ValueError:  # pydantic's is one
+        return None
+
+
+def behaviour_of(text: bytes) -> Behaviour:
+    """The behaviour whose canonical bytes these are; of a cube that was never used only the fingerprint says anything.
+
+    Raises:
+        ValueError: They are none, or not spelled canonically.
+    """
+    if text.startswith(_NEW) and text.endswith(_REST):
+        spelled = text[len(_NEW) - 1 : 1 - len(_REST)]
+        told = orjson.loads(spelled)
+        if isinstance(told, str) and orjson.dumps(told) == spelled:
+            return Behaviour.of_checked(fingerprint=check_text(told))
+    made = Behaviour.model_validate_json(text)
+    return _canonical(text, made._canonical, made)
+
+
+# Only what is spelled canonically, part by part, was surely told apart rightly.
+
+
+def _id(text: bytes) -> str:
+    said: str = _label(orjson.loads(text))
+    return _canonical(text, orjson.dumps(said), said)
+
+
+def _words(text: bytes) -> PlaintextPayload:
+    said = orjson.loads(text[len(_BEFORE) : -len(_BEHIND)]) if text.endswith(_BEHIND) else None
+    if isinstance(said, str) and text == _BEFORE + orjson.dumps(said) + _BEHIND and said.strip():
+        # What the model asks of it, without the model.
+        words = PlaintextPayload.of_checked(blob=None, kind=Tier.PLAINTEXT, text=check_payload_text(said), value=None)
+        words.__dict__["_canonical"] = text
+        return words
+    words = PlaintextPayload.model_validate_json(text)
+    return _canonical(text, words._canonical, words)
 
 
 @lru_cache(SHARED)
-def _head(text: bytes) -> dict[str, Any]:
-    middle = text.index(_GOVERNANCE)
-    descriptive = Descriptive.model_validate_json(text[len(_DESCRIPTIVE) : middle])
-    governance = Governance.model_validate_json(text[middle + len(_GOVERNANCE) :])
-    spelled = _DESCRIPTIVE + descriptive._canonical + _GOVERNANCE + governance._canonical
-    return _canonical(text, spelled, {"descriptive": descriptive, "governance": governance})
+def _said(text: bytes) -> Descriptive:
+    made = Descriptive.model_validate_json(text[len(_DESCRIPTIVE) :])
+    return _canonical(text, _DESCRIPTIVE + made._canonical, made)
 
 
 @lru_cache(SHARED)
-def _place(text: bytes) -> dict[str, Any]:
+def _rules(text: bytes) -> Governance:
+    made = Governance.model_validate_json(text[len(_GOVERNANCE) :])
+    return _canonical(text, _GOVERNANCE + made._canonical, made)
+
+
+@lru_cache(SHARED)
+def _place(text: bytes) -> tuple[str, ...]:
     place = _namespace(text)
-    return _canonical(text, orjson.dumps(place), {"namespace": place})
+    return _canonical(text, orjson.dumps(place), place)
 
 
 @lru_cache(SHARED)
@@ -81,7 +140,10 @@ def _tail(text: bytes) -> dict[str, Any]:
     return _canonical(text, spelled, said)
 
 
-def _canonical(text: bytes, spelled: bytes, said: dict[str, Any]) -> dict[str, Any]:
+_Said = TypeVar("_Said")
+
+
+def _canonical(text: bytes, spelled: bytes, said: _Said) -> _Said:
     if text != spelled:
         raise ValueError("not canonical")
     return said

@@ -10,11 +10,12 @@ from memos_integrations.core.interchange.changes import changed
 from memos_integrations.core.interchange.checking import Checking
 from memos_integrations.core.interchange.clocks import Clock
 from memos_integrations.core.interchange.dumper import Dumped, MemDumper, Terms
+from memos_integrations.core.interchange.joining import Apart
 from memos_integrations.core.interchange.keys import Opener, Seal, SignatureCheck, Signer
 from memos_integrations.core.interchange.loader import MemLoader
 from memos_integrations.core.interchange.manifest import Capability, Covers, Manifest, Member
 from memos_integrations.core.interchange.refusal import Declined, Refusal
-from memos_integrations.core.interchange.syncing import Apart, MemSync, Synced
+from memos_integrations.core.interchange.syncing import MemSync, Synced
 from memos_integrations.core.interchange.taking import Arrival, Loaded, Place
 from memos_integrations.core.interchange.writing import Redacted, Redaction, Wanted
 

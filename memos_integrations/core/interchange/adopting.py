@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from memos_integrations.core.cube import MemCube, TrustLabel
-from memos_integrations.core.interchange.arrival import arrived, arrived_id, version_there
+from memos_integrations.core.interchange.arrival import Arrivals, arrived_id, version_there
 from memos_integrations.core.interchange.manifest import Manifest
 from memos_integrations.core.interchange.refusal import Declined
 from memos_integrations.core.interchange.taking import Arriving, Bundle, Place, Taking
@@ -17,7 +17,8 @@ class Adopting(Taking):
 
     def __init__(self, place: Place, bundle: Bundle, *, into: tuple[str, ...], most: TrustLabel) -> None:
         super().__init__(place, bundle)
-        self._into, self._most = into, most
+        self._into = into
+        self._arrivals = Arrivals(bundle.manifest, place.caller, most=most, inside=bundle.survey.holds)
         self._addresses: dict[str, str] = {}
 
     def _beside(self) -> Container[str]:
@@ -70,11 +71,8 @@ class Adopting(Taking):
         if not into:
             tenant = self._caller.by.tenant
             into = (tenant,) if cube.descriptive.semantic_type == ITEM else (tenant, self._caller.by.user)
-        return arrived(
-            cube, self._bundle.manifest, self._caller, version=version, namespace=into, most=self._most,
-            inside=self._survey.holds,
-            versions={ref.id: self._versions.get(ref.id, ref.version) for ref in cube.provenance.derived_from},
-        )  # fmt: skip
+        sources = {ref.id: self._versions.get(ref.id, ref.version) for ref in cube.provenance.derived_from}
+        return self._arrivals.arrived(cube, version=version, namespace=into, versions=sources)
 
 
 def address_key(cube: MemCube, subject: str) -> str | None:

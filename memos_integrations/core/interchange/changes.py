@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from memos_integrations.core.access import Caller
+from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.delivering import DELIVER
 from memos_integrations.core.governance import MemGovernance
@@ -19,7 +20,10 @@ from memos_integrations.core.records import record_of
 APART = "changed_apart"
 """The operation by which a vault notes that a memory was changed in two vaults, apart."""
 
-READ = frozenset({"read", "read_blob", "history", "use", "export", "find", "review", DELIVER, APART})
+APART_JUDGED = "judged_apart"
+"""The operation by which it notes what its judge says of that."""
+
+READ = frozenset({"read", "read_blob", "history", "use", "export", "find", "review", DELIVER, APART, APART_JUDGED})
 """Operations on one memory that leave it as it is."""
 
 MOVED_ELSEWHERE = "moved_elsewhere"
@@ -88,7 +92,8 @@ def changed(governance: MemGovernance, caller: Caller, after: int, *, owner: str
 
     *owner* keeps the memories of one subject. No word of a memory is read.
     """
-    found = Changes(after, after)
+    found = Changes(whole("since", after, least=0), after)
+    whole("most", most)
     while True:
         query = LogQuery(tenant=caller.by.tenant, owner=owner, after=found.to, limit=LOG_PAGE, outcome=Outcome.ALLOWED)
         entries = governance.lifecycle_log(query)

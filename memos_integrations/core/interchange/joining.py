@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from memos_integrations.core.access import VERIFIER_ROLE, Caller, Verb, ruled_out
-from memos_integrations.core.cube import MemCube, TrustLabel, Value
+from memos_integrations.core.cube import Label, MemCube, TrustLabel, Value
 from memos_integrations.core.errors import (
     AccessDeniedError,
     BundleError,
@@ -22,18 +22,27 @@ from memos_integrations.core.errors import (
     LegalHoldError,
 )
 from memos_integrations.core.interchange.adopting import address_key
-from memos_integrations.core.interchange.changes import MOVED_ELSEWHERE, Stamp, last_move
+from memos_integrations.core.interchange.changes import APART, MOVED_ELSEWHERE, Stamp, last_move
 from memos_integrations.core.interchange.clocks import Clock, clock_of
 from memos_integrations.core.interchange.manifest import CLOCKS, DELETIONS
 from memos_integrations.core.interchange.records import ClockRecord, DeletionRecord, cubes_in
 from memos_integrations.core.interchange.refusal import Declined, Refusal
 from memos_integrations.core.interchange.taking import Arriving, Bundle, Place, Taking
 from memos_integrations.core.item import ITEM
-from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.records import Steps, record_of
 
-MOST_JUDGED = 1_000
-"""So many memories of a bundle are held against what is here; `consolidate` settles the rest."""
+
+class Apart(Value):
+    """A memory that two vaults changed apart: of which the version `kept` holds, and the one before it does not.
+
+    `ruling`, `reason`: what the judge of this MemOS says of the two; empty where it says nothing, or there is none.
+    """
+
+    id: Label
+    kept: int
+    ruling: str = ""
+    reason: str = ""
+
 
 Forget = Callable[[str, Caller], object]
 _Record = TypeVar("_Record", bound=Value)
@@ -50,10 +59,6 @@ class Joining(Taking):
         self._clocks: Iterator[ClockRecord] = iter(())
         self._moves: list[tuple[MemCube, Stamp]] = []
         self._addresses: set[str] = set()
-        self.arrived: list[str] = []
-        """Memories that are new here or say something else now: the first `MOST_JUDGED` of them."""
-        self.apart: list[str] = []
-        """Those among all of them that were changed here and there, apart."""
 
     def check(self) -> None:
         """Look through the whole bundle before anything of it happens.
@@ -155,7 +160,7 @@ class Joining(Taking):
                 self._note(cube, there)
             return self._said(cube, cube.id, "same" if clock.covers(mine) else "older")
         try:
-            check_change(there)
+            self._governance.aftermath.check_changing(there, cube, self._caller)
         except (LegalHoldError, IllegalTransitionError):
             return self._said(cube, cube.id, Declined.ON_HOLD.value)
         if clock.covers(mine):
@@ -172,10 +177,16 @@ class Joining(Taking):
         both = mine.merged(clock)
         if content(there) == content(cube):
             return self._written([cube], there.version, both, "same")
-        self.apart.append(cube.id)
         if both.stamp == clock.stamp:
-            return self._written([cube], there.version, both, "conflict")
-        return self._written([cube, there], there.version, both, "conflict", alike=False)
+            return self._flagged(self._written([cube], there.version, both, "conflict"))
+        return self._flagged(self._written([cube, there], there.version, both, "conflict", alike=False))
+
+    def _flagged(self, made: list[Arriving]) -> list[Arriving]:
+        """On record in the commit that brings it: no crash comes between. What the judge says of it comes later."""
+        *before, last = made
+        detail = Apart(id=last.cube.id, kept=last.cube.version).model_dump(mode="json")
+        record = record_of(APART, self._caller, about=last.cube.id, detail=detail)
+        return [*before, last._replace(records=(record.model_copy(update={"owner": self._caller.by.subject}),))]
 
     def _of_new(self, versions: list[MemCube], clock: Clock) -> list[Arriving]:
         cube, key = versions[-1], None
@@ -237,8 +248,6 @@ class Joining(Taking):
             self._note(last, last)
         if before:
             self._changed.append(last.ref)
-        if what != "same" and len(self.arrived) < MOST_JUDGED:
-            self.arrived.append(last.id)
         self._said(last, last.id, what)
         return [Arriving(each) for each in made]
 

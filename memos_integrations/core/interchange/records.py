@@ -8,10 +8,20 @@ from typing import Annotated, Any, NamedTuple
 import orjson
 from pydantic import Field, ValidationError
 
-from memos_integrations.core.cube import Label, MemCube, Moment, Value, sha256
+from memos_integrations.core.cube import (
+    Label,
+    MemCube,
+    Moment,
+    State,
+    Value,
+    behaviour_of,
+    canonical_cube,
+    parts_of,
+    sha256,
+)
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
 from memos_integrations.core.interchange.archive import BundleReader
-from memos_integrations.core.interchange.canonical import plain_json, strict_json
+from memos_integrations.core.interchange.canonical import MAX_DEPTH, plain_json, strict_json
 from memos_integrations.core.interchange.clocks import Clock
 from memos_integrations.core.interchange.manifest import (
     ACCESS_LOG,
@@ -25,6 +35,10 @@ from memos_integrations.core.interchange.manifest import (
 from memos_integrations.core.interchange.refusal import Refusal
 from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import AuditEntry
+
+_STATE, _BEHAVIOUR = b',"state":"', b'","behaviour":'
+_STATE_BYTES, _BEHAVIOUR_BYTES = len(_STATE), len(_BEHAVIOUR)
+_STATES = {state.value.encode(): state for state in State}
 
 
 def record_line(cube: MemCube) -> bytes:
@@ -114,9 +128,33 @@ def cube_in(line: bytes) -> MemCube:
         BundleError: It holds none.
     """
     try:
-        return MemCube.from_json(line)
+        return _as_written(line) or MemCube.from_json(line)
     except InvalidMemoryError as exc:
         raise BundleError(Refusal.RECORD, f"A record of {CUBES} is no memory: {exc}") from exc
+
+
+def _as_written(line: bytes) -> MemCube | None:
+    """The version in a record as `record_line` spells it, at a fifth of the time; None where it is spelled otherwise.
+
+    What is spelled so has every name once, and no number that JSON does not know.
+    """
+    found = _split(line)
+    cube = None if found is None else canonical_cube(found[0])
+    if cube is not None and found is not None:
+        cube.__dict__.update(found[1])  # nobody else has it yet
+    return cube
+
+
+def _split(line: bytes) -> tuple[bytes, dict[str, Any]] | None:
+    """The canonical form in a record, and what stands beside it."""
+    at, beside = line.rfind(_STATE), line.rfind(_BEHAVIOUR)
+    state = _STATES.get(line[at + _STATE_BYTES : beside])
+    if not 0 < at < beside or state is None or line[-1:] != b"}" or line.count(b"[") + line.count(b"{") > MAX_DEPTH:
+        return None
+    try:
+        return line[:at] + b"}", {"state": state, "behaviour": behaviour_of(line[beside + _BEHAVIOUR_BYTES : -1])}
+    except ValueError:
+        return None
 
 
 def cubes_in(reader: BundleReader, manifest: Manifest) -> Iterator[list[MemCube]]:
@@ -171,6 +209,9 @@ def outlined(reader: BundleReader, manifest: Manifest) -> Iterator[list[Outline]
 
 
 def _outline(line: bytes) -> Outline:
+    made = _plain_outline(line)
+    if made is not None:
+        return made
     try:
         said = plain_json(line) or strict_json(line, f"a record of {CUBES}")
     except BundleError as exc:
@@ -183,7 +224,22 @@ def _outline(line: bytes) -> Outline:
             return Outline(said["id"], _whole(said.get("version", 1)), is_item=is_item)
     except (AttributeError, KeyError, TypeError):
         pass  # it is no memory; what is wrong with it is said here:
-    cube = cube_in(line)
+    return _outline_of(cube_in(line))
+
+
+def _plain_outline(line: bytes) -> Outline | None:
+    """The outline of a record as `record_line` spells it, of a memory that is text alone and stands by itself."""
+    found = _split(line)
+    parts = None if found is None else parts_of(found[0])
+    if parts is None or parts["payload"].blob is not None:
+        return None
+    told = parts["provenance"]
+    if told.derived_from or told.links:
+        return None
+    return Outline(parts["id"], parts["version"], is_item=parts["descriptive"].semantic_type == ITEM)
+
+
+def _outline_of(cube: MemCube) -> Outline:
     told = cube.provenance
     return Outline(
         cube.id,

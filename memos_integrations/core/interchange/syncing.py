@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,23 +18,22 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from memos_integrations.core.conflict import Decided
-from memos_integrations.core.cube import Label, State, Tier, Value
+from memos_integrations.core.cube import State, Tier, Value
 from memos_integrations.core.delivering import is_of_the_books
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
 from memos_integrations.core.interchange.addressee import Addressee
-from memos_integrations.core.interchange.changes import APART, changed
+from memos_integrations.core.interchange.changes import changed
 from memos_integrations.core.interchange.checking import Checking
 from memos_integrations.core.interchange.dumper import Dumped, MemDumper, Terms
-from memos_integrations.core.interchange.joining import Forget, Joining
+from memos_integrations.core.interchange.joining import Apart, Forget, Joining
+from memos_integrations.core.interchange.judging import Judging
 from memos_integrations.core.interchange.keys import Seal
 from memos_integrations.core.interchange.manifest import Covers, Manifest
 from memos_integrations.core.interchange.refusal import Refusal
 from memos_integrations.core.interchange.taking import RECEIPT, Bundle, Place, receipt_of
 from memos_integrations.core.interchange.writing import Wanted
 from memos_integrations.core.operator.resolver import Resolver
-from memos_integrations.core.operator.write import finished
 from memos_integrations.core.ports import CubeFilter
-from memos_integrations.core.records import record_of
 
 PURPOSE = "sync"
 AT_MOST = 50_000
@@ -56,18 +55,6 @@ class Part(NamedTuple):
     def name(self) -> str:
         """Its file's name."""
         return f"{self.replica}-{self.after:015d}-{self.to:015d}.mip"
-
-
-class Apart(Value):
-    """A memory that two vaults changed apart: of which the version `kept` holds, and the one before it does not.
-
-    `ruling`, `reason`: what the judge of this MemOS says of the two; empty where it says nothing, or there is none.
-    """
-
-    id: Label
-    kept: int
-    ruling: str = ""
-    reason: str = ""
 
 
 class Synced(Value):
@@ -117,21 +104,22 @@ class MemSync:
         counts: Counter[str] = Counter()
         refused: dict[str, str] = {}
         read = 0
-        conflicts, decisions = list[Apart](), list[Decided]()
+        judging = Judging(self.place, self.resolver)
+        judged = [judging.judged()]  # what a crash left of another run
         for part in self._unread(folder):
             if any(name.startswith(part.replica) for name in refused):
                 continue
             try:
-                joining = self._read(folder / part.name, part, counts)
+                self._read(folder / part.name, part, counts)
                 read += 1
             except BundleError as exc:
                 refused[part.name] = exc.code
                 continue
-            conflicts += [self._flagged(each) for each in joining.apart]
-            decisions += self._decided(joining.arrived)
+            judged.append(judging.judged())
         written = sum(1 for _ in self._write(folder))
         told: dict[str, Any] = {"read": read, "written": written, "counts": dict(counts), "refused": refused}
-        return Synced(**told, conflicts=tuple(conflicts), decisions=tuple(decisions))
+        conflicts = tuple(apart for each in judged for apart in each.conflicts)
+        return Synced(**told, conflicts=conflicts, decisions=tuple(made for each in judged for made in each.decisions))
 
     # --- reading
 
@@ -150,7 +138,7 @@ class MemSync:
     def _key(self, replica: str, to: int) -> str:
         return f"mip1 {PURPOSE} {self.group} {self.place.caller.by.subject} {replica} {to}"
 
-    def _read(self, path: Path, part: Part, counts: Counter[str]) -> Joining:
+    def _read(self, path: Path, part: Part, counts: Counter[str]) -> None:
         with self.checking.opened(path) as reader:
             manifest = self.checking.believed(reader, self.place.caller)
             _check_part(manifest, part)
@@ -166,32 +154,6 @@ class MemSync:
             key = self._key(part.replica, part.to)
             done = joining.go(write=True, receipt=receipt_of(manifest, self.place.caller, key, told, value))
         counts += Counter(done.counts)
-        return joining
-
-    # --- deciding
-
-    def _flagged(self, cube_id: str) -> Apart:
-        """Put on record that a memory was changed apart; the version that does not hold stands before the other."""
-        governance, caller = self.place.governance, self.place.caller
-        *_, lost, kept = governance.own_versions(cube_id, caller)
-        verdict = None if self.resolver is None else self.resolver.verdict(kept, lost)
-        found = Apart(id=cube_id, kept=kept.version)
-        if verdict is not None:
-            found = found.model_copy(update={"ruling": verdict.ruling.value, "reason": verdict.reason})
-        record = record_of(APART, caller, about=cube_id, detail=found.model_dump(mode="json"))
-        governance.note(record.model_copy(update={"owner": caller.by.subject}))
-        return found
-
-    def _decided(self, arrived: Sequence[str]) -> list[Decided]:
-        """Decide between what arrived and what was here; what arrived together its own vault had to decide."""
-        if self.resolver is None:
-            return []
-        made, together = list[Decided](), set(arrived)
-        for cube in self.resolver.standing(arrived, self.place.caller):
-            near = self.resolver.near(cube, finished(cube).terms, self.place.caller)
-            others = [each for each in near if each.id not in together]
-            made += self.resolver.settle(cube, self.place.caller, others) if others else ()
-        return made
 
     # --- writing
 

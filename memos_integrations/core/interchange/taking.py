@@ -23,6 +23,7 @@ from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.options import draft_memory
 from memos_integrations.core.operator.write import finished, search_text
+from memos_integrations.core.ports import AuditRecord
 from memos_integrations.core.records import NewVersion
 
 CHUNK = 200
@@ -103,10 +104,11 @@ class Bundle(NamedTuple):
 
 
 class Arriving(NamedTuple):
-    """A version that is to be written, and the key of a new one that stands at an address."""
+    """A version that is to be written, and the key of a new one that stands at an address; `records` go with it."""
 
     cube: MemCube
     key: str | None = None
+    records: tuple[AuditRecord, ...] = ()
 
 
 class Taking(ABC):
@@ -165,7 +167,7 @@ class Taking(ABC):
 
     def _embed(self) -> None:
         """Vectors for what was written without; an embedder is asked in batches."""
-        while cubes := self._governance.unembedded(CHUNK):
+        while self._place.embedding.is_there and (cubes := self._governance.unembedded(CHUNK)):
             vectors = self._place.embedding.written([search_text(cube) for cube in cubes])
             if vectors is None:
                 return
@@ -211,12 +213,13 @@ class Taking(ABC):
                 self._caller,
                 draft.terms if draft.cube.text else (),
                 next(found, None) if draft.cube.text.strip() else None,
-                key,
+                each.key,
                 beside=beside,
                 sources=self._sources,
                 verdict=draft.verdict,
+                records=each.records,
             )
-            for draft, (_, key) in zip(drafts, arriving, strict=True)
+            for draft, each in zip(drafts, arriving, strict=True)
         ]
 
     def _declined(self, cube: MemCube) -> Declined | None:

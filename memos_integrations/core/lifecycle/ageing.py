@@ -14,6 +14,8 @@ from memos_integrations.core.errors import ClockError
 
 RECALLED = frozenset({State.GENERATED, State.ACTIVATED})
 DAY = timedelta(days=1)
+ENDED = ("its time is over", "it holds no longer")
+"""The reasons of moves that no use prevents."""
 
 
 class Ageing(Value):
@@ -46,6 +48,11 @@ def last_use(cube: MemCube) -> datetime:
     return written if cube.behaviour.last_read is None else max(written, cube.behaviour.last_read)
 
 
+def used_at(cube: MemCube, at: datetime) -> MemCube:
+    """The cube as it stands once a use at *at* was noted in it."""
+    return cube.model_copy(update={"behaviour": cube.behaviour.model_copy(update={"last_read": at})})
+
+
 def weight(cube: MemCube, now: datetime) -> float:
     """What a memory weighs: its importance, halved with each half-life since it was last used.
 
@@ -66,10 +73,10 @@ def due(cube: MemCube, now: datetime, ageing: Ageing) -> Aged | None:
     if cube.state is State.FROZEN or cube.governance.legal_hold or cube.state is State.EXPIRED:
         return None
     if cube.governance.is_expired(now):
-        return Aged(State.EXPIRED, "its time is over")
+        return Aged(State.EXPIRED, ENDED[0])
     ends = cube.descriptive.valid_to
     if ends is not None and ends <= now and cube.state in RECALLED:
-        return Aged(State.ARCHIVED, "it holds no longer")
+        return Aged(State.ARCHIVED, ENDED[1])
     if now - last_use(cube) < ageing.rest:
         return None
     return _faded(cube, now, ageing)

@@ -57,7 +57,8 @@ class Choosing:
     def _given_before(self, ids: Sequence[str]) -> set[str]:
         if not ids or not self._matcher.hears("withdrawn"):
             return set()
-        return {cube_id for cube_id, versions in self._governance.delivered(ids, self._caller).items() if versions}
+        asked = self._governance.outside_the_books(ids, self._caller)
+        return {cube_id for cube_id, versions in self._governance.delivered(asked, self._caller).items() if versions}
 
     def _limits(self, cube: MemCube) -> tuple[tuple[int, timedelta], ...]:
         if not self._rates:

@@ -49,9 +49,9 @@ class StandingRates:
         return _Kept(upto, self._offers(caller, ()))
 
     def _followed(self, known: _Kept, caller: Caller) -> _Kept:
-        events, upto = self._governance.happened(known.upto, PAGE, caller)
-        if upto - known.upto >= PAGE:
+        if self._governance.last_event() - known.upto >= PAGE:
             return self._listed(caller)
+        events, upto = self._governance.happened(known.upto, PAGE, caller)
         ids = tuple(dict.fromkeys(event.cube_id for _, event in events))
         if not ids:
             return _Kept(upto, known.offers)

@@ -15,6 +15,7 @@ from threading import Event, Lock
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Caller, Principal
+from memos_integrations.core.asked import whole
 from memos_integrations.core.delivering import Sending
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.governance import MemGovernance
@@ -99,7 +100,7 @@ class MemStore(Offering):
             CubeNotFoundError: *by* has no such subscription.
             InvalidMemoryError: *limit* is not from 1 to `MOST_AT_ONCE`.
         """
-        if not isinstance(limit, int) or not 1 <= limit <= MOST_AT_ONCE:
+        if whole("limit", limit) > MOST_AT_ONCE:
             raise InvalidMemoryError(f"limit is a whole number from 1 to {MOST_AT_ONCE:,}, not {limit!r}.")
         # One at a time for one subscriber: two would each count a use of the same version.
         with self._pulling[hash(by.subject) % MOST_PULLING]:
@@ -116,7 +117,9 @@ class MemStore(Offering):
             if stop is not None or seen == after or len(chosen) >= limit:
                 after = seen if stop is None else stop
                 break
-            after, page = seen, min(PAGE, 2 * page)
+            # As much as is wanting where most of it is news, else more and more.
+            further = limit - len(chosen) + FEW if 2 * len(more) > page else 2 * page
+            after, page = seen, min(PAGE, further)
         given = self._governance.deliver(_sendings(chosen), caller)
         told, end = _told(name, chosen, given)
         if end is not None:
@@ -135,7 +138,7 @@ class MemStore(Offering):
             InvalidMemoryError: Nothing has happened up to that number yet.
         """
         known = self._known(name, by)
-        if upto <= known.after:
+        if whole("upto", upto, least=0) <= known.after:
             return known
         if upto > self._governance.last_event():
             raise InvalidMemoryError(f"There is no event number {upto} yet; acknowledge what a pull gave.")
@@ -149,7 +152,7 @@ class MemStore(Offering):
         Raises:
             CubeNotFoundError: *by* has no such subscription.
         """
-        back = checked(Subscription, **{**dict(self._known(name, by)), "after": after})
+        back = checked(Subscription, **{**dict(self._known(name, by)), "after": whole("after", after, least=0)})
         self._keep(back, by)
         return back
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from pydantic import Field
@@ -11,33 +12,37 @@ from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import Label, MemCube, State, Value
 from memos_integrations.core.errors import (
     CubeNotFoundError,
+    IllegalTransitionError,
     LegalHoldError,
     StillDerivedError,
     VersionConflictError,
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import Aged, Ageing, due, over_budget
-from memos_integrations.core.lifecycle.ageing import check_clock
+from memos_integrations.core.lifecycle.ageing import ENDED, check_clock, last_use, used_at
 from memos_integrations.core.operator.relearning import Relearnt
 from memos_integrations.core.operator.tiering import Tiered
-from memos_integrations.core.ports import LogQuery
-from memos_integrations.core.records import Steps, record_of
+from memos_integrations.core.ports import LogQuery, Use
+from memos_integrations.core.records import LOOKS, Steps, looks_in, record_of
 
 TOGETHER = 256
+LOG_PAGE = 10_000
 
 
 class Tick(Value):
     """What a pass did: ids by what became of them, with the reason of each move. `more`: another pass has work.
 
-    `renewed` are summaries that were made anew, because a source had changed; `edited` those that were not, because
-    somebody had changed their words: `MemOS.renew_summaries(edited=True)` does. `relearnt` says what became of
-    adapters, where the pass had seconds for that; `tiered` which memories were given another form. `unscrubbed`: so
-    many erasures, of anybody, whose copies the vault's file may still hold; see `MemOS.scrub`.
+    `returned` had been merged into what ended, and are back. `renewed` are summaries that were made anew, because a
+    source had changed; `edited` those that were not, because somebody had changed their words:
+    `MemOS.renew_summaries(edited=True)` does. `relearnt` says what became of adapters, where the pass had seconds for
+    that; `tiered` which memories were given another form. `unscrubbed`: so many erasures, of anybody, whose copies the
+    vault's file may still hold; see `MemOS.scrub`.
     """
 
     archived: dict[Label, Label] = Field(default_factory=dict)
     expired: dict[Label, Label] = Field(default_factory=dict)
     collected: tuple[Label, ...] = ()
+    returned: tuple[Label, ...] = ()
     renewed: tuple[Label, ...] = ()
     edited: tuple[Label, ...] = ()
     relearnt: Relearnt = Relearnt()
@@ -65,20 +70,69 @@ class Caretaker:
         """
         cubes = self._governance.owned(caller)
         check_clock(cubes, caller.now)
-        moves = [(cube, aged) for cube in cubes if (aged := due(cube, caller.now, ageing)) is not None]
-        going = {cube.id for cube, _ in moves}
-        staying = [cube for cube in cubes if cube.id not in going]
-        moves += [(each, Aged(State.ARCHIVED, "budget")) for each in over_budget(staying, caller.now, ageing)]
+        moves = self._going({cube.id: cube for cube in cubes}, caller, ageing)
         done = [
             each
             for start in range(0, min(len(moves), limit), TOGETHER)
             for each in self._moved(moves[start : min(start + TOGETHER, limit)], caller)
         ]
+        returned = self._returned([cube for cube in cubes if cube.state is State.MERGED], caller)
         left = limit - min(len(moves), limit)
         collected = self._collected([cube for cube in cubes if cube.state is State.EXPIRED], ageing, caller, left)
         told = {state: {c.id: aged.reason for c, aged in done if aged.after is state} for state in State}
         more = len(moves) > limit or len(collected) == left > 0
-        return Tick(archived=told[State.ARCHIVED], expired=told[State.EXPIRED], collected=tuple(collected), more=more)
+        done_with = Tick(archived=told[State.ARCHIVED], expired=told[State.EXPIRED], collected=tuple(collected))
+        return done_with.model_copy(update={"returned": returned, "more": more})
+
+    def _returned(self, merged: Sequence[MemCube], caller: Caller) -> tuple[str, ...]:
+        """Those merged away that are back: with what ended in this pass, or because nothing stands for them."""
+        now = self._governance.held([cube.id for cube in merged], caller) if merged else {}
+        there = [cube for cube in now.values() if not cube.governance.legal_hold]
+        for cube in self._governance.aftermath.stranded(there, caller.now):
+            record = record_of("unmerge", caller, about=cube.id, detail={"of": None})
+            with suppress(VersionConflictError, CubeNotFoundError):  # changed meanwhile: the next pass looks again
+                steps = Steps(moves=((cube, State.ACTIVATED),), records=(record,))
+                self._governance.change(steps, caller, operation="age").result()
+                now[cube.id] = cube.model_copy(update={"state": State.ACTIVATED})
+        back = (cube.id for cube in now.values() if cube.state in {State.ACTIVATED, State.ARCHIVED})
+        return tuple(sorted(back))
+
+    def _going(self, cubes: dict[str, MemCube], caller: Caller, ageing: Ageing) -> list[tuple[MemCube, Aged]]:
+        """What is due, once the log was asked whether it was looked up; that is noted in what was."""
+        # Look-ups stand in the log alone, so that they cost no more than that. Those of single memories are found
+        # however long ago; those of lists within `rest`, so that a pass every night misses none.
+        listed: dict[str, datetime] | None = None
+        asked: set[str] = set()
+        looked: list[Use] = []
+        while True:
+            moves = _due(cubes.values(), caller.now, ageing)
+            fresh = [cube for cube, aged in moves if cube.id not in asked and aged.reason not in ENDED]
+            if not fresh:
+                self._governance.looked(looked)
+                return moves
+            if listed is None:
+                listed = self._looks(LogQuery(tenant=caller.by.tenant, since=caller.now - ageing.rest, limit=LOG_PAGE))
+            since = min(last_use(cube) for cube in fresh)
+            asked |= {cube.id for cube in fresh}
+            ids = tuple(cube.id for cube in fresh)
+            alone = self._looks(LogQuery(tenant=caller.by.tenant, cube_ids=ids, since=since, limit=LOG_PAGE))
+            for cube in fresh:
+                at = max((told[cube.id] for told in (listed, alone) if cube.id in told), default=last_use(cube))
+                if at > last_use(cube):
+                    cubes[cube.id] = used_at(cube, at)
+                    looked.append(Use(cube.id, at, "", looked=True))
+
+    def _looks(self, query: LogQuery) -> dict[str, datetime]:
+        found: dict[str, datetime] = {}
+        for operation in LOOKS:
+            asked = query.model_copy(update={"operation": operation})
+            while entries := self._governance.lifecycle_log(asked):
+                for cube_id, at in looks_in(entries).items():
+                    found[cube_id] = max(at, found.get(cube_id, at))
+                asked = asked.model_copy(update={"after": entries[-1].number})
+                if len(entries) < LOG_PAGE:
+                    break
+        return found
 
     def _moved(self, batch: Sequence[tuple[MemCube, Aged]], caller: Caller) -> list[tuple[MemCube, Aged]]:
         """Those that moved: all together, or, where one was used or changed meanwhile, the others one by one."""
@@ -101,8 +155,8 @@ class Caretaker:
                 continue
             try:
                 self._forget(cube.id, caller)
-            except (LegalHoldError, CubeNotFoundError, StillDerivedError):
-                continue  # something derived from it is on hold, or it went already
+            except (LegalHoldError, IllegalTransitionError, CubeNotFoundError, StillDerivedError):
+                continue  # something derived from it is on hold or frozen, or it went already
             gone.append(cube.id)
         return gone
 
@@ -110,6 +164,13 @@ class Caretaker:
         query = LogQuery(tenant=caller.by.tenant, cube_id=cube.id, operation="to_expired", limit=10_000)
         entries = self._governance.lifecycle_log(query)
         return entries[-1].record.at if entries else caller.now
+
+
+def _due(cubes: Iterable[MemCube], now: datetime, ageing: Ageing) -> list[tuple[MemCube, Aged]]:
+    moves = [(cube, aged) for cube in cubes if (aged := due(cube, now, ageing)) is not None]
+    going = {cube.id for cube, _ in moves}
+    staying = [cube for cube in cubes if cube.id not in going]
+    return moves + [(each, Aged(State.ARCHIVED, "budget")) for each in over_budget(staying, now, ageing)]
 
 
 def _steps(batch: Sequence[tuple[MemCube, Aged]], caller: Caller) -> Steps:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,14 @@ from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
 from memos_integrations.core.ranking import late_interaction
 from memos_integrations.core.vectors import unit_rows
+
+
+class Looked(NamedTuple):
+    """A text looked at token by token: what it scores by itself and with the text before it, and its tokens."""
+
+    own: float
+    with_before: float
+    tokens: int
 
 
 class Embedding:
@@ -37,6 +46,11 @@ class Embedding:
             if self._bound:
                 governance.bind_embedder(self._identity)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is an embedder."""
+        return self._embedder is not None
+
     def has_vectors(self) -> bool:
         """Whether there is an embedder, and the vault holds vectors of it."""
         if self._embedder is not None and not self._bound:
@@ -53,7 +67,7 @@ class Embedding:
         texts: Sequence[str],
         before: Sequence[int] | None = None,
         stored: Stored | None = None,
-    ) -> list[tuple[float, float] | None]:
+    ) -> list[Looked | None]:
         """How well each text answers to the tokens of a question, by itself and with the text before it.
 
         *before* has the place of that text, -1 for none; see `ranking.late_interaction`. *stored* reads
@@ -73,10 +87,15 @@ class Embedding:
         own, both = late_interaction(
             asked, ids, [each for each in rows if each is not None], earlier if before else None
         )
-        found: list[tuple[float, float] | None] = [None] * len(texts)
+        found: list[Looked | None] = [None] * len(texts)
         for place, *scores in zip(there, own.tolist(), both.tolist(), strict=True):
-            found[place] = (scores[0], scores[1])
+            held = rows[place]
+            found[place] = Looked(scores[0], scores[1], 0 if held is None else len(held[1]))
         return found
+
+    def tokens_asked(self, query: str) -> int:
+        """How many tokens a question has; 0 without an embedder that tells them."""
+        return 0 if self._tokens is None else len(self._tokens.asked(query)[1])
 
     def drop(self, texts: Sequence[str]) -> None:
         """Forget what is held in memory of texts that were erased."""

@@ -10,7 +10,14 @@ import numpy as np
 
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.operator.traits import Traits, said_at
-from memos_integrations.core.ranking import Floats, closeness, shape_of
+from memos_integrations.core.ranking import (
+    Floats,
+    Numbers,
+    best_of_sessions,
+    closeness,
+    likeness_in_sessions,
+    shape_of,
+)
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.text import terms as terms_of
 
@@ -25,6 +32,18 @@ ENOUGH_HELD = 0.7
 
 WITHOUT_NEIGHBOURS = 0.2
 """What the words of a memory without neighbours count, beside late interaction."""
+
+OF_STRANGE_WORDS = 0.15
+"""What words count in a language that is strange to the embedder (see `strangeness`)."""
+
+SINGLED_OUT, PLAINLY = 3.0, 5.0
+"""How many standard deviations the nearest vector stands above the mean: a few by chance, more where it tells."""
+
+OF_A_VECTOR = 0.15
+"""What the one vector counts more where it plainly singles a memory out."""
+
+UNLIKE = 0.1
+"""From so far below chance (see `likeness_in_sessions`) on, a session tells nothing of what it holds."""
 
 STATEMENT_WORDS = 40
 """From so many words on a message is a full statement, not a reply."""
@@ -44,13 +63,16 @@ class Candidate:
     signals: dict[str, float] = field(default_factory=dict)
 
 
-def in_shape(weights: Mapping[str, float], traits: Sequence[Traits], held: float = 1.0) -> dict[str, float]:
+def in_shape(
+    weights: Mapping[str, float], traits: Sequence[Traits], held: float = 1.0, strange: float = 0.0
+) -> dict[str, float]:
     """The weights for memories of this length, and for a question of whose words they hold so much (see `held_share`).
 
     A long message is a text of its own: its vector tells what it is about, and neither its session, nor the message
     before, nor the one time word in it tells that it answers. Late interaction sees a memory's own words as well;
     beside it a count of words adds what the neighbours say, so it counts less where a memory has none, and less where
-    the question's words are not theirs: then the best by words is best by chance.
+    the question's words are not theirs: then the best by words is best by chance. In a *strange* language the embedder
+    knows of a word how it is spelt, not what it means, so that words tell of their own again.
     """
     words = sum(each.numbers[0] for each in traits) / max(len(traits), 1)
     near = shape_of(words * TERMS_PER_WORD).near
@@ -64,13 +86,37 @@ def in_shape(weights: Mapping[str, float], traits: Sequence[Traits], held: float
         shaped["dense"] += (1.0 - near) * 0.5
     if "late" in shaped:
         told = near if any(each.session for each in traits) else 0.0
-        trust = min(1.0, held / ENOUGH_HELD) ** 2
+        trust = max(strange, min(1.0, held / ENOUGH_HELD) ** 2)
         if "context" in shaped:
             shaped["context"] *= WITHOUT_NEIGHBOURS + (1.0 - WITHOUT_NEIGHBOURS) * told
         for name in ("context", "bm25", "earlier", "session"):
             if name in shaped:
                 shaped[name] *= trust
+        if "context" in shaped:
+            shaped["context"] += strange * (OF_STRANGE_WORDS - shaped["context"])
     return shaped
+
+
+def as_scored(
+    weights: Mapping[str, float], signals: Mapping[str, Floats], sessions: Numbers, strange: float = 0.0
+) -> dict[str, float]:
+    """The weights for how the scores of this one question lie, beside late interaction.
+
+    Where the nearest vector stands out from the others, it tells, and a count of words adds chance only; in a *strange*
+    language it does not. Where what is in one session is not alike, the session does not tell of a memory in it.
+    """
+    fitted = dict(weights)
+    vector = signals["dense"]
+    spread_out = float(vector.std()) if vector.size else 0.0
+    above = float(vector.max() - vector.mean()) / spread_out if spread_out > 0.0 else 0.0
+    tells = min(1.0, max(0.0, (above - SINGLED_OUT) / (PLAINLY - SINGLED_OUT))) * (1.0 - strange)
+    alike = min(1.0, max(0.0, 1.0 + likeness_in_sessions(signals["late"], sessions) / UNLIKE))
+    by = {"bm25": 1.0 - tells, "context": 1.0 - tells, "session": alike, "late_session": alike}
+    for name in by.keys() & fitted:
+        fitted[name] *= by[name]
+    if "dense" in fitted:
+        fitted["dense"] += OF_A_VECTOR * tells
+    return fitted
 
 
 def held_share(candidates: Sequence[Candidate], traits: Sequence[Traits], asked: Mapping[str, float]) -> float:
@@ -86,7 +132,6 @@ def held_share(candidates: Sequence[Candidate], traits: Sequence[Traits], asked:
 
 FROM_NOTHING = ("context", "words", "earlier", "session", "bm25")
 FROM_LOWEST = ("late", "late_before", "dense")
-BEST_OF_SESSION = 3
 
 
 def stretched(candidates: Sequence[Candidate]) -> dict[str, Floats]:
@@ -122,26 +167,23 @@ def places_before(cubes: Sequence[MemCube], traits: Sequence[Traits]) -> list[in
     return before
 
 
-def around_by_tokens(
-    traits: Sequence[Traits], before: Sequence[int], signals: Mapping[str, Floats]
-) -> dict[str, Floats]:
+def sessions_of(traits: Sequence[Traits]) -> Numbers:
+    """A number for the session of each memory; 0 for none."""
+    known: dict[str | None, int] = {None: 0}
+    return np.array([known.setdefault(each.session, len(known)) for each in traits], dtype=np.int64)
+
+
+def around_by_tokens(before: Sequence[int], sessions: Numbers, signals: Mapping[str, Floats]) -> dict[str, Floats]:
     """What stands around a memory, by late interaction.
 
     `late_next` is that of the message that follows, `late_session` the mean of the session's best three with the
     message before each; both only over the memories given.
     """
-    following = np.zeros(len(traits))
     earlier = np.array(before, dtype=np.int64)
+    following = np.zeros(earlier.size)
     known = np.flatnonzero(earlier >= 0)
     following[earlier[known]] = signals["late"][known]
-    by_session: dict[str, list[int]] = {}
-    for place, each in enumerate(traits):
-        if each.session:
-            by_session.setdefault(each.session, []).append(place)
-    session = np.zeros(len(traits))
-    with_before = signals["late_before"]
-    for places in by_session.values():
-        session[places] = np.sort(with_before[places])[-BEST_OF_SESSION:].mean()
+    session = best_of_sessions(signals["late_before"], sessions)
     top = session.max(initial=0.0)
     return {"late_next": following, "late_session": session / top if top > 0.0 else session}
 

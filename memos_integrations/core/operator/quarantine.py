@@ -28,18 +28,26 @@ class Quarantine:
         self._governance, self._embedding, self._dropped = governance, embedding, dropped
 
     def set_apart(self, cube_ids: Sequence[str], caller: Caller, *, reason: str) -> list[str]:
-        """Quarantine memories that the caller may change, with all that was derived from them; the ids, sorted."""
+        """Quarantine memories that the caller may change, with what was derived from them; the ids, sorted.
+
+        What repeats one, and came the same way, goes with it; a repeat that came another way is recalled in its place.
+        """
         for _ in range(MAX_RETRIES):
             cubes: dict[str, MemCube] = {}
             for cube_id in cube_ids:
                 cube = self._governance.fetch(cube_id, Verb.WRITE, caller, operation="quarantine")
-                cubes |= {each.id: each for each in (cube, *self._governance.derived(cube))}
+                cubes |= {each.id: each for each in self._with_it(cube)}
             waiting = [cube for cube in cubes.values() if not cube.trust.quarantined]
             detail = {"ruling": "quarantine", "found": {}, "reason": reason}
             if self._written(waiting, {"quarantined": True, "verified_by": None}, caller, "quarantine", detail):
                 self._dropped([cube.id for cube in waiting], ())
                 return sorted(cube.id for cube in waiting)
         raise VersionConflictError(cube_ids[0], 0, 0)
+
+    def _with_it(self, cube: MemCube) -> list[MemCube]:
+        aftermath = self._governance.aftermath
+        roots = [cube, *(each for each in aftermath.repeats([cube]) if _way(each) == _way(cube))]
+        return [*roots, *aftermath.derived(roots)]
 
     def apart(self, caller: Caller) -> list[MemCube]:
         """What is in quarantine: the caller's own, or with the role verifier all of the tenant; oldest first."""
@@ -106,3 +114,8 @@ class Quarantine:
         draft = finished(newer)
         row = self._embedding.written([draft.text]) if cube.text.strip() else None
         return NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0], verdict=verdict)
+
+
+def _way(cube: MemCube) -> tuple[str | None, ...]:
+    """How a memory came: through which channel, from which source, by whom."""
+    return cube.trust.channel, cube.provenance.source, cube.provenance.author

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from memos_integrations.core.cube import State
 from memos_integrations.core.ports import RECALLABLE, CubeFilter, VaultQuery, Vectors, narrowed
@@ -62,11 +63,15 @@ def _scope(plan: MemoryPlan, step: PlanStep) -> tuple[CubeFilter, bool]:
 
 
 def _in_time(scope: CubeFilter, plan: MemoryPlan) -> CubeFilter:
-    """The scope at the time that is asked for: what held or stood then may be archived or merged by now."""
-    if scope.states != RECALLABLE:
-        pass  # the caller says which states
-    elif plan.as_of is not None:
-        scope = replace(scope, states=scope.states | {State.ARCHIVED, State.MERGED})
-    elif plan.archived or plan.valid_at is not None:
+    """The scope at the time that is asked for. For `as_of` a vault goes by the states of then."""
+    if plan.archived and scope.states == RECALLABLE:
         scope = replace(scope, states=scope.states | {State.ARCHIVED})
-    return scope if plan.valid_at is None else replace(scope, valid_at=plan.valid_at)
+    return in_time(scope, plan.valid_at)
+
+
+def in_time(scope: CubeFilter, valid_at: datetime | None) -> CubeFilter:
+    """The scope of what held in the world at a time, which may be archived by now; where no states were asked for."""
+    if valid_at is None:
+        return scope
+    states = scope.states | {State.ARCHIVED} if scope.states == RECALLABLE else scope.states
+    return replace(scope, states=states, valid_at=valid_at)

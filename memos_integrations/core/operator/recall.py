@@ -23,10 +23,12 @@ from memos_integrations.core.operator.evidence import (
     SUPERSEDED_WEIGHT,
     Candidate,
     around_by_tokens,
+    as_scored,
     held_share,
     in_shape,
     own_signals,
     places_before,
+    sessions_of,
     standing,
     stretched,
 )
@@ -35,10 +37,11 @@ from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
 from memos_integrations.core.operator.scopes import Considered, Finding, ScopeSearch
 from memos_integrations.core.operator.surfacing import TrustGate
+from memos_integrations.core.operator.telling import units_of
 from memos_integrations.core.operator.traits import Traits, said_at, traits_of
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Reranker
-from memos_integrations.core.ranking import Floats
+from memos_integrations.core.ranking import Floats, strangeness
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import MemoryPlan
 from memos_integrations.core.standings import Standings
@@ -169,13 +172,14 @@ class MemOperator:
         newest = max((each.said_at for each in traits), default=caller.now)
         asked = dict.fromkeys(terms_of(call.query), 1.0) | dict(considered.rarity)
         held = held_share(candidates, traits, asked) if plan.weights.get("late") else 1.0
-        weights = in_shape(plan.weights, traits, held)
-        before = places_before(cubes, traits) if weights.get("late") else []
-        if before:
-            self._look_at_tokens(candidates, traits, before, call.query, caller)
+        before = places_before(cubes, traits) if plan.weights.get("late") or plan.weights.get("late_before") else []
+        strange = self._look_at_tokens(candidates, traits, before, call.query, caller) if before else 0.0
+        weights = in_shape(plan.weights, traits, held, strange)
         signals = stretched(candidates)
         if before:
-            signals |= around_by_tokens(traits, before, signals)
+            sessions = sessions_of(traits)
+            signals |= around_by_tokens(before, sessions, signals)
+            weights = as_scored(weights, signals, sessions, strange)
         signals |= own_signals(cubes, traits, call, newest)
         nothing = np.zeros(len(cubes))
         shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
@@ -204,8 +208,11 @@ class MemOperator:
         before: Sequence[int],
         query: str,
         caller: Caller,
-    ) -> None:
-        """Give the candidates their scores by late interaction, the nearest by vector first."""
+    ) -> float:
+        """Give the candidates their scores by late interaction, the nearest by vector first.
+
+        Told is how strange the language is to the embedder, 0..1.
+        """
 
         def stored(places: Sequence[int]) -> dict[int, bytes]:
             at = {candidates[place].cube.id: place for place in places}
@@ -216,9 +223,12 @@ class MemOperator:
         within = max(1, sum(total <= LATE_CHARACTERS for total in accumulate(map(len, texts))))
         known = [place if place < within else -1 for place in before[:within]]
         late = self._embedding.late(query, texts[:within], known, stored)
-        for candidate, scores in zip(candidates, late, strict=False):
-            if scores is not None:
-                candidate.signals["late"], candidate.signals["late_before"] = scores
+        told = []
+        for candidate, each, looked in zip(candidates, traits, late, strict=False):
+            if looked is not None:
+                candidate.signals["late"], candidate.signals["late_before"] = looked.own, looked.with_before
+                told.append((looked.tokens, each.units))
+        return strangeness((self._embedding.tokens_asked(query), units_of(query)), told)
 
     def _use_up(self, caller: Caller, recall_id: str, hit: Hit) -> bool:
         return self._governance.use_up(hit.cube, caller, operation="recall", recall_id=recall_id)

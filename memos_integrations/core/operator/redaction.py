@@ -72,7 +72,7 @@ class Redactor:
 
     def _outdated(self, cube: MemCube, caller: Caller, gate: WriteGate, *, dry_run: bool) -> Redacted | None:
         """Erase what was derived from an older version of the cube, which no read gives any more, and holds words."""
-        derived = [each for each in self._governance.derived(cube) if is_own(each, caller)]
+        derived = [each for each in self._governance.aftermath.derived([cube]) if is_own(each, caller)]
         now = self._governance.current(
             caller.by.tenant, [ref for each in derived for ref in each.provenance.derived_from]
         )
@@ -116,7 +116,7 @@ class Redactor:
         verdict = {"ruling": ruling.value, "found": told.found, "reason": "redacted where it was stored"}
         instead = NewVersion(draft.cube, caller, draft.terms, vector, _key(draft.cube), verdict=verdict)
         receipt = self._writer.forget(cube.id, caller, instead=Instead(instead, cube.version))
-        return told.model_copy(update={"instead": draft.cube.id, "gone": receipt.derived})
+        return told.model_copy(update={"instead": draft.cube.id, "gone": receipt.derived + receipt.repeats})
 
 
 def found_in(versions: list[MemCube], gate: WriteGate) -> dict[str, int] | None:

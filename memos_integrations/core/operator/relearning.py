@@ -19,6 +19,7 @@ from memos_integrations.core.cube import Label, MemCube, ModelFingerprint, Param
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
+    IllegalTransitionError,
     InvalidMemoryError,
     LegalHoldError,
     ModelError,
@@ -182,7 +183,7 @@ class Relearning:
         """Take what was replaced out of the vault, where a change had only made it invalid."""
         try:
             self._forget(cube_id, caller)
-        except (CubeNotFoundError, AccessDeniedError, LegalHoldError):
+        except (CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError):
             return
 
 

@@ -10,28 +10,28 @@ from memos_integrations.core.claims import MARK, mark
 from memos_integrations.core.conflict import ConflictJudge, Decided, Ruling, Verdict
 from memos_integrations.core.conflict.forms import (
     begun,
+    begun_before,
     closed,
     decided,
-    from_entry,
+    ends_of,
     in_order,
     is_fixed,
     is_known,
     joined,
+    let_go,
     linked,
     may_move,
-    pair,
     recorded,
     tagged,
     targets,
+    undone,
     unlinked,
-    valid_again,
 )
 from memos_integrations.core.conflict.marks import marked
 from memos_integrations.core.conflict.rules import said_at
 from memos_integrations.core.cube import CubeRef, MemCube, Relation, State, unique
 from memos_integrations.core.errors import (
     AccessDeniedError,
-    AlreadyUndoneError,
     CubeNotFoundError,
     IllegalTransitionError,
     LegalHoldError,
@@ -40,10 +40,11 @@ from memos_integrations.core.errors import (
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.admission import contradicting
+from memos_integrations.core.operator.decisions import Decisions
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import Draft, finished
-from memos_integrations.core.ports import RECALLABLE, AuditEntry, CubeFilter, LogQuery, VaultQuery
-from memos_integrations.core.records import NewVersion, Steps, record_of
+from memos_integrations.core.ports import RECALLABLE, CubeFilter, VaultQuery
+from memos_integrations.core.records import NewVersion, Steps
 
 SAME_SUBJECT, ALIKE = 32, 8
 """How many memories a new one is held against: the newest about the same, and the most alike by words."""
@@ -62,8 +63,8 @@ class Resolver:
         dropped: Callable[[Collection[str], Collection[CubeRef]], None],
     ) -> None:
         self._governance, self._embedding, self._judge, self._dropped = governance, embedding, judge, dropped
-
-    # --- looking
+        self.made = Decisions(governance, judge)
+        """What was decided."""
 
     def near(self, cube: MemCube, terms: Sequence[str], caller: Caller) -> list[MemCube]:
         """The caller's own memories of the same place that say something of the same, or say it alike."""
@@ -156,10 +157,9 @@ class Resolver:
         near = self.near(cube, finished(cube).terms, caller) if others is None else others
         for newer, older, verdict in self.verdicts(cube, near):
             now = {each.id: each for each in self._governance.present([newer.id, older.id], caller)}
-            if len(now) < 2 or self.was_undone(newer.id, older.id, caller):
+            if len(now) < 2 or self.made.was_undone(newer.id, older.id, caller):
                 continue
-            decision = self.decide(now[newer.id], now[older.id], verdict, caller)
-            made += [decision] if decision is not None else []
+            made += filter(None, [self.decide(now[newer.id], now[older.id], verdict, caller)])
         return made
 
     def decide(self, newer: MemCube, older: MemCube, verdict: Verdict, caller: Caller) -> Decided | None:
@@ -182,9 +182,12 @@ class Resolver:
         ruling = verdict.ruling
         # Of two that say the same the later is merged into the earlier, which others may point at.
         changed = newer if ruling is Ruling.MERGE else older
-        if ruling is not Ruling.FLAG and (is_fixed(changed) or not may_move(changed, ruling)):
+        after = closed(changed, caller.now) if ruling is Ruling.SUPERSEDE else changed
+        free = may_move(changed, ruling) and self._governance.aftermath.may_change(changed, after, caller)
+        if ruling is not Ruling.FLAG and not free:
             ruling, verdict = Ruling.FLAG, verdict._replace(ruling=Ruling.FLAG, reason="the older may not change")
-        decision = decided(newer, older, changed, verdict, caller)
+        until = ends_of(newer) if ruling is Ruling.SUPERSEDE else None
+        decision = decided(newer, older, changed, verdict, caller).model_copy(update={"until": until})
         forms: dict[str, MemCube] = {}
         moves: list[tuple[MemCube, State]] = []
         if ruling is Ruling.MERGE:
@@ -194,11 +197,13 @@ class Resolver:
             moves.append((newer, State.MERGED))
         elif ruling is Ruling.SUPERSEDE:
             since = max(verdict.since or said_at(newer), older.descriptive.valid_from or said_at(older))
-            forms[older.id] = closed(older, since)
+            if until is None:
+                forms[older.id] = closed(older, since)
             if not is_fixed(newer):
                 told = tuple(mark(each.subject, each.attribute) for each in verdict.evidence if each.attribute)
-                forms[newer.id] = tagged(linked(begun(newer, since), Relation.SUPERSEDES, older.id), told)
-            if since <= caller.now:
+                begins = newer if until else begun(newer, since)
+                forms[newer.id] = tagged(linked(begins, Relation.SUPERSEDES, older.id), told)
+            if until is None and since <= caller.now:
                 moves.append((older, State.ARCHIVED))
         elif not is_fixed(newer):
             forms[newer.id] = linked(newer, Relation.CONTRADICTS, older.id)
@@ -224,7 +229,7 @@ class Resolver:
         A decision that would not be made now is taken back; repeats stay merged. *settle* what is to be decided now.
         """
         made: list[Decided] = []
-        for decision in self.decisions(cube_id, caller):
+        for decision in self.made.told(cube_id, caller):
             if decision.undone or decision.ruling is Ruling.MERGE:
                 continue
             now = {each.id: each for each in self._governance.present([decision.newer, decision.older], caller)}
@@ -260,7 +265,7 @@ class Resolver:
             AlreadyUndoneError: It was undone before.
         """
         for _ in range(MAX_RETRIES):
-            decision = self._known(decision_id, caller)
+            decision = self.made.known(decision_id, caller)
             steps = self.undoing(decision, caller)
             try:
                 self._governance.change(steps, caller, operation="undo").result()
@@ -280,70 +285,65 @@ class Resolver:
         check_change(older)
         ways = {Relation.SUPERSEDES, Relation.CONTRADICTS, Relation.MERGED_INTO, Relation.MERGED_FROM}
         forms = [unlinked(newer, older.id, ways), unlinked(older, newer.id, ways)]
-        if decision.ruling is Ruling.SUPERSEDE:
-            before = [cube for cube in self._governance.versions(older.id, caller) if cube.version <= decision.version]
-            forms = valid_again(forms[0], forms[1], before[-1].descriptive.valid_to if before else None)
+        for_good = decision.until is None
+        if decision.ruling is Ruling.SUPERSEDE and for_good:
+            forms[1] = self._reopened(forms[1], decision, caller)
+            forms[0] = begun_before(forms[0], older)
         versions = [
             self._version(form, caller) for form, cube in zip(forms, (newer, older), strict=True) if form != cube
         ]
         gone = {State.ARCHIVED, State.MERGED}
-        moves = [(changed, State.ACTIVATED)] if changed.state in gone and decision.state not in gone else []
-        detail: dict[str, str | bool] = {"newer": newer.id, "ruling": decision.ruling.value}
-        record = record_of("undo", caller, about=older.id, detail=detail | ({"again": True} if again else {}))
-        return Steps(tuple(versions), tuple(moves), (record,))
+        comes_back = for_good and changed.state in gone and decision.state not in gone
+        moves = ((changed, State.ACTIVATED),) if comes_back else ()
+        return Steps(tuple(versions), moves, (undone(decision, caller, {"again": True} if again else {}),))
 
-    def decisions(self, cube_id: str, caller: Caller) -> list[Decided]:
-        """What was decided about a memory, oldest first, with the evidence as far as the caller can still read it."""
-        self._governance.read(cube_id, caller, operation="decisions", counted=False)
-        pairs = {cube_id} | {
-            link.target
-            for cube in self._governance.versions(cube_id, caller)
-            for link in cube.provenance.links
-            if link.relation is not Relation.FOLLOWS
-        }
-        entries = [entry for each in sorted(pairs) for entry in self._entries(each, caller)]
-        found = [(entry.number, from_entry(entry)) for entry in entries if cube_id in pair(entry)]
-        kept = [(number, each) for number, each in found if each is not None]
-        last = {pair(entry): entry.number for entry in entries if entry.record.operation == "undo"}
-        told = [
-            each.model_copy(update={"undone": number < last.get((each.newer, each.older), 0)}) for number, each in kept
-        ]
-        return [self._explained(each, caller) for each in sorted(told, key=lambda each: each.at)]
+    def released(self, cube: MemCube, form: MemCube, caller: Caller) -> tuple[MemCube, Steps]:
+        """A memory that is brought back as *form*: without what decisions made of it, and the steps that undo those.
 
-    def was_undone(self, newer: str, older: str, caller: Caller) -> bool:
-        """Whether somebody took a decision on the two back."""
-        query = LogQuery(tenant=caller.by.tenant, cube_id=older, operation="undo", limit=1_000)
-        entries = [entry for entry in self._governance.lifecycle_log(query) if pair(entry) == (newer, older)]
-        return any(not (isinstance(told := each.record.detail, dict) and told.get("again")) for each in entries)
+        They do not hold the version of the memory itself.
 
-    def _known(self, decision_id: str, caller: Caller) -> Decided:
-        newer, _, older = decision_id.partition(":")
-        entries = [each for each in self._entries(older, caller) if pair(each) == (newer, older)]
-        if entries and entries[-1].record.operation == "undo":
-            raise AlreadyUndoneError(f"Decision {decision_id!r} was undone already; nothing was changed.")
-        decision = from_entry(entries[-1]) if entries else None
-        if decision is None:
-            raise CubeNotFoundError(decision_id)
-        return decision
+        Raises:
+            LegalHoldError, IllegalTransitionError: What had retired it is on hold, or frozen.
+        """
+        steps = Steps()
+        for each in self.made.about(cube.id, caller):
+            retired, other = (each.newer, each.older) if each.ruling is Ruling.MERGE else (each.older, each.newer)
+            if each.undone or each.until or each.ruling is Ruling.FLAG or retired != cube.id:
+                continue
+            form = unlinked(form, other, {Relation.MERGED_INTO})
+            closed_at = cube.descriptive.valid_to
+            if each.ruling is Ruling.SUPERSEDE and form.descriptive.valid_to == closed_at:
+                form = self._reopened(form, each, caller)
+            theirs = [(let_go(one, cube), one) for one in self._governance.present([other], caller)]
+            versions = tuple(self._version(new, caller) for new, one in theirs if new != one)
+            steps = joined(steps, Steps(versions, (), (undone(each, caller, {}),)))
+        return form, steps
 
-    def _entries(self, older: str, caller: Caller) -> list[AuditEntry]:
-        wanted = {*(ruling.value for ruling in Ruling), "undo"}
-        found: list[AuditEntry] = []
-        after = 0
-        while page := self._governance.lifecycle_log(
-            LogQuery(tenant=caller.by.tenant, cube_id=older, after=after, limit=1_000)
-        ):
-            found += [each for each in page if each.record.operation in wanted and isinstance(each.record.detail, dict)]
-            after = page[-1].number
-        return found
+    def _reopened(self, older: MemCube, decision: Decided, caller: Caller) -> MemCube:
+        """The memory that a decision closed, valid as long as before it."""
+        before = [cube for cube in self._governance.versions(older.id, caller) if cube.version <= decision.version]
+        ends = before[-1].descriptive.valid_to if before else None
+        return older.model_copy(update={"descriptive": older.descriptive.model_copy(update={"valid_to": ends})})
 
-    def _explained(self, decision: Decided, caller: Caller) -> Decided:
-        told = {
-            cube.id: cube
-            for cube_id in (decision.newer, decision.older)
-            for cube in self._governance.versions(cube_id, caller)[:1]
-        }
-        if len(told) < 2:
-            return decision
-        verdict = self._judge.judge(told[decision.newer], told[decision.older])
-        return decision.model_copy(update={"evidence": verdict.evidence if verdict else ()})
+    def review(self, cube: MemCube, caller: Caller) -> None:
+        """Ask again about what a changed memory had retired; what is changed by that is durable on return."""
+        self.verify_again(cube.id, caller, settle=False)
+        steps = Steps() if ends_of(cube) is None else self.for_a_while(cube, caller)
+        if steps.versions:
+            self._governance.change(steps, caller, operation="undo").result()
+            self._dropped([each.cube.id for each in steps.versions], steps.written)
+
+    def for_a_while(self, newer: MemCube, caller: Caller) -> Steps:
+        """What changes when a memory that had retired others is given an end: they stand again after it."""
+        steps = Steps()
+        for each in self.made.about(newer.id, caller):
+            if each.undone or each.until or each.ruling is not Ruling.SUPERSEDE or each.newer != newer.id:
+                continue
+            older = {cube.id: cube for cube in self._governance.present([each.older], caller)}.get(each.older)
+            if older is None or older.state is not State.ARCHIVED or is_fixed(older):
+                continue
+            again = each.model_copy(update={"at": caller.now, "until": ends_of(newer), "version": older.version + 1})
+            records = (undone(each, caller, {"again": True}), recorded(again, caller))
+            version = self._version(self._reopened(older, each, caller), caller)
+            steps = joined(steps, Steps((version,), ((older, State.ACTIVATED),), records))
+        return steps

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from memos_integrations.core.access import Caller
+from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import CubeRef, MemCube, Origin, Provenance, State, Tier, sha256
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
@@ -107,7 +108,7 @@ class Summariser:
         self, cube_ids: Sequence[str], caller: Caller, *, most: int, write: Summarise | None, options: MemoryOptions
     ) -> MemCube:
         """A summary of the cubes; see `MemOS.summarise`."""
-        wanted = list(dict.fromkeys(cube_ids))
+        wanted, most = list(dict.fromkeys(cube_ids)), whole("most", most)
         if not 1 <= len(wanted) <= MOST_SOURCES or not 1 <= most <= MOST_SENTENCES:
             raise InvalidMemoryError(
                 f"A summary has 1 to {MOST_SOURCES} sources, and 1 to {MOST_SENTENCES} sentences of them."

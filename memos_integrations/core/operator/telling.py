@@ -14,6 +14,8 @@ TIME_WORDS = re.compile(
     re.IGNORECASE,
 )
 
+UNITS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+|[^\w\s]|_")
+
 
 def tells_when(text: str) -> bool:
     """Whether it holds a word of time."""
@@ -37,3 +39,8 @@ def names_somebody(text: str) -> bool:
 def length_of(text: str) -> int:
     """How many words it has."""
     return len(text.split())
+
+
+def units_of(text: str) -> int:
+    """How many words and signs it has; of scripts without spaces, characters."""
+    return len(UNITS.findall(text))

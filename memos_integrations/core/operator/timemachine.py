@@ -18,9 +18,11 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.lifecycle.then import MOVES, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
-from memos_integrations.core.operator.write import finished
+from memos_integrations.core.operator.resolver import Resolver
+from memos_integrations.core.operator.write import finished, unique_links
 from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
 from memos_integrations.core.records import NewVersion, Steps, record_of
 
@@ -29,6 +31,7 @@ MOST = 1_000_000
 LOG_PAGE = 10_000
 LATER = datetime.max.replace(tzinfo=UTC)
 _GONE = frozenset({State.ARCHIVED, State.MERGED})
+_DECIDED = frozenset({Relation.SUPERSEDES, Relation.MERGED_FROM, Relation.CONTRADICTS})
 CHANGING = frozenset("update append relabel put merge_by_hand restore feedback move remember import refresh".split())
 """Operations, as the log names them, by which somebody changes a memory."""
 
@@ -47,25 +50,39 @@ class TimeMachine:
         self,
         governance: MemGovernance,
         embedding: Embedding,
+        resolver: Resolver,
         dropped: Callable[[Collection[str], Collection[CubeRef]], None],
     ) -> None:
-        self._governance, self._embedding, self._dropped = governance, embedding, dropped
+        self._governance, self._embedding, self._resolver, self._dropped = governance, embedding, resolver, dropped
 
     def at(self, cube_id: str, caller: Caller, *, as_of: datetime | None, valid_at: datetime | None) -> MemCube:
-        """The version that was known at *as_of* (default: now), if it held in the world at *valid_at*.
+        """The version that was known at *as_of* (default: now), in its state of then, if it held at *valid_at*.
 
         Raises:
             CubeNotFoundError: There is none that the caller may read.
         """
-        self._governance.read(cube_id, caller)
+        found = self.then(self._governance.read(cube_id, caller), caller, as_of=as_of, valid_at=valid_at)
+        if found is None:
+            raise CubeNotFoundError(cube_id)
+        return found
+
+    def then(
+        self, present: MemCube, caller: Caller, *, as_of: datetime | None, valid_at: datetime | None
+    ) -> MemCube | None:
+        """`at` of a cube that the caller was given; None: there was none, or it did not hold."""
         known = [
             each
-            for each in self._governance.versions(cube_id, caller)
+            for each in self._governance.versions(present.id, caller)
             if as_of is None or each.descriptive.recorded_at <= as_of
         ]
         if not known or (valid_at is not None and not _holds(known[-1], valid_at)):
-            raise CubeNotFoundError(cube_id)
-        return known[-1]
+            return None
+        if as_of is None:
+            return known[-1]
+        asked = LogQuery(tenant=caller.by.tenant, cube_id=present.id, limit=LOG_PAGE)
+        told = (self._governance.lifecycle_log(asked.model_copy(update={"operation": name})) for name in MOVES)
+        moves = moves_in(sorted((entry for each in told for entry in each), key=lambda entry: entry.number))
+        return known[-1].model_copy(update={"state": state_then(present.state, moves.get(present.id, ()), as_of)})
 
     def restore(self, cube_id: str, version: int, caller: Caller) -> MemCube:
         """Write an earlier version again, as the newest; see `MemOS.restore`."""
@@ -75,12 +92,16 @@ class TimeMachine:
             versions = {each.version: each for each in self._governance.versions(cube_id, caller)}
             if version not in versions:
                 raise InvalidMemoryError(f"Cube {cube_id!r} has the versions 1 to {cube.version}, not {version!r}.")
-            steps = self._restoring(cube, versions[version], caller)
+            wanted = _with_links(versions[version], cube)
+            others = Steps()
+            if cube.state in _GONE:
+                wanted, others = self._resolver.released(cube, wanted, caller)
+            steps = joined(self._restoring(cube, wanted, caller), others)
             try:
                 self._governance.change(steps, caller, operation="restore").result()
             except VersionConflictError:
                 continue
-            self._dropped([cube_id], steps.written)
+            self._dropped([each.cube.id for each in steps.versions], steps.written)
             return self._governance.fetch(cube_id, Verb.READ, caller, operation="restore")
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
@@ -211,6 +232,8 @@ class TimeMachine:
             else:
                 continue
             steps = joined(steps, more)
+        for cube in (each for each in cubes if each.id in restored and each.state in _GONE):
+            steps = joined(steps, self._resolver.released(cube, cube, caller)[1])
         return steps, RolledBack(restored=tuple(restored), archived=tuple(archived))
 
     def _moved_since(self, cube: MemCube, since: datetime, caller: Caller) -> bool:
@@ -226,21 +249,32 @@ class TimeMachine:
         """Pass a memory to another state by hand; see `MemOS.move`."""
         for _ in range(MAX_RETRIES):
             cube = self._governance.fetch(cube_id, Verb.DELETE, caller, operation="move")
-            versions: tuple[NewVersion, ...] = ()
-            if after is State.FROZEN:
-                # A version of its own: a change that is under way finds another version, and is refused.
-                recorded = max(caller.now, cube.descriptive.recorded_at)
-                dated = cube.descriptive.model_copy(update={"recorded_at": recorded})
-                draft = finished(cube.model_copy(update={"version": cube.version + 1, "descriptive": dated}))
-                row = self._embedding.written([draft.text]) if draft.text.strip() else None
-                versions = (NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0]),)
+            form, others = cube, Steps()
+            if after is State.ACTIVATED and cube.state in _GONE:
+                form, others = self._resolver.released(cube, cube, caller)
+            # Frozen, it has a version of its own: a change that is under way finds another version, and is refused.
+            ours = (self._next(form, caller),) if form is not cube or after is State.FROZEN else ()
+            steps = joined(Steps(ours, ((cube, after),)), others)
             try:
-                self._governance.change(Steps(versions, ((cube, after),)), caller, operation="move").result()
+                self._governance.change(steps, caller, operation="move").result()
             except VersionConflictError:
                 continue
-            self._dropped([cube_id], [version.cube.ref for version in versions])
-            return cube.model_copy(update={"state": after, "version": cube.version + len(versions)})
+            self._dropped([cube_id, *(each.cube.id for each in steps.versions)], steps.written)
+            return (ours[0].cube if ours else cube).model_copy(update={"state": after})
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
+
+    def _next(self, cube: MemCube, caller: Caller) -> NewVersion:
+        dated = cube.descriptive.model_copy(update={"recorded_at": max(caller.now, cube.descriptive.recorded_at)})
+        draft = finished(cube.model_copy(update={"version": cube.version + 1, "descriptive": dated}))
+        row = self._embedding.written([draft.text]) if draft.text.strip() else None
+        return NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0])
+
+
+def _with_links(wanted: MemCube, cube: MemCube) -> MemCube:
+    """An earlier version with what the present one says of others that it retired, took in or contradicts."""
+    links = [link for link in cube.provenance.links if link.relation in _DECIDED]
+    told = wanted.provenance.model_copy(update={"links": unique_links([*wanted.provenance.links, *links])})
+    return wanted.model_copy(update={"provenance": told})
 
 
 def _holds(cube: MemCube, at: datetime) -> bool:

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 
 from memos_integrations.core.cube import MemCube, Relation
-from memos_integrations.core.operator.telling import length_of, names_somebody, says_something, tells_when
+from memos_integrations.core.operator.telling import length_of, names_somebody, says_something, tells_when, units_of
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.text import terms
 
@@ -22,7 +22,8 @@ from memos_integrations.core.text import terms
 class Traits:
     """Of one memory: when it was said, what is searched of it, where it stands, and what its words look like.
 
-    `numbers` are the words it has, and 0 or 1 for: names a time, says something (and does not only ask), holds a name.
+    `numbers` are the words it has, and 0 or 1 for: names a time, says something (and does not only ask), holds a name;
+    `units` counts the words and signs of what is searched.
     """
 
     said_at: datetime
@@ -32,6 +33,7 @@ class Traits:
     follows: tuple[str, ...]
     speaker: str | None
     numbers: tuple[float, float, float, float]
+    units: int
 
 
 _Kept = tuple["weakref.ref[MemCube]", Traits]
@@ -61,16 +63,17 @@ def _let_go(number: int, gone: weakref.ref[MemCube], every: dict[int, _Kept] = _
 
 
 def _made(cube: MemCube) -> Traits:
-    said, text = cube.provenance, cube.text
+    said, text, searched = cube.provenance, cube.text, search_text(cube)
     shape = length_of(text), tells_when(text), says_something(text), names_somebody(text)
     return Traits(
         said_at=said_at(cube),
-        text=search_text(cube),
+        text=searched,
         terms=frozenset(terms(text)),
         session=session_of(cube),
         follows=tuple(link.target for link in said.links if link.relation is Relation.FOLLOWS),
         speaker=said.speaker.casefold() if said.speaker else None,
         numbers=(float(shape[0]), float(shape[1]), float(shape[2]), float(shape[3])),
+        units=units_of(searched),
     )
 
 

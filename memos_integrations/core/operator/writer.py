@@ -14,22 +14,13 @@ from functools import partial
 from typing import Any
 
 from memos_integrations.core.access import Caller, Verb, may_read
+from memos_integrations.core.asked import whole
 from memos_integrations.core.conflict import ConflictJudge, ConflictRules
 from memos_integrations.core.conflict.marks import marked
 from memos_integrations.core.conflict.rules import JUDGED
 from memos_integrations.core.conversation import Conversation, Message
-from memos_integrations.core.cube import (
-    CubeRef,
-    MemCube,
-    Relation,
-    unique,
-)
-from memos_integrations.core.errors import (
-    AlreadyRememberedError,
-    EmbeddingError,
-    VaultError,
-    VersionConflictError,
-)
+from memos_integrations.core.cube import CubeRef, MemCube, Relation, unique
+from memos_integrations.core.errors import AlreadyRememberedError, EmbeddingError, VaultError, VersionConflictError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.admission import admitted
@@ -167,6 +158,8 @@ class CubeWriter:
         Raises:
             VersionConflictError: The cube is not at *expected_version*.
         """
+        if expected_version is not None:
+            whole("expected_version", expected_version)
         for _ in range(MAX_RETRIES):
             cube = self._governance.fetch(cube_id, Verb.WRITE, caller, operation="update")
             if expected_version not in (None, cube.version):
@@ -194,7 +187,7 @@ class CubeWriter:
     def forget(
         self, cube_id: str, caller: Caller, proof: ErasureWitness | None = None, *, instead: Instead | None = None
     ) -> ErasureReceipt:
-        """Erase a cube and what was derived from it, look whether anything is left, and say what was erased.
+        """Erase a cube, its repeats and what was derived from it, look whether anything is left, and say what went.
 
         With *proof* it is attested; `unseen` in the note are cubes derived after the look: erased, but not looked for.
 
@@ -205,7 +198,8 @@ class CubeWriter:
         before = self._governance.traces(cube_id)
         closure = [] if proof is None else self._governance.closure(cube_id, caller)
         seen = None if proof is None else proof.look(closure)
-        doomed, receipt = self._governance.erase(cube_id, caller, instead)
+        done = self._governance.erase(cube_id, caller, instead)
+        doomed = done.cubes
         self._embedding.drop([search_text(each) for each in doomed])
         if self._governance.gate is not None:
             self._governance.gate.forget()
@@ -218,17 +212,20 @@ class CubeWriter:
             for place, count in self._governance.traces(each.id).items():
                 remaining[place] = remaining.get(place, 0) + count
         left = {place: count for place, count in remaining.items() if count and place != "files"}
+        told = [each.id for each in doomed if each.id != cube_id and may_read(each, caller)]
         if left:
             raise VaultError(f"Cube {cube_id!r} was erased, but something is left of it: {left}.")
-        said: dict[str, Any] = {"at": caller.now.isoformat(), "commit": receipt.commit, "cubes": len(doomed)}
+        said: dict[str, Any] = {"at": caller.now.isoformat(), "commit": done.receipt.commit, "cubes": len(doomed)}
         said["unseen"] = len({each.id for each in doomed}.difference(closure))
         return ErasureReceipt(
             cube_id=cube_id,
-            derived=tuple(each.id for each in doomed[:-1] if may_read(each, caller)),
+            derived=tuple(each for each in told if each not in done.repeats),
+            repeats=tuple(each for each in told if each in done.repeats),
+            returned=tuple(each.id for each in done.returned if may_read(each, caller)),
             erased=before,
             remaining=remaining,
             at=caller.now,
-            commit=receipt.commit,
+            commit=done.receipt.commit,
             proof="" if proof is None else proof.attest(seen, said),
             salt="" if seen is None else seen.salt.hex(),
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import uuid4
 
 from memos_integrations.core.access import CallContext, Caller, Principal
+from memos_integrations.core.asked import known_id
 from memos_integrations.core.cube import CubeRef, MemCube
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
@@ -126,6 +127,28 @@ class Running(Living):
     def _told(self, cube_id: str, said: Feedback | str, by: Principal, context: CallContext | None) -> MemCube:
         with self.atomic(by=by, context=context) as memory:
             return super(Running, memory).feedback(cube_id, said, by=by, context=context)
+
+    def restore(self, cube_id: str, version: int, *, by: Principal, context: CallContext | None = None) -> MemCube:
+        """See `Living.restore`; what it had retired is asked about again, true together with it."""
+        how: dict[str, Any] = {"by": by, "context": context}
+        return self._reviewed(known_id(cube_id), lambda memory: Living.restore(memory, cube_id, version, **how), **how)
+
+    def _reviewed(
+        self, cube_id: str, change: Callable[[Self], MemCube], by: Principal, context: CallContext | None
+    ) -> MemCube:
+        """What *change* makes of a memory; where that retired others, it is asked again whether it does, all in one."""
+        if not self._writer.resolver.made.has_retired(cube_id, self._caller(by, context)):
+            return change(self)
+        for attempt in range(MOST_ATTEMPTS):
+            try:
+                with self.atomic(by=by, context=context) as memory:
+                    cube, caller = change(memory), memory._caller(by, context)
+                    memory._writer.resolver.review(cube, caller)
+                    return next(iter(memory._governance.present([cube.id], caller)), cube)
+            except VersionConflictError:
+                if attempt == MOST_ATTEMPTS - 1:
+                    raise
+        raise VersionConflictError(cube_id, 0, 1)
 
     def run(
         self,

@@ -67,12 +67,15 @@ class Use:
 
     `recall_id` is empty where it was no recall. With `licence`, the cube's own, it is also a use of that: refused when
     none is left. Concurrent ones are counted one after the other. An `Expect` before it holds the licence to its cube.
+
+    `looked`: it was looked up, not recalled: used then (`last_read`), but neither counted nor warmed.
     """
 
     cube_id: str
     at: datetime
     recall_id: str
     licence: Licence | None = None
+    looked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,17 @@ Every statistic is taken over the cubes that the asker may see, so that no score
 
 from __future__ import annotations
 
-from memos_integrations.core.ranking.around import CONTEXT_ROWS, Shape, around, neighbours, shape_of
-from memos_integrations.core.ranking.late import TokenRows, late_interaction, packed_rows
+from memos_integrations.core.ranking.around import (
+    CONTEXT_ROWS,
+    Numbers,
+    Shape,
+    around,
+    best_of_sessions,
+    likeness_in_sessions,
+    neighbours,
+    shape_of,
+)
+from memos_integrations.core.ranking.late import TokenRows, late_interaction, packed_rows, strangeness
 from memos_integrations.core.ranking.signals import (
     COMMON_ONE_IN,
     MANY,
@@ -28,17 +37,21 @@ __all__ = [
     "MOST_TERMS",
     "B",
     "Floats",
+    "Numbers",
     "Shape",
     "TokenRows",
     "around",
+    "best_of_sessions",
     "bm25",
     "closeness",
     "fuse",
     "idf",
     "late_interaction",
+    "likeness_in_sessions",
     "neighbours",
     "packed_rows",
     "scaled",
     "shape_of",
+    "strangeness",
     "telling",
 ]

@@ -97,15 +97,15 @@ def around(
             wide = held + shape.near * (BEFORE * _at(held, before) + AFTER * _at(held, after))
             context += _shares(wide, both, weight, widened, shape.b)
     earlier = _at(_at(own, before), before) * shape.near
-    return {"words": words, "context": context, "earlier": earlier, "session": _sessions(context, sessions)}
+    return {"words": words, "context": context, "earlier": earlier, "session": best_of_sessions(context, sessions)}
 
 
 def _shares(tf: Floats, lengths: Floats, weight: float, average: float, b: float) -> Floats:
     return np.where(tf > 0.0, bm25(tf, lengths, weight=weight, average=average, b=b), 0.0)
 
 
-def _sessions(scores: Floats, sessions: Numbers) -> Floats:
-    """Per memory, the mean of its session's best three; nothing without a session."""
+def best_of_sessions(scores: Floats, sessions: Numbers) -> Floats:
+    """Per memory, the mean of its session's best three; nothing without a session (0)."""
     order = np.lexsort((-scores, sessions))
     grouped = sessions[order]
     starts = np.flatnonzero(np.diff(grouped, prepend=grouped[:1] - 1))
@@ -118,3 +118,23 @@ def _sessions(scores: Floats, sessions: Numbers) -> Floats:
     found = np.empty_like(scores)
     found[order] = np.repeat(means, sizes)
     return found
+
+
+def likeness_in_sessions(scores: Floats, sessions: Numbers) -> float:
+    """How alike the scores of one session are: the intraclass correlation (Fisher 1925, one way), at most 1.
+
+    0 is what chance gives, less says that whatever a session holds, what fits stands alone in it. *sessions* has one
+    number per memory, 0 for none. 0 too where there are fewer than two sessions, or none has two memories.
+    """
+    inside = sessions != 0
+    told = scores[inside]
+    _, place, sizes = np.unique(sessions[inside], return_inverse=True, return_counts=True)
+    count, groups = told.size, sizes.size
+    if groups < 2 or count == groups:
+        return 0.0
+    means = np.bincount(place, told) / sizes
+    between = float((sizes * (means - told.mean()) ** 2).sum()) / (groups - 1)
+    within = float(((told - means[place]) ** 2).sum()) / (count - groups)
+    size = (count - float((sizes**2).sum()) / count) / (groups - 1)
+    both = between + (size - 1.0) * within
+    return (between - within) / both if both > 0.0 else 0.0

@@ -24,6 +24,12 @@ BEFORE = 0.9
 WINDOW = 192
 STEP = 96
 
+LEARNED, STRANGE = 1.3, 1.7
+"""Tokens per word or sign: of a language that an embedder has learnt, and of one that it has to spell."""
+
+WHOLE = 100
+"""A text of so many words and signs stands whole before every embedder; of longer ones the end may be cut."""
+
 TOKENS_AT_ONCE = 1_024
 """So many are unpacked at a time: 1.5 MB with 384 dimensions, which stays in a processor's cache."""
 
@@ -69,6 +75,19 @@ def late_interaction(
     with_before = nearest.copy()
     with_before[known] = np.maximum(nearest[known], np.float32(BEFORE) * nearest[before[known]])
     return own, with_before @ weights
+
+
+def strangeness(asked: tuple[int, int], told: Sequence[tuple[int, int]]) -> float:
+    """How strange the language is to the embedder, from 0 (it has learnt it) to 1: a strange word is cut into pieces.
+
+    *asked* are the tokens of the question, and its words and signs; *told* those of the memories: the longest, whose
+    ends may be cut, are passed over. Strange is what is so on both sides: a question may hold a name, a memory code.
+    """
+    most = max((tokens for tokens, _ in told), default=0)
+    whole = [each for each in told if each[0] < most or each[1] <= WHOLE]
+    sums = [asked, (sum(tokens for tokens, _ in whole), sum(units for _, units in whole))]
+    least = min((tokens / units for tokens, units in sums if units), default=0.0)
+    return min(1.0, max(0.0, (least - LEARNED) / (STRANGE - LEARNED)))
 
 
 def _weights(ids: TokenIds, held: Sequence[TokenIds]) -> Floats:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -30,6 +33,7 @@ from memos_integrations.vaults.sqlite import SQLiteVault
 
 ANA = Principal(tenant="home", user="ana")
 BEN = Principal(tenant="home", user="ben")
+ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 KEYS = [Ed25519Signer(bytes([number]) * 32) for number in range(1, 5)]
 ALL = CubeFilter(states=frozenset(State))
@@ -199,6 +203,37 @@ def test_the_judge_is_asked_about_what_was_changed_apart(judged: tuple[Device, D
     (found,) = phone.sync(folder).conflicts
     assert found.ruling in {"supersede", "flag"}
     assert found.reason
+
+
+def test_a_crash_before_it_was_judged_loses_neither_flag_nor_decision(
+    judged: tuple[Device, Device, Device], folder: Path, tmp_path: Path
+) -> None:
+    laptop, phone, _ = judged
+    cube = laptop.memos.remember("The ward has 12 beds.", by=ANA)
+    laptop.sync(folder), phone.sync(folder)
+    home = phone.memos.remember("I live in Lyon.", by=ANA)
+    for device, beds in ((phone, 14), (laptop, 13)):
+        device.now += timedelta(hours=1)
+        device.memos.update(cube.id, text=f"The ward has {beds} beds.", by=ANA)
+    laptop.now += timedelta(days=30)
+    newer = laptop.memos.remember("I moved to Turin.", by=ANA)
+    laptop.sync(folder)
+    phone.memos.close()
+    words = [sys.executable, "-m", "tests.core.interchange.sync_worker", str(tmp_path / "judged 1"), str(folder)]
+    killed = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (killed.returncode, killed.stdout) == (-signal.SIGKILL, "asked\n"), killed.stderr
+
+    again = Device(1, SQLiteVault(tmp_path / "judged 1"), ConflictRules())
+    again.now += timedelta(days=60)
+    assert again.there().keys() == {cube.id, home.id, newer.id}, "all of it was read"
+    (entry,) = again.memos.audit(by=ANA, cube_id=cube.id, operation="changed_apart")
+    assert entry.record.detail is not None, "flagged in the commit that brought it"
+    found = again.sync(folder)
+    assert [(each.id, each.kept) for each in found.conflicts] == [(cube.id, entry.record.detail["kept"])]
+    assert [(each.ruling, each.newer, each.older) for each in found.decisions] == [("supersede", newer.id, home.id)]
+    assert found.read == 0
+    assert again.sync(folder).conflicts == (), "once"
+    again.memos.close()
 
 
 def test_the_later_state_holds(devices: tuple[Device, Device, Device], folder: Path) -> None:

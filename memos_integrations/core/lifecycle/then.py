@@ -1,0 +1,58 @@
+"""In which state a memory was at an earlier time, as the audit log tells: every move but the first use is on record."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from memos_integrations.core.cube import State
+from memos_integrations.core.ports import AuditEntry, LogQuery, Outcome, Vault, VaultQuery
+
+PAGE = 10_000
+
+MOVES: dict[str, State] = {f"to_{state.value}": state for state in State if state is not State.GENERATED}
+"""Operations, as the log names them, that passed a cube to a state."""
+
+Moves = Mapping[str, Sequence[tuple[datetime, State]]]
+"""By id of the cube: when it passed to which state, in order."""
+
+
+def moves_in(entries: Iterable[AuditEntry]) -> Moves:
+    """The moves that the entries, in their order, tell of."""
+    found: dict[str, list[tuple[datetime, State]]] = defaultdict(list)
+    for entry in entries:
+        told = entry.record
+        if told.operation in MOVES and told.outcome is Outcome.ALLOWED and told.cube_id is not None:
+            found[told.cube_id].append((told.at, MOVES[told.operation]))
+    return found
+
+
+def moves_for(query: VaultQuery, entries: Iterable[AuditEntry]) -> Moves:
+    """`moves_in` where the query asks for a past; of the present they tell nothing new."""
+    return {} if query.as_of is None else moves_in(entries)
+
+
+def moves_over(vault: Vault, query: VaultQuery, tenant: str, entries: Sequence[AuditEntry]) -> Moves:
+    """`moves_for` what a vault's log tells of a tenant, and then the entries."""
+    told: list[AuditEntry] = []
+    for operation in MOVES if query.as_of is not None else ():
+        asked = LogQuery(tenant=tenant, operation=operation, limit=PAGE)
+        while page := vault.log(asked):
+            told += page
+            asked = asked.model_copy(update={"after": page[-1].number})
+    return moves_for(query, [*sorted(told, key=lambda entry: entry.number), *entries])
+
+
+def state_then(now: State, moves: Sequence[tuple[datetime, State]], moment: datetime) -> State:
+    """The state at a moment of a cube that is in the state *now* and made these moves.
+
+    What has expired is out of reach in every time. Before its first move a cube was in recall; what came from elsewhere
+    archived was so until it was activated.
+    """
+    if now is State.EXPIRED or not moves:
+        return now
+    before = [state for at, state in moves if at <= moment]
+    if before:
+        return before[-1]
+    return State.ARCHIVED if moves[0][1] is State.ACTIVATED else State.GENERATED
