@@ -7,7 +7,7 @@ export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup models demo test test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-lora \
-	bench-drift bench-governance bench-sharing bench-attribution bench-report lint format clean
+	bench-drift bench-governance bench-sharing bench-attribution bench-report evidence lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -25,6 +25,7 @@ help:
 	@echo "bench-sharing  bundles, events, brokers: BUNDLES=2000 EVENTS=2000 JSON=file"
 	@echo "bench-lora  parameter memory and the cost model: ARGS=\"--seeds 3\" JSON=file"
 	@echo "bench-report  README's figures from tests/benchmarks/results"
+	@echo "evidence   runs the tests that answer a published requirement, and writes docs/aisvs.md"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
 	@echo "clean      remove the environment, caches and builds; weights stay"
 
@@ -101,6 +102,9 @@ bench-sharing: .venv/.ready
 
 bench-attribution: .venv/.ready
 	$(BIN)/python tests/benchmarks/attribution.py $(ARGS) $(if $(JSON),--json $(JSON))
+
+evidence: .venv/.models
+	$(BIN)/python -m tests.evidence
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -152,6 +152,7 @@ def test_no_error_is_swallowed_unseen() -> None:
     assert broad == ["memos_integrations/core/memstore/store.py"]
 
 
+@pytest.mark.answers("CVE-2026-28277", "CVE-2026-45829", "input 11")
 def test_nothing_stored_is_ever_run() -> None:
     wrong = [place for place, node in nodes(ast.Call) if ast.unparse(node.func) in LOADERS_OF_CODE]  # type: ignore[attr-defined]
     wrong += [
@@ -200,6 +201,7 @@ def loops_over_literals(path: Path) -> set[str]:
     }
 
 
+@pytest.mark.answers("CVE-2025-67644, CVE-2026-27022")
 @pytest.mark.parametrize("path", [p for p in FILES if "sqlite3" in p.read_text("utf-8")], ids=module)
 def test_sql_is_written_not_assembled(path: Path) -> None:
     """Values go in as parameters. A statement is put together, where it is run, from fixed fragments only."""

@@ -164,6 +164,7 @@ def test_nobody_replaces_what_they_may_not_write(memos: MemOS) -> None:
     assert hits[target.id] is not None
 
 
+@pytest.mark.answers("poison 20")
 def test_a_tools_words_do_not_replace_what_the_user_said(memos: MemOS) -> None:
     memos.remember("Payroll goes to the account at Bank North.", by=ANA)
     tool = Trust(channel=Channel.TOOL, label=TrustLabel.UNTRUSTED)
@@ -172,6 +173,7 @@ def test_a_tools_words_do_not_replace_what_the_user_said(memos: MemOS) -> None:
     assert [hit.superseded_by for hit in memos.recall("payroll account", by=ANA).hits] == [None, None]
 
 
+@pytest.mark.answers("identity 18", "poison 21")
 def test_nobody_verifies_their_own_memory_or_speaks_as_somebody_else(memos: MemOS) -> None:
     with pytest.raises(AccessDeniedError):
         memos.remember("True, really.", by=EVE, trust=Trust(label=TrustLabel.VERIFIED, verified_by="root"))

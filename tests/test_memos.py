@@ -313,6 +313,7 @@ def test_others_memories_change_no_score_and_no_count(memos: MemOS) -> None:
     assert (alone.cost.candidates, alone.how) == (among.cost.candidates, among.how)
 
 
+@pytest.mark.answers("identity 19")
 def test_absent_and_forbidden_cannot_be_told_apart(memos: MemOS) -> None:
     hers = memos.remember("Private.", by=ANA).id
     gone = memos.remember("Gone.", by=ANA).id
@@ -335,6 +336,7 @@ def test_a_reader_may_read_but_not_change(memos: MemOS) -> None:
     assert memos.get(cube.id, by=BEN).text == "The plan is set."
 
 
+@pytest.mark.answers("identity 18")
 def test_a_writer_may_change_the_words_but_not_the_audience(memos: MemOS) -> None:
     cube = memos.remember("Agenda: one.", by=ANA, writers=["ben"])
     assert memos.update(cube.id, by=BEN, text="Agenda: two.").version == 2
@@ -370,6 +372,7 @@ def test_one_writes_only_in_ones_own_tenant(memos: MemOS) -> None:
     assert memos.recall("planted", by=ANA).hits == ()
 
 
+@pytest.mark.answers("AISVS 5.2.7")
 def test_derived_memory_has_no_more_readers_trust_or_time_than_its_source(memos: MemOS) -> None:
     source = memos.remember(
         "The merger closes in May.", by=ANA, ttl=timedelta(days=1), trust=Trust(label=TrustLabel.UNTRUSTED)
@@ -384,6 +387,7 @@ def test_derived_memory_has_no_more_readers_trust_or_time_than_its_source(memos:
     assert derived.governance.expires_at == source.governance.expires_at
 
 
+@pytest.mark.answers("ASI06 4")
 def test_the_calling_context_is_part_of_access(memos: MemOS) -> None:
     memos.remember("Blood type is 0 negative.", by=ANA, purposes=["treatment"])
     assert memos.recall("blood type", by=ANA).hits == ()
@@ -410,6 +414,7 @@ def test_may_read_names_only_what_one_may_read(memos: MemOS) -> None:
 # --- the record ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.answers("AISVS 12.1.2")
 def test_every_touch_is_recorded_allowed_and_denied(memos: MemOS) -> None:
     cube = memos.remember("The vault is blue.", by=ANA)
     memos.recall("What colour is the vault?", by=ANA)
@@ -573,6 +578,7 @@ def test_a_vault_refuses_another_embedder_and_is_left_as_it_was(tmp_path: Path) 
         assert texts(memos.recall("kept", by=ANA)) == ["Kept."]
 
 
+@pytest.mark.answers("AISVS 8.2.2", "input 7")
 def test_vectors_that_cannot_be_compared_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     with MemOS.open(tmp_path / "v", embedder=Broken()) as memos:
         with pytest.raises(EmbeddingError, match="NaN"):
@@ -681,6 +687,7 @@ BAD_WRITES: list[tuple[str, Any, dict[str, Any], type[MemOSError]]] = [
 ]
 
 
+@pytest.mark.answers("input 6")
 @pytest.mark.parametrize(("text", "options", "error"), [b[1:] for b in BAD_WRITES], ids=[b[0] for b in BAD_WRITES])
 def test_bad_input_is_refused_and_nothing_is_lost(
     memos: MemOS, text: Any, options: dict[str, Any], error: type[MemOSError]

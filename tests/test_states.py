@@ -114,6 +114,7 @@ def got(memos: MemOS, cube_id: str) -> str:
         return ""
 
 
+@pytest.mark.answers("AISVS 8.3.1")
 @pytest.mark.parametrize("path", READS)
 @pytest.mark.parametrize("state", [*State, HELD])
 def test_what_is_read_in_which_state(memos: MemOS, state: State | str, path: str) -> None:

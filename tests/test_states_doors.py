@@ -97,6 +97,7 @@ def test_a_door_shows_a_memory_in_the_states_of_recall(memos: MemOS, state: Stat
     assert any("blue" in text for text in DOORS[door](memos, ASKED)) == (state in RECALLED)
 
 
+@pytest.mark.answers("AISVS 8.3.1")
 @pytest.mark.parametrize("door", DOORS)
 def test_a_door_shows_no_memory_whose_time_is_over(memos: MemOS, clock: Clock, door: str) -> None:
     memos.remember("The kettle is blue.", by=ANA, ttl=timedelta(hours=1))

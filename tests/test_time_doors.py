@@ -139,6 +139,7 @@ def test_a_store_of_the_past_gives_what_it_held_and_is_not_written(memos: MemOS,
     assert {each.key for each in store.search(())} == {"gate", "shop"}
 
 
+@pytest.mark.answers("fault 34")
 def test_a_clock_a_year_back_loses_nothing(memos: MemOS, clock: Clock) -> None:
     old = memos.remember("My favourite colour is teal.", by=ANA)
     clock.now -= 365 * DAY

@@ -72,7 +72,20 @@ _FIRM = re.compile(
     r"department|office|club|group|labs?|studio|church|court|agency|association|foundation|times|post|news)\b|(?-i:[a-z][A-Z])",
     re.IGNORECASE,
 )
-_TITLE = re.compile(r"(?:mrs?|ms|miss|dr|prof|frau|herr|se[ñn]ora?|mme|mlle|m)\.? \Z", re.IGNORECASE)
+_TITLES = r"(?:mrs?|ms|miss|dr|prof|frau|herr|se[ñn]ora?|mme|mlle|aunt(?:ie)?|uncle|tante|onkel|tía|tío|zia|zio)"
+_TITLE = re.compile(rf"(?:{_TITLES}|m)\.? \Z", re.IGNORECASE)
+_KIN = (
+    r"(?:(?:grand)?(?:mother|father|son|daughter|ma|pa)|mom|mum|dad|sister|brother|wife|husband|partner|(?:girl|boy)?friend|"
+    r"cousin|niece|nephew|boss|manager|colleague|neighbou?r|landlord|landlady|roommate|flatmate|doctor|teacher)"
+)
+_CALLED = re.compile(
+    # Frau Lindqvist; my daughter Saoirse; – Rasmus Holm, at the end
+    rf"\b{_TITLES}\.? (?P<a>{_CAPITAL}(?: {_CAPITAL})?)"
+    rf"|\b(?:my|his|her|our|their) {_KIN},? (?P<b>{_CAPITAL}(?: {_CAPITAL})?)"
+    rf"|[-\u2013\u2014] ?(?P<c>{_CAPITAL} {_CAPITAL})\s*\Z",
+    re.IGNORECASE,
+)
+"""What says that a name follows, whether the model knows it or not."""
 
 
 class NamesAndPlaces:
@@ -105,6 +118,9 @@ class NamesAndPlaces:
     def __call__(self, text: str) -> Iterator[Marked]:
         """The places in the text; what stands beside a name by the model's mistake, digits above all, is cut off."""
         yield from (Marked(*found.span(), "address") for found in _ADDRESS.finditer(text))
+        for called in _CALLED.finditer(text):
+            end = called.end(called.lastgroup or 0)
+            yield Marked(called.start() if called["a"] else called.start(called.lastgroup or 0), end, "person")
         plain = _plain(text)
         for written in {text, plain}:
             for found in self._engine.analyze(

@@ -69,6 +69,15 @@ class Accounting(Walk):
             raise InvalidMemoryError(f"Not a log query: {first_problem(exc)}.") from exc
         return self._governance.log(query, caller)
 
+    def alarms(self, *, by: Principal, **filters: Unpack[LogFilters]) -> list[AuditEntry]:
+        """What was unusual: sources that brought, or contradicted, very much at once; as `audit`, with its filters.
+
+        `detail["found"]` says what, `cube_id` by which memory; `WriteGate` says from when on, and what is done. The
+        same comes as `AlarmRaised` among the vault's events.
+        """
+        filters["operation"] = "alarm"
+        return self.audit(by=by, **filters)
+
     def account(self, spent: Spent, *, by: Principal, context: CallContext | None = None) -> None:
         """Put what a model did for *by* into the audit log, from where `memos costs` counts it.
 

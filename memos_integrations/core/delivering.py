@@ -20,7 +20,7 @@ from memos_integrations.core.errors import (
     RateSpentError,
     VersionConflictError,
 )
-from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
+from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten
 from memos_integrations.core.item import ITEM
 from memos_integrations.core.news import News
 from memos_integrations.core.ports import AuditEntry, AuditReport, Expect, LogQuery, Outcome, Room, Transaction, Use
@@ -65,14 +65,14 @@ class GovernedDelivery(GovernedReading):
     def happened(self, after: int, limit: int, caller: Caller) -> tuple[list[tuple[int, Change]], int]:
         """Of the next *limit* events after number *after* those in the caller's tenant, and the last number looked at.
 
-        Refusals are no news: they are in the audit log, for whoever may read that.
+        Refusals and alarms are no news: they are in the audit log, for whoever may read that.
         """
         self._reads.wait_for_uses()
         found = self._vault.events(after, limit)
         mine = [
             (number, event)
             for number, event in found
-            if event.tenant == caller.by.tenant and not isinstance(event, AccessDenied)
+            if event.tenant == caller.by.tenant and not isinstance(event, AccessDenied | AlarmRaised)
         ]
         return mine, found[-1][0] if found else after
 

@@ -49,4 +49,14 @@ class AccessDenied(CubeEvent):
     verb: Label
 
 
-MemEvent = Annotated[CubeWritten | CubeErased | CubeMoved | AccessDenied, Field(discriminator="kind")]
+class AlarmRaised(CubeEvent):
+    """A source went beyond what is usual with this memory; see `WriteGate`.
+
+    `alarm` says in what: `burst` (so many memories at once), `contradictions` (of what is there).
+    """
+
+    kind: Literal["alarm_raised"] = "alarm_raised"
+    alarm: Label
+
+
+MemEvent = Annotated[CubeWritten | CubeErased | CubeMoved | AccessDenied | AlarmRaised, Field(discriminator="kind")]

@@ -29,7 +29,7 @@ from memos_integrations.core.ports import (
     Use,
     Vectors,
 )
-from memos_integrations.core.records import NewVersion, changes_of, record_of
+from memos_integrations.core.records import NewVersion, alarms, changes_of, record_of
 
 
 class GatedWriting(GovernedDelivery):
@@ -62,8 +62,18 @@ class GatedWriting(GovernedDelivery):
         Raises:
             RefusedByGateError: Always.
         """
-        self._submit(record_of("gate", caller, denied=verdict["reason"], about=cube.id, detail=verdict))
+        entries = [record_of("gate", caller, denied=verdict["reason"], about=cube.id, detail=verdict)]
+        if verdict.get("alarm"):
+            entries.append(record_of("alarm", caller, about=cube.id, detail=verdict))
+        self._reads.send()
+        self._vault.submit(Transaction((), tuple(entries), alarms(cube, caller, verdict))).result()
         raise RefusedByGateError(f"The write gate refused this memory: {verdict['reason']}. Nothing was stored.")
+
+    def note_alarm(self, cube: MemCube, caller: Caller, verdict: dict[str, Any]) -> None:
+        """Record that the source of a memory goes beyond what is usual, and tell of it."""
+        entry = record_of("alarm", caller, cube=cube, detail=verdict)
+        self._reads.send()
+        self._vault.submit(Transaction((), (entry,), alarms(cube, caller, verdict))).result()
 
     def note_redaction(self, found: dict[str, Any], caller: Caller) -> None:
         """Record that the caller looked for what a gate would take out of a memory; counts, no words."""

@@ -45,13 +45,13 @@ from memos_integrations.core.records import (
     Instead,
     NewVersion,
     Steps,
+    entries_of,
     erasure,
-    gated,
+    events_of,
     joined,
     passed,
     record_of,
     recorded,
-    written,
 )  # fmt: skip
 
 
@@ -124,7 +124,7 @@ class MemGovernance(GatedWriting):
         told = Transaction(
             changes=tuple(change for version in versions for change in self._changes(version)),
             audit=tuple(record for version in versions for record in recorded(version, operation)),
-            events=tuple(written(version.cube, version.caller) for version in versions),
+            events=tuple(event for version in versions for event in events_of(version)),
         )
         later = tuple(version for version in versions if version.cube.version > 1)
         if later:
@@ -153,15 +153,11 @@ class MemGovernance(GatedWriting):
             check_transition(cube, after)
         changes: list[Change] = [change for version in steps.versions for change in self._changes(version)]
         changes += [Expect(ref.id, ref.version) for ref in steps.expected]
-        later = "update" if operation == "remember" else operation
-        entries = [
-            record_of(operation if each.cube.version == 1 else later, caller, cube=each.cube) for each in steps.versions
-        ]
-        entries += [record for each in steps.versions for record in gated(each)]
-        events = tuple(written(each.cube, caller) for each in steps.versions)
+        entries = entries_of(steps, caller, operation)
+        events = tuple(event for each in steps.versions for event in events_of(each))
         self._reads.send()
         then = passed(self.aftermath.of(steps, caller, operation=operation), caller)
-        transaction = joined(Transaction(tuple(changes), tuple(entries), events), joined(passed(steps, caller), then))
+        transaction = joined(Transaction(tuple(changes), entries, events), joined(passed(steps, caller), then))
         return self._told(self._vault.submit(transaction, durability=durability))
 
     def staged(self, over: Callable[[Vault, str], Stage], caller: Caller) -> Stage:

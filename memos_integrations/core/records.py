@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller, Verb, is_own, subjects_for
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
-from memos_integrations.core.events import AccessDenied, CubeErased, CubeMoved, CubeWritten
+from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten, MemEvent
 from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import (
     AuditEntry,
@@ -128,10 +128,29 @@ def written(cube: MemCube, caller: Caller) -> CubeWritten:
 
 def gated(version: NewVersion) -> tuple[AuditRecord, ...]:
     """What the gate decided on a version, for the log: rules and counts, no words. Nothing where it let it through."""
-    if version.verdict is None:
+    told = version.verdict
+    if told is None:
         return ()
-    operation = {"quarantine": "quarantine", "allow": "alarm"}.get(version.verdict["ruling"], "gate")
-    return (record_of(operation, version.caller, cube=version.cube, detail=version.verdict),)
+    operation = {"quarantine": "quarantine", "allow": "alarm"}.get(told["ruling"], "gate")
+    operations = [operation, *(["alarm"] if told.get("alarm") and operation != "alarm" else [])]
+    return tuple(record_of(each, version.caller, cube=version.cube, detail=told) for each in operations)
+
+
+def alarms(cube: MemCube, caller: Caller, verdict: dict[str, Any] | None) -> tuple[AlarmRaised, ...]:
+    """The events of the alarms that a verdict raises."""
+    if verdict is None or not verdict.get("alarm"):
+        return ()
+    at, by = caller.now, caller.by.subject
+    return tuple(
+        AlarmRaised(at=at, tenant=cube.tenant, cube_id=cube.id, actor=by, alarm=each)
+        for each in ("burst", "contradictions")
+        if each in verdict["found"]
+    )
+
+
+def events_of(version: NewVersion) -> tuple[MemEvent, ...]:
+    """The events of a stored version: that it was written, and the alarms that it raises."""
+    return written(version.cube, version.caller), *alarms(version.cube, version.caller, version.verdict)
 
 
 def recorded(version: NewVersion, operation: str) -> tuple[AuditRecord, ...]:
@@ -144,6 +163,15 @@ def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
     return CubeMoved.of_checked(
         at=caller.now, tenant=cube.tenant, cube_id=cube.id, actor=caller.by.subject, before=cube.state, after=after
     )
+
+
+def entries_of(steps: Steps, caller: Caller, operation: str) -> tuple[AuditRecord, ...]:
+    """The entries of what *operation* stores: of what was there before it says `update` where it remembers."""
+    later = "update" if operation == "remember" else operation
+    stored = [
+        record_of(operation if each.cube.version == 1 else later, caller, cube=each.cube) for each in steps.versions
+    ]
+    return (*stored, *(record for each in steps.versions for record in gated(each)))
 
 
 def passed(steps: Steps, caller: Caller) -> Transaction:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from memos_integrations.core.access import Verb, subjects_for
 from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, unique
 from memos_integrations.core.errors import MemOSError
-from memos_integrations.core.events import AccessDenied, MemEvent
+from memos_integrations.core.events import AccessDenied, AlarmRaised, MemEvent
 from memos_integrations.core.operator import finished
 from memos_integrations.core.ports import (
     AuditEntry,
@@ -88,8 +88,8 @@ class StagedVault(InMemoryVault):
             records = tuple(record for each in self._staged if _reads(each.changes) for record in each.audit)
             new = {cube_id for cube_id in self._rows if cube_id not in self._before}
             events = [event for each in self._staged for event in each.events]
-            refused = tuple(event for event in events if isinstance(event, AccessDenied) and event.cube_id not in new)
-            return Transaction((), tuple(record for record in records if record.cube_id not in new), refused)
+            told = tuple(e for e in events if isinstance(e, AccessDenied | AlarmRaised) and e.cube_id not in new)
+            return Transaction((), tuple(record for record in records if record.cube_id not in new), told)
 
     def changed(self) -> list[tuple[MemCube | None, MemCube | None]]:
         """What would be another one: each cube as it stands below (None: not there) and as it would stand."""

@@ -283,6 +283,7 @@ def test_a_cube_of_another_model_is_refused_and_says_why(
         ActivationCubes(memos, memory).load(wanted[0], by=ANA)
 
 
+@pytest.mark.answers("AISVS 8.3.1")
 def test_what_expires_stays_text(memos: MemOS, memory: ActivationMemory) -> None:
     wanted = remember(memos, "The cat is called Miso.", ttl=timedelta(days=1))
     with pytest.raises(InvalidMemoryError, match="kept as text only: it expires"):

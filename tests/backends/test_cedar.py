@@ -75,6 +75,7 @@ def test_what_nobody_permits_is_refused(memos: MemOS) -> None:
     assert not decide(cube, Verb.WRITE, Caller(ANA, CallContext(), NOW, engine)).allowed
 
 
+@pytest.mark.answers("agent-governance-toolkit #2992", "identity 17")
 def test_a_problem_is_a_refusal_and_on_record(memos: MemOS) -> None:
     """Cedar itself skips a policy that fails, and would allow."""
     memos.adopt_policy(CedarPolicy(OVERFLOW), by=ADMIN)
@@ -101,6 +102,7 @@ def test_time_purpose_and_application_decide(memos: MemOS) -> None:
     assert memos.find(CubeFilter(), by=ANA, context=pay) == []
 
 
+@pytest.mark.answers("identity 17")
 @pytest.mark.parametrize(
     "text",
     [

@@ -252,6 +252,7 @@ def test_a_folder_without_a_file_names_it(tiny_llama: Path, tmp_path: Path, file
         HuggingFaceModel(folder)
 
 
+@pytest.mark.answers("CVE-2026-45829", "input 11")
 def test_pickled_weights_are_not_opened(tiny_llama: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_llama, tmp_path / "m"))
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")

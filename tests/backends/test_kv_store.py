@@ -254,6 +254,7 @@ def test_eight_threads_on_one_store(tiny_model: HuggingFaceModel, tmp_path: Path
 # --- keys ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.answers("input 10")
 def test_whatever_changes_the_values_changes_the_key(tiny_llama: Path, tmp_path: Path) -> None:
     def key(folder: Path, tenant: str = "a", secret: bytes = b"s" * 32, **how: Any) -> str:
         return KVStore(HuggingFaceModel(folder, **how), secret=secret).key(IDS[:9], tenant=tenant)
@@ -513,6 +514,7 @@ def test_a_file_that_this_process_wrote_is_checked_again_once_somebody_touched_i
     assert store.match(IDS[:70], tenant="a") is None
 
 
+@pytest.mark.answers("input 10")
 def test_a_file_of_another_model_or_another_secret_is_not_used(tiny_model: HuggingFaceModel, tmp_path: Path) -> None:
     spilled(tiny_model, tmp_path / "kv")
     other = HuggingFaceModel(build_tiny_llama(tmp_path / "m", seed=5))

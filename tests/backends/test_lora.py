@@ -415,6 +415,7 @@ def test_peft_reads_the_folder(memory: ParameterMemory, learnt: Any, folder: Pat
 # --- what is not believed ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.answers("AISVS 6.1.2")
 @pytest.mark.parametrize("damage", ["unsigned", "edited", "renamed", "half written"])
 def test_what_we_did_not_seal_is_not_used(memory: ParameterMemory, learnt: Any, damage: str) -> None:
     kept = memory.store.get(learnt[2][0])
@@ -445,6 +446,7 @@ def test_a_foreign_base_is_refused_and_says_how(learnt: Any, tmp_path: Path) -> 
     assert other.adapters == ()
 
 
+@pytest.mark.answers("input 9")
 @pytest.mark.parametrize("damage", ["nan", "shape", "layer", "kind", "pickle"])
 def test_weights_that_do_not_fit_are_not_loaded(memory: ParameterMemory, learnt: Any, damage: str) -> None:
     import torch
@@ -511,6 +513,7 @@ def governed(memos: MemOS, model: HuggingFaceModel, tmp_path: Path) -> Iterator[
 _SLOW = [pytest.param(how, marks=pytest.mark.slow) for how in ("update", "expire")]
 
 
+@pytest.mark.answers("AISVS 11.2.5")
 @pytest.mark.parametrize("how", ["forget", *_SLOW])
 def test_nothing_answers_what_was_forgotten(memos: MemOS, governed: ParameterCubes, how: str) -> None:
     import torch

@@ -30,7 +30,7 @@ def found(names: NamesAndPlaces, text: str) -> set[tuple[str, str]]:
     return {(text[each.start : each.end], each.kind) for each in names(text)}
 
 
-@pytest.mark.parametrize("name", ["held_out_chat", "third_chat"])
+@pytest.mark.parametrize("name", ["held_out_chat", "third_chat", "fourth_chat"])
 def test_few_characters_of_names_and_addresses_leak(names: NamesAndPlaces, name: str) -> None:
     inside = leaked = over = others = 0
     for row in map(json.loads, (DATA / f"{name}.jsonl").read_text("utf-8").splitlines()):
@@ -50,6 +50,9 @@ def test_few_characters_of_names_and_addresses_leak(names: NamesAndPlaces, name:
         ("Lucía Barrios is allergic to walnuts", "Lucía Barrios", "person"),
         ("the keys are with Mrs. Pemberton", "Mrs. Pemberton", "person"),
         ("emailed Felipe Quintana twice", "Felipe Quintana", "person"),
+        ("hat Frau Lindqvist geantwortet?", "Frau Lindqvist", "person"),
+        ("my daughter Saoirse turns six", "Saoirse", "person"),
+        ("see you there - Rasmus Holm", "Rasmus Holm", "person"),
         ("Tom Hadley's daughter starts school", "Tom Hadley", "person"),
         ("Unsere neue Adresse: 3 rue des Lilas, 69003 Lyon", "3 rue des Lilas, 69003 Lyon", "address"),
         ("we live at 14 Larch Close, Ely CB7 4XX now", "14 Larch Close, Ely CB7 4XX", "address"),

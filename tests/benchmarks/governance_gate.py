@@ -30,11 +30,12 @@ from memos_integrations.core.gate import Detector, Ruling, WriteGate, personal_i
 from memos_integrations.core.gate.marked import apart  # noqa: E402
 
 DATA = ROOT / "tests" / "data"
-SETS = ("personal_chat", "held_out_chat", "third_chat")
+SETS = ("personal_chat", "held_out_chat", "third_chat", "fourth_chat")
 BY_A_MODEL = {"person", "address"}
 FIRST_LOOK = {
     "held_out_chat": {"recall_pct": 89.74, "precision_pct": 100.0},
     "third_chat": {"recall_pct": 92.08, "precision_pct": 98.94, "leaked_chars_pct": 27.5},
+    "fourth_chat": {"recall_pct": 89.71, "precision_pct": 98.39, "leaked_chars_pct": 21.8},
 }
 """Measured once, before the rules were mended with what the sets showed; they cannot be measured again."""
 

@@ -83,6 +83,7 @@ def test_what_was_given_is_allowed(rules: dict[str, object], who: Principal, ver
     assert decide(cube(**rules), verb, ask(who)).allowed
 
 
+@pytest.mark.answers("AISVS 5.2.1")
 @pytest.mark.parametrize(("rules", "who", "verb"), DENIED)
 def test_everything_else_is_denied_with_a_reason(rules: dict[str, object], who: Principal, verb: Verb) -> None:
     decision = decide(cube(**rules), verb, ask(who))
@@ -104,6 +105,7 @@ def test_the_calling_context_decides_too() -> None:
     assert not may_read(medical, ask(ANA))
 
 
+@pytest.mark.answers("fault 34")
 def test_a_cube_is_alive_up_to_its_last_instant() -> None:
     mortal = cube(expires_at=NOW)
     assert may_read(mortal, ask(ANA))

@@ -278,6 +278,7 @@ def test_snapshots_are_each_principals_own(memos: MemOS) -> None:
             memos.snapshot(name, by=ANA)
 
 
+@pytest.mark.answers("ASI06 7")
 def test_rolling_back_brings_only_ones_own_back(memos: MemOS, clock: Clock) -> None:
     bens = memos.remember("Ben's desk is by the window.", by=BEN, readers=["ana"], writers=["ana"])
     memos.snapshot("now", by=ANA)

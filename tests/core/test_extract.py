@@ -69,6 +69,7 @@ def test_a_growing_conversation_is_not_drawn_from_twice(memos: MemOS) -> None:
     assert len({cube.id for cube in memos.extract(Draws("never asked"), by=ANA)}) == len(turns)
 
 
+@pytest.mark.answers("ASI06 6", "poison 25")
 def test_nothing_that_was_drawn_or_recalled_is_drawn_from_again(memos: MemOS) -> None:
     say(memos, "I prefer tea.")
     memos.extract(Draws({"text": "Ana prefers tea.", "semantic_type": "message"}), by=ANA)

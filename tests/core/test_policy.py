@@ -64,6 +64,7 @@ def test_a_key_gives_no_words_that_a_rule_keeps_from_their_owner(memos: MemOS) -
         memos.remember("Again.", by=INTERN, key="pay")
 
 
+@pytest.mark.answers("AISVS 5.2.1")
 def test_a_policy_never_opens_what_the_wall_closes(memos: MemOS) -> None:
     private = memos.remember("Private words.", by=ANA)
     memos.adopt_policy(rule(may=["read", "write", "delete"]), by=ADMIN)
@@ -119,6 +120,7 @@ def test_context_and_age_decide(memos: MemOS) -> None:
     assert memos.recall("blood", by=ANA).hits == ()
 
 
+@pytest.mark.answers("AISVS 12.1.4")
 def test_changing_the_rules_is_for_admins_and_on_record(memos: MemOS) -> None:
     policy = rule(may_not=["read"])
     with pytest.raises(AccessDeniedError):
@@ -185,6 +187,7 @@ def check_pushdown(memos: MemOS, policies: int, chance: Random) -> int:
     return compared
 
 
+@pytest.mark.answers("AISVS 5.2.2")
 def test_what_a_query_is_told_is_what_the_engine_says(memos: MemOS) -> None:
     assert check_pushdown(memos, 170, Random(3)) >= 10_000
 
@@ -208,6 +211,7 @@ def test_k_are_found_though_nearer_ones_are_hidden(memos: MemOS) -> None:
         assert all("among" in hit.text for hit in hits)
 
 
+@pytest.mark.answers("agent-governance-toolkit #2992", "identity 17")
 @pytest.mark.parametrize(
     "text",
     [
@@ -250,6 +254,7 @@ def test_lint_finds_what_is_not_meant() -> None:
         assert len(lint(made, NOW)) == 1, rules
 
 
+@pytest.mark.answers("AISVS 5.2.5")
 def test_no_tool_of_a_model_changes_the_rules() -> None:
     """What a language model can call is defined in the doors; none of them names the verb."""
     import memos_integrations

@@ -102,6 +102,7 @@ def test_a_part_for_some_is_kept_from_the_others_and_one_of_several_roles_is_eno
     assert CANARY not in repr(memos.get(cube.id, by=DESK).payload)
 
 
+@pytest.mark.answers("AISVS 5.2.7")
 def test_what_was_derived_has_no_part_that_its_source_keeps_back(memos: MemOS) -> None:
     source = memos.remember("A visit at noon.", by=ANA, readers=["*"], semantic_type="visit")
     told = Provenance(derived_from=(source.ref,))

@@ -135,6 +135,7 @@ def test_the_log_tells_of_every_read_before_it_was_asked(tmp_path: Path) -> None
         assert memos.verify_audit().entries == 1 + 101 + 1 + 2 + 1
 
 
+@pytest.mark.answers("AISVS 12.1.2")
 def test_close_leaves_every_read_in_the_log(tmp_path: Path) -> None:
     with MemOS.open(tmp_path) as memos:
         cube = memos.remember("The kettle is blue.", by=ANA)

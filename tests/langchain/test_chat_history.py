@@ -18,7 +18,7 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import Provenance
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, LegalHoldError
-from memos_integrations.core.gate import WriteGate, cleaned
+from memos_integrations.core.gate import Ruling, WriteGate, cleaned
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.turns import PREAMBLE
 from memos_integrations.langchain import MemOSChatMessageHistory, MemOSMemory
@@ -160,6 +160,15 @@ def test_a_message_with_other_words_says_these_and_the_rest_stays(memos: MemOS, 
     memos.update(cubes[0].id, by=ana, text="I live in Lisbon.")
     memos.update(cubes[1].id, by=ana, text="Lisbon, noted.")
     assert history.messages == [HumanMessage("I live in Lisbon.", id="h-1"), AIMessage("Lisbon, noted."), log[2]]
+
+
+def test_a_redacted_message_stays_where_it_was_said(memos: MemOS, ana: Principal) -> None:
+    history = MemOSChatMessageHistory(memos, "s", principal=ana)
+    history.add_messages([HumanMessage(text) for text in ("One.", "Mail ana@example.org.", "Three.")])
+    second = next(cube.id for cube in memos.find(CubeFilter(), by=ana) if "Mail" in cube.text)
+    [done] = memos.redact([second], by=ana, gate=WriteGate(personal=Ruling.REDACT), erase=True)
+    assert done.instead not in {None, second}
+    assert [message.text for message in history.messages] == ["One.", "Mail [email].", "Three."]
 
 
 def test_what_was_archived_stays_in_the_log_and_is_erased_with_it(memos: MemOS, ana: Principal) -> None:

@@ -233,6 +233,7 @@ async def test_no_messages_and_no_human_message_are_no_error(memos: MemOS) -> No
 # --- identity ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.answers("ASI06 4", "identity 13")
 @pytest.mark.parametrize("how", ["sync", "async"])
 async def test_identity_comes_from_context_or_config_and_from_nothing_else(memos: MemOS, how: str) -> None:
     agent, model = agent_of(memos)
@@ -321,6 +322,7 @@ def test_older_messages_handed_in_again_are_not_written_again(memos: MemOS, ana:
     ]  # fmt: skip
 
 
+@pytest.mark.answers("ASI06 6", "poison 25")
 def test_recalled_words_are_never_written_again(memos: MemOS, ana: Principal) -> None:
     """A model that repeats its prompt, as small ones do, adds nothing of it to memory."""
     agent, _ = agent_of(memos, lambda messages: AIMessage("\n".join(m.text for m in messages[:-1]) + "\nSure."))
@@ -329,6 +331,7 @@ def test_recalled_words_are_never_written_again(memos: MemOS, ana: Principal) ->
     assert "blue tin" not in whole([cube.text for cube in messages_of(memos, ana)])
 
 
+@pytest.mark.answers("AISVS 8.2.3", "poison 24")
 def test_tool_results_and_words_on_the_way_to_a_tool_are_not_written(memos: MemOS, ana: Principal) -> None:
     step = call("weather", city="Porto")
     step.content = "Let me look."

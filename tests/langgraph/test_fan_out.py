@@ -120,6 +120,7 @@ def test_findings_hold_no_words_and_no_turn_sees_those_of_another(weeks: MemOS, 
     assert len(graph.get_state(thread).values["memory_findings"]) == 0
 
 
+@pytest.mark.answers("AISVS 5.2.2", "identity 15")
 def test_what_changed_while_it_was_looked_for_is_looked_for_anew(weeks: MemOS, ana: Principal) -> None:
     graph = memory_subgraph(weeks, principal=ana, checkpointer=InMemorySaver())
     thread = {"configurable": {"thread_id": "1"}}

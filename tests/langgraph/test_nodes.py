@@ -90,6 +90,7 @@ def test_repeated_from_any_checkpoint_nothing_is_written_twice(memos: MemOS, ana
     assert [cube.ref for cube in memos.find(TURNS, by=ana)] == before
 
 
+@pytest.mark.answers("ASI06 6", "poison 25")
 def test_recalled_words_are_never_written(memos: MemOS, ana: Principal, bob: Principal) -> None:
     line = "- [2026-03-09] Ana likes green tea with honey."
     block = HumanMessage(f"{PREAMBLE}\n{line}", additional_kwargs={"memos": "recalled"})
@@ -112,6 +113,7 @@ def test_an_answer_that_restates_a_memory_is_derived_from_it_and_dies_with_it(me
         memos.get(answer.id, by=ana)
 
 
+@pytest.mark.answers("AISVS 8.2.3", "poison 24")
 def test_neither_tools_nor_what_leads_to_them_is_an_answer(memos: MemOS, ana: Principal) -> None:
     call = {"name": "clock", "args": {}, "id": "1"}
     said = [

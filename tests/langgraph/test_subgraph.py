@@ -169,6 +169,7 @@ def test_a_function_that_names_nobody_is_an_error(memos: MemOS) -> None:
         memory_subgraph(memos, principal=lambda runtime: runtime.context).invoke(ASKED, ANA)
 
 
+@pytest.mark.answers("ASI06 4", "identity 13")
 def test_state_cannot_say_who_asks(memos: MemOS) -> None:
     state = {**ASKED, "principal": Principal(tenant="home", user="bob"), "tenant": "home", "user_id": "bob"}
     with pytest.raises(IdentityError):
@@ -176,6 +177,7 @@ def test_state_cannot_say_who_asks(memos: MemOS) -> None:
     assert "coffee" not in words(memory_subgraph(memos).invoke(state, ANA))
 
 
+@pytest.mark.answers("identity 16")
 async def test_one_compiled_graph_serves_two_people_at_the_same_time(memos: MemOS) -> None:
     graph = memory_subgraph(memos)
     found = await asyncio.gather(*(graph.ainvoke(ASKED, who) for who in [ANA, BOB] * 10))
@@ -301,6 +303,7 @@ def test_two_people_in_one_thread_never_see_each_others_memory(memos: MemOS, mod
     assert "honey" not in repr(model.shown[1])
 
 
+@pytest.mark.answers("AISVS 5.2.2", "identity 15")
 def test_ids_that_reach_a_stranger_show_nothing(memos: MemOS, model: Listening) -> None:
     """Whatever writes `memory` into the state, words are read as whoever is asking."""
     memory = memory_subgraph(memos).invoke(ASKED, ANA)["memory"]

@@ -133,6 +133,7 @@ def test_nothing_passes_when_the_engine_fails_or_nobody_asks(home: MemOS) -> Non
         assert MemOSAccessPostprocessor(home).postprocess_nodes([node(cube.text, cube.id)])
 
 
+@pytest.mark.answers("identity 13")
 def test_metadata_written_by_others_identifies_nobody_and_opens_nothing(home: MemOS) -> None:
     bobs = home.remember("Bob's secret.", by=BOB)
     forged = node("Give me the secret", bobs.id, user="bob", tenant="home", principal="bob")

@@ -67,6 +67,7 @@ async def test_the_life_of_a_memory_by_tools_sync_and_async(home: MemOS) -> None
         assert await use("recall", query="When does the train leave?") == "Nothing is remembered about this."
 
 
+@pytest.mark.answers("identity 14")
 def test_no_schema_lets_a_model_say_who_it_is(home: MemOS) -> None:
     by_name = tools(home)
     assert sorted(by_name) == ["explain", "forget", "history", "recall", "remember", "update"]
@@ -102,6 +103,7 @@ async def test_a_namespace_is_kept_to_in_writing_and_in_looking_up(home: MemOS) 
         assert "7:40" not in str(answer)
 
 
+@pytest.mark.answers("AISVS 8.2.3")
 def test_what_a_model_remembers_is_marked_as_its_own(home: MemOS) -> None:
     cube = home.get(id_in(tools(home)["remember"].call(text="Ana likes tea.")), by=ANA)
     assert (cube.trust.channel, cube.trust.label) == (Channel.ASSISTANT, TrustLabel.UNVERIFIED)

@@ -228,6 +228,7 @@ def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         yield vault
 
 
+@pytest.mark.answers("ASI06 3", "AISVS 8.1.3")
 @sizes("CASES", quick=30_000, whole=1_000_000)
 def test_answers_equal_those_of_the_oracle(vault: Any, count: int) -> None:
     plan_by_codes()

@@ -25,6 +25,7 @@ def run(folder: Path, count: int, kind: str) -> None:
     print(f"\nfull {count} times by {kind} (seed {seed()}): 0 lost, 0 half done; {done.stdout.strip()}")
 
 
+@pytest.mark.answers("fault 33")
 @sizes("FULL", quick=15, whole=300)
 def test_a_limit_on_file_sizes_at_random_points(tmp_path: Path, count: int) -> None:
     run(tmp_path / "vault", count, "limit")

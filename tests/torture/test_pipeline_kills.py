@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from memos_integrations import MemOS, State
 from memos_integrations.core.cube import MemCube, Relation, TrustLabel
 from tests.torture.pipeline_worker import ANA, ANY, TOGETHER
@@ -20,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROUND = 10
 
 
+@pytest.mark.answers("fault 31")
 @sizes("PIPELINE_KILLS", quick=6, whole=200)
 def test_all_of_it_or_nothing(tmp_path: Path, count: int) -> None:
     folder, random, seen = tmp_path / "vault", Random(seed()), Counter[str]()

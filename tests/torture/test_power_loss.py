@@ -119,6 +119,7 @@ def check(folder: Path, before: list[Event]) -> Counter[str]:
     return seen
 
 
+@pytest.mark.answers("fault 32")
 @sizes("CUTS", quick=60, whole=2_000)
 def test_what_was_acknowledged_survives_a_power_cut(recording: Recording, tmp_path: Path, count: int) -> None:
     random = Random(seed() + 1)

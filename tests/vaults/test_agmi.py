@@ -14,12 +14,14 @@ from agmi.runner import format_scorecard
 from tests.vaults.agmi_adapter import VaultAdapter
 
 
+@pytest.mark.answers("AISVS 9.4.4", "at rest 27")
 @pytest.mark.parametrize("attack", AT_REST_ATTACKS_WITH_SNAPSHOT, ids=lambda attack: attack.name)
 def test_an_edit_at_rest_is_rejected_when_there_is_an_anchor(attack: type) -> None:
     result = attack().run(VaultAdapter(anchored=True))
     assert (result.status, result.error, result.guard) == ("safe", None, None), result
 
 
+@pytest.mark.answers("AISVS 8.1.2", "at rest 27")
 @pytest.mark.parametrize("attack", ALL_AT_REST_ATTACKS, ids=lambda attack: attack.name)
 def test_an_edit_at_rest_is_rejected_without_an_anchor(attack: type) -> None:
     result = attack().run(VaultAdapter(anchored=False))
@@ -27,6 +29,7 @@ def test_an_edit_at_rest_is_rejected_without_an_anchor(attack: type) -> None:
     assert "IntegrityError" in result.detail or "does not match" in result.detail
 
 
+@pytest.mark.answers("at rest 30")
 def test_an_older_copy_of_everything_needs_an_anchor_to_be_noticed() -> None:
     """What the documentation says is not promised: the copy is genuine in every byte."""
     assert SnapshotRollbackAttack().run(VaultAdapter(anchored=False)).status == "VULNERABLE"

@@ -175,6 +175,7 @@ def test_a_damaged_backup_is_refused(
         assert asked(vault, k=99).visible == 31
 
 
+@pytest.mark.answers("JDP-2026-003")
 @pytest.mark.parametrize("name", ["../vault.db", "/etc/x", "blobs/../../x", "vault.db-wal"])
 def test_a_tar_with_anything_else_in_it_is_refused(tmp_path: Path, folder: Path, with_blob: MemCube, name: str) -> None:
     import io

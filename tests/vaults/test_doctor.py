@@ -37,6 +37,7 @@ def test_it_looks_at_a_vault_that_is_open_and_changes_nothing(folder: Path, fill
         assert asked(vault, k=99).visible == 31
 
 
+@pytest.mark.answers("MemOS #2331, MemPalace #1710")
 @pytest.mark.parametrize(
     ("sql", "name"),
     [

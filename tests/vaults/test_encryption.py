@@ -89,6 +89,7 @@ def all_there(vault: SQLiteVault, ids: list[str]) -> None:
     assert vault.verify_audit().problems == ()
 
 
+@pytest.mark.answers("ASI06 1")
 @pytest.mark.parametrize("blinded", [False, True])
 def test_no_file_says_a_word_of_any_memory(folder: Path, blinded: bool) -> None:
     with SQLiteVault(folder, keys=KEY, blinded=blinded) as vault:
@@ -202,6 +203,7 @@ def test_other_keys_and_the_audit_says_so(folder: Path) -> None:
     assert [name for name in meta if name.startswith("master")] == ["master 2"]
 
 
+@pytest.mark.answers("fault 31")
 def test_a_change_of_keys_that_was_cut_off_goes_on_at_the_next_opening(folder: Path) -> None:
     with SQLiteVault(folder, keys=KEY) as vault:
         ids = fill(vault)
@@ -217,6 +219,7 @@ def test_a_change_of_keys_that_was_cut_off_goes_on_at_the_next_opening(folder: P
         assert connection.execute("SELECT count(*) FROM meta WHERE name = 'master 1'").fetchone() == (0,)
 
 
+@pytest.mark.answers("at rest 30")
 def test_after_a_change_of_keys_an_older_copy_is_unreadable_with_all_that_stands_now(folder: Path) -> None:
     """The old provider's key was destroyed; whoever has the old copy, the new file and the new key, has nothing."""
     with SQLiteVault(folder, keys=KEY) as vault:
@@ -279,6 +282,7 @@ def test_one_that_has_it_open_in_clear_writes_nothing_more(folder: Path) -> None
     assert readable(folder, b"in clear") == []
 
 
+@pytest.mark.answers("at rest 28")
 def test_a_swapped_lock_or_body_is_refused(folder: Path) -> None:
     with SQLiteVault(folder, keys=KEY) as vault:
         ids = fill(vault)

@@ -26,6 +26,7 @@ def residue(folder: Path, wanted: list[bytes]) -> list[bytes]:
     return [each for each in wanted if each in content]
 
 
+@pytest.mark.answers("MemOS #2331, MemPalace #1710")
 def test_no_file_holds_what_was_erased(folder: Path) -> None:
     """Sixty cubes of all sizes with canaries in text, tag, entity, key and vector; half are erased in any order."""
     chance = Random(7)

@@ -168,6 +168,7 @@ def _other(value: object) -> object:
     return 7 if value is None else value + 1  # type: ignore[operator]
 
 
+@pytest.mark.answers("AISVS 8.1.2")
 @pytest.mark.parametrize(("table", "edit"), list(edits()), ids=str)
 def test_an_edit_of_any_row_is_refused_or_changes_no_answer(
     whole: tuple[Path, list[str], dict[str, object]], tmp_path: Path, table: str, edit: str

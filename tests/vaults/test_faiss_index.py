@@ -83,6 +83,7 @@ DAMAGES = [
 ]
 
 
+@pytest.mark.answers("Chroma #7090, Qdrant #3090")
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda d: d.__name__)
 def test_a_damaged_index_is_rebuilt(folder: Path, filled: list[MemCube], damage: Callable[[Path, Path], None]) -> None:
     expected = answers(folder)

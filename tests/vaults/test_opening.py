@@ -69,6 +69,7 @@ def test_a_path_that_cannot_be_a_vault(tmp_path: Path, path: str) -> None:
 # --- opening
 
 
+@pytest.mark.answers("ASI06 1")
 def test_a_vault_is_for_its_owner_only(folder: Path) -> None:
     with SQLiteVault(folder) as vault:
         stored(vault, cube())
@@ -205,6 +206,7 @@ def fill(vault: SQLiteVault, acknowledged: list[str]) -> None:
         acknowledged.append(stored(vault, cube(f"kettle {number} " + "x" * 5000)).id)
 
 
+@pytest.mark.answers("fault 33")
 def test_a_full_disk_is_survived(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

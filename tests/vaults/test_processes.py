@@ -162,6 +162,7 @@ def in_child(vault: SQLiteVault, path: str, answers: multiprocessing.connection.
     answers.send(said)
 
 
+@pytest.mark.answers("identity 16")
 def test_a_forked_child_gets_an_error_and_the_parent_is_unharmed(folder: Path, filled: list[MemCube]) -> None:
     context = multiprocessing.get_context("fork")
     with SQLiteVault(folder) as vault:

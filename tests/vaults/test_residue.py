@@ -113,6 +113,7 @@ def erased_canaries(folder: Path, many: int, chance: Random, **how: Any) -> tupl
     return verified, many
 
 
+@pytest.mark.answers("AISVS 8.3.2")
 def test_canaries_are_gone_in_every_form(tmp_path: Path) -> None:
     assert erased_canaries(tmp_path, 12, Random(5)) == (12, 12)
 

@@ -73,6 +73,7 @@ def test_what_is_dead_is_left_behind(folder: Path) -> None:
         assert found(vault, 105, 4) == best(newer, 105, 4)
 
 
+@pytest.mark.answers("Chroma #7090, Qdrant #3090")
 def test_a_flipped_byte_anywhere_changes_no_answer(folder: Path, filled: list[MemCube]) -> None:
     there = {each.id: seed for seed, each in enumerate(filled)}
     chance = Random(5)

@@ -128,6 +128,7 @@ def proof_files(folder: Path, anchor: Path, to: Path) -> list[Path]:
     return files
 
 
+@pytest.mark.answers("AISVS 12.5.4")
 def test_a_stranger_checks_log_and_proofs(folder: Path, tmp_path: Path) -> None:
     anchor = FileAnchor(tmp_path / "anchor")
     with SQLiteVault(folder) as vault:
@@ -154,6 +155,7 @@ def test_a_stranger_checks_log_and_proofs(folder: Path, tmp_path: Path) -> None:
             assert alone("proof", str(other))[0] == 1, key
 
 
+@pytest.mark.answers("ASI06 7", "at rest 29")
 def test_a_log_that_was_cut_set_back_or_rewritten_is_found_by_its_anchor(folder: Path, tmp_path: Path) -> None:
     anchor = FileAnchor(tmp_path / "anchor")
     with SQLiteVault(folder) as vault:

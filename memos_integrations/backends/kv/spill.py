@@ -155,7 +155,7 @@ def header_of(content: memoryview, name: str) -> tuple[dict[str, tuple[str, list
         right = metadata["format"] == FORMAT and metadata["precision"] in set(Precision) and "tokens" in shapes
         right = right and all(kind in _DTYPES and min(shape) > 0 for kind, shape in shapes.values())
         right = right and all(isinstance(value, str) for value in metadata.values()) and len(shapes) > 1
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as exc:
         raise refusal from exc
     if not right or _header(shapes, metadata) != bytes(content[: 8 + length]):
         raise refusal

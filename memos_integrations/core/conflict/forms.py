@@ -185,3 +185,10 @@ def joined(one: Steps, other: Steps) -> Steps:
     known = {version.cube.id for version in one.versions}
     fresh = tuple(version for version in other.versions if version.cube.id not in known)
     return Steps((*one.versions, *fresh), (*one.moves, *other.moves), (*one.records, *other.records))
+
+
+def begun_before(newer: MemCube, older: MemCube) -> MemCube:
+    """The newer without the beginning that it has from the end of the older."""
+    if newer.descriptive.valid_from != older.descriptive.valid_to:
+        return newer
+    return newer.model_copy(update={"descriptive": newer.descriptive.model_copy(update={"valid_from": None})})

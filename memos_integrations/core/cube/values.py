@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -224,6 +225,9 @@ _DRAWN = 8192
 os.register_at_fork(after_in_child=_randomness.clear)
 
 
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
 def new_id() -> str:
     """A UUIDv7 (RFC 9562 §5.7) that sorts after every id this process made before.
 
@@ -238,6 +242,12 @@ def new_id() -> str:
     bits = (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random
     digits = f"{bits:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def id_beside(cube_id: str) -> str:
+    """An id of the same moment as another, drawn anew: what stands for another memory stands where that one stood."""
+    moment, fresh = cube_id[:18], new_id()
+    return f"{moment}{fresh[18:]}" if _UUID7.fullmatch(cube_id) else fresh
 
 
 def unique(labels: Iterable[str]) -> tuple[str, ...]:

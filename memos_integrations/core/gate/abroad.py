@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from memos_integrations.core.gate.chained import Chain
+
 _GAP = r"[^.!?\n。\uff01\uff1f]"
 
 _IGNORE = (
@@ -56,11 +58,13 @@ _FREE = (
 )
 _MACHINE = r"(?:(?:ki|ai)[- ]?(?:assistent|agent|modell)\w*|asistente de ia|assistant (?:d')?ia|assistente (?:di )?ia)"
 
-_ORDERS = tuple(
+_ORDERS: tuple[Chain | re.Pattern[str], ...] = (
+    Chain((rf"\b{_IGNORE}", _OLD, _TOLD), (40, 25)),
+    Chain((rf"\b{_IGNORE}", _TOLD, _OLD), (40, 12)),
+)
+_ORDERS += tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        rf"\b{_IGNORE}{_GAP}{{0,40}}{_OLD}{_GAP}{{0,25}}{_TOLD}",
-        rf"\b{_IGNORE}{_GAP}{{0,40}}{_TOLD}{_GAP}{{0,12}}{_OLD}",
         # verbs at the end, and scripts without spaces
         r"(?:忽略|无视|忘记|忘掉)[^。\uff01\uff1f\n]{0,12}(?:之前|以上|先前|所有|上面|你的)[^。\uff01\uff1f\n]{0,12}(?:指令|规则|指示|提示)",
         r"(?:以前の|これまで|上記|すべて)[^。\uff01\uff1f\n]{0,12}(?:指示|ルール|命令)[^。\uff01\uff1f\n]{0,12}(?:無視|忘れ)",

@@ -12,12 +12,14 @@ Source = tuple[str, ...]
 
 
 class Bursts:
-    """Counts what each source brought lately, in this process. Thread-safe.
+    """Counts what each source did lately, in this process. Thread-safe.
 
-    *most* memories *within* this time are no burst. The clock is the caller's: one that jumps back counts as standing.
+    *most* memories *within* this time are no burst; *ruling* is what is done with one, None: nobody counts. The clock
+    is the caller's: one that jumps back counts as standing.
     """
 
-    def __init__(self, most: int, within: timedelta) -> None:
+    def __init__(self, name: str, does: str, ruling: str | None, most: int, within: timedelta) -> None:
+        self.name, self.does, self.ruling = name, does, ruling
         self.most, self.within = most, within
         self._brought: OrderedDict[Source, deque[datetime]] = OrderedDict()
         self._lock = Lock()

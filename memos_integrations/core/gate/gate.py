@@ -15,7 +15,7 @@ from memos_integrations.core.gate.burst import Bursts
 from memos_integrations.core.gate.hygiene import cleaned
 from memos_integrations.core.gate.identifiers import personal_in
 from memos_integrations.core.gate.instructions import Likeness, likeness_of
-from memos_integrations.core.gate.marked import Detector, Marked, Pseudonym, apart, replaced
+from memos_integrations.core.gate.marked import Detector, Marked, Pseudonym, apart, overlapping, replaced
 from memos_integrations.core.gate.secrets import secrets_in
 
 TRUSTED_CHANNELS = frozenset({Channel.USER})
@@ -41,6 +41,8 @@ class Verdict:
     text: str = field(repr=False)
     found: dict[str, int] = field(default_factory=dict)
     reason: str = ""
+    alarm: bool = False
+    """Whether somebody is to be told: the first memory by which a source goes beyond what is usual."""
 
     def for_audit(self) -> dict[str, Any]:
         """The verdict without a word of the text."""
@@ -60,7 +62,12 @@ class WriteGate:
         untrusted_ttl: For how long a memory lives that came from a tool or from outside; None: as long as it is said.
         unverified_ttl: For how long one lives that a model or a document brought; None: as long as it is said.
         bursts: What is done with what one source, other than the user, brings beyond `burst_most` memories within
-            `burst_within`. By default it is stored, and the first is on record (`alarm`). Counted by process.
+            `burst_within`. By default it is stored; the first raises an alarm, on record and as an event
+            (`AlarmRaised`). None: nobody counts. 300 a minute is more than a tool tells, less than an import.
+        contradictions: The same for memories of one source that contradict what is there, beyond `contradictions_most`
+            within `contradictions_within`; counted where memories are judged (`MemOS(conflicts=...)`). A document that
+            is up to date contradicts a few memories; who contradicts twenty in an hour rewrites them. Set apart, or
+            refused, it changes nothing that is there. Both are counted by process, and begin anew with it.
     """
 
     def __init__(
@@ -74,16 +81,22 @@ class WriteGate:
         max_bytes: int = MAX_TEXT_BYTES,
         untrusted_ttl: timedelta | None = timedelta(days=30),
         unverified_ttl: timedelta | None = None,
-        bursts: Ruling = Ruling.ALLOW,
+        bursts: Ruling | None = Ruling.ALLOW,
         burst_most: int = 300,
         burst_within: timedelta = timedelta(minutes=1),
+        contradictions: Ruling | None = Ruling.ALLOW,
+        contradictions_most: int = 20,
+        contradictions_within: timedelta = timedelta(hours=1),
     ) -> None:
         self._secrets, self._personal, self._orders = Ruling(secrets), Ruling(personal), Ruling(orders)
         self._detectors = tuple(detectors)
         self._pseudonyms = pseudonyms
         self._max_bytes = max_bytes
         self._lives = {TrustLabel.UNTRUSTED: untrusted_ttl, TrustLabel.UNVERIFIED: unverified_ttl}
-        self._bursts, self._brought = Ruling(bursts), Bursts(burst_most, burst_within)
+        self._brought = Bursts("burst", "brought", bursts, burst_most, burst_within)
+        self._contradicted = Bursts(
+            "contradictions", "contradicted", contradictions, contradictions_most, contradictions_within
+        )
         # What was just looked at is looked at again by the doorway; it is not kept long, nor much of it.
         self._seen = lru_cache(maxsize=MOST_SEEN)(self._look)
 
@@ -102,18 +115,12 @@ class WriteGate:
         return verdict
 
     def counted(self, source: tuple[str, ...], channel: Channel, now: datetime) -> Verdict | None:
-        """The verdict on the pace of a source that just brought a memory; None while it is no burst.
+        """The verdict on the pace of a source that just brought a memory; None while it is no burst."""
+        return _paced(self._brought, source, channel, now)
 
-        Where bursts are let through, only the first memory of one is spoken of.
-        """
-        if channel in TRUSTED_CHANNELS:
-            return None
-        before = self._brought.is_burst(source, now)
-        count = self._brought.count(source, now)
-        if count <= self._brought.most or (self._bursts is Ruling.ALLOW and before):
-            return None
-        reason = f"one source brought more than {self._brought.most} memories within {self._brought.within}"
-        return Verdict(self._bursts, "", {"burst": 1}, reason)
+    def contradicted(self, source: tuple[str, ...], channel: Channel, now: datetime) -> Verdict | None:
+        """The verdict on a source whose memory just contradicted others; None while that is rare."""
+        return _paced(self._contradicted, source, channel, now)
 
     def forget(self) -> None:
         """Keep nothing of what was looked at: after an erasure."""
@@ -159,12 +166,25 @@ class WriteGate:
                 taken += places
         if not taken:
             return text
-        kept = frozenset(secrets)
+        places = apart(taken)
+        if self._pseudonyms is None or not tenant:  # without a tenant there is nobody whose name it could be
+            return replaced(text, places, lambda each: f"[{each.kind}]")
+        named, holding = self._pseudonyms, {each for each, _ in overlapping(places, secrets)}
 
-        def named(each: Marked) -> str:
-            # A secret is never kept under a name; without a tenant there is nobody whose name it could be.
-            if self._pseudonyms is None or not tenant or each in kept:
-                return f"[{each.kind}]"
-            return self._pseudonyms(tenant, each.kind, text[each.start : each.end])
+        def written(each: Marked) -> str:
+            # A secret is never kept under a name.
+            return f"[{each.kind}]" if each in holding else named(tenant, each.kind, text[each.start : each.end])
 
-        return replaced(text, apart(taken), named)
+        return replaced(text, places, written)
+
+
+def _paced(bursts: Bursts, source: tuple[str, ...], channel: Channel, now: datetime) -> Verdict | None:
+    """The verdict on one more memory of a source; where bursts are let through, on the first of one only."""
+    if channel in TRUSTED_CHANNELS or bursts.ruling is None:
+        return None
+    before = bursts.is_burst(source, now)
+    ruling = Ruling(bursts.ruling)
+    if bursts.count(source, now) <= bursts.most or (ruling is Ruling.ALLOW and before):
+        return None
+    reason = f"one source {bursts.does} more than {bursts.most} memories within {bursts.within}"
+    return Verdict(ruling, "", {bursts.name: 1}, reason, alarm=not before)

@@ -7,10 +7,10 @@ Names and street addresses are not found here: that takes a model. Sources: ISO/
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from memos_integrations.core.gate.marked import Marked, apart
+from memos_integrations.core.gate.marked import Marked, apart, overlapping
 from memos_integrations.core.gate.national import national_in
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+'%-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}(?![\w@])")
@@ -33,7 +33,7 @@ _BARE_SSN = re.compile(
 _IP4 = re.compile(r"(?<![\w.:-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
 _IP6 = re.compile(r"(?<![\w.:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 _VERSION = re.compile(
-    r"(?:\bv|version|release|build|firmware|driver|kernel|section|chapter|clause|figure|python|node|"
+    r"(?:\bv|version|\brev|revision|release|build|firmware|driver|kernel|section|chapter|clause|figure|python|node|"
     r"ios)[\s:#]*(?:to\s*)?$",
     re.IGNORECASE,
 )
@@ -44,6 +44,8 @@ _PHONE = re.compile(
     rf"|(?<![{_W}.,/:#$€£-])(?:1[ .-])?[2-9]\d{{2}}([ .-])[2-9]?\d{{2,3}}\1\d{{4}}(?:\s?(?:x|"
     rf"ext\.?)\s?\d{{1,6}})?(?![{_W}/-]|[.,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])\(?0\d{{1,5}}\)?(?:(?: / |[\s./\u00a0-])\d{{2,8}}){{1,5}}(?![{_W}/]|[.,:]\d|-\d)"
+    rf"|(?<![{_W}.,/:#$€£-])\(0\) ?\d{{2,5}}(?:[ .-]\d{{2,5}}){{1,4}}(?![{_W}/]|[.,:]\d|-\d)"
+    rf"|(?<![{_W}.,/:#$€£-])[2-9]\d{{2}}(?:[ .-]\d{{3}}){{2}}(?![{_W}/-]|[ .,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])\(\d{{2}}\) ?9?\d{{4}}-\d{{4}}(?![{_W}/-]|[.,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])\d{{5}}[ -]\d{{5,6}}(?![{_W}/-]|[.,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])[2-9]\d{{2}}-\d{{4}}(?![{_W}/-]|[.,]\d)"
@@ -54,7 +56,10 @@ _PHONE_WORD = re.compile(
     r"|cell(?:phone|ulare)?|celular|landline|call(?:ed|s|ing)?|text(?:ed|s)?|sms|ring|dial|reach(?:ed|able)?|whatsapp"
     r"|signal|fax|hotline|contact|kontakt\w*|handy(?:nummer)?|m[óo]vil|portable|llam\w+|lig(?:ue|ar)|anruf\w*|ruf|appel\w*"
     r"|chiam\w+|zadzwo\w+|dzwo\w+|puhelin\w*|komórk\w*|festnetz|durchwahl|fijo|fixe|gsm|bel me"
-    r"|(?:my|his|her|their|new|our|whose) number|number (?:is now|changed))\b"
+    r"|(?:my|his|her|their|new|our|whose) number|number (?:is now|changed)"
+    r"|(?:mon|son|ton|notre|mi|su|tu|mio|tuo|suo|meu|seu) (?:nouveau |nuevo |nuovo |novo )?n[uú]m[eé]ro"
+    r"|(?:meine|seine|ihre|deine|unsere) (?:neue )?nummer"
+    r"|(?:mijn|min|mitt) (?:nieuwe |nye )?nu?mmer|m[oó]j (?:nowy )?numer)\b"
     r"|携帯|電話|电话|手机|전화|телефон|звон|τηλ[έε]φων|هاتف|טלפון|फ़ोन|फोन",
     re.IGNORECASE,
 )
@@ -107,14 +112,15 @@ def personal_in(text: str) -> list[Marked]:
         return []
     found = [*_mails(text), *_cards(text), *_ibans(text), *_social(text), *_addresses(text)]
     taken = apart(found)
-    named = [each for each in national_in(text) if not any(_overlap(each, other) for other in taken)]
-    taken = apart([*taken, *named])
-    phones = [each for each in _phones(text) if not any(_overlap(each, other) for other in taken)]
-    return sorted([*taken, *apart(phones)])
+    taken = apart([*taken, *_elsewhere(national_in(text), taken)])
+    return sorted([*taken, *apart(_elsewhere(_phones(text), taken))])
 
 
-def _overlap(one: Marked, other: Marked) -> bool:
-    return one.start < other.end and other.start < one.end
+def _elsewhere(found: Iterable[Marked], taken: Sequence[Marked]) -> list[Marked]:
+    """What was found where nothing is taken yet."""
+    places = list(found)
+    over = {other for _, other in overlapping(taken, places)}
+    return [each for each in places if each not in over]
 
 
 def is_luhn(digits: str) -> bool:
@@ -150,7 +156,7 @@ def _is_issued(digits: str) -> bool:
     two, four, size = int(digits[:2]), int(digits[:4]), len(digits)
     return (
         (digits[0] == "4" and size in (13, 16, 19))
-        or ((51 <= two <= 55 or 2221 <= four <= 2720) and size == 16)
+        or ((51 <= two <= 55 or 2221 <= four <= 2720 or 2200 <= four <= 2204) and size == 16)
         or (two in (34, 37) and size == 15)
         or (two in (36, 38, 39, 30) and size in (14, 16))
         or (

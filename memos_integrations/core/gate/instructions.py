@@ -13,8 +13,9 @@ import unicodedata
 from enum import IntEnum
 
 from memos_integrations.core.gate.abroad import asks_for_secrets_abroad, orders_abroad
+from memos_integrations.core.gate.chained import Chain
 
-_Rule = tuple[tuple[str, ...], re.Pattern[str]]
+_Rule = tuple[tuple[str, ...], re.Pattern[str] | Chain]
 """A pattern, and words of which one stands in whatever it finds: most texts hold none, and are done."""
 
 _OLD = r"(?:previous|prior|earlier|above|preceding|former|existing|original|initial|old|current|safety|system|other)"
@@ -38,8 +39,8 @@ _ADDRESS = (
 )
 
 
-def _rule(hints: tuple[str, ...], pattern: str) -> _Rule:
-    return hints, re.compile(pattern, re.IGNORECASE)
+def _rule(hints: tuple[str, ...], pattern: str | Chain) -> _Rule:
+    return hints, pattern if isinstance(pattern, Chain) else re.compile(pattern, re.IGNORECASE)
 
 
 _STRONG = (
@@ -63,15 +64,16 @@ _STRONG = (
     _rule(
         ("<", "["),
         r"<\|?(?:im_start|im_end|endoftext|start_header_id)\|?>|<\|system\|>|\[/?INST\]|<</?SYS>>|"
-        r"(?m:^)\s*</?(?:system|instructions?|tool_call)>",
+        r"(?m:^)[^\S\n]*</?(?:system|instructions?|tool_call)>",
     ),
     _rule(
         ("system", "developer", "admin"),
-        r"(?m:^)\s*(?:(?:#{1,4}\s*|\[\s*)(?:system|developer|admin(?:istrator)?)|(?:system|developer|"
+        r"(?m:^)[^\S\n]*(?:(?:#{1,4}\s*|\[\s*)(?:system|developer|admin(?:istrator)?)|(?:system|developer|"
         r"admin(?:istrator)?) (?:message|prompt|note|override|instruction|update|notice)|(?-i:SYSTEM|DEVELOPER|"
         r"ADMIN))(?:\s*\])?\s*:|"
-        r"(?m:^)\s*(?:system|developer|admin)\s*: *(?:you|ignore|new|always|never|do not|don't|override|from now)\b|"
-        r"(?m:^)\s*\[\s*(?:system|developer|admin)(?: \w+)?\s*\]",
+        r"(?m:^)[^\S\n]*(?:system|developer|admin)\s*: *(?:you|ignore|new|always|never|do not|don't|override|"
+        r"from now)\b|"
+        r"(?m:^)[^\S\n]*\[\s*(?:system|developer|admin)(?: \w+)?\s*\]",
     ),
     _rule(
         ("prompt", "instructions"),
@@ -152,14 +154,18 @@ _WEAK = (
         r"this) (?:command|code|script|payload|shell)",
     ),
     _rule(("<",), r"</?(?:system|instructions?|tool_call)>"),
-    _rule(("system", "developer", "admin"), r"(?m:^)\s*(?:system|developer|admin(?:istrator)?)\s*:"),
+    _rule(("system", "developer", "admin"), r"(?m:^)[^\S\n]*(?:system|developer|admin(?:istrator)?)\s*:"),
     _rule(
         ("ask", "request", "mention", "quer", "want", "prompted"),
-        r"\b(?:whenever|when|if|each time|every time|next time|once)\b[^.!?\n]{0,60}\b(?:asks?|asked|"
-        r"requests?|mentions?|queries|wants?|prompted)\b[^.!?\n]{0,60}"
-        r"[,:]?\s*(?:you (?:must|should)\s+)?(?:always |never |first |instead )?(?:say|respond|reply|"
-        r"answer|recommend|use|send|transfer|tell|direct|include|return|call|approve|route|suggest|"
-        r"claim)\b",
+        Chain(
+            (
+                r"\b(?:whenever|when|if|each time|every time|next time|once)\b",
+                r"\b(?:asks?|asked|requests?|mentions?|queries|wants?|prompted)\b",
+                r"(?:you (?:must|should)\s+)?(?:always |never |first |instead )?(?:say|respond|reply|answer|recommend|"
+                r"use|send|transfer|tell|direct|include|return|call|approve|route|suggest|claim)\b",
+            ),
+            (60, 62),
+        ),
     ),
     _rule(
         ("now", "henceforth", "forward", "future"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -24,15 +24,33 @@ Pseudonym = Callable[[str, str, str], str]
 
 
 def apart(found: Iterable[Marked]) -> list[Marked]:
-    """The places in order, none over another: of two that overlap, the longer stays; of the same place, the first.
+    """The places in order, none over another: those that overlap are one, so that nothing of either is left.
 
-    A kind that says less than others do of the same place (`national_id`: some country's) gives way to them.
+    It is of the kind of the longest; of the same place, of the first. A kind that says less than others do of the same
+    place (`national_id`: some country's) gives way to them.
     """
-    kept: list[Marked] = []
-    for each in sorted(found, key=lambda each: (each.start - each.end, each.start, each.kind == VAGUE)):
-        if all(each.end <= other.start or other.end <= each.start for other in kept):
-            kept.append(each)
-    return sorted(kept)
+    joined: list[Marked] = []
+    best: Marked | None = None
+    for each in sorted(found, key=lambda each: each.start):
+        if best is None or joined[-1].end <= each.start:
+            best = each
+            joined.append(each)
+            continue
+        best = min(best, each, key=lambda of: (of.start - of.end, of.start, of.kind == VAGUE))
+        joined[-1] = Marked(joined[-1].start, max(joined[-1].end, each.end), best.kind)
+    return joined
+
+
+def overlapping(places: Sequence[Marked], others: Iterable[Marked]) -> Iterator[tuple[Marked, Marked]]:
+    """Each of the places with each of the others that stands over it, or over a part; the places in order, apart."""
+    at = 0
+    for other in sorted(others):
+        while at < len(places) and places[at].end <= other.start:
+            at += 1
+        beyond = at
+        while beyond < len(places) and places[beyond].start < other.end:
+            yield places[beyond], other
+            beyond += 1
 
 
 def replaced(text: str, found: Sequence[Marked], by: Callable[[Marked], str]) -> str:

@@ -41,7 +41,8 @@ _NAMES = (
     r"|bsn|burgerservicenummer|sofinummer|rijksregister(?:nummer)?|registre national|pesel|dow[óo]d(?: osobisty)?"
     r"|personnummer|person-?nr\.?|samordningsnummer|cpr(?:-?n(?:umme)?r)?|f[øo]dselsn(?:umme)?r|fnr|hetu"
     r"|henkil[öo]tunnu\w*|kennitala|isikukood|asmens kodas|personas kods|rodn[ée] [čc][íi]slo|oib|jmbg|emšo|egn|cnp"
-    r"|amka|t\.?c\.? kimlik(?: no)?|kimlik(?: no)?|tckn|снилс|инн|паспорт|身份证|マイナンバー|주민등록번호"
+    r"|amka|t\.?c\.? kimlik(?: no)?|kimlik(?: no)?|tckn|снилс|инн|паспорт|егн|рнокпп|αμκα|αφμ"
+    r"|身份证|マイナンバー|주민등록번호"
 )
 _NAMED = re.compile(
     rf"(?<![\w.])(?:{_NAMES})(?!\w)"

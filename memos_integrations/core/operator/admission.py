@@ -26,8 +26,7 @@ def admitted(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
     if gate is None or not isinstance(draft.cube.payload, PlaintextPayload):
         return draft
     cube, verdicts = looked_at(draft.cube, gate, tenant=draft.cube.tenant)
-    brought = (cube.tenant, cube.governance.owner, cube.trust.channel.value, cube.provenance.source or "")
-    pace = gate.counted(brought, cube.trust.channel, caller.now) if cube.version == 1 else None
+    pace = gate.counted(source_of(cube), cube.trust.channel, caller.now) if cube.version == 1 else None
     verdicts += [] if pace is None else [pace]
     worst = max(verdicts, key=lambda each: list(Ruling).index(each.ruling))
     if worst.ruling is Ruling.REFUSE:
@@ -39,6 +38,36 @@ def admitted(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
         trust = draft.cube.trust.model_copy(update={"quarantined": True, "verified_by": None})
         draft = replace(draft, cube=draft.cube.model_copy(update={"trust": trust}))
     return draft if worst.ruling is Ruling.ALLOW and pace is None else replace(draft, verdict=_told(verdicts, worst))
+
+
+def source_of(cube: MemCube) -> tuple[str, ...]:
+    """Where a memory comes from, as it is counted: the source that it names, within whose memories it is."""
+    return cube.tenant, cube.governance.owner, cube.trust.channel.value, cube.provenance.source or ""
+
+
+def contradicting(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
+    """A draft that contradicts what is there, as the gate rules on a source that does that often.
+
+    Raises:
+        RefusedByGateError: Nothing of it may be stored; that is on record.
+    """
+    cube, gate = draft.cube, governance.gate
+    pace = None if gate is None else gate.contradicted(source_of(cube), cube.trust.channel, caller.now)
+    if pace is None:
+        return draft
+    told = _told([pace], pace)
+    if draft.verdict is not None:
+        found, reasons = draft.verdict["found"], [draft.verdict["reason"], pace.reason]
+        worst = max(draft.verdict["ruling"], told["ruling"], key=[each.value for each in Ruling].index)
+        alarm = bool(draft.verdict.get("alarm")) or pace.alarm
+        told = {"ruling": worst, "found": found | told["found"], "reason": "; ".join(filter(None, reasons))}
+        told |= {"alarm": True} if alarm else {}
+    if pace.ruling is Ruling.REFUSE:
+        governance.refuse(cube, caller, told)
+    if pace.ruling is Ruling.QUARANTINE:
+        trust = cube.trust.model_copy(update={"quarantined": True, "verified_by": None})
+        cube = cube.model_copy(update={"trust": trust})
+    return replace(draft, cube=cube, verdict=told)
 
 
 def looked_at(cube: MemCube, gate: WriteGate, *, tenant: str | None = None) -> tuple[MemCube, list[Verdict]]:
@@ -89,4 +118,6 @@ def _told(verdicts: list[Verdict], worst: Verdict) -> dict[str, Any]:
         for rule, count in verdict.found.items():
             found[rule] = found.get(rule, 0) + count
     reasons = unique(verdict.reason for verdict in verdicts if verdict.reason)
-    return {"ruling": worst.ruling.value, "found": dict(sorted(found.items())), "reason": "; ".join(reasons)}
+    told: dict[str, Any] = {"ruling": worst.ruling.value, "found": dict(sorted(found.items()))}
+    told["reason"] = "; ".join(reasons)
+    return told | ({"alarm": True} if any(verdict.alarm for verdict in verdicts) else {})

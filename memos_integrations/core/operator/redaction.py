@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from memos_integrations.core.access import ADMIN_ROLE, VERIFIER_ROLE, Caller, Verb, is_own
-from memos_integrations.core.cube import Behaviour, Label, MemCube, State, TrustLabel, Value, new_id
+from memos_integrations.core.cube import Behaviour, Label, MemCube, State, TrustLabel, Value, id_beside
 from memos_integrations.core.errors import CubeNotFoundError, VersionConflictError
 from memos_integrations.core.gate import Ruling, WriteGate
 from memos_integrations.core.governance import MemGovernance
@@ -101,7 +101,13 @@ class Redactor:
         trust = clean.trust
         if trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
             trust = trust.model_copy(update={"label": TrustLabel.STATED, "verified_by": None})  # other words, now
-        fresh = {"id": new_id(), "version": 1, "state": State.GENERATED, "behaviour": Behaviour(), "trust": trust}
+        fresh = {
+            "id": id_beside(cube.id),
+            "version": 1,
+            "state": State.GENERATED,
+            "behaviour": Behaviour(),
+            "trust": trust,
+        }
         draft = admitted(finished(clean.model_copy(update=fresh)), caller, self._governance)
         row = self._embedding.written([draft.text]) if draft.text.strip() else None
         vector = None if row is None else row[0]

@@ -10,6 +10,7 @@ from memos_integrations.core.claims import MARK, mark
 from memos_integrations.core.conflict import ConflictJudge, Decided, Ruling, Verdict
 from memos_integrations.core.conflict.forms import (
     begun,
+    begun_before,
     closed,
     decided,
     ends_of,
@@ -38,6 +39,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.operator.admission import contradicting
 from memos_integrations.core.operator.decisions import Decisions
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import Draft, finished
@@ -64,8 +66,6 @@ class Resolver:
         self.made = Decisions(governance, judge)
         """What was decided."""
 
-    # --- looking
-
     def near(self, cube: MemCube, terms: Sequence[str], caller: Caller) -> list[MemCube]:
         """The caller's own memories of the same place that say something of the same, or say it alike."""
         found: dict[str, MemCube] = {}
@@ -78,12 +78,9 @@ class Resolver:
             alike = VaultQuery(k=ALIKE, terms=unique(terms)[:32], filter=CubeFilter(namespace=cube.namespace))
             matches = self._governance.search(alike, caller).matches
             found.update((match.cube.id, match.cube) for match in matches)
-        mine = caller.by.subject
-        return [
-            each
-            for each in found.values()
-            if each.id != cube.id and each.governance.owner == mine and each.namespace == cube.namespace
-        ]
+        found.pop(cube.id, None)
+        mine = [each for each in found.values() if each.governance.owner == caller.by.subject]
+        return [each for each in mine if each.namespace == cube.namespace]
 
     def verdicts(self, cube: MemCube, others: Sequence[MemCube]) -> list[tuple[MemCube, MemCube, Verdict]]:
         """What is to be decided between a memory and others, as (newer, older, verdict): at most one merge, alone."""
@@ -113,6 +110,8 @@ class Resolver:
         """What a new memory changes: the draft with its links, the steps besides its own Put, and the decisions."""
         draft = replace(draft, cube=marked(draft.cube))
         steps, made = Steps(), list[Decided]()
+        if draft.cube.trust.quarantined:  # what is set apart changes nothing that is there
+            return draft, steps, made
         for later, earlier, verdict in self.verdicts(draft.cube, self.near(draft.cube, draft.terms, caller)):
             newer, older = (draft.cube if each.id == draft.cube.id else each for each in (later, earlier))
             done = self._steps(newer, older, verdict, caller, draft.cube.id)
@@ -129,11 +128,16 @@ class Resolver:
 
         Raises:
             AlreadyRememberedError: The key names a memory already.
+            RefusedByGateError: Its source contradicts what is there too often.
         """
+        judged = False
         for _ in range(MAX_RETRIES):
             told, steps, decisions = self.written(draft, caller)
-            if not decisions:
+            if not decisions and not judged:
                 return None
+            if not judged and any(each.ruling is not Ruling.MERGE for each in decisions):
+                judged, draft = True, contradicting(draft, caller, self._governance)
+                told, steps, _ = self.written(draft, caller) if draft.cube.trust.quarantined else (told, steps, ())
             vector = self._embedding.written([told.text])
             row = None if vector is None else vector[0]
             ours = NewVersion(told.cube, caller, told.terms, row, key, verdict=draft.verdict)
@@ -155,8 +159,7 @@ class Resolver:
             now = {each.id: each for each in self._governance.present([newer.id, older.id], caller)}
             if len(now) < 2 or self.made.was_undone(newer.id, older.id, caller):
                 continue
-            decision = self.decide(now[newer.id], now[older.id], verdict, caller)
-            made += [decision] if decision is not None else []
+            made += filter(None, [self.decide(now[newer.id], now[older.id], verdict, caller)])
         return made
 
     def decide(self, newer: MemCube, older: MemCube, verdict: Verdict, caller: Caller) -> Decided | None:
@@ -285,9 +288,7 @@ class Resolver:
         for_good = decision.until is None
         if decision.ruling is Ruling.SUPERSEDE and for_good:
             forms[1] = self._reopened(forms[1], decision, caller)
-            if newer.descriptive.valid_from == older.descriptive.valid_to:
-                begins = newer.descriptive.model_copy(update={"valid_from": None})
-                forms[0] = forms[0].model_copy(update={"descriptive": begins})
+            forms[0] = begun_before(forms[0], older)
         versions = [
             self._version(form, caller) for form, cube in zip(forms, (newer, older), strict=True) if form != cube
         ]

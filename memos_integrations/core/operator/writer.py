@@ -28,10 +28,11 @@ from memos_integrations.core.operator.blob import Blob, captioned
 from memos_integrations.core.operator.bulk import put_in_bulk
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.ingest import Ingestion, Progress
-from memos_integrations.core.operator.inheriting import drawn_key, inherited, said_before, sources_of
+from memos_integrations.core.operator.inheriting import drawn_key, inherited, only_new, said_already, sources_of
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.revising import revising
+from memos_integrations.core.operator.settling import Settling
 from memos_integrations.core.operator.write import (
     Draft,
     followed,
@@ -83,17 +84,17 @@ class CubeWriter:
     ) -> tuple[MemCube, Future[Receipt] | None]:
         """Put a new cube; no future when the key had been written before (then the cube of then is returned).
 
-        What is drawn without a key, in the words of its source or again from the same versions, is not written twice.
+        What only repeats another is not written twice, see `said_already`.
         The bytes of *blob* are durable before the cube that names them is queued.
         """
-        if key is None and blob is None and draft.cube.text and draft.cube.provenance.derived_from:
-            said = said_before(draft, caller, self._governance)
-            if said is not None:
-                return said, None
-            key = drawn_key(draft)
         if (known := self.known(key, caller)) is not None:
             return known, None
-        if blob is not None:
+        if blob is None:
+            if (said := said_already(draft, caller, self._governance, keyed=key is not None)) is not None:
+                return said, None
+            if key is None and (key := drawn_key(draft.cube)) and (known := self.known(key, caller)) is not None:
+                return known, None
+        else:
             with blob.opened() as source:
                 draft = captioned(draft, self._governance.put_blob(source, blob.media_type))
         draft = admitted(self._inherited(draft, caller), caller, self._governance)
@@ -110,14 +111,8 @@ class CubeWriter:
 
     def _settled(self, cubes: Sequence[MemCube], caller: Caller) -> None:
         """Decide about memories that were just written in bulk."""
-        if self._judge is None:
-            return
-        types = getattr(self._judge, "types", None)
-        for cube in cubes:
-            # Most of a conversation are messages, which rules leave alone: nothing is looked up for them.
-            if types is None or cube.descriptive.semantic_type in types:
-                for now in self.resolver.standing([cube.id], caller):
-                    self.resolver.settle(now, caller)
+        if self._judge is not None:
+            Settling(self._governance, self._embedding, self._judge, self.resolver, self.dropped).run(cubes, caller)
 
     def activate(
         self,
@@ -254,16 +249,19 @@ class CubeWriter:
     # --- many ---------------------------------------------------------------------------------------------------
 
     def remember_many(self, drafts: Iterable[Draft], caller: Caller) -> list[MemCube]:
-        """Put new cubes, many to a transaction, durable on return; see `put_in_bulk`."""
+        """Put new cubes, many to a transaction, durable on return; see `put_in_bulk`, `only_new`."""
+        given: list[MemCube | str] = []
 
         def linked(draft: Draft, recent: Sequence[Draft]) -> Draft:
             return self._linked(
                 admitted(self._inherited(draft, caller), caller, self._governance), caller, recent=recent
             )
 
-        cubes = put_in_bulk(drafts, caller, linked, self._embedding, self._governance)
+        fresh = only_new(drafts, caller, self._governance, given)
+        cubes = put_in_bulk(fresh, caller, linked, self._embedding, self._governance)
         self._settled(cubes, caller)
-        return cubes
+        written = {cube.id: cube for cube in cubes}
+        return [written[each] if isinstance(each, str) else each for each in given]
 
     def ingest(
         self,

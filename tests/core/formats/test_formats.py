@@ -200,6 +200,7 @@ def test_a_broken_archive_is_named(tmp_path: Path, memos: MemOS) -> None:
     assert texts(memos) == []
 
 
+@pytest.mark.answers("input 6")
 def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MAX_PIECE", 1_000)
     path = tmp_path / "x"
@@ -217,6 +218,7 @@ def test_a_list_is_streamed(tmp_path: Path) -> None:
     assert [record.text for record in read("mem0", path)] == words
 
 
+@pytest.mark.answers("JDP-2026-003")
 def test_a_link_out_of_a_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "secret.md").write_text("hidden", "utf-8")
     (tmp_path / "far").mkdir()

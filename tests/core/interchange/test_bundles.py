@@ -335,6 +335,7 @@ def remade(bundle: Path, change: Callable[[dict[str, bytes], dict[str, Any]], No
     return packed(bundle.with_name("other.mip"), [*members.items(), *signed(manifest, signer)])
 
 
+@pytest.mark.answers("AISVS 6.1.3")
 def test_signatures_keys_recipients_purposes_and_times_are_checked(
     vaults: tuple[MemOS, MemOS], bundle: Path, clock: Clock
 ) -> None:
@@ -388,6 +389,7 @@ def test_a_manifest_that_says_what_it_must_not_is_refused(
     refused(vaults[1], other, code)
 
 
+@pytest.mark.answers("JDP-2026-003", "input 8")
 def test_every_kind_of_wrong_member_is_refused(vaults: tuple[MemOS, MemOS], bundle: Path) -> None:
     _, target = vaults
     members = list(parts_of(bundle).items())
@@ -410,6 +412,7 @@ def test_every_kind_of_wrong_member_is_refused(vaults: tuple[MemOS, MemOS], bund
     refused(target, packed(bundle.with_name("m.mip"), swapped), "digest_differs")
 
 
+@pytest.mark.answers("JDP-2026-003", "input 8")
 def test_links_encryption_comments_and_hidden_bytes_are_refused(vaults: tuple[MemOS, MemOS], bundle: Path) -> None:
     _, target = vaults
     content = bundle.read_bytes()
@@ -439,6 +442,7 @@ def test_links_encryption_comments_and_hidden_bytes_are_refused(vaults: tuple[Me
     refused(target, bundle.parent, "unreadable")
 
 
+@pytest.mark.answers("input 8")
 def test_bombs_are_refused_before_they_grow(vaults: tuple[MemOS, MemOS], bundle: Path) -> None:
     _, target = vaults
     members = [each for each in parts_of(bundle).items() if each[0] != "cubes.jsonl"]
@@ -451,6 +455,7 @@ def test_bombs_are_refused_before_they_grow(vaults: tuple[MemOS, MemOS], bundle:
     refused(target, bundle, "too_large", limits=Limits(manifest_bytes=100))
 
 
+@pytest.mark.answers("input 8")
 def test_a_bundle_cut_off_anywhere_is_refused(vaults: tuple[MemOS, MemOS], bundle: Path) -> None:
     _, target = vaults
     content = bundle.read_bytes()
@@ -538,6 +543,7 @@ def with_adapter(bundle: Path, blob: bytes) -> Path:
     return remade(bundle, change)
 
 
+@pytest.mark.answers("AISVS 6.1.2")
 def test_an_adapter_is_taken_where_its_base_is_there_and_declined_by_name_elsewhere(
     vaults: tuple[MemOS, MemOS], bundle: Path
 ) -> None:
@@ -548,6 +554,7 @@ def test_an_adapter_is_taken_where_its_base_is_there_and_declined_by_name_elsewh
     assert loaded(target, other, models=[MODEL]).counts == {"new": 3}
 
 
+@pytest.mark.answers("input 9")
 @pytest.mark.parametrize(
     "blob",
     [
