@@ -69,8 +69,11 @@ class Aftermath:
         return self._known[key]
 
     def stranded(self, cubes: Sequence[MemCube], now: datetime) -> list[MemCube]:
-        """Those that were merged into what stands for them no longer, whatever became of it."""
-        merged = [cube for cube in cubes if cube.state is State.MERGED and not cube.trust.quarantined]
+        """Those that were merged into what stands for them no longer, whatever became of it.
+
+        What somebody set aside as merged by hand, into nothing, stays where they put it.
+        """
+        merged = [each for each in cubes if each.state is State.MERGED and _into(each) and not each.trust.quarantined]
         targets = list(dict.fromkeys(map(_into, merged)))
         there = {cube.id: cube for cube in self._vault.get(merged[0].tenant, targets)} if merged else {}
         standing = {cube_id for cube_id, cube in there.items() if self._stands(cube, now)}

@@ -322,9 +322,11 @@ class Life(RuleBasedStateMachine):
             with pytest.raises(IllegalTransitionError):
                 self.memos.update(cube, by=ANA, text="Changed.")
         else:
-            self.memos.update(cube, by=ANA, text="Changed.")
+            self.memos.update(cube, by=ANA, text=f"Changed {self.versions[cube]}.")
             self.versions[cube] += 1
             self.used[cube] = self.clock.now
+            if self.states[cube] is State.MERGED:  # with other words it is no repeat any more
+                self.states[cube] = State.ACTIVATED
 
     @rule(cube=cubes, held=st.booleans())
     def hold(self, cube: str, held: bool) -> None:
