@@ -134,10 +134,25 @@ def test_what_a_judge_merged_although_it_says_something_else_comes_back(older: s
         assert [hit.text for hit in memos.recall(newer, by=ANA).hits] == [newer]
 
 
-def test_the_same_words_told_at_another_time_may_claim_something_else(memos: MemOS) -> None:
-    memos.remember("I live in Lisbon until Friday.", by=ANA)
-    later = datetime(2026, 5, 2, 9, tzinfo=UTC)
-    assert memos.remember("I live in Lisbon until Friday.", by=ANA, occurred_at=later).state is not State.MERGED
+LATER = datetime(2026, 5, 2, 9, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I live in Lisbon until Friday.",
+        "I took my pill this morning.",
+        "I went running in the park yesterday.",
+        "Ben repaired the boiler three days ago.",
+    ],
+)
+def test_the_same_words_told_on_another_day_may_tell_something_else(memos: MemOS, text: str) -> None:
+    first = memos.remember(text, by=ANA)
+    assert memos.remember(text, by=ANA).state is State.MERGED
+    second = memos.remember(text, by=ANA, occurred_at=LATER)
+    assert second.state is not State.MERGED
+    memos.forget(first.id, by=ANA)
+    assert memos.get(second.id, by=ANA).text == text
 
 
 @given(st.text(alphabet="aAbI'+-<$5, .!?\n", max_size=12), st.text(alphabet="aAbI'+-<$5, .!?\n", max_size=12))

@@ -7,6 +7,7 @@ flagged, and both stay.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -32,6 +33,11 @@ ONE_SITTING = timedelta(hours=24)
 
 FEWEST_TERMS = 3
 """A text that claims nothing and has fewer is an answer, or a title: it says nothing by itself."""
+
+_OF_ITS_DAY = re.compile(
+    r"\b(?:today|tonight|yesterday|tomorrow|ago|just|this|last|next|past|coming|recently)\b", re.IGNORECASE
+)
+"""A text with one of these tells something else on another day: "I took a pill this morning"."""
 
 _ROLES = frozenset("user assistant system tool human ai me you".split())
 
@@ -180,6 +186,8 @@ def _repeated(
     weighs_less = newer.governance.priority > older.governance.priority or _ends_before(older, newer)
     if mine_is != theirs_is or weighs_less or less_trusted(older, newer):
         return None  # what is kept would be seen by others, weigh less, end earlier, or be less trusted
+    if _OF_ITS_DAY.search(newer.text) and told_at(newer).date() != told_at(older).date():
+        return None
     same = [how for _, _, how in found if how.weight == 0]
     if len(same) < max(len(mine), len(theirs)) or [c.until for c in mine] != [c.until for c in theirs]:
         return None  # told at another time, the same words claim something else
