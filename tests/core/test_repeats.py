@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.conflict import ConflictRules, Evidence, Ruling, Verdict
-from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.cube import MemCube, Provenance, State
 from memos_integrations.core.errors import CubeNotFoundError
 from memos_integrations.core.operator import cited_context
 from memos_integrations.core.text import same_words
@@ -135,6 +136,7 @@ def test_what_a_judge_merged_although_it_says_something_else_comes_back(older: s
 
 
 LATER = datetime(2026, 5, 2, 9, tzinfo=UTC)
+BEN_SAYS = Provenance(speaker="Ben")
 
 
 @pytest.mark.parametrize(
@@ -153,6 +155,16 @@ def test_the_same_words_told_on_another_day_may_tell_something_else(memos: MemOS
     assert second.state is not State.MERGED
     memos.forget(first.id, by=ANA)
     assert memos.get(second.id, by=ANA).text == text
+
+
+@pytest.mark.parametrize("how", ["another day", "another speaker"])
+def test_what_was_merged_by_hand_goes_along_only_if_it_is_the_same_statement(memos: MemOS, how: str) -> None:
+    text = "I took my pill this morning."
+    told: dict[str, Any] = {"occurred_at": LATER} if how == "another day" else {"provenance": BEN_SAYS}
+    first, second = memos.remember(text, by=ANA), memos.remember(text, by=ANA, **told)
+    memos.merge([first.id, second.id], by=ANA)
+    assert memos.forget(first.id, by=ANA).returned == (second.id,)
+    assert memos.get(second.id, by=ANA).state is State.ACTIVATED
 
 
 @given(st.text(alphabet="aAbI'+-<$5, .!?\n", max_size=12), st.text(alphabet="aAbI'+-<$5, .!?\n", max_size=12))

@@ -65,6 +65,13 @@ def claims_in(cube: MemCube) -> tuple[Claim, ...]:
     return claims_of(cube.text, told_at(cube), speaker_of(cube))
 
 
+def is_told_again(one: MemCube, other: MemCube) -> bool:
+    """Whether two memories are one statement: the same words (`same_words`) of one speaker, and day if it counts."""
+    if not same_words(one.text, other.text) or speaker_of(one) != speaker_of(other):
+        return False
+    return _OF_ITS_DAY.search(one.text) is None or told_at(one).date() == told_at(other).date()
+
+
 class ConflictRules:
     """A `ConflictJudge` by rules, without a model.
 
@@ -98,7 +105,7 @@ class ConflictRules:
             return Verdict(Ruling.SUPERSEDE, "all that it states was replaced", evidence, since)
         if evidence:
             return Verdict(Ruling.FLAG, "both may be true", evidence)
-        same = _repeated(newer, older, mine, theirs, found) if same_words(newer.text, older.text) else None
+        same = _repeated(newer, older, mine, theirs, found) if is_told_again(newer, older) else None
         return same or (None if found else _contrasted(newer, older))
 
 
@@ -180,14 +187,12 @@ def _repeated(
     theirs: Sequence[Claim],
     found: Sequence[tuple[Claim, Claim, Found]],
 ) -> Verdict | None:
-    if newer.descriptive.semantic_type != older.descriptive.semantic_type or speaker_of(newer) != speaker_of(older):
+    if newer.descriptive.semantic_type != older.descriptive.semantic_type:
         return None
     mine_is, theirs_is = (each.governance.model_dump(exclude={"priority"}) for each in (newer, older))
     weighs_less = newer.governance.priority > older.governance.priority or _ends_before(older, newer)
     if mine_is != theirs_is or weighs_less or less_trusted(older, newer):
         return None  # what is kept would be seen by others, weigh less, end earlier, or be less trusted
-    if _OF_ITS_DAY.search(newer.text) and told_at(newer).date() != told_at(older).date():
-        return None
     same = [how for _, _, how in found if how.weight == 0]
     if len(same) < max(len(mine), len(theirs)) or [c.until for c in mine] != [c.until for c in theirs]:
         return None  # told at another time, the same words claim something else
