@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
@@ -14,13 +15,16 @@ def aware(moment: datetime | None) -> datetime | None:
     """The moment in UTC.
 
     Raises:
-        InvalidMemoryError: It says no time zone, or is no time.
+        InvalidMemoryError: It says no time zone, is no time, or lies beyond what a calendar holds.
     """
     if moment is None:
         return None
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise InvalidMemoryError(f"A time is a datetime with a time zone, not {moment!r}.")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise InvalidMemoryError(f"{moment} lies beyond the years 1 to 9999 in UTC; give a time within them.") from exc
 
 
 def whole(name: str, number: object, *, least: int = 1) -> int:
@@ -34,6 +38,16 @@ def whole(name: str, number: object, *, least: int = 1) -> int:
     return number
 
 
+def of_kind(name: str, given: object, kind: type) -> None:
+    """Refuse what is given as *name* and is neither None nor of a kind.
+
+    Raises:
+        InvalidMemoryError: It is something else.
+    """
+    if given is not None and not isinstance(given, kind):
+        raise InvalidMemoryError(f"{name} must be {kind.__name__}(...), not {given!r}.")
+
+
 def is_id(cube_id: object) -> bool:
     """Whether it has the form of an id. Anything else is asked of no vault, and written into no log."""
     return isinstance(cube_id, str) and ID_FORM.fullmatch(cube_id) is not None
@@ -44,3 +58,14 @@ def known_id(cube_id: str) -> str:
     if not is_id(cube_id):
         raise CubeNotFoundError(str(cube_id)[:100])
     return cube_id
+
+
+def known_ids(cube_ids: Iterable[str]) -> list[str]:
+    """The ids, as `known_id`.
+
+    Raises:
+        InvalidMemoryError: It is one text, or no list.
+    """
+    if isinstance(cube_ids, str | bytes) or not isinstance(cube_ids, Iterable):
+        raise InvalidMemoryError(f"Give a list of ids, not {str(cube_ids)[:100]!r}.")
+    return [known_id(each) for each in cube_ids]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.answer import Answer, answered
-from memos_integrations.core.asked import known_id, whole
+from memos_integrations.core.asked import known_ids, whole
 from memos_integrations.core.cube import (
     Channel,
     MemCube,
@@ -134,7 +134,7 @@ class Asking(Looking):
             ModelError: *write* gave no text; nothing was written.
         """
         caller = self._caller(by, context)
-        ids = [known_id(each) for each in cube_ids]
+        ids = known_ids(cube_ids)
         return self._summaries.make(ids, caller, most=most, write=write, options=options)
 
     def renew_summaries(

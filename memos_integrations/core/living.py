@@ -9,8 +9,9 @@ from time import monotonic
 from typing import Any
 
 from memos_integrations.core.access import CallContext, Caller, Principal, as_subject
-from memos_integrations.core.asked import aware, known_id, whole
+from memos_integrations.core.asked import aware, known_id, known_ids, of_kind, whole
 from memos_integrations.core.conflict import Decided
+from memos_integrations.core.conflict.decision import decision_id
 from memos_integrations.core.conflict.marks import marks_of
 from memos_integrations.core.conflict.rules import claims_in, told_at
 from memos_integrations.core.cube import CubeRef, MemCube, State
@@ -100,7 +101,7 @@ class Living(Walk):
             CyclicDerivationError: One is derived from another.
             LegalHoldError, IllegalTransitionError: One is on hold, frozen, or merged already.
         """
-        return self._editor.merge([known_id(each) for each in cube_ids], self._caller(by, context), text=text)
+        return self._editor.merge(known_ids(cube_ids), self._caller(by, context), text=text)
 
     def feedback(
         self, cube_id: str, said: Feedback | str, *, by: Principal, context: CallContext | None = None
@@ -221,9 +222,11 @@ class Living(Walk):
         With *tiering*, memories get the form that costs least. Copies of what was erased are overwritten (`scrub`).
 
         Raises:
-            ClockError: *now* lies more than a day before what was recorded; nothing was changed.
+            ClockError: *now* lies more than a day before what was recorded, or at the end of time; nothing was changed.
         """
         whole("limit", limit)
+        of_kind("ageing", ageing, Ageing)
+        of_kind("tiering", tiering, Tiering)
         caller = self._caller(by, context)
         caller = caller._replace(now=aware(now) or caller.now)
         done = self._care.tick(caller, ageing or Ageing(), limit=limit)
@@ -280,10 +283,7 @@ class Living(Walk):
             AlreadyUndoneError: It was undone before.
             LegalHoldError, IllegalTransitionError: A memory is on hold, or frozen.
         """
-        name = decision if isinstance(decision, str) else decision.id
-        for part in name.split(":"):
-            known_id(part)
-        return self._writer.resolver.undo(name, self._caller(by, context))
+        return self._writer.resolver.undo(decision_id(decision), self._caller(by, context))
 
     async def aconsolidate(self, *, by: Principal, **how: Any) -> list[Decided]:
         """`consolidate`, off the loop."""

@@ -58,6 +58,8 @@ def load_pipeline(source: str | Path, *, parts: Mapping[str, MemPipeline] | None
         PipelineError: There is no such file or template, or it is not valid; the message names file, line and column.
         MissingExtraError: PyYAML is not installed.
     """
+    if not isinstance(source, str | Path):
+        raise PipelineError(f"A pipeline is named by a path or the name of a template, not {source!r}.")
     path = TEMPLATES / f"{source}.yaml" if str(source) in templates() else Path(source)
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -77,6 +79,8 @@ def parse_pipeline(text: str, *, name: str = "pipeline", parts: Mapping[str, Mem
         MissingExtraError: PyYAML is not installed.
     """
     yaml = require("yaml", extra="pipelines")
+    if not isinstance(text, str):
+        raise PipelineError(f"{name}: a pipeline is YAML text, not {type(text).__name__}.")
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from memos_integrations.core.asked import known_id
 from memos_integrations.core.cube import Label, MemCube, Moment, State, Text, Value
+from memos_integrations.core.errors import InvalidMemoryError
 
 
 class Ruling(StrEnum):
@@ -68,3 +70,18 @@ class Decided(Value):
     version: int
     until: Moment | None = None
     undone: bool = False
+
+
+def decision_id(decision: Decided | str) -> str:
+    """The id of a decision.
+
+    Raises:
+        InvalidMemoryError: It is neither a decision nor an id.
+        CubeNotFoundError: It could never be the id of one.
+    """
+    name = decision.id if isinstance(decision, Decided) else decision
+    if not isinstance(name, str):
+        raise InvalidMemoryError(f"A decision is named by its id or by what `decisions` gave, not {name!r}.")
+    for part in name.split(":"):
+        known_id(part)
+    return name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from pydantic import Field
 from memos_integrations.core.cube import Label, MemCube, State, Value
 from memos_integrations.core.errors import ClockError
 
+LAST = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
 RECALLED = frozenset({State.GENERATED, State.ACTIVATED})
 DAY = timedelta(days=1)
 ENDED = ("its time is over", "it holds no longer")
@@ -46,6 +47,14 @@ def last_use(cube: MemCube) -> datetime:
     """When it was last written or used."""
     written = cube.descriptive.recorded_at
     return written if cube.behaviour.last_read is None else max(written, cube.behaviour.last_read)
+
+
+def since(now: datetime, rest: timedelta) -> datetime:
+    """The moment *rest* before now; of a rest longer than time, its beginning."""
+    try:
+        return now - rest
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def used_at(cube: MemCube, at: datetime) -> MemCube:
@@ -114,8 +123,12 @@ def check_clock(cubes: Sequence[MemCube], now: datetime) -> None:
     """Refuse a present that lies well before what was recorded.
 
     Raises:
-        ClockError: Something was written or used more than a day after *now*.
+        ClockError: Something was written or used more than a day after *now*, or no day comes after it.
     """
+    if now > LAST:
+        raise ClockError(
+            f"It is said to be {now.isoformat()}, the end of time. Nothing was changed; set the clock right."
+        )
     latest = max((last_use(cube) for cube in cubes), default=now)
     if latest > now + DAY:
         raise ClockError(

@@ -19,7 +19,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import Aged, Ageing, due, over_budget
-from memos_integrations.core.lifecycle.ageing import ENDED, check_clock, last_use, used_at
+from memos_integrations.core.lifecycle.ageing import ENDED, check_clock, last_use, since, used_at
 from memos_integrations.core.operator.relearning import Relearnt
 from memos_integrations.core.operator.tiering import Tiered
 from memos_integrations.core.ports import LogQuery, Use
@@ -111,11 +111,12 @@ class Caretaker:
                 self._governance.looked(looked)
                 return moves
             if listed is None:
-                listed = self._looks(LogQuery(tenant=caller.by.tenant, since=caller.now - ageing.rest, limit=LOG_PAGE))
-            since = min(last_use(cube) for cube in fresh)
+                start = since(caller.now, ageing.rest)
+                listed = self._looks(LogQuery(tenant=caller.by.tenant, since=start, limit=LOG_PAGE))
+            first = min(last_use(cube) for cube in fresh)
             asked |= {cube.id for cube in fresh}
             ids = tuple(cube.id for cube in fresh)
-            alone = self._looks(LogQuery(tenant=caller.by.tenant, cube_ids=ids, since=since, limit=LOG_PAGE))
+            alone = self._looks(LogQuery(tenant=caller.by.tenant, cube_ids=ids, since=first, limit=LOG_PAGE))
             for cube in fresh:
                 at = max((told[cube.id] for told in (listed, alone) if cube.id in told), default=last_use(cube))
                 if at > last_use(cube):

@@ -182,11 +182,12 @@ def parts(namespace: Sequence[str]) -> tuple[str, ...]:
     """A namespace as a tuple of strings.
 
     Raises:
-        InvalidMemoryError: It is one string (a classic slip), or holds something else than strings.
+        InvalidMemoryError: It is one string (a classic slip), no sequence, or holds something else than strings.
     """
-    if isinstance(namespace, str) or not all(isinstance(part, str) for part in namespace):
+    named = None if isinstance(namespace, str) or not isinstance(namespace, Iterable) else tuple(namespace)
+    if named is None or not all(isinstance(part, str) for part in named):
         raise InvalidMemoryError(f"A namespace is a sequence of strings such as ('acme', 'ana'), not {namespace!r}.")
-    return tuple(namespace)
+    return named
 
 
 def _trust(said: Mapping[str, Any]) -> Trust:

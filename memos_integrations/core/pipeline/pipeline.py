@@ -130,6 +130,8 @@ class PipelineRun:
     @staticmethod
     def check_given(pipeline: MemPipeline, given: Mapping[str, Any]) -> None:
         """Refuse what a pipeline does not take, or lacks."""
+        if not isinstance(given, Mapping):
+            raise PipelineError(f"Pipeline {pipeline.name!r} is given names and values (a mapping), not {given!r}.")
         if missing := [name for name in pipeline.parameters if name not in given]:
             raise PipelineError(f"Pipeline {pipeline.name!r} must be given {', '.join(missing)}.")
         if strange := [name for name in given if name not in pipeline.parameters]:
