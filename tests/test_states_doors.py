@@ -16,6 +16,7 @@ from memos_integrations import MemOS, Principal, State
 from memos_integrations.core.conflict import ConflictRules
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IllegalTransitionError, LegalHoldError
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.langchain import MemOSMiddleware, memory_tools
 from memos_integrations.langchain import MemOSRetriever as LangChainRetriever
 from memos_integrations.langgraph import MemOSStore, memory_subgraph
@@ -206,3 +207,73 @@ def test_who_sees_one_side_only_is_not_told_of_the_other(memos: MemOS, clock: Cl
     memos.update(old.id, by=ANA, readers=["user:ben"], layer="shared")
     (hit,) = memos.recall("Where does she live? Lisbon, Porto, cello", by=ben, needed=True).hits
     assert (hit.cube.id, hit.conflicts_with) == (old.id, ())
+
+
+# --- when a memory holds
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_shows_no_memory_that_no_longer_holds(memos: MemOS, clock: Clock, door: str) -> None:
+    cube = memos.remember("The kettle is blue.", by=ANA, valid_to=clock.now + timedelta(hours=1))
+    assert any("blue" in text for text in DOORS[door](memos, ASKED))
+    clock.now += timedelta(hours=2)
+    assert not any("blue" in text for text in DOORS[door](memos, ASKED))
+    assert memos.get(cube.id, by=ANA).state in RECALLED  # nobody ticked
+    memos.tick(by=ANA)
+    assert not any("blue" in text for text in DOORS[door](memos, ASKED))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_shows_what_is_to_begin_behind_what_holds_and_says_so(memos: MemOS, clock: Clock, door: str) -> None:
+    begins = clock.now + timedelta(days=100)
+    memos.remember("The kettle in the kitchen is blue.", by=ANA)
+    memos.remember("The kettle in the kitchen is red.", by=ANA, valid_from=begins)
+    asked = "Which colour is the kettle in the kitchen, blue or red?"
+    shown = "\n".join(DOORS[door](memos, asked))
+    assert f"from {begins:%Y-%m-%d}" in shown
+    assert 0 <= shown.find("is blue") < shown.find("is red")
+    first, second = memos.recall(asked, by=ANA).hits
+    assert ("blue" in first.text, "red" in second.text) == (True, True)
+    clock.now = begins + timedelta(hours=1)
+    assert {hit.text for hit in memos.recall(asked, by=ANA).hits} >= {second.text}
+
+
+def test_what_no_longer_holds_is_found_by_id_by_time_and_by_questions_about_the_past(
+    memos: MemOS, clock: Clock
+) -> None:
+    told = clock.now
+    cube = memos.remember("I live in Lisbon.", by=ANA, valid_to=told + timedelta(days=1))
+    clock.now += timedelta(days=3)
+    asked = "Where do I live?"
+    assert memos.recall(asked, by=ANA, needed=True).hits == ()
+    assert memos.answer(asked, by=ANA).abstained
+    assert memos.get(cube.id, by=ANA) is not None
+    for how in ({"valid_at": told}, {"as_of": told + timedelta(hours=1)}):
+        assert [hit.cube.id for hit in memos.recall(asked, by=ANA, **how).hits] == [cube.id]
+    assert [hit.cube.id for hit in memos.recall("Where did I live before?", by=ANA).hits] == [cube.id]
+    wanted = CubeFilter(states=frozenset(State))
+    assert [hit.cube.id for hit in memos.recall(asked, by=ANA, where=wanted).hits] == [cube.id]
+
+
+def test_an_answer_gives_what_is_to_begin_only_where_it_is_asked_for(memos: MemOS, clock: Clock) -> None:
+    begins = clock.now + timedelta(days=100)
+    memos.remember("I live in Porto.", by=ANA, valid_from=begins)
+    assert memos.answer("Where do I live?", by=ANA).abstained
+    assert "Porto" in memos.answer("Where will I live?", by=ANA).text
+    assert "Porto" in memos.answer("Where do I live?", by=ANA, valid_at=begins).text
+    assert str(begins.year) in memos.answer("When do I live in Porto?", by=ANA).text
+    memos.remember("I live in Lisbon.", by=ANA, occurred_at=clock.now - timedelta(days=9))
+    assert "Lisbon" in memos.answer("Where do I live?", by=ANA).text
+    clock.now = begins + timedelta(days=1)
+    assert "Porto" in memos.answer("Where do I live?", by=ANA).text
+
+
+def test_what_was_merged_stands_for_its_sources_until_they_are_back(memos: MemOS, clock: Clock) -> None:
+    ends = clock.now + timedelta(days=1)
+    code = memos.remember("The gate code is 1234.", by=ANA, valid_to=ends)
+    kettle = memos.remember("The kettle is blue.", by=ANA)
+    made = memos.merge([code.id, kettle.id], by=ANA, text="The gate code is 1234; the kettle is blue.")
+    clock.now += timedelta(days=2)
+    assert [hit.cube.id for hit in memos.recall(ASKED, by=ANA).hits] == [made.id]
+    memos.tick(by=ANA)
+    assert [hit.cube.id for hit in memos.recall(ASKED, by=ANA).hits] == [kettle.id]

@@ -53,7 +53,8 @@ class Asking(Looking):
         """The answer to *question* from what *by* may know, without a model; `how` is what `recall` takes.
 
         By rules: a date for "when" (resolved on the day of the message), a number, a name, a place, yes or no, else the
-        telling words of the best sentence. `abstained` when nothing that was recalled speaks of what is asked.
+        telling words of the best sentence. `abstained` when nothing that was recalled speaks of what is asked. What
+        does not hold yet answers "when", and questions about what will be.
 
         Raises:
             IdentityError, InvalidMemoryError: As `recall`.

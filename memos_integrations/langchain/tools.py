@@ -27,7 +27,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.operator import ErasureReceipt, MemoryOptions, Recall
-from memos_integrations.core.operator.recalled import standing_in_words
+from memos_integrations.core.operator.recalled import beginning_in_words, standing_in_words
 from memos_integrations.core.turns import MODEL, Namespace, as_named
 from memos_integrations.langchain.identity import Identity, identify, running
 from memos_integrations.memos import MemOS
@@ -271,7 +271,8 @@ def _remembered(cube: MemCube) -> Told:
 
 def _recalled(recall: Recall) -> Told:
     lines = [
-        f"{hit.cube.id} {' '.join(hit.text.split())}{standing_in_words(hit.superseded_by, hit.conflicts_with)}"
+        f"{hit.cube.id} {' '.join(hit.text.split())}{beginning_in_words(hit)}"
+        f"{standing_in_words(hit.superseded_by, hit.conflicts_with)}"
         for hit in recall.hits
     ]
     found = [{"score": hit.score, "why": hit.why, **as_named(hit)} for hit in recall.hits]

@@ -8,7 +8,7 @@ from llama_index.core.schema import MetadataMode, NodeRelationship, NodeWithScor
 
 from memos_integrations.core.cube import MemCube, PlaintextPayload, Relation
 from memos_integrations.core.operator import Hit
-from memos_integrations.core.operator.recalled import standing_in_words
+from memos_integrations.core.operator.recalled import beginning_in_words, standing_in_words
 
 CUBE_ID = "memcube_id"
 """Metadata key by which a node says which cube it was made from."""
@@ -24,6 +24,7 @@ def to_node(hit: Hit) -> NodeWithScore:
     node's hash changes only with the memory. The model sees speaker and date; an embedding model sees the text alone.
     """
     cube = hit.cube
+    cautions = (beginning_in_words(hit), standing_in_words(hit.superseded_by, hit.conflicts_with))
     described, source = cube.descriptive, cube.provenance
     metadata = {
         CUBE_ID: cube.id,
@@ -35,7 +36,7 @@ def to_node(hit: Hit) -> NodeWithScore:
         "session_id": source.session_id,
         "message_id": source.message_id,
         "conflicts_with": ", ".join(hit.conflicts_with) or None,
-        "caution": standing_in_words(hit.superseded_by, hit.conflicts_with).strip(" ()") or None,
+        "caution": "; ".join(each.strip(" ()") for each in cautions if each) or None,
     }
     kept = {name: value for name, value in metadata.items() if value is not None}
     node = TextNode(

@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memos_integrations.core.cube import ActivationPayload, BlobRef, ModelFingerprint, State, Tier
+from memos_integrations.core.cube import (
+    ActivationPayload,
+    BlobRef,
+    CubeRef,
+    Link,
+    ModelFingerprint,
+    Relation,
+    State,
+    Tier,
+)
 from memos_integrations.core.errors import EmbedderMismatchError, EmbeddingError
 from memos_integrations.core.ports import CubeFilter, EmbedderIdentity, Erase, Move, PutVector, Vault, VaultQuery
 from memos_integrations.core.ranking import around
@@ -30,6 +39,12 @@ from memos_integrations.testing.cubes import (
 )
 
 ANY: dict[str, Any] = {"states": frozenset(), "tiers": frozenset()}
+
+MERGED: dict[str, Any] = {
+    "derived_from": (CubeRef(id="source", version=1),),
+    "links": (Link(relation=Relation.MERGED_FROM, target="source"),),
+}
+"""Fields of a cube that was merged by hand."""
 
 CASES: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({"namespace": ("acme", "a")}, {"namespace": ("acme", "a")}, True),
@@ -72,6 +87,8 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({"valid_to": NOW}, {"holding": True}, False),
     ({"valid_to": NOW - days(1), "expires_at": NOW + days(1)}, {"holding": True}, False),
     ({"valid_to": NOW - days(1), "expires_at": NOW + days(1)}, {}, True),
+    ({"valid_to": NOW - days(1), **MERGED}, {"holding": True}, True),
+    ({"valid_to": NOW - days(1), "derived_from": MERGED["derived_from"]}, {"holding": True}, False),
 ]
 """A cube's fields, a filter's fields, and whether the one passes the other."""
 

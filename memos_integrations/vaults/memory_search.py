@@ -92,7 +92,9 @@ def search(
     if query.as_of is not None:
         present = [row for row in everything if is_visible(row, visible)]
         everything = [there for row in present if (there := row.then(query.as_of, moves)) is not None]
-    rows = {row.cube.id: row for row in everything if _is_found(row, query.filter, visible)}
+        everything = held_then(everything, query.filter, query.as_of)
+    wanted = replace(query.filter, holding=query.filter.holding and query.as_of is None)
+    rows = {row.cube.id: row for row in everything if _is_found(row, wanted, visible)}
     if not query.terms and asked is None:
         return _latest(rows, query)
     bm25 = bm25_scores(rows, query.terms) if query.terms else None
@@ -150,6 +152,11 @@ def is_visible(row: Row, visible: Visibility) -> bool:
         and (not cube.governance.applications or visible.application in cube.governance.applications)
         and not any(passes(row, hidden) for hidden in visible.hidden)
     )
+
+
+def held_then(rows: Iterable[Row], wanted: CubeFilter, moment: datetime) -> list[Row]:
+    """The rows as of a moment, without those that no longer held then, where only what holds is wanted."""
+    return [row for row in rows if not (wanted.holding and _is_over(row.cube, moment))]
 
 
 def _is_over(cube: MemCube, now: datetime) -> bool:

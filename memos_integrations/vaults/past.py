@@ -17,7 +17,7 @@ from memos_integrations.core.ports import CubeFilter, Found, VaultQuery
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.vaults.allowed import Asked, allowed, audiences_of
 from memos_integrations.vaults.columns import RECORDED, SEQ, Columns
-from memos_integrations.vaults.memory_search import Row, search
+from memos_integrations.vaults.memory_search import Row, held_then, search
 from memos_integrations.vaults.rules import micros
 from memos_integrations.vaults.sqlite_audit import read_moves
 from memos_integrations.vaults.sqlite_search import check_tenant, read_cube
@@ -31,7 +31,9 @@ def search_past(asked: Asked, columns: Columns, query: VaultQuery, moment: datet
     """The answer to a query with `as_of`; see `VaultQuery`."""
     moves = moves_in(read_moves(asked.connection, asked.visible.tenant))
     rows = [_then(_row(asked, *each), moves, moment) for each in _versions(asked, columns, moment)]
-    found = search(rows, replace(query, as_of=None), query.vector, asked.visible, {})
+    rows = held_then(rows, query.filter, moment)
+    then = replace(query, as_of=None, filter=replace(query.filter, holding=False))
+    found = search(rows, then, query.vector, asked.visible, {})
     how = f"{found.how.removesuffix(', in memory')}, as of {moment.isoformat()}"
     return replace(found, how=how)
 

@@ -248,7 +248,7 @@ def test_a_recall_as_of_a_time_gives_what_a_recall_gave_then(
             clock.now += DAY
             for at, found in seen.items():
                 assert _in_recall(memos, at) == found
-                listed = memos.find(CubeFilter(), by=ANA, as_of=at)
+                listed = memos.find(CubeFilter(holding=True), by=ANA, as_of=at)
                 assert {(cube.id, cube.version, cube.text) for cube in listed} == found
                 for cube in listed:
                     got = memos.get(cube.id, by=ANA, as_of=at)

@@ -60,7 +60,7 @@ Found = tuple[str, Statement, str, float]
 
 def answered(recall: Recall) -> Answer:
     """The answer to the prompt of a recall, by rules; see `Answer`."""
-    call, hits = recall.call, recall.hits
+    call, hits = recall.call, [hit for hit in recall.hits if _may_answer(hit, recall)]
     asked = Asked(call, hits)
     found = statements(asked, hits)
     if not found:
@@ -83,6 +83,20 @@ def answered(recall: Recall) -> Answer:
         sentence=said.text,
         supporting=tuple(others.values()),
     )
+
+
+_AHEAD = re.compile(
+    r"\b(?:will|won't|going to|about to|next|soon|tomorrow|later|future|upcoming|plan(?:s|ned|ning)?)\b|'ll\b", re.I
+)
+
+
+def _may_answer(hit: Hit, recall: Recall) -> bool:
+    """Whether a memory holds at the time that is asked about; one that is still to begin does not hold now."""
+    begins, call, plan = hit.cube.descriptive.valid_from, recall.call, recall.plan
+    at = plan.valid_at or plan.as_of or (recall.caller.now if recall.caller else None)
+    if begins is None or at is None or begins <= at or call.question_type is QuestionType.WHEN:
+        return True
+    return _AHEAD.search(call.query) is not None or (call.window is not None and call.window.end > at)
 
 
 def _abstained(recall: Recall, why: str) -> Answer:
@@ -130,6 +144,9 @@ def _when(call: MemoryCall, asked: Asked, found: Sequence[Statement]) -> Found |
         if clock:
             return clock, statement, "the time of day that the message names", 0.8
     best = found[0]
+    begins = best.hit.cube.descriptive.valid_from
+    if begins is not None and begins > best.hit.said_at:
+        return day_in_words(begins.date()), best, "the day from which it holds", 0.8
     day = day_in_words(best.hit.said_at.date())
     return day, best, "the message names no time: the day on which it was said", 0.4
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from memos_integrations.core.claims.ahead import is_ahead
 from memos_integrations.core.claims.frames import is_known, verb_of
 from memos_integrations.core.text import sentences
 from memos_integrations.core.text.chat import apostrophised
@@ -214,6 +215,10 @@ def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
     plain = _NOW.sub(" ", _ENDED.sub(" ", plain))
     plain, at = _dated(" ".join(plain.split()).strip(" ,"), said_at)
     plain = " ".join(plain.split()).strip(" ,")
+    # "In July" is taken for the last one where nothing says that it is the next.
+    past = [each for each in (since, at) if each is not None and each < said_at]
+    if past and is_ahead(part, said_at):
+        since, at = (None if each in past else each for each in (since, at))
     return Clause(plain, sentence, fresh, ended, since, until, at) if len(plain.split()) > 1 else None
 
 

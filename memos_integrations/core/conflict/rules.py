@@ -17,6 +17,7 @@ from memos_integrations.core.claims import (
     kind_of,
     statements_of,
 )
+from memos_integrations.core.claims.ahead import is_ahead
 from memos_integrations.core.claims.claim import ANY
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
 from memos_integrations.core.conflict.standing import Found, learned, told
@@ -38,6 +39,8 @@ _OF_ITS_DAY = re.compile(
     r"\b(?:today|tonight|yesterday|tomorrow|ago|just|this|last|next|past|coming|recently)\b", re.IGNORECASE
 )
 """A text with one of these tells something else on another day: "I took a pill this morning"."""
+_PLANNED = frozenset({"when", "leaves", "arrives", "ends", "opens"})
+NOT_YET = "it says what will be, and the older may hold until then"
 
 _ROLES = frozenset("user assistant system tool human ai me you".split())
 
@@ -99,7 +102,7 @@ class ConflictRules:
         if replaced:
             since = next((n.since for n in replaced.values() if n.since), None)
             doubt = _left_over(older, theirs, replaced, found) or _less_sure(newer, older, found)
-            doubt = doubt or _two_views(newer, older, found)
+            doubt = doubt or _two_views(newer, older, found) or _not_yet(newer, found)
             if doubt:
                 return Verdict(Ruling.FLAG, doubt, evidence)
             return Verdict(Ruling.SUPERSEDE, "all that it states was replaced", evidence, since)
@@ -118,6 +121,8 @@ def _contrasted(newer: MemCube, older: MemCube) -> Verdict | None:
         return None
     evidence = (Evidence(rule=found.rule, newer=found.newer, older=found.older),)
     doubt = less_trusted(newer, older)
+    if is_ahead(found.newer, told_at(newer)):
+        doubt = doubt or NOT_YET
     if told_at(newer) == told_at(older) and newer.provenance.source != older.provenance.source:
         doubt = doubt or "two sources say different things at the same time"
     if found.weight < 2 or doubt:
@@ -163,6 +168,17 @@ def _less_sure(newer: MemCube, older: MemCube, found: Sequence[tuple[Claim, Clai
     if told_at(newer) == told_at(older) and newer.provenance.source != older.provenance.source:
         return "two sources say different things at the same time"
     return ""
+
+
+def _not_yet(newer: MemCube, found: Sequence[tuple[Claim, Claim, Found]]) -> str:
+    """Why what the newer says is still to come; empty where it holds, or where it is known from when it will.
+
+    That something will be at another time is a change of plans, which holds at once.
+    """
+    if newer.descriptive.valid_from is not None and newer.descriptive.valid_from > told_at(newer):
+        return ""  # the older holds until then
+    said = [n for n, _, how in found if how.weight == 2 and n.attribute not in _PLANNED]
+    return NOT_YET if any(is_ahead(n.sentence, told_at(newer)) for n in said) else ""
 
 
 def _two_views(newer: MemCube, older: MemCube, found: Sequence[tuple[Claim, Claim, Found]]) -> str:

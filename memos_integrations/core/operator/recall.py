@@ -193,7 +193,8 @@ class MemOperator:
             ]
             shares["graph"] = weights["graph"] * spread(told, sum(shares.values(), nothing))
         past = call.about_past or plan.as_of is not None or plan.valid_at is not None
-        standings = np.array([standing(cube, caller.now, past=past) for cube in cubes])
+        at = plan.valid_at or plan.as_of
+        standings = np.array([standing(cube, caller.now, past=past, at=at) for cube in cubes])
         # What is far behind before some of the first are held back is not among the first after it.
         first = np.argsort(-sum(shares.values(), nothing) * standings, kind="stable")[: max(REPLACED, 4 * plan.k)]
         looked_at = cubes if plan.newest_first else [cubes[place] for place in first.tolist()]

@@ -19,8 +19,8 @@ class Hit(Value):
     """One recalled memory: how it scored, and why.
 
     `parts` are the weighted shares of the signals; they add up to the score, unless the memory was set back because
-    another one supersedes it, or because its half-life has passed. `conflicts_with` are the ids of memories that
-    contradict it and were kept beside it, as far as the asker sees them: neither is sure.
+    another one supersedes it, because its half-life has passed, or because it does not hold yet. `conflicts_with` are
+    the ids of memories that contradict it and were kept beside it, as far as the asker sees them: neither is sure.
     """
 
     cube: MemCube
@@ -134,7 +134,16 @@ def render(hit: Hit) -> str:
     words = " ".join(hit.text.split())
     speaker = " ".join((hit.provenance.speaker or "").split())
     line = f"- [{said}] {speaker}: {words}" if speaker else f"- [{said}] {words}"
-    return line + warning(hit.cube) + standing_in_words(hit.superseded_by, hit.conflicts_with)
+    return line + warning(hit.cube) + beginning_in_words(hit) + standing_in_words(hit.superseded_by, hit.conflicts_with)
+
+
+def beginning_in_words(hit: Hit) -> str:
+    """From when a memory holds that was told before it did; empty for most.
+
+    It says the same at any time, so that a computed line stays good when the day has come.
+    """
+    begins = hit.cube.descriptive.valid_from
+    return f" (from {begins:%Y-%m-%d})" if begins is not None and begins > hit.said_at else ""
 
 
 def standing_in_words(superseded_by: str | None, conflicts_with: Sequence[str]) -> str:

@@ -84,9 +84,9 @@ class CubeFilter:
     (`provenance.occurred_at`, else `descriptive.created_at`), `recorded` likewise on the time of writing down
     (`descriptive.recorded_at` of the version). `tags`, `entities`, `speakers`, `sessions` match when one is equal
     (entities and speakers without regard to case). `valid_at` keeps what held then in the world; `holding` leaves out
-    what no longer holds at the moment of asking (`valid_to` is over), but not what is still to begin, nor what was
-    merged by hand, which stands for its sources until they are back. `value` are tests of the structured payload, all
-    of which must pass.
+    what no longer holds (`valid_to` is over) at the moment of asking, or that of `as_of`, but neither what is still to
+    begin, nor what was merged by hand, which stands for its sources until they are back. `value` are tests of the
+    structured payload, all of which must pass.
     """
 
     namespace: tuple[str, ...] = ()
