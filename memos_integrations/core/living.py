@@ -137,7 +137,7 @@ class Living(Walk):
         Who may use it, and for what, stays as it is now (readers, writers, sharers, layer, purposes, applications,
         licence), and its trust does not rise. An archived or merged memory is recalled again.
         What was derived from the version in between (keys and values, adapters, summaries) is invalid and dropped. A
-        decision that retired it, or merged it as a repeat, is undone with it.
+        decision that retired it, or merged it as a repeat, is undone with it: the two are then said to contradict.
 
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, not change it, or not its rules.
