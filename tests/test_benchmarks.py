@@ -46,6 +46,7 @@ def result(tmp_path_factory: pytest.TempPathFactory, kept: Path) -> dict[str, An
     return measured(tmp_path_factory.mktemp("bench"), "--keep", str(kept))
 
 
+@pytest.mark.slow
 def test_kept_vaults_are_measured_again_and_stay_as_they_are(
     result: dict[str, Any], kept: Path, tmp_path: Path
 ) -> None:

@@ -6,9 +6,10 @@ merged into it was out of recall only for its sake, and comes back in the same t
 - Merged by hand: when the merged memory is forgotten, dies with a source, is over (it ends with the first of them), or
   is set apart, its sources come back; those that say just what was forgotten are forgotten with it. When somebody gives
   it other words, those come back that it does not say word for word. The words it was merged with stand for all.
-- Merged as a repeat: what is forgotten takes its repeats along. One that was changed, retired, archived or said to be
-  outdated is as outdated in all its repeats: they stay merged. When its own time is over, when it is set apart, or dies
-  with what it was derived from, they come back.
+- Merged as a repeat: what is forgotten takes along what says the same in the same words (`same_words`); what says
+  anything else comes back. One that was changed, retired, archived or said to be outdated is as outdated in all its
+  repeats: they stay merged. When its own time is over, when it is set apart, or dies with what it was derived from,
+  they come back.
 - What was merged away and is given other words speaks for itself again.
 
 What comes back goes where that was which stood for it: into recall, or, if that was archived, into the archive.
@@ -27,6 +28,7 @@ from memos_integrations.core.graph import sources_first
 from memos_integrations.core.lifecycle import check_change, says_the_same
 from memos_integrations.core.ports import RECALLABLE, Edge, Vault
 from memos_integrations.core.records import Steps, record_of
+from memos_integrations.core.text import same_words
 
 MOST_KEPT = 10_000
 HOLDING = frozenset({"hold", "release"})
@@ -126,11 +128,12 @@ class Aftermath:
 
     def doomed(self, cube: MemCube, caller: Caller) -> Doomed:
         """What is erased with a memory: what was derived from it, what repeats it, and what was derived from that."""
-        roots = {cube.id: cube} | {each.id: each for each in self.repeats([cube]) if _may_erase(each, caller)}
+        same = [each for each in self.repeats([cube]) if same_words(each.text, cube.text)]
+        roots = {cube.id: cube} | {each.id: each for each in same if _may_erase(each, caller)}
         while True:
             there = {each.id: each for each in self._all(list(roots.values()), valid=False)}
             into = [each for each, _ in self._merged_into(list(there.values())) if each.id not in there]
-            alike = {each.id: each for each in into if _words(each) == _words(cube) and _may_erase(each, caller)}
+            alike = {each.id: each for each in into if same_words(each.text, cube.text) and _may_erase(each, caller)}
             if not alike:
                 return Doomed(list(reversed(there.values())), tuple(each for each in roots if each != cube.id))
             roots |= alike

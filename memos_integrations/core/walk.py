@@ -153,7 +153,9 @@ class Walk:
         the search to a prefix, `where` to the cubes that pass it; `needed=True` searches even when the prompt is small
         talk. What is `shown` to the asker already (ids) is not handed out again. `now` is what "yesterday" is counted
         from; what has expired is decided by the clock. `as_of` recalls what was known then, `valid_at` what held then
-        in the world; a question about the past also finds what is archived.
+        in the world; a question about the past also finds what is archived. Otherwise what no longer holds
+        (`valid_to` is over) is left out, before `tick` archives it, too; what does not hold yet (`valid_from` is to
+        come) is set back behind what does, and its line says from when it holds.
 
         Raises:
             IdentityError: *by* is not a principal.

@@ -66,6 +66,12 @@ CASES: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({"valid_to": NOW}, {"valid_at": NOW}, False),
     ({"valid_from": NOW - days(2), "valid_to": NOW + days(1)}, {"valid_at": NOW}, True),
     ({}, {"valid_at": NOW}, True),
+    ({}, {"holding": True}, True),
+    ({"valid_from": NOW + days(1)}, {"holding": True}, True),
+    ({"valid_to": NOW + days(1e-9)}, {"holding": True}, True),
+    ({"valid_to": NOW}, {"holding": True}, False),
+    ({"valid_to": NOW - days(1), "expires_at": NOW + days(1)}, {"holding": True}, False),
+    ({"valid_to": NOW - days(1), "expires_at": NOW + days(1)}, {}, True),
 ]
 """A cube's fields, a filter's fields, and whether the one passes the other."""
 

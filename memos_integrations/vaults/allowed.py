@@ -18,6 +18,7 @@ from memos_integrations.vaults.columns import (
     FLAGS,
     LARGE,
     MEMORIES,
+    NEVER,
     OCCURRED,
     RECORDED,
     SEQ,
@@ -37,6 +38,11 @@ from memos_integrations.vaults.numbering import Kind, Words
 from memos_integrations.vaults.rules import micros, storable
 
 _BY_ID = 50
+
+_MERGED = """SELECT m.cube FROM json_each(?) AS asked CROSS JOIN links AS m CROSS JOIN links AS d
+    ON m.cube = asked.value AND m.relation = 'merged_from'
+    AND d.cube = m.cube AND d.relation = 'derived_from' AND d.target = m.target"""
+"""Which of these were merged by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ def allowed(asked: Asked, columns: Columns) -> Allowed:
     if found is None:
         keep = _visible(asked, columns.table)
         keep = _wanted(asked, columns, keep)
-        head = columns.table[: EXPIRES + 1]
+        head = _holding(asked, columns.table, keep) if wanted.holding else columns.table[: EXPIRES + 1]
         table = head if keep.all() else np.ascontiguousarray(head[:, keep])
         if len(columns.answers) >= (MEMORIES if columns.table.shape[1] < LARGE else 2):
             columns.answers.clear()
@@ -125,6 +131,19 @@ def _typed(wanted: CubeFilter, table: Numbers) -> Mask:
         at = micros(wanted.valid_at)
         keep &= (table[VALID_FROM] <= at) & (table[VALID_TO] > at)
     return keep
+
+
+def _holding(asked: Asked, table: Numbers, keep: Mask) -> Numbers:
+    """The columns, in which what stops holding goes as what expires does."""
+    ends = keep & (table[VALID_TO] < NEVER)
+    head = table[: EXPIRES + 1]
+    if not ends.any():
+        return head
+    ends &= ~_there(table, asked.connection.execute(_MERGED, (json.dumps(table[SEQ][ends].tolist()),)))
+    head = head.copy()
+    # One microsecond before: a memory still counts at the instant at which it expires, but not at its `valid_to`.
+    head[EXPIRES, ends] = np.minimum(head[EXPIRES, ends], table[VALID_TO, ends] - 1)
+    return head
 
 
 def _labels(asked: Asked) -> Iterable[tuple[Kind, list[int]]]:

@@ -25,7 +25,7 @@ Mask = npt.NDArray[np.bool_]
 Question = tuple[frozenset[str], str | None, str | None, tuple[CubeFilter, ...], CubeFilter]
 """Whose, for what, where, and which cubes."""
 
-_NEVER = (1 << 63) - 1
+NEVER = (1 << 63) - 1
 STATES = {state: number for number, state in enumerate(State)}
 TIERS = {tier: number for number, tier in enumerate(Tier)}
 
@@ -74,7 +74,7 @@ class Allowed:
     @cached_property
     def soonest(self) -> int:
         """When the first of them expires."""
-        return int(self.expires.min()) if self.count else _NEVER
+        return int(self.expires.min()) if self.count else NEVER
 
     @cached_property
     def numbered(self) -> tuple[Numbers, Numbers]:

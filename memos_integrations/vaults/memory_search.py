@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from memos_integrations.core import ranking
-from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, State, sha256, unique
+from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, Relation, State, sha256, unique
 from memos_integrations.core.lifecycle.then import Moves, state_then
 from memos_integrations.core.ports import (
     Change,
@@ -92,7 +92,7 @@ def search(
     if query.as_of is not None:
         present = [row for row in everything if is_visible(row, visible)]
         everything = [there for row in present if (there := row.then(query.as_of, moves)) is not None]
-    rows = {row.cube.id: row for row in everything if is_visible(row, visible) and passes(row, query.filter)}
+    rows = {row.cube.id: row for row in everything if _is_found(row, query.filter, visible)}
     if not query.terms and asked is None:
         return _latest(rows, query)
     bm25 = bm25_scores(rows, query.terms) if query.terms else None
@@ -117,7 +117,7 @@ def search(
 
 def places(everything: Iterable[Row], wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
     """One visible and wanted cube of every namespace, by namespace."""
-    there = {row.cube.namespace: row for row in everything if is_visible(row, visible) and passes(row, wanted)}
+    there = {row.cube.namespace: row for row in everything if _is_found(row, wanted, visible)}
     return [row.current() for _, row in sorted(there.items())]
 
 
@@ -130,7 +130,12 @@ def tenants_in(changes: Iterable[Change], *rows: Mapping[str, Row | None]) -> se
 def is_allowed(cube: MemCube, wanted: CubeFilter, visible: Visibility) -> bool:
     """Whether a cube, which has a reader among the subjects, passes the rest of the visibility and the filter."""
     row = Row(cube, (), visible.subjects, (), None, cube.state, cube.behaviour)
-    return is_visible(row, visible) and passes(row, wanted)
+    return _is_found(row, wanted, visible)
+
+
+def _is_found(row: Row, wanted: CubeFilter, visible: Visibility) -> bool:
+    over = wanted.holding and _is_over(row.cube, visible.now)
+    return not over and is_visible(row, visible) and passes(row, wanted)
 
 
 def is_visible(row: Row, visible: Visibility) -> bool:
@@ -147,8 +152,16 @@ def is_visible(row: Row, visible: Visibility) -> bool:
     )
 
 
+def _is_over(cube: MemCube, now: datetime) -> bool:
+    """Whether a memory no longer holds; what was merged by hand stands for its sources until they are back."""
+    ends, origin = cube.descriptive.valid_to, cube.provenance
+    made_of = {ref.id for ref in origin.derived_from}
+    merged = any(link.relation is Relation.MERGED_FROM and link.target in made_of for link in origin.links)
+    return ends is not None and ends <= now and not merged
+
+
 def passes(row: Row, wanted: CubeFilter) -> bool:
-    """Whether the cube is what the caller wants (see `CubeFilter`).
+    """Whether the cube is what the caller wants (see `CubeFilter`), apart from what holds at the moment of asking.
 
     `valid_to` is the first moment at which it no longer holds.
     """

@@ -157,7 +157,7 @@ def test_what_somebody_undid_is_not_decided_again_by_feedback(memos: MemOS) -> N
 def test_feedback_leaves_what_is_held_and_what_is_decided_of_repeats(memos: MemOS) -> None:
     old = memos.remember("I live in Lisbon.", by=ANA)
     new = memos.remember("I moved to Porto.", by=ANA)
-    again = memos.remember("I live in Porto.", by=ANA)
+    again = memos.remember("I moved to Porto!", by=ANA)
     assert again.state is State.MERGED
     memos.hold(old.id, by=ADMIN)
     memos.feedback(new.id, "wrong", by=ANA)

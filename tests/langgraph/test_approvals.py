@@ -147,8 +147,12 @@ def test_to_remember_with_readers_is_to_share(memos: MemOS, ana: Principal, bob:
     # Asked again in the same thread it is the same request; under another id another one.
     graph.invoke({"memory_request": request}, thread())
     assert graph.invoke(Command(resume=True), thread())["memory_receipt"]["cubes"] == [hits[0].cube.id]
-    graph.invoke({"memory_request": {**request, "id": "2"}}, thread())
+    other = {**request, "id": "2", "text": "The picnic begins at noon."}
+    graph.invoke({"memory_request": other}, thread())
     assert graph.invoke(Command(resume=True), thread())["memory_receipt"]["cubes"] != [hits[0].cube.id]
+    # What a model tells again is no second memory, whatever the request is called.
+    graph.invoke({"memory_request": {**request, "id": "3"}}, thread())
+    assert graph.invoke(Command(resume=True), thread())["memory_receipt"]["cubes"] == [hits[0].cube.id]
 
 
 def test_for_oneself_no_human_is_asked_and_no_checkpointer_needed(memos: MemOS, ana: Principal) -> None:

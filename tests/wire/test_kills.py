@@ -58,8 +58,15 @@ def drained(kind: str, port: int, memos: MemOS) -> None:
         assert subscriber.refused == {}
 
 
-@pytest.mark.parametrize("kind", ["nats", "redis"])
-@pytest.mark.parametrize("kills", [2, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kind", "kills"),
+    [
+        ("nats", 2),
+        pytest.param("redis", 2, marks=pytest.mark.slow),
+        pytest.param("nats", 30, marks=pytest.mark.slow),
+        pytest.param("redis", 30, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_sharers_lose_and_repeat_nothing(tmp_path: Path, kind: str, kills: int) -> None:
     folder, journal, dice = tmp_path / "vault", tmp_path / "journal", random.Random(5)
     with MemOS.open(folder) as memos:

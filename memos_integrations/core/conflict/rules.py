@@ -7,7 +7,6 @@ flagged, and both stay.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -22,6 +21,7 @@ from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
 from memos_integrations.core.conflict.standing import Found, learned, told
 from memos_integrations.core.contrast import contrast, denied_of_another, says_news
 from memos_integrations.core.cube import MemCube, TrustLabel
+from memos_integrations.core.text import same_words
 from memos_integrations.core.text import terms as terms_of
 
 JUDGED = frozenset({"fact", "preference", "persona", "profile", "user_preference", "note"})
@@ -30,16 +30,10 @@ JUDGED = frozenset({"fact", "preference", "persona", "profile", "user_preference
 ONE_SITTING = timedelta(hours=24)
 """Two statements told within it may be of one state."""
 
-NEAR = 0.85
-"""Two texts with so many of their terms in common, and the same numbers, names and negations, are one."""
-
-MOST_NEW_WORDS = 4
-"""A memory that repeats a claim in a statement with more new words than that says something else as well."""
+FEWEST_TERMS = 3
+"""A text that claims nothing and has fewer is an answer, or a title: it says nothing by itself."""
 
 _ROLES = frozenset("user assistant system tool human ai me you".split())
-_NOT = re.compile(r"\b(?:not|no|never|none|without|nor|cannot)\b|n't\b", re.IGNORECASE)
-_NUMBERS = re.compile(r"\d+(?:[.:,]\d+)*")
-_NAMED = re.compile(r"(?<=\w )[A-Z]\w+")
 
 
 def said_at(cube: MemCube) -> datetime:
@@ -98,7 +92,7 @@ class ConflictRules:
             return Verdict(Ruling.SUPERSEDE, "all that it states was replaced", evidence, since)
         if evidence:
             return Verdict(Ruling.FLAG, "both may be true", evidence)
-        same = _repeated(newer, older, mine, theirs, found)
+        same = _repeated(newer, older, mine, theirs, found) if same_words(newer.text, older.text) else None
         return same or (None if found else _contrasted(newer, older))
 
 
@@ -186,33 +180,15 @@ def _repeated(
     weighs_less = newer.governance.priority > older.governance.priority or _ends_before(older, newer)
     if mine_is != theirs_is or weighs_less or less_trusted(older, newer):
         return None  # what is kept would be seen by others, weigh less, end earlier, or be less trusted
-    a, b = set(terms_of(newer.text)), set(terms_of(older.text))
-    alike = len(a & b) / max(len(a | b), 1)
-    exact = all(
-        sorted(found_in.findall(newer.text.casefold() if found_in is _NOT else newer.text))
-        == sorted(found_in.findall(older.text.casefold() if found_in is _NOT else older.text))
-        for found_in in (_NUMBERS, _NOT, _NAMED)
-    )
     same = [how for _, _, how in found if how.weight == 0]
-    plain = len(statements_of(newer.text)) == 1 and len(statements_of(older.text)) == 1
-    one = len(same) == len(mine) == len(theirs) == 1 and plain and mine[0].until == theirs[0].until
-    if one and len(a - b) <= MOST_NEW_WORDS:
-        return Verdict(Ruling.MERGE, "it says the same", _same(newer, older, "the same claim"))
-    if len(same) < max(len(mine), len(theirs)):
-        return None  # what they claim is not the same, however alike the words
-    if exact and alike >= NEAR and len(a) >= 3 and not (set(_quoted(newer)) ^ set(_quoted(older))):
-        return Verdict(Ruling.MERGE, "it says the same in almost the same words", _same(newer, older, "near duplicate"))
-    return None
+    if len(same) < max(len(mine), len(theirs)) or [c.until for c in mine] != [c.until for c in theirs]:
+        return None  # told at another time, the same words claim something else
+    if not same and len(set(terms_of(newer.text))) < FEWEST_TERMS:
+        return None
+    evidence = Evidence(rule="the same words", newer=newer.text[:400], older=older.text[:400])
+    return Verdict(Ruling.MERGE, "it says the same in the same words", (evidence,))
 
 
 def _ends_before(older: MemCube, newer: MemCube) -> bool:
     ends, later = older.descriptive.valid_to, newer.descriptive.valid_to
     return ends is not None and (later is None or later > ends)
-
-
-def _quoted(cube: MemCube) -> list[str]:
-    return re.findall(r"\"([^\"]+)\"", cube.text)
-
-
-def _same(newer: MemCube, older: MemCube, rule: str) -> tuple[Evidence, ...]:
-    return (Evidence(rule=rule, newer=newer.text[:400], older=older.text[:400]),)

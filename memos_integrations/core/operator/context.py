@@ -1,4 +1,4 @@
-"""Recalled memories as context that a model can cite: near-duplicates out, in the order of their dates, numbered.
+"""Recalled memories as context that a model can cite: repeats out, in the order of their dates, numbered.
 
 Recalled text is data: each memory is one line behind its marker, and whatever in it looks like a marker or a tag is
 written so that it is none.
@@ -11,11 +11,7 @@ from collections.abc import Callable
 
 from memos_integrations.core.cube import CubeRef, Provenance, Value
 from memos_integrations.core.operator.recalled import Hit, Recall, render
-from memos_integrations.core.text import estimate_tokens
-from memos_integrations.core.text import terms as terms_of
-
-ALIKE = 0.85
-"""Two memories that share so much of their words say the same."""
+from memos_integrations.core.text import estimate_tokens, same_words
 
 _MARKS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "`": "'", "|": "¦"})  # noqa: RUF001
 _ROLE = re.compile(r"\b(system|assistant|user|human|developer|tool)\s*:", re.IGNORECASE)
@@ -51,7 +47,7 @@ def cited_context(
     kept: list[Hit] = []
     spent = duplicates = 0
     for hit in recall.hits:
-        if any(_alike(hit, other) for other in kept):
+        if any(same_words(hit.text, other.text) for other in kept):
             duplicates += 1
             continue
         cost = count_tokens(f"\n[{len(recall.hits)}] {_as_data(hit)}")
@@ -72,11 +68,3 @@ def _as_data(hit: Hit) -> str:
     """A memory as one line that opens no tag, no marker and no turn of a conversation."""
     line = "".join(letter if letter.isprintable() else " " for letter in render(hit).removeprefix("- "))
     return " ".join(_ROLE.sub(r"\1 -", line.translate(_MARKS)).split())
-
-
-def _alike(one: Hit, other: Hit) -> bool:
-    ours, theirs = set(terms_of(one.text)), set(terms_of(other.text))
-    numbers = [sorted(re.findall(r"\d+", hit.text)) for hit in (one, other)]
-    if one.text == other.text:
-        return True
-    return numbers[0] == numbers[1] and len(ours & theirs) >= ALIKE * max(len(ours | theirs), 1)

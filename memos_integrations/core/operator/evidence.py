@@ -228,12 +228,13 @@ def own_signals(
 def standing(cube: MemCube, now: datetime, *, past: bool) -> float:
     """What a memory weighs beside others (paper §4.2).
 
-    Half after each half-life; half when it no longer holds in the world, unless the past is asked for; up to half as
-    much more, or less, by its priority.
+    Half after each half-life; half when it does not hold in the world yet, or no longer, unless another time is asked
+    for; up to half as much more, or less, by its priority.
     """
-    rules, until = cube.governance, cube.descriptive.valid_to
+    rules, since, until = cube.governance, cube.descriptive.valid_from, cube.descriptive.valid_to
     weight = 1.0 + rules.priority / 200.0
     if rules.half_life is not None:
         age = max(0.0, (now - said_at(cube)).total_seconds())
         weight *= 0.5 ** (age / rules.half_life.total_seconds())
-    return weight * (SUPERSEDED_WEIGHT if until is not None and until <= now and not past else 1.0)
+    holds = (since is None or since <= now) and (until is None or now < until)
+    return weight * (1.0 if holds or past else SUPERSEDED_WEIGHT)

@@ -63,9 +63,14 @@ def _scope(plan: MemoryPlan, step: PlanStep) -> tuple[CubeFilter, bool]:
 
 
 def _in_time(scope: CubeFilter, plan: MemoryPlan) -> CubeFilter:
-    """The scope at the time that is asked for. For `as_of` a vault goes by the states of then."""
+    """The scope at the time that is asked for. For `as_of` a vault goes by the states of then.
+
+    Where neither a time nor what is archived is asked for, what no longer holds is left out, archived yet or not.
+    """
     if plan.archived and scope.states == RECALLABLE:
         scope = replace(scope, states=scope.states | {State.ARCHIVED})
+    if plan.as_of is None and plan.valid_at is None and scope.states and State.ARCHIVED not in scope.states:
+        return replace(scope, holding=True)
     return in_time(scope, plan.valid_at)
 
 

@@ -8,6 +8,7 @@ scripts is still searchable (see `terms`), but gets no stemming and few names.
 from __future__ import annotations
 
 from memos_integrations.core.text.names import entities
+from memos_integrations.core.text.repeats import same_words
 from memos_integrations.core.text.stem import stem
 from memos_integrations.core.text.words import (
     STOP_WORDS,
@@ -18,4 +19,14 @@ from memos_integrations.core.text.words import (
     terms_and_keywords,
 )
 
-__all__ = ["STOP_WORDS", "entities", "estimate_tokens", "keywords", "sentences", "stem", "terms", "terms_and_keywords"]
+__all__ = [
+    "STOP_WORDS",
+    "entities",
+    "estimate_tokens",
+    "keywords",
+    "same_words",
+    "sentences",
+    "stem",
+    "terms",
+    "terms_and_keywords",
+]
