@@ -4,7 +4,8 @@ A memory that is derived from others dies with the first of them that is forgott
 merged into it was out of recall only for its sake, and comes back in the same transaction, on record. The rule:
 
 - Merged by hand: when the merged memory is forgotten, dies with a source, is over (it ends with the first of them), or
-  is set apart, its sources come back; those that say just what was forgotten are forgotten with it.
+  is set apart, its sources come back; those that say just what was forgotten are forgotten with it. When somebody gives
+  it other words, those come back that it does not say word for word. The words it was merged with stand for all.
 - Merged as a repeat: what is forgotten takes along what is told again in the same words (`is_told_again`); what says
   anything else comes back. One that was changed, retired, archived or said to be outdated is as outdated in all its
   repeats: they stay merged. When its own time is over, when it is set apart, or dies with what it was derived from,
@@ -32,6 +33,9 @@ from memos_integrations.core.records import Steps, record_of
 MOST_KEPT = 10_000
 HOLDING = frozenset({"hold", "release"})
 """Operations by which an admin sets or lifts a hold: of what is frozen or held, too."""
+
+SAYING = frozenset({"update", "restore", "roll_back"})
+"""Operations by which somebody says something else; a redaction, say, is none: what it took out does not come back."""
 
 DERIVED, MERGED_INTO = "derived_from", Relation.MERGED_INTO.value
 
@@ -181,12 +185,21 @@ class Aftermath:
             for each, target in self._merged_into(list(gone.values()))
             if target not in by_hand or _made_of(gone[target], each)
         ]
+        if operation in SAYING:
+            back += [(each, of) for of in changed for each in self._said_no_longer(of, written[of.id])]
         moves = {each.id: (each, self._place(each, of)) for each, of in reversed(back) if each.id not in moving}
         records = tuple(
             record_of("unmerge", caller, about=each.id, detail={"of": of.id}) for each, of in back if each.id in moves
         )
         dead = [each for each in dying if each.state is not State.ARCHIVED and _was_merged_by_hand(each)]
         return Steps(moves=(*moves.values(), *((each, State.ARCHIVED) for each in dead)), records=records)
+
+    def _said_no_longer(self, was: MemCube, now: MemCube) -> list[MemCube]:
+        """What was merged by hand into a memory that said it, or stood for it, and does not say it in other words."""
+        if was.payload == now.payload or not _was_merged_by_hand(was):
+            return []
+        into = (each for each, _ in self._merged_into([was]) if _made_of(was, each))
+        return [each for each in into if not each.trust.quarantined and _words(each) not in _words(now)]
 
     def _is_freed(self, was: MemCube, now: MemCube, caller: Caller) -> bool:
         """Whether what was merged away has other words now, or comes out of quarantine where nothing stands for it."""
@@ -273,3 +286,7 @@ def _lapses(cube: MemCube, after: State, caller: Caller) -> bool:
 
 def _may_erase(cube: MemCube, caller: Caller) -> bool:
     return decide(cube, Verb.DELETE, caller).allowed
+
+
+def _words(cube: MemCube) -> str:
+    return " ".join(cube.text.split()).casefold()

@@ -132,14 +132,15 @@ class Living(Walk):
     # --- the Time Machine
 
     def restore(self, cube_id: str, version: int, *, by: Principal, context: CallContext | None = None) -> MemCube:
-        """Write an earlier version again, as the newest: words, description and provenance as they were then.
+        """Write an earlier version again, as the newest: words, description, provenance and rules as they were then.
 
-        Who may read it stays as it is now, and its trust does not rise. An archived or merged memory is recalled again.
+        Who may use it, and for what, stays as it is now (readers, writers, sharers, layer, purposes, applications,
+        licence), and its trust does not rise. An archived or merged memory is recalled again.
         What was derived from the version in between (keys and values, adapters, summaries) is invalid and dropped. A
-        decision that retired it, or merged it as a repeat, is undone with it.
+        decision that retired it, or merged it as a repeat, is undone with it: the two are then said to contradict.
 
         Raises:
-            CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not change it.
+            CubeNotFoundError, AccessDeniedError: *by* may not know of it, not change it, or not its rules.
             InvalidMemoryError: There is no such version.
             SourceGoneError: That version was derived from what was forgotten or changed since.
             LegalHoldError, IllegalTransitionError: It, what is derived from it or what retired it is held or frozen.

@@ -10,6 +10,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -18,8 +19,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, messag
 
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.cube import Channel, MemCube, PlaintextPayload, State, check_text, thawed
-from memos_integrations.core.errors import IdentityError, InvalidMemoryError
+from memos_integrations.core.errors import CubeNotFoundError, IdentityError, InvalidMemoryError
 from memos_integrations.core.operator import MemoryOptions
+from memos_integrations.core.pipeline.running import MOST_ATTEMPTS, OVERTAKEN
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.turns import LONGEST_LABEL, memories_of
 from memos_integrations.langchain.transcript import said_by, words_of
@@ -104,14 +106,27 @@ class MemOSChatMessageHistory(BaseChatMessageHistory):
         await asyncio.to_thread(self.add_messages, messages)
 
     def clear(self) -> None:
-        """Erase every message of the session, and what was derived from them.
+        """Erase every message of the session, and what was derived from them, in one transaction.
 
         Raises:
-            LegalHoldError: One is on hold; it and what is older than it stay.
+            LegalHoldError, IllegalTransitionError: One, or what is derived from it, is on hold or frozen; all stay.
+            VersionConflictError, CubeNotFoundError: Another program changes the same messages; all stay. Do it again.
         """
         with self._turnstile.lock:
-            for cube in reversed(self._cubes()):
-                self._memos.forget(cube.id, by=self._by, context=self._context)
+            for attempt in range(MOST_ATTEMPTS):
+                try:
+                    return self._erase(self._cubes())
+                except OVERTAKEN:
+                    if attempt == MOST_ATTEMPTS - 1:
+                        raise
+
+    def _erase(self, cubes: Sequence[MemCube]) -> None:
+        if not cubes:
+            return
+        with self._memos.atomic(by=self._by, context=self._context) as memory:
+            for cube in reversed(cubes):
+                with suppress(CubeNotFoundError):  # it went with another, which it repeats or was derived from
+                    memory.forget(cube.id, by=self._by, context=self._context)
 
     async def aclear(self) -> None:
         """`clear`, without blocking the event loop."""

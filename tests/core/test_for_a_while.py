@@ -184,6 +184,28 @@ def test_what_is_brought_back_by_hand_is_retired_no_longer(memos: MemOS, clock: 
 
 
 @pytest.mark.parametrize("how", ["restore", "activate"])
+def test_what_is_brought_back_by_hand_and_what_had_retired_it_are_said_to_contradict(
+    memos: MemOS, clock: Clock, how: str
+) -> None:
+    old = memos.remember("I live in Lisbon.", by=ANA)
+    clock.now += DAY
+    new = memos.remember("I moved to Porto.", by=ANA)
+    clock.now += DAY
+    if how == "restore":
+        memos.restore(old.id, 1, by=ANA)
+    else:
+        memos.move(old.id, "activated", by=ANA)
+    memos.consolidate(by=ANA)
+    memos.tick(by=ANA)
+    hits = {hit.cube.id: hit for hit in memos.recall("Do I live in Lisbon or Porto?", by=ANA, needed=True).hits}
+    assert {each: hit.conflicts_with for each, hit in hits.items()} == {old.id: (new.id,), new.id: (old.id,)}
+    assert {hit.superseded_by for hit in hits.values()} == {None}
+    memos.forget(new.id, by=ANA)
+    (hit,) = memos.recall("Do I live in Lisbon or Porto?", by=ANA, needed=True).hits
+    assert (hit.cube.id, hit.conflicts_with) == (old.id, ())
+
+
+@pytest.mark.parametrize("how", ["restore", "activate"])
 def test_a_repeat_that_is_brought_back_by_hand_is_merged_no_longer(memos: MemOS, how: str) -> None:
     first, again = memos.remember(BERLIN, by=ANA), memos.remember(BERLIN, by=ANA)
     BACK[how](memos, again)

@@ -173,6 +173,48 @@ def test_a_memory_on_hold_comes_back_too_it_is_not_changed_by_that(memos: MemOS)
     assert (back.state, back.version) == (State.ACTIVATED, held.version)
 
 
+OTHERWISE: dict[str, Callable[[MemOS, str], object]] = {
+    "update": lambda m, i: m.update(i, by=ANA, text="Ana lives in Lisbon. She likes jazz."),
+    "in a block": lambda m, i: within(m, lambda inner: inner.update(i, by=ANA, text="ana lives in  Lisbon.")),
+    "in a branch": lambda m, i: in_a_branch(m, lambda inner: inner.update(i, by=ANA, text=LISBON)),
+}
+
+
+def within(memos: MemOS, change: Callable[[MemOS], object]) -> None:
+    with memos.atomic(by=ANA) as memory:
+        change(memory)
+
+
+def in_a_branch(memos: MemOS, change: Callable[[MemOS], object]) -> None:
+    with memos.branch(by=ANA) as branch:
+        change(branch.memos)
+        branch.merge()
+
+
+@pytest.mark.parametrize("what", OTHERWISE)
+def test_what_a_merged_memory_says_no_longer_is_recalled_again(memos: MemOS, what: str) -> None:
+    home, music = memos.remember(LISBON, by=ANA), memos.remember(CELLO, by=ANA)
+    merged = memos.merge([home.id, music.id], by=ANA)
+    entries = memos.audit(by=ADMIN, limit=1_000)[-1].number
+    OTHERWISE[what](memos, merged.id)
+    assert memos.get(music.id, by=ANA).state is State.ACTIVATED
+    assert memos.get(home.id, by=ANA).state is State.MERGED  # it is said still
+    assert told(memos) == sorted([CELLO, memos.get(merged.id, by=ANA).text])
+    (back,) = memos.audit(by=ADMIN, operation="unmerge", after=entries)
+    assert (back.record.cube_id, back.record.detail) == (music.id, {"of": merged.id})
+
+
+def test_words_added_to_a_merged_memory_leave_its_sources_where_they_are(memos: MemOS) -> None:
+    home, music = memos.remember(LISBON, by=ANA), memos.remember(CELLO, by=ANA)
+    merged = memos.merge([home.id, music.id], by=ANA)
+    longer = memos.append(merged.id, "Ana likes jazz.", by=ANA)
+    memos.relabel(merged.id, by=ANA, add=["x"])
+    assert told(memos) == [longer.text]
+    memos.update(merged.id, by=ANA, text=CELLO)
+    memos.restore(merged.id, 1, by=ANA)
+    assert memos.get(merged.id, by=ANA).text == merged.text
+
+
 # --- repeats
 
 TEAL = "My favourite colour is teal."

@@ -51,6 +51,16 @@ def test_rules_choose_what_most_speak_of_in_the_order_told(memos: MemOS) -> None
     assert memos.summarise([cube.id for cube in cubes], by=ANA, most=3).id == made.id
 
 
+def test_a_summary_of_what_is_said_to_be_wrong_is_made_anew_and_trusted_no_more_than_that(memos: MemOS) -> None:
+    cubes = [memos.remember(text, by=ANA) for text in ("The boiler is in the cellar.", "The bikes are in the shed.")]
+    summary = memos.summarise([cube.id for cube in cubes], by=ANA)
+    doubted = memos.feedback(cubes[0].id, "wrong", by=ANA)
+    anew = memos.get(summary.id, by=ANA)
+    assert doubted.ref in anew.provenance.derived_from
+    assert (summary.trust.label, anew.trust.label) == (cubes[0].trust.label, doubted.trust.label)
+    assert summary.trust.label != anew.trust.label
+
+
 def test_feedback_on_a_source_makes_the_summary_anew_as_if_it_had_never_said_so(memos: MemOS) -> None:
     cubes = told(memos)
     made = memos.summarise([cube.id for cube in cubes], by=ANA, most=3)

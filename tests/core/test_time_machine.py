@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memos_integrations.core.access import Principal
+from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.conflict import ConflictRules
 from memos_integrations.core.cube import CubeRef, Provenance, State
 from memos_integrations.core.errors import (
@@ -77,6 +77,56 @@ def test_a_version_comes_back_exactly_and_what_was_computed_since_goes(memos: Me
         memos.get(derived.id, by=ANA)
     assert [hit.cube.ref for hit in memos.recall("What is the code 4711?", by=ANA).hits] == [back.ref]
     assert [each.version for each in memos.history(first.id, by=ANA)] == [1, 2, 3]
+
+
+THEN_RULES = {"priority": 40, "half_life": timedelta(days=3), "sensitivity": ["medical"], "tags": ["pill"]}
+THEN_TIMES = {"topic": "health", "concept": "dose", "valid_from": START - DAY, "valid_to": START + 90 * DAY}
+NOW_RULES = {"priority": -5, "half_life": None, "sensitivity": [], "tags": [], "topic": None, "concept": None}
+NOW_TIMES = {"valid_from": None, "valid_to": None, "semantic_type": "note", "expires_at": START + 50 * DAY}
+
+
+@pytest.mark.parametrize("way", ["restore", "roll_back"])
+def test_every_field_that_an_update_can_change_comes_back_but_who_may_use_it(
+    memos: MemOS, clock: Clock, way: str
+) -> None:
+    care = CallContext(purpose="care", application="app")
+    first = memos.remember("Two pills a day.", by=ANA, semantic_type="fact", **THEN_RULES, **THEN_TIMES)  # type: ignore[arg-type]
+    clock.now += DAY
+    since = clock.now
+    now = memos.update(
+        first.id, by=ANA, text="Three pills.", purposes=["care"], applications=["app"], readers=["ben"],
+        **NOW_RULES, **NOW_TIMES,  # type: ignore[arg-type]
+    )  # fmt: skip
+    clock.now += DAY
+    if way == "restore":
+        back = memos.restore(first.id, 1, by=ANA, context=care)
+    else:
+        memos.roll_back(since, by=ANA, context=care)
+        back = memos.history(first.id, by=ANA, context=care)[-1]
+    assert back.descriptive.model_copy(update={"recorded_at": START}) == first.descriptive
+    returned = {
+        name: getattr(first.governance, name) for name in ("priority", "half_life", "sensitivity", "expires_at")
+    }
+    assert back.governance == now.governance.model_copy(update=returned)
+
+
+def test_what_is_derived_comes_back_as_sensitive_and_short_lived_as_its_sources(memos: MemOS, clock: Clock) -> None:
+    source = memos.remember("A source.", by=ANA, sensitivity=["medical"], ttl=9 * DAY)
+    drawn = memos.remember("Drawn.", by=ANA, provenance=Provenance(derived_from=(source.ref,)))
+    memos.update(drawn.id, by=ANA, text="Otherwise drawn.", expires_at=START + 2 * DAY, sensitivity=["x"])
+    back = memos.restore(drawn.id, 1, by=ANA)
+    assert back.governance.sensitivity == ("medical",)
+    assert back.governance.expires_at == START + 9 * DAY
+
+
+def test_who_may_only_write_brings_words_and_priority_back_and_no_rules(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("The code is 4711.", by=ANA, readers=["ben"], writers=["ben"], half_life=DAY)
+    memos.update(cube.id, by=BEN, text="The code is 0815.", priority=7)
+    assert memos.restore(cube.id, 1, by=BEN).governance.priority == 0
+    memos.update(cube.id, by=ANA, half_life=None)
+    with pytest.raises(AccessDeniedError):
+        memos.restore(cube.id, 1, by=BEN)
+    assert memos.restore(cube.id, 1, by=ANA).governance.half_life == DAY
 
 
 def test_restoring_is_refused_where_it_must_be(memos: MemOS) -> None:

@@ -17,7 +17,13 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import Provenance
-from memos_integrations.core.errors import IdentityError, InvalidMemoryError, LegalHoldError
+from memos_integrations.core.errors import (
+    CubeNotFoundError,
+    IdentityError,
+    IllegalTransitionError,
+    InvalidMemoryError,
+    LegalHoldError,
+)
 from memos_integrations.core.gate import Ruling, WriteGate, cleaned
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.turns import PREAMBLE
@@ -124,6 +130,37 @@ def test_a_session_survives_its_process_and_is_erased_whole(tmp_path: Path, ana:
         assert memos.may_read(ids, by=ana) == set()
 
 
+@pytest.mark.parametrize("how", ["held", "frozen", "derived and held"])
+def test_where_one_message_may_not_go_none_goes(memos: MemOS, ana: Principal, how: str) -> None:
+    history = MemOSChatMessageHistory(memos, "s", principal=ana)
+    history.add_messages([HumanMessage(f"Line number {number}.") for number in range(4)])
+    before, second = history.messages, history._cubes()[1]
+    root = Principal(tenant="home", user="root", roles=frozenset({"admin"}))
+    if how == "frozen":
+        memos.move(second.id, "frozen", by=ana)
+    elif how == "held":
+        memos.hold(second.id, by=root)
+    else:
+        drawn = memos.remember("Drawn from it.", by=ana, provenance=Provenance(derived_from=(second.ref,)))
+        memos.hold(drawn.id, by=root)
+    with pytest.raises((LegalHoldError, IllegalTransitionError)):
+        history.clear()
+    assert history.messages == before
+
+
+def test_what_is_cleared_goes_with_what_was_derived_and_with_its_repeats(memos: MemOS, ana: Principal) -> None:
+    history = MemOSChatMessageHistory(memos, "s", principal=ana)
+    history.add_messages([HumanMessage("I live in Lisbon."), AIMessage("Noted."), HumanMessage("I live in Lisbon.")])
+    first, answer, _ = history._cubes()
+    drawn = memos.remember("Both.", by=ana, provenance=Provenance(derived_from=(first.ref, answer.ref)))
+    history.clear()
+    assert history.messages == []
+    with pytest.raises(CubeNotFoundError):
+        memos.get(drawn.id, by=ana)
+    history.clear()
+    assert not [each for each in memos.find(CubeFilter(), by=ana, k=10) if "Lisbon" in each.text or each == drawn]
+
+
 def test_what_is_on_hold_stays(memos: MemOS, ana: Principal) -> None:
     history = MemOSChatMessageHistory(memos, "s", principal=ana)
     history.add_messages([HumanMessage("One."), AIMessage("Two.")])
@@ -131,7 +168,7 @@ def test_what_is_on_hold_stays(memos: MemOS, ana: Principal) -> None:
     memos.hold(first.id, by=Principal(tenant="home", user="root", roles=frozenset({"admin"})))
     with pytest.raises(LegalHoldError):
         history.clear()
-    assert [message.text for message in history.messages] == ["One."]
+    assert [message.text for message in history.messages] == ["One.", "Two."]
 
 
 def test_nobody_else_gets_a_word_in(memos: MemOS, ana: Principal, bob: Principal) -> None:

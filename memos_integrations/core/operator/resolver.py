@@ -298,9 +298,7 @@ class Resolver:
         return Steps(tuple(versions), moves, (undone(decision, caller, {"again": True} if again else {}),))
 
     def released(self, cube: MemCube, form: MemCube, caller: Caller) -> tuple[MemCube, Steps]:
-        """A memory that is brought back as *form*: without what decisions made of it, and the steps that undo those.
-
-        They do not hold the version of the memory itself.
+        """A memory brought back as *form*, contradicting what had retired it; and the steps on others that undo that.
 
         Raises:
             LegalHoldError, IllegalTransitionError: What had retired it is on hold, or frozen.
@@ -315,8 +313,10 @@ class Resolver:
             if each.ruling is Ruling.SUPERSEDE and form.descriptive.valid_to == closed_at:
                 form = self._reopened(form, each, caller)
             theirs = [(let_go(one, cube), one) for one in self._governance.present([other], caller)]
-            versions = tuple(self._version(new, caller) for new, one in theirs if new != one)
-            steps = joined(steps, Steps(versions, (), (undone(each, caller, {}),)))
+            if each.ruling is Ruling.SUPERSEDE and any(one.state in RECALLABLE for _, one in theirs):
+                form = linked(form, Relation.CONTRADICTS, other)
+            made = tuple(self._version(new, caller) for new, one in theirs if new != one)
+            steps = joined(steps, Steps(made, (), (undone(each, caller, {}),)))
         return form, steps
 
     def _reopened(self, older: MemCube, decision: Decided, caller: Caller) -> MemCube:

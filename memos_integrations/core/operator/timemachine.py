@@ -8,7 +8,18 @@ from datetime import UTC, datetime
 
 from memos_integrations.core.access import Caller, Verb
 from memos_integrations.core.conflict.forms import joined
-from memos_integrations.core.cube import CubeRef, Label, MemCube, Relation, State, Tier, TrustLabel, Value, unique
+from memos_integrations.core.cube import (
+    CubeRef,
+    Governance,
+    Label,
+    MemCube,
+    Relation,
+    State,
+    Tier,
+    TrustLabel,
+    Value,
+    unique,
+)
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -21,6 +32,7 @@ from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.lifecycle.then import MOVES, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.write import finished, unique_links
 from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
@@ -30,6 +42,7 @@ MAX_RETRIES = 50
 MOST = 1_000_000
 LOG_PAGE = 10_000
 LATER = datetime.max.replace(tzinfo=UTC)
+_OF_THEN = ("priority", "half_life", "sensitivity", "expires_at")
 _GONE = frozenset({State.ARCHIVED, State.MERGED})
 _DECIDED = frozenset({Relation.SUPERSEDES, Relation.MERGED_FROM, Relation.CONTRADICTS})
 CHANGING = frozenset("update append relabel put merge_by_hand restore feedback move remember import refresh".split())
@@ -135,7 +148,7 @@ class TimeMachine:
             update={
                 "version": cube.version + 1,
                 "descriptive": wanted.descriptive.model_copy(update={"recorded_at": recorded}),
-                "governance": cube.governance,
+                "governance": self._rules(cube, wanted, caller),
                 "trust": trust,
             }
         )
@@ -146,6 +159,17 @@ class TimeMachine:
         moves = ((cube, State.ACTIVATED),) if cube.state in _GONE else ()
         record = record_of("restore", caller, about=cube.id, detail={"version": wanted.version})
         return Steps((version,), moves, (record,))
+
+    def _rules(self, cube: MemCube, wanted: MemCube, caller: Caller) -> Governance:
+        """Who may use it for what as it is now; the rest as then, and for a derived one no laxer than its sources."""
+        then, now = wanted.governance, cube.governance
+        rules = now.model_copy(update={name: getattr(then, name) for name in _OF_THEN})
+        sources = self._governance.present([ref.id for ref in wanted.provenance.derived_from], caller)
+        again = wanted.model_copy(update={"governance": rules})
+        rules = inherited(finished(again), sources).cube.governance if sources else rules
+        if rules.model_copy(update={"priority": now.priority}) != now:
+            self._governance.fetch(cube.id, Verb.SHARE, caller, operation="restore")
+        return rules
 
     def changed_by(self, actor: str, since: datetime, caller: Caller) -> frozenset[str]:
         """The ids of what *actor* changed from *since* on, by the log."""
