@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from memos_integrations.core.access import Principal
+from memos_integrations.core.conflict import ConflictRules
+from memos_integrations.memos import MemOS
+from memos_integrations.vaults.memory import InMemoryVault
+from tests.words_embedder import WordsEmbedder
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -21,3 +26,18 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.now
+
+
+class WalkingClock(Clock):
+    """A clock that moves on a minute with each look."""
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(minutes=1)
+        return self.now
+
+
+def judging(kind: str, path: Path, clock: Clock) -> MemOS:
+    """A memory that judges conflicts, in memory or in a vault on disk."""
+    if kind == "memory":
+        return MemOS(InMemoryVault(), conflicts=ConflictRules(), clock=clock)
+    return MemOS.open(path, embedder=WordsEmbedder(), conflicts=ConflictRules(), clock=clock)

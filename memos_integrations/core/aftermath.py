@@ -67,12 +67,14 @@ class Aftermath:
         if version > now.version:
             return False
         key = (now.digest, version)
-        if key not in self._known:
+        known = self._known.get(key)
+        if known is None:
             then = next((v for v in self._vault.history(now.tenant, now.id) if v.version == version), None)
+            known = then is not None and says_the_same(then, now)
             if len(self._known) >= MOST_KEPT:
                 self._known.clear()
-            self._known[key] = then is not None and says_the_same(then, now)
-        return self._known[key]
+            self._known[key] = known
+        return known
 
     def stranded(self, cubes: Sequence[MemCube], now: datetime) -> list[MemCube]:
         """Those that were merged into what stands for them no longer, whatever became of it.

@@ -204,10 +204,12 @@ class GovernedReading:
         refused = sorted({*ids} - given)
         detail: dict[str, Any] = {"given": len(given), "refused": len(refused)}
         detail |= {"given_ids": sorted(given)[:NAMED_IN_LOG], "refused_ids": refused[:NAMED_IN_LOG]}
-        if counted:
-            detail |= used_in([cube.id for cube in allowed])
+        detail |= used_in([cube.id for cube in allowed]) if counted else {}
         entry = record_of(operation, caller, detail=detail)
-        self._submit(entry) if refused else self._reads.record(Transaction((), (entry,)))
+        if refused:
+            self._submit(entry)
+        else:
+            self._reads.record(Transaction((), (entry,)))
         return self._sight.shown(allowed, caller)
 
     def find(self, query: VaultQuery, caller: Caller, *, counted: bool = False) -> list[MemCube]:

@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from memos_integrations.core.access import Principal
-from memos_integrations.core.conflict import ConflictRules, Ruling
+from memos_integrations.core.conflict import Ruling
 from memos_integrations.core.cube import MemCube, Relation, State
 from memos_integrations.core.errors import LegalHoldError
 from memos_integrations.memos import MemOS
-from memos_integrations.vaults.memory import InMemoryVault
-from tests.words_embedder import WordsEmbedder
+from tests.lifetime import ADMIN, ANA, DAY, Clock, WalkingClock, judging
 
-START = datetime(2026, 3, 2, 9, tzinfo=UTC)
-DAY = timedelta(days=1)
-ANA = Principal(tenant="acme", user="ana")
-ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
 BERLIN, OSLO = "I live in Berlin.", "I live in Oslo."
-
-
-class Clock:
-    """A clock that moves on a minute with each look."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(minutes=1)
-        return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return WalkingClock()
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def memos(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[MemOS]:
-    if request.param == "memory":
-        made = MemOS(InMemoryVault(), conflicts=ConflictRules(), clock=clock)
-    else:
-        made = MemOS.open(tmp_path, embedder=WordsEmbedder(), conflicts=ConflictRules(), clock=clock)
-    with made:
+    with judging(request.param, tmp_path, clock) as made:
         yield made
         assert made.verify_audit().ok
 

@@ -29,17 +29,12 @@ from memos_integrations.core.ports import CubeFilter
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
-from tests.lifetime import ADMIN, ANA, BEN, DAY, START, Clock
-from tests.words_embedder import WordsEmbedder
+from tests.lifetime import ADMIN, ANA, BEN, DAY, START, Clock, judging
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def memos(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[MemOS]:
-    if request.param == "memory":
-        made = MemOS(InMemoryVault(), conflicts=ConflictRules(), clock=clock)
-    else:
-        made = MemOS.open(tmp_path, embedder=WordsEmbedder(), conflicts=ConflictRules(), clock=clock)
-    with made:
+    with judging(request.param, tmp_path, clock) as made:
         yield made
         assert made.verify_audit().ok
 
