@@ -39,8 +39,11 @@ class GatedWriting(GovernedDelivery):
     """What a token embedder told of the words of a cube that is about to be written; None without such an embedder."""
 
     def _check_let_in(self, cube: MemCube, caller: Caller, operation: str) -> None:
-        """Whatever way a new memory came: no rule forbids to write it, and its text was brought before the gate."""
-        if cube.version == 1 and caller.policy is not None:
+        """Whatever way it came: no rule forbids to write what it is to be, and a new text was brought before the gate.
+
+        What it was is asked when it is fetched for writing.
+        """
+        if caller.policy is not None:
             reason = caller.policy.refusal(cube, Verb.WRITE, caller)
             if reason is not None:
                 self._deny(cube, Verb.WRITE, operation, reason, caller)

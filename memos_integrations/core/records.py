@@ -8,9 +8,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller, Verb, is_own, subjects_for
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten, MemEvent
-from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditRecord,

@@ -129,7 +129,10 @@ LINES: list[tuple[str, dict[str, Any]]] = [
     ("personnummer {national_id}, till vårdcentralen", {"national_id": fitting("860412-####", personnummer.is_valid)}),
     ("hetu: {national_id}", {"national_id": fitting("131052-###@", hetu.is_valid)}),
     ("numéro de sécu {national_id}", {"national_id": fitting("2 84 05 88 ### ### ##", nir.is_valid)}),
-    ("codice fiscale {national_id} per la farmacia", {"national_id": fitting("MRT@TT91D08F205@", codicefiscale.is_valid)}),
+    (
+        "codice fiscale {national_id} per la farmacia",
+        {"national_id": fitting("MRT@TT91D08F205@", codicefiscale.is_valid)},
+    ),
     ("rijksregister {national_id}", {"national_id": fitting("85.07.30-###.##", nn.is_valid)}),
     ("CNP-ul meu este {national_id}", {"national_id": fitting("185102#######", cnp.is_valid)}),
     ("curp {national_id} para el trámite", {"national_id": fitting("BOXW310820HNERXN0#", curp.is_valid)}),
