@@ -34,7 +34,7 @@ def opened(folder: Path, place: Path, keys: HeldKey | None = KEY) -> ParameterMe
     return ParameterMemory(AdapterStore(HuggingFaceModel(folder), place, keys=keys), recipe=SHORT, gates=LENIENT)
 
 
-@pytest.mark.answers("ASI06-1", "finding 8")
+@pytest.mark.answers("ASI06 1")
 def test_no_file_of_the_folder_is_in_clear_and_the_adapter_serves_after_a_restart(folder: Path, tmp_path: Path) -> None:
     place = tmp_path / "a"
     with MemOS.open(tmp_path / "v", keys=KEY) as memos, opened(folder, place) as memory:
