@@ -13,6 +13,7 @@ from memos_integrations import (
     Channel,
     MemCube,
     MemOS,
+    Origin,
     Principal,
     Provenance,
     Ruling,
@@ -400,6 +401,15 @@ def test_who_says_only_the_channel_is_not_taken_at_the_users_word(memos: MemOS, 
     found = {hit.text: hit.surfaced for hit in memos.recall("Where is the kiln?", by=ANA, needed=True).hits}
     assert found.pop("The kiln is in hall 3.") is Surfaced.TRUSTED, "nor does it replace what the user said"
     assert Surfaced.TRUSTED not in found.values()
+
+
+@pytest.mark.answers("AISVS 8.2.3")
+@pytest.mark.parametrize("origin", [each for each in Origin if each is not Origin.USER_INPUT])
+def test_nor_is_who_says_only_the_origin(memos: MemOS, origin: Origin) -> None:
+    for said in (origin, origin.value):
+        cube = memos.remember(f"The kiln is in hall {said!r}.", by=ANA, origin=said)
+        assert cube.trust.channel is not Channel.USER
+        assert cube.trust.label in (TrustLabel.UNVERIFIED, TrustLabel.UNTRUSTED)
 
 
 def test_a_label_that_is_said_stands() -> None:
