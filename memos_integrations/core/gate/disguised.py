@@ -15,8 +15,9 @@ _FOLDED = str.maketrans(
     "аеорсухіјѕһԁԛԝАВЕКМНОРСТХІЈЅαεοριυκντΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
     "aeopcyxijshdqwABEKMHOPCTXIJSaeopiukvtABEZHIKMNOPTYX",
 )
-_LEET = str.maketrans("0134578@$!", "oleastbasi")
+_LEET = [str.maketrans("0134578@$!", f"o{one}eastbasi") for one in "il"]
 _LEET_WORD = re.compile(r"[\w@$]*[A-Za-z][\w@$]*")
+_LEETED = re.compile(r"[A-Za-z][0134578@$!][A-Za-z]|(?<!\w)[0134578@$][A-Za-z]{2}")
 _SPACED = re.compile(r"(?<!\w)\w(?:[ ._-]\w){5,}(?!\w)")
 _BACKWARDS = ("erongi", "dragersid", "tegrof", "edirrevo", "snoitcurtsni", "tpmorp", "metsys", "laever")
 """Words of attacks as they stand in a text that is to be read from its end."""
@@ -36,8 +37,8 @@ def legible(text: str) -> str:
 def undisguised(text: str) -> list[str]:
     """What else a legible text can be read as; none for most."""
     told = _decoded(text)
-    plain = _LEET_WORD.sub(lambda found: _unleeted(found[0]), text) if re.search(r"[A-Za-z][0134578@$]", text) else text
-    told += [plain] if plain != text else []
+    if _LEETED.search(text):
+        told += {_LEET_WORD.sub(lambda found: _unleeted(found[0], table), text) for table in _LEET} - {text}  # noqa: B023
     if _SPACED.search(text):
         told.append(_joined(text))
     folded = text.casefold()
@@ -47,10 +48,10 @@ def undisguised(text: str) -> list[str]:
     return told
 
 
-def _unleeted(word: str) -> str:
+def _unleeted(word: str, table: dict[int, int]) -> str:
     """Digits between the letters of a word are read as the letters that they look like."""
     letters = sum(letter.isalpha() for letter in word)
-    return word.translate(_LEET) if 2 <= letters < len(word) <= 2 * letters else word
+    return word.translate(table) if 2 <= letters < len(word) <= 2 * letters else word
 
 
 def _joined(text: str) -> str:
