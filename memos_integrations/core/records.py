@@ -212,6 +212,14 @@ def looks_in(entries: Iterable[AuditEntry]) -> dict[str, datetime]:
     return found
 
 
+def is_spent(cube: MemCube, caller: Caller) -> bool:
+    """Whether the licence of a cube has no uses left for the caller."""
+    licence, used = cube.governance.licence, cube.behaviour
+    if licence is None or licence.uses_left is None or not is_counted(cube, caller):
+        return False
+    return (used.licensed if used.licence == licence else 0) >= licence.uses_left
+
+
 def licensed_use(cube: MemCube, caller: Caller, recall_id: str) -> Transaction:
     """One use of the licence of a cube, if it is as it was when that was decided."""
     use = Use(cube.id, caller.now, recall_id, cube.governance.licence)

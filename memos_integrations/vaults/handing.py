@@ -191,6 +191,12 @@ class Handing:
             for row, cube in fresh[-KEPT:]:
                 self._keep(Known(row, cube, epoch))
 
+    def forget(self) -> None:
+        """Keep nothing any more: the keys to it are gone."""
+        with self._lock:
+            self._held.clear()
+            self._numbers.clear()
+
     def check_vector(self, row: Sealed, vector: bytes | None) -> None:
         """Refuse a vector that is not the one of the row.
 

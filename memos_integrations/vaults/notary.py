@@ -139,7 +139,7 @@ class Notary:
         for put, row in batch.cubes:
             seals.append(self._new(put, row))
             self._count(connection, put.cube.tenant, 1, self._sealer.share(seals[-1][1]))
-            if keep and put.locks is None:
+            if keep:
                 told = (put.body, put.cube.tenant, *seals[-1][1:], put.behaviour, put.digest, *row)
                 self._fresh.append((told, put.cube))
         insert_rows(connection, "seals", seals)
