@@ -38,7 +38,7 @@ def way(before: State, after: State) -> tuple[State, ...]:
     Raises:
         IllegalTransitionError: There is no way.
     """
-    ways = [(before,)]
+    ways: list[tuple[State, ...]] = [(before,)]
     for path in ways:
         open_to = TRANSITIONS[path[-1]] - set(path)
         if after in open_to:
