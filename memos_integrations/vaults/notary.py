@@ -26,7 +26,7 @@ from memos_integrations.vaults.integrity import (
 )
 from memos_integrations.vaults.ledger import Ledger
 from memos_integrations.vaults.locks import Locks
-from memos_integrations.vaults.marks import keys_mark, nothing, put_marks
+from memos_integrations.vaults.marks import PUT_MARKS, keys_mark, nothing, put_marks
 from memos_integrations.vaults.merkle import EVERY, add_checkpoints
 from memos_integrations.vaults.seals import MARKS, Sealer, added
 from memos_integrations.vaults.sqlite_batch import Batch
@@ -149,11 +149,10 @@ class Notary:
 
     def _new(self, put: PutRows, row: Row) -> tuple[Any, ...]:
         """The row of `seals` of a new cube."""
-        sealer, marks = self._sealer, self._none | put_marks(self._sealer, put)
-        if put.key is not None:
-            marks["keys"] = keys_mark(sealer, [put.key[1]])
+        sealer, none = self._sealer, self._none
+        keys = none["keys"] if put.key is None else keys_mark(sealer, [put.key[1]])
         history = sealer.history(b"", 1, put.digest)
-        ordered = tuple([marks[group] for group in MARKS])
+        ordered = (*put_marks(sealer, put), keys, none["past"])  # as in `MARKS`
         mac = sealer.cube((put.cube.tenant, put.digest, history, *ordered, *row))
         return (row[0], mac, put.digest, history, *ordered, sealer.used(put.cube.id, put.behaviour))
 
@@ -313,10 +312,10 @@ class Notary:
             if isinstance(change, PutRows):
                 if last is not None:
                     marks["past"] = sealer.past(marks["past"], last)
-                last = (change.cube.version, change.columns["recorded_at"], change.columns["audience"])
+                last = (change.cube.version, change.recorded_at, change.audience)
                 digest = change.digest
                 history = sealer.history(history, change.cube.version, digest)
-                marks |= put_marks(sealer, change)
+                marks |= zip(PUT_MARKS, put_marks(sealer, change), strict=True)
                 if change.key is not None:
                     found = connection.execute("SELECT key FROM keys WHERE cube = ?", (row[0],))
                     marks["keys"] = keys_mark(sealer, [key for (key,) in found])

@@ -124,7 +124,7 @@ class Batch:
         return None if row is None else str(row[0])
 
     def _put(self, put: PutRows) -> None:
-        rows, name, audience = self._rows, put.cube.tenant, put.columns["audience"]
+        rows, name, audience = self._rows, put.cube.tenant, put.audience
         tenant = self._touched.get(name)
         if tenant is None:
             tenant = self._touched[name] = self._ledger.tenant(self._connection, name)
@@ -140,7 +140,7 @@ class Batch:
         rows["cubes"].append(row)
         rows["versions (cube, version, digest, body)"].append((seq, 1, put.digest, put.body))
         rows["behaviour"].append((seq, put.behaviour))
-        rows["labels"] += [(seq, kind, value) for kind, value in put.labels]
+        rows["labels"] += [(seq, kind, value) for kind, value, _ in put.labels]
         if put.lock is not None:
             rows["locks"].append((seq, put.stored_lock))
         if put.words:
