@@ -330,17 +330,12 @@ def _erase(connection: sqlite3.Connection, head: Head, change: Erase) -> Head:
 
 
 def _audit(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> Head:
-    head, rows = chained(head, transaction)
-    insert_rows(connection, "audit", rows)
-    return head
-
-
-def chained(head: Head, transaction: Prepared) -> tuple[Head, list[Row]]:
-    """The audit rows of a transaction, each linked to the one before, and the head after them."""
+    """Write the audit rows of a transaction, each linked to the one before; the head after them."""
     number, last = head.entries, head.hash
     rows: list[Row] = []
     for outline, raw in transaction.audit:
         number, previous = number + 1, last
         last = entry_hash(number, previous, raw)
         rows.append((number, *outline, raw, previous, last))
-    return head._replace(entries=number, hash=last), rows
+    insert_rows(connection, "audit", rows)
+    return head._replace(entries=number, hash=last)
