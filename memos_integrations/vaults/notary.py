@@ -12,7 +12,6 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError, MemOSError
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Room, Use
 from memos_integrations.vaults.integrity import (
@@ -63,7 +62,7 @@ class Notary:
         self._ledger = Ledger(sealer, locks)
         self._none = {group: nothing(sealer, group) for group in ("keys", "past")}
         self._block_full = False
-        self._fresh: list[tuple[tuple[Any, ...], MemCube]] = []
+        self._fresh: list[tuple[Any, ...]] = []
 
     def encrypted(self, locks: Locks) -> None:
         """The vault was encrypted a moment ago."""
@@ -83,8 +82,8 @@ class Notary:
         self._block_full = False
         self._fresh = []
 
-    def written(self) -> list[tuple[tuple[Any, ...], MemCube]]:
-        """The new cubes of the group that was just committed, each with its row as `Handing` would read it."""
+    def written(self) -> list[tuple[Any, ...]]:
+        """The new cubes of the group that was just committed, as the rows that `Handing` would read."""
         fresh, self._fresh = self._fresh, []
         return fresh
 
@@ -144,7 +143,7 @@ class Notary:
             cubes, total = counts.get(tenant, (0, 0))
             counts[tenant] = (cubes + 1, total + share(sealed[1]))
             if keep and put.locks is None:
-                self._fresh.append(((put.body, tenant, *sealed[1:], put.behaviour, put.digest, *row), put.cube))
+                self._fresh.append((put.body, tenant, *sealed[1:], put.behaviour, put.digest, *row))
         for tenant, (cubes, total) in counts.items():
             self._count(connection, tenant, cubes, total)
         insert_values(connection, "seals", 5 + len(MARKS), seals)
