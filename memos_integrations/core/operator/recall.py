@@ -173,7 +173,7 @@ class MemOperator:
         cubes = [candidate.cube for candidate in candidates]
         traits = traits_of(cubes)
         newest = max((each.said_at for each in traits), default=caller.now)
-        asked = dict.fromkeys(terms_of(call.query), 1.0) | dict(considered.rarity)
+        asked = {term: considered.rarity.get(term, 1.0) for term in terms_of(call.query)}
         held = held_share(candidates, traits, asked) if plan.weights.get("late") else 1.0
         before = places_before(cubes, traits) if plan.weights.get("late") or plan.weights.get("late_before") else []
         strange = self._look_at_tokens(candidates, traits, before, call.query, caller) if before else 0.0
