@@ -84,16 +84,7 @@ def in_shape(
     """
     words = sum(each.numbers[0] for each in traits) / max(len(traits), 1)
     near = shape_of(words * TERMS_PER_WORD).near
-    shaped = dict(weights)
-    if "late_before" in shaped:
-        shaped["late"] = shaped.get("late", 0.0) + (1.0 - near) * shaped["late_before"]
-    for name in BY_NEIGHBOURS:
-        if name in shaped:
-            shaped[name] *= near
-    if "dense" in shaped:
-        shaped["dense"] += (1.0 - near) * (OF_LONG_BESIDE if "late" in shaped else OF_LONG)
-    if "late_first" in shaped:
-        shaped["late_first"] += (1.0 - near) * FIRST_OF_LONG
+    shaped = _of_length(weights, near)
     if "late" in shaped:
         told = near if any(each.session for each in traits) else 0.0
         trust = max(strange, min(1.0, held / ENOUGH_HELD) ** 2)
@@ -104,6 +95,18 @@ def in_shape(
                 shaped[name] *= trust
         if "context" in shaped:
             shaped["context"] += strange * (OF_STRANGE_WORDS - shaped["context"])
+    return shaped
+
+
+def _of_length(weights: Mapping[str, float], near: float) -> dict[str, float]:
+    """The weights for messages whose neighbours count so much (see `shape_of`)."""
+    shaped = {name: weight * near if name in BY_NEIGHBOURS else weight for name, weight in weights.items()}
+    if "late_before" in weights:
+        shaped["late"] = shaped.get("late", 0.0) + (1.0 - near) * weights["late_before"]
+    if "dense" in weights:
+        shaped["dense"] += (1.0 - near) * (OF_LONG_BESIDE if "late" in shaped else OF_LONG)
+    if "late_first" in weights:
+        shaped["late_first"] += (1.0 - near) * FIRST_OF_LONG
     return shaped
 
 

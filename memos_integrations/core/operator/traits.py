@@ -18,7 +18,6 @@ from memos_integrations.core.operator.tokens import key_of
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.text import terms
 
-
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
