@@ -149,16 +149,22 @@ def held_share(candidates: Sequence[Candidate], traits: Sequence[Traits], asked:
 
 
 FROM_NOTHING = ("context", "words", "earlier", "session", "bm25")
-FROM_LOWEST = ("late", "late_before", "dense")
+LATE = ("late", "late_before")
+FROM_LOWEST = (*LATE, "dense")
 
 
-def stretched(candidates: Sequence[Candidate]) -> dict[str, Floats]:
-    """Raw scores as 0..1: sums of shares from nothing to the best, cosines from the lowest to the highest."""
-    names = (*FROM_NOTHING, *FROM_LOWEST)
+def stretched(candidates: Sequence[Candidate], late: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Raw scores as 0..1: sums of shares from nothing to the best, cosines from the lowest to the highest.
+
+    *late* holds the scores by late interaction, NaN where there is none.
+    """
     told = [each.signals for each in candidates]
     raw = {
-        name: np.fromiter(map(dict.get, told, repeat(name), repeat(np.nan)), np.float64, len(told)) for name in names
+        name: np.fromiter(map(dict.get, told, repeat(name), repeat(np.nan)), np.float64, len(told))
+        for name in (*FROM_NOTHING, "dense")
     }
+    nothing = np.full(len(told), np.nan)
+    raw |= {name: late.get(name, nothing) for name in LATE}
     signals = {}
     for name in FROM_NOTHING:
         filled = np.nan_to_num(raw[name])
@@ -169,7 +175,7 @@ def stretched(candidates: Sequence[Candidate]) -> dict[str, Floats]:
         low = raw[name][known].min(initial=np.inf)
         span = raw[name][known].max(initial=-np.inf) - low
         signals[name] = (np.nan_to_num(raw[name], nan=low) - low) / span if span > 0.0 else known.astype(np.float64)
-    for name in ("late", "late_before"):
+    for name in LATE:
         # Where the tokens are not there yet (see `TokenCache.of`), the one vector stands in.
         signals[name] = np.where(np.isnan(raw[name]), signals["dense"], signals[name])
     return signals
