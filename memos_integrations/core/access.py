@@ -13,7 +13,8 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, GetPydanticSchema, ValidationError
 
-from memos_integrations.core.cube import Governance, Label, MemCube, Once, State, Value, first_problem
+from memos_integrations.core.books import is_of_the_books
+from memos_integrations.core.cube import Governance, Label, Layer, MemCube, Once, State, Value, first_problem
 from memos_integrations.core.errors import IdentityError
 from memos_integrations.core.policy import Engine, Part
 
@@ -154,8 +155,8 @@ def ruled_out(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
 
 
 def hidden_fields(cube: MemCube, caller: Caller) -> frozenset[Part]:
-    """The parts of a cube that the policy keeps from the caller."""
-    if caller.policy is None or not caller.policy.hides_fields:
+    """The parts of a cube that the policy keeps from the caller; none of their own books, which tell of no memory."""
+    if caller.policy is None or not caller.policy.hides_fields or (is_of_the_books(cube) and is_own(cube, caller)):
         return frozenset()
     return caller.policy.hidden_fields(cube, caller)
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import (
     Descriptive,
     Governance,
@@ -23,9 +24,6 @@ from memos_integrations.core.cube import (
 )
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.ports import CubeFilter, Match, ValueTest
-
-ITEM = "item"
-"""The semantic type of every item."""
 
 TESTED = 990
 """A value with more places is marked: a vault's tests may not reach all of them."""

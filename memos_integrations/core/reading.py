@@ -51,12 +51,11 @@ from memos_integrations.core.ports import (
     VaultQuery,
 )
 from memos_integrations.core.reads import ReadAudit, ReadLog
-from memos_integrations.core.records import denied, is_counted, licensed_use, moved, record_of, used_in
+from memos_integrations.core.records import denied, is_counted, is_spent, licensed_use, moved, record_of, used_in
 from memos_integrations.core.sight import Sight
 from memos_integrations.core.standings import TELLING, Standings, contradicting, standings_of, told_by
 
 MOST_OWNED = 1_000_000
-
 NAMED_IN_LOG = 100
 """How many ids one audit record of a look-up names."""
 
@@ -320,7 +319,8 @@ class GovernedReading:
         wanted = list(dict.fromkeys(ref.id for cube in readable for ref in cube.provenance.derived_from))
         if not wanted:
             return readable
-        sources = self._released(self._vault.get(caller.by.tenant, wanted), caller)
+        found = self._released(self._vault.get(caller.by.tenant, wanted), caller)
+        sources = [each for each in found if not is_spent(each, caller)]  # else one use were enough for ever
         valid = {source.ref for source in sources}
         # What a model computed of words brings them back as recall does: only while recall would give them.
         recalled = {source.ref for source in sources if source.state in RECALLABLE}

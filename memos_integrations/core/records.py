@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from memos_integrations.core.access import Caller, Verb, is_own, subjects_for
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten, MemEvent
-from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditRecord,
@@ -286,6 +286,14 @@ def looks_in(entries: Iterable[AuditEntry]) -> dict[str, datetime]:
         for cube_id in [record.cube_id] if record.cube_id else (record.detail or {}).get("used_ids", ()):
             found[cube_id] = max(record.at, found.get(cube_id, record.at))
     return found
+
+
+def is_spent(cube: MemCube, caller: Caller) -> bool:
+    """Whether the licence of a cube has no uses left for the caller."""
+    licence, used = cube.governance.licence, cube.behaviour
+    if licence is None or licence.uses_left is None or not is_counted(cube, caller):
+        return False
+    return (used.licensed if used.licence == licence else 0) >= licence.uses_left
 
 
 def licensed_use(cube: MemCube, caller: Caller, recall_id: str) -> Transaction:

@@ -198,12 +198,21 @@ class Handing:
         known |= {row[SEQ]: self._met(row, tenant) for row in rows}
         return [(seq, each.cube) for seq, each in known.items()]
 
-    def written(self, fresh: Sequence[Row]) -> None:
-        """Keep what this process wrote and sealed a moment ago: who reads it next holds it against its seals alone."""
+    def written(self, fresh: Sequence[tuple[Row, MemCube | None]]) -> None:
+        """Keep what this process wrote and sealed a moment ago: who reads it next holds it against its seals alone.
+
+        None: the row alone says what it is; without the keys an encrypted one does not.
+        """
         epoch = self._epoch()
         with self._lock:
-            for row in fresh[-KEPT:]:
-                self._keep(Known(row, epoch))
+            for row, cube in fresh[-KEPT:]:
+                self._keep(Known(row, epoch, cube))
+
+    def forget(self) -> None:
+        """Keep nothing any more: the keys to it are gone."""
+        with self._lock:
+            self._held.clear()
+            self._numbers.clear()
 
     def check_vector(self, row: Sealed, vector: bytes | None) -> None:
         """Refuse a vector that is not the one of the row.

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError, MemOSError
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Room, Use
 from memos_integrations.vaults.integrity import (
@@ -62,7 +63,7 @@ class Notary:
         self._ledger = Ledger(sealer, locks)
         self._none = {group: nothing(sealer, group) for group in ("keys", "past")}
         self._block_full = False
-        self._fresh: list[tuple[Any, ...]] = []
+        self._fresh: list[tuple[tuple[Any, ...], MemCube | None]] = []
 
     def encrypted(self, locks: Locks) -> None:
         """The vault was encrypted a moment ago."""
@@ -82,8 +83,11 @@ class Notary:
         self._block_full = False
         self._fresh = []
 
-    def written(self) -> list[tuple[Any, ...]]:
-        """The new cubes of the group that was just committed, as the rows that `Handing` would read."""
+    def written(self) -> list[tuple[tuple[Any, ...], MemCube | None]]:
+        """The new cubes of the group that was just committed, as the rows that `Handing` would read.
+
+        With the cube itself where the row is encrypted, and does not say it.
+        """
         fresh, self._fresh = self._fresh, []
         return fresh
 
@@ -142,8 +146,9 @@ class Notary:
             seals += sealed
             cubes, total = counts.get(tenant, (0, 0))
             counts[tenant] = (cubes + 1, total + share(sealed[1]))
-            if keep and put.locks is None:
-                self._fresh.append((put.body, tenant, *sealed[1:], put.behaviour, put.digest, *row))
+            if keep:
+                told = (put.body, tenant, *sealed[1:], put.behaviour, put.digest, *row)
+                self._fresh.append((told, None if put.locks is None else put.cube))
         for tenant, (cubes, total) in counts.items():
             self._count(connection, tenant, cubes, total)
         insert_values(connection, "seals", 5 + len(MARKS), seals)

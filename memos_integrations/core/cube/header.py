@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import orjson
 from pydantic import Field, model_validator
@@ -126,12 +126,24 @@ class Provenance(Value):
 
 
 class Trust(Value):
-    """How the content arrived and how far it may be relied on."""
+    """How the content arrived and how far it may be relied on.
+
+    Where no label is said, the channel says it: `stated` is what the user said, `untrusted` what a tool or anything
+    outside did, the rest is `unverified`.
+    """
 
     channel: Channel = Channel.USER
     label: TrustLabel = TrustLabel.STATED
     verified_by: Label | None = None
     quarantined: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labelled(cls, said: Any) -> Any:
+        if isinstance(said, dict) and "label" not in said and said.get("channel", Channel.USER) != Channel.USER:
+            outside = said["channel"] in (Channel.TOOL, Channel.EXTERNAL)
+            return {**said, "label": TrustLabel.UNTRUSTED if outside else TrustLabel.UNVERIFIED}
+        return said
 
 
 class Licence(Value):

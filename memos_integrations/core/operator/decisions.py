@@ -59,6 +59,8 @@ class Decisions:
             AlreadyUndoneError: It was undone.
         """
         newer, _, older = decision_id.partition(":")
+        if not older:
+            raise CubeNotFoundError(decision_id)
         entries = [each for each in self._entries(older, caller) if pair(each) == (newer, older)]
         if not entries:
             raise CubeNotFoundError(decision_id)
