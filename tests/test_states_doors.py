@@ -41,9 +41,9 @@ def memos(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Itera
         assert made.verify_audit().ok
 
 
-def moved(memos: MemOS, cube_id: str, state: State | str) -> None:
+def moved(memos: MemOS, cube_id: str, state: State | str, told: str = "The kettle is red now.") -> None:
     if state is State.MERGED:
-        memos.merge([cube_id, memos.remember("A spoon.", by=ANA).id], by=ANA, text="A cup and a spoon.")
+        memos.merge([cube_id, memos.remember("A spoon.", by=ANA).id], by=ANA, text=f"{told} A spoon.")
     elif state == HELD:
         memos.hold(cube_id, by=ADMIN)
     elif memos.get(cube_id, by=ANA).state is not state and state is not State.GENERATED:
@@ -137,7 +137,7 @@ def test_the_store_honours_the_state_of_an_item(memos: MemOS, state: State | str
     store.put(("kitchen",), "kettle", {"colour": "blue"})
     cube_id = store.cube_id(("kitchen",), "kettle")
     assert cube_id is not None
-    moved(memos, cube_id, state)
+    moved(memos, cube_id, state, memos.get(cube_id, by=ANA).text)
     there = state in RECALLED
     assert (store.get(("kitchen",), "kettle") is not None) == (state is not State.EXPIRED)  # by its key, as `MemOS.get`
     assert bool(store.search(("kitchen",))) == there

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from memos_integrations.core.access import Caller, Verb
+from memos_integrations.core.aftermath import is_over
 from memos_integrations.core.claims import MARK, mark
 from memos_integrations.core.conflict import ConflictJudge, Decided, Ruling, Verdict
 from memos_integrations.core.conflict.forms import (
@@ -294,7 +295,8 @@ class Resolver:
         ]
         gone = {State.ARCHIVED, State.MERGED}
         comes_back = for_good and changed.state in gone and decision.state not in gone
-        moves = ((changed, State.ACTIVATED),) if comes_back else ()
+        over = decision.ruling is Ruling.MERGE and is_over(changed, caller.now)
+        moves = ((changed, State.ARCHIVED if over else State.ACTIVATED),) if comes_back else ()
         return Steps(tuple(versions), moves, (undone(decision, caller, {"again": True} if again else {}),))
 
     def released(self, cube: MemCube, form: MemCube, caller: Caller) -> tuple[MemCube, Steps]:
