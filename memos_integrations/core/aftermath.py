@@ -12,8 +12,8 @@ merged into it was out of recall only for its sake, and comes back in the same t
   anything else comes back. One that was corrected, retired, archived or said to be outdated is as outdated in all its
   repeats: they stay merged. When it is given words on another matter, when its own time is over, when it is set apart,
   or dies with what it was derived from, they come back.
-- What fades (decay, disuse, a budget) takes along only what would fade as soon: what lives longer, or weighs more, comes
-  back.
+- What fades (decay, disuse, a budget) takes along only what would fade as soon: what lives longer, or weighs more,
+  comes back.
 - What was merged away and is given other words speaks for itself again.
 
 What comes back goes where that was which stood for it: into recall, or, if that was archived, into the archive. What

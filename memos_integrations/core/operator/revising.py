@@ -23,7 +23,7 @@ def revising(cube: MemCube, draft: Draft, caller: Caller, resolver: Resolver, em
     others, moves = Steps(), tuple[tuple[MemCube, State], ...]()
     lasts = _is_over(cube, caller.now) and not _is_over(draft.cube, caller.now)
     if cube.state in {State.ARCHIVED, State.MERGED} and (lasts or draft.cube.payload != cube.payload):
-        form, others = resolver.released(cube, draft.cube, caller)
+        form, others = resolver.released(cube, draft.cube, caller, comes=lasts)
         draft = replace(draft, cube=form)
         if others.records or cube.state is State.MERGED or lasts:
             moves = ((cube, State.ACTIVATED),)

@@ -108,7 +108,7 @@ class TimeMachine:
             wanted = _with_links(versions[version], cube)
             others = Steps()
             if cube.state in _GONE:
-                wanted, others = self._resolver.released(cube, wanted, caller)
+                wanted, others = self._resolver.released(cube, wanted, caller, comes=True)
             steps = joined(self._restoring(cube, wanted, caller), others)
             try:
                 self._governance.change(steps, caller, operation="restore").result()
@@ -257,7 +257,9 @@ class TimeMachine:
                 continue
             steps = joined(steps, more)
         for cube in (each for each in cubes if each.id in restored and each.state in _GONE):
-            steps = joined(steps, self._resolver.released(cube, cube, caller)[1])
+            undone = self._resolver.released(cube, cube, caller)[1]
+            taken_back = tuple(each for each in undone.records if each.operation == "undo")
+            steps = joined(steps, undone._replace(records=taken_back))
         return steps, RolledBack(restored=tuple(restored), archived=tuple(archived))
 
     def _moved_since(self, cube: MemCube, since: datetime, caller: Caller) -> bool:
@@ -275,7 +277,7 @@ class TimeMachine:
             cube = self._governance.fetch(cube_id, Verb.DELETE, caller, operation="move")
             form, others = cube, Steps()
             if after is State.ACTIVATED and cube.state in _GONE:
-                form, others = self._resolver.released(cube, cube, caller)
+                form, others = self._resolver.released(cube, cube, caller, comes=True)
             # Frozen, it has a version of its own: a change that is under way finds another version, and is refused.
             ours = (self._next(form, caller),) if form is not cube or after is State.FROZEN else ()
             steps = joined(Steps(ours, ((cube, after),)), others)

@@ -68,8 +68,9 @@ class CubeWriter:
         self._judge = judge
         self.derivatives: list[Derivative] = []
         """Stores outside the vault that go with their sources."""
-        self.resolver = Resolver(governance, embedding, judge or ConflictRules(), self.dropped)
-        self.settling = self.resolver if judge is not None else None
+        settles = judge is not None
+        self.resolver = Resolver(governance, embedding, judge or ConflictRules(), self.dropped, settles=settles)
+        self.settling = self.resolver if settles else None
         """It, where a judge was given: then what is written is held against what is there."""
 
     def dropped(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> None:
