@@ -20,7 +20,7 @@ from memos_integrations.core.claims import (
 from memos_integrations.core.claims.ahead import is_ahead
 from memos_integrations.core.claims.claim import ANY
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
-from memos_integrations.core.conflict.standing import Found, learned, told
+from memos_integrations.core.conflict.standing import Found, is_of_somebody, learned, told
 from memos_integrations.core.contrast import contrast, denied_of_another, says_news
 from memos_integrations.core.cube import MemCube, TrustLabel
 from memos_integrations.core.text import same_words
@@ -143,7 +143,7 @@ class ConflictRules:
 
 def _contrasted(newer: MemCube, older: MemCube) -> Verdict | None:
     """The verdict where no claims of the same frame meet: by what the two texts share, and a signal of change."""
-    if speaker_of(newer) != speaker_of(older):
+    if speaker_of(newer) != speaker_of(older) or is_of_somebody(newer.text):
         return None
     found = contrast(newer.text, older.text)
     if found is None:
