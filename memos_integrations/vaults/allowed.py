@@ -130,6 +130,8 @@ def _typed(wanted: CubeFilter, table: Numbers) -> Mask:
     if wanted.valid_at is not None:
         at = micros(wanted.valid_at)
         keep &= (table[VALID_FROM] <= at) & (table[VALID_TO] > at)
+    if wanted.begins_after is not None:
+        keep &= table[VALID_FROM] > micros(wanted.begins_after)
     return keep
 
 

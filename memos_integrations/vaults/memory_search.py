@@ -193,6 +193,7 @@ def passes(row: Row, wanted: CubeFilter) -> bool:
         and (not wanted.value or _passes_tests(cube, wanted.value))
         and (at is None or when.valid_from is None or when.valid_from <= at)
         and (at is None or when.valid_to is None or at < when.valid_to)
+        and (wanted.begins_after is None or (when.valid_from is not None and wanted.begins_after < when.valid_from))
     )
 
 

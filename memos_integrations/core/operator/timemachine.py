@@ -29,7 +29,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
-from memos_integrations.core.lifecycle.then import MOVES, moves_in, state_then
+from memos_integrations.core.lifecycle.then import MOVES, held_at, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.inheriting import inherited
@@ -88,14 +88,13 @@ class TimeMachine:
             for each in self._governance.versions(present.id, caller)
             if as_of is None or each.descriptive.recorded_at <= as_of
         ]
-        if not known or (valid_at is not None and not _holds(known[-1], valid_at)):
-            return None
-        if as_of is None:
-            return known[-1]
+        held = held_at(known, valid_at) if valid_at is not None else next(reversed(known), None)
+        if held is None or as_of is None:
+            return held
         asked = LogQuery(tenant=caller.by.tenant, cube_id=present.id, limit=LOG_PAGE)
         told = (self._governance.lifecycle_log(asked.model_copy(update={"operation": name})) for name in MOVES)
         moves = moves_in(sorted((entry for each in told for entry in each), key=lambda entry: entry.number))
-        return known[-1].model_copy(update={"state": state_then(present.state, moves.get(present.id, ()), as_of)})
+        return held.model_copy(update={"state": state_then(present.state, moves.get(present.id, ()), as_of)})
 
     def restore(self, cube_id: str, version: int, caller: Caller) -> MemCube:
         """Write an earlier version again, as the newest; see `MemOS.restore`."""
@@ -301,8 +300,3 @@ def _with_links(wanted: MemCube, cube: MemCube) -> MemCube:
     links = [link for link in cube.provenance.links if link.relation in _DECIDED]
     told = wanted.provenance.model_copy(update={"links": unique_links([*wanted.provenance.links, *links])})
     return wanted.model_copy(update={"provenance": told})
-
-
-def _holds(cube: MemCube, at: datetime) -> bool:
-    start, end = cube.descriptive.valid_from, cube.descriptive.valid_to
-    return (start is None or start <= at) and (end is None or at < end)

@@ -83,10 +83,10 @@ class CubeFilter:
     `namespace` is a prefix, part by part. `occurred` is half-open [start, end) on the time of the event
     (`provenance.occurred_at`, else `descriptive.created_at`), `recorded` likewise on the time of writing down
     (`descriptive.recorded_at` of the version). `tags`, `entities`, `speakers`, `sessions` match when one is equal
-    (entities and speakers without regard to case). `valid_at` keeps what held then in the world; `holding` leaves out
-    what no longer holds (`valid_to` is over) at the moment of asking, or that of `as_of`, but neither what is still to
-    begin, nor what was merged by hand, which stands for its sources until they are back. `value` are tests of the
-    structured payload, all of which must pass.
+    (entities and speakers without regard to case). `valid_at` keeps what held then in the world, `begins_after` what
+    says that it began (`valid_from`) after that; `holding` leaves out what no longer holds (`valid_to` is over) at the
+    moment of asking, or that of `as_of`, but neither what is still to begin, nor what was merged by hand, which stands
+    for its sources until they are back. `value` are tests of the structured payload, all of which must pass.
     """
 
     namespace: tuple[str, ...] = ()
@@ -101,6 +101,7 @@ class CubeFilter:
     tiers: frozenset[Tier] = frozenset({Tier.PLAINTEXT})
     occurred: tuple[datetime, datetime] | None = None
     valid_at: datetime | None = None
+    begins_after: datetime | None = None
     recorded: tuple[datetime, datetime] | None = None
     sessions: tuple[str, ...] = ()
     value: tuple[ValueTest, ...] = ()
