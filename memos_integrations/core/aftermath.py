@@ -207,7 +207,7 @@ class Aftermath:
         records = tuple(
             record_of("unmerge", caller, about=each.id, detail={"of": of.id}) for each, of in back if each.id in moves
         )
-        dead = [each for each in dying if each.state is not State.ARCHIVED and _was_merged_by_hand(each)]
+        dead = [each for each in dying if each.state is not State.ARCHIVED and was_merged_by_hand(each)]
         return Steps(moves=(*moves.values(), *((each, State.ARCHIVED) for each in dead)), records=records)
 
     def _said_no_longer(self, was: MemCube, now: MemCube) -> list[MemCube]:
@@ -215,7 +215,7 @@ class Aftermath:
         if was.payload == now.payload:
             return []
         into = [each for each, _ in self._merged_into([was]) if not each.trust.quarantined and not tells(now, each)]
-        by_hand = _was_merged_by_hand(was)
+        by_hand = was_merged_by_hand(was)
         return [each for each in into if (by_hand if _made_of(was, each) else not is_about(now, each))]
 
     def _is_freed(self, was: MemCube, now: MemCube, caller: Caller) -> bool:
@@ -290,7 +290,8 @@ def _made_of(cube: MemCube, source: MemCube) -> bool:
     return any(ref.id == source.id for ref in cube.provenance.derived_from)
 
 
-def _was_merged_by_hand(cube: MemCube) -> bool:
+def was_merged_by_hand(cube: MemCube) -> bool:
+    """Whether somebody made a memory of others, for which it stands until they are back."""
     made_of = {ref.id for ref in cube.provenance.derived_from}
     links = cube.provenance.links
     merged = any(link.relation is Relation.MERGED_FROM and link.target in made_of for link in links)
@@ -299,7 +300,7 @@ def _was_merged_by_hand(cube: MemCube) -> bool:
 
 def _lapses(cube: MemCube, after: State, caller: Caller) -> bool:
     """Whether a memory merged by hand leaves recall because the first of its sources holds no longer."""
-    return after is State.ARCHIVED and is_over(cube, caller.now) and _was_merged_by_hand(cube)
+    return after is State.ARCHIVED and is_over(cube, caller.now) and was_merged_by_hand(cube)
 
 
 def _outlives(cube: MemCube, faded: MemCube) -> bool:
