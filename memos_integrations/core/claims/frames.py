@@ -155,6 +155,7 @@ ONE_AT_A_TIME = frozenset(
     assistant ceo cto cfo president director head chair chairman captain goalkeeper host speaker president
     headquarters hq
     area extension iban account balance score rating level grade target goal total capacity population temperature
+    babysitter nanny gardener cleaner deputy secretary treasurer physiotherapist optician
     stock threshold interval frequency mood blood type shoe ring dose dosage medication favourite workplace gym pharmacy
     """.split()
 )

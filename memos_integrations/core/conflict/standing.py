@@ -212,7 +212,7 @@ def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911, PLR0912 
         return None
     if _of_two_sorts(n, o):
         return Found(1, "it may be told in another way") if n.changed and n.attribute in _NAMED_PLACES else None
-    if _is_narrowed(n.value) != _is_narrowed(o.value) and not n.was:
+    if n.attribute != "when" and _is_narrowed(n.value) != _is_narrowed(o.value) and not n.was:
         return Found(1, "it may be so at times only") if n.changed else None
     periods = {period_of(n.value), period_of(o.value)} - {""}
     if len(periods) > 1 and not n.changed:

@@ -245,6 +245,8 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     if "number" in pair.kinds or named_apart(pair) or _is_for_some(n, pair):
         return 0  # "ticket 8841", "ticket 8850"
+    if pair.of_two_heads:
+        return 0  # "blood pressure", "blood sugar"
     told_again = _told_again(n)
     acts = pair.n.acts - AJAR if n.passing else pair.n.acts
     ended = turned(TURNS, acts, pair.o.acts) - told_again

@@ -81,6 +81,19 @@ class Pair(NamedTuple):
         )
 
     @property
+    def of_two_heads(self) -> bool:
+        """Whether a shared word leads another word in each, right after it: "blood pressure", "blood sugar"."""
+        after = (
+            {word.place - 1 for word in only if not word.predicate and not word.kind}
+            for only in (self.only_n, self.only_o)
+        )
+        mine, theirs = after
+        return any(
+            self.n.matter[key].place in mine and self.o.matter[key].place in theirs
+            for key in self.shared & self.n.matter.keys() & self.o.matter.keys()
+        )
+
+    @property
     def of_its_owner(self) -> bool:
         """Whether one is of somebody, the other of a thing or an animal of theirs that the first does not name."""
         mine, theirs = self.n.holder, self.o.holder
