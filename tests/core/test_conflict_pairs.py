@@ -11,9 +11,9 @@ German, Spanish: 90.0, 67.9, 2 of 47. `conflict_fourth_hand.tsv`, notes, chat, t
 `conflict_sixth_hand.tsv`, a user's profile, a club, a house to let, a journey, a school, letters: 90.4, 78.3, 5 of 60.
 `conflict_seventh_hand.tsv`, a laboratory, a shop, talk, a game: 100, 73.3, 0 of 30. After each measurement the rules
 were mended against it, so the floors below say what is kept, not what a new text would see.
-`conflict_eighth_hand.tsv`, home, health, work, travel, hobbies, pets, in the words of an ordinary user: 100, 60.0, 0 of
-30. `conflict_worked_on_third.tsv` is what was mended then: facts of another sort told by one verb, facts limited in time
-or to some people, of one of several bearers, in jest; and events that end a state. Before, 34 of its 60 changes were found,
+`conflict_eighth_hand.tsv`, home, health, work, travel, hobbies, pets, in an ordinary user's words: 100, 60.0, 0 of 30.
+`conflict_worked_on_third.tsv` is what was mended then: facts of another sort told by one verb, limited in time or to
+some people, of one of several bearers, in jest; and events that end a state. Before, 34 of its 60 changes were found,
 and 16 of its 68 true facts retired.
 `conflict_denied.tsv` is what the rule on denials of another particular was written against.
 """
