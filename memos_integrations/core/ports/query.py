@@ -137,9 +137,8 @@ class VaultQuery:
 
     Of many terms the rarest count (see `ranking.telling`). `as_of` searches what was known then: of each cube the
     newest version written down until that moment, if the asker may see that version and the present one too, and the
-    filter wants that version, in the state of then (by the log's entries `to_...`); one
-    that was replaced since is found by the words of its text. What was erased or has expired
-    since is not in the past either.
+    filter wants that version, in the state of then (by the log's entries `to_...`); one that was replaced since is
+    found by the words of its text. What was erased or has expired since is not in the past either.
     `around` also scores each cube with what stands beside it in its session (`ranking.around`) and finds the best `k`
     by that; not together with `as_of`. `skip` leaves out so many of the latest first, to page on: only for the latest.
 
