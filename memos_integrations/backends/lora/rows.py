@@ -55,6 +55,13 @@ class Packed:
     targets: torch.Tensor
     rows: torch.Tensor
 
+    @property
+    def real(self) -> torch.Tensor:
+        """Which of the tokens are no padding, shape (s, n)."""
+        real = self.positions > 0
+        real[:, 0] = True
+        return real
+
 
 def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> Packed:
     """The batch of *rows* behind *shared*, which must not be empty: a row's first token is predicted from its end."""
