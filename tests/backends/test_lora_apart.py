@@ -112,4 +112,5 @@ def test_a_prefill_of_many_rows_hands_the_output_layer_one_piece(model: HuggingF
         greedy(model.network, [[1, 40, 41], [1, 50, 51, 52]], max_new_tokens=2, ends=())
     finally:
         del output.forward
-    assert pieces and all(pieces)
+    assert pieces
+    assert all(pieces)
