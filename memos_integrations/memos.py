@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Self, Unpack, cast
+from typing import Any, BinaryIO, Self, Unpack
 
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.accounting import Accounting
@@ -40,14 +40,7 @@ from memos_integrations.core.operator import (
     finished,
 )
 from memos_integrations.core.pipeline.branching import Branching
-from memos_integrations.core.ports import (
-    Durability,
-    Embedder,
-    ErasureWitness,
-    KeyProvider,
-    Stage,
-    Vault,
-)  # fmt: skip
+from memos_integrations.core.ports import Durability, Embedder, ErasureWitness, KeyProvider, Stage, Vault
 
 
 class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving, Attributing):
@@ -173,7 +166,6 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
             LegalHoldError, IllegalTransitionError: It is on hold or frozen, or something derived from it is.
         """
         parts, caller = changes_by_part(changes), self._caller(by, context)
-
         what: dict[str, Any] = {"text": text, "changes": parts, "expected_version": expected_version}
         return self._reviewed(known_id(cube_id), lambda m: m._writer.update(cube_id, caller, **what), by, context)
 
@@ -210,7 +202,12 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
     # --- many ---------------------------------------------------------------------------------------------------
 
     def remember_many(
-        self, texts: Iterable[str], *, by: Principal, context: CallContext | None = None, **options: Any
+        self,
+        texts: Iterable[str],
+        *,
+        by: Principal,
+        context: CallContext | None = None,
+        **options: Unpack[MemoryOptions],
     ) -> list[MemCube]:
         """Write many memories of *by*, in the order given, all with the same `MemoryOptions`; durable on return.
 
@@ -219,8 +216,7 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
         if isinstance(texts, str):
             raise InvalidMemoryError("remember_many takes several texts; use remember for one.")
         caller = self._caller(by, context)
-        said = cast(MemoryOptions, options)
-        return self._writer.remember_many((draft_memory(text, caller, said) for text in texts), caller)
+        return self._writer.remember_many((draft_memory(text, caller, options) for text in texts), caller)
 
     def ingest(
         self,

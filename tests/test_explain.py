@@ -39,6 +39,20 @@ def test_it_counts_only_what_one_may_see(vault: Path) -> None:
     assert "everything" in explained.path
 
 
+def test_what_a_notebook_shows_of_it_is_one_line(vault: Path) -> None:
+    with MemOS.open(vault) as memos:
+        cube = memos.remember("The ferry " + "very " * 40 + "late.", by=ANA)
+        answer = memos.answer("Where is the spare key?", by=ANA)
+    assert repr(cube).startswith("MemCube('The ferry very")
+    assert len(repr(cube)) < 250
+    assert cube.id in repr(cube)
+    assert repr(answer).startswith("Answer('the blue drawer', confidence=")
+    hit = answer.recall.hits[0]
+    assert repr(hit) in repr(answer.recall)
+    assert repr(hit).startswith(f"Hit({round(hit.score, 2)}, why='")
+    assert "MemCube('The spare key is in the blue drawer.'" in repr(hit)
+
+
 def test_the_commands(vault: Path, capsys: pytest.CaptureFixture[str]) -> None:
     who = ("--vault", str(vault), "--user", "ana", "--embedder", "none")
     assert "Plan" in told(capsys, "ask", "Where is the spare key?", *who, "--explain")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,3 +35,42 @@ def unit_rows(rows: Any, *, count: int, dim: int | None, source: str) -> Vectors
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
     unit: Vectors = np.divide(matrix, lengths, out=np.zeros_like(matrix), where=lengths > 0).astype(np.float32)
     return unit
+
+
+class FrameworkEmbedder:
+    """Fills the `Embedder` port with what another framework calls to embed texts: `rows` gives one vector a text.
+
+    Without `dim` one text is embedded to find it out.
+    """
+
+    def __init__(self, rows: Callable[[list[str]], Any], *, name: str, dim: int | None) -> None:
+        self._embed = rows
+        self._name = name
+        self._given_dim = dim
+
+    @property
+    def name(self) -> str:
+        """What a vault knows the model by."""
+        return self._name
+
+    @cached_property
+    def dim(self) -> int:
+        """Length of each vector; found out by embedding one text when it was not given."""
+        return self._given_dim or self._rows(["length"], dim=None).shape[1]
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """One unit row per text, float32, shape `(len(texts), dim)`; `(0, dim)` for no texts.
+
+        Errors of classes that only the model's own client knows pass through as they are.
+
+        Raises:
+            EmbeddingError: The model failed, or what it returned is not one finite vector of length `dim` per text.
+        """
+        return self._rows(list(texts), dim=self.dim)
+
+    def _rows(self, texts: list[str], dim: int | None) -> Vectors:
+        try:
+            rows = self._embed(texts) if texts else []
+        except (ValueError, RuntimeError, OSError) as exc:
+            raise EmbeddingError(f"{self._name} failed to embed {len(texts)} texts: {exc}") from exc
+        return unit_rows(rows, count=len(texts), dim=dim, source=self._name)

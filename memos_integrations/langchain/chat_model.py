@@ -6,8 +6,6 @@ chat models. Text only.
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, ClassVar, cast
@@ -36,6 +34,7 @@ from pydantic import Field
 from memos_integrations.backends.huggingface import HuggingFaceModel, Token
 from memos_integrations.backends.kv import ActivationMemory, MemoryPrompt, counted, plain_prompt
 from memos_integrations.backends.lora import ParameterCubes
+from memos_integrations.backends.streaming import from_thread
 from memos_integrations.core.errors import ModelError
 from memos_integrations.langchain import tool_calls
 
@@ -182,7 +181,7 @@ class MemOSChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async for chunk in _in_thread(self._chunks(messages, stop, kwargs)):
+        async for chunk in from_thread(self._chunks(messages, stop, kwargs)):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -316,27 +315,3 @@ def _text(message: BaseMessage) -> str:
         if isinstance(block, dict) and block.get("type") in NOT_TEXT:
             raise ModelError(f"A message holds a block of type {block['type']!r}; this model reads text only.")
     return str(message.text)
-
-
-async def _in_thread(chunks: Iterator[ChatGenerationChunk]) -> AsyncIterator[ChatGenerationChunk]:
-    """What *chunks* yields, computed in a worker thread; when nobody listens any more, it stops at the next one."""
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[ChatGenerationChunk | None] = asyncio.Queue()
-    left = threading.Event()
-
-    def work() -> None:
-        try:
-            for chunk in chunks:
-                loop.call_soon_threadsafe(queue.put_nowait, chunk)
-                if left.is_set():
-                    break
-        finally:
-            loop.call_soon_threadsafe(queue.put_nowait, None)
-
-    worker = asyncio.create_task(asyncio.to_thread(work))
-    try:
-        while (chunk := await queue.get()) is not None:
-            yield chunk
-        await worker  # raises here what was raised there
-    finally:
-        left.set()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar, cast
@@ -28,6 +27,7 @@ from pydantic import Field, PrivateAttr
 from memos_integrations.backends.huggingface import HuggingFaceModel, KVPrefix, Token
 from memos_integrations.backends.kv import ActivationMemory, MemoryPrompt, counted, plain_prompt
 from memos_integrations.backends.lora import ParameterCubes
+from memos_integrations.backends.streaming import from_thread
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.operator import Recall
 
@@ -145,7 +145,7 @@ class MemOSLLM(CustomLLM):
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """The answer, token by token, computed in a worker thread."""
         # What memories lack in keys and values is computed while the prompt is made: that is no work for the loop.
-        return _in_thread(await asyncio.to_thread(self._replies, to_chat(messages), kwargs))
+        return from_thread(await asyncio.to_thread(self._replies, to_chat(messages), kwargs))
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
@@ -166,7 +166,7 @@ class MemOSLLM(CustomLLM):
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """The answer to a text, token by token, computed in a worker thread."""
-        replies = _in_thread(await asyncio.to_thread(self._replies, _as_chat(prompt, formatted), kwargs))
+        replies = from_thread(await asyncio.to_thread(self._replies, _as_chat(prompt, formatted), kwargs))
         return _mapped(replies)
 
     def _all(self, asked: Asked, kwargs: dict[str, Any]) -> list[ChatResponse]:
@@ -282,27 +282,3 @@ def _as_completion(reply: ChatResponse) -> CompletionResponse:
 async def _mapped(replies: ChatResponseAsyncGen) -> CompletionResponseAsyncGen:
     async for reply in replies:
         yield _as_completion(reply)
-
-
-async def _in_thread(replies: Iterator[T]) -> AsyncGenerator[T, None]:
-    """What *replies* yields, computed in a worker thread; when nobody listens any more, it stops at the next one."""
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[T | None] = asyncio.Queue()
-    left = threading.Event()
-
-    def work() -> None:
-        try:
-            for reply in replies:
-                loop.call_soon_threadsafe(queue.put_nowait, reply)
-                if left.is_set():
-                    break
-        finally:
-            loop.call_soon_threadsafe(queue.put_nowait, None)
-
-    worker = asyncio.create_task(asyncio.to_thread(work))
-    try:
-        while (reply := await queue.get()) is not None:
-            yield reply
-        await worker  # raises here what was raised there
-    finally:
-        left.set()

@@ -7,7 +7,7 @@ what is written there; where nothing recalled speaks of what is asked, it abstai
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pydantic import Field
 
@@ -49,6 +49,11 @@ class Answer(Value):
     def abstained(self) -> bool:
         """Whether nothing that was recalled answers."""
         return self.evidence is None
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """One line: what is answered, how sure that is, and from what."""
+        yield from ((None, self.text), ("confidence", self.confidence), ("reason", self.reason))
+        yield "evidence", self.evidence
 
     def __str__(self) -> str:
         return self.text or "Nothing that you may read answers this."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from textwrap import shorten
 from typing import Self
 
 import orjson
@@ -20,6 +22,8 @@ from memos_integrations.core.cube.values import Label, Namespace, Once, Value, f
 from memos_integrations.core.errors import InvalidMemoryError
 
 SCHEMA = 1
+SHOWN = 80
+"""So many characters of its words stand in the one line that shows a memory."""
 
 
 class MemCube(Value):
@@ -101,6 +105,12 @@ class MemCube(Value):
             b'"schema":%d,"trust":%b' % (self.schema_, self.trust._canonical),
             b'"version":%d' % self.version,
         )
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """One line for logs and notebooks; `to_json` has the rest."""
+        yield None, shorten(self.text, SHOWN, placeholder=" …") if self.text else self.tier.value
+        yield from (("id", self.id), ("version", self.version), ("state", self.state.value))
+        yield "owner", self.governance.owner
 
     def to_json(self) -> str:
         """The whole cube as JSON; `from_json` gives an equal cube back."""

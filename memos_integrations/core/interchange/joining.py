@@ -29,6 +29,7 @@ from memos_integrations.core.interchange.records import ClockRecord, DeletionRec
 from memos_integrations.core.interchange.refusal import Declined, Refusal
 from memos_integrations.core.interchange.taking import Arriving, Bundle, Place, Taking
 from memos_integrations.core.item import ITEM
+from memos_integrations.core.lifecycle import way
 from memos_integrations.core.records import Steps, record_of
 
 
@@ -116,8 +117,10 @@ class Joining(Taking):
         if there is None or there.state is cube.state:
             self._governance.note(record)
             return None
-        steps = Steps(moves=((there, cube.state),), records=(record,))
         try:
+            passing = way(there.state, cube.state)
+            befores = (there.model_copy(update={"state": state}) for state in (there.state, *passing))
+            steps = Steps(moves=tuple(zip(befores, passing, strict=False)), records=(record,))
             self._governance.change(steps, self._caller, operation=self.operation).result()
         except (LegalHoldError, IllegalTransitionError):
             return Declined.ON_HOLD.value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from memos_integrations.core.lifecycle.ageing import Aged, Ageing, due, over_budget, weight
 from memos_integrations.core.lifecycle.saying import says_the_same
-from memos_integrations.core.lifecycle.states import TRANSITIONS, check_change, check_transition
+from memos_integrations.core.lifecycle.states import TRANSITIONS, check_change, check_transition, way
 
 __all__ = [
     "TRANSITIONS",
@@ -15,5 +15,6 @@ __all__ = [
     "due",
     "over_budget",
     "says_the_same",
+    "way",
     "weight",
 ]

@@ -30,6 +30,24 @@ def check_transition(cube: MemCube, after: State) -> None:
         raise IllegalTransitionError(f"A {cube.state} cube cannot become {after}; from there it can become: {ways}.")
 
 
+def way(before: State, after: State) -> tuple[State, ...]:
+    """The states that a cube passes on its shortest way from one state to another, *after* among them.
+
+    No way leads through `FROZEN`: what is frozen is thawed first, by somebody.
+
+    Raises:
+        IllegalTransitionError: There is no way.
+    """
+    ways: list[tuple[State, ...]] = [(before,)]
+    for path in ways:
+        open_to = TRANSITIONS[path[-1]] - set(path)
+        if after in open_to:
+            return (*path[1:], after)
+        if before is not State.FROZEN:
+            ways += [(*path, then) for then in sorted(open_to - {State.FROZEN})]
+    raise IllegalTransitionError(f"A {before} cube does not become {after} by any way.")
+
+
 def check_change(cube: MemCube) -> None:
     """Refuse a new version of what may not change.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from pydantic import Field
@@ -58,6 +58,10 @@ class Hit(Value):
         against = f"; conflicts with {', '.join(self.conflicts_with)}" if self.conflicts_with else ""
         return (words or "latest") + told + against
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """One line: the score, its parts, the memory."""
+        yield from ((None, round(self.score, 2)), ("why", self.why), ("cube", self.cube))
+
 
 class Cost(Value):
     """What a recall took: milliseconds of wall time per step, cubes considered."""
@@ -93,6 +97,11 @@ class Recall(Value):
     adapters: tuple[Label, ...] = ()
     why_adapters: str = ""
     caller: Caller | None = Field(default=None, exclude=True, repr=False)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        """One line, and one a hit; `explain` tells why."""
+        yield from ((None, self.call.prompt), ("hits", list(self.hits)))
+        yield from (("candidates", self.cost.candidates), ("token_count", self.token_count))
 
     def explain(self) -> Explanation:
         """Each hit's shares, the plan, the path, and how many candidates were left out; print it to read it."""

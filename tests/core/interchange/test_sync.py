@@ -252,6 +252,26 @@ def test_the_later_state_holds(devices: tuple[Device, Device, Device], folder: P
     assert {device.memos.get(cube.id, by=ANA).state for device in devices} == {State.ACTIVATED}
 
 
+def test_what_one_archived_and_another_merged_away_ends_in_one_state(
+    judged: tuple[Device, Device, Device], folder: Path
+) -> None:
+    laptop, phone, _ = judged
+    laptop.memos.remember("I moved to Lyon.", by=ANA)
+    repeat = phone.memos.remember("I moved to Lyon.", by=ANA)
+    phone.sync(folder)
+    phone.memos.move(repeat.id, "archived", by=ANA)
+    for _ in range(3):
+        for device in judged:
+            device.sync(folder)
+    one, two, three = (device.told() for device in judged)
+    assert one == two == three
+    assert [device.sync(folder) for device in judged] == [Synced()] * 3
+    assert {device.memos.get(repeat.id, by=ANA).state for device in judged} == {State.MERGED}, "the later holds"
+    entries = phone.memos.audit(by=ANA, cube_id=repeat.id)
+    passed = [each.record.operation for each in entries if each.record.operation.startswith("to_")]
+    assert passed[-2:] == ["to_activated", "to_merged"], "each step of the way is on record"
+
+
 def test_what_was_erased_stays_erased_with_what_was_derived(
     devices: tuple[Device, Device, Device], folder: Path
 ) -> None:
