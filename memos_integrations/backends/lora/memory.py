@@ -136,7 +136,7 @@ class ParameterMemory:
                 more = 100.0 * (perplexity(student.network, self.model, CALIBRATING) / before - 1.0)
             spoilt: float = sum(was and not now for was, now in zip(known, still, strict=True))
             spoilt += max(0.0, more - self.recipe.surprise_pct)
-            if spoilt <= least:  # of equals the weaker, which is nearer to the model as it is
+            if spoilt < least:
                 best, least = scale, spoilt
             if not spoilt:
                 break
