@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field, GetPydanticSchema, ValidationError
 
 from memos_integrations.core.books import is_of_the_books
-from memos_integrations.core.cube import Governance, Label, Layer, MemCube, Once, State, Value, first_problem
+from memos_integrations.core.cube import Governance, Label, MemCube, Once, State, Value, first_problem
 from memos_integrations.core.errors import IdentityError
 from memos_integrations.core.policy import Engine, Part
 
