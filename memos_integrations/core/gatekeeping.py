@@ -268,7 +268,9 @@ class GatedWriting(GovernedDelivery):
 
     def _changes(self, version: NewVersion) -> tuple[Change, ...]:
         """What stores a version, with the token vectors of its words where it has a vector."""
-        return changes_of(version if version.vector is None else version._replace(tokens=self._tokens(version.cube)))
+        if self.tokens_of is not None and version.vector is not None:
+            version = version._replace(tokens=self.tokens_of(version.cube))
+        return changes_of(version)
 
     def bind_embedder(self, identity: EmbedderIdentity) -> None:
         """Let the vault remember its embedder, or refuse another (see `Vault.bind_embedder`)."""

@@ -85,9 +85,11 @@ def vault_key(address: Address, subject: str) -> str:
     return json.dumps([subject, ITEM, list(address.namespace), address.key])
 
 
-def scope_of(prefix: tuple[str, ...], caller: Caller, tests: tuple[ValueTest, ...] = ()) -> CubeFilter:
-    """The caller's items below a prefix."""
-    return CubeFilter(namespace=(caller.by.tenant, *prefix), semantic_types=(ITEM,), value=tests)
+def scope_of(
+    prefix: tuple[str, ...], caller: Caller, tests: tuple[ValueTest, ...] = (), *, holding: bool = False
+) -> CubeFilter:
+    """The caller's items below a prefix; *holding*: without those that hold no longer."""
+    return CubeFilter(namespace=(caller.by.tenant, *prefix), semantic_types=(ITEM,), value=tests, holding=holding)
 
 
 def cube_of(write: ItemWrite, caller: Caller, before: MemCube | None) -> MemCube:

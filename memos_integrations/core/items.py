@@ -194,7 +194,7 @@ class Items:
                 query = replace(query, tests=(), exact=False)
         if query.exact:
             query = replace(query, keep=None)
-        scope = scope_of(query.prefix, caller, query.tests)
+        scope = scope_of(query.prefix, caller, query.tests, holding=True)
         end = query.offset + query.limit
         if query.limit < 1:
             return []

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, BinaryIO
 
 from memos_integrations.core.access import (
@@ -25,6 +26,7 @@ from memos_integrations.core.access import (
 )
 from memos_integrations.core.aftermath import Aftermath
 from memos_integrations.core.asked import whole
+from memos_integrations.core.before import with_before
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -87,13 +89,11 @@ class GovernedReading:
         found = self._vault.search(query, self._sight.of(caller, query.filter))
         given = {cube.id: cube for cube in self._shown([match.cube for match in found.matches], caller)}
         allowed = tuple(_as_given(match, given) for match in found.matches if match.cube.id in given)
-        return replace(found, matches=allowed, visible=found.visible - (len(found.matches) - len(allowed)))
+        found = replace(found, matches=allowed, visible=found.visible - (len(found.matches) - len(allowed)))
+        return with_before(query, found, partial(self.search, caller=caller), partial(self.versions, caller=caller))
 
     def candidates(self, refs: Sequence[CubeRef], caller: Caller) -> list[MemCube]:
-        """Those of *refs* that the caller may read, where the version named is still the present one and recallable.
-
-        Nothing is recorded yet: what is handed out goes through `hand_out`.
-        """
+        """Those of *refs* that the caller may read, where that version is still present and recallable; unrecorded."""
         wanted = {ref.id: ref.version for ref in refs}
         found = self._shown(self._vault.get(caller.by.tenant, list(wanted)), caller)
         return [cube for cube in found if cube.version == wanted[cube.id] and cube.state in RECALLABLE]

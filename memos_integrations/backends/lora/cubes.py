@@ -135,7 +135,10 @@ class ParameterCubes:
         lesson = sum(len(encode(cube.text)) for cube in sources) / len(sources) + LESSON_TOKENS
         steps = 3 * self._pace.per_token * recipe.steps * (recipe.lessons + recipe.questions) * lesson
         seconds = [float(each.training.get("training", each.training).get("cpu_s", steps)) for each in kept]
-        sizes = [each.size for each in kept] or [parameters_of(self.memory.model.network, recipe.rank) * 2]
+        network = self.memory.model.network
+        sizes = [each.size for each in kept] or [
+            2 * parameters_of(network, recipe.rank, recipe.targets, recipe.layers)  # fp16
+        ]
         form = FormCosts(
             use_seconds=min(self._pace.to_adapter, reading) if self.spare_text else reading,
             build_seconds=fmean(seconds or [steps]),

@@ -13,8 +13,9 @@ from memos_integrations.backends.lora.answers import greedy
 from memos_integrations.backends.lora.everyday import WATCHED
 from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, holds, measure, perplexity
 from memos_integrations.backends.lora.lessons import Ask, Curriculum, lessons_of
+from memos_integrations.backends.lora.recipe import Recipe
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
-from memos_integrations.backends.lora.training import Learnt, Progress, Recipe, Training
+from memos_integrations.backends.lora.training import Learnt, Progress, Training
 from memos_integrations.backends.lora.wording import Wording
 from memos_integrations.backends.lora.yardstick import UNRELATED
 from memos_integrations.core.cube import CubeRef, MemCube

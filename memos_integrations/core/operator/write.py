@@ -101,7 +101,7 @@ def draft_cube(
         InvalidMemoryError: A field is not valid; the message names it.
     """
     try:
-        payload = PlaintextPayload(text=text, value=value)
+        payload = PlaintextPayload.of_words(text) if value is None else PlaintextPayload(text=text, value=value)
         spoken = _spoken(text, provenance.speaker)
         found, told = terms_and_keywords(text, provenance.speaker)
         words = tuple(found)
