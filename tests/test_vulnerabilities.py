@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from pydantic_core import to_json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic_core import to_json
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import Channel, Trust, TrustLabel
