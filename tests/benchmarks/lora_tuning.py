@@ -2,8 +2,8 @@
 
     python tests/benchmarks/lora_tuning.py [--seed 0] [--recipe '{"apart": 0.1}']
 
-Nobody and nothing here is asked by `lora.py` or by the gates, and no question is trained. One JSON row: recall on held-out
-and taught phrasings, general questions lost and gained, perplexity on texts of its own, CPU seconds.
+Nobody and nothing here is asked by `lora.py` or by the gates, and no question is trained. One JSON row: recall on
+held-out and taught phrasings, general questions lost and gained, perplexity on texts of its own, CPU seconds.
 """
 
 from __future__ import annotations
