@@ -182,10 +182,13 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
     What was said carries the order: the words of a message and its neighbours, and with an embedder of tokens, late
     interaction by a message alone and with the one before it, which finds other words for the same. One vector for a
     whole message (dense) tells less of short messages than their words, and more of long ones (see `in_shape`), or
-    where it plainly singles one out (see `as_scored`). The rest moves what is near in rank: the session that is about
-    it, a date that the question names, words of time, which
-    tell that something happened, and a speaker whom it names. That one counts little, because a question may be
-    mistaken about who said a thing; more where a list is asked for, which is gathered from what one said over time.
+    where it plainly singles one out (see `as_scored`). What is first by its own tokens stays among the first, whatever
+    stands around it (late_first): where neighbours tell nothing, all signals together find no less than that one.
+
+    The rest moves what is near in rank: the session that is about it, a date that the question names, words of time,
+    which tell that something happened (they count half where no time is asked for), and a speaker whom it names. That
+    one counts little, because a question may be mistaken about who said a thing; more where a list is asked for, which
+    is gathered from what one said over time.
 
     Tried on long conversations and left out, because what they gave questions of several pieces of evidence (at most
     one point of R@10) they took from others: feedback from what was found first, evidence spread over sessions (MMR),
@@ -208,10 +211,10 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
         weights["dense"] = 0.25
     if has_tokens:
         weights |= {"late": 0.4, "late_before": 0.4, "late_next": 0.15, "late_session": 0.2, "context": 0.05}
-        weights |= {"session": 0.15, "dense": 0.05, "when": 0.08}
+        weights |= {"session": 0.15, "dense": 0.05, "late_first": 0.05, "when": 0.05}
         del weights["statement"]
         if call.question_type in {QuestionType.LIST, QuestionType.HOW_MANY}:
-            weights["speaker"] += 0.1
+            weights["speaker"] += 0.2
     if call.window is not None:
         weights["time"] = 0.6
     if call.asks_when:

@@ -43,8 +43,8 @@ KS = (5, 10, 20, 50)
 BUDGETS = (500, 1_000, 2_000)
 CATEGORIES = {1: "multi_hop", 2: "temporal", 3: "open_domain", 4: "single_hop", 5: "adversarial"}
 SIGNALS = (
-    "late", "late_before", "late_next", "late_session", "context", "earlier", "session", "dense", "speaker", "time",
-    "when", "statement", "recency", "bm25", "tells", "names",
+    "late", "late_before", "late_next", "late_session", "late_first", "context", "earlier", "session", "dense",
+    "speaker", "time", "when", "statement", "recency", "bm25", "tells", "names",
 )  # fmt: skip
 ME = Principal(tenant="bench", user="me")
 

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memos_integrations.core.operator.evidence import OF_A_VECTOR, OF_STRANGE_WORDS, as_scored, in_shape, sessions_of
+from memos_integrations.core.operator.evidence import (
+    OF_A_VECTOR,
+    OF_STRANGE_WORDS,
+    Candidate,
+    around_by_tokens,
+    as_scored,
+    held_share,
+    in_shape,
+    sessions_of,
+)
 from memos_integrations.core.operator.telling import units_of
 from memos_integrations.core.operator.traits import traits_of
 from memos_integrations.core.ranking import best_of_sessions, likeness_in_sessions, strangeness
@@ -134,3 +143,27 @@ def test_words_tell_of_their_own_again_in_a_strange_language() -> None:
 def test_sessions_are_numbered_and_none_is_nothing() -> None:
     said = [cube("a", session_id="x"), cube("b"), cube("c", session_id="y"), cube("d", session_id="x")]
     assert sessions_of(traits_of(said)).tolist() == [1, 0, 2, 1]
+
+
+def test_what_is_first_by_its_own_tokens_counts_most_and_the_next_half_as_much() -> None:
+    signals = {"late": np.array([0.2, 1.0, 0.7]), "late_before": np.zeros(3)}
+    found = around_by_tokens([-1, -1, -1], np.zeros(3, dtype=np.int64), signals)
+    assert found["late_first"].tolist() == pytest.approx([1 / 3, 1.0, 0.5])
+    assert (
+        around_by_tokens([], np.zeros(0, dtype=np.int64), dict.fromkeys(signals, np.zeros(0)))["late_first"].size == 0
+    )
+
+
+def test_the_first_counts_more_where_messages_are_long_and_the_vector_less_beside_tokens() -> None:
+    short, long = (traits_of([cube("word " * count)]) for count in (5, 400))
+    weights = {"late": 0.4, "late_first": 0.05, "dense": 0.05}
+    assert in_shape(weights, short)["late_first"] < in_shape(weights, long)["late_first"]
+    assert (
+        in_shape(weights, short)["dense"] < in_shape(weights, long)["dense"] < in_shape({"dense": 0.05}, long)["dense"]
+    )
+
+
+def test_a_question_is_held_by_another_form_of_its_word() -> None:
+    told = [cube("I bought a kite."), cube("It rained.")]
+    best = [Candidate(each, {"bm25": 1.0}) for each in told]
+    assert held_share(best, traits_of(told), {"buy": 2.0, "snow": 2.0}) == pytest.approx(0.5)

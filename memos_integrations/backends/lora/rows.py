@@ -6,6 +6,7 @@ and itself, and its positions count as if it stood alone, so that little is padd
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -146,3 +147,14 @@ def joined(known: Sequence[Known]) -> Known:
         torch.cat([each.chances for each in known]),
         torch.cat([each.rest for each in known]),
     )
+
+
+def drawn(count: int, most: int, step: int, *, seed: str) -> list[int]:
+    """The numbers below *count* that a step takes: each once, in random order, before any comes again."""
+    chosen: list[int] = []
+    for at in range(step * most, (step + 1) * most):
+        turn, place = divmod(at, count)
+        order = list(range(count))
+        random.Random(f"{seed}/{turn}").shuffle(order)
+        chosen.append(order[place])
+    return list(dict.fromkeys(chosen))

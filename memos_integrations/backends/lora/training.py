@@ -10,7 +10,6 @@ training that was interrupted goes on as if it had not been.
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,9 +21,10 @@ from memos_integrations.backends.lora.answers import greedy
 from memos_integrations.backends.lora.apart import Apart
 from memos_integrations.backends.lora.checkpoints import clear_state, read_state, write_state
 from memos_integrations.backends.lora.everyday import ASKED
+from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.recipe import Recipe
-from memos_integrations.backends.lora.rows import Known, Row, joined, pack, predicted
+from memos_integrations.backends.lora.rows import Known, Row, drawn, joined, pack, predicted
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
 from memos_integrations.backends.lora.yardstick import RETAINED
@@ -56,16 +56,22 @@ class Training:
 
     Args:
         model: Is read, never changed; it answers others meanwhile.
-        folder: Where its state is kept while it runs; None keeps none, and cannot be resumed.
+        folder, files: Where and how its state is kept while it runs; None keeps none, and cannot be resumed.
 
     Raises:
         ModelError: A lesson is too long for the model.
     """
 
     def __init__(
-        self, model: HuggingFaceModel, curriculum: Curriculum, recipe: Recipe, *, folder: Path | None = None
+        self,
+        model: HuggingFaceModel,
+        curriculum: Curriculum,
+        recipe: Recipe,
+        *,
+        folder: Path | None = None,
+        files: Files = IN_CLEAR,
     ) -> None:
-        self._model, self._recipe, self._folder = model, recipe, folder
+        self._model, self._recipe, self._folder, self._files = model, recipe, folder, files
         self._lessons = curriculum.taught
         self._wording = Wording(model)
         asked = ASKED if recipe.questions and recipe.retain else ()
@@ -225,10 +231,10 @@ class _Course:
             kept = self._optimiser.state.get(weight, {})
             tensors[f"weight.{number}"] = weight.detach()
             tensors |= {f"{name}.{number}": kept[name] for name in ("exp_avg", "exp_avg_sq", "step") if name in kept}
-        said: dict[str, Any] = {"losses": self.losses, "known": sorted(self._known), "missed": self._missed}
-        said |= {"cpu_s": self.cpu_before + time.process_time() - self._began}
+        cpu_s = self.cpu_before + time.process_time() - self._began
+        said = {"losses": self.losses, "known": sorted(self._known), "missed": self._missed, "cpu_s": cpu_s}
         try:
-            write_state(self._folder, self._training.key, step, tensors, said)
+            write_state(self._folder, self._training.key, step, tensors, said, files=self._training._files)
         except OSError:
             self.unsaved += 1
 
@@ -236,7 +242,8 @@ class _Course:
         """Put back what `save` kept of this very training; the number of steps that it had taken."""
         import torch
 
-        found = read_state(self._folder, self._training.key) if self._folder is not None else None
+        folder, key, files = self._folder, self._training.key, self._training._files
+        found = read_state(folder, key, files=files) if folder is not None else None
         if found is None:
             return 0
         tensors, said = found
@@ -319,14 +326,3 @@ class _Course:
         logs = predicted(self.student.network, batch)
         lost = joined([self._before[each] for each in chosen]).divergence(logs).mean()
         (recipe.retain * lost).backward()  # type: ignore[no-untyped-call]
-
-
-def drawn(count: int, most: int, step: int, *, seed: str) -> list[int]:
-    """The numbers below *count* that a step takes: each once, in random order, before any comes again."""
-    chosen: list[int] = []
-    for at in range(step * most, (step + 1) * most):
-        turn, place = divmod(at, count)
-        order = list(range(count))
-        random.Random(f"{seed}/{turn}").shuffle(order)
-        chosen.append(order[place])
-    return list(dict.fromkeys(chosen))

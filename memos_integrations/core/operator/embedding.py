@@ -13,16 +13,19 @@ from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.tokens import Stored, TokenCache
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
-from memos_integrations.core.ranking import late_interaction
+from memos_integrations.core.ranking import Floats, Numbers, late_interaction
 from memos_integrations.core.vectors import unit_rows
 
 
 class Looked(NamedTuple):
-    """A text looked at token by token: what it scores by itself and with the text before it, and its tokens."""
+    """Texts looked at token by token: what each scores by itself and with the text before it, and how many tokens.
 
-    own: float
-    with_before: float
-    tokens: int
+    A score is NaN, and there are 0 tokens, where those of a text are not there yet.
+    """
+
+    own: Floats
+    with_before: Floats
+    tokens: Numbers
 
 
 class Embedding:
@@ -68,12 +71,12 @@ class Embedding:
         before: Sequence[int] | None = None,
         stored: Stored | None = None,
         keys: Sequence[bytes] = (),
-    ) -> list[Looked | None]:
+    ) -> Looked:
         """How well each text answers to the tokens of a question, by itself and with the text before it.
 
         *before* has the place of that text, -1 for none; see `ranking.late_interaction`. *stored* reads the tokens that
-        the vault keeps, *keys* are the digests of the texts. None where those of a text are not there yet: they are
-        made for the first ones first, within a budget.
+        the vault keeps, *keys* are the digests of the texts. What is not there yet is made, for the first texts
+        first, within a budget.
 
         Raises:
             EmbeddingError: The embedder has no tokens, or failed.
@@ -88,10 +91,9 @@ class Embedding:
         own, both = late_interaction(
             asked, ids, [each for each in rows if each is not None], earlier if before else None
         )
-        found: list[Looked | None] = [None] * len(texts)
-        for place, *scores in zip(there, own.tolist(), both.tolist(), strict=True):
-            held = rows[place]
-            found[place] = Looked(scores[0], scores[1], 0 if held is None else len(held[1]))
+        found = Looked(np.full(len(texts), np.nan), np.full(len(texts), np.nan), np.zeros(len(texts), dtype=np.int64))
+        found.own[there], found.with_before[there] = own, both
+        found.tokens[there] = [len(each[1]) for each in rows if each is not None]
         return found
 
     def tokens_asked(self, query: str) -> int:

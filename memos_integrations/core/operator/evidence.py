@@ -10,7 +10,7 @@ from itertools import repeat
 import numpy as np
 
 from memos_integrations.core.cube import MemCube
-from memos_integrations.core.operator.traits import Traits, said_at
+from memos_integrations.core.operator.traits import EPOCH, Traits, said_at
 from memos_integrations.core.ranking import (
     Floats,
     Numbers,
@@ -20,6 +20,7 @@ from memos_integrations.core.ranking import (
     shape_of,
 )
 from memos_integrations.core.reader import MemoryCall
+from memos_integrations.core.text import forms
 from memos_integrations.core.text import terms as terms_of
 
 TERMS_PER_WORD = 0.45
@@ -39,6 +40,12 @@ OF_STRANGE_WORDS = 0.15
 
 SINGLED_OUT, PLAINLY = 3.0, 5.0
 """How many standard deviations the nearest vector stands above the mean: a few by chance, more where it tells."""
+
+OF_LONG, OF_LONG_BESIDE = 0.5, 0.35
+"""What the one vector counts more of long messages: beside words, and beside late interaction, which sees more."""
+
+FIRST_OF_LONG = 0.1
+"""What the best by its own tokens count more of long messages, around which nothing tells."""
 
 OF_A_VECTOR = 0.15
 """What the one vector counts more where it plainly singles a memory out."""
@@ -77,14 +84,7 @@ def in_shape(
     """
     words = sum(each.numbers[0] for each in traits) / max(len(traits), 1)
     near = shape_of(words * TERMS_PER_WORD).near
-    shaped = dict(weights)
-    if "late_before" in shaped:
-        shaped["late"] = shaped.get("late", 0.0) + (1.0 - near) * shaped["late_before"]
-    for name in BY_NEIGHBOURS:
-        if name in shaped:
-            shaped[name] *= near
-    if "dense" in shaped:
-        shaped["dense"] += (1.0 - near) * 0.5
+    shaped = _of_length(weights, near)
     if "late" in shaped:
         told = near if any(each.session for each in traits) else 0.0
         trust = max(strange, min(1.0, held / ENOUGH_HELD) ** 2)
@@ -95,6 +95,18 @@ def in_shape(
                 shaped[name] *= trust
         if "context" in shaped:
             shaped["context"] += strange * (OF_STRANGE_WORDS - shaped["context"])
+    return shaped
+
+
+def _of_length(weights: Mapping[str, float], near: float) -> dict[str, float]:
+    """The weights for messages whose neighbours count so much (see `shape_of`)."""
+    shaped = {name: weight * near if name in BY_NEIGHBOURS else weight for name, weight in weights.items()}
+    if "late_before" in weights:
+        shaped["late"] = shaped.get("late", 0.0) + (1.0 - near) * weights["late_before"]
+    if "dense" in weights:
+        shaped["dense"] += (1.0 - near) * (OF_LONG_BESIDE if "late" in shaped else OF_LONG)
+    if "late_first" in weights:
+        shaped["late_first"] += (1.0 - near) * FIRST_OF_LONG
     return shaped
 
 
@@ -125,23 +137,34 @@ def held_share(candidates: Sequence[Candidate], traits: Sequence[Traits], asked:
 
     *asked* says how much each of the terms tells: a word that many memories have is held by chance.
     """
-    scores = [-candidate.signals.get("bm25", 0.0) for candidate in candidates]
-    best = sorted(range(len(scores)), key=lambda place: (scores[place], candidates[place].cube.id))[:5]
-    told = [sum(asked[term] for term in asked.keys() & traits[place].terms) for place in best]
+    scores = np.array([candidate.signals.get("bm25", 0.0) for candidate in candidates])
+    least = np.partition(scores, -5)[-5] if scores.size > 5 else 0.0
+    first = np.flatnonzero(scores >= least).tolist()
+    best = sorted(first, key=lambda place: (-scores[place], candidates[place].cube.id))[:5]
+    told = [
+        sum(weight for term, weight in asked.items() if not traits[place].terms.isdisjoint((term, *forms(term))))
+        for place in best
+    ]
     return max(told, default=0.0) / (sum(asked.values()) or 1.0)
 
 
 FROM_NOTHING = ("context", "words", "earlier", "session", "bm25")
-FROM_LOWEST = ("late", "late_before", "dense")
+LATE = ("late", "late_before")
+FROM_LOWEST = (*LATE, "dense")
 
 
-def stretched(candidates: Sequence[Candidate]) -> dict[str, Floats]:
-    """Raw scores as 0..1: sums of shares from nothing to the best, cosines from the lowest to the highest."""
-    names = (*FROM_NOTHING, *FROM_LOWEST)
+def stretched(candidates: Sequence[Candidate], late: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Raw scores as 0..1: sums of shares from nothing to the best, cosines from the lowest to the highest.
+
+    *late* holds the scores by late interaction, NaN where there is none.
+    """
     told = [each.signals for each in candidates]
     raw = {
-        name: np.fromiter(map(dict.get, told, repeat(name), repeat(np.nan)), np.float64, len(told)) for name in names
+        name: np.fromiter(map(dict.get, told, repeat(name), repeat(np.nan)), np.float64, len(told))
+        for name in (*FROM_NOTHING, "dense")
     }
+    nothing = np.full(len(told), np.nan)
+    raw |= {name: late.get(name, nothing) for name in LATE}
     signals = {}
     for name in FROM_NOTHING:
         filled = np.nan_to_num(raw[name])
@@ -152,7 +175,7 @@ def stretched(candidates: Sequence[Candidate]) -> dict[str, Floats]:
         low = raw[name][known].min(initial=np.inf)
         span = raw[name][known].max(initial=-np.inf) - low
         signals[name] = (np.nan_to_num(raw[name], nan=low) - low) / span if span > 0.0 else known.astype(np.float64)
-    for name in ("late", "late_before"):
+    for name in LATE:
         # Where the tokens are not there yet (see `TokenCache.of`), the one vector stands in.
         signals[name] = np.where(np.isnan(raw[name]), signals["dense"], signals[name])
     return signals
@@ -180,7 +203,8 @@ def around_by_tokens(before: Sequence[int], sessions: Numbers, signals: Mapping[
     """What stands around a memory, by late interaction.
 
     `late_next` is that of the message that follows, `late_session` the mean of the session's best three with the
-    message before each; both only over the memories given.
+    message before each; both only over the memories given. `late_first` is 1 for the best by its own tokens, a half
+    for the second and so on (Cormack et al. 2009): what is nearest stays among the first, whatever stands around.
     """
     earlier = np.array(before, dtype=np.int64)
     following = np.zeros(earlier.size)
@@ -188,7 +212,13 @@ def around_by_tokens(before: Sequence[int], sessions: Numbers, signals: Mapping[
     following[earlier[known]] = signals["late"][known]
     session = best_of_sessions(signals["late_before"], sessions)
     top = session.max(initial=0.0)
-    return {"late_next": following, "late_session": session / top if top > 0.0 else session}
+    rank = np.empty(earlier.size)
+    rank[np.argsort(-signals["late"], kind="stable")] = np.arange(1, earlier.size + 1)
+    return {
+        "late_next": following,
+        "late_session": session / top if top > 0.0 else session,
+        "late_first": 1.0 / rank,
+    }
 
 
 def named_speakers(traits: Sequence[Traits], call: MemoryCall) -> frozenset[str]:
@@ -203,8 +233,8 @@ def own_signals(
     cubes: Sequence[MemCube], traits: Sequence[Traits], call: MemoryCall, newest: datetime
 ) -> dict[str, Floats]:
     """What the memories' headers and words say about their fit, each 0..1."""
-    said = [each.said_at for each in traits]
-    ages = np.array([max(0.0, (newest - moment).total_seconds() / 86_400.0) for moment in said])
+    seconds = np.array([each.seconds for each in traits])
+    ages = np.maximum(0.0, (newest - EPOCH).total_seconds() - seconds) / 86_400.0
     numbers = np.array([each.numbers for each in traits]).reshape(-1, 4)
     signals: dict[str, Floats] = {
         "recency": 1.0 / (1.0 + ages / 30.0),
@@ -216,7 +246,7 @@ def own_signals(
         signals["names"] = numbers[:, 3]
     if call.window is not None:
         window = (call.window.start, call.window.end)
-        signals["time"] = np.array([closeness(moment, window) for moment in said])
+        signals["time"] = np.array([closeness(each.said_at, window) for each in traits])
     named = named_speakers(traits, call)
     if named:
         signals["speaker"] = np.array([float(each.speaker in named) for each in traits])

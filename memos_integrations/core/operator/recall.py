@@ -173,12 +173,12 @@ class MemOperator:
         cubes = [candidate.cube for candidate in candidates]
         traits = traits_of(cubes)
         newest = max((each.said_at for each in traits), default=caller.now)
-        asked = dict.fromkeys(terms_of(call.query), 1.0) | dict(considered.rarity)
+        asked = {term: considered.rarity.get(term, 1.0) for term in terms_of(call.query)}
         held = held_share(candidates, traits, asked) if plan.weights.get("late") else 1.0
         before = places_before(cubes, traits) if plan.weights.get("late") or plan.weights.get("late_before") else []
-        strange = self._look_at_tokens(candidates, traits, before, call.query, caller) if before else 0.0
+        late, strange = self._look_at_tokens(candidates, traits, before, call.query, caller) if before else ({}, 0.0)
         weights = in_shape(plan.weights, traits, held, strange)
-        signals = stretched(candidates)
+        signals = stretched(candidates, late)
         if before:
             sessions = sessions_of(traits)
             signals |= around_by_tokens(before, sessions, signals)
@@ -213,10 +213,10 @@ class MemOperator:
         before: Sequence[int],
         query: str,
         caller: Caller,
-    ) -> float:
-        """Give the candidates their scores by late interaction, the nearest by vector first.
+    ) -> tuple[dict[str, Floats], float]:
+        """The candidates' scores by late interaction, the nearest by vector first; NaN where none was worked out.
 
-        Told is how strange the language is to the embedder, 0..1.
+        Told is also how strange the language is to the embedder, 0..1.
         """
 
         def stored(places: Sequence[int]) -> dict[int, bytes]:
@@ -229,12 +229,14 @@ class MemOperator:
         known = [place if place < within else -1 for place in before[:within]]
         keys = [each.key for each in traits[:within]]
         late = self._embedding.late(query, texts[:within], known, stored, keys)
-        told = []
-        for candidate, each, looked in zip(candidates, traits, late, strict=False):
-            if looked is not None:
-                candidate.signals["late"], candidate.signals["late_before"] = looked.own, looked.with_before
-                told.append((looked.tokens, each.units))
-        return strangeness((self._embedding.tokens_asked(query), units_of(query)), told)
+        unseen = np.full(len(candidates) - within, np.nan) if within < len(candidates) else np.zeros(0)
+        scores = {"late": np.append(late.own, unseen), "late_before": np.append(late.with_before, unseen)}
+        told = [
+            (tokens, each.units)
+            for tokens, each, missing in zip(late.tokens.tolist(), traits, np.isnan(late.own).tolist(), strict=False)
+            if not missing
+        ]
+        return scores, strangeness((self._embedding.tokens_asked(query), units_of(query)), told)
 
     def _use_up(self, caller: Caller, recall_id: str, hit: Hit) -> bool:
         return self._governance.use_up(hit.cube, caller, operation="recall", recall_id=recall_id)

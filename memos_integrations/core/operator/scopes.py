@@ -24,6 +24,14 @@ from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.router import is_narrow, why_passed
 from memos_integrations.core.scheduler import Action, MemoryPlan
 from memos_integrations.core.text import terms as terms_of
+from memos_integrations.core.text import with_forms
+
+WORDS_EACH = 150
+"""So many of the best by words, and by words around, are looked at at least.
+
+Measured on ten conversations of 370 to 690 messages, without a model: R@10 is 1.3 points higher than with 60, and 0.7
+lower than that of a look at all of them.
+"""
 
 LATE_EACH = 200
 """So many of the best by words, by words around and by vector are looked at token by token.
@@ -152,8 +160,8 @@ class ScopeSearch:
     def _queries(self, plan: MemoryPlan, call: MemoryCall) -> list[VaultQuery]:
         actions = {step.action for step in plan.steps}
         vector = self._embedding.asked(call.query) if Action.DENSE in actions else None
-        least = LATE_EACH if plan.weights.get("late") else 1
-        return queries_of(plan, tuple(terms_of(call.query)), vector, least=least)
+        least = LATE_EACH if plan.weights.get("late") else WORDS_EACH if plan.weights.get("context") else 1
+        return queries_of(plan, with_forms(terms_of(call.query)), vector, least=least)
 
     def _answered(self, query: VaultQuery, caller: Caller) -> Found:
         found = self._governance.search(query, caller)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 from memos_integrations.core.cube import Descriptive, MemCube, Payload, Provenance, Relation
@@ -18,16 +18,20 @@ from memos_integrations.core.operator.tokens import key_of
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.text import terms
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
     """Of one memory: when it was said, what is searched of it, where it stands, and what its words look like.
 
-    `numbers` are the words it has, and 0 or 1 for: names a time, says something (and does not only ask), holds a name;
-    `units` counts the words and signs of what is searched, `key` names its token vectors.
+    `seconds` is `said_at` since 1970. `numbers` are the words it has, and 0 or 1 for: names a time, says something (and
+    does not only ask), holds a name; `units` counts the words and signs of what is searched, `key` names its token
+    vectors.
     """
 
     said_at: datetime
+    seconds: float
     text: str
     terms: frozenset[str]
     session: str | None
@@ -81,8 +85,10 @@ def _let_go(number: int, gone: weakref.ref[Payload], every: dict[int, _Kept] = _
 def _made(cube: MemCube) -> Traits:
     said, text, searched = cube.provenance, cube.text, search_text(cube)
     shape = length_of(text), tells_when(text), says_something(text), names_somebody(text)
+    moment = said_at(cube)
     return Traits(
-        said_at=said_at(cube),
+        said_at=moment,
+        seconds=(moment - EPOCH).total_seconds(),
         text=searched,
         terms=frozenset(terms(text)),
         session=session_of(cube),

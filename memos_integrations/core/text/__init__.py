@@ -7,6 +7,7 @@ scripts is still searchable (see `terms`), but gets no stemming and few names.
 
 from __future__ import annotations
 
+from memos_integrations.core.text.forms import forms, with_forms
 from memos_integrations.core.text.names import entities
 from memos_integrations.core.text.repeats import same_words
 from memos_integrations.core.text.stem import stem
@@ -23,10 +24,12 @@ __all__ = [
     "STOP_WORDS",
     "entities",
     "estimate_tokens",
+    "forms",
     "keywords",
     "same_words",
     "sentences",
     "stem",
     "terms",
     "terms_and_keywords",
+    "with_forms",
 ]
