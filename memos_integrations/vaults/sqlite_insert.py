@@ -35,11 +35,13 @@ def insert_values(
         step = width * size
         while len(values) - start >= step:
             part = values if step == len(values) else values[start : start + step]
-            done += connection.execute(_statement(into, width, size, otherwise), part).rowcount
+            statement = _statement(into, width, size, otherwise)
+            done += connection.execute(statement, part).rowcount
             start += step
     if start < len(values):
         rest = values[start:] if start else values
-        done += connection.execute(_statement(into, width, len(rest) // width, otherwise), rest).rowcount
+        statement = _statement(into, width, len(rest) // width, otherwise)
+        done += connection.execute(statement, rest).rowcount
     return done
 
 
