@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic_core import to_json
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.cube import Channel, Trust, TrustLabel
@@ -170,7 +171,8 @@ def test_no_verb_does_anything_for_whom_a_memory_is_not(memos: MemOS, name: str,
                 told = asyncio.run(told)
         except MemOSError as exc:
             return f"{type(exc).__name__} {exc}"
-        return repr(list(told) if isinstance(told, Iterator) else told)
+        whole = list(told) if isinstance(told, Iterator) else told  # not its repr, which leaves out most
+        return to_json(whole, fallback=repr).decode()
 
     def plain(told: str, ids: list[str]) -> str:
         for each in ids:

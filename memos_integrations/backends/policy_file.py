@@ -121,6 +121,8 @@ def _check(node: Any, yaml: Any, seen: set[int]) -> None:
         if len({str(key) for key in keys}) < len(keys):
             raise PolicyError(f"A key stands twice on line {node.start_mark.line + 1} or below.")
         for pair in node.value:
+            if pair[1].tag == "tag:yaml.org,2002:null":
+                raise PolicyError(f"Nothing is said behind {pair[0].value!r} on line {pair[0].start_mark.line + 1}.")
             for each in pair:
                 _check(each, yaml, seen)
     elif isinstance(node, yaml.SequenceNode):

@@ -319,3 +319,21 @@ def test_a_branch_obeys_the_rules_too(tmp_path: Path) -> None:
             assert branch.memos.recall("Tom earns", by=INTERN).hits == ()
         with memos.branch(by=ANA) as branch:
             assert len(branch.memos.recall("Tom earns", by=ANA).hits) == 1
+
+
+@pytest.mark.answers("agent-governance-toolkit #2992")
+@pytest.mark.parametrize(
+    "slip",
+    [
+        "who: ['role:admin '], may_not: [read]",
+        "who: ['role: admin'], may_not: [read]",
+        "who: ['*'], may: [read], when: ",
+        "who: ['*'], may_not: [read], memories: {older_than: 30}",
+        "who: ['*'], may_not: [read], memories: {older_than: '30'}",
+        "who: ['*'], may_not: [read], memories: {older_than: P999999D}",
+    ],
+)
+def test_what_would_be_decided_otherwise_than_it_reads_is_an_error(slip: str) -> None:
+    with pytest.raises(PolicyError):
+        read_policy(f"rules: [{{name: a, {slip}}}]")
+    assert read_policy("rules: [{name: a, who: ['role:my admin'], may_not: [read], memories: {older_than: P36500D}}]")

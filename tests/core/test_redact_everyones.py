@@ -43,7 +43,7 @@ def test_what_everybody_owns_goes_without_its_identifiers(memos: MemOS, erase: b
     assert texts(memos, ANA) == {"Write to [email]."}
     assert texts(memos, BEN) == {"Write to [email].", "The cellar is dry."}
     assert texts(memos, ELSEWHERE) == {f"Write to {MAIL}."}
-    assert MAIL not in repr(done)
+    assert not any(MAIL in each.model_dump_json() for each in done)
     for each in done:
         with pytest.raises(CubeNotFoundError):
             memos.get(each.instead or "", by=ADMIN)

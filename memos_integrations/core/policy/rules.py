@@ -32,6 +32,7 @@ OWNER = "owner"
 """In `who`: whoever owns the memory in question."""
 
 _EARLIEST = datetime.min
+_LONGEST = timedelta(days=36_525)
 _TICK = timedelta(microseconds=1)
 _QUARTER = timedelta(minutes=15)
 """Offsets of time zones are multiples of it, so that no hour begins between two."""
@@ -61,7 +62,14 @@ class Memories(Value):
     speakers: Labels = ()
     sensitivity: Labels = ()
     owner: Labels = ()
-    older_than: timedelta | None = Given(default=None, gt=timedelta(0))
+    older_than: timedelta | None = Given(default=None, gt=timedelta(0), le=_LONGEST)
+
+    @field_validator("older_than", mode="before")
+    @classmethod
+    def _has_a_unit(cls, said: object) -> object:
+        if isinstance(said, int | float) or (isinstance(said, str) and not said.lstrip("+-").startswith("P")):
+            raise ValueError(f"older_than is a time with its unit, such as P30D for thirty days, not {said!r}")
+        return said
 
     @property
     def is_compiled(self) -> bool:
@@ -172,7 +180,8 @@ class Rule(Value):
     def _are_subjects(cls, who: tuple[str, ...]) -> tuple[str, ...]:
         known = ("*", OWNER)
         for name in who:
-            if name not in known and not (name.startswith(("user:", "group:", "role:")) and name.partition(":")[2]):
+            kind, _, of = name.partition(":")
+            if name not in known and not (kind in ("user", "group", "role") and of and of == of.strip()):
                 raise ValueError(f"{name!r} is nobody: write user:NAME, group:NAME, role:NAME, owner or *")
         if not who:
             raise ValueError("a rule says who it is about")
