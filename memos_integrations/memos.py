@@ -158,7 +158,8 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
         """Write the next version of a cube: other words, or other header fields. The old version stays in the history.
 
         What it had retired is asked about again: it comes back where the new words do not contradict it, or, where the
-        memory is given an end, stands again after that. What was merged into it stays merged; see `core.aftermath`.
+        memory is given an end, stands again after that. Of what was merged into it see `core.aftermath`. A fact in
+        other words holds from now on, unless *valid_from* is said: `valid_at` an earlier time the old words are given.
 
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not change it.

@@ -371,3 +371,9 @@ def test_two_ingestions_at_once_write_each_message_once(tmp_path: Path) -> None:
             reports = list(pool.map(lambda _: memos.ingest(talk, by=ANA), range(3)))
         assert len({report.cubes for report in reports}) == 1
         assert sum(report.written for report in reports) == 100
+
+
+def test_the_id_of_a_memory_is_no_decision(memos: MemOS) -> None:
+    cube = memos.remember("Tea.", by=ANA)
+    with pytest.raises(CubeNotFoundError):
+        memos.undo(cube.id, by=ANA)

@@ -84,3 +84,33 @@ def test_a_snapshot_is_named_listed_and_gone_back_to(vault: Path) -> None:
     with MemOS.open(vault) as memos:
         cube = memos.remember("A fact that came too much.", by=ANA)
     assert run(vault, "roll-back", "before")["archived"] == [cube.id]
+
+
+def test_an_earlier_version_is_brought_back(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path, clock=lambda: THEN) as memos:
+        cube = memos.remember("The gate code is old.", by=ANA)
+        memos.update(cube.id, by=ANA, text="The gate code is new.")
+    done = run(tmp_path, "bring-back", cube.id, "1")
+    assert (done["version"], done["text"]) == (3, "The gate code is old.")
+    refused = CliRunner().invoke(app, ["bring-back", cube.id, "9", "--vault", str(tmp_path), "--user", "ana"])
+    assert refused.exit_code != 0
+
+
+def test_memories_are_merged_and_what_is_not_told_stays(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path, clock=lambda: THEN) as memos:
+        one, two = (memos.remember(text, by=ANA) for text in ("The cat is grey.", "The boiler is old."))
+    done = run(tmp_path, "merge", one.id, two.id, "--text", "The cat is grey, and fat.")
+    assert done["beside"] == [two.id]
+    assert run(tmp_path, "feedback", done["id"], "helpful")["priority"] == 10
+    assert run(tmp_path, "feedback", done["id"], "outdated")["state"] == "archived"
+
+
+def test_a_branch_shows_what_would_be_and_is_dropped_or_merged(vault: Path) -> None:
+    new = ("branch", "--remember", "My cat is called Otto.", "--ask", "What is my cat called?")
+    tried = run(vault, *new)
+    assert [change["what"] for change in tried["changes"]] == ["new"]
+    assert "Otto" in tried["recall"]["hits"][0]["text"]
+    assert not tried["merged"]
+    assert run(vault, "ask", "What is my cat called Otto?")["hits"] == []
+    assert run(vault, *new, "--merge")["merged"]
+    assert "Otto" in run(vault, "ask", "What is my cat called?")["hits"][0]["text"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from memos_integrations import MemOS, Principal
-from memos_integrations.core.cube import Licence
+from memos_integrations import MemOS, Principal, Provenance
+from memos_integrations.core.cube import Licence, ModelFingerprint
 from memos_integrations.core.errors import AccessDeniedError, LicenceSpentError
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
@@ -81,3 +81,28 @@ def test_only_the_owner_grants_another(memos: MemOS) -> None:
     assert [len(memos.recall("kettle", by=BEN).hits) for _ in range(2)] == [1, 0]
     memos.update(kettle, by=ANA, licence=None)
     assert len(memos.recall("kettle", by=BEN).hits) == 1
+
+
+@pytest.mark.answers("AISVS 5.2.7")
+@pytest.mark.parametrize("way", ["remember", "summarise", "activation"])
+def test_what_is_derived_goes_when_the_last_use_is_spent(memos: MemOS, way: str) -> None:
+    kettle = lent(memos, 2)
+    cube = memos.get(kettle, by=BEN)
+    made_by = dict.fromkeys(("model", "weights", "tokenizer", "chat_template", "dtype", "positions"), "x")
+    made = {
+        "remember": lambda: memos.remember("Blue kettle.", by=BEN, provenance=Provenance(derived_from=(cube.ref,))),
+        "summarise": lambda: memos.summarise([kettle], by=BEN),
+        "activation": lambda: memos.keep_activation(
+            b"keys and values", [cube], token_count=3, token_ids_digest="0" * 64, key="k",
+            fingerprint=ModelFingerprint(**made_by), by=BEN,
+        ),
+    }[way]()  # fmt: skip
+    if way != "summarise":  # which reads once more
+        assert memos.get_many([made.id], by=BEN) == [made]
+        memos.get(kettle, by=BEN)
+    assert memos.get_many([made.id], by=BEN) == []
+    assert memos.recall("kettle", by=BEN, needed=True).hits == ()
+    assert memos.find(CubeFilter(), by=BEN) == []
+    assert memos.find_activation("k", by=BEN) is None
+    memos.update(kettle, by=ANA, licence=Licence(uses_left=3))
+    assert memos.get(kettle, by=BEN).id == kettle, "the owner may grant another"

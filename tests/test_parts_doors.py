@@ -17,8 +17,8 @@ from llama_index.core.schema import NodeWithScore
 
 from memos_integrations import MemCube, MemOS, Principal, Provenance
 from memos_integrations.backends.signing import Ed25519Signer
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.formats import FORMS
-from memos_integrations.core.item import ITEM
 from memos_integrations.core.policy import Policy, Rule
 from memos_integrations.langchain import MemOSChatMessageHistory, MemOSMiddleware, MemOSRetriever, memory_tools
 from memos_integrations.langgraph import MemOSStore, memory_subgraph

@@ -189,7 +189,7 @@ def test_what_was_computed_goes_with_every_change(memos: MemOS, verb: str) -> No
 def moved_to(memos: MemOS, cube: MemCube, state: State | str) -> None:
     """Bring a memory of Ana's into a state, or under a hold."""
     if state is State.MERGED:
-        memos.merge([cube.id, memos.remember("A spoon.", by=ANA).id], by=ANA, text="A cup and a spoon.")
+        memos.merge([cube.id, memos.remember("A spoon.", by=ANA).id], by=ANA, text="The kettle is red now. A spoon.")
     elif state == HELD:
         memos.hold(cube.id, by=ADMIN)
     elif state is not State.GENERATED:

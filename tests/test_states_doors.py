@@ -41,9 +41,9 @@ def memos(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Itera
         assert made.verify_audit().ok
 
 
-def moved(memos: MemOS, cube_id: str, state: State | str) -> None:
+def moved(memos: MemOS, cube_id: str, state: State | str, told: str = "The kettle is red now.") -> None:
     if state is State.MERGED:
-        memos.merge([cube_id, memos.remember("A spoon.", by=ANA).id], by=ANA, text="A cup and a spoon.")
+        memos.merge([cube_id, memos.remember("A spoon.", by=ANA).id], by=ANA, text=f"{told} A spoon.")
     elif state == HELD:
         memos.hold(cube_id, by=ADMIN)
     elif memos.get(cube_id, by=ANA).state is not state and state is not State.GENERATED:
@@ -128,7 +128,28 @@ def test_a_node_of_a_memory_passes_while_it_is_kept(memos: MemOS, state: State |
         assert bool(passed) == (state is not State.EXPIRED)
 
 
+def test_a_node_of_what_holds_no_longer_is_withheld(memos: MemOS, clock: Clock) -> None:
+    memos.remember("The kettle is blue.", by=ANA, valid_to=clock.now + timedelta(days=1))
+    nodes = LlamaIndexRetriever(memos, principal=ANA).retrieve(ASKED)
+    clock.now += timedelta(days=2)
+    for keeps in (False, True):
+        passing = MemOSAccessPostprocessor(memos=memos, principal=ANA, keep_ended=keeps)
+        assert bool(passing.postprocess_nodes(nodes, QueryBundle(ASKED))) == keeps
+
+
 # --- LangGraph's BaseStore
+
+
+def test_the_store_does_not_find_an_item_that_holds_no_longer(memos: MemOS, clock: Clock) -> None:
+    store = MemOSStore(memos, principal=ANA)
+    store.put(("kitchen",), "kettle", {"colour": "blue"})
+    cube_id = store.cube_id(("kitchen",), "kettle")
+    assert cube_id is not None
+    memos.update(cube_id, by=ANA, valid_to=clock.now + timedelta(days=1))
+    assert store.search(("kitchen",))
+    assert store.search(("kitchen",), query="kettle blue")
+    clock.now += timedelta(days=2)
+    assert store.search(("kitchen",)) == store.search(("kitchen",), query="kettle blue") == []
 
 
 @pytest.mark.parametrize("state", [*State, HELD])
@@ -137,7 +158,7 @@ def test_the_store_honours_the_state_of_an_item(memos: MemOS, state: State | str
     store.put(("kitchen",), "kettle", {"colour": "blue"})
     cube_id = store.cube_id(("kitchen",), "kettle")
     assert cube_id is not None
-    moved(memos, cube_id, state)
+    moved(memos, cube_id, state, memos.get(cube_id, by=ANA).text)
     there = state in RECALLED
     assert (store.get(("kitchen",), "kettle") is not None) == (state is not State.EXPIRED)  # by its key, as `MemOS.get`
     assert bool(store.search(("kitchen",))) == there

@@ -26,6 +26,7 @@ from memos_integrations.cli.rebuild import rebuild
 from memos_integrations.cli.redaction import redact
 from memos_integrations.cli.relay import relay
 from memos_integrations.cli.share import acknowledge, offers, publish, pull, subscribe, withdraw
+from memos_integrations.cli.versions import branch, bring_back, feedback, merge
 from memos_integrations.core.errors import MemOSError
 
 __all__ = ["app", "main"]
@@ -37,6 +38,10 @@ app.command()(consolidate)
 app.command()(decisions)
 app.command()(undo)
 app.command()(move)
+app.command("bring-back")(bring_back)
+app.command()(merge)
+app.command()(feedback)
+app.command()(branch)
 app.command()(tick)
 app.command()(scrub)
 app.command()(redact)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memos_integrations.cli.commands import CubeId, Json, Tenant, User, Vault, moment
-from memos_integrations.cli.opening import Choice, opened, principal
+from memos_integrations.cli.opening import Choice, key_of_environment, opened, principal
 from memos_integrations.cli.output import print_json, say, tell
 from memos_integrations.core.operator.tiering import Tiering
 
@@ -100,7 +100,8 @@ def _learning(memos: MemOS, folder: Path, place: Path, dtype: str, *, spare_text
 
     model = HuggingFaceModel(folder, dtype=dtype)
     ActivationCubes(memos, stack.enter_context(ActivationMemory(KVStore(model))))
-    ParameterCubes(memos, stack.enter_context(ParameterMemory(AdapterStore(model, place))), spare_text=spare_text)
+    store = AdapterStore(model, place, keys=key_of_environment())
+    ParameterCubes(memos, stack.enter_context(ParameterMemory(store)), spare_text=spare_text)
 
 
 def _told_forms(done: Tick) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from memos_integrations.cli.commands import Json, Tenant, User, Vault
-from memos_integrations.cli.opening import Choice, opened, principal
+from memos_integrations.cli.opening import Choice, key_of_environment, opened, principal
 from memos_integrations.cli.output import note, print_json, say
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def rebuild(
         memory = stack.enter_context(ActivationMemory(KVStore(network)))
         parameters = None
         if adapters is not None:
-            learning = stack.enter_context(ParameterMemory(AdapterStore(network, adapters)))
+            learning = stack.enter_context(ParameterMemory(AdapterStore(network, adapters, keys=key_of_environment())))
             parameters = ParameterCubes(memos, learning)
         works = Rebuilding(memos, activations=ActivationCubes(memos, memory), parameters=parameters)
         plan = works.plan(by=by, again=again)

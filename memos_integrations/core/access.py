@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, GetPydanticSchema, ValidationError
 
-from memos_integrations.core.cube import Governance, Label, Layer, MemCube, State, Value, first_problem
+from memos_integrations.core.books import is_of_the_books
+from memos_integrations.core.cube import Governance, Label, MemCube, Once, State, Value, first_problem
 from memos_integrations.core.errors import IdentityError
 from memos_integrations.core.policy import Engine, Part
 
@@ -66,21 +66,16 @@ class Principal(Value):
         except ValidationError as exc:
             raise IdentityError(f"Not a principal: {first_problem(exc)}") from exc
 
-    @property
+    @Once
     def subject(self) -> str:
         """The name under which the principal owns memories."""
         return f"user:{self.user}"
 
-    @property
+    @Once
     def subjects(self) -> frozenset[str]:
         """Every name under which the principal may have been given access."""
-        return _subjects(self.subject, self.groups, self.roles)
-
-
-@lru_cache(1024)
-def _subjects(subject: str, groups: frozenset[str], roles: frozenset[str]) -> frozenset[str]:
-    # Remembered beside the principal and not in it: a copy with other groups must not keep these.
-    return frozenset({subject, EVERYONE, *(f"group:{group}" for group in groups), *(f"role:{role}" for role in roles)})
+        groups, roles = (f"group:{group}" for group in self.groups), (f"role:{role}" for role in self.roles)
+        return frozenset({self.subject, EVERYONE, *groups, *roles})
 
 
 class CallContext(Value):
@@ -114,14 +109,12 @@ def as_subject(name: str) -> str:
 
 def subjects_for(verb: Verb, governance: Governance) -> frozenset[str]:
     """Who may do *verb* with a cube so governed, before tenant, context and time are looked at."""
+    if verb in READING:
+        return governance.read_by
     named = {governance.owner}
     if verb is Verb.ADMIN:
         return frozenset({ADMIN_ROLE})
-    if governance.layer is Layer.GLOBAL and verb in READING:
-        named.add(EVERYONE)
-    if verb in READING:
-        named.update(governance.readers, governance.writers, governance.sharers)
-    elif verb is Verb.WRITE:
+    if verb is Verb.WRITE:
         named.update(governance.writers)
     elif verb is Verb.SHARE:
         named.update(governance.sharers)
@@ -162,8 +155,8 @@ def ruled_out(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
 
 
 def hidden_fields(cube: MemCube, caller: Caller) -> frozenset[Part]:
-    """The parts of a cube that the policy keeps from the caller."""
-    if caller.policy is None or not caller.policy.hides_fields:
+    """The parts of a cube that the policy keeps from the caller; none of their own books, which tell of no memory."""
+    if caller.policy is None or not caller.policy.hides_fields or (is_of_the_books(cube) and is_own(cube, caller)):
         return frozenset()
     return caller.policy.hidden_fields(cube, caller)
 

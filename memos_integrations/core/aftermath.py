@@ -4,15 +4,20 @@ A memory that is derived from others dies with the first of them that is forgott
 merged into it was out of recall only for its sake, and comes back in the same transaction, on record. The rule:
 
 - Merged by hand: when the merged memory is forgotten, dies with a source, is over (it ends with the first of them), or
-  is set apart, its sources come back; those that say just what was forgotten are forgotten with it. When somebody gives
-  it other words, those come back that it does not say word for word. The words it was merged with stand for all.
+  is set apart, its sources come back; those that say just what was forgotten are forgotten with it. It stands for those
+  that its words tell, or replace (`accounts_for`); the others stay in recall. When somebody gives it other words, those
+  come back that the new ones neither tell nor replace. One that is archived by hand, or said to be outdated, takes
+  along what it tells.
 - Merged as a repeat: what is forgotten takes along what is told again in the same words (`is_told_again`); what says
-  anything else comes back. One that was changed, retired, archived or said to be outdated is as outdated in all its
-  repeats: they stay merged. When its own time is over, when it is set apart, or dies with what it was derived from,
-  they come back.
+  anything else comes back. One that was corrected, retired, archived or said to be outdated is as outdated in all its
+  repeats: they stay merged. When it is given words on another matter, when its own time is over, when it is set apart,
+  or dies with what it was derived from, they come back.
+- What fades (decay, disuse, a budget) takes along only what would fade as soon: what lives longer, or weighs more,
+  comes back.
 - What was merged away and is given other words speaks for itself again.
 
-What comes back goes where that was which stood for it: into recall, or, if that was archived, into the archive.
+What comes back goes where that was which stood for it: into recall, or, if that was archived, into the archive. What
+holds no longer itself goes into the archive.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from memos_integrations.core.access import Caller, Verb, decide, may_read
-from memos_integrations.core.conflict.rules import is_told_again
+from memos_integrations.core.conflict.rules import accounts_for, is_about, is_told_again
 from memos_integrations.core.cube import CubeRef, MemCube, Relation, State
 from memos_integrations.core.errors import IllegalTransitionError, LegalHoldError
 from memos_integrations.core.graph import sources_first
@@ -36,6 +41,9 @@ HOLDING = frozenset({"hold", "release"})
 
 SAYING = frozenset({"update", "restore", "roll_back"})
 """Operations by which somebody says something else; a redaction, say, is none: what it took out does not come back."""
+
+AGEING = "age"
+"""The operation by which time passes memories on."""
 
 DERIVED, MERGED_INTO = "derived_from", Relation.MERGED_INTO.value
 
@@ -173,13 +181,14 @@ class Aftermath:
             check_change(each)
         changed = [each for each in was.values() if not says_the_same(each, written[each.id])]
         ended = [cube for cube, after in steps.moves if after is State.EXPIRED or _lapses(cube, after, caller)]
-        if not (changed or erased or ended):
+        if not (changed or erased or ended or operation == AGEING):
             return Steps()
         dying = [each for each in self.derived(changed, valid=True) if each.id not in written]
         check_dying(dying, changed, caller)
         apart = {each.id for each in changed if written[each.id].trust.quarantined}
         gone = {each.id: each for each in (*dying, *erased, *ended, *(was[each] for each in apart))}
         by_hand = {each.id for each in ended if not each.governance.is_expired(caller.now)}
+        faded = {cube.id: cube for cube, after in steps.moves if operation == AGEING and after is State.ARCHIVED}
         moving = apart.union(gone, (cube.id for cube, _ in steps.moves))
         back = [(each, each) for each in changed if self._is_freed(each, written[each.id], caller)]
         back += [
@@ -189,19 +198,25 @@ class Aftermath:
         ]
         if operation in SAYING:
             back += [(each, of) for of in changed for each in self._said_no_longer(of, written[of.id])]
-        moves = {each.id: (each, self._place(each, of)) for each, of in reversed(back) if each.id not in moving}
+        back += [
+            (each, faded[into])
+            for each, into in self._merged_into(list(faded.values()))
+            if _outlives(each, faded[into])
+        ]
+        moves = {each.id: (each, self._place(each, of, caller)) for each, of in reversed(back) if each.id not in moving}
         records = tuple(
             record_of("unmerge", caller, about=each.id, detail={"of": of.id}) for each, of in back if each.id in moves
         )
-        dead = [each for each in dying if each.state is not State.ARCHIVED and _was_merged_by_hand(each)]
+        dead = [each for each in dying if each.state is not State.ARCHIVED and was_merged_by_hand(each)]
         return Steps(moves=(*moves.values(), *((each, State.ARCHIVED) for each in dead)), records=records)
 
     def _said_no_longer(self, was: MemCube, now: MemCube) -> list[MemCube]:
-        """What was merged by hand into a memory that said it, or stood for it, and does not say it in other words."""
-        if was.payload == now.payload or not _was_merged_by_hand(was):
+        """What was merged into a memory that stood for it, and in other words does so no longer."""
+        if was.payload == now.payload:
             return []
-        into = (each for each, _ in self._merged_into([was]) if _made_of(was, each))
-        return [each for each in into if not each.trust.quarantined and _words(each) not in _words(now)]
+        into = [each for each, _ in self._merged_into([was]) if not each.trust.quarantined and not tells(now, each)]
+        by_hand = was_merged_by_hand(was)
+        return [each for each in into if (by_hand if _made_of(was, each) else not is_about(now, each))]
 
     def _is_freed(self, was: MemCube, now: MemCube, caller: Caller) -> bool:
         """Whether what was merged away has other words now, or comes out of quarantine where nothing stands for it."""
@@ -210,8 +225,10 @@ class Aftermath:
         released = was.trust.quarantined and not now.trust.quarantined
         return was.payload != now.payload or (released and bool(self.stranded([now], caller.now)))
 
-    def _place(self, cube: MemCube, of: MemCube) -> State:
-        """Where a memory comes back to: where that is, or was, which stood for it."""
+    def _place(self, cube: MemCube, of: MemCube, caller: Caller) -> State:
+        """Where a memory comes back to: where that is, or was, which stood for it; what is over, into the archive."""
+        if is_over(cube, caller.now):
+            return State.ARCHIVED
         seen = {cube.id} if of is cube else set[str]()
         while of.id not in seen and of.state is State.MERGED:
             seen.add(of.id)
@@ -273,7 +290,8 @@ def _made_of(cube: MemCube, source: MemCube) -> bool:
     return any(ref.id == source.id for ref in cube.provenance.derived_from)
 
 
-def _was_merged_by_hand(cube: MemCube) -> bool:
+def was_merged_by_hand(cube: MemCube) -> bool:
+    """Whether somebody made a memory of others, for which it stands until they are back."""
     made_of = {ref.id for ref in cube.provenance.derived_from}
     links = cube.provenance.links
     merged = any(link.relation is Relation.MERGED_FROM and link.target in made_of for link in links)
@@ -282,8 +300,25 @@ def _was_merged_by_hand(cube: MemCube) -> bool:
 
 def _lapses(cube: MemCube, after: State, caller: Caller) -> bool:
     """Whether a memory merged by hand leaves recall because the first of its sources holds no longer."""
+    return after is State.ARCHIVED and is_over(cube, caller.now) and was_merged_by_hand(cube)
+
+
+def _outlives(cube: MemCube, faded: MemCube) -> bool:
+    """Whether a memory would not have faded with the one that stood for it."""
+    mine, theirs = cube.governance, faded.governance
+    lives = theirs.half_life is not None and (mine.half_life is None or mine.half_life > theirs.half_life)
+    return lives or mine.priority > theirs.priority
+
+
+def is_over(cube: MemCube, now: datetime) -> bool:
+    """Whether a memory says itself that it holds no longer."""
     ends = cube.descriptive.valid_to
-    return after is State.ARCHIVED and ends is not None and ends <= caller.now and _was_merged_by_hand(cube)
+    return ends is not None and ends <= now
+
+
+def tells(merged: MemCube, source: MemCube) -> bool:
+    """Whether a merged memory stands for a source: says it word for word, or accounts for it."""
+    return _words(source) in _words(merged) or accounts_for(merged, source)
 
 
 def _may_erase(cube: MemCube, caller: Caller) -> bool:

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from memos_integrations.core.access import ADMIN_ROLE, AUDITOR_ROLE, Caller, Verb
+from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -21,7 +22,6 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten
-from memos_integrations.core.item import ITEM
 from memos_integrations.core.news import News
 from memos_integrations.core.ports import AuditEntry, AuditReport, Expect, LogQuery, Outcome, Room, Transaction, Use
 from memos_integrations.core.ports import Change as VaultChange
@@ -35,9 +35,6 @@ MOST_ASKED = 1_000
 
 LITTLE = 100
 """Among more events than these there is news for certain, and what is among it beside is not looked at."""
-
-BOOKS = ("memstore",)
-"""Below this place in a tenant stand the items in which `MemStore` keeps its books."""
 
 DELIVER = "deliver"
 """The operation under which a delivery stands in the audit log."""
@@ -189,11 +186,6 @@ class GovernedDelivery(GovernedReading):
         """Walk the whole audit chain; see `Vault.verify_audit`."""
         self._reads.flush()
         return self._vault.verify_audit()
-
-
-def is_of_the_books(cube: MemCube) -> bool:
-    """Whether it is an item in which `MemStore` keeps offers, places of subscribers, dead letters."""
-    return cube.descriptive.semantic_type == ITEM and cube.namespace[1:2] == BOOKS
 
 
 def _is_use(sending: Sending, caller: Caller) -> bool:

@@ -51,7 +51,7 @@ from memos_integrations.core.records import (
     joined,
     passed,
     record_of,
-    recorded,
+    told_of,
 )  # fmt: skip
 
 
@@ -121,12 +121,9 @@ class MemGovernance(GatedWriting):
     def _transaction(self, versions: Sequence[NewVersion], operation: str) -> Transaction:
         for version in versions:
             self._check_put(version, operation)
-        told = Transaction(
-            changes=tuple(change for version in versions for change in self._changes(version)),
-            audit=tuple(record for version in versions for record in recorded(version, operation)),
-            events=tuple(event for version in versions for event in events_of(version)),
-        )
-        later = tuple(version for version in versions if version.cube.version > 1)
+        changes = tuple([change for version in versions for change in self._changes(version)])
+        told = Transaction(changes, *told_of(versions, operation))
+        later = tuple([version for version in versions if version.cube.version > 1])
         if later:
             after = self.aftermath.of(Steps(later), later[0].caller, operation=operation)
             told = joined(told, passed(after, later[0].caller))
@@ -185,18 +182,22 @@ class MemGovernance(GatedWriting):
 
     def _check_put(self, version: NewVersion, operation: str) -> None:
         cube, caller = version.cube, version.caller
-        foreign = cube.tenant != caller.by.tenant
-        if foreign or (cube.version == 1 and cube.governance.owner != caller.by.subject):
+        foreign, new = cube.tenant != caller.by.tenant, cube.version == 1
+        if foreign or (new and cube.governance.owner != caller.by.subject):
             reason = "one writes only in one's own tenant and name"
             self._deny(cube, Verb.WRITE, operation, reason, caller)
             raise AccessDeniedError(f"{caller.by.subject} may not write this cube: {reason}.")
         if cube.trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
-        if self._sight.would_lose(cube, caller):
-            raise AccessDeniedError("What is seen in part is not written: what a rule keeps back would be lost.")
-        self._check_let_in(cube, caller, operation)
-        if cube.version == 1:  # later versions are read, and refused, with their sources as they then are
+        if not new:
+            if self._sight.would_lose(cube, caller):
+                raise AccessDeniedError("What is seen in part is not written: what a rule keeps back would be lost.")
+            return
+        # Later versions are read, and refused, with their sources as they then are.
+        if caller.policy is not None or self.gate is not None:
+            self._check_let_in(cube, caller, operation)
+        if cube.provenance.derived_from or cube.provenance.links:
             self._check_sources(version, operation)
 
     def erase(self, cube_id: str, caller: Caller, instead: Instead | None = None) -> Erased:

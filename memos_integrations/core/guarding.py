@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memos_integrations.core.access import CallContext, Caller, Principal, Verb
+from memos_integrations.core.access import CallContext, Caller, Principal, Verb, as_subject
 from memos_integrations.core.asked import known_id
 from memos_integrations.core.cube import Channel, MemCube, Tier
 from memos_integrations.core.errors import (
@@ -115,14 +115,41 @@ class Guarding(Walk):
                 changed; those before it are.
         """
         caller = self._caller(by, context)
+        ids = self._meant(where, by, None, None, context, apart=True)
+        return self._redacted(ids, caller, gate, erase, dry_run, stop=not isinstance(where, CubeFilter))
+
+    def redact_everyones(
+        self, *, by: Principal, gate: WriteGate, owners: Sequence[str] = (), erase: bool = False, dry_run: bool = False
+    ) -> list[Redacted]:
+        """`redact` for everybody in the tenant, or for *owners* (`ana`): for the role admin, who reads no word.
+
+        Each memory is redacted in its owner's name, as by them, with *by* as the agent in the log; what they may not
+        change (on hold, frozen, kept from them by a rule) is told with the reason, and stays.
+
+        Raises:
+            AccessDeniedError: *by* is no admin.
+        """
+        officer, named = self._caller(by, None), {as_subject(each) for each in _names(owners)}
+        done: list[Redacted] = []
+        for owner, ids in sorted(self._governance.everyones(officer, operation="redact_everyones").items()):
+            if owner.startswith("user:") and (not named or owner in named):
+                theirs = Principal(tenant=by.tenant, user=owner.removeprefix("user:"))
+                caller = officer._replace(by=theirs, context=CallContext(agent=by.subject))
+                done += self._redacted(ids, caller, gate, erase, dry_run, stop=False)
+        return done
+
+    def _redacted(
+        self, ids: Sequence[str], caller: Caller, gate: WriteGate, erase: bool, dry_run: bool, *, stop: bool
+    ) -> list[Redacted]:
+        """What was done about each; with *stop* the first that may not be changed raises."""
         told: dict[str, Redacted] = {}
-        for cube_id in self._meant(where, by, None, None, context, apart=True):
+        for cube_id in ids:
             if any(cube_id in each.gone for each in told.values()):
                 continue
             try:
                 done = self._redactor.run(cube_id, caller, gate, erase=erase, dry_run=dry_run)
             except (AccessDeniedError, CubeNotFoundError, LegalHoldError, IllegalTransitionError) as exc:
-                if not isinstance(where, CubeFilter):
+                if stop:
                     raise
                 done = Redacted(cube_id=cube_id, kept=str(exc))
             if done is not None:
@@ -167,6 +194,12 @@ class Guarding(Walk):
             and cube.namespace[: len(where.namespace)] == where.namespace
             and where.thread_id in (None, cube.provenance.thread_id)
         ]
+
+
+def _names(owners: Sequence[str]) -> Sequence[str]:
+    if isinstance(owners, str):
+        raise InvalidMemoryError("Give a list of owners, not one string.")
+    return owners
 
 
 def _ids(cube_ids: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import (
     Descriptive,
     Governance,
@@ -23,9 +24,6 @@ from memos_integrations.core.cube import (
 )
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.ports import CubeFilter, Match, ValueTest
-
-ITEM = "item"
-"""The semantic type of every item."""
 
 TESTED = 990
 """A value with more places is marked: a vault's tests may not reach all of them."""
@@ -87,9 +85,11 @@ def vault_key(address: Address, subject: str) -> str:
     return json.dumps([subject, ITEM, list(address.namespace), address.key])
 
 
-def scope_of(prefix: tuple[str, ...], caller: Caller, tests: tuple[ValueTest, ...] = ()) -> CubeFilter:
-    """The caller's items below a prefix."""
-    return CubeFilter(namespace=(caller.by.tenant, *prefix), semantic_types=(ITEM,), value=tests)
+def scope_of(
+    prefix: tuple[str, ...], caller: Caller, tests: tuple[ValueTest, ...] = (), *, holding: bool = False
+) -> CubeFilter:
+    """The caller's items below a prefix; *holding*: without those that hold no longer."""
+    return CubeFilter(namespace=(caller.by.tenant, *prefix), semantic_types=(ITEM,), value=tests, holding=holding)
 
 
 def cube_of(write: ItemWrite, caller: Caller, before: MemCube | None) -> MemCube:

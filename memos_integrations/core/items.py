@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb, is_own
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import (
     MemCube,
 )
@@ -24,7 +25,6 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.item import (
-    ITEM,
     Address,
     Item,
     ItemQuery,
@@ -194,7 +194,7 @@ class Items:
                 query = replace(query, tests=(), exact=False)
         if query.exact:
             query = replace(query, keep=None)
-        scope = scope_of(query.prefix, caller, query.tests)
+        scope = scope_of(query.prefix, caller, query.tests, holding=True)
         end = query.offset + query.limit
         if query.limit < 1:
             return []

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from memos_integrations.core.access import READING, CallContext, Principal, Verb
+from memos_integrations.core.aftermath import is_over, was_merged_by_hand
 from memos_integrations.core.asked import aware, is_id, known_id, whole
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import InvalidMemoryError
@@ -47,19 +48,23 @@ class Looking(Walk):
         verb: Verb | str = Verb.READ,
         as_of: datetime | None = None,
         valid_at: datetime | None = None,
+        holding: bool = False,
         counts: bool = True,
         context: CallContext | None = None,
     ) -> list[MemCube]:
         """The current versions of those of the ids with which *by* may do *verb* now, in order; others are absent.
 
-        With *as_of* those known then, with *valid_at* those that held then in the world, as by `get`. It is a use of
-        them, but where *counts* is false: for what only looks them over.
+        With *as_of* those known then, with *valid_at* those that held then in the world, as by `get`; *holding* leaves
+        out what holds no longer (`valid_to` is over). It is a use of them, but where *counts* is false: for what only
+        looks them over.
         """
         if verb not in READING:
             raise InvalidMemoryError(f"get_many gives words away: read, use_in_prompt or train_on, not {verb!r}.")
         ids = [cube_id for cube_id in cube_ids if is_id(cube_id)]
         caller = self._caller(by, context)
         found = self._governance.readable(ids, caller, verb=Verb(verb), counted=counts)
+        if holding:
+            found = [cube for cube in found if was_merged_by_hand(cube) or not is_over(cube, caller.now)]
         if as_of is None and valid_at is None:
             return found
         then = (self._times.then(cube, caller, as_of=aware(as_of), valid_at=aware(valid_at)) for cube in found)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, BinaryIO
 
 from memos_integrations.core.access import (
@@ -25,6 +26,7 @@ from memos_integrations.core.access import (
 )
 from memos_integrations.core.aftermath import Aftermath
 from memos_integrations.core.asked import whole
+from memos_integrations.core.before import with_before
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -51,12 +53,11 @@ from memos_integrations.core.ports import (
     VaultQuery,
 )
 from memos_integrations.core.reads import ReadAudit, ReadLog
-from memos_integrations.core.records import denied, is_counted, licensed_use, moved, record_of, used_in
+from memos_integrations.core.records import denied, is_counted, is_spent, licensed_use, moved, record_of, used_in
 from memos_integrations.core.sight import Sight
 from memos_integrations.core.standings import TELLING, Standings, contradicting, standings_of, told_by
 
 MOST_OWNED = 1_000_000
-
 NAMED_IN_LOG = 100
 """How many ids one audit record of a look-up names."""
 
@@ -88,13 +89,11 @@ class GovernedReading:
         found = self._vault.search(query, self._sight.of(caller, query.filter))
         given = {cube.id: cube for cube in self._shown([match.cube for match in found.matches], caller)}
         allowed = tuple(_as_given(match, given) for match in found.matches if match.cube.id in given)
-        return replace(found, matches=allowed, visible=found.visible - (len(found.matches) - len(allowed)))
+        found = replace(found, matches=allowed, visible=found.visible - (len(found.matches) - len(allowed)))
+        return with_before(query, found, partial(self.search, caller=caller), partial(self.versions, caller=caller))
 
     def candidates(self, refs: Sequence[CubeRef], caller: Caller) -> list[MemCube]:
-        """Those of *refs* that the caller may read, where the version named is still the present one and recallable.
-
-        Nothing is recorded yet: what is handed out goes through `hand_out`.
-        """
+        """Those of *refs* that the caller may read, where that version is still present and recallable; unrecorded."""
         wanted = {ref.id: ref.version for ref in refs}
         found = self._shown(self._vault.get(caller.by.tenant, list(wanted)), caller)
         return [cube for cube in found if cube.version == wanted[cube.id] and cube.state in RECALLABLE]
@@ -320,7 +319,8 @@ class GovernedReading:
         wanted = list(dict.fromkeys(ref.id for cube in readable for ref in cube.provenance.derived_from))
         if not wanted:
             return readable
-        sources = self._released(self._vault.get(caller.by.tenant, wanted), caller)
+        found = self._released(self._vault.get(caller.by.tenant, wanted), caller)
+        sources = [each for each in found if not is_spent(each, caller)]  # else one use were enough for ever
         valid = {source.ref for source in sources}
         # What a model computed of words brings them back as recall does: only while recall would give them.
         recalled = {source.ref for source in sources if source.state in RECALLABLE}

@@ -7,10 +7,12 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import orjson
+
 from memos_integrations.core.access import Caller, Verb, is_own, subjects_for
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten, MemEvent
-from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import (
     AuditEntry,
     AuditRecord,
@@ -119,6 +121,67 @@ def record_of(
     )
 
 
+_RECORD = (
+    b'{"actor":%b,"agent":%b,"application":%b,"at":%b,"cube_id":%b,"detail":null,"digest":%b,"operation":%b,'
+    b'"outcome":"allowed","owner":%b,"purpose":%b,"reason":"","tenant":%b,"version":%d}'
+)
+_WRITTEN = b'{"actor":%b,"at":%b,"cube_id":%b,"kind":"cube_written","tenant":%b,"version":%d}'
+
+
+def stored(operation: str, caller: Caller, cube: MemCube) -> tuple[AuditRecord, CubeWritten]:
+    """The record and the event of a version that is stored, as `record_of` and `written` make them.
+
+    Written out, with their canonical forms beside them: nothing is made more often.
+    """
+    by, context, now, spelled = caller.by, caller.context, caller.now, orjson.dumps
+    tenant, actor, cube_id, version = by.tenant, by.subject, cube.id, cube.version
+    owner, digest = cube.governance.owner, cube.digest
+    record = AuditRecord.of_every(
+        {
+            "at": now,
+            "tenant": tenant,
+            "actor": actor,
+            "operation": operation,
+            "outcome": Outcome.ALLOWED,
+            "reason": "",
+            "cube_id": cube_id,
+            "version": version,
+            "owner": owner,
+            "digest": digest,
+            "purpose": context.purpose,
+            "application": context.application,
+            "agent": context.agent,
+            "detail": None,
+        }
+    )
+    event = CubeWritten.of_every(
+        {
+            "at": now,
+            "tenant": cube.tenant,
+            "cube_id": cube_id,
+            "actor": actor,
+            "kind": "cube_written",
+            "version": version,
+        }
+    )
+    who, at, which, where = spelled(actor), spelled(now, option=orjson.OPT_UTC_Z), spelled(cube_id), spelled(tenant)
+    record.__dict__["_canonical"] = _RECORD % (
+        who,
+        spelled(context.agent),
+        spelled(context.application),
+        at,
+        which,
+        spelled(digest),
+        spelled(operation),
+        who if owner == actor else spelled(owner),
+        spelled(context.purpose),
+        where,
+        version,
+    )
+    event.__dict__["_canonical"] = _WRITTEN % (who, at, which, where, version)
+    return record, event
+
+
 def written(cube: MemCube, caller: Caller) -> CubeWritten:
     """The event of a stored version."""
     return CubeWritten.of_checked(
@@ -153,9 +216,22 @@ def events_of(version: NewVersion) -> tuple[MemEvent, ...]:
     return written(version.cube, version.caller), *alarms(version.cube, version.caller, version.verdict)
 
 
-def recorded(version: NewVersion, operation: str) -> tuple[AuditRecord, ...]:
-    """All that the log says of a version that is stored: by what, what the gate decided, and what came with it."""
-    return (record_of(operation, version.caller, cube=version.cube), *gated(version), *version.records)
+def told_of(versions: Iterable[NewVersion], operation: str) -> tuple[tuple[AuditRecord, ...], tuple[MemEvent, ...]]:
+    """All that the log and the outbox say of versions that are stored.
+
+    Of each: by what, what the gate decided, and what came with it; that it was written, and the alarms that it raises.
+    """
+    records: list[AuditRecord] = []
+    events: list[MemEvent] = []
+    for version in versions:
+        record, event = stored(operation, version.caller, version.cube)
+        records.append(record)
+        events.append(event)
+        if version.verdict is not None:
+            records += gated(version)
+            events += alarms(version.cube, version.caller, version.verdict)
+        records += version.records
+    return tuple(records), tuple(events)
 
 
 def moved(cube: MemCube, after: State, caller: Caller) -> CubeMoved:
@@ -212,6 +288,14 @@ def looks_in(entries: Iterable[AuditEntry]) -> dict[str, datetime]:
     return found
 
 
+def is_spent(cube: MemCube, caller: Caller) -> bool:
+    """Whether the licence of a cube has no uses left for the caller."""
+    licence, used = cube.governance.licence, cube.behaviour
+    if licence is None or licence.uses_left is None or not is_counted(cube, caller):
+        return False
+    return (used.licensed if used.licence == licence else 0) >= licence.uses_left
+
+
 def licensed_use(cube: MemCube, caller: Caller, recall_id: str) -> Transaction:
     """One use of the licence of a cube, if it is as it was when that was decided."""
     use = Use(cube.id, caller.now, recall_id, cube.governance.licence)
@@ -244,8 +328,7 @@ def joined(one: Transaction, other: Transaction) -> Transaction:
 def changes_of(version: NewVersion) -> tuple[Change, ...]:
     """The Put of a version, if its sources are still as they were when that was decided."""
     cube = version.cube
-    sources = cube.provenance.derived_from if cube.version == 1 else ()
-    expected = tuple(Expect(ref.id, ref.version) for ref in sources)
     readers = subjects_for(Verb.READ, cube.governance)
     put = Put(cube, readers, version.terms, version.vector, version.key, version.again, version.tokens)
-    return (*expected, put)
+    sources = cube.provenance.derived_from if cube.version == 1 else ()
+    return (*[Expect(ref.id, ref.version) for ref in sources], put) if sources else (put,)

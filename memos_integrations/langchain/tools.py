@@ -178,13 +178,19 @@ class UpdateTool(MemoryTool):
         with _Told():
             who = self._who(config)
             before = self.memos.get(memory_id, **who)
-            return _updated(before if before.text == text else self.memos.update(memory_id, text=text, **who))
+            return _updated(
+                before if before.text == text else self.memos.update(memory_id, text=text, trust=MODEL["trust"], **who)
+            )
 
     async def _arun(self, memory_id: str, text: str, config: RunnableConfig) -> Told:
         with _Told():
             who = self._who(config)
             before = await self.memos.aget(memory_id, **who)
-            return _updated(before if before.text == text else await self.memos.aupdate(memory_id, text=text, **who))
+            return _updated(
+                before
+                if before.text == text
+                else await self.memos.aupdate(memory_id, text=text, trust=MODEL["trust"], **who)
+            )
 
 
 class ForgetTool(MemoryTool):

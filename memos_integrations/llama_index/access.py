@@ -17,12 +17,13 @@ from memos_integrations.llama_index.nodes import cube_id_of, cube_ids, fresh
 
 
 class MemOSAccessPostprocessor(Attached, BaseNodePostprocessor):
-    """Drops the nodes of memories that the principal may not use in a prompt now, or that something newer replaces.
+    """Drops the nodes of memories that may not be used in a prompt now, that something replaces, or that are over.
 
     A node made from a cube says so by `memcube_id` in its metadata. It is withheld when that cube is forgotten,
-    another's, expired, quarantined, or not for this context; and, unless `keep_superseded`, when a newer memory that
-    the principal may read replaces it. One that an index holds in old words is shown in the present ones, so that a
-    redaction holds before the index is rebuilt. Other nodes are not memories and pass, unless `only_memories`.
+    another's, expired, quarantined, or not for this context; unless `keep_ended`, when it holds no longer (`valid_to`
+    is over); and, unless `keep_superseded`, when a newer memory that the principal may read replaces it. One that an
+    index holds in old words is shown in the present ones, so that a redaction holds before the index is rebuilt. Other
+    nodes are not memories and pass, unless `only_memories`.
 
     It needs no query, and there is no policy to let nodes pass when the engine fails: it raises.
 
@@ -32,6 +33,7 @@ class MemOSAccessPostprocessor(Attached, BaseNodePostprocessor):
     """
 
     keep_superseded: bool = False
+    keep_ended: bool = False
     only_memories: bool = False
 
     @classmethod
@@ -57,7 +59,8 @@ class MemOSAccessPostprocessor(Attached, BaseNodePostprocessor):
         return self._passed(nodes, by, cubes, newer)
 
     def _asking(self, by: Principal) -> dict[str, Any]:
-        return {"by": by, "verb": Verb.USE_IN_PROMPT, "context": self.context}
+        holding = not self.keep_ended
+        return {"by": by, "verb": Verb.USE_IN_PROMPT, "holding": holding, "context": self.context}
 
     def _passed(
         self, nodes: Sequence[NodeWithScore], by: Principal, cubes: Sequence[MemCube], newer: Mapping[str, str]

@@ -100,7 +100,7 @@ class MemOSToolSpec(BaseToolSpec):
             text: The new words.
         """
         with self._telling_refusals():
-            return self._updated(self._memos.update(memory_id, text=text, **self._who()))
+            return self._updated(self._memos.update(memory_id, text=text, **self._as_told()))
 
     async def aupdate(self, memory_id: str, text: str) -> str:
         """Correct a memory: new words take the place of the old ones, which stay in its history.
@@ -110,7 +110,7 @@ class MemOSToolSpec(BaseToolSpec):
             text: The new words.
         """
         with self._telling_refusals():
-            return self._updated(await self._memos.aupdate(memory_id, text=text, **self._who()))
+            return self._updated(await self._memos.aupdate(memory_id, text=text, **self._as_told()))
 
     def forget(self, memory_id: str) -> str:
         """Forget a memory for good: it and what was derived from it is erased.
@@ -177,6 +177,9 @@ class MemOSToolSpec(BaseToolSpec):
 
     def _telling_refusals(self) -> AbstractContextManager[None]:
         return telling_refusals("MemOSToolSpec", identify(self._principal))
+
+    def _as_told(self) -> dict[str, Any]:
+        return {**self._who(), "trust": TRUST_OF_ROLE["assistant"]}
 
     def _new(self) -> dict[str, Any]:
         role = "assistant"

@@ -78,6 +78,11 @@ def asked_then(vault: Vault, when: Any, terms: str = "", *, by: Visibility | Non
     return vault.search(query, by or seen_by())
 
 
+def _told(vault: Vault, what: MemCube) -> MemCube:
+    """Put a version, found by the words of its text."""
+    return stored(vault, what, terms=" ".join(terms_of(what.text)))
+
+
 class VaultFilterContract:
     """More promises of `Vault.search`. Inherit `VaultContract`, which brings these along."""
 
@@ -164,10 +169,10 @@ class VaultFilterContract:
     # --- what was known before
 
     def test_as_of_finds_the_versions_of_that_time(self, vault: Vault) -> None:
-        first = stored(vault, cube("kettle old", recorded_at=NOW - days(9)))
+        first = _told(vault, cube("kettle old", recorded_at=NOW - days(9)))
         when = first.descriptive.model_copy(update={"recorded_at": NOW - days(5)})
-        stored(vault, revised(first, "kettle new", descriptive=when))
-        stored(vault, cube("kettle later", recorded_at=NOW - days(1)))
+        _told(vault, revised(first, "kettle new", descriptive=when))
+        _told(vault, cube("kettle later", recorded_at=NOW - days(1)))
         assert texts(asked_then(vault, NOW - days(10))) == []
         assert texts(asked_then(vault, NOW - days(9))) == ["kettle old"]
         assert texts(asked_then(vault, NOW - days(6), "old")) == ["kettle old"]
@@ -175,7 +180,7 @@ class VaultFilterContract:
         assert texts(asked_then(vault, NOW)) == ["kettle later", "kettle new"]
 
     def test_as_of_finds_what_was_in_recall_at_that_time(self, vault: Vault) -> None:
-        first = stored(vault, cube("kettle", recorded_at=NOW - days(9)))
+        first = _told(vault, cube("kettle", recorded_at=NOW - days(9)))
         _pass(vault, first, State.GENERATED, State.ACTIVATED, None)  # the first use of a cube is in no entry
         _pass(vault, first, State.ACTIVATED, State.ARCHIVED, NOW - days(7))
         _pass(vault, first, State.ARCHIVED, State.ACTIVATED, NOW - days(5))

@@ -39,7 +39,7 @@ from memos_integrations.vaults.rules import micros, storable
 
 _BY_ID = 50
 
-_MERGED = """SELECT m.cube FROM json_each(?) AS asked CROSS JOIN links AS m CROSS JOIN links AS d
+MERGED = """SELECT m.cube FROM json_each(?) AS asked CROSS JOIN links AS m CROSS JOIN links AS d
     ON m.cube = asked.value AND m.relation = 'merged_from'
     AND d.cube = m.cube AND d.relation = 'derived_from' AND d.target = m.target"""
 """Which of these were merged by hand."""
@@ -75,7 +75,7 @@ def allowed(asked: Asked, columns: Columns) -> Allowed:
 
 def _visible(asked: Asked, table: Numbers) -> Mask:
     words, visible = asked.words, asked.visible
-    keep = _among(table[AUDIENCE], audiences_of(asked))
+    keep = among(table[AUDIENCE], audiences_of(asked))
     keep &= table[FLAGS] & 1 == 0
     for kind, flag, said in ((Kind.PURPOSE, 2, visible.purpose), (Kind.APPLICATION, 4, visible.application)):
         limited = table[FLAGS] & flag != 0
@@ -85,7 +85,7 @@ def _visible(asked: Asked, table: Numbers) -> Mask:
     for hidden in visible.hidden:
         away = keep & _typed(hidden, table)
         if hidden.ids:
-            away &= _among(table[SEQ], _numbered(replace(asked, wanted=hidden)))
+            away &= among(table[SEQ], _numbered(replace(asked, wanted=hidden)))
         for kind, numbers in _labels(replace(asked, wanted=hidden)):
             away &= _labelled(asked, table, away, kind, numbers)
         keep &= ~away
@@ -107,9 +107,9 @@ def _wanted(asked: Asked, columns: Columns, keep: Mask) -> Mask:
     table = columns.table
     keep = keep & _typed(asked.wanted, table)
     if asked.wanted.states:
-        keep &= _among(columns.states, [STATES[state] for state in asked.wanted.states])
+        keep &= among(columns.states, [STATES[state] for state in asked.wanted.states])
     if asked.wanted.ids:
-        keep &= _among(table[SEQ], _numbered(asked))
+        keep &= among(table[SEQ], _numbered(asked))
     for kind, numbers in _labels(asked):
         if keep.any():
             keep &= _labelled(asked, table, keep, kind, numbers)
@@ -123,13 +123,15 @@ def _typed(wanted: CubeFilter, table: Numbers) -> Mask:
     """What the columns alone say."""
     keep = np.ones(table.shape[1], dtype=np.bool_)
     if wanted.tiers:
-        keep &= _among(table[TIER], [TIERS[tier] for tier in wanted.tiers])
+        keep &= among(table[TIER], [TIERS[tier] for tier in wanted.tiers])
     for column, window in ((OCCURRED, wanted.occurred), (RECORDED, wanted.recorded)):
         if window is not None:
             keep &= (table[column] >= micros(window[0])) & (table[column] < micros(window[1]))
     if wanted.valid_at is not None:
         at = micros(wanted.valid_at)
         keep &= (table[VALID_FROM] <= at) & (table[VALID_TO] > at)
+    if wanted.begins_after is not None:
+        keep &= table[VALID_FROM] > micros(wanted.begins_after)
     return keep
 
 
@@ -139,7 +141,7 @@ def _holding(asked: Asked, table: Numbers, keep: Mask) -> Numbers:
     head = table[: EXPIRES + 1]
     if not ends.any():
         return head
-    ends &= ~_there(table, asked.connection.execute(_MERGED, (json.dumps(table[SEQ][ends].tolist()),)))
+    ends &= ~_there(table, asked.connection.execute(MERGED, (json.dumps(table[SEQ][ends].tolist()),)))
     head = head.copy()
     # One microsecond before: a memory still counts at the instant at which it expires, but not at its `valid_to`.
     head[EXPIRES, ends] = np.minimum(head[EXPIRES, ends], table[VALID_TO, ends] - 1)
@@ -166,7 +168,8 @@ def _labels(asked: Asked) -> Iterable[tuple[Kind, list[int]]]:
             yield kind, [words.folded(kind, value) for value in values]
 
 
-def _among(column: npt.NDArray[np.integer[Any]], values: Collection[int]) -> Mask:
+def among(column: npt.NDArray[np.integer[Any]], values: Collection[int]) -> Mask:
+    """Where the column has one of the values."""
     if len(values) > 6:
         return np.isin(column, np.fromiter(values, dtype=np.int64, count=len(values)))
     keep = np.zeros(column.size, dtype=np.bool_)

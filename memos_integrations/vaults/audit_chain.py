@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from memos_integrations.core.cube import sha256
 from memos_integrations.core.errors import IntegrityError
@@ -32,8 +33,12 @@ Outline = tuple[str, int, str, str | None, str | None, str, str]
 
 def outline(record: AuditRecord) -> Outline:
     """What a record is asked for by."""
-    at, operation = micros(record.at), record.operation
-    return (record.tenant, at, record.actor, record.owner, record.cube_id, operation, record.outcome.value)
+    at, operation = _micros(record.at), record.operation
+    return (record.tenant, at, record.actor, record.owner, record.cube_id, operation, record.outcome._value_)
+
+
+_micros = lru_cache(256)(micros)
+"""What is written at one moment names it several times."""
 
 
 def record_json(record: AuditRecord) -> bytes:
@@ -43,7 +48,7 @@ def record_json(record: AuditRecord) -> bytes:
 
 def entry_hash(number: int, previous: str, record: bytes) -> str:
     """SHA-256 of `canonical_json([number, previous, record])`, from a record that is canonical already."""
-    return sha256(b'[%d,"%s",%s]' % (number, previous.encode(), record))
+    return sha256(b'[%d,"%b",%b]' % (number, previous.encode(), record))
 
 
 def link(number: int, previous: str, record: AuditRecord) -> AuditEntry:

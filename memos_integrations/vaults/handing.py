@@ -114,9 +114,23 @@ class Known:
     """
 
     row: Row
-    cube: MemCube
     epoch: int
+    said: MemCube | None = None
     vector: bytes | None = None
+
+    @property
+    def cube(self) -> MemCube:
+        """What the row says; of what was just written it is made when somebody reads it."""
+        if self.said is None:
+            self.said = _said(self.row)
+        return self.said
+
+
+def _said(row: Row) -> MemCube:
+    cube = opened(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])
+    # Nobody else has it yet; otherwise it would have to be copied.
+    cube.__dict__.update(_beside(cube.id, row[_STATE], row[_BEHAVIOUR]))
+    return cube
 
 
 class Handing:
@@ -184,12 +198,21 @@ class Handing:
         known |= {row[SEQ]: self._met(row, tenant) for row in rows}
         return [(seq, each.cube) for seq, each in known.items()]
 
-    def written(self, fresh: Sequence[tuple[Row, MemCube]]) -> None:
-        """Keep what this process wrote and sealed a moment ago: who reads it next holds it against its seals alone."""
+    def written(self, fresh: Sequence[tuple[Row, MemCube | None]]) -> None:
+        """Keep what this process wrote and sealed a moment ago: who reads it next holds it against its seals alone.
+
+        None: the row alone says what it is; without the keys an encrypted one does not.
+        """
         epoch = self._epoch()
         with self._lock:
             for row, cube in fresh[-KEPT:]:
-                self._keep(Known(row, cube, epoch))
+                self._keep(Known(row, epoch, cube))
+
+    def forget(self) -> None:
+        """Keep nothing any more: the keys to it are gone."""
+        with self._lock:
+            self._held.clear()
+            self._numbers.clear()
 
     def check_vector(self, row: Sealed, vector: bytes | None) -> None:
         """Refuse a vector that is not the one of the row.
@@ -238,7 +261,7 @@ class Handing:
             known = held[seq]
             if isinstance(body, str) and self._sealer.used(known.cube.id, body) == uses[seq]:
                 row = (*known.row[:_USED], uses[seq], body, *known.row[_BEHAVIOUR + 1 :])
-                made[seq] = Known(row, with_beside(known.cube, row[_STATE], body), known.epoch, known.vector)
+                made[seq] = Known(row, known.epoch, with_beside(known.cube, row[_STATE], body), known.vector)
         with self._lock:
             self._held.update(made)
         return made
@@ -248,7 +271,7 @@ class Handing:
         with self._lock:
             known = self._held.get(seq)
         if known is None or known.row != row:
-            known = Known(row, self._checked(row), epoch)
+            known = Known(row, epoch, self._checked(row))
         if known.cube.tenant != tenant:
             raise IntegrityError(
                 f"Cube {known.cube.id!r} stands in a tenant that its body does not name", known.cube.id
@@ -257,22 +280,20 @@ class Handing:
             return known
         with self._lock:
             # The vector beside the row is not in the row: after somebody else's change it is read again.
-            self._keep(known := known if known.epoch == epoch else Known(row, known.cube, epoch))
+            self._keep(known := known if known.epoch == epoch else Known(row, epoch, known.cube))
         return known
 
     def _keep(self, known: Known) -> None:
         seq = known.row[SEQ]
         self._held[seq] = known
         self._held.move_to_end(seq)
-        self._numbers[known.cube.id] = seq
+        self._numbers[known.row[CUBE_ID]] = seq
         while len(self._held) > KEPT:
             _, least = self._held.popitem(last=False)
-            self._numbers.pop(least.cube.id, None)
+            self._numbers.pop(least.row[CUBE_ID], None)
 
     def _checked(self, row: Row) -> MemCube:
-        cube = opened(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])
-        # Nobody else has it yet; otherwise it would have to be copied.
-        cube.__dict__.update(_beside(cube.id, row[_STATE], row[_BEHAVIOUR]))
+        cube = _said(row)
         tenant, mac, digest, history = row[1:5]
         if (
             mac is None

@@ -21,14 +21,18 @@ def _labels_text(readers: Iterable[int], labels: str, leaves: Iterable[object]) 
     return f"{sorted(readers)}|{labels}|{tuple(leaves)!a}"
 
 
-def put_marks(sealer: Sealer, put: PutRows) -> dict[str, bytes]:
-    """The marks that one Put gives its cube; `keys` is not among them, because keys outlive versions."""
-    return {
-        "labels": sealer.mark("labels", _labels_text(put.subjects, _joined(put.labels), _sorted_leaves(put))),
-        "words": sealer.mark("words", put.words),
-        "links": links_mark(sealer, put.links),
-        "vector": sealer.vector(put.vector),
-    }
+def put_marks(sealer: Sealer, put: PutRows) -> tuple[bytes, bytes, bytes, bytes]:
+    """The marks of `PUT_MARKS` that one Put gives its cube; keys outlive versions, and have a mark of their own."""
+    labels = ",".join([text for _, _, text in put.labels])
+    return (
+        sealer.mark("labels", _labels_text(put.subjects, labels, _sorted_leaves(put) if put.leaves else ())),
+        sealer.mark("words", put.words),
+        links_mark(sealer, put.links),
+        sealer.vector(put.vector),
+    )
+
+
+PUT_MARKS = ("labels", "words", "links", "vector")
 
 
 def _sorted_leaves(put: PutRows) -> list[tuple[int, int | None, float | None]]:

@@ -60,7 +60,7 @@ class Row:
         return [self.version(number) for number in range(1, len(self.bodies) + 1)]
 
     def then(self, moment: datetime, moves: Moves) -> Row | None:
-        """The cube as of a moment: its newest version written down until then, found by its text's words alone."""
+        """The cube as of a moment: its newest version until then; what was replaced by its text's words."""
         state = state_then(self.state, moves.get(self.cube.id, ()), moment)
         for number in range(len(self.bodies), 0, -1):
             cube = self.version(number)
@@ -72,7 +72,7 @@ class Row:
                     state=state,
                     bodies=self.bodies[:number],
                     readers=self.readers_then[number - 1],
-                    terms=tuple(terms_of(cube.text)),
+                    terms=self.terms if newest else tuple(terms_of(cube.text)),
                     vector=self.vector if newest else None,
                 )
         return None
@@ -94,7 +94,7 @@ def search(
         everything = [there for row in present if (there := row.then(query.as_of, moves)) is not None]
         everything = held_then(everything, query.filter, query.as_of)
     wanted = replace(query.filter, holding=query.filter.holding and query.as_of is None)
-    rows = {row.cube.id: row for row in everything if _is_found(row, wanted, visible)}
+    rows = {row.cube.id: row for row in everything if is_found(row, wanted, visible)}
     if not query.terms and asked is None:
         return _latest(rows, query)
     bm25 = bm25_scores(rows, query.terms) if query.terms else None
@@ -119,7 +119,7 @@ def search(
 
 def places(everything: Iterable[Row], wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
     """One visible and wanted cube of every namespace, by namespace."""
-    there = {row.cube.namespace: row for row in everything if _is_found(row, wanted, visible)}
+    there = {row.cube.namespace: row for row in everything if is_found(row, wanted, visible)}
     return [row.current() for _, row in sorted(there.items())]
 
 
@@ -132,10 +132,11 @@ def tenants_in(changes: Iterable[Change], *rows: Mapping[str, Row | None]) -> se
 def is_allowed(cube: MemCube, wanted: CubeFilter, visible: Visibility) -> bool:
     """Whether a cube, which has a reader among the subjects, passes the rest of the visibility and the filter."""
     row = Row(cube, (), visible.subjects, (), None, cube.state, cube.behaviour)
-    return _is_found(row, wanted, visible)
+    return is_found(row, wanted, visible)
 
 
-def _is_found(row: Row, wanted: CubeFilter, visible: Visibility) -> bool:
+def is_found(row: Row, wanted: CubeFilter, visible: Visibility) -> bool:
+    """Whether a cube may be seen and is wanted."""
     over = wanted.holding and _is_over(row.cube, visible.now)
     return not over and is_visible(row, visible) and passes(row, wanted)
 
@@ -193,6 +194,7 @@ def passes(row: Row, wanted: CubeFilter) -> bool:
         and (not wanted.value or _passes_tests(cube, wanted.value))
         and (at is None or when.valid_from is None or when.valid_from <= at)
         and (at is None or when.valid_to is None or at < when.valid_to)
+        and (wanted.begins_after is None or (when.valid_from is not None and wanted.begins_after < when.valid_from))
     )
 
 

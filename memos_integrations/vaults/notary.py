@@ -26,11 +26,11 @@ from memos_integrations.vaults.integrity import (
 )
 from memos_integrations.vaults.ledger import Ledger
 from memos_integrations.vaults.locks import Locks
-from memos_integrations.vaults.marks import keys_mark, nothing, put_marks
+from memos_integrations.vaults.marks import PUT_MARKS, keys_mark, nothing, put_marks
 from memos_integrations.vaults.merkle import EVERY, add_checkpoints
 from memos_integrations.vaults.seals import MARKS, Sealer, added
 from memos_integrations.vaults.sqlite_batch import Batch
-from memos_integrations.vaults.sqlite_insert import Row, insert_rows
+from memos_integrations.vaults.sqlite_insert import Row, insert_rows, insert_values
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow
 from memos_integrations.vaults.sqlite_write import Head, apply, bind, write_head
 
@@ -63,7 +63,7 @@ class Notary:
         self._ledger = Ledger(sealer, locks)
         self._none = {group: nothing(sealer, group) for group in ("keys", "past")}
         self._block_full = False
-        self._fresh: list[tuple[tuple[Any, ...], MemCube]] = []
+        self._fresh: list[tuple[tuple[Any, ...], MemCube | None]] = []
 
     def encrypted(self, locks: Locks) -> None:
         """The vault was encrypted a moment ago."""
@@ -83,8 +83,11 @@ class Notary:
         self._block_full = False
         self._fresh = []
 
-    def written(self) -> list[tuple[tuple[Any, ...], MemCube]]:
-        """The new cubes of the group that was just committed, each with its row as `Handing` would read it."""
+    def written(self) -> list[tuple[tuple[Any, ...], MemCube | None]]:
+        """The new cubes of the group that was just committed, as the rows that `Handing` would read.
+
+        With the cube itself where the row is encrypted, and does not say it.
+        """
         fresh, self._fresh = self._fresh, []
         return fresh
 
@@ -135,39 +138,44 @@ class Notary:
         batch = Batch(connection, self._ledger, head)
         outcomes = [batch.add(transaction) for transaction in transactions]
         batch.flush()
-        seals = []
+        seals: list[object] = []
+        counts: dict[str, tuple[int, int]] = {}
+        share = self._sealer.share
         for put, row in batch.cubes:
-            seals.append(self._new(put, row))
-            self._count(connection, put.cube.tenant, 1, self._sealer.share(seals[-1][1]))
-            if keep and put.locks is None:
-                told = (put.body, put.cube.tenant, *seals[-1][1:], put.behaviour, put.digest, *row)
-                self._fresh.append((told, put.cube))
-        insert_rows(connection, "seals", seals)
-        self._note_entries(connection, [(*row[:8], *row[9:]) for row in batch.entries])
+            tenant, sealed = put.cube.namespace[0], self._new(put, row)
+            seals += sealed
+            cubes, total = counts.get(tenant, (0, 0))
+            counts[tenant] = (cubes + 1, total + share(sealed[1]))
+            if keep:
+                told = (put.body, tenant, *sealed[1:], put.behaviour, put.digest, *row)
+                self._fresh.append((told, None if put.locks is None else put.cube))
+        for tenant, (cubes, total) in counts.items():
+            self._count(connection, tenant, cubes, total)
+        insert_values(connection, "seals", 5 + len(MARKS), seals)
+        self._note_entries(connection, batch.entries)
         self._note_events(batch.events)
         return batch.head, outcomes
 
     def _new(self, put: PutRows, row: Row) -> tuple[Any, ...]:
         """The row of `seals` of a new cube."""
-        sealer, marks = self._sealer, self._none | put_marks(self._sealer, put)
-        if put.key is not None:
-            marks["keys"] = keys_mark(sealer, [put.key[1]])
+        sealer, none = self._sealer, self._none
+        keys = none["keys"] if put.key is None else keys_mark(sealer, [put.key[1]])
         history = sealer.history(b"", 1, put.digest)
-        ordered = tuple([marks[group] for group in MARKS])
+        ordered = (*put_marks(sealer, put), keys, none["past"])  # as in `MARKS`
         mac = sealer.cube((put.cube.tenant, put.digest, history, *ordered, *row))
         return (row[0], mac, put.digest, history, *ordered, sealer.used(put.cube.id, put.behaviour))
 
     def _note_entries(self, connection: sqlite3.Connection, entries: Sequence[Row]) -> None:
-        for entry in entries:
-            account = self._ledger.account(connection, str(entry[1]))
+        entry = self._sealer.entry
+        for columns in entries:
+            account = self._ledger.account(connection, str(columns[1]))
             account.entries, account.changed = account.entries + 1, True
-            account.log = added(account.log, self._sealer.entry(entry))
-            self._block_full |= entry[0] % EVERY == 0  # type: ignore[operator]
+            account.log = added(account.log, entry(columns))
+            self._block_full |= columns[0] % EVERY == 0  # type: ignore[operator]
 
-    def _note_events(self, rows: Sequence[Row]) -> None:
-        root = self._ledger.root
-        for number, body in rows:
-            root.outbox = added(root.outbox, self._sealer.event(number, body))  # type: ignore[arg-type]
+    def _note_events(self, rows: Sequence[tuple[int, bytes]]) -> None:
+        root, event = self._ledger.root, self._sealer.event
+        root.outbox = added(root.outbox, sum([event(number, body) for number, body in rows]))
         root.events += len(rows)
 
     def bind(self, connection: sqlite3.Connection, head: Head, identity: EmbedderIdentity) -> tuple[Head, None]:
@@ -215,10 +223,9 @@ class Notary:
     def _open_accounts(self, connection: sqlite3.Connection, transactions: Sequence[Prepared]) -> None:
         # Before anything is changed: a tally's seal covers the tenant's row.
         for transaction in transactions:
-            for put in transaction.puts:
-                self._ledger.account(connection, put.cube.tenant)
-            for said, _ in transaction.audit:
-                self._ledger.account(connection, said[0])
+            told = {said[0] for said, _ in transaction.audit}
+            for tenant in {put.cube.namespace[0] for put in transaction.puts} | told:
+                self._ledger.account(connection, tenant)
 
     def _before(self, connection: sqlite3.Connection, transaction: Prepared) -> Held:
         """What stands already of the cubes that are to be changed, checked."""
@@ -313,10 +320,10 @@ class Notary:
             if isinstance(change, PutRows):
                 if last is not None:
                     marks["past"] = sealer.past(marks["past"], last)
-                last = (change.cube.version, change.columns["recorded_at"], change.columns["audience"])
+                last = (change.cube.version, change.recorded_at, change.audience)
                 digest = change.digest
                 history = sealer.history(history, change.cube.version, digest)
-                marks |= put_marks(sealer, change)
+                marks |= zip(PUT_MARKS, put_marks(sealer, change), strict=True)
                 if change.key is not None:
                     found = connection.execute("SELECT key FROM keys WHERE cube = ?", (row[0],))
                     marks["keys"] = keys_mark(sealer, [key for (key,) in found])

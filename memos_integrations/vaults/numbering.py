@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.core.kept import Kept
 from memos_integrations.vaults.leaves import spelling
+from memos_integrations.vaults.postings import record_of_one
 
 KEY_BYTES = 32
 
@@ -36,6 +37,14 @@ class Kind(IntEnum):
     SESSION = 10
 
 
+Label = tuple[int, int, str]
+"""A label: its kind, its number, and both as they are written in what a mark covers."""
+
+
+def _label(kind: Kind, number: int) -> Label:
+    return int(kind), number, f"{int(kind)}:{number}"
+
+
 class Words:
     """Turns words into the numbers that stand for them in one vault's file.
 
@@ -54,26 +63,34 @@ class Words:
         self.term: Callable[[str], int] = self.terms.__getitem__
         """The number of a full-text term."""
         self._labels = {kind: Kept(partial(self._hashed_label, kind), WORDS_KEPT) for kind in Kind}
+        self.once: Callable[[str], bytes] = Kept(self._hashed_once, WORDS_KEPT).__getitem__
+        """The record of a full-text term that stands once in a text; see `postings`."""
         self.namespace: Callable[[tuple[str, ...]], int] = lru_cache(1024)(self._hashed_namespace)
         """The number of a namespace prefix."""
         self._audience = lru_cache(1024)(self._hashed_audience)
-        self.namespaces: Callable[[tuple[str, ...]], tuple[tuple[int, int], ...]] = lru_cache(1024)(self._prefixes)
-        """The labels of a namespace: one for each of its prefixes, and for itself."""
+        self.standing: Callable[[tuple[str, ...], str], list[Label]] = lru_cache(1024)(self._standing)
+        """The labels of a namespace, one for each of its prefixes and for itself, and of a semantic type; sorted."""
 
     def label(self, kind: Kind, value: str) -> int:
         """The number of a label."""
-        return self._labels[kind][value]
+        return self._labels[kind][value][1]
 
-    def labels(self, kind: Kind, values: Iterable[str]) -> list[tuple[int, int]]:
-        """Labels as they stand in the table."""
-        number, known = int(kind), self._labels[kind]
-        return [(number, known[value]) for value in values]
+    def labels(self, kind: Kind, values: Iterable[str]) -> list[Label]:
+        """Labels, sorted, each once."""
+        return sorted({*map(self._labels[kind].__getitem__, values)})
+
+    def _standing(self, parts: tuple[str, ...], semantic_type: str) -> list[Label]:
+        places = {_label(Kind.NAMESPACE, self.namespace(parts[:depth])) for depth in range(1, len(parts) + 1)}
+        return sorted(places) + self.labels(Kind.SEMANTIC_TYPE, (semantic_type,))
+
+    def _hashed_once(self, term: str) -> bytes:
+        return record_of_one(self._hashed_term(term))
 
     def _hashed_term(self, term: str) -> int:
         return self._number(b"t" + _bytes(term))
 
-    def _hashed_label(self, kind: Kind, value: str) -> int:
-        return self._number(b"l%d:" % kind + _bytes(value))
+    def _hashed_label(self, kind: Kind, value: str) -> Label:
+        return _label(kind, self._number(b"l%d:" % kind + _bytes(value)))
 
     def folded(self, kind: Kind, value: str) -> int:
         """The number of a label that is compared without regard to case."""
@@ -82,9 +99,6 @@ class Words:
     def _hashed_namespace(self, parts: tuple[str, ...]) -> int:
         # Lengths are hashed in, so no character can stand for a boundary.
         return self.label(Kind.NAMESPACE, _joined(parts))
-
-    def _prefixes(self, parts: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-        return tuple([(int(Kind.NAMESPACE), self.namespace(parts[:depth])) for depth in range(1, len(parts) + 1)])
 
     def path(self, path: tuple[str, ...]) -> int:
         """The number of a path into a structured payload."""

@@ -1,52 +1,155 @@
-"""Search a SQLite vault as it stood at an earlier time: version by version, by the rules of `memory_search`.
+"""Search a SQLite vault as it stood at an earlier time.
 
-What was replaced keeps its body and who could read it, but neither vector nor postings; so the versions of that time
-are read one by one and scored as the in-memory vault scores them.
+Most memories have not changed since: they are scored by the columns, postings and vectors of now, and only the best of
+them are read. What was replaced keeps its body and who could read it, but neither vector nor postings; so those
+versions are read one by one, and scored with the others, by the rules of `memory_search`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
+from memos_integrations.core import ranking
+from memos_integrations.core.cube import MemCube, State, unique
 from memos_integrations.core.lifecycle.then import Moves, moves_in, state_then
-from memos_integrations.core.ports import CubeFilter, Found, VaultQuery
+from memos_integrations.core.ports import CubeFilter, Found, Match, VaultQuery, Vectors
+from memos_integrations.core.ranking import Floats
 from memos_integrations.core.text import terms as terms_of
-from memos_integrations.vaults.allowed import Asked, allowed, audiences_of
-from memos_integrations.vaults.columns import RECORDED, SEQ, Columns
-from memos_integrations.vaults.memory_search import Row, held_then, search
-from memos_integrations.vaults.rules import micros
+from memos_integrations.vaults.allowed import MERGED, Asked, allowed, among, audiences_of
+from memos_integrations.vaults.columns import RECORDED, SEQ, STATES, VALID_TO, Columns, Mask, Numbers
+from memos_integrations.vaults.memory_search import Row, held_then, is_found
+from memos_integrations.vaults.postings import Postings
+from memos_integrations.vaults.rules import cosines, micros, occurred_at
 from memos_integrations.vaults.sqlite_audit import read_moves
 from memos_integrations.vaults.sqlite_search import check_tenant, read_cube
 
-_VERSION = """SELECT c.id, v.version, c.state, v.digest, v.body, b.body, CASE WHEN v.version = c.version THEN x.row END
+_VERSION = """SELECT c.id, v.version, c.state, v.digest, v.body, b.body
     FROM cubes AS c JOIN versions AS v ON v.cube = c.seq AND v.version = ifnull(?, c.version)
-    LEFT JOIN behaviour AS b ON b.cube = c.seq LEFT JOIN vectors AS x ON x.cube = c.seq WHERE c.seq = ?"""
+    LEFT JOIN behaviour AS b ON b.cube = c.seq WHERE c.seq = ?"""
+_VECTORS = "SELECT cube, row FROM vectors WHERE cube IN (SELECT value FROM json_each(?)) ORDER BY cube"
 
 
-def search_past(asked: Asked, columns: Columns, query: VaultQuery, moment: datetime) -> Found:
+class Moment(NamedTuple):
+    """A time, and the moves from state to state of all times."""
+
+    at: datetime
+    moves: Moves
+
+
+@dataclass(frozen=True)
+class Then:
+    """What may be seen and is wanted of a time: the numbers of unchanged cubes, rising, and versions replaced since."""
+
+    asked: Asked
+    seqs: Numbers
+    lengths: Numbers
+    occurred: Numbers
+    older: Mapping[int, Row]
+    moment: Moment
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return int(self.seqs.size) + len(self.older)
+
+    @cached_property
+    def words(self) -> dict[int, Counter[str]]:
+        """The words of the versions replaced since."""
+        return {seq: Counter(row.terms) for seq, row in self.older.items()}
+
+    def cube(self, seq: int) -> MemCube:
+        """The cube as it was then."""
+        if seq in self.older:
+            return self.older[seq].cube
+        cube = _read(self.asked, seq, None)
+        return cube.model_copy(
+            update={"state": state_then(cube.state, self.moment.moves.get(cube.id, ()), self.moment.at)}
+        )
+
+
+def search_past(asked: Asked, columns: Columns, query: VaultQuery, moment: datetime, postings: Postings) -> Found:
     """The answer to a query with `as_of`; see `VaultQuery`."""
+    there = _then(asked, columns, query.filter, moment)
+    at = f"as of {moment.isoformat()}"
+    if not query.terms and query.vector is None:
+        return Found(_latest(there, query), there.count, f"the latest of {there.count} visible cubes, {at}")
+    terms = unique(query.terms)
+    held = {term: _held(there, postings, term, asked.words.term(term)) for term in terms}
+    bm25 = _bm25(there, terms, held) if terms else None
+    cosine = None if query.vector is None else _cosine(there, query.vector)
+    signals = [scores for scores in (bm25, cosine) if scores is not None]
+    ids = {seq: there.cube(seq) for seq in {seq for scores in signals for seq in _best(scores, query.k)}}
+    best = {cube.id for scores in signals for cube in _top(scores, ids, query.k)}
+    matches = [
+        Match(
+            cube,
+            bm25=None if bm25 is None else bm25.get(seq, 0.0),
+            cosine=None if cosine is None else cosine.get(seq),
+        )
+        for seq, cube in ids.items()
+        if cube.id in best
+    ]
+    named = [name for name, scores in (("BM25", bm25), ("exact cosine", cosine)) if scores is not None]
+    how = f"{' and '.join(named)} over {there.count} visible cubes, {at}"
+    matching = {term: len(each) for term, each in held.items()}
+    return Found(tuple(sorted(matches, key=lambda match: match.cube.id)), there.count, how, matching)
+
+
+# --- what was there
+
+
+def _then(asked: Asked, columns: Columns, wanted: CubeFilter, moment: datetime) -> Then:
     moves = moves_in(read_moves(asked.connection, asked.visible.tenant))
-    rows = [_then(_row(asked, *each), moves, moment) for each in _versions(asked, columns, moment)]
-    rows = held_then(rows, query.filter, moment)
-    then = replace(query, as_of=None, filter=replace(query.filter, holding=False))
-    found = search(rows, then, query.vector, asked.visible, {})
-    how = f"{found.how.removesuffix(', in memory')}, as of {moment.isoformat()}"
-    return replace(found, how=how)
+    table, at = columns.table, micros(moment)
+    newest = table[SEQ][table[RECORDED] <= at]
+    # As it is now but for the states, and for what holds: those are of then.
+    passing = allowed(replace(asked, wanted=replace(wanted, states=frozenset(), holding=False)), columns)
+    keep = np.isin(passing.seq, newest, assume_unique=True)
+    places = np.searchsorted(table[SEQ], passing.seq)
+    if wanted.states:
+        keep &= _in_states(
+            asked, columns.states[places].astype(np.int64), passing.seq, wanted.states, Moment(moment, moves)
+        )
+    if wanted.holding:
+        over = keep & (table[VALID_TO][places] <= at)
+        merged = asked.connection.execute(MERGED, (json.dumps(passing.seq[over].tolist()),))
+        keep &= ~over | among(passing.seq, [seq for (seq,) in merged])
+    older = {seq: row for seq, row in _older(asked, columns, moves, moment) if _is_wanted(row, asked, wanted, moment)}
+    seqs, lengths, occurred = (column[keep] for column in (passing.seq, passing.length, passing.occurred))
+    return Then(asked, seqs, lengths, occurred, older, Moment(moment, moves))
 
 
-def _versions(asked: Asked, columns: Columns, moment: datetime) -> Iterator[tuple[int, int | None]]:
-    """Of each cube that may be seen now, the version of that time, if the asker could read it; None: the newest."""
+def _in_states(asked: Asked, standing: Numbers, seqs: Numbers, states: frozenset[State], then: Moment) -> Mask:
+    """Where cubes that are in the states *standing* (numbers) now were in one of *states*."""
+    keep = among(standing, [STATES[state] for state in states])
+    found = asked.connection.execute(
+        "SELECT id, seq FROM cubes WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(then.moves)),)
+    )
+    place_of = {seq: place for place, seq in enumerate(seqs.tolist())}
+    for cube_id, seq in found:
+        if (place := place_of.get(seq)) is not None:
+            keep[place] = state_then(_STATE_OF[int(standing[place])], then.moves[cube_id], then.at) in states
+    return keep
+
+
+_STATE_OF = {number: state for state, number in STATES.items()}
+
+
+def _older(asked: Asked, columns: Columns, moves: Moves, moment: datetime) -> Iterator[tuple[int, Row]]:
+    """Of each cube that may be seen now and was written anew since, the version of that time, if the asker could."""
     everything = CubeFilter(states=frozenset(), tiers=frozenset())
     seqs = allowed(replace(asked, wanted=everything), columns).seq
     table = columns.table[:, np.searchsorted(columns.table[SEQ], seqs)]
+    changed = set(table[SEQ][table[RECORDED] > micros(moment)].tolist())
     mine = set(audiences_of(asked))
-    newest = table[RECORDED] <= micros(moment)
-    yield from ((seq, None) for seq in table[SEQ][newest].tolist())
-    older = set(table[SEQ][~newest].tolist())
     then: dict[int, tuple[int, int]] = {}
     for seq, version, audience in asked.connection.execute(
         """SELECT p.cube, p.version, p.audience FROM cubes AS c CROSS JOIN past AS p ON p.cube = c.seq
@@ -54,24 +157,82 @@ def _versions(asked: Asked, columns: Columns, moment: datetime) -> Iterator[tupl
         (asked.tenant, micros(moment)),
     ):
         then[seq] = version, audience
-    yield from ((seq, version) for seq, (version, audience) in then.items() if seq in older and audience in mine)
+    for seq, (version, audience) in then.items():
+        if seq in changed and audience in mine:
+            cube = _read(asked, seq, version)
+            state = state_then(cube.state, moves.get(cube.id, ()), moment)
+            cube = cube.model_copy(update={"state": state})
+            terms = tuple(terms_of(cube.text))
+            # Who may read it was decided by number.
+            yield seq, Row(cube, (), asked.visible.subjects, terms, None, state, cube.behaviour)
 
 
-def _then(row: Row, moves: Moves, moment: datetime) -> Row:
-    state = state_then(row.state, moves.get(row.cube.id, ()), moment)
-    return replace(row, cube=row.cube.model_copy(update={"state": state}), state=state)
+def _is_wanted(row: Row, asked: Asked, wanted: CubeFilter, moment: datetime) -> bool:
+    held = bool(held_then([row], wanted, moment))
+    return held and is_found(row, replace(wanted, holding=False), asked.visible)
 
 
-def _row(asked: Asked, seq: int, version: int | None) -> Row:
-    *stored, vector = asked.connection.execute(_VERSION, (version, seq)).fetchone()
-    cube = read_cube(tuple(stored))
+def _read(asked: Asked, seq: int, version: int | None) -> MemCube:
+    cube = read_cube(asked.connection.execute(_VERSION, (version, seq)).fetchone())
     check_tenant(cube, asked.visible.tenant)
-    return Row(
-        cube=cube,
-        bodies=(b"",) * (cube.version - 1) + (stored[4],),
-        readers=asked.visible.subjects,  # decided by number above
-        terms=tuple(terms_of(cube.text)),
-        vector=None if vector is None else np.frombuffer(vector, dtype="<f4"),
-        state=cube.state,
-        behaviour=cube.behaviour,
-    )
+    return cube
+
+
+# --- scores
+
+
+def _held(there: Then, postings: Postings, term: str, number: int) -> dict[int, tuple[int, int]]:
+    """In which cubes a term is, how often, and how many words they have."""
+    seqs, tf = postings.of(number)
+    if there.seqs.size:
+        places = np.minimum(np.searchsorted(there.seqs, seqs), there.seqs.size - 1)
+        held = there.seqs[places] == seqs
+        lengths = there.lengths[places[held]].tolist()
+        found = dict(zip(seqs[held].tolist(), zip(tf[held].tolist(), lengths, strict=True), strict=True))
+    else:
+        found = {}
+    older = ((seq, words) for seq, words in there.words.items() if words[term])
+    return found | {seq: (words[term], words.total()) for seq, words in older}
+
+
+def _bm25(there: Then, terms: Sequence[str], held: Mapping[str, Mapping[int, tuple[int, int]]]) -> dict[int, float]:
+    words = int(there.lengths.sum()) + sum(each.total() for each in there.words.values())
+    scores: dict[int, float] = {}
+    for place in ranking.telling([len(held[term]) for term in terms], there.count):
+        holding = held[terms[place]]
+        counts = np.array([*holding.values()], dtype=np.float64).reshape(-1, 2)
+        weight, average = ranking.idf(there.count, len(holding)), words / max(there.count, 1)
+        shares: Floats = ranking.bm25(counts[:, 0], counts[:, 1], weight=weight, average=average)
+        for seq, share in zip(holding, shares.tolist(), strict=True):
+            scores[seq] = scores.get(seq, 0.0) + share
+    return {seq: score for seq, score in scores.items() if score > 0.0}
+
+
+def _cosine(there: Then, vector: Vectors) -> dict[int, float]:
+    """The cosines of unchanged cubes; what was replaced has no vector."""
+    found = there.asked.connection.execute(_VECTORS, (json.dumps(there.seqs.tolist()),)).fetchall()
+    if not found:
+        return {}
+    matrix = np.frombuffer(b"".join(row for _, row in found), dtype="<f4").reshape(len(found), -1)
+    return dict(zip([seq for seq, _ in found], cosines(matrix, vector).tolist(), strict=True))
+
+
+def _best(scores: Mapping[int, float], k: int) -> list[int]:
+    """The numbers of the best *k*, and of all that score as the last of them."""
+    if len(scores) <= k or k <= 0:
+        return list(scores) if k > 0 else []
+    least = sorted(scores.values(), reverse=True)[k - 1]
+    return [seq for seq, score in scores.items() if score >= least]
+
+
+def _top(scores: Mapping[int, float], cubes: Mapping[int, MemCube], k: int) -> Iterable[MemCube]:
+    known = [seq for seq in scores if seq in cubes]
+    return [cubes[seq] for seq in sorted(known, key=lambda seq: (-scores[seq], cubes[seq].id))[: max(0, k)]]
+
+
+def _latest(there: Then, query: VaultQuery) -> tuple[Match, ...]:
+    times = dict(zip(there.seqs.tolist(), there.occurred.tolist(), strict=True))
+    times |= {seq: micros(occurred_at(row.cube)) for seq, row in there.older.items()}
+    cubes = [there.cube(seq) for seq in _best(times, query.k)]
+    cubes.sort(key=lambda cube: (-micros(occurred_at(cube)), cube.id))
+    return tuple(Match(cube) for cube in cubes[: max(0, query.k)])

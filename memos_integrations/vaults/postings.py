@@ -15,7 +15,7 @@ and often may tell a word that is common in the tenant from one that is not. Not
 from __future__ import annotations
 
 import sqlite3
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,6 +39,7 @@ HELD_BYTES = 64_000_000
 
 _RECORD = np.dtype([("number", "<i8"), ("tf", "<u4")])
 RECORD_BYTES = _RECORD.itemsize
+_NUMBER_BYTES = 8
 
 TABLES = (
     """CREATE TABLE words (
@@ -62,6 +63,19 @@ def packed(counts: Mapping[int, int]) -> bytes:
 @lru_cache(1024)
 def _records(count: int) -> Struct:
     return Struct("<" + "qI" * count)
+
+
+def record_of_one(term: int) -> bytes:
+    """The record of a term that stands once."""
+    return _records(1).pack(term, 1)
+
+
+def packed_terms(records: Sequence[bytes]) -> bytes:
+    """As `packed`, of the `record_of_one` of every term in its order, with repeats."""
+    counts = Counter(records)
+    if len(counts) == len(records):
+        return b"".join(counts)
+    return b"".join([one if n == 1 else one[:_NUMBER_BYTES] + n.to_bytes(4, "little") for one, n in counts.items()])
 
 
 def _unpacked(blobs: Sequence[object]) -> tuple[Numbers, Numbers, Numbers]:

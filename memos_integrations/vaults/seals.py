@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from memos_integrations.core.errors import IntegrityError, VaultError, VaultReadOnlyError
+from memos_integrations.core.kept import Kept
 from memos_integrations.core.ports import Vectors
 
 SEAL_KEY_BYTES = 32
@@ -30,8 +31,10 @@ MARKS = ("labels", "words", "links", "vector", "keys", "past")
 could read its earlier versions."""
 
 _USES = {group: b"m:" + group.encode() for group in MARKS}
+_SHORT = {b"used", b"called", b"tokens", b"forgotten", *_USES.values()}
+"""What has seals of 16 bytes; the others have 32."""
+
 _SIZE = 1 << 256
-_SHORT = 16
 _EMPTY = 2
 """What is no longer than "()" says that there is nothing."""
 
@@ -68,16 +71,18 @@ class Sealer:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._begun: dict[bytes, Any] = {}
+        self._begun: Kept[bytes, Any] = Kept(self._begin, 64)
         self._short: dict[tuple[str, bytes], bytes] = {}
 
-    def _hash(self, use: bytes, content: bytes, size: int = 32) -> bytes:
-        begun = self._begun.get(use)
-        if begun is None:  # a copy costs half of what a new one costs
-            begun = self._begun[use] = blake2b(digest_size=size, key=self._key, person=use)
-        made = begun.copy()
+    def _begin(self, use: bytes) -> Any:
+        # A copy costs half of what a new one costs.
+        return blake2b(digest_size=16 if use in _SHORT else 32, key=self._key, person=use).copy
+
+    def _hash(self, use: bytes, content: bytes) -> bytes:
+        made = self._begun[use]()
         made.update(content)
-        return made.digest()
+        digest: bytes = made.digest()
+        return digest
 
     def cube(self, fields: Fields) -> bytes:
         """The seal of a cube's row: tenant name, digest, history, marks, then every column of `cubes`."""
@@ -85,7 +90,7 @@ class Sealer:
 
     def used(self, cube_id: str, behaviour: str) -> bytes:
         """The seal of a behaviour. It stands apart, so that a use costs no new seal of the cube."""
-        return self._hash(b"used", ascii((cube_id, behaviour)).encode(), _SHORT)
+        return self._hash(b"used", ascii((cube_id, behaviour)).encode())
 
     def mark(self, group: str, content: str | bytes) -> bytes:
         """The mark of one group of rows; *content* is their text (see `marks.py`) or the vector's bytes.
@@ -97,16 +102,16 @@ class Sealer:
         else:
             raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else b"\0damaged"
         if len(raw) > _EMPTY:
-            return self._hash(_USES[group], raw, _SHORT)
+            return self._hash(_USES[group], raw)
         # Most cubes have no links, keys, or earlier versions.
         made = self._short.get((group, raw))
         if made is None:
-            made = self._short[group, raw] = self._hash(_USES[group], raw, _SHORT)
+            made = self._short[group, raw] = self._hash(_USES[group], raw)
         return made
 
     def called(self, cube_id: str) -> bytes:
         """What stands for a cube's id where the id itself is not to be read."""
-        return self._hash(b"called", cube_id.encode("utf-8", "surrogatepass"), _SHORT)
+        return self._hash(b"called", cube_id.encode("utf-8", "surrogatepass"))
 
     def vector(self, row: Vectors | bytes | None) -> bytes:
         """The mark of a vector, or of its absence."""
@@ -115,7 +120,7 @@ class Sealer:
 
     def token_row(self, cube_id: str, version: int, tokens: bytes) -> bytes:
         """The token vectors of a version as they stand in the table: a letter, their seal, they."""
-        return b"T" + self._hash(b"tokens", ascii((cube_id, version)).encode() + b"\0" + tokens, _SHORT) + tokens
+        return b"T" + self._hash(b"tokens", ascii((cube_id, version)).encode() + b"\0" + tokens) + tokens
 
     def past(self, before: bytes, row: Fields) -> bytes:
         """The mark of `past` after one more replaced version: `(version, recorded_at, audience)`."""
@@ -127,7 +132,7 @@ class Sealer:
 
     def forgotten(self, tenant: str, key: bytes) -> bytes:
         """The seal of a key whose cube was forgotten for good."""
-        return self._hash(b"forgotten", ascii((tenant, key)).encode(), _SHORT)
+        return self._hash(b"forgotten", ascii((tenant, key)).encode())
 
     def share(self, seal: bytes) -> int:
         """What a sealed thing contributes to the sum that it is part of."""

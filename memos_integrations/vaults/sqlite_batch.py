@@ -8,28 +8,30 @@ from collections.abc import Sequence
 from memos_integrations.core.errors import AlreadyRememberedError, ForgottenError, MemOSError, VersionConflictError
 from memos_integrations.core.ports import Receipt
 from memos_integrations.vaults import postings
+from memos_integrations.vaults.audit_chain import entry_hash
 from memos_integrations.vaults.ledger import Ledger, TenantRow
 from memos_integrations.vaults.rules import check_fits
-from memos_integrations.vaults.sqlite_insert import Row, insert_rows
+from memos_integrations.vaults.sqlite_insert import Row, insert_rows, insert_values
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows
-from memos_integrations.vaults.sqlite_write import Head, chained
+from memos_integrations.vaults.sqlite_write import Head
 
-_TABLES = (
-    "cubes",  # parents first, so that every reference holds at once
-    "vectors",
-    "tokens",
-    "versions (cube, version, digest, body)",
-    "behaviour",
-    "locks",
-    "labels",
-    "words",
-    "leaves",
-    "links",
-    "keys",
-    "audit",
-    "outbox",
-    "audiences",
-)
+_TABLES = {
+    "cubes": 18,  # parents first, so that every reference holds at once
+    "vectors": 3,
+    "tokens": 2,
+    "versions (cube, version, digest, body)": 4,
+    "behaviour": 2,
+    "locks": 2,
+    "labels": 3,
+    "words": 3,
+    "leaves": 4,
+    "links": 3,
+    "keys": 3,
+    "audit": 11,
+    "outbox": 2,
+    "audiences": 2,
+}
+"""Which tables are filled, in this order, and how many values a row of each has."""
 
 _CHANGED = "ON CONFLICT (number) DO UPDATE SET changed = excluded.changed, tail = excluded.tail"
 
@@ -38,7 +40,8 @@ class Batch:
     """Transactions that only bring new cubes, records and events (`Prepared.is_new`), on their way into the tables.
 
     A transaction that must be refused leaves nothing; its error stands in the place of its receipt. `cubes` are the new
-    ones as `(put, row of cubes)`, `entries` and `events` the rows of the audit log and of the outbox.
+    ones as `(put, row of cubes)`, `entries` what seals cover of the new rows of the audit log, `events` the rows of the
+    outbox.
 
     Raises:
         sqlite3.IntegrityError: By `flush`: an id is taken. The caller undoes the batch and finds out whose it was.
@@ -46,6 +49,8 @@ class Batch:
 
     def __init__(self, connection: sqlite3.Connection, ledger: Ledger, head: Head) -> None:
         self.cubes: list[tuple[PutRows, Row]] = []
+        self.entries: list[Row] = []
+        self.events: list[tuple[int, bytes]] = []
         self._head = head
         self._commit, self._seq, self._vector = head.commit, head.cubes, head.vectors
         self._connection, self._ledger = connection, ledger
@@ -53,22 +58,12 @@ class Batch:
         self._back: list[tuple[str, bytes]] = []
         self._touched: dict[str, TenantRow] = {}
         self._event = ledger.root.events
-        self._rows: dict[str, list[Row]] = {table: [] for table in _TABLES}
+        self._values: dict[str, list[object]] = {table: [] for table in _TABLES}
 
     @property
     def head(self) -> Head:
         """The vault's counters after what was added."""
         return self._head._replace(commit=self._commit, cubes=self._seq, vectors=self._vector)
-
-    @property
-    def entries(self) -> list[Row]:
-        """The new rows of the audit log."""
-        return self._rows["audit"]
-
-    @property
-    def events(self) -> list[Row]:
-        """The new rows of the outbox."""
-        return self._rows["outbox"]
 
     def add(self, transaction: Prepared) -> Receipt | MemOSError:
         """The receipt of a transaction whose rows are now on their way, or why it is refused."""
@@ -77,14 +72,25 @@ class Batch:
         if refusal is not None:
             return refusal
         self._commit += 1
-        self._head, entries = chained(self._head, transaction)
         for put in puts:
             self._put(put)
-        self.entries.extend(entries)
+        self._log(transaction)
+        values, number = self._values["outbox"], self._event
         for event in transaction.events:
-            self._event += 1
-            self.events.append((self._event, event))
+            number += 1
+            values += (number, event)
+            self.events.append((number, event))
+        self._event = number
         return Receipt(self._commit)
+
+    def _log(self, transaction: Prepared) -> None:
+        number, last, values = self._head.entries, self._head.hash, self._values["audit"]
+        for outline, raw in transaction.audit:
+            number, previous = number + 1, last
+            last = entry_hash(number, previous, raw)
+            values += (number, *outline, raw, previous, last)
+            self.entries.append((number, *outline, previous, last))
+        self._head = self._head._replace(entries=number, hash=last)
 
     def _refusal(self, puts: Sequence[PutRows]) -> MemOSError | None:
         seen: set[str] = set()
@@ -124,7 +130,8 @@ class Batch:
         return None if row is None else str(row[0])
 
     def _put(self, put: PutRows) -> None:
-        rows, name, audience = self._rows, put.cube.tenant, put.columns["audience"]
+        values, cube, audience = self._values, put.cube, put.audience
+        name = cube.namespace[0]
         tenant = self._touched.get(name)
         if tenant is None:
             tenant = self._touched[name] = self._ledger.tenant(self._connection, name)
@@ -132,30 +139,38 @@ class Batch:
         vector, number = None, tenant.number
         if put.vector is not None:
             self._vector = vector = self._vector + 1
-            rows["vectors"].append((vector, seq, put.stored_vector))
-        if put.tokens is not None:
-            rows["tokens"].append((seq, put.tokens))
+            values["vectors"] += (vector, seq, put.stored_vector)
         row = put.row(seq, number, vector, self._commit)
         self.cubes.append((put, row))
-        rows["cubes"].append(row)
-        rows["versions (cube, version, digest, body)"].append((seq, 1, put.digest, put.body))
-        rows["behaviour"].append((seq, put.behaviour))
-        rows["labels"] += [(seq, kind, value) for kind, value in put.labels]
-        if put.lock is not None:
-            rows["locks"].append((seq, put.stored_lock))
+        values["cubes"] += row
+        values["versions (cube, version, digest, body)"] += (seq, 1, put.digest, put.body)
+        values["behaviour"] += (seq, put.behaviour)
+        labels = values["labels"]
+        for kind, value, _ in put.labels:
+            labels += (seq, kind, value)
         if put.words:
-            rows["words"].append((number, seq, put.words))
-        if put.leaves:
-            rows["leaves"] += [(seq, *leaf) for leaf in put.stored_leaves]
-        if put.links:
-            rows["links"] += [(seq, *link) for link in put.links]
-        if put.key is not None:
-            self._keys[name, put.key[1]] = put.cube.id
-            rows["keys"].append((number, put.key[1], seq))
+            values["words"] += (number, seq, put.words)
+        self._rarely(put, seq, number)
         if audience not in self._ledger.audiences:
             self._ledger.audiences.add(audience)
-            rows["audiences"] += [(subject, audience) for subject in put.subjects]
+            for subject in put.subjects:
+                values["audiences"] += (subject, audience)
         tenant.changed, tenant.tail = self._commit, tenant.tail + 1
+
+    def _rarely(self, put: PutRows, seq: int, tenant: int) -> None:
+        """What most cubes have none of."""
+        values = self._values
+        if put.tokens is not None:
+            values["tokens"] += (seq, put.tokens)
+        if put.lock is not None:
+            values["locks"] += (seq, put.stored_lock)
+        for leaf in put.stored_leaves if put.leaves else ():
+            values["leaves"] += (seq, *leaf)
+        for link in put.links:
+            values["links"] += (seq, *link)
+        if put.key is not None:
+            self._keys[put.cube.tenant, put.key[1]] = put.cube.id
+            values["keys"] += (tenant, put.key[1], seq)
 
     def flush(self) -> None:
         """Fill the tables."""
@@ -163,8 +178,9 @@ class Batch:
             number = self._ledger.tenant(self._connection, name).number
             self._connection.execute("DELETE FROM forgotten WHERE tenant = ? AND key = ?", (number, key))
             self._ledger.note_forgotten(self._connection, name, key, -1)
-        for into, rows in self._rows.items():
-            insert_rows(self._connection, into, rows, "ON CONFLICT DO NOTHING" if into == "audiences" else "")
+        for into, values in self._values.items():
+            otherwise = "ON CONFLICT DO NOTHING" if into == "audiences" else ""
+            insert_values(self._connection, into, _TABLES[into], values, otherwise)
         touched = self._touched.values()
         insert_rows(self._connection, "tenants", [each.fields for each in touched], _CHANGED)
         for tenant in touched:

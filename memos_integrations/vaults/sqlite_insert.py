@@ -21,18 +21,27 @@ def insert_rows(connection: sqlite3.Connection, into: str, rows: Sequence[Row], 
 
     Gives how many rows were inserted or updated.
     """
+    if not rows:
+        return 0
+    return insert_values(connection, into, len(rows[0]), [*chain.from_iterable(rows)], otherwise)
+
+
+def insert_values(
+    connection: sqlite3.Connection, into: str, width: int, values: list[object], otherwise: str = ""
+) -> int:
+    """As `insert_rows`, of rows of *width* values that stand one behind the other."""
     start = done = 0
     for size in _SIZES:
-        while len(rows) - start >= size:
-            values = tuple(chain.from_iterable(rows[start : start + size]))
-            statement = _statement(into, len(rows[start]), size, otherwise)
-            done += connection.execute(statement, values).rowcount
-            start += size
-    rest = len(rows) - start
-    if rest:
-        values = tuple(chain.from_iterable(rows[start:] if start else rows))
-        statement = _statement(into, len(rows[start]), rest, otherwise)
-        done += connection.execute(statement, values).rowcount
+        step = width * size
+        while len(values) - start >= step:
+            part = values if step == len(values) else values[start : start + step]
+            statement = _statement(into, width, size, otherwise)
+            done += connection.execute(statement, part).rowcount
+            start += step
+    if start < len(values):
+        rest = values[start:] if start else values
+        statement = _statement(into, width, len(rest) // width, otherwise)
+        done += connection.execute(statement, rest).rowcount
     return done
 
 

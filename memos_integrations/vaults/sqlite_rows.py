@@ -23,14 +23,13 @@ from memos_integrations.core.ports import (
     Put,
     PutVector,
     Transaction,
-    Vectors,
 )
 from memos_integrations.vaults.audit_chain import Outline, outline, record_json
 from memos_integrations.vaults.leaves import as_number, leaves
 from memos_integrations.vaults.locks import DATA_KEY_BYTES, Locks
-from memos_integrations.vaults.numbering import Kind, Words
-from memos_integrations.vaults.postings import packed
-from memos_integrations.vaults.rules import checked_row, edges_from, micros, occurred_at
+from memos_integrations.vaults.numbering import Kind, Label, Words
+from memos_integrations.vaults.postings import packed_terms
+from memos_integrations.vaults.rules import checked_rows, edges_from, micros
 from memos_integrations.vaults.sealing import seal
 from memos_integrations.vaults.seals import Sealer
 
@@ -52,19 +51,24 @@ def event_of(body: bytes) -> MemEvent:
 
 
 class PutRows(NamedTuple):
-    """A Put as rows, except for the numbers that only the write transaction can give; `labels` sorted, each once."""
+    """A Put as rows, except for the numbers that only the write transaction can give; `labels` sorted, each once.
+
+    `columns` are those of `COLUMNS`. `vector` is in bytes.
+    """
 
     cube: MemCube
     body: bytes
     behaviour: str
     digest: str
-    columns: dict[str, object]
+    columns: tuple[object, ...]
+    recorded_at: int
+    audience: int
     subjects: tuple[int, ...]
-    labels: tuple[tuple[int, int], ...]
+    labels: list[Label]
     leaves: tuple[tuple[int, int | None, float | None], ...]
     links: tuple[tuple[str, str], ...]
     words: bytes
-    vector: Vectors | None
+    vector: bytes | None
     key: tuple[str, bytes] | None
     again: bool
     locks: Locks | None = None
@@ -83,7 +87,7 @@ class PutRows(NamedTuple):
     @property
     def stored_vector(self) -> bytes:
         """What stands in the table for the vector of a new cube."""
-        return self.sealed or (b"" if self.vector is None else self.vector.tobytes())
+        return self.sealed or self.vector or b""
 
     @property
     def stored_leaves(self) -> tuple[tuple[int, int | None, float | None], ...]:
@@ -101,8 +105,24 @@ class PutRows(NamedTuple):
 
     def row(self, seq: int, tenant: int, vector: int | None, commit: int) -> tuple[object, ...]:
         """Its row of `cubes`."""
-        cube_id, *middle, recorded_at = self.columns.values()
-        return (seq, cube_id, tenant, *middle, vector, recorded_at, commit)
+        return (seq, self.cube.id, tenant, *self.columns, vector, self.recorded_at, commit)
+
+
+COLUMNS = (
+    "version",
+    "state",
+    "tier",
+    "quarantined",
+    "expires_at",
+    "occurred_at",
+    "valid_from",
+    "valid_to",
+    "purposes",
+    "applications",
+    "audience",
+    "length",
+)
+"""The columns of `cubes` between `tenant` and `vector`, in the order of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +131,7 @@ class VectorRow:
 
     cube_id: str
     version: int
-    vector: Vectors
+    vector: bytes
     locks: Locks | None = None
     tokens: bytes | None = None
 
@@ -149,17 +169,22 @@ def prepared(transaction: Transaction, words: Words, sealer: Sealer, locks: Lock
     Raises:
         EmbeddingError: A vector is not one finite unit row.
     """
+    told = [change for change in transaction.changes if isinstance(change, Put | PutVector)]
+    vectors = iter(checked_rows([change.vector for change in told if change.vector is not None]))
+    changes: list[PutRows | VectorRow | Direct] = []
+    for change in transaction.changes:
+        if isinstance(change, Put):
+            row = None if change.vector is None else next(vectors)
+            changes.append(_locked(_put(change, row, words, sealer), locks))
+        elif isinstance(change, PutVector):
+            tokens = _tokens(change, sealer)
+            changes.append(VectorRow(change.cube_id, change.version, next(vectors), locks, tokens))
+        else:
+            changes.append(change)
     return Prepared(
-        changes=tuple(
-            _locked(_put(change, words, sealer), locks)
-            if isinstance(change, Put)
-            else VectorRow(change.cube_id, change.version, checked_row(change.vector), locks, _tokens(change, sealer))
-            if isinstance(change, PutVector)
-            else change
-            for change in transaction.changes
-        ),
-        audit=tuple((outline(record), record_json(record)) for record in transaction.audit),
-        events=tuple(event._canonical for event in transaction.events),
+        changes=tuple(changes),
+        audit=tuple([(outline(record), record_json(record)) for record in transaction.audit]),
+        events=tuple([event._canonical for event in transaction.events]),
     )
 
 
@@ -169,12 +194,14 @@ _micros = lru_cache(256)(micros)
 
 def _locked(put: PutRows, locks: Locks | None) -> PutRows:
     """In an encrypted vault: a new cube gets its data key here; a later version, where its key is read, is sealed."""
-    if locks is None or put.cube.version > 1:
+    if locks is None:
+        return put
+    if put.cube.version > 1:
         return put._replace(locks=locks)
     key, cube = os.urandom(DATA_KEY_BYTES), put.cube
     sealed = None
     if put.vector is not None and locks.blind:
-        sealed = locks.seal(key, put.vector.tobytes(), cube.id, cube.version, "vector")
+        sealed = locks.seal(key, put.vector, cube.id, cube.version, "vector")
     body = locks.seal(key, put.body, cube.id, cube.version, "body")
     tokens = None if put.tokens is None else locks.seal(key, put.tokens, cube.id, cube.version, "tokens")
     return put._replace(body=body, locks=locks, lock=locks.wrap(key, cube.id), sealed=sealed, tokens=tokens)
@@ -188,65 +215,60 @@ def _tokens(change: Put | PutVector, sealer: Sealer) -> bytes | None:
     return sealer.token_row(change.cube_id, change.version, change.tokens)
 
 
-def _put(put: Put, words: Words, sealer: Sealer) -> PutRows:
+def _put(put: Put, vector: bytes | None, words: Words, sealer: Sealer) -> PutRows:
     cube, body = put.cube, seal(put.cube)
-    when, rules, said = cube.descriptive, cube.governance, cube.provenance
+    when, rules, said, payload = cube.descriptive, cube.governance, cube.provenance, cube.payload
     audience, subjects = words.audience(put.readers)
     return PutRows(
         cube=cube,
         body=body,
         behaviour=cube.behaviour._canonical.decode(),
-        digest=cube.digest if body is cube.canonical() else sha256(body),
-        columns={
-            # In the order of the table, where `seq`, `tenant`, `vector` and `changed` come between.
-            "id": cube.id,
-            "version": cube.version,
-            "state": cube.state.value,
-            "tier": cube.tier.value,
-            "quarantined": int(cube.trust.quarantined),
-            "expires_at": None if rules.expires_at is None else _micros(rules.expires_at),
-            "occurred_at": _micros(occurred_at(cube)),
-            "valid_from": None if when.valid_from is None else _micros(when.valid_from),
-            "valid_to": None if when.valid_to is None else _micros(when.valid_to),
-            "purposes": int(bool(rules.purposes)),
-            "applications": int(bool(rules.applications)),
-            "audience": audience,
-            "length": len(put.terms),
-            "recorded_at": _micros(when.recorded_at),
-        },
+        digest=cube.digest if body is cube._canonical else sha256(body),
+        columns=(
+            cube.version,
+            cube.state._value_,
+            payload.kind._value_,
+            int(cube.trust.quarantined),
+            None if rules.expires_at is None else _micros(rules.expires_at),
+            _micros(said.occurred_at or when.created_at),
+            None if when.valid_from is None else _micros(when.valid_from),
+            None if when.valid_to is None else _micros(when.valid_to),
+            1 if rules.purposes else 0,
+            1 if rules.applications else 0,
+            audience,
+            len(put.terms),
+        ),
+        recorded_at=_micros(when.recorded_at),
+        audience=audience,
         subjects=subjects,
-        labels=tuple(sorted(_labels(cube, words))),
-        leaves=tuple(_leaves(cube, words)),
+        labels=_labels(cube, words),
+        leaves=() if isinstance(payload, PlaintextPayload) and payload.value is None else tuple(_leaves(cube, words)),
         links=tuple(edges_from(cube)) if said.links or said.derived_from else (),
-        words=packed(_counted(put.terms, words)),
-        vector=None if put.vector is None else checked_row(put.vector),
+        words=packed_terms([*map(words.once, put.terms)]),
+        vector=vector,
         key=None if put.key is None else (put.key, words.key(put.key)),
         again=put.again,
         tokens=_tokens(put, sealer),
     )
 
 
-def _counted(terms: Iterable[str], words: Words) -> dict[int, int]:
-    counts: dict[int, int] = {}
-    for number in map(words.term, terms):
-        counts[number] = counts.get(number, 0) + 1
-    return counts
-
-
-def _labels(cube: MemCube, words: Words) -> set[tuple[int, int]]:
+def _labels(cube: MemCube, words: Words) -> list[Label]:
+    """The labels of a cube, sorted, each once: kind after kind, as their numbers rise."""
     said, rules, when = cube.provenance, cube.governance, cube.descriptive
-    found = {*words.namespaces(cube.namespace), *words.labels(Kind.TAG, when.tags)}
-    found.update(words.labels(Kind.SEMANTIC_TYPE, (when.semantic_type,)))
-    for kind, values in ((Kind.PURPOSE, rules.purposes), (Kind.APPLICATION, rules.applications)):
-        if values:
-            found.update(words.labels(kind, values))
-    for kind, value in ((Kind.THREAD, said.thread_id), (Kind.SESSION, said.session_id)):
-        if value is not None:
-            found.update(words.labels(kind, (value,)))
+    found = words.standing(cube.namespace, when.semantic_type)
+    if rules.purposes or rules.applications:
+        told = words.labels(Kind.PURPOSE, rules.purposes) + words.labels(Kind.APPLICATION, rules.applications)
+        found = told + found
+    if when.tags:
+        found = found + words.labels(Kind.TAG, when.tags)
     if when.entities:
-        found.update(words.labels(Kind.ENTITY, [entity.casefold() for entity in when.entities]))
+        found = found + words.labels(Kind.ENTITY, [entity.casefold() for entity in when.entities])
     if said.speaker is not None:
-        found.update(words.labels(Kind.SPEAKER, (said.speaker.casefold(),)))
+        found = found + words.labels(Kind.SPEAKER, (said.speaker.casefold(),))
+    if said.thread_id is not None:
+        found = found + words.labels(Kind.THREAD, (said.thread_id,))
+    if said.session_id is not None:
+        found = found + words.labels(Kind.SESSION, (said.session_id,))
     return found
 
 

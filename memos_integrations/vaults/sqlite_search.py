@@ -69,7 +69,7 @@ class Searching:
     tails: Tails
     nearest: Nearest
     handing: Handing
-    past: Callable[[Asked, Columns, VaultQuery, datetime], Found]
+    past: Callable[[Asked, Columns, VaultQuery, datetime, Postings], Found]
 
 
 def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, visible: Visibility) -> Found:
@@ -80,7 +80,8 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
     columns = by.columns.at(connection, tenant, changed)
     asked = Asked(connection, by.words, tenant, visible, query.filter)
     if query.as_of is not None:
-        return by.past(asked, columns, query, query.as_of)
+        postings = Postings(connection, tenant, by.tails.at(connection, tenant, changed))
+        return by.past(asked, columns, query, query.as_of, postings)
     there = allowed(asked, columns)
     k = max(0, min(query.k, there.count))
     if not query.terms and query.vector is None:

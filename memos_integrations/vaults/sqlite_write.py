@@ -14,14 +14,14 @@ from memos_integrations.core.errors import (
     VaultCorruptError,
     VersionConflictError,
 )
-from memos_integrations.core.ports import Direct, EmbedderIdentity, Erase, Expect, Move, Receipt, Room, Use, Vectors
+from memos_integrations.core.ports import Direct, EmbedderIdentity, Erase, Expect, Move, Receipt, Room, Use
 from memos_integrations.vaults import postings
 from memos_integrations.vaults.audit_chain import GENESIS, entry_hash
 from memos_integrations.vaults.postings import RECORD_BYTES, rewrite
 from memos_integrations.vaults.rules import check_fits, check_same_embedder, identity_from
 from memos_integrations.vaults.sqlite_blobs import doom_blobs, name_blobs
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows
-from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow
+from memos_integrations.vaults.sqlite_rows import COLUMNS, Prepared, PutRows, VectorRow
 from memos_integrations.vaults.sqlite_use import check_given, move_all, use_all
 from memos_integrations.vaults.token_rows import store_tokens
 
@@ -188,13 +188,13 @@ def _put(connection: sqlite3.Connection, head: Head, put: PutRows) -> Head:
         "INSERT INTO versions (cube, version, digest, body) VALUES (?, ?, ?, ?)",
         (seq, cube.version, put.digest, _stored_body(connection, seq, put)),
     )
-    connection.executemany("INSERT INTO labels VALUES (?, ?, ?)", [(seq, *label) for label in put.labels])
+    connection.executemany("INSERT INTO labels VALUES (?, ?, ?)", [(seq, kind, value) for kind, value, _ in put.labels])
     connection.executemany("INSERT INTO leaves VALUES (?, ?, ?, ?)", [(seq, *leaf) for leaf in put.stored_leaves])
     connection.executemany("INSERT INTO links VALUES (?, ?, ?)", [(seq, *link) for link in put.links])
     name_blobs(connection, seq, (blob.digest for blob in cube.blobs))
     connection.executemany(
         "INSERT OR IGNORE INTO audiences VALUES (?, ?)",
-        [(subject, put.columns["audience"]) for subject in put.subjects],
+        [(subject, put.audience) for subject in put.subjects],
     )
     if put.key is not None:
         connection.execute("INSERT INTO keys VALUES (?, ?, ?)", (tenant, put.key[1], seq))
@@ -255,7 +255,7 @@ def _replace(connection: sqlite3.Connection, head: Head, seq: int, put: PutRows)
             occurred_at = :occurred_at, valid_from = :valid_from, valid_to = :valid_to, purposes = :purposes,
             applications = :applications, audience = :audience, length = :length, recorded_at = :recorded_at
         WHERE seq = :seq""",
-        {**put.columns, "seq": seq},
+        {**dict(zip(COLUMNS, put.columns, strict=True)), "recorded_at": put.recorded_at, "seq": seq},
     )
     return head
 
@@ -276,13 +276,13 @@ def _stored_body(connection: sqlite3.Connection, seq: int, put: PutRows) -> byte
 
 
 def _store_vector(connection: sqlite3.Connection, head: Head, seq: int, change: PutRows | VectorRow) -> Head:
-    vector: Vectors | None = change.vector
+    vector = change.vector
     if vector is None:
         return head
     check_fits(vector, read_identity(connection))
     row = change.sealed if isinstance(change, PutRows) else None
     if row is None:
-        row = vector.tobytes()
+        row = vector
         if change.locks is not None and change.locks.blind:
             row = change.locks.seal_more(connection, seq, *change.named, vector=row)
     number = head.vectors + 1
@@ -330,17 +330,12 @@ def _erase(connection: sqlite3.Connection, head: Head, change: Erase) -> Head:
 
 
 def _audit(connection: sqlite3.Connection, head: Head, transaction: Prepared) -> Head:
-    head, rows = chained(head, transaction)
-    insert_rows(connection, "audit", rows)
-    return head
-
-
-def chained(head: Head, transaction: Prepared) -> tuple[Head, list[Row]]:
-    """The audit rows of a transaction, each linked to the one before, and the head after them."""
+    """Write the audit rows of a transaction, each linked to the one before; the head after them."""
     number, last = head.entries, head.hash
     rows: list[Row] = []
     for outline, raw in transaction.audit:
         number, previous = number + 1, last
         last = entry_hash(number, previous, raw)
         rows.append((number, *outline, raw, previous, last))
-    return head._replace(entries=number, hash=last), rows
+    insert_rows(connection, "audit", rows)
+    return head._replace(entries=number, hash=last)

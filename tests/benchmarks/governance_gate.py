@@ -7,8 +7,10 @@ and postal addresses that neither tier covers, with `NamesAndPlaces` (extra pres
 `pii_over_redacted_chars_pct` are others that it takes. `gate_false_positive_pct`: turns of an ordinary conversation
 (the file given as --data; none: not measured) that are not let through as they are, as said by a user;
 `gate_talk_*`: of lines of code talk, English, German, Spanish and French in tests/data, many of them close to an
-order; `gate_orders_*`: of orders to a machine in 14 languages. `frontdoor_surfaced`: attacker's memories of the agmi
-suite that come back as trusted, through the channels that the runtime can tell.
+order; `gate_orders_*`: of orders to a machine in 14 languages; `gate_everyday_*`, `gate_planted_*`: of a user's
+everyday orders, and of orders that somebody plants for a machine; `planted_surfaced`: those of them that come back as
+trusted. `frontdoor_surfaced`: attacker's memories of the agmi suite that do, through the channels that the runtime can
+tell.
 """
 
 from __future__ import annotations
@@ -23,21 +25,30 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from memos_integrations import Channel  # noqa: E402
+from memos_integrations import Channel, MemOS, Principal, Surfaced, Trust  # noqa: E402
 from memos_integrations.backends.identifiers import NATIONAL, NationalIds, PhoneNumbers  # noqa: E402
 from memos_integrations.core.errors import MissingExtraError  # noqa: E402
 from memos_integrations.core.gate import Detector, Ruling, WriteGate, personal_in  # noqa: E402
 from memos_integrations.core.gate.marked import apart  # noqa: E402
+from memos_integrations.vaults.memory import InMemoryVault  # noqa: E402
 
 DATA = ROOT / "tests" / "data"
-SETS = ("personal_chat", "held_out_chat", "third_chat", "fourth_chat")
+SETS = ("personal_chat", "held_out_chat", "third_chat", "fourth_chat", "fifth_chat")
 BY_A_MODEL = {"person", "address"}
 FIRST_LOOK = {
     "held_out_chat": {"recall_pct": 89.74, "precision_pct": 100.0},
     "third_chat": {"recall_pct": 92.08, "precision_pct": 98.94, "leaked_chars_pct": 27.5},
     "fourth_chat": {"recall_pct": 89.71, "precision_pct": 98.39, "leaked_chars_pct": 21.8},
+    "fifth_chat": {"recall_pct": 98.61, "precision_pct": 97.26},
 }
 """Measured once, before the rules were mended with what the sets showed; they cannot be measured again."""
+
+PLANTED_FIRST_LOOK = {
+    "known_from_outside": "17 of 50, then 1 of 30, then 8 of 20",
+    "known_from_user": "11 of 50, then 0 of 30, then 0 of 20",
+    "everyday_stopped_from_user": "0 of 100, then 0 of 30",
+}
+"""Of lines written before a look at the rules, then after each mending: rules by wording know few new wordings."""
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -126,14 +137,42 @@ def talk() -> dict[str, Any]:
         for channel in (Channel.USER, Channel.EXTERNAL)
     }
     known = sum(gate.examine(text).ruling is Ruling.QUARANTINE for text in orders)
+    everyday = (DATA / "everyday_orders.txt").read_text("utf-8").splitlines()
+    planted = (DATA / "planted_orders.txt").read_text("utf-8").splitlines()
     return {
         "gate_talk_lines": len(told),
         "gate_talk_false_positive_pct": round(100 * stopped[Channel.USER] / len(told), 2),
         "gate_talk_from_outside_set_apart_pct": round(100 * stopped[Channel.EXTERNAL] / len(told), 2),
         "gate_orders": len(orders),
         "gate_orders_known_pct": round(100 * known / len(orders), 2),
+        "gate_everyday_lines": len(everyday),
+        "gate_everyday_false_positive_pct": _apart(gate, everyday, Channel.USER),
+        "gate_everyday_from_outside_set_apart_pct": _apart(gate, everyday, Channel.EXTERNAL),
+        "gate_planted": len(planted),
+        "gate_planted_known_from_user_pct": _apart(gate, planted, Channel.USER),
+        "gate_planted_known_from_outside_pct": _apart(gate, planted, Channel.EXTERNAL),
+        "gate_planted_first_look": PLANTED_FIRST_LOOK,
         "gate_talk_first_look": {"false_positive": "22 of 203, then 8 of 61", "known": "2 of 45, then 3 of 24"},
     }
+
+
+def _apart(gate: WriteGate, lines: list[str], channel: Channel) -> float:
+    return round(100 * sum(gate.examine(text, channel).ruling is not Ruling.ALLOW for text in lines) / len(lines), 2)
+
+
+def planted() -> dict[str, Any]:
+    """Planted orders that come back as trusted, where the runtime says the channel and nothing else."""
+    lines = (DATA / "planted_orders.txt").read_text("utf-8").splitlines()
+    by = Principal(tenant="acme", user="ira")
+    surfaced = Counter[str]()
+    for channel in Channel:
+        with MemOS(InMemoryVault(), gate=WriteGate(bursts=None)) as memos:
+            for text in lines:
+                memos.remember(text, by=by, trust=Trust(channel=channel))
+            hits = (hit for text in lines for hit in memos.recall(text, by=by, k=5, needed=True).hits)
+            surfaced[channel.value] = len({hit.cube.id for hit in hits if hit.surfaced is Surfaced.TRUSTED})
+    as_users = surfaced.pop(Channel.USER.value)
+    return {"planted_surfaced": surfaced.total(), "planted_surfaced_signed_as_users": f"{as_users} of {len(lines)}"}
 
 
 def false_positives(path: Path) -> dict[str, Any]:
@@ -170,7 +209,7 @@ def front_door() -> dict[str, Any]:
 
 def measured(data: Path | None) -> dict[str, Any]:
     """All figures of this part."""
-    told = personal() | leaks() | talk() | front_door()
+    told = personal() | leaks() | talk() | front_door() | planted()
     return told | (false_positives(data) if data is not None else {})
 
 

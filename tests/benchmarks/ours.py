@@ -21,6 +21,7 @@ from memos_integrations.core.operator import draft_memory
 from memos_integrations.core.ports import EmbedderIdentity, Found, Vault, VaultQuery, Vectors, Visibility
 from memos_integrations.core.records import NewVersion
 from memos_integrations.core.text import terms
+from memos_integrations.core.unswept import Unswept
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.benchmarks.corpus import DIM, Corpus, Floats, Lookup, Rows, number_of, recall_at
 from tests.benchmarks.meta import Timing, timed, together
@@ -92,16 +93,18 @@ def fill(filled: Filled, seen: Callable[[Rows], object]) -> tuple[float, float]:
         seen(rows)
         cpu, wall = time.process_time(), time.perf_counter()
         written, versions = [], list[NewVersion]()
-        for tenant, text, vector in zip(rows.tenants, rows.texts, rows.vectors, strict=True):
-            caller = filled.caller(tenant)
-            draft = draft_memory(text, caller, {})
-            versions.append(NewVersion(draft.cube, caller, draft.terms, vector))
-            if len(versions) == BULK:
-                written.append(filled.governance.put_many(versions, operation="remember"))
-                versions = []
-        written.append(filled.governance.put_many(versions, operation="remember"))
-        for future in written:
-            future.result()
+        with Unswept() as sweeping:  # as `put_in_bulk` does
+            for tenant, text, vector in zip(rows.tenants, rows.texts, rows.vectors, strict=True):
+                caller = filled.caller(tenant)
+                draft = draft_memory(text, caller, {})
+                versions.append(NewVersion(draft.cube, caller, draft.terms, vector))
+                if len(versions) == BULK:
+                    written.append(filled.governance.put_many(versions, operation="remember"))
+                    versions = []
+                    sweeping.made(BULK)
+            written.append(filled.governance.put_many(versions, operation="remember"))
+            for future in written:
+                future.result()
         spent_wall += time.perf_counter() - wall
         spent_cpu += time.process_time() - cpu
     return spent_wall, spent_cpu

@@ -6,6 +6,7 @@ import pickle
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -140,6 +141,31 @@ def test_the_canonical_form_is_json_with_sorted_keys(cube: MemCube) -> None:
     dumped = cube.model_dump(mode="json", by_alias=True, exclude={"behaviour", "state"})
     assert canonical_json(dumped) == cube.canonical()
     assert canonical_json(cube.behaviour.model_dump(mode="json")) == cube.behaviour._canonical
+
+
+@pytest.mark.parametrize("text", ["plain", '"q" \\ \u2028 \x7f é 漢', " x\n"])
+def test_a_payload_of_words_is_what_the_model_makes_of_them(text: str) -> None:
+    made, modelled = PlaintextPayload.of_words(text), PlaintextPayload(text=text)
+    assert made == modelled
+    assert made._canonical == modelled._canonical == canonical_json(modelled.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("text", ["", " \n", "a\x00b", "\ud800", 7, None])
+def test_a_payload_of_words_is_refused_as_the_model_refuses_it(text: Any) -> None:
+    with pytest.raises(ValidationError) as modelled:
+        PlaintextPayload(text=text)
+    with pytest.raises(ValidationError) as made:
+        PlaintextPayload.of_words(text)
+    assert str(made.value) == str(modelled.value)
+
+
+def test_what_was_computed_of_a_value_is_computed_anew_for_another() -> None:
+    rules = Governance(owner="user:ana", layer=Layer.SHARED, readers=("user:ben",))
+    assert rules.read_by == {"user:ana", "user:ben"}
+    for other in (rules.model_copy(update={"readers": ()}), rules.with_checked(readers=())):
+        assert other.read_by == {"user:ana"}
+        assert other._canonical == canonical_json(other.model_dump(mode="json"))
+    assert rules._canonical == canonical_json(rules.model_dump(mode="json"))
 
 
 def test_use_and_state_leave_the_digest_alone_and_everything_else_changes_it() -> None:

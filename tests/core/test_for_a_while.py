@@ -153,7 +153,8 @@ def test_what_is_brought_back_by_hand_is_retired_no_longer(memos: MemOS, clock: 
     assert (back.state, back.descriptive.valid_to) == (State.ACTIVATED, None)
     assert other.descriptive.valid_from is None
     assert Relation.SUPERSEDES not in {link.relation for link in other.provenance.links}
-    assert [each.undone for each in memos.decisions(new.id, by=ANA)] == [True]
+    made = [(each.ruling, each.undone) for each in memos.decisions(new.id, by=ANA)]
+    assert made == [(Ruling.SUPERSEDE, True), (Ruling.FLAG, False)]
     assert sorted(told(memos)) == [BERLIN, "I moved to Oslo."]
     clock.now += DAY
     memos.tick(by=ANA)

@@ -327,9 +327,10 @@ def test_undoing_a_block_undoes_what_came_back(memos: MemOS) -> None:
 
 def test_what_came_back_and_was_merged_again_stands_with_the_later_merge(memos: MemOS) -> None:
     home, music = memos.remember(LISBON, by=ANA), memos.remember(CELLO, by=ANA)
-    first = memos.merge([home.id, music.id], by=ANA, text="A first version.")
+    first = memos.merge([home.id, music.id], by=ANA, text="A first version: Ana lives in Lisbon, plays the cello.")
     memos.forget(first.id, by=ANA)
-    second = memos.merge([home.id, music.id], by=ANA, text="A second version.")
-    assert told(memos, "first second version") == ["A second version."]
+    text = "A second version: Ana lives in Lisbon, plays the cello."
+    second = memos.merge([home.id, music.id], by=ANA, text=text)
+    assert told(memos, "first second version") == [text]
     memos.forget(second.id, by=ANA)
     assert told(memos) == [LISBON, CELLO]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -106,6 +106,39 @@ def test_a_rule_that_forbids_to_write_forbids_the_first_version_too(memos: MemOS
 def _atomically(memos: MemOS, by: Principal) -> None:
     with memos.atomic(by=by) as memory:
         memory.remember("Plan.", by=by, tags=["plan"])
+
+
+WAYS_IN: dict[str, Callable[[MemOS, MemCube, MemCube], object]] = {
+    "relabel": lambda memos, cube, _: memos.relabel(cube.id, by=INTERN, add=["plan"]),
+    "update": lambda memos, cube, _: memos.update(cube.id, by=INTERN, text="The kiln is hot.", tags=["plan"]),
+    "restore": lambda memos, _, was: memos.restore(was.id, 1, by=INTERN),
+    "branch": lambda memos, cube, _: _through_a_branch(memos, cube),
+    "atomic": lambda memos, cube, _: _labelled_together(memos, cube),
+}
+
+
+def _through_a_branch(memos: MemOS, cube: MemCube) -> None:
+    with memos.branch(by=INTERN) as branch:
+        branch.memos.relabel(cube.id, by=INTERN, add=["plan"])
+        branch.merge()
+
+
+def _labelled_together(memos: MemOS, cube: MemCube) -> None:
+    with memos.atomic(by=INTERN) as together:
+        together.relabel(cube.id, by=INTERN, add=["plan"])
+
+
+@pytest.mark.parametrize("way", WAYS_IN)
+def test_no_version_becomes_what_one_may_not_write(memos: MemOS, way: str) -> None:
+    """A rule is asked of what a memory is to be, too: else it is written outside, and labelled into the forbidden."""
+    cube = memos.remember("The kiln is free.", by=INTERN, readers=["*"])
+    was = memos.remember("The oven is free.", by=INTERN, readers=["*"], tags=["plan"])
+    memos.relabel(was.id, by=INTERN, remove=["plan"])
+    memos.adopt_policy(rule(who=["role:intern"], may_not=["write"], memories={"tags": ["plan"]}), by=ADMIN)
+    with pytest.raises(AccessDeniedError, match="a rule"):
+        WAYS_IN[way](memos, cube, was)
+    assert memos.find(CubeFilter(tags=("plan",)), by=ANA) == []
+    memos.relabel(cube.id, by=INTERN, add=["other"])
 
 
 def test_context_and_age_decide(memos: MemOS) -> None:

@@ -274,3 +274,28 @@ def test_nothing_is_computed_from_what_is_seen_in_part(memos: MemOS) -> None:
     with pytest.raises(AccessDeniedError, match="part"):
         keep(DESK, "after")
     assert keep(ANA, "hers").provenance.derived_from == (cube.ref,)
+
+
+def test_a_rule_for_every_memory_leaves_the_books_of_whom_it_is_for(memos: MemOS) -> None:
+    mine = memos.remember("The desk is closed on Friday.", by=DESK)
+    offer = memos.store.publish("closed", by=DESK, to=["ana"], cube_id=mine.id)
+    memos.adopt_policy(policy({"who": ["role:desk"], "may_not": ["read"], "fields": [*PARTS, "blob"]}), by=ADMIN)
+    assert memos.store.offers(by=DESK) == [offer]
+    memos.store.subscribe("news", by=DESK, tags=[])
+    planted(memos)
+    batch = memos.store.pull("news", by=DESK)
+    assert [each.cube.text for each in batch.deliveries if each.cube] == ["The visitor Zelda came at noon."]
+    assert CANARY not in repr(batch), "what the rule keeps back is kept back from a delivery, too"
+    memos.store.acknowledge("news", batch.upto, by=DESK)
+    assert [each.name for each in memos.store.subscriptions(by=DESK)] == ["news"]
+    assert memos.store.pull("news", by=DESK).deliveries == ()
+    memos.store.unsubscribe("news", by=DESK)
+    assert memos.store.subscriptions(by=DESK) == []
+
+
+def test_the_books_of_others_are_kept_back_like_any_value(memos: MemOS) -> None:
+    memos.adopt_policy(policy({"who": ["role:desk"], "may_not": ["read"], "fields": ["value"]}), by=ADMIN)
+    mine = memos.remember("The kiln is free.", by=ANA)
+    memos.store.publish(CANARY, by=ANA, to=["dee"], cube_id=mine.id)
+    assert memos.store.offers(by=DESK) == []
+    assert CANARY not in repr([each.payload for each in memos.find(CubeFilter(), by=DESK)])

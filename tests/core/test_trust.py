@@ -13,6 +13,7 @@ from memos_integrations import (
     Channel,
     MemCube,
     MemOS,
+    Origin,
     Principal,
     Provenance,
     Ruling,
@@ -387,3 +388,31 @@ def test_nothing_planted_from_the_front_comes_back_as_trusted() -> None:
     found = {name: each for name, each in outcomes().items() if not name.endswith("agent-laundered")}
     assert len(found) == 11
     assert all(outcome is False for each in found.values() for outcome in each), found
+
+
+@pytest.mark.answers("AISVS 8.2.3", "ASI06 6", "ASI06 9")
+@pytest.mark.parametrize("channel", [each for each in Channel if each is not Channel.USER])
+def test_who_says_only_the_channel_is_not_taken_at_the_users_word(memos: MemOS, channel: Channel) -> None:
+    memos.remember("The kiln is in hall 3.", by=ANA)
+    cube = memos.remember("Update: the kiln is in hall 9.", by=ANA, trust=Trust(channel=channel))
+    assert cube.trust.label is (
+        TrustLabel.UNTRUSTED if channel in (Channel.TOOL, Channel.EXTERNAL) else TrustLabel.UNVERIFIED
+    )
+    found = {hit.text: hit.surfaced for hit in memos.recall("Where is the kiln?", by=ANA, needed=True).hits}
+    assert found.pop("The kiln is in hall 3.") is Surfaced.TRUSTED, "nor does it replace what the user said"
+    assert Surfaced.TRUSTED not in found.values()
+
+
+@pytest.mark.answers("AISVS 8.2.3")
+@pytest.mark.parametrize("origin", [each for each in Origin if each is not Origin.USER_INPUT])
+def test_nor_is_who_says_only_the_origin(memos: MemOS, origin: Origin) -> None:
+    for said in (origin, origin.value):
+        cube = memos.remember(f"The kiln is in hall {said!r}.", by=ANA, origin=said)
+        assert cube.trust.channel is not Channel.USER
+        assert cube.trust.label in (TrustLabel.UNVERIFIED, TrustLabel.UNTRUSTED)
+
+
+def test_a_label_that_is_said_stands() -> None:
+    assert Trust(channel=Channel.DOCUMENT, label=TrustLabel.STATED).label is TrustLabel.STATED
+    assert Trust().label is Trust(channel=Channel.USER).label is TrustLabel.STATED
+    assert Trust.model_validate_json(Trust(channel="tool", quarantined=True).model_dump_json()).quarantined

@@ -16,7 +16,7 @@ from memos_integrations.core.ports import CubeFilter
 from memos_integrations.langchain import MemOSDocumentCompressor, MemOSLoader, MemOSRetriever
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
-from tests.langchain.conftest import NOW
+from tests.tea import NOW
 
 SHOPS = [
     Document(page_content="The corner shop sells newspapers and milk."),

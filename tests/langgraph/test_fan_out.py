@@ -19,8 +19,8 @@ from memos_integrations.core.scheduler import Action, MemoryPlan, MemScheduler, 
 from memos_integrations.langgraph import MemoryState, memory_subgraph
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
-from tests.langgraph.conftest import NOW
 from tests.langgraph.test_subgraph import ANA, ASKED, BOB, stored
+from tests.tea import NOW
 from tests.words_embedder import WordsEmbedder
 
 LATELY = {"messages": [HumanMessage("Which tea or coffee did I have last week?")]}

@@ -17,7 +17,7 @@ from memos_integrations.memos import MemOS
 from memos_integrations.testing import StoreConformance
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
-from tests.langgraph.conftest import NOW
+from tests.tea import NOW
 from tests.words_embedder import WordsEmbedder
 
 

@@ -25,7 +25,7 @@ from memos_integrations import Channel, MemOS, MemOSError, Principal
 from memos_integrations.backends.kv.spill import parsed, write
 from memos_integrations.backends.kv.tiers import Precision, Segment
 from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS, read_adapter
-from memos_integrations.backends.lora.checkpoints import write_tensors
+from memos_integrations.backends.lora.files import IN_CLEAR
 from memos_integrations.backends.pipelines import parse_pipeline
 from memos_integrations.backends.policy_file import read_policy
 from memos_integrations.backends.signing import Ed25519Signer
@@ -144,7 +144,7 @@ def a_bundle(folder: Path) -> bytes:
 def adapters(folder: Path) -> Target:
     """Weights and settings, each damaged beside the other whole."""
     config, weights = b'{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}', folder / WEIGHTS
-    write_tensors(weights, {"base_model.model.q_proj.lora_A.weight": torch.zeros(2, 4)})
+    IN_CLEAR.put_tensors(weights, {"base_model.model.q_proj.lora_A.weight": torch.zeros(2, 4)})
     whole = weights.read_bytes()
 
     def read(content: bytes) -> None:

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import gc
+import shutil
 import sqlite3
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from memos_integrations import CallContext, MemOS, Principal
 from memos_integrations.core.access import Caller
+from memos_integrations.core.cube import Provenance, canonical_json
 from memos_integrations.core.errors import (
     AccessDeniedError,
     AlreadyRememberedError,
     EmbedderMismatchError,
+    EmbeddingError,
     InvalidMemoryError,
     MemOSError,
     VersionConflictError,
 )
 from memos_integrations.core.governance import MemGovernance
-from memos_integrations.core.ports import Receipt, Transaction
-from memos_integrations.core.records import NewVersion
+from memos_integrations.core.operator import draft_memory
+from memos_integrations.core.operator.options import MemoryOptions
+from memos_integrations.core.ports import Expect, Receipt, Transaction
+from memos_integrations.core.records import NewVersion, changes_of, record_of, told_of, written
+from memos_integrations.core.records import stored as stored_as
+from memos_integrations.core.unswept import Unswept
 from memos_integrations.testing.cubes import (
     EMBEDDER,
     NOW,
@@ -38,6 +49,7 @@ from memos_integrations.testing.cubes import (
     unit,
 )
 from memos_integrations.vaults.memory import InMemoryVault
+from memos_integrations.vaults.rules import checked_row, checked_rows
 from memos_integrations.vaults.sqlite import SQLiteVault
 
 
@@ -92,6 +104,91 @@ def test_a_group_refuses_only_what_each_vault_would_refuse_alone(tmp_path: Path)
         assert vault.verify_audit().entries == plain.verify_audit().entries + 1
     with SQLiteVault(tmp_path) as vault:
         assert texts(asked(vault)) == texts(asked(plain))
+
+
+def many_kinds() -> list[NewVersion]:
+    """New memories with everything that one can have, and of everything none."""
+    ana, eve = (Caller(Principal(tenant="acme", user=who), CallContext(), NOW) for who in ("ana", 'eve\u0301 "%s"'))
+    careful = Caller(ana.by, CallContext(purpose="care", application="app", agent="100% \u2028"), NOW)
+    said: dict[str, Any] = {"readers": ["ben", "group:x"], "tags": ["b", "a", "b"], "purposes": ["care"], "topic": "t"}
+    said |= {"applications": ["app"], "value": {"a": [1, 2.5, -0.0, None]}, "ttl": timedelta(days=3), "language": "de"}
+    said |= {"provenance": Provenance(thread_id="th", session_id="s", speaker="Ana", source="x")}
+    options: list[dict[str, Any]] = [{}, {"tags": ["one"]}, said, {"occurred_at": NOW - timedelta(days=400)}]
+    texts = ["the of and", "Ana met Dr. Okafor of ACME in Zürich", "pump pump PUMP hall", "漢字かな", "'q' \"j\" \\"]
+    made = []
+    for number in range(60):
+        caller, how = (ana, eve, careful)[number % 3], cast(MemoryOptions, options[number % 4])
+        draft = draft_memory(f"{texts[number % 5]} {number}", caller, how)
+        vector = unit(number % 3) if number % 7 else None
+        made.append(NewVersion(draft.cube, caller, draft.terms, vector, f"k{number}" if number % 11 == 0 else None))
+    return made
+
+
+def everything_in(folder: Path) -> dict[str, list[tuple[object, ...]]]:
+    with closing(sqlite3.connect(folder / "vault.db")) as file:
+        tables = file.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        return {table: sorted(file.execute(f"SELECT * FROM {table}"), key=repr) for (table,) in tables}
+
+
+def test_what_is_written_together_is_byte_for_byte_what_is_written_row_by_row(tmp_path: Path) -> None:
+    with closing(SQLiteVault(tmp_path / "together")) as vault:
+        vault.bind_embedder(EMBEDDER)
+    shutil.copytree(tmp_path / "together", tmp_path / "singly")  # the same keys
+    versions = many_kinds()
+    changes = tuple(change for version in versions for change in changes_of(version))
+    records, events = told_of(versions, "remember")
+    asked_for = Expect(versions[-1].cube.id, 1)  # true, and no new row: so the writer goes one by one
+    for folder, more in (("together", ()), ("singly", (asked_for,))):
+        with closing(SQLiteVault(tmp_path / folder)) as vault:
+            vault.submit(Transaction((*changes, *more), records, events)).result()
+            assert vault.verify_audit().ok
+    together, singly = everything_in(tmp_path / "together"), everything_in(tmp_path / "singly")
+    assert together == singly
+    assert len(together["cubes"]) == len(versions)
+    assert all(together[table] for table in ("leaves", "keys", "vectors", "seals", "outbox"))
+
+
+def test_records_and_events_are_spelled_as_their_models_spell_them() -> None:
+    for version in many_kinds():
+        told, happened = stored_as("remember", version.caller, version.cube)
+        assert told == record_of("remember", version.caller, cube=version.cube)
+        assert happened == written(version.cube, version.caller)
+        for each in (told, happened):
+            assert each._canonical == canonical_json(each.model_dump(mode="json"))
+            assert type(each).model_validate_json(each._canonical) == each
+
+
+def test_vectors_that_are_checked_together_are_refused_as_one_alone_would_be() -> None:
+    rows = [unit(0), unit(1), unit(2)]
+    assert checked_rows(rows) == [checked_row(row).tobytes() for row in rows]
+    assert checked_rows([unit(1, 4), unit(1)]) == [unit(1, 4).tobytes(), unit(1).tobytes()]
+    assert checked_rows([unit(0), np.zeros_like(unit(0))])[1] == bytes(unit(0).nbytes)
+    for wrong in (unit(0) * 2, unit(0) * np.float32("nan"), unit(0)[None]):
+        with pytest.raises(EmbeddingError):
+            checked_rows([unit(0), wrong])
+
+
+def test_while_many_are_made_no_cycles_are_searched_for_and_afterwards_it_is_as_before() -> None:
+    seen: list[str] = []
+    gc.callbacks.append(lambda phase, info: seen.append(phase))
+    try:
+        with Unswept() as one:
+            with Unswept():
+                assert not gc.isenabled()
+            assert not gc.isenabled()
+            seen.clear()
+            held = [[number] for number in range(20_000)]
+            assert (seen, len(held)) == ([], 20_000)
+            one.made(10_000)
+            assert seen == ["start", "stop"]
+        assert gc.isenabled()
+        gc.disable()
+        with Unswept():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.callbacks.pop()
+        gc.enable()
 
 
 def test_many_cubes_of_one_call_are_all_there_or_none(tmp_path: Path) -> None:

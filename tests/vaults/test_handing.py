@@ -10,7 +10,7 @@ import pytest
 
 from memos_integrations import MemCube, MemOS, Principal
 from memos_integrations.backends.keys import HeldKey
-from memos_integrations.core.errors import IntegrityError
+from memos_integrations.core.errors import IntegrityError, VaultKeyError
 from memos_integrations.core.events import CubeErased, CubeWritten, MemEvent
 from memos_integrations.vaults.handing import _BY_ID, Handing
 from memos_integrations.vaults.sqlite import SQLiteVault
@@ -59,10 +59,16 @@ def test_it_is_read_again_once_somebody_else_changed_the_file(tmp_path: Path) ->
     vault.close()
 
 
-def test_what_a_vault_encrypts_is_not_at_hand_in_clear(tmp_path: Path) -> None:
+def test_what_a_vault_encrypts_is_at_hand_only_as_long_as_its_keys_are(tmp_path: Path) -> None:
+    """The process could open it all the same while the keys are there; afterwards nothing of it is given, or held."""
     vault = SQLiteVault(tmp_path / "v", keys=HeldKey(bytes(range(32))))
-    written(vault)
+    cubes = written(vault)
+    assert len(handing(vault)._held) == len(cubes)
+    assert vault.get("acme", [each.id for each in cubes]) == cubes
+    vault.erase_keys(by=Principal(tenant="acme", user="root", roles=frozenset({"admin"})), now=NOW)
     assert not handing(vault)._held
+    with pytest.raises((VaultKeyError, IntegrityError)):
+        vault.get("acme", [cubes[0].id])
     vault.close()
 
 

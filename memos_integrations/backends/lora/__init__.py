@@ -10,8 +10,9 @@ from memos_integrations.backends.lora.cubes import ParameterCubes, erasure_group
 from memos_integrations.backends.lora.gates import GateReport, Gates
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson, lessons_of
 from memos_integrations.backends.lora.memory import ParameterMemory
+from memos_integrations.backends.lora.recipe import Recipe
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
-from memos_integrations.backends.lora.training import Learnt, Recipe, Training
+from memos_integrations.backends.lora.training import Learnt, Training
 
 __all__ = [
     "Adapter",

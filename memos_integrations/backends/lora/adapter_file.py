@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
-from memos_integrations.backends.lora.checkpoints import replace_text, write_tensors
+from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.student import NAME, Student
 from memos_integrations.core.errors import ModelError
 
@@ -26,7 +26,7 @@ _LARGEST = 1 << 30
 _READ = ("r", "lora_alpha", "target_modules", "layers_to_transform", "fan_in_fan_out")
 
 
-def write_adapter(student: Student, folder: Path, *, scale: float, base: str) -> None:
+def write_adapter(student: Student, folder: Path, *, scale: float, base: str, files: Files = IN_CLEAR) -> None:
     """Save a student's adapter at a part of its strength in *folder*, which is made.
 
     Raises:
@@ -54,11 +54,11 @@ def write_adapter(student: Student, folder: Path, *, scale: float, base: str) ->
         "use_rslora": False,
         "use_dora": False,
     }
-    write_tensors(folder / WEIGHTS, tensors)
-    replace_text(folder / CONFIG, json.dumps(said, indent=1))
+    files.put_tensors(folder / WEIGHTS, tensors)
+    files.put(folder / CONFIG, json.dumps(said, indent=1).encode())
 
 
-def read_adapter(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_adapter(folder: Path, *, files: Files = IN_CLEAR) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Weights and settings of an adapter in PEFT's format.
 
     Raises:
@@ -68,10 +68,10 @@ def read_adapter(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]
     from safetensors.torch import load
 
     try:
-        said = json.loads((folder / CONFIG).read_text("utf-8"))
+        said = json.loads(files.get(folder / CONFIG))
         if (folder / WEIGHTS).stat().st_size > _LARGEST:
             raise ModelError(f"{folder} is larger than an adapter is.")
-        tensors = load((folder / WEIGHTS).read_bytes())
+        tensors = load(files.get(folder / WEIGHTS))
     except (OSError, ValueError, SafetensorError) as exc:
         raise ModelError(f"{folder} holds no adapter in PEFT's format: {exc}") from exc
     odd = [

@@ -57,7 +57,7 @@ def _answered(network: Any, rows: list[list[int]], limit: int, ends: Collection[
     answers: list[list[int]] = [[] for _ in rows]
     done = [False] * len(rows)
     for _ in range(limit):
-        with torch.inference_mode():
+        with torch.inference_mode(), _in_one_piece(network):
             logits = network(
                 input_ids=ids,
                 attention_mask=mask,
@@ -76,6 +76,18 @@ def _answered(network: Any, rows: list[list[int]], limit: int, ends: Collection[
         ids, places = step[:, None], places[:, -1:] + 1
         mask = torch.cat([mask, torch.ones_like(ids)], 1)
     return answers
+
+
+def _in_one_piece(network: Any) -> Any:
+    """Lay the last states of the rows side by side before the output layer, while the context stands.
+
+    Where they are not, torch multiplies row by row, each with a copy of the whole layer: most of the time of a prefill.
+    """
+
+    def side_by_side(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return (given[0].contiguous(), *given[1:])
+
+    return network.get_output_embeddings().register_forward_pre_hook(side_by_side)
 
 
 @contextmanager

@@ -7,13 +7,13 @@ that no journal names are swept away. What does not fit to the training that ask
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memos_integrations.backends.checkpoint import digest
+from memos_integrations.backends.lora.files import IN_CLEAR, Files
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,13 @@ JOURNAL = "journal.json"
 
 
 def write_state(
-    folder: Path, key: str, step: int, tensors: Mapping[str, torch.Tensor], said: Mapping[str, Any]
+    folder: Path,
+    key: str,
+    step: int,
+    tensors: Mapping[str, torch.Tensor],
+    said: Mapping[str, Any],
+    *,
+    files: Files = IN_CLEAR,
 ) -> None:
     """Make *step* the state that a resumed training goes on from.
 
@@ -31,26 +37,28 @@ def write_state(
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     name = f"step-{step}.safetensors"
-    write_tensors(folder / name, tensors)
-    journal = {**said, "key": key, "step": step, "file": name, "sha256": digest(folder / name)}
-    replace_text(folder / JOURNAL, json.dumps(journal, indent=1))
+    files.put_tensors(folder / name, tensors)
+    journal = {**said, "key": key, "step": step, "file": name, "sha256": files.digest(folder / name)}
+    files.put(folder / JOURNAL, json.dumps(journal, indent=1).encode())
     for other in folder.glob("step-*.safetensors"):
         if other.name != name:
             with contextlib.suppress(OSError):
                 other.unlink()
 
 
-def read_state(folder: Path, key: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+def read_state(
+    folder: Path, key: str, *, files: Files = IN_CLEAR
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
     """The tensors and the journal of a training with this key; None where there is none that is whole."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     try:
-        journal = json.loads((folder / JOURNAL).read_text("utf-8"))
-        file = folder / Path(journal["file"]).name
-        if journal["key"] != key or digest(file) != journal["sha256"]:
+        journal = json.loads(files.get(folder / JOURNAL))
+        content = files.get(folder / Path(journal["file"]).name)
+        if journal["key"] != key or hashlib.sha256(content).hexdigest() != journal["sha256"]:
             return None
-        return load_file(file), journal
+        return load(content), journal
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None
 
@@ -62,41 +70,3 @@ def clear_state(folder: Path) -> None:
             each.unlink()
     with contextlib.suppress(OSError):
         folder.rmdir()
-
-
-def write_tensors(file: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """A safetensors file, whole or not at all.
-
-    Raises:
-        OSError: The disk is full or cannot be written.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import save
-
-    new = file.with_name(f".new-{os.getpid()}-{file.name}")
-    try:
-        content = save({name: each.contiguous() for name, each in tensors.items()}, dict(metadata or {"format": "pt"}))
-        with open(new, "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(new, file)
-    except SafetensorError as exc:
-        raise OSError(str(exc)) from exc
-    finally:
-        with contextlib.suppress(OSError):
-            new.unlink()
-
-
-def replace_text(file: Path, text: str) -> None:
-    """The file with this text, or as it was."""
-    new = file.with_name(f".new-{os.getpid()}-{file.name}")
-    try:
-        with open(new, "w", encoding="utf-8") as opened:
-            opened.write(text)
-            opened.flush()
-            os.fsync(opened.fileno())
-        os.replace(new, file)
-    finally:
-        with contextlib.suppress(OSError):
-            new.unlink()

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS
+from memos_integrations.backends.lora.files import Files
 from memos_integrations.backends.lora.gates import GateReport
 from memos_integrations.backends.lora.lessons import lessons_of
 from memos_integrations.backends.lora.memories import Memories
@@ -77,20 +78,21 @@ class ParameterCubes:
         _one_group(sources)
         for cube in sources:
             _wide_enough(cube, readers)
+        store = self.memory.store
         made = self.memory.learn(sources, progress=progress, cancelled=cancelled)
         try:
             return self._memos.keep_parameter(
-                (made.folder / WEIGHTS).read_bytes(),
+                store.files.get(made.folder / WEIGHTS),
                 sources,
                 base=made.base,
-                training=_said(made) | ({"replaces": replaces} if replaces else {}),
+                training=_said(made, store.files) | ({"replaces": replaces} if replaces else {}),
                 by=by,
                 replaces=replaces,
                 trigger=reason,
                 context=context,
             )
         except BaseException:  # what the vault does not hold is not served either
-            self.memory.store.retire(made.name, erase=True)
+            store.retire(made.name, erase=True)
             raise
 
     @property
@@ -133,7 +135,10 @@ class ParameterCubes:
         lesson = sum(len(encode(cube.text)) for cube in sources) / len(sources) + LESSON_TOKENS
         steps = 3 * self._pace.per_token * recipe.steps * (recipe.lessons + recipe.questions) * lesson
         seconds = [float(each.training.get("training", each.training).get("cpu_s", steps)) for each in kept]
-        sizes = [each.size for each in kept] or [parameters_of(self.memory.model.network, recipe.rank) * 2]
+        network = self.memory.model.network
+        sizes = [each.size for each in kept] or [
+            2 * parameters_of(network, recipe.rank, recipe.targets, recipe.layers)  # fp16
+        ]
         form = FormCosts(
             use_seconds=min(self._pace.to_adapter, reading) if self.spare_text else reading,
             build_seconds=fmean(seconds or [steps]),
@@ -241,8 +246,8 @@ class ParameterCubes:
         staged = store.staging()
         try:
             with self._memos.read_blob(cube.id, by=by, context=context) as blob:
-                (staged / WEIGHTS).write_bytes(blob.read())
-            (staged / CONFIG).write_text(json.dumps(said["adapter_config"]), "utf-8")
+                store.files.put(staged / WEIGHTS, blob.read())
+            store.files.put(staged / CONFIG, json.dumps(said["adapter_config"]).encode())
             report = GateReport.model_validate(said["gates"])
             return store.keep(
                 staged,
@@ -316,11 +321,11 @@ def _wide_enough(cube: MemCube, readers: Sequence[str] | None) -> None:
         raise AccessDeniedError(f"Cube {cube.id!r} has a narrower audience than the adapter is meant for.")
 
 
-def _said(made: Adapter) -> dict[str, Any]:
+def _said(made: Adapter, files: Files) -> dict[str, Any]:
     """What the cube tells of its adapter: plain JSON, without a word of the memories."""
     return {
         "adapter": made.name,
         "gates": made.report.model_dump(mode="json"),
         "training": made.training,
-        "adapter_config": json.loads((made.folder / CONFIG).read_text("utf-8")),
+        "adapter_config": json.loads(files.get(made.folder / CONFIG)),
     }

@@ -17,6 +17,7 @@ from pydantic import Field
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora.adapter_file import attach_adapter, read_adapter
 from memos_integrations.backends.lora.answers import greedy
+from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.rows import Row, pack, predicted
 from memos_integrations.backends.lora.student import bare_copy
@@ -84,13 +85,13 @@ class Trial:
         self.model, self.network, self.wording = model, bare_copy(model), Wording(model)
         self._loaded: set[str] = set()
 
-    def load(self, name: str, folder: Path) -> None:
+    def load(self, name: str, folder: Path, *, files: Files = IN_CLEAR) -> None:
         """Load an adapter from its files.
 
         Raises:
             ModelError: It does not fit.
         """
-        attach_adapter(self.network, name, *read_adapter(folder))
+        attach_adapter(self.network, name, *read_adapter(folder, files=files))
         self._loaded.add(name)
 
     def answers(self, questions: Sequence[str], adapter: str | None, most: int = LONGEST_ANSWER) -> list[str]:

@@ -13,8 +13,9 @@ from memos_integrations.backends.lora.answers import greedy
 from memos_integrations.backends.lora.everyday import WATCHED
 from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, holds, measure, perplexity
 from memos_integrations.backends.lora.lessons import Ask, Curriculum, lessons_of
+from memos_integrations.backends.lora.recipe import Recipe
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
-from memos_integrations.backends.lora.training import Learnt, Progress, Recipe, Training
+from memos_integrations.backends.lora.training import Learnt, Progress, Training
 from memos_integrations.backends.lora.wording import Wording
 from memos_integrations.backends.lora.yardstick import UNRELATED
 from memos_integrations.core.cube import CubeRef, MemCube
@@ -76,7 +77,7 @@ class ParameterMemory:
             key = Training(self.model, curriculum, self.recipe).key
             folder = self.store.training_folder(key, cubes[0].tenant, refs)
             try:
-                training = Training(self.model, curriculum, self.recipe, folder=folder)
+                training = Training(self.model, curriculum, self.recipe, folder=folder, files=self.store.files)
                 learnt = training.run(progress=progress, cancelled=cancelled)
                 made = self._tried(learnt, curriculum, refs, cubes[0].tenant)
             except BaseException:
@@ -90,17 +91,17 @@ class ParameterMemory:
 
     def _tried(self, learnt: Learnt, curriculum: Curriculum, refs: Sequence[CubeRef], tenant: str) -> Adapter:
         """Calibrate, write, measure, keep."""
-        staged = self.store.staging()
+        staged, files = self.store.staging(), self.store.files
         try:
             scale, recalls = self._calibrated(learnt, curriculum)
-            write_adapter(learnt.student, staged, scale=scale, base=self.model.name)
+            write_adapter(learnt.student, staged, scale=scale, base=self.model.name, files=files)
             trial = Trial(self.model)
-            trial.load(CANDIDATE, staged)
+            trial.load(CANDIDATE, staged, files=files)
             neighbours = {}
             for name in self.store.active:
                 other = self.store.get(name)
                 if other.tenant == tenant and other.probes:
-                    trial.load(name, other.folder)
+                    trial.load(name, other.folder, files=files)
                     neighbours[name] = (other.probes, other.report.recall_probes)
             report = measure(trial, curriculum, self.gates, neighbours=neighbours)
             training = {**learnt.record, "scale": scale, "recall_by_scale": recalls}

@@ -1,11 +1,12 @@
 """Rows of tokens that learn side by side: one forward pass over what they share and over each of them. Needs `hf`.
 
-A batch is one sequence: first what all rows begin with, then row after row. A mask lets each row see the beginning and
-itself, and its positions count as if it stood alone, so that nothing is padded and nothing is computed twice.
+A batch is a few sequences: first what all rows begin with, then row after row. A mask lets each row see the beginning
+and itself, and its positions count as if it stood alone, so that little is padded and little computed twice.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,11 +37,16 @@ class Row:
         return self.ids[self.start :]
 
 
+SIDE_BY_SIDE = 4
+"""Rows in one sequence: with more, most of what attention computes is masked; with fewer, the beginning is repeated."""
+
+
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A batch as the network takes it: `ids` and `positions` (1, n), `mask` (1, 1, n, n).
+    """A batch as the network takes it: `ids` and `positions` (s, n), `mask` (s, 1, n, n), for s sequences.
 
-    `places` is where predictions are made, `targets` what is right there, `rows` the row that each belongs to.
+    `places` is where predictions are made, counted through all sequences, `targets` what is right there, `rows` the row
+    that each belongs to.
     """
 
     ids: torch.Tensor
@@ -50,48 +56,61 @@ class Packed:
     targets: torch.Tensor
     rows: torch.Tensor
 
+    @property
+    def real(self) -> torch.Tensor:
+        """Which of the tokens are no padding, shape (s, n)."""
+        real = self.positions > 0
+        real[:, 0] = True
+        return real
+
 
 def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> Packed:
     """The batch of *rows* behind *shared*, which must not be empty: a row's first token is predicted from its end."""
     import torch
 
-    known = len(shared)
-    ids, positions, owner = list(shared), list(range(known)), [-1] * known
+    known, some = len(shared), [rows[at : at + SIDE_BY_SIDE] for at in range(0, len(rows), SIDE_BY_SIDE)]
+    width = known + max(sum(len(row.ids) for row in each) for each in some)
+    ids, positions = torch.zeros(len(some), width, dtype=torch.long), torch.zeros(len(some), width, dtype=torch.long)
+    owners = torch.full((len(some), width), -2)  # padding sees itself alone, and nobody sees it
     places: list[int] = []
-    targets: list[int] = []
-    numbers: list[int] = []
-    for number, row in enumerate(rows):
-        at = len(ids)
-        ids += row.ids
-        positions += range(known, known + len(row.ids))
-        owner += [number] * len(row.ids)
-        # A token is predicted where the one before it stands: for a row's first, that is the end of what is shared.
-        places += [known - 1 if place == 0 else at + place - 1 for place in range(row.start, len(row.ids))]
-        targets += row.targets
-        numbers += [number] * len(row.targets)
-    owners = torch.tensor(owner)
-    own = (owners[:, None] == owners[None, :]) | (owners[None, :] == -1)
-    seen = own & torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
-    mask = torch.zeros(len(ids), len(ids), dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
+    for line, each in enumerate(some):
+        at = known
+        ids[line, :at], positions[line, :at], owners[line, :at] = torch.tensor(shared), torch.arange(at), -1
+        for number, row in enumerate(each):
+            end = at + len(row.ids)
+            ids[line, at:end], owners[line, at:end] = torch.tensor(row.ids), number
+            positions[line, at:end] = torch.arange(known, known + end - at)
+            # A token is predicted where the one before it stands: for a row's first, that is the end of what is shared.
+            before = [known - 1 if place == 0 else at + place - 1 for place in range(row.start, end - at)]
+            places += [line * width + place for place in before]
+            at = end
+    own = (owners[:, :, None] == owners[:, None, :]) | ((owners == -1)[:, None, :] & (owners >= 0)[:, :, None])
+    seen = own & torch.ones(width, width, dtype=torch.bool).tril()
+    mask = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
     return Packed(
-        ids=torch.tensor([ids]),
-        positions=torch.tensor([positions]),
-        mask=mask[None, None],
+        ids=ids,
+        positions=positions,
+        mask=mask[:, None],
         places=torch.tensor(places),
-        targets=torch.tensor(targets),
-        rows=torch.tensor(numbers),
+        targets=torch.tensor([token for row in rows for token in row.targets]),
+        rows=torch.tensor([number for number, row in enumerate(rows) for _ in row.targets]),
     )
 
 
 def predicted(network: Any, batch: Packed) -> torch.Tensor:
     """Log-probabilities (predictions, vocabulary), float32, where the batch's targets are to be predicted."""
-    logits = network(
-        input_ids=batch.ids.to(network.device),
-        attention_mask=batch.mask.to(network.device),
-        position_ids=batch.positions.to(network.device),
-        use_cache=False,
-        logits_to_keep=batch.places.to(network.device),
-    ).logits
+    places = batch.places.to(network.device)
+
+    def only(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        return (given[0].flatten(0, 1)[places][None], *given[1:])
+
+    with network.get_output_embeddings().register_forward_pre_hook(only):
+        logits = network(
+            input_ids=batch.ids.to(network.device),
+            attention_mask=batch.mask.to(network.device),
+            position_ids=batch.positions.to(network.device),
+            use_cache=False,
+        ).logits
     found: torch.Tensor = logits[0].float().log_softmax(-1)
     return found
 
@@ -128,3 +147,14 @@ def joined(known: Sequence[Known]) -> Known:
         torch.cat([each.chances for each in known]),
         torch.cat([each.rest for each in known]),
     )
+
+
+def drawn(count: int, most: int, step: int, *, seed: str) -> list[int]:
+    """The numbers below *count* that a step takes: each once, in random order, before any comes again."""
+    chosen: list[int] = []
+    for at in range(step * most, (step + 1) * most):
+        turn, place = divmod(at, count)
+        order = list(range(count))
+        random.Random(f"{seed}/{turn}").shuffle(order)
+        chosen.append(order[place])
+    return list(dict.fromkeys(chosen))

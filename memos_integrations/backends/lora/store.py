@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import json
@@ -15,15 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from memos_integrations.backends.checkpoint import digest
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS, attach_adapter, detach_adapter, read_adapter
-from memos_integrations.backends.lora.checkpoints import replace_text
+from memos_integrations.backends.lora.files import Files
 from memos_integrations.backends.lora.gates import GateReport
 from memos_integrations.backends.lora.lessons import Lesson
+from memos_integrations.backends.sealed_files import KEY_FILE as SEALED_KEY
+from memos_integrations.backends.sealed_files import folder_seal, kept_secret
 from memos_integrations.core.cube import CubeRef, ModelFingerprint, canonical_json, new_id
 from memos_integrations.core.errors import ModelError
-from memos_integrations.core.ports import least_allowed
+from memos_integrations.core.ports import KeyProvider, least_allowed
 
 RECORD, KEY_FILE, TRAININGS, SOURCES, NEW = "memos.json", "key", "trainings", "sources.json", ".new-"
 SAME = ("weights", "tokenizer", "chat_template", "positions")
@@ -62,12 +62,21 @@ class AdapterStore:
         model: The model that they serve on, unmerged: its own weights are never touched.
         folder: Where they are kept, each in a folder of its own in PEFT's format; readable by its owner.
         secret: Seals them; the default is kept in the folder. What it did not seal is not used.
+        keys: Encrypt the folder: give those of the vault. Other programs cannot read the adapters there then.
 
     Raises:
-        ModelError: The folder cannot be used.
+        ModelError: The folder cannot be used, or holds adapters in clear and is to be encrypted.
+        VaultKeyError: The folder is encrypted, and *keys* are none or not its own.
     """
 
-    def __init__(self, model: HuggingFaceModel, folder: str | Path, *, secret: bytes | None = None) -> None:
+    def __init__(
+        self,
+        model: HuggingFaceModel,
+        folder: str | Path,
+        *,
+        secret: bytes | None = None,
+        keys: KeyProvider | None = None,
+    ) -> None:
         self.model, self.folder = model, Path(folder)
         self._lock = threading.RLock()
         self._held: dict[str, Adapter] = {}
@@ -76,9 +85,12 @@ class AdapterStore:
         """Folders that were found and not believed, each with the reason."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._secret = secret or _kept_secret(self.folder / KEY_FILE)
+            _check_empty(self.folder, keys)
+            seal = folder_seal(self.folder, keys)
+            self._secret = secret or (seal.key if seal else kept_secret(self.folder / KEY_FILE))
         except OSError as exc:
             raise ModelError(f"{self.folder} cannot hold adapters: {exc}. Name another folder.") from exc
+        self.files = Files(seal)
         for each in sorted(self.folder.iterdir()):
             self._adopt(each)
 
@@ -140,7 +152,7 @@ class AdapterStore:
             name=name,
             tenant=tenant,
             folder=staged,
-            digest=digest(staged / WEIGHTS),
+            digest=self.files.digest(staged / WEIGHTS),
             sources=frozenset(sources),
             base=base or self.model.fingerprint,
             report=report,
@@ -152,7 +164,7 @@ class AdapterStore:
                 self.discard(staged)
                 raise ModelError("A memory was changed or forgotten while it was learnt; the adapter is not kept.")
             try:
-                replace_text(staged / RECORD, json.dumps(self._sealed(made), indent=1))
+                self.files.put(staged / RECORD, json.dumps(self._sealed(made), indent=1).encode())
                 os.rename(staged, self.folder / name)
             except OSError as exc:
                 self.discard(staged)
@@ -173,7 +185,7 @@ class AdapterStore:
                 raise ModelError(f"Adapter {name!r} did not pass its gates ({'; '.join(found.report.failed)}).")
             self.check_base(found.base, name)
             if name not in self.model.adapters:
-                tensors, said = read_adapter(found.folder)
+                tensors, said = read_adapter(found.folder, files=self.files)
                 with self.model.lock:
                     attach_adapter(self.model.network, name, tensors, said)
             self.model.taught[name] = found.sources
@@ -215,7 +227,7 @@ class AdapterStore:
             doomed = [each for each in self._held.values() if gone.intersection(ref.id for ref in each.sources)]
             for each in doomed:
                 self.retire(each.name, erase=True)
-            halves = [each for each in self._unfinished() if gone & {ref.id for _, ref in _named(each)}]
+            halves = [each for each in self._unfinished() if gone & {ref.id for _, ref in self._named(each)}]
             for half in halves:
                 shutil.rmtree(half, ignore_errors=True)
         return len(doomed) + len(halves)
@@ -224,7 +236,7 @@ class AdapterStore:
         """The cubes that something kept, or half learnt, was made from, each with its tenant."""
         with self._lock:
             kept = {(each.tenant, ref) for each in self._held.values() for ref in each.sources}
-            return kept.union(*map(_named, self._unfinished()))
+            return kept.union(*map(self._named, self._unfinished()))
 
     def training_folder(self, key: str, tenant: str, sources: Collection[CubeRef]) -> Path:
         """Where a training keeps its state; it goes with its sources, too."""
@@ -232,7 +244,7 @@ class AdapterStore:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             named = [ref.model_dump() for ref in sorted(sources, key=lambda ref: ref.id)]
-            replace_text(folder / SOURCES, json.dumps({"tenant": tenant, "sources": named}))
+            self.files.put(folder / SOURCES, json.dumps({"tenant": tenant, "sources": named}).encode())
         except OSError as exc:
             raise ModelError(f"{self.folder} cannot hold a training: {exc}. Free some space.") from exc
         return folder
@@ -258,6 +270,13 @@ class AdapterStore:
         place = self.folder / TRAININGS
         return [each for each in place.iterdir() if each.is_dir()] if place.is_dir() else []
 
+    def _named(self, training: Path) -> set[tuple[str, CubeRef]]:
+        try:
+            said = json.loads(self.files.get(training / SOURCES))
+            return {(str(said["tenant"]), CubeRef.model_validate(each)) for each in said["sources"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            return set()
+
     def _adopt(self, folder: Path) -> None:
         if folder.name.startswith(NEW):
             shutil.rmtree(folder, ignore_errors=True)  # a crash between two steps; nobody has been told of it
@@ -278,7 +297,7 @@ class AdapterStore:
             "report": made.report.model_dump(mode="json"),
             "probes": [[p.question, p.answer, p.value] for p in made.probes],
             "training": made.training,
-            "files": {name: digest(made.folder / name) for name in (WEIGHTS, CONFIG)},
+            "files": {name: self.files.digest(made.folder / name) for name in (WEIGHTS, CONFIG)},
         }
         return said | {"seal": self._seal(said)}
 
@@ -286,11 +305,11 @@ class AdapterStore:
         return hmac.new(self._secret, canonical_json(said), hashlib.sha256).hexdigest()
 
     def _read(self, folder: Path) -> Adapter:
-        said = json.loads((folder / RECORD).read_text("utf-8"))
+        said = json.loads(self.files.get(folder / RECORD))
         seal = str(said.pop("seal"))
         if not hmac.compare_digest(self._seal(said), seal) or said["name"] != folder.name:
             raise ValueError("its seal is not ours")
-        if any(digest(folder / name) != found for name, found in said["files"].items()):
+        if any(self.files.digest(folder / name) != found for name, found in said["files"].items()):
             raise ValueError("its files were changed")
         sources = frozenset(CubeRef.model_validate(each) for each in said["sources"])
         return Adapter(
@@ -309,18 +328,10 @@ class AdapterStore:
         )
 
 
-def _named(training: Path) -> set[tuple[str, CubeRef]]:
-    try:
-        said = json.loads((training / SOURCES).read_text("utf-8"))
-        return {(str(said["tenant"]), CubeRef.model_validate(each)) for each in said["sources"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
-
-
-def _kept_secret(file: Path) -> bytes:
-    """The secret of a folder, made when it is not there."""
-    if not file.exists():
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with contextlib.closing(os.fdopen(handle, "wb")) as opened:
-            opened.write(secrets.token_bytes(32))
-    return file.read_bytes()
+def _check_empty(folder: Path, keys: KeyProvider | None) -> None:
+    """Refuse to encrypt a folder that holds adapters already: what a disk keeps in clear is not undone so."""
+    if keys is not None and not (folder / SEALED_KEY).exists() and any(folder.glob("memos-*")):
+        raise ModelError(
+            f"{folder} holds adapters in clear, and is to be encrypted. Name another folder, or erase this one: "
+            "adapters that are parameter cubes are taken from their vault again."
+        )

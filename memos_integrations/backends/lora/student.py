@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 NAME = "learning"
+_FEED_FORWARD = frozenset("mlp feed_forward ffn ff".split())
 
 
 class Student:
@@ -26,8 +27,9 @@ class Student:
 
     Args:
         model: Whose weights are read. Adapters that it serves have no part in this.
-        targets: Names of the linear layers that are adapted; none named is every one but the output.
-        layers: Numbers of the layers that are adapted; None is all of them.
+        targets: Names of the linear layers that are adapted; None are those of the feed-forward parts, where facts are
+            kept (Meng et al., arXiv 2202.05262); empty is every one but the output.
+        layers: Numbers of the blocks that are adapted; None are those in the middle; empty is all of them.
 
     Raises:
         ModelError: PEFT cannot adapt this architecture so.
@@ -39,7 +41,7 @@ class Student:
         *,
         rank: int,
         alpha: float,
-        targets: Sequence[str] = (),
+        targets: Sequence[str] | None = None,
         layers: Sequence[int] | None = None,
         seed: int = 0,
     ) -> None:
@@ -54,8 +56,8 @@ class Student:
             lora_dropout=0.0,
             bias="none",
             fan_in_fan_out=has_conv1d(self.network),
-            target_modules=list(targets) or linear_names(self.network),
-            layers_to_transform=list(layers) if layers is not None else None,
+            target_modules=adapted_names(self.network, targets),
+            layers_to_transform=adapted_blocks(self.network, layers),
             task_type="CAUSAL_LM",
         )
         with torch.random.fork_rng(devices=[]):
@@ -160,8 +162,34 @@ def linear_names(network: Any) -> list[str]:
     return sorted(found)
 
 
-def parameters_of(network: Any, rank: int) -> int:
-    """How many numbers an adapter of this rank on every linear layer has."""
-    names = set(linear_names(network))
-    layers = [module for name, module in network.named_modules() if name.rpartition(".")[2] in names]
-    return sum(rank * sum(layer.weight.shape) for layer in layers if hasattr(layer, "weight"))
+def feed_forward_names(network: Any) -> list[str]:
+    """The names of the linear layers in the feed-forward parts, with their part's where others have the same."""
+    linear = set(linear_names(network))
+    places = [name.split(".") for name, _ in network.named_modules() if name.rpartition(".")[2] in linear]
+    inside = [place for place in places if len(place) > 1 and place[-2] in _FEED_FORWARD]
+    elsewhere = {place[-1] for place in places if place not in inside}
+    return sorted({".".join(place[-2:]) if place[-1] in elsewhere else place[-1] for place in inside})
+
+
+def adapted_names(network: Any, targets: Sequence[str] | None) -> list[str]:
+    """The names of the linear layers that *targets* means; where no feed-forward part is known by its name, all."""
+    return list(targets or (targets is None and feed_forward_names(network)) or linear_names(network))
+
+
+def adapted_blocks(network: Any, layers: Sequence[int] | None) -> list[int] | None:
+    """The numbers of the blocks that *layers* means; None is every one."""
+    count = int(network.config.get_text_config().num_hidden_layers)
+    middle = range(2 * count // 15, max(2 * count // 3, 1))
+    return list(middle if layers is None else layers) or None
+
+
+def parameters_of(network: Any, rank: int, targets: Sequence[str] | None, layers: Sequence[int] | None) -> int:
+    """How many numbers an adapter of this rank has."""
+    names, blocks = adapted_names(network, targets), adapted_blocks(network, layers)
+    found = [
+        module
+        for name, module in network.named_modules()
+        if any(f".{name}".endswith(f".{each}") for each in names)
+        and (blocks is None or any(f".{block}." in name for block in blocks))
+    ]
+    return sum(rank * sum(layer.weight.shape) for layer in found if hasattr(layer, "weight"))

@@ -10,25 +10,25 @@ training that was interrupted goes on as if it had not been.
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora.answers import greedy
+from memos_integrations.backends.lora.apart import Apart
 from memos_integrations.backends.lora.checkpoints import clear_state, read_state, write_state
 from memos_integrations.backends.lora.everyday import ASKED
+from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
-from memos_integrations.backends.lora.rows import Known, Row, joined, pack, predicted
+from memos_integrations.backends.lora.recipe import Recipe
+from memos_integrations.backends.lora.rows import Known, Row, drawn, joined, pack, predicted
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
 from memos_integrations.backends.lora.yardstick import RETAINED
-from memos_integrations.core.cube import Labels, Value, canonical_json, sha256
+from memos_integrations.core.cube import canonical_json, sha256
 from memos_integrations.core.errors import ModelError, TrainingCancelledError
 
 if TYPE_CHECKING:
@@ -37,43 +37,10 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 LONGEST_RETAINED = 40
 LONGEST_SAID = 10
+MOST_MEASURED = 32
+TURNS = {"backwards": 3}
+"""How often a lesson comes before the others come again: from its end a fact is learnt slowest (arXiv 2309.12288)."""
 WARM_UP = 4
-
-
-class Recipe(Value):
-    """How an adapter is trained. The defaults are for SmolLM2-135M in bfloat16, and were measured there.
-
-    `rank` and `alpha` are LoRA's; `targets` and `layers` say where (none named: every linear layer, every block).
-    A step learns `lessons` lessons, in which the tokens that the answer turns on count `value` times; in the last third
-    of the steps, up to a third of them are lessons that were missed when they were last asked. A step holds the answers
-    to `questions` general questions, and every `pause` steps `retained` sentences, to what the model says without the
-    adapter, weighed `retain`. `teacher` weighs the teacher, who looks at `watched` lessons of each memory.
-
-    The training ends after `steps`, or when every lesson was answered right the last time, and the last `patience`
-    steps lost less than `enough` nats on average. Afterwards the adapter is weakened where that costs no recall, as
-    long as it turns a general question wrong or surprises unrelated texts by more than `surprise_pct` per cent.
-    """
-
-    rank: int = Field(default=8, ge=1, le=256)
-    alpha: int = Field(default=16, ge=1)
-    targets: Labels = ()
-    layers: tuple[int, ...] | None = None
-    steps: int = Field(default=44, ge=1)
-    lessons: int = Field(default=10, ge=1)
-    rate: float = Field(default=5e-3, gt=0)
-    value: float = Field(default=4.0, ge=1)
-    teacher: float = Field(default=0.1, ge=0)
-    watched: int = Field(default=1, ge=0)
-    likeliest: int = Field(default=64, ge=1)
-    questions: int = Field(default=4, ge=0)
-    retained: int = Field(default=1, ge=0)
-    pause: int = Field(default=3, ge=1)
-    retain: float = Field(default=2.0, ge=0)
-    enough: float = Field(default=0.02, ge=0)
-    patience: int = Field(default=6, ge=1)
-    surprise_pct: float = Field(default=3.5, ge=0)
-    save_every: int = Field(default=10, ge=1)
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +56,22 @@ class Training:
 
     Args:
         model: Is read, never changed; it answers others meanwhile.
-        folder: Where its state is kept while it runs; None keeps none, and cannot be resumed.
+        folder, files: Where and how its state is kept while it runs; None keeps none, and cannot be resumed.
 
     Raises:
         ModelError: A lesson is too long for the model.
     """
 
     def __init__(
-        self, model: HuggingFaceModel, curriculum: Curriculum, recipe: Recipe, *, folder: Path | None = None
+        self,
+        model: HuggingFaceModel,
+        curriculum: Curriculum,
+        recipe: Recipe,
+        *,
+        folder: Path | None = None,
+        files: Files = IN_CLEAR,
     ) -> None:
-        self._model, self._recipe, self._folder = model, recipe, folder
+        self._model, self._recipe, self._folder, self._files = model, recipe, folder, files
         self._lessons = curriculum.taught
         self._wording = Wording(model)
         asked = ASKED if recipe.questions and recipe.retain else ()
@@ -106,6 +79,7 @@ class Training:
         general = [Lesson(question, "It is so.", "so", (), "", "general") for question in asked]
         self._head, rows = self._wording.rows([*self._lessons, *general])
         self._rows = rows[: len(self._lessons)]
+        self._turns = [at for at, each in enumerate(self._lessons) for _ in range(TURNS.get(each.kind, 1))]
         self._asked = [Row(row.ids[: row.start], row.start) for row in rows[len(self._lessons) :]]
         self._kept = [Row(tuple(model.encode(text)[:LONGEST_RETAINED]), 0) for text in RETAINED]
         self.key = self._key(curriculum)
@@ -177,8 +151,6 @@ class _Course:
 
         self._training, self.student, self._recipe = training, student, training._recipe
         self._folder, self._dtype = training._folder, student.network.dtype
-        self._weights = list(student.parameters().values())
-        self._optimiser = torch.optim.AdamW(self._weights, lr=self._recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
         self.losses: list[float] = []
         self._known: set[int] = set()
         self._missed: list[int] = []
@@ -189,6 +161,9 @@ class _Course:
             self._before = self._said(training._wording.start, kept)
             self._asked = self._answered()
             self._answers = self._said(training._head, self._asked)
+        self._apart = self._kept_apart()
+        self._weights = self._apart.weights
+        self._optimiser = torch.optim.AdamW(self._weights, lr=self._recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
 
     def step(self, number: int) -> None:
         """Learn one batch."""
@@ -196,7 +171,7 @@ class _Course:
 
         recipe, training = self._recipe, self._training
         warm = min(1.0, (number + 1) / WARM_UP)
-        curve = 0.05 + 0.95 * 0.5 * (1.0 + math.cos(math.pi * number / recipe.steps))
+        curve = 0.2 + 0.8 * 0.5 * (1.0 + math.cos(math.pi * number / recipe.steps))
         for group in self._optimiser.param_groups:
             group["lr"] = recipe.rate * warm * curve
         self._optimiser.zero_grad()
@@ -219,13 +194,17 @@ class _Course:
         loss.backward()  # type: ignore[no-untyped-call]
         if self._before and number % recipe.pause == 0:
             self._hold(number // recipe.pause)
+        self._apart.gather()
         torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
         self._optimiser.step()
+        self._apart.apply()
 
     def _chosen(self, number: int) -> list[int]:
         """The lessons of a step: each in its turn, and in the last third of the steps again what was missed last."""
         recipe = self._recipe
-        chosen = drawn(len(self._training._rows), recipe.lessons, number, seed=f"{recipe.seed}/lessons")
+        turns = self._training._turns
+        drawn_turns = drawn(len(turns), recipe.lessons, number, seed=f"{recipe.seed}/lessons")
+        chosen = list(dict.fromkeys(turns[each] for each in drawn_turns))
         if 3 * number < 2 * recipe.steps:
             return chosen
         again = self._missed[::-1][: recipe.lessons // 3]
@@ -252,10 +231,10 @@ class _Course:
             kept = self._optimiser.state.get(weight, {})
             tensors[f"weight.{number}"] = weight.detach()
             tensors |= {f"{name}.{number}": kept[name] for name in ("exp_avg", "exp_avg_sq", "step") if name in kept}
-        said: dict[str, Any] = {"losses": self.losses, "known": sorted(self._known), "missed": self._missed}
-        said |= {"cpu_s": self.cpu_before + time.process_time() - self._began}
+        cpu_s = self.cpu_before + time.process_time() - self._began
+        said = {"losses": self.losses, "known": sorted(self._known), "missed": self._missed, "cpu_s": cpu_s}
         try:
-            write_state(self._folder, self._training.key, step, tensors, said)
+            write_state(self._folder, self._training.key, step, tensors, said, files=self._training._files)
         except OSError:
             self.unsaved += 1
 
@@ -263,7 +242,8 @@ class _Course:
         """Put back what `save` kept of this very training; the number of steps that it had taken."""
         import torch
 
-        found = read_state(self._folder, self._training.key) if self._folder is not None else None
+        folder, key, files = self._folder, self._training.key, self._training._files
+        found = read_state(folder, key, files=files) if folder is not None else None
         if found is None:
             return 0
         tensors, said = found
@@ -273,6 +253,7 @@ class _Course:
                 names = [name for name in ("exp_avg", "exp_avg_sq", "step") if f"{name}.{number}" in tensors]
                 if names:
                     self._optimiser.state[weight] = {name: tensors[f"{name}.{number}"] for name in names}
+        self._apart.apply()
         self.losses, self._known, self._missed = list(said["losses"]), set(said["known"]), list(said["missed"])
         self.cpu_before = float(said["cpu_s"])
         return int(said["step"])
@@ -304,6 +285,18 @@ class _Course:
         whole = [ids if len(ids) == LONGEST_SAID else [*ids, end] for ids in said]
         return [Row((*row.ids, *ids), row.start) for row, ids in zip(asked, whole, strict=True)]
 
+    def _kept_apart(self) -> Apart:
+        """The adapter, kept apart from the sentences and the general questions with their answers."""
+        training, recipe = self._training, self._recipe
+        some = drawn(len(training._rows), MOST_MEASURED, 0, seed=f"{recipe.seed}/apart")
+        general = [(training._wording.start, training._kept), (training._head, self._asked)]
+        return Apart(
+            self.student,
+            [pack(shared, rows, self._dtype) for shared, rows in general if rows],
+            [pack(training._head, [training._rows[each] for each in some], self._dtype)],
+            apart=recipe.apart,
+        )
+
     def _said(self, shared: Sequence[int], rows: Sequence[Row]) -> list[Known]:
         """What the model expects in each row."""
         found: list[Known] = []
@@ -333,14 +326,3 @@ class _Course:
         logs = predicted(self.student.network, batch)
         lost = joined([self._before[each] for each in chosen]).divergence(logs).mean()
         (recipe.retain * lost).backward()  # type: ignore[no-untyped-call]
-
-
-def drawn(count: int, most: int, step: int, *, seed: str) -> list[int]:
-    """The numbers below *count* that a step takes: each once, in random order, before any comes again."""
-    chosen: list[int] = []
-    for at in range(step * most, (step + 1) * most):
-        turn, place = divmod(at, count)
-        order = list(range(count))
-        random.Random(f"{seed}/{turn}").shuffle(order)
-        chosen.append(order[place])
-    return list(dict.fromkeys(chosen))

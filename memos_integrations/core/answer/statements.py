@@ -30,8 +30,10 @@ WEIGHTS = {
     "names": 0.3,
     "question": -0.4,
     "time": 0.75,
+    "contradicted": -1.0,
 }
-"""What counts how much, see `Statement.parts`. Rounded from a fit on half of LoCoMo's conversations."""
+"""What counts how much, see `Statement.parts`. Rounded from a fit on half of LoCoMo's conversations, but for the last,
+which is as much as decides between two memories that say the same in other respects."""
 
 NEWS = 6
 """A sentence with so many words that the question does not have tells as much as one can."""
@@ -49,7 +51,8 @@ class Statement:
     weigh more) stands in the sentence, `sentence_before` in the one before it, `asked_before` in a question of the
     message that this one follows; `first` is for the best hits; `news` says how much the question does not say
     already; `names` and `question` whether the sentence holds a name or quotation, and whether it is a question; `time`
-    how near it was said to the time that the question names.
+    how near it was said to the time that the question names; `contradicted` whether a newer hit says that it
+    contradicts this one.
     """
 
     text: str
@@ -115,6 +118,7 @@ def statements(asked: Asked, hits: Sequence[Hit]) -> list[Statement]:
     """Every sentence of the best hits, the most likely first."""
     best = max((hit.score for hit in hits), default=0.0)
     by_id = {hit.cube.id: hit for hit in hits}
+    against = _contradicted(hits)
     found: list[Statement] = []
     for place, hit in enumerate(hits[:MOST_HITS]):
         before = max((asked.share(terms_of(each)) for each in _questions_before(hit, by_id)), default=0.0)
@@ -133,9 +137,16 @@ def statements(asked: Asked, hits: Sequence[Hit]) -> list[Statement]:
                 "names": float(_NAME_INSIDE.search(sentence) is not None),
                 "question": float(sentence.rstrip().endswith("?")),
                 "time": closeness(hit.said_at, (asked.window.start, asked.window.end)) if asked.window else 0.0,
+                "contradicted": float(hit.cube.id in against),
             }
             found.append(Statement(sentence, hit, place, number, parts, around))
     return sorted(found, key=lambda each: (-each.score, each.place, each.number))
+
+
+def _contradicted(hits: Sequence[Hit]) -> frozenset[str]:
+    """The ids of what another hit, the newer of the two, says that it contradicts."""
+    links = (link for hit in hits for link in hit.provenance.links)
+    return frozenset(link.target for link in links if link.relation is Relation.CONTRADICTS)
 
 
 def told(text: str) -> list[str]:

@@ -15,7 +15,7 @@ _CHANGES = "|".join(
     " rose risen fell fallen dropped increased decreased lowered cut reduced gone went grown grew delayed reset"
     " extended"
     " shortened relocated bumped adjusted revised converted migrated upgraded downgraded transferred set put"
-    " turned".split()
+    " turned doubled tripled halved".split()
 )
 _FROM_TO = re.compile(
     r"^(?:(?:has|have|had|was|were|been|is|got|are)\s+)*(?P<verb>"
@@ -173,7 +173,7 @@ def turned(subject: Subject, tail: str, me: str) -> Claim | None:
     rather = RATHER.match(tail)
     was, tail = (rather["was"], rather["value"]) if rather else ("", tail)
     thing = subject_of(tail.rstrip(" ,"), me, "") if subject.personal and _OWNED.match(tail) else None
-    if thing is None or not (thing.attribute or thing.plain in ONE_AT_A_TIME):
+    if thing is None or not (thing.attribute or thing.plain in ONE_AT_A_TIME or "favourite" in thing.key):
         return None
     claim = valued(thing, subject.key.title(), was=was, changed=thing.fresh or bool(was))
     return replace(claim, strength=Strength.ONE)

@@ -51,7 +51,8 @@ _UNSURE = re.compile(
     r"|plans? (?:to|on)"
     r"|(?:is|am|are) going to|(?:is|am|are) about to|wants? to|wanted to|wish(?:es)?|hop(?:e|es|ing) to"
     r"|consider(?:s|ing)|thinking"
-    r"|almost|nearly|pretend|joking|kidding|dream(?:s|t|ed|ing)?|imagine|rumou?rs?|tempted|would like|can|must|let us"
+    r"|almost|nearly|pretend(?:s|ed|ing)?|jok(?:e|es|ed|ing)|kidding|l(?:ied|ying) (?:that|about|to)|claim(?:s|ed)"
+    r"|dream(?:s|t|ed|ing)?|imagine|rumou?rs?|tempted|would like|can|must|let us"
     r"|looking (?:for|to|at)|tries|trying|try|expects? to|intends? to|decid(?:e|es|ing) (?:on|whether)"
     r"|until recently i thought"
     r"|suggest(?:s|ed)|recommend(?:s|ed)|propos(?:es|ed)|requested|used to think|in the (?:novel|film|movie|book"
@@ -110,6 +111,11 @@ _TERSE_CHANGE = re.compile(
     r"^(I (?:changed|switched|moved|updated|raised|lowered)) (?!(?:my|our|the|his|her|their|a|an|to|from|over|back"
     r"|up)\b)([a-z][\w-]*(?: [a-z][\w-]*)?) (?=(?:to|from) )"
 )
+_NEW_ONE = re.compile(
+    r"^(?:I|we) (?:have got|have|got) (?:a|an) new ([a-z][\w-]*(?: [a-z][\w-]*)?)(?:,| is|:| -|, it is)"
+    r" (\S+(?: \S+){0,5})$"
+)
+"""As in "I have a new email address, ana@b.com"."""
 _INSTEAD = re.compile(r"^(?:instead|in place) of ([\w' -]+),\s*(.+)$", re.IGNORECASE)
 _NOW = re.compile(
     r"(?:,\s*)?\b(?:now(?!here)|currently|at the moment|at present|presently|these days|nowadays|from now on"
@@ -203,6 +209,7 @@ def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
         plain = f"I {plain}" if told and sentence.startswith(part[:12]) else plain
         plain = _TERSE_CHANGE.sub(r"\1 my \2 ", plain)
         plain = _TERSE.sub(r"my \1", _TERSE_NOW.sub(r"\1 is now \2", plain))
+    plain = _NEW_ONE.sub(r"my \1 is \2", plain)
     plain = _FIELD_CHANGED.sub(r"my \1 \2", plain)
     plain = _FIELD.sub(lambda found: f"my {found[1].replace('_', ' ')} is {found[2]}", plain)
     plain = _AT_FIRST.sub(r"\2 \1", _NAMED.sub(r"\1 is \2", plain))

@@ -47,12 +47,20 @@ _frames("home", ONE, "move", "to|into|over to|back to|out to|in to|house to|away
 _frames("home", ONE, "settle", "in|down in|at|near")
 _frames("employer", ONE, "work", "at|for|over at")
 _frames("employer", ONE, "join", "")
-_frames("employer", ONE, "start", "at|with|a job at|a new job at|a position at|my new job at|her new job at")
+_frames("employer", ONE, "start", "at|with")
 _frames(
     "employer",
     ONE,
-    "take get accept land have",
-    "a job at|a job with|a new job at|a position at|a role at|hired by|hired at",
+    "take get accept land have start begin",
+    "|".join(
+        ["hired by", "hired at"]
+        + [
+            f"{which} {what} {at}"
+            for which in ("a", "a new", "my new", "his new", "her new", "the")
+            for what in ("job", "position", "role", "post")
+            for at in ("at", "with")
+        ]
+    ),
 )
 _frames("role", ONE, "work", "as")
 _frames("role", ONE, "promote", "to")
@@ -147,6 +155,7 @@ ONE_AT_A_TIME = frozenset(
     assistant ceo cto cfo president director head chair chairman captain goalkeeper host speaker president
     headquarters hq
     area extension iban account balance score rating level grade target goal total capacity population temperature
+    babysitter nanny gardener cleaner deputy secretary treasurer physiotherapist optician
     stock threshold interval frequency mood blood type shoe ring dose dosage medication favourite workplace gym pharmacy
     """.split()
 )
@@ -163,6 +172,7 @@ NOUNS: dict[str, str] = {
     noun: attribute
     for attribute, nouns in {
         "phone": "phone number,number,phone,telephone number,cell number,mobile number,contact number,phone phone",
+        "email": "email address,email,mail address",
         "supervisor": "manager,boss,supervisor,line manager,team lead,superior",
         "employer": "employer,company,workplace,firm",
         "vehicle": "car,vehicle",
@@ -189,6 +199,18 @@ PERSONAL = frozenset(
     flatmate flatmates teacher dentist doctor landlord therapist niece nephew ex twin kids children team
     """.split()
 )
+
+JUDGING = frozenset(
+    """
+    new old broken slow fast quick nice good great bad fine okay lovely beautiful ugly pretty big huge tiny heavy
+    light expensive cheap safe unsafe easy hard difficult boring interesting exciting strict kind friendly rude
+    funny quiet loud noisy clean dirty messy warm cold hot cool comfortable uncomfortable tired busy ill sick well
+    happy sad angry useful useless reliable unreliable strong weak long short tall young clever smart stupid
+    important simple complicated famous popular wonderful terrible awful perfect amazing annoying lost gone
+    missing wet dry damaged dead flat late early
+    """.split()
+)
+"""Adjectives that say how something is: two of them can be true of one thing, and none is the value of an attribute."""
 
 PREPOSITIONS = frozenset(
     "at in on for with to from by as of about into near over under around via per than off".split()

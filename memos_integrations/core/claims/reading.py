@@ -11,6 +11,7 @@ from functools import lru_cache
 from memos_integrations.core.claims.changes import RATHER, being, replacing, succeeding, turned
 from memos_integrations.core.claims.claim import ALL, ANY, NO_ONE, Claim, Strength, bare, kind_of
 from memos_integrations.core.claims.clauses import Clause, clauses_of, statements_of
+from memos_integrations.core.claims.endings import ended_by
 from memos_integrations.core.claims.frames import (
     ADVERBS,
     COPULA,
@@ -54,6 +55,7 @@ _LASTING = frozenset(
 """Verbs whose past tense tells what is so now."""
 _ALONE = re.compile(r"^(?:on (?:my|his|her|their) own|by (?:my|him|her|them)sel(?:f|ves))$", re.IGNORECASE)
 _MARITAL = frozenset("single married divorced engaged widowed separated together".split())
+_PARTNERS = frozenset("boyfriend girlfriend partner husband wife fiance fiancee".split())
 _DIETS = frozenset("vegan vegetarian pescatarian omnivore".split())
 
 
@@ -151,7 +153,7 @@ def _read(subject: Subject, words: list[str], clause: Clause, me: str, said_of: 
             words = _without_adverbs(["is", *words[1:]])
     if not words:
         return
-    ended = _over(subject, words)
+    ended = ended_by(subject, words) or _over(subject, words)
     if ended:
         yield from ended
         return
@@ -315,6 +317,9 @@ def _framed(subject: Subject, verb: str, low: str, rest: list[str], *, past: boo
         changed = past or (low.endswith("ing") and verb in {"move", "join"})
         value, _, role = value.partition(" as ") if attribute == "employer" else (value, "", "")
         found = [Claim(subject.key, attribute, value, strength, changed=changed, was=was, sign=sign)]
+        owner, _, kin = subject.key.rpartition(" ")
+        if attribute == "lives with" and bare(value) in {"me", "us"} and owner:
+            found.append(Claim(owner, attribute, kin, strength, changed=changed))
         return [*found, Claim(subject.key, "role", role, Strength.ONE, changed=past)] if role else found
     return None
 
@@ -332,5 +337,8 @@ def _plain_verb(subject: Subject, verb: str, rest: list[str]) -> Iterator[Claim]
     numeric = kind_of(" ".join(value.split()[:2])) in {"time", "number", "money"} and not value.startswith(
         ("a ", "an ")
     )
+    if verb == "have" and bare(value) in _PARTNERS and not particle:
+        yield Claim(subject.key, "partner", value, Strength.ONE)
+        return
     attribute = f"{verb} {particle}".strip()
     yield Claim(subject.key, attribute, value, Strength.LIKELY if numeric else Strength.MANY, was=was)

@@ -79,12 +79,21 @@ def split_subject(clause: str) -> tuple[list[str], list[str]] | None:  # noqa: C
         place = named
         while place < len(words) and words[place].lower() in ADVERBS:
             place += 1
-        if place < len(words) and _third(words[place]):
+        if place < len(words) and (_third(words[place]) or _is_last(words, place)):
             return words[:named], words[named:]
     for place in range(max(1, named), min(len(words), _LONGEST)):
         if _starts_predicate(words, place):
             return words[:place], words[place:]
     return None
+
+
+def _is_last(words: list[str], place: int) -> bool:
+    """Whether a verb stands there after which nothing need follow: "died", "passed away", "retired"."""
+    low, after = words[place].lower(), [word.lower() for word in words[place + 1 : place + 2]]
+    return low in _COMPLETE or (low == "passed" and after in (["away"], ["on"]))
+
+
+_COMPLETE = frozenset("died retired resigned graduated".split())
 
 
 def _third(word: str) -> bool:
@@ -96,7 +105,7 @@ def _starts_predicate(words: list[str], place: int) -> bool:
     low = words[place].lower()
     if not _VERBISH.match(low):
         return False
-    if low in _AUX:
+    if low in _AUX or _is_last(words, place):
         return True
     if not is_known(low) or place + 1 >= len(words):
         return False

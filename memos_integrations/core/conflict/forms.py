@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from memos_integrations.core.access import Caller
@@ -24,13 +24,20 @@ WELL_BEFORE = timedelta(days=60)
 def in_order(one: MemCube, other: MemCube) -> tuple[MemCube, MemCube]:
     """The later and the earlier of two memories in the world.
 
-    What was said later is later, unless it says itself that it began well before what the other says.
+    What was said later is later, unless it says itself that it began well before what the other says. What was brought
+    back by hand says against what it contradicts, and is later than that.
     """
+    if (against := _against(one, other)) != _against(other, one):
+        return (one, other) if against else (other, one)
     later, earlier = (one, other) if _place(one) > _place(other) else (other, one)
     began, since = later.descriptive.valid_from, earlier.descriptive.valid_from
     if began is not None and began < (told_at(earlier) - WELL_BEFORE if since is None else since - ABOUT):
         return earlier, later
     return later, earlier
+
+
+def _against(one: MemCube, other: MemCube) -> bool:
+    return any(link.relation is Relation.CONTRADICTS and link.target == other.id for link in one.provenance.links)
 
 
 def _place(cube: MemCube) -> tuple[datetime, datetime, str]:
@@ -42,6 +49,7 @@ def is_known(newer: MemCube, older: MemCube, verdict: Verdict) -> bool:
     links = {(link.relation, link.target) for link in newer.provenance.links}
     flagged = (Relation.CONTRADICTS, older.id) in links and verdict.ruling is Ruling.FLAG
     settled = older.descriptive.valid_to is not None or ends_of(newer) is not None
+    flagged = flagged or ((Relation.CONTRADICTS, older.id) in links and _place(newer) < _place(older))
     return flagged or ((Relation.SUPERSEDES, older.id) in links and settled)
 
 
@@ -134,6 +142,21 @@ def decided(newer: MemCube, older: MemCube, changed: MemCube, verdict: Verdict, 
         state=changed.state,
         version=changed.version,
     )
+
+
+def brought_back(cube: MemCube, against: Sequence[MemCube], caller: Caller) -> tuple[MemCube, tuple[AuditRecord, ...]]:
+    """A memory that somebody recalls again, flagged as contradicting those; with the records of these decisions."""
+    verdict = Verdict(Ruling.FLAG, "it was brought back by hand, and both are kept")
+    made = tuple(recorded(decided(cube, one, one, verdict, caller), caller) for one in against)
+    for one in against:
+        cube = linked(cube, Relation.CONTRADICTS, one.id)
+    return cube, made
+
+
+def as_told(cube: MemCube, first: MemCube) -> MemCube:
+    """The memory as it is now, valid as its *first* version was: a decision may have closed it since."""
+    since = {"valid_from": first.descriptive.valid_from, "valid_to": first.descriptive.valid_to}
+    return cube.model_copy(update={"descriptive": cube.descriptive.model_copy(update=since)})
 
 
 def undone(decision: Decided, caller: Caller, more: dict[str, bool]) -> AuditRecord:

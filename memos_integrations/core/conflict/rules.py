@@ -20,7 +20,7 @@ from memos_integrations.core.claims import (
 from memos_integrations.core.claims.ahead import is_ahead
 from memos_integrations.core.claims.claim import ANY
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
-from memos_integrations.core.conflict.standing import Found, learned, told
+from memos_integrations.core.conflict.standing import Found, is_of_somebody, learned, told
 from memos_integrations.core.contrast import contrast, denied_of_another, says_news
 from memos_integrations.core.cube import MemCube, TrustLabel
 from memos_integrations.core.text import same_words
@@ -75,6 +75,35 @@ def is_told_again(one: MemCube, other: MemCube) -> bool:
     return _OF_ITS_DAY.search(one.text) is None or told_at(one).date() == told_at(other).date()
 
 
+def accounts_for(newer: MemCube, older: MemCube) -> bool:
+    """Whether all that a memory states is told by another, in whichever order of words, or was replaced by it.
+
+    Time, trust and source are of no account: somebody wrote the other in the place of the memory.
+    """
+    ours = [set(terms_of(each)) for each in statements_of(newer.text) or [newer.text]]
+    theirs = [set(terms_of(each)) for each in statements_of(older.text) or [older.text]]
+    return all(each and any(each <= one for one in ours) for each in theirs) or replaces(newer, older)
+
+
+def replaces(newer: MemCube, older: MemCube) -> bool:
+    """Whether what a memory states was replaced, all of it, by what another says; by their words alone."""
+    mine, theirs = claims_in(newer), claims_in(older)
+    found = [(n, o, how) for n in mine for o in theirs if (how := told(n, o)) is not None]
+    replaced = {id(o): n for n, o, how in found if how.weight == 2}
+    if replaced:
+        return not _left_over(older, theirs, replaced, found)
+    against = None if found else contrast(newer.text, older.text)
+    return against is not None and against.weight == 2
+
+
+def is_about(newer: MemCube, older: MemCube) -> bool:
+    """Whether words given to a memory are on the matter of what another says, so that they may correct that too."""
+    claims = {each.key for each in claims_in(newer)} & {each.key for each in claims_in(older)}
+    mine, theirs = set(terms_of(newer.text)), set(terms_of(older.text))
+    alike = 2 * len(mine & theirs) >= min(len(mine), len(theirs))
+    return bool(claims) or alike or contrast(newer.text, older.text) is not None
+
+
 class ConflictRules:
     """A `ConflictJudge` by rules, without a model.
 
@@ -114,7 +143,7 @@ class ConflictRules:
 
 def _contrasted(newer: MemCube, older: MemCube) -> Verdict | None:
     """The verdict where no claims of the same frame meet: by what the two texts share, and a signal of change."""
-    if speaker_of(newer) != speaker_of(older):
+    if speaker_of(newer) != speaker_of(older) or is_of_somebody(newer.text):
         return None
     found = contrast(newer.text, older.text)
     if found is None:

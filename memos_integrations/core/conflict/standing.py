@@ -10,7 +10,7 @@ from typing import NamedTuple
 from memos_integrations.core.claims import Claim, Strength, kind_of, mark, refines, same_value
 from memos_integrations.core.claims.changes import SWITCHED
 from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, bare, period_of, words_of
-from memos_integrations.core.claims.frames import SEVERAL
+from memos_integrations.core.claims.frames import JUDGING, PERSONAL, SEVERAL
 from memos_integrations.core.claims.places import is_within
 from memos_integrations.core.contrast import is_in_passing
 from memos_integrations.core.text import terms as terms_of
@@ -51,16 +51,45 @@ def learned(o: Claim, mine: Sequence[Claim], tags: Sequence[str]) -> Claim:
 def told(n: Claim, o: Claim) -> Found | None:
     """How a newer claim stands to an older one, where it is not told in passing."""
     how = relation(n, o)
-    silent = how is not None and how.weight and not n.ended and not n.was and is_in_passing(n.sentence)
-    return None if silent else how
+    if how is None or not how.weight:
+        return how
+    silent = not n.ended and not n.was and (is_in_passing(n.sentence) or _is_for_a_season(n))
+    if silent or is_of_somebody(n.sentence):
+        return None
+    one_of_many = n.subject.split()[-1] in _USUALLY_MANY and not (n.changed or n.was or n.ended)
+    return Found(1, "of one of several, perhaps") if one_of_many and how.weight == 2 else how
+
+
+def is_of_somebody(sentence: str) -> bool:
+    """Whether a sentence begins with one that it does not tell apart from others: "a friend", "one of my sons"."""
+    return _SOMEBODY.match(sentence) is not None
+
+
+_USUALLY_MANY = frozenset("friend colleague cousin neighbour neighbor uncle aunt child kid nephew niece".split())
+_SOMEBODY = re.compile(
+    r"^(?:(?:another|one of|some|several|many|most|a few) |an? (?!new )(?:\w+ )?(?:{})\b)".format(
+        "|".join(sorted(PERSONAL | _USUALLY_MANY | {"cat", "dog", "pet"}))
+    ),
+    re.IGNORECASE,
+)
+
+
+def _is_for_a_season(n: Claim) -> bool:
+    return not n.changed and _SEASON.search(n.sentence) is not None
+
+
+_SEASON = re.compile(
+    r"\b(?:this|for (?:the|a|one|this)|during (?:the|this)) (?:month|term|semester|season|summer|winter|spring|autumn"
+    r"|holidays?)\b"
+    r"|\bfor (?:now|the (?:moment|time being))\b",
+    re.IGNORECASE,
+)
 
 
 def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of cases
     """How a newer claim stands to an older one; None when both can be true, or they are about different things."""
-    if n.subject != o.subject:
-        return None
-    if n.was == ALL and o.stands and o.value:
-        return Found(2, "it is over")
+    if n.was == ALL or n.subject != o.subject:
+        return _of_its_end(n, o)
     named = n.was and o.stands and o.value and _names(n.was, o.value)
     if named and (n.attribute != "prefers" or n.changed) and _of_one_matter(n, o):
         return _of_named(n, o)
@@ -77,6 +106,24 @@ def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of 
     if o.until and n.since and o.until <= n.since:
         return None
     return _alike(n, o) if n.stands and o.stands else _turned(n, o)
+
+
+_FOR_EVER = frozenset({"name", "is a", "age"})
+_PARTS = frozenset({"is", "supervisor", "lead", "role"})
+
+
+def _of_its_end(n: Claim, o: Claim) -> Found | None:
+    """Where the later says that all is over: of the one that the earlier is about, or that it says somebody has."""
+    if not (o.stands and o.value and n.ended):
+        return None
+    if n.subject == o.subject and n.attribute in {ANY, o.attribute}:
+        return None if o.attribute in _FOR_EVER and n.changed else Found(2, "it is over")
+    mine = words_of(n.subject)
+    if n.was == ALL and n.attribute == ANY and o.attribute == "have" and n.changed:
+        its = n.subject == f"{o.subject} {bare(o.value)}" or (mine and mine <= words_of(o.value))
+        return Found(1, "what somebody had is gone") if its else None
+    left = n.attribute == "employer" and o.attribute in _PARTS and mine == words_of(o.value)
+    return Found(1, "who has the part works there no longer") if left else None
 
 
 def _of_one_kind(n: Claim, o: Claim) -> Found | None:
@@ -116,9 +163,12 @@ def _names(was: str, value: str) -> bool:
     return bool(mine) and (same_value(was, value) or mine <= theirs)
 
 
-def _turned(n: Claim, o: Claim) -> Found | None:
+def _turned(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of cases
     """Where one of the two denies, or says that something is over."""
     same = same_value(n.value, o.value) or (o.stands and words_of(n.value) <= words_of(o.value))
+    mine, theirs = _core(n.value), _core(o.value)
+    if not n.ended and (_is_limited(n) != _is_limited(o) or (len(mine) != len(theirs) and mine[-1:] != theirs[-1:])):
+        return None  # "not after 4 pm"; "fish", "fish fingers"
     often = words_of(_OFTEN.sub("", n.value))
     never = n.stands and not o.stands and not o.ended and often == words_of(o.value)
     if not (same or never) or n.sign != o.sign:
@@ -126,7 +176,8 @@ def _turned(n: Claim, o: Claim) -> Found | None:
     if not never and _qualified(n.value) != _qualified(o.value) and not n.ended:
         return None
     if o.stands:
-        return Found(2, "it is over") if n.ended else Found(2, "it is denied")
+        narrower = set(mine) < set(theirs)  # "dogs", "hot dogs"
+        return Found(2, "it is over") if n.ended else Found(1 if narrower else 2, "it is denied")
     if n.stands:
         if o.ended:
             return Found(2, "it is so again") if n.changed else None
@@ -134,7 +185,19 @@ def _turned(n: Claim, o: Claim) -> Found | None:
     return Found(0, "the same")
 
 
-def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911 - a table of cases
+def _is_limited(claim: Claim) -> bool:
+    """Whether a sentence says when, or where, it is so: "not after 4 pm"."""
+    return _LIMIT.search(claim.sentence) is not None
+
+
+_LIMIT = re.compile(
+    r"\b(?:after(?! all)|before|during|when|while|unless|except|outside|in (?:the )?(?:mornings?|evenings?|public))\b"
+    r"|\bat night\b",
+    re.IGNORECASE,
+)
+
+
+def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911, PLR0912 - a table of cases
     """Where both say that something is so."""
     same = same_value(n.value, o.value)
     if n.sign != o.sign:
@@ -147,6 +210,10 @@ def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911 - a table
         return None if not n.changed else Found(1, "it may be a place within the other")
     if refines(n.value, o.value) and not (n.attribute == "role" and n.changed):
         return None
+    if _of_two_sorts(n, o):
+        return Found(1, "it may be told in another way") if n.changed and n.attribute in _NAMED_PLACES else None
+    if n.attribute != "when" and _is_narrowed(n.value) != _is_narrowed(o.value) and not n.was:
+        return Found(1, "it may be so at times only") if n.changed else None
     periods = {period_of(n.value), period_of(o.value)} - {""}
     if len(periods) > 1 and not n.changed:
         return None
@@ -166,6 +233,41 @@ def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911 - a table
         case _:
             sort = kinds[0] == kinds[1] and kinds[0] in KINDS and n.attribute != "likes"
             return Found(1, "one of a kind, and a change") if sort and n.changed and not at_times else None
+
+
+_NAMED_PLACES = frozenset({"home", "employer", "school", "partner"})
+_ARTICLE = re.compile(r"^(?:the|my|our|his|her|their|an?)\s", re.IGNORECASE)
+
+
+def _of_two_sorts(n: Claim, o: Claim) -> bool:
+    """Whether values tell of different things by one verb: where one works, and when; new, and broken.
+
+    A place, an employer or a school is told by its name; "in a flat", "at night" tell how one lives or works.
+    """
+    if n.attribute in _NAMED_PLACES and not n.was:
+        kinds = [_sort(each.value) for each in (n, o)]
+        return kinds[0] != kinds[1] or kinds[0] == "a manner"
+    return n.attribute == "is" and any(bare(each.value) in JUDGING for each in (n, o))
+
+
+def _sort(value: str) -> str:
+    if any(word[:1].isupper() for word in value.split()) or kind_of(value) not in {"words", "size", "channel"}:
+        return "a name"
+    article = _ARTICLE.match(value)
+    return "a manner" if article is None or article[0].strip().lower() in {"a", "an"} else "a place"
+
+
+def _is_narrowed(value: str) -> bool:
+    """Whether a value holds on some days, at some hours or for some people only, besides saying what it is."""
+    limit = _AT_TIMES.search(value) or _FOR_SOME.search(value)
+    return limit is not None and bool(_core(f"{value[: limit.start()]} {value[limit.end() :]}"))
+
+
+_FOR_SOME = re.compile(
+    r"\s(?:for|to) (?:(?:all|non|new|the|our)[ -])?(?:children|kids|adults|members|staff|guests|students|visitors"
+    r"|residents|employees|men|women|seniors|\w+ers)\b",
+    re.IGNORECASE,
+)
 
 
 def _one_sort(n: Claim, kinds: tuple[str, str]) -> bool:

@@ -164,6 +164,8 @@ def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     if pair.opposed or (pair.n.ending | pair.o.ending) & pair.shared:
         return 0  # "I do not like it", "I hate it"
+    if pair.compound or pair.of_its_owner:
+        return 0  # "fish", "fish fingers"; "I do not eat fish", "my cat eats fish"
     if (_told(pair.only_n) and _told(pair.only_o)) or not (pair.argument or pair.held):
         return 0
     return 2 if pair.cover >= 0.5 else 1
@@ -182,7 +184,14 @@ def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
         left = [word for word in left if word.root not in CHANGING and not word.root.startswith("@")]
     if not pair.argument and not pair.couple and (left or not pair.held):
         return 0  # "I hate olives", "I love marzipan"
+    if _is_for_some(n, pair):
+        return 0
     return 2 if pair.cover >= 0.4 else 1
+
+
+def _is_for_some(n: Statement, pair: Pair) -> bool:
+    """Whether it is so for some only: "closed to members"."""
+    return not n.fresh and any(word.lead in {"for", "to"} and word.predicate for word in pair.only_n)
 
 
 def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
@@ -234,8 +243,10 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
     """It tells of an event that ends what the earlier says is so: found what was looked for."""
     if pair.n.denied or pair.o.denied or n.besides or o.past or not (pair.shared or pair.held):
         return 0
-    if "number" in pair.kinds or named_apart(pair):
+    if "number" in pair.kinds or named_apart(pair) or _is_for_some(n, pair):
         return 0  # "ticket 8841", "ticket 8850"
+    if pair.of_two_heads:
+        return 0  # "blood pressure", "blood sugar"
     told_again = _told_again(n)
     acts = pair.n.acts - AJAR if n.passing else pair.n.acts
     ended = turned(TURNS, acts, pair.o.acts) - told_again

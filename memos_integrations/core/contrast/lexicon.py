@@ -126,7 +126,7 @@ ENDING_PAIRS = frozenset(
      ("wind", "down"), ("pack", "in"), ("opt", "out"), ("take", "off"), ("give", "notice"), ("sign", "off"),
      ("give", "away"), ("turn", "down"), ("fall", "through"), ("grow", "out"), ("wear", "out"), ("get", "over"),
      ("let", "lapse"),
-     ("let", "go"), ("run", "out"), ("do", "away"), ("take", "down")}
+     ("let", "go"), ("come", "off"), ("run", "out"), ("do", "away"), ("take", "down")}
 )  # fmt: skip
 """The same of a verb and its particle."""
 

@@ -9,6 +9,8 @@ from memos_integrations.core.contrast.saying import Saying
 from memos_integrations.core.contrast.word import Word
 
 OWN = (frozenset({"@me"}), frozenset({"@mine"}))
+_MEASURED = {"number", "time", "day", "month", "ordinal"}
+_BESIDE = {"wieder", "again", "nuevo", "after", "before", "without"}
 _OF_MANY = {"@like", "@drink", "@favourite"}
 
 
@@ -64,6 +66,41 @@ class Pair(NamedTuple):
         """Whether each says another predicate of many values of it."""
         mine, theirs = ({word.root for word in words} & MANY for words in (self.only_n, self.only_o))
         return bool(mine and theirs)
+
+    @property
+    def compound(self) -> bool:
+        """Whether a word stands beside a shared thing in one clause only, and makes another thing of it."""
+        things = self.shared - MANY - CHANGING - self.n.holder - self.o.holder
+        return any(
+            abs(word.place - saying.matter[key].place) == 1
+            for saying, only in ((self.n, self.only_n), (self.o, self.only_o))
+            for word in only
+            if word.kind not in _MEASURED and word.root not in MANY | CHANGING | _BESIDE and word.root[0] != "@"
+            for key in things & saying.matter.keys()
+            if not key.startswith("@")
+        )
+
+    @property
+    def of_two_heads(self) -> bool:
+        """Whether a shared word leads another word in each, right after it: "blood pressure", "blood sugar"."""
+        after = (
+            {word.place - 1 for word in only if not word.predicate and not word.kind}
+            for only in (self.only_n, self.only_o)
+        )
+        mine, theirs = after
+        return any(
+            self.n.matter[key].place in mine and self.o.matter[key].place in theirs
+            for key in self.shared & self.n.matter.keys() & self.o.matter.keys()
+        )
+
+    @property
+    def of_its_owner(self) -> bool:
+        """Whether one is of somebody, the other of a thing or an animal of theirs that the first does not name."""
+        mine, theirs = self.n.holder, self.o.holder
+        if {mine, theirs} != set(OWN):
+            return False
+        first = (self.n if mine == OWN[1] else self.o).words[:1]
+        return bool(first) and first[0].root not in self.shared and first[0].place == 1
 
     @property
     def alike(self) -> float:

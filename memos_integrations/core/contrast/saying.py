@@ -275,7 +275,7 @@ def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
     for place, low in enumerate(lows):
         pair = any((root(low), low_after) in PAIRS for low_after in lows[place + 1 : place + 6])
         no_verb = place > 0 and lows[place - 1] in DETERMINERS | _NOUN_FOLLOWS
-        verb = root(low) in ENDING and _is_told(low)
+        verb = root(low) in ENDING and (_is_told(low) or lows[max(0, place - 2) : place] == ["had", "to"])
         named = place > 0 and tokens[place][0].isupper()
         if no_verb or named or low == "die" or not (verb or pair or low in OVER):
             continue

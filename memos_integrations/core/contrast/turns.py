@@ -27,6 +27,11 @@ sell / own sale
 open reopen / close closed shut
 close shut / open
 switch turn / off on
+fine better heal / hurt ache sore
+normal / high low elevated overweight underweight irregular
+run finish complete / train
+renew extend / expire lapse
+pick collect fetch / workshop repair garage cleaner
 expire lapse terminate revoke / valid active force run
 sign / negotiate unsigned
 buy order / need want save look

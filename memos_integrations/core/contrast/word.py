@@ -121,7 +121,8 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
 def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  # noqa: PLR0911 - a table of kinds
     token, low, lead = tokens[place], lows[place], lows[place - 1] if place else ""
     if token[0].isdigit():
-        return "time" if ":" in token or lead in _BEFORE_TIMES else "number"
+        hour = ":" in token or lead in _BEFORE_TIMES or lows[place + 1 : place + 2] in (["am"], ["pm"])
+        return "time" if hour else "number"
     if low in NUMERALS:
         return "number"
     if low in ORDINALS:

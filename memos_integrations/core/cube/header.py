@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
+import orjson
 from pydantic import Field, model_validator
 
-from memos_integrations.core.cube.values import Label, Labels, Moment, Text, Value
+from memos_integrations.core.cube.values import Label, Labels, Moment, Once, Text, Value
 
 
 class Origin(StrEnum):
@@ -125,12 +126,24 @@ class Provenance(Value):
 
 
 class Trust(Value):
-    """How the content arrived and how far it may be relied on."""
+    """How the content arrived and how far it may be relied on.
+
+    Where no label is said, the channel says it: `stated` is what the user said, `untrusted` what a tool or anything
+    outside did, the rest is `unverified`.
+    """
 
     channel: Channel = Channel.USER
     label: TrustLabel = TrustLabel.STATED
     verified_by: Label | None = None
     quarantined: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labelled(cls, said: Any) -> Any:
+        if isinstance(said, dict) and "label" not in said and said.get("channel", Channel.USER) != Channel.USER:
+            outside = said["channel"] in (Channel.TOOL, Channel.EXTERNAL)
+            return {**said, "label": TrustLabel.UNTRUSTED if outside else TrustLabel.UNVERIFIED}
+        return said
 
 
 class Licence(Value):
@@ -174,6 +187,12 @@ class Governance(Value):
             raise ValueError("a private cube has no readers, writers or sharers; use layer='shared'")
         return self
 
+    @Once
+    def read_by(self) -> frozenset[str]:
+        """The subjects that may read, before tenant, context and time are looked at."""
+        everyone = ("*",) if self.layer is Layer.GLOBAL else ()
+        return frozenset((self.owner, *everyone, *self.readers, *self.writers, *self.sharers))
+
     def is_expired(self, now: datetime) -> bool:
         """Whether the cube is past its time. The last instant still counts as alive."""
         return self.expires_at is not None and now > self.expires_at
@@ -195,3 +214,17 @@ class Behaviour(Value):
     trust: float | None = Field(default=None, ge=0.0, le=1.0)
     licensed: int = Field(default=0, ge=0)
     licence: Licence | None = None
+
+    @Once
+    def _canonical(self) -> bytes:
+        if self.__pydantic_fields_set__ == _NEVER_USED:  # of a new cube
+            return _NEW % orjson.dumps(self.fingerprint)
+        spelled: bytes = super()._canonical
+        return spelled
+
+
+_NEVER_USED = {"fingerprint"}
+_NEW = (
+    b'{"fingerprint":%b,"heat":0.0,"helpful":0,"last_read":null,"licence":null,"licensed":0,"reads":0,"recalls":[],'
+    b'"trust":null,"wrong":0}'
+)

@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 
 from memos_integrations.core.cube.cube import MemCube
 from memos_integrations.core.cube.header import Behaviour, Descriptive, Governance, Provenance, State, Trust
-from memos_integrations.core.cube.payload import PlaintextPayload, Tier
-from memos_integrations.core.cube.values import Label, Namespace, check_payload_text, check_text
+from memos_integrations.core.cube.payload import PlaintextPayload
+from memos_integrations.core.cube.values import Label, Namespace, check_text
 
 SHARED = 1024
 """So many of each part are kept: about 1 kB each, with what they say."""
@@ -99,9 +99,8 @@ def _id(text: bytes) -> str:
 
 def _words(text: bytes) -> PlaintextPayload:
     said = orjson.loads(text[len(_BEFORE) : -len(_BEHIND)]) if text.endswith(_BEHIND) else None
-    if isinstance(said, str) and text == _BEFORE + orjson.dumps(said) + _BEHIND and said.strip():
-        # What the model asks of it, without the model.
-        words = PlaintextPayload.of_checked(blob=None, kind=Tier.PLAINTEXT, text=check_payload_text(said), value=None)
+    if isinstance(said, str) and text == _BEFORE + orjson.dumps(said) + _BEHIND:
+        words = PlaintextPayload.of_words(said)
         words.__dict__["_canonical"] = text
         return words
     words = PlaintextPayload.model_validate_json(text)

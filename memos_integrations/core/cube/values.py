@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
+from struct import unpack
 from typing import Annotated, Any, Generic, Self, TypeVar, get_args
 
 import orjson
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from memos_integrations.core.cube.frozen import frozen
+from memos_integrations.core.kept import Kept
 
 MAX_TEXT_BYTES = 1_000_000
 """Largest plaintext payload. Longer texts belong in several cubes, or in a blob with a caption."""
@@ -117,6 +119,8 @@ class Value(BaseModel):
         # Kept beside the fields: governance, audit and the vault all need it, and parts are shared by many cubes.
         # orjson spells everything but floats as `json` does, at a tenth of its cost; a test holds the ways equal.
         fields, (count, free) = self.__dict__, _shape(type(self))
+        if len(fields) > count > 0:  # something else was computed before
+            fields = {name: fields[name] for name in type(self).model_fields}
         if len(fields) == count:
             if any([fields[name] for name in free]):
                 fields = fields | {name: orjson.Fragment(canonical_json(fields[name])) for name in free}
@@ -129,35 +133,30 @@ class Value(BaseModel):
     @classmethod
     def of_checked(cls, **fields: Any) -> Self:
         """A value of fields that were checked already; like `model_construct`, at a tenth of its cost."""
-        made = cls.__new__(cls)
-        put, defaults = object.__setattr__, _defaults(cls)
+        defaults, names = _PARTS[cls]
         every = len(fields) == len(defaults)
-        put(made, "__dict__", fields if every else {**defaults, **fields})
-        put(made, "__pydantic_fields_set__", _names(cls) if every else {*fields})
-        put(made, "__pydantic_extra__", None)
-        put(made, "__pydantic_private__", None)
-        return made
+        return _made(cls, fields if every else {**defaults, **fields}, names if every else {*fields})
+
+    @classmethod
+    def of_every(cls, fields: dict[str, Any]) -> Self:
+        """As `of_checked`, of a value for every field; the dictionary becomes the value's own."""
+        return _made(cls, fields, _PARTS[cls][1])
 
     def with_checked(self, **fields: Any) -> Self:
         """The value with other fields, which were checked already; like `model_copy`, at a tenth of its cost."""
-        made = type(self).__new__(type(self))
-        put, kept = object.__setattr__, {**self.__dict__, **fields}
-        kept.pop("_canonical", None)
-        kept.pop("digest", None)
-        put(made, "__dict__", kept)
-        told = self.__pydantic_fields_set__
-        put(made, "__pydantic_fields_set__", told if told >= fields.keys() else told | fields.keys())
-        put(made, "__pydantic_extra__", None)
-        put(made, "__pydantic_private__", None)
-        return made
+        kind, told = type(self), self.__pydantic_fields_set__
+        kept = {**self.__dict__, **fields}
+        for name in kept.keys() - _PARTS[kind][1]:  # what was computed of the old fields
+            del kept[name]
+        return _made(kind, kept, told if told >= fields.keys() else told | fields.keys())
 
     def __copy__(self) -> Self:
         """A copy, which `model_copy` may give other fields: it computes its canonical form anew."""
-        return _without_canonical(super().__copy__())
+        return _as_given(super().__copy__())
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A deep copy; see `__copy__`."""
-        return _without_canonical(super().__deepcopy__(memo))
+        return _as_given(super().__deepcopy__(memo))
 
 
 _AnyValue = TypeVar("_AnyValue", bound=Value)
@@ -165,15 +164,31 @@ _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-@lru_cache(maxsize=256)
-def _defaults(kind: type[Value]) -> dict[str, Any]:
-    return {name: None if field.is_required() else field.get_default() for name, field in kind.model_fields.items()}
-
-
-@lru_cache(maxsize=256)
-def _names(kind: type[Value]) -> set[str]:
+def _parts(kind: type[Value]) -> tuple[dict[str, Any], set[str]]:
+    """The defaults of a kind of value, None where there is none; and the names of its fields."""
+    fields = kind.model_fields
+    defaults = {name: None if field.is_required() else field.get_default() for name, field in fields.items()}
     # One set for all values in which nothing was left out: nobody changes it, as they cannot be changed.
-    return {*kind.model_fields}
+    return defaults, {*fields}
+
+
+_PARTS: Kept[type[Value], tuple[dict[str, Any], set[str]]] = Kept(_parts, 256)
+
+_new = object.__new__
+# The slots of a model, past the `__setattr__` that would refuse.
+_put_fields, _put_set, _put_extra, _put_private = [
+    vars(BaseModel)[name].__set__
+    for name in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+]
+
+
+def _made(kind: type[_AnyValue], fields: dict[str, Any], names: set[str]) -> _AnyValue:
+    made = _new(kind)
+    _put_fields(made, fields)
+    _put_set(made, names)
+    _put_extra(made, None)
+    _put_private(made, None)
+    return made
 
 
 @lru_cache(maxsize=256)
@@ -191,10 +206,10 @@ def _nested(value: Any) -> orjson.Fragment:
     raise TypeError(type(value))
 
 
-def _without_canonical(copied: _AnyValue) -> _AnyValue:
-    copied.__dict__.pop("_canonical", None)
-    if "digest" not in type(copied).model_fields:  # elsewhere it is a field, not what was computed
-        copied.__dict__.pop("digest", None)
+def _as_given(copied: _AnyValue) -> _AnyValue:
+    fields = type(copied).model_fields
+    for name in [name for name in copied.__dict__ if name not in fields]:  # what was computed
+        del copied.__dict__[name]
     return copied
 
 
@@ -218,9 +233,9 @@ def first_problem(exc: ValidationError) -> str:
 
 _newest_stamp = [0]
 _id_lock = threading.Lock()
-_randomness = bytearray()
-_DRAWN = 8192
-"""Random bytes asked of the system at once: asking hands the interpreter to other threads."""
+_randomness: list[int] = []
+_DRAWN = 1024
+"""Random numbers of 64 bits asked of the system at once: asking hands the interpreter to other threads."""
 
 os.register_at_fork(after_in_child=_randomness.clear)
 
@@ -235,13 +250,11 @@ def new_id() -> str:
     """
     with _id_lock:
         _newest_stamp[0] = stamp = max((time.time_ns() // 1_000_000) << 12, _newest_stamp[0] + 1)
-        if len(_randomness) < 8:
-            _randomness.extend(os.urandom(_DRAWN))
-        random = int.from_bytes(_randomness[-8:]) & ((1 << 62) - 1)
-        del _randomness[-8:]
-    bits = (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | random
-    digits = f"{bits:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        if not _randomness:
+            _randomness.extend(unpack(f">{_DRAWN}Q", os.urandom(8 * _DRAWN)))
+        random = _randomness.pop() & ((1 << 62) - 1)
+    ms, low = stamp >> 12, random & ((1 << 48) - 1)
+    return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{stamp & 0xFFF:03x}-{0x8000 | random >> 48:04x}-{low:012x}"
 
 
 def id_beside(cube_id: str) -> str:

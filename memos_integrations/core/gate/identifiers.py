@@ -34,7 +34,7 @@ _IP4 = re.compile(r"(?<![\w.:-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
 _IP6 = re.compile(r"(?<![\w.:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 _VERSION = re.compile(
     r"(?:\bv|version|\brev|revision|release|build|firmware|driver|kernel|section|chapter|clause|figure|python|node|"
-    r"ios)[\s:#]*(?:to\s*)?$",
+    r"ios)(?:\s+(?:string|number|no\.?|tag))?[\s:#]*(?:(?:is|was|to)(?:\s+now)?\s*)?$",
     re.IGNORECASE,
 )
 _PHONE = re.compile(

@@ -1,19 +1,18 @@
 """Whether a text speaks to the machine instead of telling something: orders that a memory must not carry into a prompt.
 
 A signal, not a wall: what it misses is still labelled untrusted by the channel that it came through. Texts are also
-read with look-alike letters folded, and base64 in them decoded.
+read with their disguises taken off.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-import unicodedata
 from enum import IntEnum
 
 from memos_integrations.core.gate.abroad import asks_for_secrets_abroad, orders_abroad
+from memos_integrations.core.gate.addressed import addresses_machine, commands_machine
 from memos_integrations.core.gate.chained import Chain
+from memos_integrations.core.gate.disguised import legible, undisguised
 
 _Rule = tuple[tuple[str, ...], re.Pattern[str] | Chain]
 """A pattern, and words of which one stands in whatever it finds: most texts hold none, and are done."""
@@ -206,11 +205,6 @@ _WEAK = (
         r"\bact as (?:an? )?(?:admin|root|system|unrestricted|developer)|\bpretend (?:to be|you are|that you)",
     ),
 )
-_BASE64 = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{24,8000}={0,2}(?![\w+/=-])")
-_FOLDED = str.maketrans(
-    "аеорсухіјѕһԁԛԝАВЕКМНОРСТХІЈЅαεοριυκντΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
-    "aeopcyxijshdqwABEKMHOPCTXIJSaeopiukvtABEZHIKMNOPTYX",
-)
 
 
 class Likeness(IntEnum):
@@ -223,42 +217,20 @@ class Likeness(IntEnum):
 
 def likeness_of(text: str) -> Likeness:
     """How much the text, or what is hidden in it, is like an order to a model."""
-    plain = text if text.isascii() else _legible(text)
+    plain = legible(text)
     found = _likeness(plain)
     if found is not Likeness.STRONG:
-        found = max([found, *(_likeness(hidden) for hidden in _decoded(plain))])
+        found = max([found, *(_likeness(hidden) for hidden in undisguised(plain))])
     return found
 
 
 def _likeness(text: str) -> Likeness:
     folded = text.casefold()
-    if _finds(_STRONG, text, folded) or orders_abroad(text, folded):
+    if _finds(_STRONG, text, folded) or commands_machine(text, folded) or orders_abroad(text, folded):
         return Likeness.STRONG
-    weak = _finds(_WEAK, text, folded) or asks_for_secrets_abroad(text, folded)
+    weak = _finds(_WEAK, text, folded) or addresses_machine(text, folded) or asks_for_secrets_abroad(text, folded)
     return Likeness.WEAK if weak else Likeness.NONE
 
 
 def _finds(rules: tuple[_Rule, ...], text: str, folded: str) -> bool:
     return any(any(hint in folded for hint in hints) and pattern.search(text) is not None for hints, pattern in rules)
-
-
-def _legible(text: str) -> str:
-    """The text in compatibility form, with look-alike letters as Latin ones, where Latin letters stand beside them."""
-    normal = unicodedata.normalize("NFKC", text)
-    return " ".join(
-        word.translate(_FOLDED) if any("a" <= letter <= "z" for letter in word.casefold()) else word
-        for word in normal.split(" ")
-    )
-
-
-def _decoded(text: str) -> list[str]:
-    told: list[str] = []
-    for found in _BASE64.findall(text)[:16]:
-        try:
-            plain = base64.b64decode(found.replace("-", "+").replace("_", "/") + "=" * (-len(found) % 4)).decode(
-                "utf-8"
-            )
-        except (binascii.Error, UnicodeDecodeError):
-            continue
-        told += [plain] if plain.isprintable() and " " in plain else []
-    return told

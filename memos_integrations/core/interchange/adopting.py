@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import MemCube, TrustLabel
 from memos_integrations.core.interchange.arrival import Arrivals, arrived_id, version_there
 from memos_integrations.core.interchange.manifest import Manifest
 from memos_integrations.core.interchange.refusal import Declined
 from memos_integrations.core.interchange.taking import Arriving, Bundle, Place, Taking
-from memos_integrations.core.item import ITEM, Address, content_of, vault_key
+from memos_integrations.core.item import Address, content_of, vault_key
 
 
 class Adopting(Taking):

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from memos_integrations.core.access import VERIFIER_ROLE, Caller, Verb, ruled_out
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import Label, MemCube, TrustLabel, Value
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -28,7 +29,6 @@ from memos_integrations.core.interchange.manifest import CLOCKS, DELETIONS
 from memos_integrations.core.interchange.records import ClockRecord, DeletionRecord, cubes_in
 from memos_integrations.core.interchange.refusal import Declined, Refusal
 from memos_integrations.core.interchange.taking import Arriving, Bundle, Place, Taking
-from memos_integrations.core.item import ITEM
 from memos_integrations.core.lifecycle import way
 from memos_integrations.core.records import Steps, record_of
 

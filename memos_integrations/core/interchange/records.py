@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import orjson
 from pydantic import Field, ValidationError
 
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import (
     Label,
     MemCube,
@@ -33,7 +34,6 @@ from memos_integrations.core.interchange.manifest import (
     Manifest,
 )
 from memos_integrations.core.interchange.refusal import Refusal
-from memos_integrations.core.item import ITEM
 from memos_integrations.core.ports import AuditEntry
 
 _STATE, _BEHAVIOUR = b',"state":"', b'","behaviour":'

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
+from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.conflict import Decided
 from memos_integrations.core.cube import State, Tier, Value
-from memos_integrations.core.delivering import is_of_the_books
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
 from memos_integrations.core.interchange.addressee import Addressee
 from memos_integrations.core.interchange.changes import changed

@@ -25,6 +25,7 @@ from memos_integrations.core.operator.options import draft_memory
 from memos_integrations.core.operator.write import finished, search_text
 from memos_integrations.core.ports import AuditRecord
 from memos_integrations.core.records import NewVersion
+from memos_integrations.core.unswept import Unswept
 
 CHUNK = 200
 """So many memories are embedded and looked up at a time."""
@@ -126,6 +127,7 @@ class Taking(ABC):
         self._sources: dict[str, MemCube] = {}
         self._changed: list[CubeRef] = []
         self._done = 0
+        self._sweeping: Unswept | None = None
 
     @abstractmethod
     def _settled(self, page: Sequence[list[MemCube]]) -> list[Arriving]:
@@ -152,9 +154,10 @@ class Taking(ABC):
                 if waiting:
                     self._governance.put_many(waiting, operation=self.operation).result()
             else:
-                self._prepare()
-                pages = chain([first], self._new_versions(write=True, embedded=False))
-                self._governance.put_whole(pages, operation=self.operation)
+                with Unswept() as self._sweeping:
+                    self._prepare()
+                    pages = chain([first], self._new_versions(write=True, embedded=False))
+                    self._governance.put_whole(pages, operation=self.operation)
                 self._embed()
         except (AlreadyRememberedError, VersionConflictError) as exc:
             raise BundleError(
@@ -194,6 +197,8 @@ class Taking(ABC):
     def _page(self, page: Sequence[list[MemCube]], *, write: bool, embedded: bool) -> list[NewVersion]:
         made = self._settled(page)
         self._done += len(page)
+        if self._sweeping is not None:
+            self._sweeping.made(len(page))
         if self._place.progress is not None:
             self._place.progress(self._done, self._survey.cubes)
         return self._drafted(made, embedded=embedded) if write else []

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import orjson
 
 from memos_integrations.core.access import Caller, Verb, decide
+from memos_integrations.core.books import BOOKS, is_of_the_books
 from memos_integrations.core.cube import MemCube, Tier
-from memos_integrations.core.delivering import BOOKS, is_of_the_books
 from memos_integrations.core.errors import InvalidMemoryError, VaultError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.addressee import Addressee

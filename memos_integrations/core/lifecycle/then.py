@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from memos_integrations.core.cube import State
+from memos_integrations.core.cube import MemCube, State
 from memos_integrations.core.ports import AuditEntry, LogQuery, Outcome, Vault, VaultQuery
 
 PAGE = 10_000
@@ -56,3 +56,19 @@ def state_then(now: State, moves: Sequence[tuple[datetime, State]], moment: date
     if before:
         return before[-1]
     return State.ARCHIVED if moves[0][1] is State.ACTIVATED else State.GENERATED
+
+
+def held_at(versions: Sequence[MemCube], at: datetime) -> MemCube | None:
+    """Of the versions of a memory, oldest first, the one that says what held in the world *at* a time.
+
+    It is the newest, where that had begun. Before, it is what had said something else; what held no longer, held not.
+    """
+    rest = list(versions)
+    while rest:
+        newest = rest[-1]
+        begins, ends = newest.descriptive.valid_from, newest.descriptive.valid_to
+        if begins is None or begins <= at:
+            return newest if ends is None or at < ends else None
+        while rest and rest[-1].payload == newest.payload:
+            rest.pop()
+    return None

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb, as_subject
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import Licence, MemCube, Value, first_problem
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.governance import MemGovernance
-from memos_integrations.core.item import ITEM, Address, ItemQuery, ItemWrite, item_of
+from memos_integrations.core.item import Address, ItemQuery, ItemWrite, item_of
 from memos_integrations.core.items import Items
 from memos_integrations.core.memstore.opening import Opened, before_any, closing, opening
 from memos_integrations.core.memstore.values import Publication, Rate

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from memos_integrations.core.access import CallContext, Caller, Principal
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.governance import MemGovernance
-from memos_integrations.core.item import ITEM
 from memos_integrations.core.memstore.offering import MOST_LISTED, PAGE, PUBLICATIONS, publication_of
 from memos_integrations.core.memstore.values import Publication
 from memos_integrations.core.ports import CubeFilter, ValueTest, VaultQuery

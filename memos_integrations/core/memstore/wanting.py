@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from memos_integrations.core.access import Caller, is_own
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import MemCube, Tier
-from memos_integrations.core.item import ITEM
 from memos_integrations.core.memstore.values import Kind, Publication, Wants
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.text import terms

@@ -13,6 +13,7 @@ from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.write import Draft
 from memos_integrations.core.ports import Receipt
 from memos_integrations.core.records import NewVersion
+from memos_integrations.core.unswept import Unswept
 
 BULK = 512
 """How many become true together, in one transaction."""
@@ -37,25 +38,32 @@ def put_in_bulk(
     cubes: list[MemCube] = []
     under_way: list[Future[Receipt]] = []
     try:
-        while batch := [*islice(drafts, BULK)]:
-            ready: list[Draft] = []
-            for draft in batch:
-                ready.append(linked(draft, ready[-EMBEDDED:]))
-            beside = {draft.cube.id for draft in ready}
-            versions: list[NewVersion] = []
-            for start in range(0, len(ready), EMBEDDED):
-                part = ready[start : start + EMBEDDED]
-                found = embedding.written([draft.text for draft in part])
-                rows = [None] * len(part) if found is None else found
-                versions += [
-                    NewVersion(draft.cube, caller, draft.terms, row, None, beside, verdict=draft.verdict)
-                    for draft, row in zip(part, rows, strict=True)
-                ]
-            durability = ready[0].durability
-            under_way.append(governance.put_many(versions, operation="remember", durability=durability))
-            cubes += [draft.cube for draft in ready]
+        with Unswept() as sweeping:
+            while batch := [*islice(drafts, BULK)]:
+                ready: list[Draft] = []
+                for draft in batch:
+                    ready.append(linked(draft, ready[-EMBEDDED:]))
+                versions = _versions(ready, caller, embedding)
+                durability = ready[0].durability
+                under_way.append(governance.put_many(versions, operation="remember", durability=durability))
+                cubes += [draft.cube for draft in ready]
+                sweeping.made(len(batch))
     finally:
         wait(under_way)
     for written in under_way:
         written.result()
     return cubes
+
+
+def _versions(ready: Sequence[Draft], caller: Caller, embedding: Embedding) -> list[NewVersion]:
+    beside = {draft.cube.id for draft in ready}
+    versions: list[NewVersion] = []
+    for start in range(0, len(ready), EMBEDDED):
+        part = ready[start : start + EMBEDDED]
+        found = embedding.written([draft.text for draft in part])
+        rows = [None] * len(part) if found is None else found
+        versions += [
+            NewVersion(draft.cube, caller, draft.terms, row, None, beside, verdict=draft.verdict)
+            for draft, row in zip(part, rows, strict=True)
+        ]
+    return versions

@@ -9,6 +9,7 @@ from datetime import datetime
 from pydantic import Field
 
 from memos_integrations.core.access import Caller
+from memos_integrations.core.aftermath import AGEING, is_over
 from memos_integrations.core.cube import Label, MemCube, State, Value
 from memos_integrations.core.errors import (
     CubeNotFoundError,
@@ -91,9 +92,11 @@ class Caretaker:
         for cube in self._governance.aftermath.stranded(there, caller.now):
             record = record_of("unmerge", caller, about=cube.id, detail={"of": None})
             with suppress(VersionConflictError, CubeNotFoundError):  # changed meanwhile: the next pass looks again
-                steps = Steps(moves=((cube, State.ACTIVATED),), records=(record,))
-                self._governance.change(steps, caller, operation="age").result()
-                now[cube.id] = cube.model_copy(update={"state": State.ACTIVATED})
+                after = State.ARCHIVED if is_over(cube, caller.now) else State.ACTIVATED
+                self._governance.change(
+                    Steps(moves=((cube, after),), records=(record,)), caller, operation=AGEING
+                ).result()
+                now[cube.id] = cube.model_copy(update={"state": after})
         back = (cube.id for cube in now.values() if cube.state in {State.ACTIVATED, State.ARCHIVED})
         return tuple(sorted(back))
 
@@ -138,7 +141,7 @@ class Caretaker:
     def _moved(self, batch: Sequence[tuple[MemCube, Aged]], caller: Caller) -> list[tuple[MemCube, Aged]]:
         """Those that moved: all together, or, where one was used or changed meanwhile, the others one by one."""
         try:
-            self._governance.change(_steps(batch, caller), caller, operation="age").result()
+            self._governance.change(_steps(batch, caller), caller, operation=AGEING).result()
         except (VersionConflictError, CubeNotFoundError):
             if len(batch) == 1:
                 return []
@@ -175,5 +178,5 @@ def _due(cubes: Iterable[MemCube], now: datetime, ageing: Ageing) -> list[tuple[
 
 
 def _steps(batch: Sequence[tuple[MemCube, Aged]], caller: Caller) -> Steps:
-    records = tuple(record_of("age", caller, about=cube.id, detail={"reason": aged.reason}) for cube, aged in batch)
+    records = tuple(record_of(AGEING, caller, about=cube.id, detail={"reason": aged.reason}) for cube, aged in batch)
     return Steps(moves=tuple((cube, aged.after) for cube, aged in batch), records=records)

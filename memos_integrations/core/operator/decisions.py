@@ -46,9 +46,9 @@ class Decisions:
         return sorted(told, key=lambda each: each.at)
 
     def was_undone(self, newer: str, older: str, caller: Caller) -> bool:
-        """Whether somebody took a decision on the two back."""
-        query = LogQuery(tenant=caller.by.tenant, cube_id=older, operation="undo", limit=1_000)
-        entries = [entry for entry in self._governance.lifecycle_log(query) if pair(entry) == (newer, older)]
+        """Whether somebody took a decision on the two back, whichever of them was the later then."""
+        query = LogQuery(tenant=caller.by.tenant, cube_ids=(older, newer), operation="undo", limit=1_000)
+        entries = [entry for entry in self._governance.lifecycle_log(query) if {*pair(entry)} == {newer, older}]
         return any(not (isinstance(told := each.record.detail, dict) and told.get("again")) for each in entries)
 
     def known(self, decision_id: str, caller: Caller) -> Decided:
@@ -59,6 +59,8 @@ class Decisions:
             AlreadyUndoneError: It was undone.
         """
         newer, _, older = decision_id.partition(":")
+        if not older:
+            raise CubeNotFoundError(decision_id)
         entries = [each for each in self._entries(older, caller) if pair(each) == (newer, older)]
         if not entries:
             raise CubeNotFoundError(decision_id)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from memos_integrations.core.access import Caller, Verb, subjects_for
+from memos_integrations.core.aftermath import tells
 from memos_integrations.core.conflict.forms import linked
 from memos_integrations.core.cube import (
     CubeRef,
@@ -129,10 +130,18 @@ class Editor:
         refs = tuple(CubeRef(id=each.id, version=each.version + 1) for each in sources)
         readers = frozenset.intersection(*(subjects_for(Verb.READ, each.governance) for each in sources))
         named = tuple(sorted(readers - {caller.by.subject}))
+        lives = [each.governance.half_life for each in sources]
+        rules = Governance(
+            owner=caller.by.subject,
+            readers=named,
+            layer=layer_for({"readers": named}),
+            priority=max(each.governance.priority for each in sources),
+            half_life=None if None in lives else max(filter(None, lives)),
+        )
         draft = draft_cube(
             text if text is not None else "\n".join(dict.fromkeys(each.text for each in sources if each.text)),
             namespace=sources[0].namespace,
-            governance=Governance(owner=caller.by.subject, readers=named, layer=layer_for({"readers": named})),
+            governance=rules,
             now=caller.now,
             provenance=Provenance(author=caller.by.subject, source="memos.merge", derived_from=refs),
             trust=sources[0].trust,
@@ -146,7 +155,7 @@ class Editor:
         draft = admitted(inherited(draft, sources), caller, self._governance)
         versions = [self._version(finished(self._next(each, draft.cube.id, caller)), caller) for each in sources]
         ours = self._version(draft, caller)
-        moves = tuple((each, State.MERGED) for each in sources)
+        moves = tuple((each, State.MERGED) for each in sources if tells(draft.cube, each))
         return draft.cube, Steps((*versions, ours), moves)
 
     def _next(self, cube: MemCube, into: str, caller: Caller) -> MemCube:

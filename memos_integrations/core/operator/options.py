@@ -37,6 +37,14 @@ TRUST_OF_ROLE = {
     "system": Trust(channel=Channel.ASSISTANT, label=TrustLabel.UNVERIFIED),
     "tool": Trust(channel=Channel.TOOL, label=TrustLabel.UNTRUSTED),
 }
+TRUST_OF_ORIGIN: dict[str, Trust] = {
+    Origin.EXTERNAL_RETRIEVAL: Trust(channel=Channel.EXTERNAL),
+    Origin.INFERENCE_EXTRACTION: Trust(channel=Channel.ASSISTANT),
+    Origin.PARAMETER_FINETUNING: Trust(channel=Channel.ASSISTANT),
+    Origin.IMPORT: Trust(channel=Channel.IMPORT),
+}
+"""What a memory is worth that says where it comes from, and not how it arrived."""
+
 ORIGIN_OF_ROLE = {
     "user": Origin.USER_INPUT,
     "assistant": Origin.INFERENCE_EXTRACTION,
@@ -46,7 +54,11 @@ ORIGIN_OF_ROLE = {
 
 
 class MemoryChanges(TypedDict, total=False):
-    """What an update may change besides the words; see `MemoryOptions`."""
+    """What an update may change besides the words; see `MemoryOptions`.
+
+    trust: how the new words arrived: the next version is trusted no more than they are. It never raises trust. What was
+        verified stays so: who may not verify does not change it.
+    """
 
     readers: Iterable[str]
     writers: Iterable[str]
@@ -65,6 +77,7 @@ class MemoryChanges(TypedDict, total=False):
     applications: Sequence[str]
     sensitivity: Sequence[str]
     licence: Licence | None
+    trust: Trust
 
 
 class MemoryOptions(MemoryChanges, total=False):
@@ -87,7 +100,6 @@ class MemoryOptions(MemoryChanges, total=False):
     language: str
     origin: Origin | str
     provenance: Provenance
-    trust: Trust
     occurred_at: datetime
     ttl: timedelta
     supersedes: Sequence[str]
@@ -175,7 +187,8 @@ def changes_by_part(changes: MemoryChanges) -> dict[str, dict[str, Any]]:
     if "tags" in said:
         descriptive["tags"] = unique(_labels(said["tags"]))
     governance |= {name: _subjects(said[name]) for name in SUBJECTS if name in said}
-    return {"descriptive": descriptive, "governance": governance}
+    arrived = {"trust": _trust(said).model_dump()} if "trust" in said else {}
+    return {"descriptive": descriptive, "governance": governance, **arrived}
 
 
 def parts(namespace: Sequence[str]) -> tuple[str, ...]:
@@ -191,7 +204,7 @@ def parts(namespace: Sequence[str]) -> tuple[str, ...]:
 
 
 def _trust(said: Mapping[str, Any]) -> Trust:
-    trust: Trust = said.get("trust") or TRUST_OF_ROLE["user"]
+    trust: Trust = said.get("trust") or TRUST_OF_ORIGIN.get(said.get("origin", ""), TRUST_OF_ROLE["user"])
     if any(trust is ours for ours in TRUST_OF_ROLE.values()):
         return trust
     return Trust.model_validate(trust.model_dump(warnings=False))

@@ -9,11 +9,12 @@ from typing import Any
 from pydantic import Field
 
 from memos_integrations.core.access import ADMIN_ROLE, VERIFIER_ROLE, Caller, Verb, is_own
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import Behaviour, Label, MemCube, State, TrustLabel, Value, id_beside
 from memos_integrations.core.errors import CubeNotFoundError, VersionConflictError
 from memos_integrations.core.gate import Ruling, WriteGate
 from memos_integrations.core.governance import MemGovernance
-from memos_integrations.core.item import ITEM, Address, content_of, vault_key
+from memos_integrations.core.item import Address, content_of, vault_key
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.admission import admitted, looked_at
 from memos_integrations.core.operator.embedding import Embedding

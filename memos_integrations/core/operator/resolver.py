@@ -6,11 +6,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from memos_integrations.core.access import Caller, Verb
-from memos_integrations.core.claims import MARK, mark
+from memos_integrations.core.aftermath import is_over
+from memos_integrations.core.claims import mark
 from memos_integrations.core.conflict import ConflictJudge, Decided, Ruling, Verdict
 from memos_integrations.core.conflict.forms import (
+    as_told,
     begun,
     begun_before,
+    brought_back,
     closed,
     decided,
     ends_of,
@@ -29,7 +32,7 @@ from memos_integrations.core.conflict.forms import (
 )
 from memos_integrations.core.conflict.marks import marked
 from memos_integrations.core.conflict.rules import said_at
-from memos_integrations.core.cube import CubeRef, MemCube, Relation, State, unique
+from memos_integrations.core.cube import CubeRef, MemCube, Relation, State
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -42,18 +45,16 @@ from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.admission import contradicting
 from memos_integrations.core.operator.decisions import Decisions
 from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.nearby import near_to
 from memos_integrations.core.operator.write import Draft, finished
-from memos_integrations.core.ports import RECALLABLE, CubeFilter, VaultQuery
+from memos_integrations.core.ports import RECALLABLE
 from memos_integrations.core.records import NewVersion, Steps
-
-SAME_SUBJECT, ALIKE = 32, 8
-"""How many memories a new one is held against: the newest about the same, and the most alike by words."""
 
 MAX_RETRIES = 20
 
 
 class Resolver:
-    """Decides by a `ConflictJudge`, and changes memories through governance: each decision is one transaction."""
+    """Decides by a `ConflictJudge` and changes memories through governance, one transaction a decision."""
 
     def __init__(
         self,
@@ -61,26 +62,17 @@ class Resolver:
         embedding: Embedding,
         judge: ConflictJudge,
         dropped: Callable[[Collection[str], Collection[CubeRef]], None],
+        *,
+        settles: bool = True,
     ) -> None:
         self._governance, self._embedding, self._judge, self._dropped = governance, embedding, judge, dropped
+        self._settles = settles
         self.made = Decisions(governance, judge)
         """What was decided."""
 
     def near(self, cube: MemCube, terms: Sequence[str], caller: Caller) -> list[MemCube]:
         """The caller's own memories of the same place that say something of the same, or say it alike."""
-        found: dict[str, MemCube] = {}
-        marks = tuple(tag for tag in cube.descriptive.tags if tag.startswith(MARK))
-        if marks:
-            scope = CubeFilter(namespace=cube.namespace, tags=marks)
-            matches = self._governance.search(VaultQuery(k=SAME_SUBJECT, filter=scope), caller).matches
-            found.update((match.cube.id, match.cube) for match in matches)
-        if terms:
-            alike = VaultQuery(k=ALIKE, terms=unique(terms)[:32], filter=CubeFilter(namespace=cube.namespace))
-            matches = self._governance.search(alike, caller).matches
-            found.update((match.cube.id, match.cube) for match in matches)
-        found.pop(cube.id, None)
-        mine = [each for each in found.values() if each.governance.owner == caller.by.subject]
-        return [each for each in mine if each.namespace == cube.namespace]
+        return near_to(cube, terms, caller, self._governance)
 
     def verdicts(self, cube: MemCube, others: Sequence[MemCube]) -> list[tuple[MemCube, MemCube, Verdict]]:
         """What is to be decided between a memory and others, as (newer, older, verdict): at most one merge, alone."""
@@ -153,8 +145,7 @@ class Resolver:
 
     def settle(self, cube: MemCube, caller: Caller, others: Sequence[MemCube] | None = None) -> list[Decided]:
         """Decide between a stored memory and those near it (or *others*), each decision durable on return."""
-        made: list[Decided] = []
-        near = self.near(cube, finished(cube).terms, caller) if others is None else others
+        made, near = list[Decided](), self.near(cube, finished(cube).terms, caller) if others is None else others
         for newer, older, verdict in self.verdicts(cube, near):
             now = {each.id: each for each in self._governance.present([newer.id, older.id], caller)}
             if len(now) < 2 or self.made.was_undone(newer.id, older.id, caller):
@@ -235,7 +226,8 @@ class Resolver:
             now = {each.id: each for each in self._governance.present([decision.newer, decision.older], caller)}
             if len(now) < 2:
                 continue
-            newer, older = (self._as_told(now[each], caller) for each in (decision.newer, decision.older))
+            both = (now[decision.newer], now[decision.older])
+            newer, older = (as_told(each, self._governance.versions(each.id, caller)[0]) for each in both)
             verdict = self._judge.judge(newer, older)
             if verdict is not None and verdict.ruling is decision.ruling:
                 continue
@@ -246,14 +238,10 @@ class Resolver:
                 continue  # changed meanwhile, or nothing may be changed about it: what was decided stands
             self._dropped([decision.newer, decision.older], steps.written)
             made.append(decision.model_copy(update={"undone": True}))
-        here = self.standing([cube_id], caller) if settle else []
-        return [*made, *(self.settle(here[0], caller) if here else ())]
-
-    def _as_told(self, cube: MemCube, caller: Caller) -> MemCube:
-        """The memory as it is now, valid as it was when it was first told: a decision may have closed it since."""
-        first = self._governance.versions(cube.id, caller)[0].descriptive
-        since = {"valid_from": first.valid_from, "valid_to": first.valid_to}
-        return cube.model_copy(update={"descriptive": cube.descriptive.model_copy(update=since)})
+        return [
+            *made,
+            *(each for here in self.standing([cube_id] * settle, caller) for each in self.settle(here, caller)),
+        ]
 
     # --- taking back
 
@@ -294,16 +282,19 @@ class Resolver:
         ]
         gone = {State.ARCHIVED, State.MERGED}
         comes_back = for_good and changed.state in gone and decision.state not in gone
-        moves = ((changed, State.ACTIVATED),) if comes_back else ()
+        over = decision.ruling is Ruling.MERGE and is_over(changed, caller.now)
+        moves = ((changed, State.ARCHIVED if over else State.ACTIVATED),) if comes_back else ()
         return Steps(tuple(versions), moves, (undone(decision, caller, {"again": True} if again else {}),))
 
-    def released(self, cube: MemCube, form: MemCube, caller: Caller) -> tuple[MemCube, Steps]:
-        """A memory brought back as *form*, contradicting what had retired it; and the steps on others that undo that.
+    def released(self, cube: MemCube, form: MemCube, caller: Caller, *, comes: bool = False) -> tuple[MemCube, Steps]:
+        """A memory brought back as *form*, the newest of what contradicts it; and the steps on others that undo that.
+
+        It *comes* back whether or not a decision had retired it.
 
         Raises:
             LegalHoldError, IllegalTransitionError: What had retired it is on hold, or frozen.
         """
-        steps = Steps()
+        steps, against = Steps(), dict[str, MemCube]()
         for each in self.made.about(cube.id, caller):
             retired, other = (each.newer, each.older) if each.ruling is Ruling.MERGE else (each.older, each.newer)
             if each.undone or each.until or each.ruling is Ruling.FLAG or retired != cube.id:
@@ -313,11 +304,20 @@ class Resolver:
             if each.ruling is Ruling.SUPERSEDE and form.descriptive.valid_to == closed_at:
                 form = self._reopened(form, each, caller)
             theirs = [(let_go(one, cube), one) for one in self._governance.present([other], caller)]
-            if each.ruling is Ruling.SUPERSEDE and any(one.state in RECALLABLE for _, one in theirs):
-                form = linked(form, Relation.CONTRADICTS, other)
+            if each.ruling is Ruling.SUPERSEDE:
+                same = form.payload == cube.payload
+                standing = (one for _, one in theirs if one.state in RECALLABLE)
+                against |= {one.id: one for one in standing if same or self._is_against(form, one)}
             made = tuple(self._version(new, caller) for new, one in theirs if new != one)
             steps = joined(steps, Steps(made, (), (undone(each, caller, {}),)))
-        return form, steps
+        if self._settles and (comes or steps.records):
+            near = (one for one in self.near(form, finished(form).terms, caller) if one.id not in against)
+            against |= {one.id: one for one in near if self._is_against(form, one)}
+        form, records = brought_back(form, list(against.values()), caller)
+        return form, joined(steps, Steps(records=records))
+
+    def _is_against(self, form: MemCube, other: MemCube) -> bool:
+        return (verdict := self._judge.judge(form, other)) is not None and verdict.ruling is not Ruling.MERGE
 
     def _reopened(self, older: MemCube, decision: Decided, caller: Caller) -> MemCube:
         """The memory that a decision closed, valid as long as before it."""

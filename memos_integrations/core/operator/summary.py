@@ -13,11 +13,11 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.asked import whole
-from memos_integrations.core.cube import CubeRef, MemCube, Origin, Provenance, State, Tier, sha256
+from memos_integrations.core.cube import CubeRef, MemCube, Origin, Provenance, State, Tier, TrustLabel, sha256
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
@@ -32,7 +32,7 @@ from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.inheriting import inherited
-from memos_integrations.core.operator.options import MemoryOptions, draft_memory
+from memos_integrations.core.operator.options import TRUST_OF_ROLE, MemoryOptions, draft_memory
 from memos_integrations.core.operator.write import finished, revised
 from memos_integrations.core.operator.writer import CubeWriter
 from memos_integrations.core.ports import RECALLABLE
@@ -42,6 +42,7 @@ from memos_integrations.core.text import terms as terms_of
 
 SUMMARY = "summary"
 SOURCE = "memos.summarise"
+UNREAD = {"label": TrustLabel.STATED, "verified_by": None}
 MOST_SOURCES = 1_000
 MOST_SENTENCES = 50
 NOVELTY = 0.5
@@ -119,6 +120,8 @@ class Summariser:
         said: MemoryOptions = {**options}
         said.setdefault("semantic_type", SUMMARY)
         said["origin"] = Origin.INFERENCE_EXTRACTION
+        if write is None:
+            said.setdefault("trust", TRUST_OF_ROLE["user"])  # sentences as they stand: worth what their sources are
         said["provenance"] = Provenance(
             source=SOURCE,
             trigger=f"rules {most}" if write is None else "written",
@@ -184,7 +187,12 @@ class Summariser:
         most = cube.provenance.trigger.rpartition(" ")[2] if cube.provenance.trigger else ""
         text = _text(sources, int(most) if most.isdigit() else 5, write)
         refs: tuple[CubeRef, ...] = tuple(each.ref for each in sources)
-        draft = revised(cube, caller.now, text=text, changes={"provenance": {"derived_from": refs}})
+        # Other words: who verified the old ones did not read them.
+        stood = cube.model_copy(update={"trust": cube.trust.model_copy(update=UNREAD)}) if _is_verified(cube) else cube
+        changes: dict[str, dict[str, Any]] = {"provenance": {"derived_from": refs}}
+        if write is not None:
+            changes["trust"] = TRUST_OF_ROLE["assistant"].model_dump()
+        draft = revised(stood, caller.now, text=text, changes=changes)
         draft = inherited(draft, sources)
         draft = replace(draft, cube=finished(draft.cube).cube)
         draft = admitted(draft, caller, self._governance)
@@ -192,6 +200,10 @@ class Summariser:
         row = None if row is None else row[0]
         version = NewVersion(draft.cube, caller, draft.terms, row, verdict=draft.verdict)
         return Steps(versions=(version,), expected=refs)
+
+
+def _is_verified(cube: MemCube) -> bool:
+    return cube.trust.label is TrustLabel.VERIFIED
 
 
 def _text(cubes: Sequence[MemCube], most: int, write: Summarise | None) -> str:

@@ -29,7 +29,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
-from memos_integrations.core.lifecycle.then import MOVES, moves_in, state_then
+from memos_integrations.core.lifecycle.then import MOVES, held_at, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.inheriting import inherited
@@ -88,14 +88,13 @@ class TimeMachine:
             for each in self._governance.versions(present.id, caller)
             if as_of is None or each.descriptive.recorded_at <= as_of
         ]
-        if not known or (valid_at is not None and not _holds(known[-1], valid_at)):
-            return None
-        if as_of is None:
-            return known[-1]
+        held = held_at(known, valid_at) if valid_at is not None else next(reversed(known), None)
+        if held is None or as_of is None:
+            return held
         asked = LogQuery(tenant=caller.by.tenant, cube_id=present.id, limit=LOG_PAGE)
         told = (self._governance.lifecycle_log(asked.model_copy(update={"operation": name})) for name in MOVES)
         moves = moves_in(sorted((entry for each in told for entry in each), key=lambda entry: entry.number))
-        return known[-1].model_copy(update={"state": state_then(present.state, moves.get(present.id, ()), as_of)})
+        return held.model_copy(update={"state": state_then(present.state, moves.get(present.id, ()), as_of)})
 
     def restore(self, cube_id: str, version: int, caller: Caller) -> MemCube:
         """Write an earlier version again, as the newest; see `MemOS.restore`."""
@@ -108,7 +107,7 @@ class TimeMachine:
             wanted = _with_links(versions[version], cube)
             others = Steps()
             if cube.state in _GONE:
-                wanted, others = self._resolver.released(cube, wanted, caller)
+                wanted, others = self._resolver.released(cube, wanted, caller, comes=True)
             steps = joined(self._restoring(cube, wanted, caller), others)
             try:
                 self._governance.change(steps, caller, operation="restore").result()
@@ -257,7 +256,9 @@ class TimeMachine:
                 continue
             steps = joined(steps, more)
         for cube in (each for each in cubes if each.id in restored and each.state in _GONE):
-            steps = joined(steps, self._resolver.released(cube, cube, caller)[1])
+            undone = self._resolver.released(cube, cube, caller)[1]
+            taken_back = tuple(each for each in undone.records if each.operation == "undo")
+            steps = joined(steps, undone._replace(records=taken_back))
         return steps, RolledBack(restored=tuple(restored), archived=tuple(archived))
 
     def _moved_since(self, cube: MemCube, since: datetime, caller: Caller) -> bool:
@@ -275,7 +276,7 @@ class TimeMachine:
             cube = self._governance.fetch(cube_id, Verb.DELETE, caller, operation="move")
             form, others = cube, Steps()
             if after is State.ACTIVATED and cube.state in _GONE:
-                form, others = self._resolver.released(cube, cube, caller)
+                form, others = self._resolver.released(cube, cube, caller, comes=True)
             # Frozen, it has a version of its own: a change that is under way finds another version, and is refused.
             ours = (self._next(form, caller),) if form is not cube or after is State.FROZEN else ()
             steps = joined(Steps(ours, ((cube, after),)), others)
@@ -299,8 +300,3 @@ def _with_links(wanted: MemCube, cube: MemCube) -> MemCube:
     links = [link for link in cube.provenance.links if link.relation in _DECIDED]
     told = wanted.provenance.model_copy(update={"links": unique_links([*wanted.provenance.links, *links])})
     return wanted.model_copy(update={"provenance": told})
-
-
-def _holds(cube: MemCube, at: datetime) -> bool:
-    start, end = cube.descriptive.valid_from, cube.descriptive.valid_to
-    return (start is None or start <= at) and (end is None or at < end)

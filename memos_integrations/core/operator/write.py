@@ -101,7 +101,7 @@ def draft_cube(
         InvalidMemoryError: A field is not valid; the message names it.
     """
     try:
-        payload = PlaintextPayload(text=text, value=value)
+        payload = PlaintextPayload.of_words(text) if value is None else PlaintextPayload(text=text, value=value)
         spoken = _spoken(text, provenance.speaker)
         found, told = terms_and_keywords(text, provenance.speaker)
         words = tuple(found)
@@ -151,7 +151,7 @@ def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str
         raise InvalidMemoryError(f"A memory is text (str), not {type(text).__name__}.")
     fields: dict[str, Any] = cube.model_dump(by_alias=True, exclude={"state", "behaviour"})
     for part, values in changes.items():
-        fields[part] |= values
+        fields[part] |= values if part != "trust" else _lowered(cube.trust, Trust(**values))
     rules = changes.get("governance", {})
     if rules.keys() & {"readers", "writers", "sharers"} and not rules.get("layer"):
         stays = cube.governance.layer is Layer.GLOBAL and "readers" not in rules
@@ -170,6 +170,14 @@ def revised(cube: MemCube, now: datetime, *, text: str | None, changes: dict[str
     except (ValidationError, TypeError) as exc:
         raise InvalidMemoryError(f"This change cannot be stored: {_problem(exc)}.") from exc
     return finished(newer)
+
+
+def _lowered(was: Trust, arrived: Trust) -> dict[str, Any]:
+    """What other words change of a memory's trust: it falls to theirs, but for what was verified."""
+    order = list(TrustLabel)
+    if was.label is TrustLabel.VERIFIED or order.index(arrived.label) >= order.index(was.label):
+        return {}
+    return {"channel": arrived.channel, "label": arrived.label}
 
 
 def reworded(cube: MemCube, text: str, value: Json, tags: Mapping[str, str]) -> MemCube:

@@ -31,7 +31,7 @@ from memos_integrations.core.operator.ingest import Ingestion, Progress
 from memos_integrations.core.operator.inheriting import drawn_key, inherited, only_new, said_already, sources_of
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.resolver import Resolver
-from memos_integrations.core.operator.revising import revising
+from memos_integrations.core.operator.revising import begins_now, revising
 from memos_integrations.core.operator.settling import Settling
 from memos_integrations.core.operator.write import (
     Draft,
@@ -68,8 +68,9 @@ class CubeWriter:
         self._judge = judge
         self.derivatives: list[Derivative] = []
         """Stores outside the vault that go with their sources."""
-        self.resolver = Resolver(governance, embedding, judge or ConflictRules(), self.dropped)
-        self.settling = self.resolver if judge is not None else None
+        settles = judge is not None
+        self.resolver = Resolver(governance, embedding, judge or ConflictRules(), self.dropped, settles=settles)
+        self.settling = self.resolver if settles else None
         """It, where a judge was given: then what is written is held against what is there."""
 
     def dropped(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> None:
@@ -170,7 +171,7 @@ class CubeWriter:
                 self._governance.fetch(cube_id, Verb.SHARE, caller, operation="update")
             if "licence" in changes["governance"]:
                 self._governance.check_own(cube, Verb.SHARE, caller, operation="update")
-            draft = revised(cube, caller.now, text=text, changes=changes)
+            draft = begins_now(revised(cube, caller.now, text=text, changes=changes), cube, caller.now, changes)
             if text is not None or "tags" in changes["descriptive"]:
                 draft = admitted(draft, caller, self._governance)
             steps = revising(cube, draft, caller, self.resolver, self._embedding)

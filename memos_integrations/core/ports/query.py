@@ -83,10 +83,10 @@ class CubeFilter:
     `namespace` is a prefix, part by part. `occurred` is half-open [start, end) on the time of the event
     (`provenance.occurred_at`, else `descriptive.created_at`), `recorded` likewise on the time of writing down
     (`descriptive.recorded_at` of the version). `tags`, `entities`, `speakers`, `sessions` match when one is equal
-    (entities and speakers without regard to case). `valid_at` keeps what held then in the world; `holding` leaves out
-    what no longer holds (`valid_to` is over) at the moment of asking, or that of `as_of`, but neither what is still to
-    begin, nor what was merged by hand, which stands for its sources until they are back. `value` are tests of the
-    structured payload, all of which must pass.
+    (entities and speakers without regard to case). `valid_at` keeps what held then in the world, `begins_after` what
+    says that it began (`valid_from`) after that; `holding` leaves out what no longer holds (`valid_to` is over) at the
+    moment of asking, or that of `as_of`, but neither what is still to begin, nor what was merged by hand, which stands
+    for its sources until they are back. `value` are tests of the structured payload, all of which must pass.
     """
 
     namespace: tuple[str, ...] = ()
@@ -101,6 +101,7 @@ class CubeFilter:
     tiers: frozenset[Tier] = frozenset({Tier.PLAINTEXT})
     occurred: tuple[datetime, datetime] | None = None
     valid_at: datetime | None = None
+    begins_after: datetime | None = None
     recorded: tuple[datetime, datetime] | None = None
     sessions: tuple[str, ...] = ()
     value: tuple[ValueTest, ...] = ()
@@ -136,8 +137,8 @@ class VaultQuery:
 
     Of many terms the rarest count (see `ranking.telling`). `as_of` searches what was known then: of each cube the
     newest version written down until that moment, if the asker may see that version and the present one too, and the
-    filter wants that version, in the state of then (by the log's entries `to_...`). What was erased or has expired
-    since is not in the past either.
+    filter wants that version, in the state of then (by the log's entries `to_...`); one that was replaced since is
+    found by the words of its text. What was erased or has expired since is not in the past either.
     `around` also scores each cube with what stands beside it in its session (`ranking.around`) and finds the best `k`
     by that; not together with `as_of`. `skip` leaves out so many of the latest first, to page on: only for the latest.
 

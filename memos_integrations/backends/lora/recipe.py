@@ -1,0 +1,46 @@
+"""How an adapter is trained, in figures."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from memos_integrations.core.cube import Labels, Value
+
+
+class Recipe(Value):
+    """How an adapter is trained. The defaults are for SmolLM2-135M in bfloat16, and were measured there.
+
+    `rank` and `alpha` are LoRA's; `targets` and `layers` say where (None: the feed-forward layers, the blocks in the
+    middle; empty: every linear layer, every block). `apart` keeps it out of the directions of their inputs that general
+    text uses: one that it uses `apart` times as much as the mean is halved; 0 leaves all as they are (see `Apart`).
+    A step learns `lessons` lessons, in which the tokens that the answer turns on count `value` times; in the last third
+    of the steps, up to a third of them are lessons that were missed when they were last asked. A step holds the answers
+    to `questions` general questions, and every `pause` steps `retained` sentences, to what the model says without the
+    adapter, weighed `retain`. `teacher` weighs the teacher, who looks at `watched` lessons of each memory.
+
+    The training ends after `steps`, or when every lesson was answered right the last time, and the last `patience`
+    steps lost less than `enough` nats on average. Afterwards the adapter is weakened where that costs no recall, as
+    long as it turns a general question wrong or surprises unrelated texts by more than `surprise_pct` per cent.
+    """
+
+    rank: int = Field(default=8, ge=1, le=256)
+    alpha: int = Field(default=16, ge=1)
+    targets: Labels | None = None
+    layers: tuple[int, ...] | None = None
+    steps: int = Field(default=44, ge=1)
+    lessons: int = Field(default=14, ge=1)
+    rate: float = Field(default=5e-3, gt=0)
+    value: float = Field(default=4.0, ge=1)
+    teacher: float = Field(default=0.1, ge=0)
+    watched: int = Field(default=1, ge=0)
+    likeliest: int = Field(default=64, ge=1)
+    questions: int = Field(default=2, ge=0)
+    retained: int = Field(default=1, ge=0)
+    pause: int = Field(default=3, ge=1)
+    retain: float = Field(default=2.0, ge=0)
+    apart: float = Field(default=0.2, ge=0)
+    enough: float = Field(default=0.02, ge=0)
+    patience: int = Field(default=6, ge=1)
+    surprise_pct: float = Field(default=3.5, ge=0)
+    save_every: int = Field(default=10, ge=1)
+    seed: int = 0
