@@ -93,8 +93,8 @@ class Living(Walk):
     ) -> MemCube:
         """One memory of several, in one transaction: with *text*, or all their words; they become MERGED.
 
-        One that *text* neither tells nor replaces stays in recall. Readable by whoever may read them all, no more
-        trusted than the least, ending with the first of them. When it goes, they are recalled again: `core.aftermath`.
+        One that *text* neither tells nor replaces stays in recall. It is derived from them: readable by whoever may
+        read them all, no more trusted than the least, holding no longer than the first. See `core.aftermath`.
 
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of one (another tenant's never), or not change it.

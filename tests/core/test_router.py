@@ -79,13 +79,13 @@ def test_a_narrower_stop_is_passed_by_when_all_was_seen(tmp_path: Path) -> None:
 
 
 def test_a_narrower_stop_finds_what_the_wide_search_cut_off(tmp_path: Path) -> None:
-    with larder(tmp_path / "path", loud=120) as memos:
+    with larder(tmp_path / "path", loud=640) as memos:
         path = {told.split(" ")[1]: told for told in memos.recall(ASKED, by=ANA, k=2).visited}
         assert "were found already" in path["about"]
         assert path["kind"].endswith("searched, 1 more")
         assert "Ben" not in memos.recall(ASKED, by=ANA, k=200, token_budget=100_000).text
         found = considered(memos)
-    with larder(tmp_path / "wide", loud=120, scheduler=MemScheduler(resolver=Nowhere())) as memos:
+    with larder(tmp_path / "wide", loud=640, scheduler=MemScheduler(resolver=Nowhere())) as memos:
         assert QUIET in found - considered(memos)
 
 
@@ -97,7 +97,7 @@ def considered(memos: MemOS) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("loud", [0, 5, 52, 53, 120])
+@pytest.mark.parametrize("loud", [0, 5, 152, 153, 320])
 @pytest.mark.parametrize("k", [1, 2, 60])
 def test_a_path_loses_nothing_that_a_search_of_everything_finds(loud: int, k: int, tmp_path: Path) -> None:
     with larder(tmp_path, loud) as memos:

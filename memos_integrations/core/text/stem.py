@@ -72,11 +72,15 @@ _STEP_3 = (
 _STEP_4 = tuple("ement able ance ence ible ment ant ate ent ion ism iti ive ize ous al er ic".split())
 
 
-@lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The stem of one casefolded word. Words that are not purely a–z come back as they are."""
     if len(word) <= 2 or not (word.isascii() and word.isalpha()):
-        return word
+        return word  # not kept: numbers are many, and each stands in few texts
+    return _stem(word)
+
+
+@lru_cache(maxsize=65_536)
+def _stem(word: str) -> str:
     if word in _WHOLE_WORDS:
         return _WHOLE_WORDS[word]
     word = _CONSONANT_Y.sub(r"\1Y", word)

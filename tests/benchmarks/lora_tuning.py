@@ -1,0 +1,231 @@
+"""What recipes of adapters are tuned on, so that the benchmark stays unseen: other people, facts and questions.
+
+    python tests/benchmarks/lora_tuning.py [--seed 0] [--recipe '{"apart": 0.1}']
+
+Nobody and nothing here is asked by `lora.py` or by the gates, and no question is trained. One JSON row: recall on
+held-out and taught phrasings, general questions lost and gained, perplexity on texts of its own, CPU seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.benchmarks.lora import Question, faster_dtype
+from tests.benchmarks.meta import single_threaded
+
+FIRST = (
+    "Agnes Bertil Cosima Dagny Edgar Frieda Gustav Hilda Ingmar Jolanda Kasimir Leonie Magnus Nadja Otmar Paula "
+    "Quentin Rosalind Sigrid Tilda Ulrich Viola Walther Xenia Yorick Zelda"
+).split()
+LAST = (
+    "Abernathy Boswell Cromwell Dunmore Ellery Fairfax Granger Holloway Ives Jarrold Kettle Lockhart Mercer Norwood "
+    "Oakley Prescott Radley Stanhope Thackeray Upton Verney Whitlock Yarrow Zeller"
+).split()
+CITIES = (
+    "Madrid Vienna Boston Chicago Hamburg Milan Toronto Sydney Seattle Zurich Munich Budapest Denver Glasgow Seoul "
+    "Mumbai Delhi Brussels Marseille Venice"
+).split()
+TOOLS = (
+    "violin trumpet guitar flute piano drum harp banjo clarinet cello accordion tuba saxophone organ trombone "
+    "mandolin oboe lute harmonica ukulele"
+).split()
+FOODS = (
+    "pizza sushi lasagna curry pancakes soup chocolate cheese salad burgers noodles tacos pasta sandwich steak salmon "
+    "cake rice waffles omelette"
+).split()
+JOBS = (
+    "teacher nurse baker lawyer farmer pilot chef carpenter dentist plumber painter singer driver waiter tailor "
+    "surgeon butcher librarian electrician gardener"
+).split()
+KINDS = {
+    "city": (
+        "{who} lives in {v}.",
+        CITIES,
+        (
+            "Which place is home to {who}?",
+            "Where would I have to travel to see {who} at home?",
+            "What is the hometown of {who}?",
+        ),
+    ),
+    "job": (
+        "{who} works as a {v}.",
+        JOBS,
+        ("What is the profession of {who}?", "How does {who} earn money?", "Which job does {who} do?"),
+    ),
+    "tool": (
+        "{who}'s instrument is a {v}.",
+        TOOLS,
+        (
+            "Which instrument does {who} play?",
+            "What does {who} make music with?",
+            "If {who} gave a concert, on what would it be played?",
+        ),
+    ),
+    "food": (
+        "{who}'s favourite food is {v}.",
+        FOODS,
+        ("What does {who} like to eat most?", "Which dish should I cook for {who}?", "What meal makes {who} happy?"),
+    ),
+}
+"""How each kind of fact is told, its values, and what is asked about it that is never taught."""
+GENERAL: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("What is the capital of the Netherlands?", ("amsterdam",)),
+    ("What is the capital of Belgium?", ("brussels",)),
+    ("What is the capital of Denmark?", ("copenhagen",)),
+    ("What is the capital of Finland?", ("helsinki",)),
+    ("What is the capital of Thailand?", ("bangkok",)),
+    ("What is the capital of South Korea?", ("seoul",)),
+    ("What is the capital of Mexico?", ("mexico city",)),
+    ("What is the capital of Kenya?", ("nairobi",)),
+    ("What is the capital of Cuba?", ("havana",)),
+    ("What is the capital of Peru?", ("lima",)),
+    ("How many states are in the United States?", ("50", "fifty")),
+    ("How many days are in a leap year?", ("366",)),
+    ("How many legs does a cat have?", ("four", "4")),
+    ("How many years are in a decade?", ("ten", "10")),
+    ("How many sides does a hexagon have?", ("six", "6")),
+    ("How many strings does a violin have?", ("four", "4")),
+    ("How many wheels does a car have?", ("four", "4")),
+    ("How many planets are in the solar system?", ("eight", "8")),
+    ("What is 4 + 4?", ("8", "eight")),
+    ("What is 9 minus 2?", ("7", "seven")),
+    ("What is 2 times 6?", ("12", "twelve")),
+    ("What is half of 20?", ("10", "ten")),
+    ("What is 1 + 1?", ("2", "two")),
+    ("What is 100 divided by 10?", ("10", "ten")),
+    ("Which planet is closest to the sun?", ("mercury",)),
+    ("What is the largest country in South America?", ("brazil",)),
+    ("What is the smallest continent?", ("australia",)),
+    ("What is the largest mammal?", ("whale",)),
+    ("Who wrote Hamlet?", ("shakespeare",)),
+    ("Who wrote Pride and Prejudice?", ("austen",)),
+    ("Who painted the Sistine Chapel ceiling?", ("michelangelo",)),
+    ("Who discovered America in 1492?", ("columbus",)),
+    ("Who was the first president of South Africa after apartheid?", ("mandela",)),
+    ("Who invented the light bulb?", ("edison",)),
+    ("What is the chemical symbol for sodium?", ("na",)),
+    ("What is the chemical symbol for carbon?", ("c",)),
+    ("Which gas do plants take in?", ("carbon dioxide",)),
+    ("What is the boiling point of water in Fahrenheit?", ("212",)),
+    ("What colour is snow?", ("white",)),
+    ("What colour do you get when you mix red and yellow?", ("orange",)),
+    ("What do spiders spin?", ("web", "silk")),
+    ("Which bird cannot fly and lives in Antarctica?", ("penguin",)),
+    ("What is a baby sheep called?", ("lamb",)),
+    ("What is the opposite of fast?", ("slow",)),
+    ("What is the opposite of light?", ("dark", "heavy")),
+    ("What is the opposite of happy?", ("sad", "unhapp")),
+    ("What language do people speak in France?", ("french",)),
+    ("What language do people speak in Germany?", ("german",)),
+    ("Which day comes after Sunday?", ("monday",)),
+    ("Which month comes after April?", ("may",)),
+    ("Which season comes after summer?", ("autumn", "fall")),
+    ("What is water vapour made of?", ("water",)),
+    ("In which country are the pyramids of Giza?", ("egypt",)),
+    ("In which city is the Eiffel Tower?", ("paris",)),
+    ("What instrument has 88 keys?", ("piano",)),
+    ("What do you call a person who flies a plane?", ("pilot",)),
+)
+TEXTS = (
+    "Honey never spoils if it is kept dry. Pots of it have been found in old tombs, and what was inside could "
+    "still be eaten after thousands of years.",
+    "The teacher handed back the essays and explained that most pupils had written well, but had forgotten to "
+    "give reasons for their opinions.",
+    "Steel is made from iron and a little carbon. It is stronger than iron alone, and can be rolled into sheets, "
+    "drawn into wire or cast into moulds.",
+    "After the snow had melted, the farmers repaired their fences and let the cattle out onto the meadows for the "
+    "first time that year.",
+    "A database keeps records in tables. Each row describes one thing, and each column holds one property of all "
+    "of them.",
+    "The orchestra tuned their instruments while the audience found their seats. Then the lights went down and "
+    "the conductor raised his hands.",
+    "Vaccines teach the body to recognise a disease before it meets it. Most of them need to be given more than "
+    "once to work well.",
+    "The tide comes in twice a day on most coasts, because the moon pulls at the water as the Earth turns below it.",
+    "She wrote to the company to complain about the delay, and asked for her money back unless the parcel arrived "
+    "before Friday.",
+    "Roman roads were built in layers: large stones at the bottom, gravel above, and flat slabs on the top, "
+    "slightly curved so that rain ran off.",
+    "In chess, a pawn that reaches the far side of the board becomes any other piece, and almost everybody "
+    "chooses the queen.",
+    "The new law requires shops to take back empty bottles, and to pay a small deposit for each of them.",
+)
+
+
+def told(seed: int) -> tuple[list[str], list[Question]]:
+    """The facts of a seed, two about each of ten people, and what is asked about them with the right answers."""
+    chance = random.Random(77_000 + seed)
+    people = [" ".join(pair) for pair in zip(chance.sample(FIRST, 10), chance.sample(LAST, 10), strict=True)]
+    facts, questions = [], []
+    for kind in ("city", "tool") if seed % 2 == 0 else ("job", "food"):
+        form, pool, asked = KINDS[kind]
+        for who, value in zip(people, chance.sample(pool, 10), strict=True):
+            facts.append(form.format(who=who, v=value))
+            questions += [(each.format(who=who), value) for each in asked]
+    return facts, questions
+
+
+def measured(seed: int, changed: dict[str, object]) -> dict[str, object]:
+    """One adapter, trained by the recipe as it is changed."""
+    from memos_integrations import MemOS, Principal
+    from memos_integrations.backends.huggingface import HuggingFaceModel
+    from memos_integrations.backends.lora import AdapterStore, Gates, ParameterMemory, Recipe, lessons_of
+    from memos_integrations.backends.lora.gates import CANDIDATE, Trial, holds, perplexity
+    from memos_integrations.backends.weights import model_folder
+    from memos_integrations.vaults.memory import InMemoryVault
+
+    model = HuggingFaceModel(model_folder("smollm2"), dtype=faster_dtype())
+    facts, questions = told(seed)
+    everything = Gates(taught=0, probes=0, perplexity_pct=1e9, lost_pct=100, neighbours=0)
+    recipe = Recipe.model_validate({"seed": seed, **changed})
+    with tempfile.TemporaryDirectory() as kept, MemOS(InMemoryVault()) as memos:
+        cubes = memos.remember_many(facts, by=Principal(tenant="bench", user="bench"))
+        with ParameterMemory(AdapterStore(model, kept), recipe=recipe, gates=everything) as memory:
+            made = memory.learn(cubes)
+            trial = Trial(model)
+            before = trial.answers([text for text, _ in GENERAL], None, 16)
+            plain = perplexity(trial.network, model, TEXTS)
+            trial.load(CANDIDATE, made.folder)
+            after = trial.answers([text for text, _ in GENERAL], CANDIDATE, 16)
+            said = trial.answers([text for text, _ in questions], CANDIDATE, 20)
+            trial._apply(CANDIDATE)
+            changed_by = perplexity(trial.network, model, TEXTS) / plain
+            taught = random.Random(seed).sample(list(lessons_of(cubes).taught), 72)
+            recall_taught = trial.recall(taught, CANDIDATE)
+    right = [
+        (holds(was, value), holds(now, value)) for was, now, (_, value) in zip(before, after, GENERAL, strict=True)
+    ]
+    return {
+        "seed": seed,
+        "recipe": changed,
+        "steps": made.training["steps"],
+        "train_cpu_s": made.training["cpu_s"],
+        "scale": made.training["scale"],
+        "recall_train": recall_taught,
+        "recall_heldout": sum(holds(each, (value,)) for each, (_, value) in zip(said, questions, strict=True))
+        / len(questions),
+        "general_questions": len(GENERAL),
+        "general_turned_wrong": sum(was and not now for was, now in right),
+        "general_turned_right": sum(now and not was for was, now in right),
+        "perplexity_change_pct": 100.0 * (changed_by - 1.0),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--recipe", type=json.loads, default={})
+    chosen = parser.parse_args()
+    single_threaded()
+    print(json.dumps(measured(chosen.seed, chosen.recipe)))
+
+
+if __name__ == "__main__":
+    main()
