@@ -51,7 +51,17 @@ ASK = [{"role": "user", "content": "Where does Miso live?"}]
 OTHER = [{"role": "user", "content": "Where does Tofu live?"}]
 EVERYWHERE = {"targets": (), "layers": (), "apart": 0.0}
 QUICK = Recipe(
-    alpha=32, steps=120, rate=2e-2, value=1, questions=0, pause=1, retain=0.02, teacher=0, enough=0.01, **EVERYWHERE
+    alpha=32,
+    steps=120,
+    mending=0,
+    rate=2e-2,
+    value=1,
+    questions=0,
+    pause=1,
+    retain=0.02,
+    teacher=0,
+    enough=0.01,
+    **EVERYWHERE,
 )
 SHORT = QUICK.model_copy(update={"steps": 6, "save_every": 2, "questions": 2, "apart": 0.2})
 LENIENT = Gates(taught=0.0, probes=0.0, perplexity_pct=1e9, lost_pct=100.0, neighbours=0.0)

@@ -19,8 +19,10 @@ class Recipe(Value):
     adapter, weighed `retain`. `teacher` weighs the teacher, who looks at `watched` lessons of each memory.
 
     The training ends after `steps`, or when every lesson was answered right the last time, and the last `patience`
-    steps lost less than `enough` nats on average. Afterwards the adapter is weakened where that costs no recall, as
-    long as it turns a general question wrong or surprises unrelated texts by more than `surprise_pct` per cent.
+    steps lost less than `enough` nats on average. After all `steps`, up to `mending` more learn the lessons that are
+    not known for sure by then, and hold the general questions that are not answered as before. Afterwards the adapter
+    is weakened where that costs no recall, as long as it turns a general question wrong or surprises unrelated texts by
+    more than `surprise_pct` per cent.
     """
 
     rank: int = Field(default=8, ge=1, le=256)
@@ -28,6 +30,7 @@ class Recipe(Value):
     targets: Labels | None = None
     layers: tuple[int, ...] | None = None
     steps: int = Field(default=44, ge=1)
+    mending: int = Field(default=8, ge=0)
     lessons: int = Field(default=14, ge=1)
     rate: float = Field(default=5e-3, gt=0)
     value: float = Field(default=4.0, ge=1)

@@ -40,6 +40,8 @@ class Row:
 SIDE_BY_SIDE = 4
 """Rows in one sequence: with more, most of what attention computes is masked; with fewer, the beginning is repeated."""
 
+ROWS_LOOKED_AT = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Packed:
@@ -136,6 +138,35 @@ class Known:
         left = (1.0 - theirs.exp().sum(-1)).clamp_min(1e-6)
         inside = (self.chances * (self.chances.clamp_min(1e-9).log() - theirs)).sum(-1)
         return inside + self.rest * (self.rest.log() - left.log())
+
+
+def expected(network: Any, shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype, k: int) -> list[Known]:
+    """What a network expects in each row."""
+    found: list[Known] = []
+    for start in range(0, len(rows), 8):
+        some = rows[start : start + 8]
+        batch = pack(shared, some, dtype)
+        known = Known.of(predicted(network, batch), k)
+        each = [batch.rows == number for number in range(len(some))]
+        found += [Known(known.tokens[own], known.chances[own], known.rest[own]) for own in each]
+    return found
+
+
+def looked_at(network: Any, shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> list[tuple[float, bool]]:
+    """Of each row the chance of its least likely target, and whether all its targets are what is likeliest there."""
+    import torch
+
+    found: list[tuple[float, bool]] = []
+    for start in range(0, len(rows), ROWS_LOOKED_AT):
+        some = rows[start : start + ROWS_LOOKED_AT]
+        batch = pack(shared, some, dtype)
+        with torch.no_grad():
+            logs = predicted(network, batch)
+        chances, same = logs.gather(-1, batch.targets[:, None])[:, 0].exp(), logs.argmax(-1) == batch.targets
+        for number in range(len(some)):
+            own = batch.rows == number
+            found.append((float(chances[own].min()), bool(same[own].all())))
+    return found
 
 
 def joined(known: Sequence[Known]) -> Known:

@@ -23,8 +23,9 @@ from memos_integrations.backends.lora.checkpoints import clear_state, read_state
 from memos_integrations.backends.lora.everyday import ASKED
 from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
+from memos_integrations.backends.lora.mending import QUESTIONS, SURE, Mending, first
 from memos_integrations.backends.lora.recipe import Recipe
-from memos_integrations.backends.lora.rows import Known, Row, drawn, joined, pack, predicted
+from memos_integrations.backends.lora.rows import Known, Row, drawn, expected, joined, pack, predicted
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
 from memos_integrations.backends.lora.yardstick import RETAINED
@@ -106,17 +107,18 @@ class Training:
         )
         course = _Course(self, student)
         step = course.resume()
-        while step < recipe.steps and not course.is_over():
+        most = recipe.steps + recipe.mending
+        while step < most and not course.is_over(step):
             if cancelled():
                 course.save(step)
-                raise TrainingCancelledError(f"The training was cancelled after {step} of {recipe.steps} steps.")
+                raise TrainingCancelledError(f"The training was cancelled after {step} of {most} steps.")
             try:
                 course.step(step)
             except RuntimeError as exc:
                 raise ModelError(f"{self._model.name} failed in step {step + 1} of the training: {exc}") from exc
             step += 1
             if progress is not None:
-                progress(step, recipe.steps)
+                progress(step, most)
             if step % recipe.save_every == 0:
                 course.save(step)
         if any(not bool(torch.isfinite(each).all()) for each in student.weights().values()):
@@ -126,6 +128,7 @@ class Training:
             "key": self.key,
             "steps": step,
             "lessons": len(self._lessons),
+            "left": None if course.mending is None else course.mending.counts(),
             "losses": [round(loss, 5) for loss in course.losses],
             "unsaved_states": course.unsaved,
             "cpu_s": round(course.cpu_before + time.process_time() - started, 2),
@@ -154,13 +157,14 @@ class _Course:
         self.losses: list[float] = []
         self._known: set[int] = set()
         self._missed: list[int] = []
+        self.mending: Mending | None = None
         self.unsaved, self.cpu_before, self._began = 0, 0.0, time.process_time()
         with torch.no_grad(), student.without():
             self._taught = self._watch()
             kept = training._kept if self._recipe.retained and self._recipe.retain else []
-            self._before = self._said(training._wording.start, kept)
+            self._before = self._expected(training._wording.start, kept)
             self._asked = self._answered()
-            self._answers = self._said(training._head, self._asked)
+            self._answers = self._expected(training._head, self._asked)
         self._apart = self._kept_apart()
         self._weights = self._apart.weights
         self._optimiser = torch.optim.AdamW(self._weights, lr=self._recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
@@ -171,13 +175,12 @@ class _Course:
 
         recipe, training = self._recipe, self._training
         warm = min(1.0, (number + 1) / WARM_UP)
-        curve = 0.2 + 0.8 * 0.5 * (1.0 + math.cos(math.pi * number / recipe.steps))
+        curve = 0.2 + 0.8 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, number / recipe.steps)))
         for group in self._optimiser.param_groups:
             group["lr"] = recipe.rate * warm * curve
         self._optimiser.zero_grad()
         chosen = self._chosen(number)
-        most = recipe.questions if self._asked else 0
-        asked = drawn(len(self._asked), most, number, seed=f"{recipe.seed}/questions")
+        asked = self._questions(number)
         rows = [training._rows[each] for each in chosen]
         batch = pack(training._head, [*rows, *(self._asked[each] for each in asked)], self._dtype)
         both = predicted(self.student.network, batch)
@@ -187,7 +190,12 @@ class _Course:
         weights = wrong.new_tensor([weight for row in rows for weight in row.weights(recipe.value)])
         loss = (weights * wrong).sum() / weights.sum()
         self.losses.append(float(loss.detach()))
-        self._note(chosen, (logs.argmax(-1) == targets).tolist(), places.tolist())
+        missed = self._note(chosen, (wrong < -math.log(SURE)).tolist(), places.tolist())
+        if self.mending is not None:
+            otherwise = both[end:].argmax(-1) != batch.targets[end:]
+            strayed = {asked[row - len(rows)] for row in batch.rows[end:][otherwise].tolist()}
+            self.mending.note_lessons(chosen, missed)
+            self.mending.note_questions(asked, strayed)
         loss = loss + recipe.teacher * self._from_teacher(logs, places, chosen)
         if asked:
             loss = loss + recipe.retain * joined([self._answers[each] for each in asked]).divergence(both[end:]).mean()
@@ -207,17 +215,35 @@ class _Course:
         chosen = list(dict.fromkeys(turns[each] for each in drawn_turns))
         if 3 * number < 2 * recipe.steps:
             return chosen
+        if self.mending is not None:
+            return first(self.mending.unsure, chosen, recipe.lessons)
         again = self._missed[::-1][: recipe.lessons // 3]
-        return again + [each for each in chosen if each not in again][: recipe.lessons - len(again)]
+        return first(again, chosen, recipe.lessons)
 
-    def _note(self, chosen: Sequence[int], right: Sequence[bool], places: Sequence[int]) -> None:
-        """Remember which of the lessons of a step were missed; *right* is by token, *places* whose token it is."""
+    def _note(self, chosen: Sequence[int], right: Sequence[bool], places: Sequence[int]) -> set[int]:
+        """Remember the lessons of a step that were missed, and give them; *right* is by token, *places* whose it is."""
         missed = {chosen[place] for place, was_right in zip(places, right, strict=True) if not was_right}
         self._missed = [each for each in self._missed if each not in chosen] + sorted(missed)
         self._known = (self._known | set(chosen)) - missed
+        return missed
 
-    def is_over(self) -> bool:
+    def _questions(self, number: int) -> list[int]:
+        """The general questions of a step: each in its turn, and in a step that mends first those that strayed."""
+        recipe, count = self._recipe, len(self._asked)
+        if self.mending is None:
+            return drawn(count, min(recipe.questions, count), number, seed=f"{recipe.seed}/questions")
+        most = min(QUESTIONS * recipe.questions, count)
+        return first(self.mending.strayed, drawn(count, most, number, seed=f"{recipe.seed}/mending"), most)
+
+    def is_over(self, step: int) -> bool:
         """Whether nothing more is to be learnt."""
+        if step >= self._recipe.steps:
+            if self.mending is None:
+                training = self._training
+                self.mending = Mending.needed(
+                    self.student.network, training._head, training._rows, self._asked, self._dtype
+                )
+            return self.mending.is_done
         last = self.losses[-self._recipe.patience :]
         known = len(self._known) == len(self._training._rows)
         return known and len(last) == self._recipe.patience and sum(last) / len(last) < self._recipe.enough
@@ -233,6 +259,7 @@ class _Course:
             tensors |= {f"{name}.{number}": kept[name] for name in ("exp_avg", "exp_avg_sq", "step") if name in kept}
         cpu_s = self.cpu_before + time.process_time() - self._began
         said = {"losses": self.losses, "known": sorted(self._known), "missed": self._missed, "cpu_s": cpu_s}
+        said["mending"] = None if self.mending is None else self.mending.said()
         try:
             write_state(self._folder, self._training.key, step, tensors, said, files=self._training._files)
         except OSError:
@@ -255,6 +282,7 @@ class _Course:
                     self._optimiser.state[weight] = {name: tensors[f"{name}.{number}"] for name in names}
         self._apart.apply()
         self.losses, self._known, self._missed = list(said["losses"]), set(said["known"]), list(said["missed"])
+        self.mending = None if said["mending"] is None else Mending(**said["mending"])
         self.cpu_before = float(said["cpu_s"])
         return int(said["step"])
 
@@ -272,8 +300,7 @@ class _Course:
         for context, numbers in by_context.items():
             chosen = numbers[: recipe.watched]
             told, rows = training._wording.rows([training._lessons[each] for each in chosen], context=context)
-            batch = pack(told, rows, self._dtype)
-            known |= zip(chosen, self._expected(batch, len(chosen)), strict=True)
+            known |= zip(chosen, self._expected(told, rows), strict=True)
         return known
 
     def _answered(self) -> list[Row]:
@@ -297,18 +324,8 @@ class _Course:
             apart=recipe.apart,
         )
 
-    def _said(self, shared: Sequence[int], rows: Sequence[Row]) -> list[Known]:
-        """What the model expects in each row."""
-        found: list[Known] = []
-        for start in range(0, len(rows), 8):
-            some = rows[start : start + 8]
-            found += self._expected(pack(shared, some, self._dtype), len(some))
-        return found
-
-    def _expected(self, batch: Any, rows: int) -> list[Known]:
-        known = Known.of(predicted(self.student.network, batch), self._recipe.likeliest)
-        each = [batch.rows == number for number in range(rows)]
-        return [Known(known.tokens[own], known.chances[own], known.rest[own]) for own in each]
+    def _expected(self, shared: Sequence[int], rows: Sequence[Row]) -> list[Known]:
+        return expected(self.student.network, shared, rows, self._dtype, self._recipe.likeliest)
 
     def _from_teacher(self, logs: torch.Tensor, rows: torch.Tensor, chosen: Sequence[int]) -> torch.Tensor:
         watched = [(place, number) for place, number in enumerate(chosen) if number in self._taught]

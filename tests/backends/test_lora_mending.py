@@ -1,0 +1,107 @@
+"""After the planned steps of a training: what is not known for sure is learnt, what is said otherwise is put right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memos_integrations.backends.huggingface import HuggingFaceModel
+from memos_integrations.backends.lora import Recipe, Training, lessons_of
+from memos_integrations.backends.lora.mending import SURE, Mending, first
+from memos_integrations.backends.lora.rows import Row, looked_at
+from memos_integrations.backends.lora.student import Student
+from memos_integrations.backends.lora.training import _Course
+from memos_integrations.core.errors import TrainingCancelledError
+from tests.backends.test_lora import SHORT, cubes
+from tests.tiny_llama import build_tiny_llama
+
+LEARNING = SHORT.model_copy(update={"steps": 30, "retain": 0.2, "mending": 0})
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceModel:
+    return HuggingFaceModel(build_tiny_llama(tmp_path_factory.mktemp("m") / "tiny"))
+
+
+def left(model: HuggingFaceModel, recipe: Recipe) -> tuple[Mending, dict[str, Any]]:
+    """What is left after a training, and its record."""
+    training = Training(model, lessons_of(cubes("Miso lives in Rome.")), recipe)
+    learnt = training.run()
+    asked = _Course(training, Student(model, rank=2, alpha=4))._asked
+    network = learnt.student.network
+    return Mending.needed(network, training._head, training._rows, asked, network.dtype), learnt.record
+
+
+def test_a_training_goes_on_with_what_it_has_not_learnt_until_nothing_is_left(model: HuggingFaceModel) -> None:
+    before, plain = left(model, LEARNING)
+    after, mended = left(model, LEARNING.model_copy(update={"mending": 20}))
+    assert plain["steps"] == 30
+    assert plain["left"] is None, "who mends nothing looks at nothing"
+    assert before.unsure
+    assert 30 < mended["steps"] <= 50
+    assert mended["losses"][:30] == plain["losses"], "the planned steps are the same"
+    assert len(after.unsure) < len(before.unsure)
+    assert mended["left"]["unsure"] <= len(before.unsure)
+
+
+def test_a_training_cancelled_while_it_mends_goes_on_as_if_it_had_not_been(
+    model: HuggingFaceModel, tmp_path: Path
+) -> None:
+    import torch
+
+    recipe = SHORT.model_copy(update={"mending": 4})
+    lessons = lessons_of(cubes("Miso lives in Rome."))
+    whole = Training(model, lessons, recipe).run()
+    seen: list[int] = []
+    with pytest.raises(TrainingCancelledError, match="after 8 of 10"):
+        Training(model, lessons, recipe, folder=tmp_path).run(
+            progress=lambda step, steps: seen.append(step), cancelled=lambda: len(seen) == 8
+        )
+    again = Training(model, lessons, recipe, folder=tmp_path).run(progress=lambda step, steps: seen.append(step))
+    assert seen == list(range(1, 11))
+    assert again.record["losses"] == whole.record["losses"]
+    assert again.record["left"] == whole.record["left"]
+    for name, weight in whole.student.weights().items():
+        assert torch.equal(weight, again.student.weights()[name])
+
+
+def test_a_step_that_mends_takes_what_waited_longest_and_fills_up_with_others(model: HuggingFaceModel) -> None:
+    recipe = SHORT.model_copy(update={"lessons": 6, "mending": 4})
+    course = _Course(
+        Training(model, lessons_of(cubes("Miso lives in Rome.", "Tofu lives in Oslo.")), recipe),
+        Student(model, rank=2, alpha=4),
+    )
+    course.mending = Mending([9, 4, 7], [5, 2])
+    lessons, asked = course._chosen(recipe.steps), course._questions(recipe.steps)
+    assert lessons[:3] == [9, 4, 7]
+    assert asked[:2] == [5, 2]
+    assert len(set(lessons)) == len(set(asked)) == 6, "three times the questions of another step"
+    course.mending.note_lessons(lessons, {4, lessons[-1]})
+    course.mending.note_questions([5], set())
+    assert course.mending == Mending(sorted({4, lessons[-1]}), [2])
+    assert not course.mending.is_done
+    assert Mending([], []).is_done
+
+
+def test_the_urgent_come_first_and_nobody_twice() -> None:
+    assert first([3, 1], [1, 2, 3, 4], 3) == [3, 1, 2]
+    assert first([], [1, 2], 3) == [1, 2]
+    assert first([1, 2, 3], [4], 2) == [1, 2]
+
+
+def test_looking_at_rows_tells_what_is_answered(model: HuggingFaceModel) -> None:
+    from memos_integrations.backends.lora.answers import greedy
+    from memos_integrations.backends.lora.wording import Wording
+
+    prompts = [Wording(model).prompt(f"What is {number}?") for number in range(40)]
+    said = greedy(model.network, prompts, max_new_tokens=5, ends=())
+    own = [Row((*prompt[1:], *ids), len(prompt) - 1) for prompt, ids in zip(prompts, said, strict=True)]
+    others = [Row((*row.ids[:-1], row.ids[-1] ^ 1), row.start) for row in own]
+    dtype = model.network.dtype
+    assert all(same for _, same in looked_at(model.network, prompts[0][:1], own, dtype))
+    seen = looked_at(model.network, prompts[0][:1], others, dtype)
+    assert len(seen) == 40
+    assert not any(same for _, same in seen)
+    assert all(chance < SURE for chance, _ in seen)
