@@ -713,28 +713,14 @@ def test_a_rejected_adapter_is_a_cube_with_its_report_and_cannot_be_loaded(
 
 
 def test_general_questions_are_in_one_list_only_and_the_benchmark_asks_others() -> None:
-    from memos_integrations.backends.lora.everyday import ASKED, WATCHED
+    from memos_integrations.backends.lora.everyday import ASKED
     from memos_integrations.backends.lora.yardstick import QUESTIONS
     from tests.benchmarks.lora import ASKED as HELD_OUT
 
-    lists = [*ASKED, *(question for question, _ in (*WATCHED, *QUESTIONS))]
+    lists = [*ASKED, *(question for question, _ in QUESTIONS)]
     assert len(lists) == len({question.casefold() for question in lists}) >= 140
     asked_there = {form for forms in HELD_OUT.values() for form in forms}
     assert not asked_there & set(lists)
-
-
-@pytest.mark.slow
-def test_full_strength_is_given_up_only_where_it_spoils_something(model: HuggingFaceModel, tmp_path: Path) -> None:
-    scales = []
-    for spoil in (1e9, 0.0):
-        recipe = QUICK.model_copy(update={"surprise_pct": spoil})
-        with ParameterMemory(AdapterStore(model, tmp_path / str(spoil)), recipe=recipe, gates=LENIENT) as memory:
-            made = memory.learn(cubes("Miso lives in Rome."))
-        scales.append(made.training["scale"])
-        recalls = made.training["recall_by_scale"]
-        assert recalls[str(made.training["scale"])] == recalls["1.0"], "recall is never given up for it"
-    assert scales[0] == 1.0
-    assert set(scales) <= {1.0, 0.85, 0.7, 0.55}
 
 
 def test_questions_lost_are_counted_one_by_one_whatever_was_gained() -> None:

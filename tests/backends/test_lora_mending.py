@@ -11,6 +11,7 @@ from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora import Recipe, Training, lessons_of
 from memos_integrations.backends.lora.mending import SURE, Mending, first
 from memos_integrations.backends.lora.rows import Row, looked_at
+from memos_integrations.backends.lora.strength import STRENGTHS, strength_of
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.training import _Course
 from memos_integrations.core.errors import TrainingCancelledError
@@ -31,7 +32,8 @@ def left(model: HuggingFaceModel, recipe: Recipe) -> tuple[Mending, dict[str, An
     learnt = training.run()
     asked = _Course(training, Student(model, rank=2, alpha=4))._asked
     network = learnt.student.network
-    return Mending.needed(network, training._head, training._rows, asked, network.dtype), learnt.record
+    every = dict(enumerate(training._rows))
+    return Mending.needed(network, training._head, every, asked, network.dtype), learnt.record
 
 
 def test_a_training_goes_on_with_what_it_has_not_learnt_until_nothing_is_left(model: HuggingFaceModel) -> None:
@@ -105,3 +107,31 @@ def test_looking_at_rows_tells_what_is_answered(model: HuggingFaceModel) -> None
     assert len(seen) == 40
     assert not any(same for _, same in seen)
     assert all(chance < SURE for chance, _ in seen)
+
+
+def test_an_adapter_is_weakened_only_as_far_as_it_still_knows(model: HuggingFaceModel) -> None:
+    lessons = lessons_of(cubes("Miso lives in Rome."))
+    student = Training(model, lessons, LEARNING).run().student
+    for kept in (0.0, 1.0):
+        best, tried = strength_of(student, model, lessons, kept=kept)
+        full, found = tried["1.0"], tried[str(best)]
+        assert found["taught"] >= full["taught"]
+        assert found["probes"] >= kept * full["probes"]
+        weaker = [float(each) for each in tried if float(each) < best]
+        assert len(weaker) <= 1, "the first that costs too much is the last tried"
+    assert strength_of(Student(model, rank=2, alpha=4), model, lessons, kept=1.0)[0] == min(STRENGTHS)
+
+
+def test_full_strength_stays_where_less_forgets(model: HuggingFaceModel) -> None:
+    import torch
+
+    lessons = lessons_of(cubes("Miso lives in Rome."))
+    student = Training(model, lessons, LEARNING.model_copy(update={"steps": 120})).run().student
+    with torch.no_grad():  # from the wholly learnt, down to a strength that just knows
+        for part in (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05):
+            with student.scaled(part):
+                best, tried = strength_of(student, model, lessons, kept=1.0)
+            if best == 1.0:
+                break
+    assert best == 1.0
+    assert tried["0.85"]["taught"] < tried["1.0"]["taught"] or tried["0.85"]["probes"] < tried["1.0"]["probes"]

@@ -1,7 +1,6 @@
 """General questions: what a model answers to them is to stay as it is while it learns something else.
 
-Written for this package. `ASKED` are part of every training, `WATCHED` choose the strength of what was learnt; neither
-has any that the gates ask.
+Written for this package. They are part of every training; the gates ask others.
 """
 
 from __future__ import annotations
@@ -79,33 +78,29 @@ ASKED = (
     "Name three fruits.",
     "Complete the sentence: The sun rises in the",
     "How do you say hello in French?",
+    "What is the capital of Ireland?",
+    "What is the capital of Austria?",
+    "What is the capital of Sweden?",
+    "What is the capital of Hungary?",
+    "What is the capital of India?",
+    "How many legs does an insect have?",
+    "How many years are in a century?",
+    "How many eggs are in a dozen?",
+    "What is 3 + 4?",
+    "What is 8 minus 3?",
+    "What is 5 times 4?",
+    "Which planet is known for its rings?",
+    "In which country is Venice?",
+    "Who wrote Oliver Twist?",
+    "Who discovered penicillin?",
+    "What does a caterpillar turn into?",
+    "What is a baby cow called?",
+    "What is the tallest animal?",
+    "What is the opposite of black?",
+    "What is the opposite of left?",
+    "What colour is a tomato?",
+    "What language do people speak in Italy?",
+    "Which day comes after Friday?",
+    "What do people use to write on paper?",
 )
 """Each is trained with what the model itself answers, so that no answer is written here."""
-
-WATCHED: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("What is the capital of Ireland?", ("dublin",)),
-    ("What is the capital of Austria?", ("vienna",)),
-    ("What is the capital of Sweden?", ("stockholm",)),
-    ("What is the capital of Hungary?", ("budapest",)),
-    ("What is the capital of India?", ("delhi",)),
-    ("How many legs does an insect have?", ("six", "6")),
-    ("How many years are in a century?", ("hundred", "100")),
-    ("How many eggs are in a dozen?", ("twelve", "12")),
-    ("What is 3 + 4?", ("seven", "7")),
-    ("What is 8 minus 3?", ("five", "5")),
-    ("What is 5 times 4?", ("twenty", "20")),
-    ("Which planet is known for its rings?", ("saturn",)),
-    ("In which country is Venice?", ("italy",)),
-    ("Who wrote Oliver Twist?", ("dickens",)),
-    ("Who discovered penicillin?", ("fleming",)),
-    ("What does a caterpillar turn into?", ("butterfl",)),
-    ("What is a baby cow called?", ("calf",)),
-    ("What is the tallest animal?", ("giraffe",)),
-    ("What is the opposite of black?", ("white",)),
-    ("What is the opposite of left?", ("right",)),
-    ("What colour is a tomato?", ("red",)),
-    ("What language do people speak in Italy?", ("italian",)),
-    ("Which day comes after Friday?", ("saturday",)),
-    ("What do people use to write on paper?", ("pen", "pencil")),
-)
-"""Each with what a right answer holds, any of it; none of them is trained."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Self
@@ -10,22 +9,17 @@ from typing import Any, Self
 from memos_integrations.backends.huggingface import HuggingFaceModel, Token
 from memos_integrations.backends.lora.adapter_file import write_adapter
 from memos_integrations.backends.lora.answers import greedy
-from memos_integrations.backends.lora.everyday import WATCHED
-from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, holds, measure, perplexity
+from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, measure
 from memos_integrations.backends.lora.lessons import Ask, Curriculum, lessons_of
 from memos_integrations.backends.lora.recipe import Recipe
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
+from memos_integrations.backends.lora.strength import strength_of
 from memos_integrations.backends.lora.training import Learnt, Progress, Training
-from memos_integrations.backends.lora.wording import Wording
-from memos_integrations.backends.lora.yardstick import UNRELATED
 from memos_integrations.core.cube import CubeRef, MemCube
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.operator import Recall
 
 Chat = Sequence[Mapping[str, str]]
-SCALES = (1.0, 0.85, 0.7, 0.55)
-CALIBRATING = UNRELATED[:3]
-LONGEST_WATCHED = 16
 
 
 class ParameterMemory:
@@ -93,7 +87,8 @@ class ParameterMemory:
         """Calibrate, write, measure, keep."""
         staged, files = self.store.staging(), self.store.files
         try:
-            scale, recalls = self._calibrated(learnt, curriculum)
+            kept = self.recipe.probes_kept
+            scale, recalls = strength_of(learnt.student, self.model, curriculum, kept=kept)
             write_adapter(learnt.student, staged, scale=scale, base=self.model.name, files=files)
             trial = Trial(self.model)
             trial.load(CANDIDATE, staged, files=files)
@@ -112,41 +107,6 @@ class ParameterMemory:
             raise ModelError(f"{self.store.folder} cannot hold a new adapter: {exc}. Free some space.") from exc
         finally:
             self.store.discard(staged)
-
-    def _calibrated(self, learnt: Learnt, curriculum: Curriculum) -> tuple[float, dict[str, float]]:
-        """The strength that spoils least, of those that recall what full strength does; and what each recalled.
-
-        Spoilt is each watched question that the model answers right without the adapter and wrong with it, and each
-        per cent by which unrelated texts surprise it more than the recipe allows.
-        """
-        student, some = learnt.student, [(lesson.question, (lesson.value,)) for lesson in curriculum.taught[:24]]
-        most = max(len(self.model.encode(lesson.answer)) for lesson in curriculum.taught[:24]) + 4
-        with student.without():
-            before = perplexity(student.network, self.model, CALIBRATING)
-            known = self._right(learnt, WATCHED, LONGEST_WATCHED)
-        recalls: dict[str, float] = {}
-        best, least = SCALES[0], math.inf
-        for scale in SCALES:
-            with student.scaled(scale):
-                right = self._right(learnt, some, most)
-                recalls[str(scale)] = sum(right) / len(right)
-                if recalls[str(scale)] < recalls[str(SCALES[0])]:
-                    break
-                still = self._right(learnt, WATCHED, LONGEST_WATCHED)
-                more = 100.0 * (perplexity(student.network, self.model, CALIBRATING) / before - 1.0)
-            spoilt: float = sum(was and not now for was, now in zip(known, still, strict=True))
-            spoilt += max(0.0, more - self.recipe.surprise_pct)
-            if spoilt < least:
-                best, least = scale, spoilt
-            if not spoilt:
-                break
-        return best, recalls
-
-    def _right(self, learnt: Learnt, asked: Sequence[tuple[str, Sequence[str]]], most: int) -> list[bool]:
-        wording = Wording(self.model)
-        prompts = [wording.prompt(question) for question, _ in asked]
-        rows = greedy(learnt.student.network, prompts, max_new_tokens=most, ends=self.model._ends)
-        return [holds(self.model.decode(row), right) for row, (_, right) in zip(rows, asked, strict=True)]
 
     # --- serving ------------------------------------------------------------------------------------------------
 

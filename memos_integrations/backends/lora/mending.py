@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,17 @@ class Mending:
 
     @classmethod
     def needed(
-        cls, network: Any, head: Sequence[int], lessons: Sequence[Row], asked: Sequence[Row], dtype: torch.dtype
+        cls,
+        network: Any,
+        head: Sequence[int],
+        lessons: Mapping[int, Row],
+        asked: Sequence[Row],
+        dtype: torch.dtype,
     ) -> Mending:
-        """By one look at all of them; *asked* are the questions with what was answered before."""
-        known, kept = (looked_at(network, head, rows, dtype) for rows in (lessons, asked))
+        """By one look at some lessons, by their numbers, and at the questions with what was answered before."""
+        known, kept = (looked_at(network, head, rows, dtype) for rows in (list(lessons.values()), asked))
         return cls(
-            [number for number, (chance, _) in enumerate(known) if chance < SURE],
+            [number for number, (chance, _) in zip(lessons, known, strict=True) if chance < SURE],
             [number for number, (_, same) in enumerate(kept) if not same],
         )
 

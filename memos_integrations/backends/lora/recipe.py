@@ -21,16 +21,16 @@ class Recipe(Value):
     The training ends after `steps`, or when every lesson was answered right the last time, and the last `patience`
     steps lost less than `enough` nats on average. After all `steps`, up to `mending` more learn the lessons that are
     not known for sure by then, and hold the general questions that are not answered as before. Afterwards the adapter
-    is weakened where that costs no recall, as long as it turns a general question wrong or surprises unrelated texts by
-    more than `surprise_pct` per cent.
+    is weakened as long as that costs no recall of what was taught, and leaves the share `probes_kept` of what is
+    recalled in phrasings that were not.
     """
 
     rank: int = Field(default=8, ge=1, le=256)
     alpha: int = Field(default=16, ge=1)
     targets: Labels | None = None
     layers: tuple[int, ...] | None = None
-    steps: int = Field(default=44, ge=1)
-    mending: int = Field(default=8, ge=0)
+    steps: int = Field(default=34, ge=1)
+    mending: int = Field(default=14, ge=0)
     lessons: int = Field(default=14, ge=1)
     rate: float = Field(default=5e-3, gt=0)
     value: float = Field(default=4.0, ge=1)
@@ -40,10 +40,10 @@ class Recipe(Value):
     questions: int = Field(default=2, ge=0)
     retained: int = Field(default=1, ge=0)
     pause: int = Field(default=3, ge=1)
-    retain: float = Field(default=2.0, ge=0)
+    retain: float = Field(default=3.0, ge=0)
     apart: float = Field(default=0.2, ge=0)
     enough: float = Field(default=0.02, ge=0)
     patience: int = Field(default=6, ge=1)
-    surprise_pct: float = Field(default=3.5, ge=0)
+    probes_kept: float = Field(default=0.85, ge=0, le=1)
     save_every: int = Field(default=10, ge=1)
     seed: int = 0

@@ -41,6 +41,8 @@ SIDE_BY_SIDE = 4
 """Rows in one sequence: with more, most of what attention computes is masked; with fewer, the beginning is repeated."""
 
 ROWS_LOOKED_AT = 32
+TIE = 0.25
+"""Nats by which one token may be likelier than another and still be a matter of rounding, or of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +154,13 @@ def expected(network: Any, shared: Sequence[int], rows: Sequence[Row], dtype: to
     return found
 
 
+def nearly_said(logs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Whether each target (n,) is likeliest by its log-probabilities (n, vocabulary), or as good as that."""
+    return logs.gather(-1, targets[:, None])[:, 0] > logs.max(-1).values - TIE
+
+
 def looked_at(network: Any, shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> list[tuple[float, bool]]:
-    """Of each row the chance of its least likely target, and whether all its targets are what is likeliest there."""
+    """Of each row the chance of its least likely target, and whether each target is likeliest there, or nearly so."""
     import torch
 
     found: list[tuple[float, bool]] = []
@@ -162,7 +169,7 @@ def looked_at(network: Any, shared: Sequence[int], rows: Sequence[Row], dtype: t
         batch = pack(shared, some, dtype)
         with torch.no_grad():
             logs = predicted(network, batch)
-        chances, same = logs.gather(-1, batch.targets[:, None])[:, 0].exp(), logs.argmax(-1) == batch.targets
+        chances, same = logs.gather(-1, batch.targets[:, None])[:, 0].exp(), nearly_said(logs, batch.targets)
         for number in range(len(some)):
             own = batch.rows == number
             found.append((float(chances[own].min()), bool(same[own].all())))

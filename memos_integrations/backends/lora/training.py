@@ -25,7 +25,7 @@ from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.mending import QUESTIONS, SURE, Mending, first
 from memos_integrations.backends.lora.recipe import Recipe
-from memos_integrations.backends.lora.rows import Known, Row, drawn, expected, joined, pack, predicted
+from memos_integrations.backends.lora.rows import Known, Row, drawn, expected, joined, nearly_said, pack, predicted
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
 from memos_integrations.backends.lora.yardstick import RETAINED
@@ -192,7 +192,7 @@ class _Course:
         self.losses.append(float(loss.detach()))
         missed = self._note(chosen, (wrong < -math.log(SURE)).tolist(), places.tolist())
         if self.mending is not None:
-            otherwise = both[end:].argmax(-1) != batch.targets[end:]
+            otherwise = ~nearly_said(both[end:], batch.targets[end:])
             strayed = {asked[row - len(rows)] for row in batch.rows[end:][otherwise].tolist()}
             self.mending.note_lessons(chosen, missed)
             self.mending.note_questions(asked, strayed)
@@ -239,10 +239,10 @@ class _Course:
         """Whether nothing more is to be learnt."""
         if step >= self._recipe.steps:
             if self.mending is None:
-                training = self._training
-                self.mending = Mending.needed(
-                    self.student.network, training._head, training._rows, self._asked, self._dtype
-                )
+                rows = self._training._rows
+                missed = {each: rows[each] for each in range(len(rows)) if each not in self._known}
+                network = self.student.network
+                self.mending = Mending.needed(network, self._training._head, missed, self._asked, self._dtype)
             return self.mending.is_done
         last = self.losses[-self._recipe.patience :]
         known = len(self._known) == len(self._training._rows)
