@@ -10,7 +10,7 @@ from tests.benchmarks.lora import Bench
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="of 48 general questions 4 turn wrong (seed 0), 2 are allowed: the recipe is not there yet")
+@pytest.mark.xfail(reason="of 100 questions that were taught, 2 are answered wrong (seed 0); none is allowed")
 @pytest.mark.timeout(3_600)
 def test_twenty_facts_are_learnt_and_nothing_is_spoilt(models: dict[str, Path], tmp_path: Path) -> None:
     bench = Bench(models["smollm2"], tmp_path, None)
@@ -18,7 +18,7 @@ def test_twenty_facts_are_learnt_and_nothing_is_spoilt(models: dict[str, Path], 
         found = bench.run(1)
     finally:
         bench.close()
-    assert found["recall_train"] >= 0.95
+    assert found["recall_train"] == 1.0
     assert found["recall_heldout"] >= 0.8
     assert found["recall_heldout_without_memory"] <= 0.2
     assert found["perplexity_change_pct"] <= 7.0
