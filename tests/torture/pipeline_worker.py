@@ -118,7 +118,7 @@ def decide(memos: MemOS, name: str, random: Random) -> None:
 def as_one(memos: MemOS, kind: str, ids: list[str], name: str, random: Random) -> None:
     """The same words after each of a group: in a block, or on a branch; or a merge that is taken back as a whole."""
     if kind == "part":
-        memos.forget(memos.merge(ids, by=ANA).id, by=ANA)
+        memos.forget(memos.merge(ids, by=ANA, text=f"All of deed {name}.").id, by=ANA)
         say(f"{name} parted {' '.join(ids)}")
     elif kind == "branch":
         branch = memos.branch(by=ANA)
