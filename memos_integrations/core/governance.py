@@ -190,14 +190,12 @@ class MemGovernance(GatedWriting):
         if cube.trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
-        if not new:
-            if self._sight.would_lose(cube, caller):
-                raise AccessDeniedError("What is seen in part is not written: what a rule keeps back would be lost.")
-            return
-        # Later versions are read, and refused, with their sources as they then are.
-        if caller.policy is not None or self.gate is not None:
+        if not new and self._sight.would_lose(cube, caller):
+            raise AccessDeniedError("What is seen in part is not written: what a rule keeps back would be lost.")
+        if caller.policy is not None or (new and self.gate is not None):
             self._check_let_in(cube, caller, operation)
-        if cube.provenance.derived_from or cube.provenance.links:
+        # Later versions are read, and refused, with their sources as they then are.
+        if new and (cube.provenance.derived_from or cube.provenance.links):
             self._check_sources(version, operation)
 
     def erase(self, cube_id: str, caller: Caller, instead: Instead | None = None) -> Erased:

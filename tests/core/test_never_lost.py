@@ -52,11 +52,15 @@ WHICH = st.integers(0, 10_000)
 
 @dataclass
 class Said:
-    """What one memory was told, or was merged from; `off` says why it need not be recalled."""
+    """What one memory was told, or was merged from; `off` says why it need not be recalled.
+
+    Given other words it is no merge any more, but still goes with what it was `made_of`.
+    """
 
     text: str
     end: datetime | None = None
     sources: tuple[str, ...] = ()
+    made_of: tuple[str, ...] = ()
     off: set[str] = field(default_factory=set)
 
 
@@ -101,6 +105,16 @@ class NeverLost(RuleBasedStateMachine):
         there = sorted(each for each, told in self.said.items() if "forgotten" not in told.off)
         return there[which % len(there)] if there else None
 
+    def goes_with(self, told: Said) -> set[str]:
+        """What a memory was made of, however far."""
+        return {each for of in told.made_of for each in (of, *self.goes_with(self.said[of]))}
+
+    def with_its_sources(self, reason: str) -> None:
+        """What was made of what is off for a reason is off for it, too."""
+        for told in self.said.values():
+            if any(reason in self.said[each].off for each in self.goes_with(told)):
+                told.off.add(reason)
+
     def alike(self, cube_id: str, reason: str) -> None:
         """What says the same as a memory, or was merged into it, need not be recalled from now on."""
         told = self.said[cube_id]
@@ -129,7 +143,7 @@ class NeverLost(RuleBasedStateMachine):
         ids = [live.pop(first % len(live)), live[second % len(live)]]
         made = self.do(way, lambda m: m.merge(ids, by=ANA))
         if made is not None:
-            self.said[made.id] = Said(made.text, None, tuple(ids))
+            self.said[made.id] = Said(made.text, None, tuple(ids), tuple(ids))
 
     @rule(which=WHICH, way=WAYS)
     def forget(self, which: int, way: str) -> None:
@@ -141,6 +155,7 @@ class NeverLost(RuleBasedStateMachine):
             if each.text == told.text:
                 each.off.add("forgotten")
         told.off.add("forgotten")
+        self.with_its_sources("forgotten")
         self.merged_off()
 
     def merged_off(self) -> None:
@@ -205,6 +220,7 @@ class NeverLost(RuleBasedStateMachine):
             for each in self.said.values():
                 if each.text == text:
                     each.off.add("apart")
+            self.with_its_sources("apart")
 
     @rule(which=WHICH)
     def undo(self, which: int) -> None:
@@ -226,7 +242,8 @@ class NeverLost(RuleBasedStateMachine):
     # --- holding
 
     def must_be_recalled(self, cube_id: str, told: Said) -> bool:
-        if told.off or told.sources or (told.end is not None and told.end <= self.now):
+        ends = [told.end, *(self.said[each].end for each in self.goes_with(told))]
+        if told.off or told.sources or any(end is not None and end <= self.now for end in ends):
             return False
         return not any(
             other.text != told.text

@@ -456,17 +456,18 @@ def test_what_is_given_is_filled_in_and_what_was_recalled_never(memos: MemOS) ->
 def test_steps_on_what_was_found(memos: MemOS) -> None:
     for number in range(3):
         memos.remember(f"kettle {number}", by=ANA, tags=["old"])
+    told = "three kettles: kettle 0, kettle 1, kettle 2"
     steps = [
         {"find": {"tags": ["old"], "as": "old"}},
         {"each": {"in": "old", "steps": [{"relabel": {"in": "item", "add": ["seen"], "remove": ["old"]}}]}},
-        {"merge": {"in": "old", "text": "three kettles", "as": "one"}},
+        {"merge": {"in": "old", "text": told, "as": "one"}},
         {"feedback": {"in": "one", "said": "helpful"}},
         {"update": {"in": "one", "readers": ["bob"]}},
     ]
     report = memos.run(MemPipeline("tidy", declared(steps)), by=ANA)
     assert report.steps.count("relabel") == 3
     assert found(memos, "kettles", by=BOB) == []
-    assert found(memos, "three kettles") == ["three kettles"]
+    assert found(memos, "three kettles") == [told]
     forget = [{"find": {"states": ["merged"], "as": "rest"}}, {"forget": {"in": "rest"}}]
     gone = memos.run(MemPipeline("forget", declared(forget)), by=ANA)
     assert sorted(change.what for change in gone.changes) == ["erased"] * 4

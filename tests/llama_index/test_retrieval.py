@@ -376,7 +376,7 @@ def events() -> Iterator[list]:
 
 
 async def test_events_tell_what_happened_and_quote_nothing(home: MemOS, events: list) -> None:
-    home.remember("Ana's locker code is 4711.", by=ANA)
+    home.remember("Ana's locker code is QX-4711.", by=ANA)
     bobs = home.remember("Bob's secret.", by=BOB)
     MemOSNodePostprocessor(home, principal=ANA).postprocess_nodes([], query_str="Which locker code?")
     await MemOSRetriever(home, principal=ANA).aretrieve("Which locker code?")
@@ -389,7 +389,7 @@ async def test_events_tell_what_happened_and_quote_nothing(home: MemOS, events: 
         "MemoryRecallStartEvent", "MemoryRecallEndEvent", "MemoryAccessDeniedEvent", "MemoryRankEvent",
     }  # fmt: skip
     assert not [
-        event for event in ours if "4711" in event.model_dump_json() or "locker code" in event.model_dump_json()
+        event for event in ours if "QX-4711" in event.model_dump_json() or "locker code" in event.model_dump_json()
     ]
     ended = next(event for event in ours if event.class_name() == "MemoryRecallEndEvent")
     logged = home.audit(by=ANA, operation="recall")[0].record.detail

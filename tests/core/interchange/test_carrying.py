@@ -262,7 +262,7 @@ def test_a_dry_run_names_what_would_change(vaults: tuple[MemOS, MemOS], tmp_path
     dumped(source, tmp_path / "b.mip")
     before = target.generation(by=BO)
     (arrival,) = loaded(target, tmp_path / "b.mip", dry_run=True).shown
-    assert (arrival.what, arrival.changed) == ("newer", ("payload.text", "descriptive.tags"))
+    assert (arrival.what, arrival.changed) == ("newer", ("payload.text", "descriptive.valid_from", "descriptive.tags"))
     assert target.generation(by=BO) == before
     assert loaded(target, tmp_path / "b.mip").shown == (arrival,)
 
