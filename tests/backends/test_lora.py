@@ -289,13 +289,13 @@ def test_what_was_missed_is_asked_again_and_only_what_is_all_known_ends_a_traini
     course.losses, everything = [0.0], range(len(lessons.taught))
     course._note(everything, [each not in {3, 7, 5} for each in everything], everything)
     assert course._missed == [3, 5, 7]
-    assert not course.is_over()
+    assert not course.is_over(8)
     late = course._chosen(8)
     assert len(late) == len(set(late)) == 6
     assert {7, 5} <= set(late), "a third of a step, the last missed first"
     course._note([7, 5, 3], [True, True, True], [0, 1, 2])
     assert course._missed == []
-    assert course.is_over()
+    assert course.is_over(8)
 
 
 # --- gates ---------------------------------------------------------------------------------------------------------
