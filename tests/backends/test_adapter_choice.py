@@ -25,7 +25,7 @@ from tests.tiny_llama import build_tiny_llama
 ANA = Principal(tenant="acme", user="ana")
 BEN = Principal(tenant="acme", user="ben")
 ROME, OSLO = "Where does Miso live?", "Where does Tofu live?"
-QUICK = Recipe(steps=4, questions=0, retained=0, teacher=0.0)
+QUICK = Recipe(steps=4, mending=0, questions=0, retained=0, teacher=0.0)
 LENIENT = Gates(taught=0.0, probes=0.0, perplexity_pct=1e9, lost_pct=100.0, neighbours=0.0)
 
 

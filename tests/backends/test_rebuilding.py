@@ -22,7 +22,7 @@ from memos_integrations.core.ports import CubeFilter
 from tests.tiny_llama import build_tiny_llama
 
 ANA, BEN = Principal(tenant="acme", user="ana"), Principal(tenant="acme", user="ben")
-SHORT = Recipe(steps=6, save_every=1, questions=0, retained=0, retain=0.0, teacher=0.0)
+SHORT = Recipe(steps=6, mending=0, save_every=1, questions=0, retained=0, retain=0.0, teacher=0.0)
 LENIENT = Gates(taught=0.0, probes=0.0, perplexity_pct=1e9, lost_pct=100.0, neighbours=0.0)
 FACTS = ("Miso lives in Rome.", "Tofu lives in Oslo.")
 

@@ -34,7 +34,7 @@ ANA = Principal(tenant="acme", user="ana")
 BEN = Principal(tenant="acme", user="ben")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TEXT, KV, LORA = Tier.PLAINTEXT, Tier.ACTIVATION, Tier.PARAMETER
-SHORT = Recipe(steps=6, save_every=1, questions=0, retained=0, retain=0.0, teacher=0.0)
+SHORT = Recipe(steps=6, mending=0, save_every=1, questions=0, retained=0, retain=0.0, teacher=0.0)
 LENIENT = Gates(taught=0.0, probes=0.0, perplexity_pct=1e9, lost_pct=100.0, neighbours=0.0)
 ASK = "Where does Miso live?"
 CHAT = [{"role": "user", "content": ASK}]
