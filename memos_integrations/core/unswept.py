@@ -1,8 +1,7 @@
 """The interpreter's search for cycles, put off while very many values are made of which none is part of one.
 
 A value is dropped when nobody holds it any more. What the search finds beyond that are objects that hold each other,
-and memories on their way into a vault never do; but each pass looks at all of them again, for a fifth of the time that
-writing them takes.
+and memories on their way into a vault never do; but each pass looks at all of them again.
 """
 
 from __future__ import annotations
