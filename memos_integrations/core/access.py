@@ -165,16 +165,33 @@ def _refuse_reading(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
     rules = cube.governance
     if cube.trust.quarantined:
         return "it is quarantined"
-    licence = rules.licence
-    ended = licence is not None and licence.until is not None and caller.now > licence.until
-    if ended or rules.is_expired(caller.now) or cube.state is State.EXPIRED:
-        return "its licence has ended" if ended else "it has expired"
+    if rules.is_expired(caller.now) or cube.state is State.EXPIRED:
+        return "it has expired"
+    if (refused := _refuse_licensee(cube, caller) or _refuse_here(rules, caller)) is not None:
+        return refused
+    if verb is Verb.TRAIN_ON and (rules.expires_at or rules.legal_hold or rules.sensitivity):
+        return "what expires, is on hold or is sensitive is never trained on"
+    return None
+
+
+def _refuse_here(rules: Governance, caller: Caller) -> str | None:
+    """What the calling context says against it."""
     if rules.purposes and caller.context.purpose not in rules.purposes:
         return f"it may be used only for: {', '.join(rules.purposes)}"
     if rules.applications and caller.context.application not in rules.applications:
         return f"it may be used only in: {', '.join(rules.applications)}"
-    if verb is Verb.TRAIN_ON and (rules.expires_at or rules.legal_hold or rules.sensitivity):
-        return "what expires, is on hold or is sensitive is never trained on"
+    return None
+
+
+def _refuse_licensee(cube: MemCube, caller: Caller) -> str | None:
+    """What its licence says against it; it binds neither the owner, nor whoever administers the tenant."""
+    licence = cube.governance.licence
+    if licence is None or is_own(cube, caller) or ADMIN_ROLE in caller.by.subjects:
+        return None
+    if licence.is_over(caller.now):
+        return "its licence has ended"
+    if licence.purposes and caller.context.purpose not in licence.purposes:
+        return f"its licence is only for: {', '.join(licence.purposes)}"
     return None
 
 

@@ -21,23 +21,39 @@ from memos_integrations.core.errors import (
     RateSpentError,
     VersionConflictError,
 )
-from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten
+from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten, LicenceEnded
 from memos_integrations.core.news import News
-from memos_integrations.core.ports import AuditEntry, AuditReport, Expect, LogQuery, Outcome, Room, Transaction, Use
+from memos_integrations.core.ports import (
+    AuditEntry,
+    AuditReport,
+    CubeFilter,
+    Expect,
+    LogQuery,
+    Outcome,
+    Room,
+    Transaction,
+    Use,
+    VaultQuery,
+)
 from memos_integrations.core.ports import Change as VaultChange
 from memos_integrations.core.reading import GovernedReading
 from memos_integrations.core.records import is_counted, record_of
 
-Change = CubeWritten | CubeErased | CubeMoved
+Change = CubeWritten | CubeErased | CubeMoved | LicenceEnded
 
 MOST_ENTRIES = 10_000
 MOST_ASKED = 1_000
+MOST_LAPSING = 100_000
 
 LITTLE = 100
 """Among more events than these there is news for certain, and what is among it beside is not looked at."""
 
 DELIVER = "deliver"
 """The operation under which a delivery stands in the audit log."""
+
+
+LAPSE = "lapse"
+"""The operation under which the end of a licence stands in the audit log."""
 
 
 class Sending(NamedTuple):
@@ -161,6 +177,30 @@ class GovernedDelivery(GovernedReading):
                     break
                 query = query.model_copy(update={"after": entries[-1].number})
         return given
+
+    # --- what ends by itself
+
+    def lapse(self, where: CubeFilter, caller: Caller) -> int:
+        """`lapsed`, of what the caller was given to read and may not any more. No word of it leaves the vault."""
+        found = self._vault.search(VaultQuery(k=MOST_LAPSING, filter=where), self._sight.of(caller, where))
+        return self.lapsed([match.cube for match in found.matches], caller)
+
+    def lapsed(self, cubes: Sequence[MemCube], caller: Caller) -> int:
+        """Say in the outbox, once for each version, that the licences of those of *cubes* whose time is over ended."""
+        over = [cube for cube in cubes if (of := cube.governance.licence) is not None and of.is_over(caller.now)]
+        told = 0
+        for start in range(0, len(over), MOST_ASKED):
+            page = {cube.id: cube for cube in over[start : start + MOST_ASKED]}
+            query = LogQuery(tenant=caller.by.tenant, cube_ids=tuple(page), operation=LAPSE, limit=MOST_ENTRIES)
+            known = {(entry.record.cube_id, entry.record.version) for entry in self._vault.log(query)}
+            fresh = [cube for cube in page.values() if (cube.id, cube.version) not in known]
+            at, tenant, actor = caller.now, caller.by.tenant, caller.by.subject
+            events = tuple(LicenceEnded(at=at, tenant=tenant, cube_id=cube.id, actor=actor) for cube in fresh)
+            if fresh:
+                entries = tuple(record_of(LAPSE, caller, cube=cube) for cube in fresh)
+                self._vault.submit(Transaction((), entries, events)).result()
+            told += len(fresh)
+        return told
 
     # --- accounting ---------------------------------------------------------------------------------------------
 

@@ -42,6 +42,12 @@ class CubeMoved(CubeEvent):
     after: State
 
 
+class LicenceEnded(CubeEvent):
+    """The licence of a cube is over: those others who were given it may read it no more."""
+
+    kind: Literal["licence_ended"] = "licence_ended"
+
+
 class AccessDenied(CubeEvent):
     """Somebody asked for what they may not have."""
 
@@ -59,4 +65,6 @@ class AlarmRaised(CubeEvent):
     alarm: Label
 
 
-MemEvent = Annotated[CubeWritten | CubeErased | CubeMoved | AccessDenied | AlarmRaised, Field(discriminator="kind")]
+MemEvent = Annotated[
+    CubeWritten | CubeErased | CubeMoved | LicenceEnded | AccessDenied | AlarmRaised, Field(discriminator="kind")
+]

@@ -7,7 +7,7 @@ decided again on its own header, so that a stale or damaged index can miss, neve
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -45,7 +45,6 @@ from memos_integrations.core.ports import (
     CubeFilter,
     Edge,
     Found,
-    Match,
     Move,
     Transaction,
     Use,
@@ -56,6 +55,7 @@ from memos_integrations.core.reads import ReadAudit, ReadLog
 from memos_integrations.core.records import denied, is_counted, is_spent, licensed_use, moved, record_of, used_in
 from memos_integrations.core.sight import Sight
 from memos_integrations.core.standings import TELLING, Standings, contradicting, standings_of, told_by
+from memos_integrations.core.widening import allowed
 
 MOST_OWNED = 1_000_000
 NAMED_IN_LOG = 100
@@ -86,10 +86,8 @@ class GovernedReading:
         if not states:
             return Found((), 0, "what has expired is not recalled")
         query = replace(query, filter=replace(query.filter, states=states))
-        found = self._vault.search(query, self._sight.of(caller, query.filter))
-        given = {cube.id: cube for cube in self._shown([match.cube for match in found.matches], caller)}
-        allowed = tuple(_as_given(match, given) for match in found.matches if match.cube.id in given)
-        found = replace(found, matches=allowed, visible=found.visible - (len(found.matches) - len(allowed)))
+        sight = self._sight.of(caller, query.filter)
+        found = allowed(query, lambda asked: self._vault.search(asked, sight), lambda cubes: self._shown(cubes, caller))
         return with_before(query, found, partial(self.search, caller=caller), partial(self.versions, caller=caller))
 
     def candidates(self, refs: Sequence[CubeRef], caller: Caller) -> list[MemCube]:
@@ -198,18 +196,18 @@ class GovernedReading:
         """
         self._reads.wait_for_uses()
         found = self._released(self._vault.get(caller.by.tenant, ids), caller)
-        allowed = [cube for cube in found if decide(cube, verb, caller).allowed]
-        given = {cube.id for cube in allowed}
+        granted = [cube for cube in found if decide(cube, verb, caller).allowed]
+        given = {cube.id for cube in granted}
         refused = sorted({*ids} - given)
         detail: dict[str, Any] = {"given": len(given), "refused": len(refused)}
         detail |= {"given_ids": sorted(given)[:NAMED_IN_LOG], "refused_ids": refused[:NAMED_IN_LOG]}
-        detail |= used_in([cube.id for cube in allowed]) if counted else {}
+        detail |= used_in([cube.id for cube in granted]) if counted else {}
         entry = record_of(operation, caller, detail=detail)
         if refused:
             self._submit(entry)
         else:
             self._reads.record(Transaction((), (entry,)))
-        return self._sight.shown(allowed, caller)
+        return self._sight.shown(granted, caller)
 
     def find(self, query: VaultQuery, caller: Caller, *, counted: bool = False) -> list[MemCube]:
         """What the query finds for the caller, newest first; recorded, and a use of it if *counted*."""
@@ -327,8 +325,8 @@ class GovernedReading:
         recalled -= {source.ref for source in sources if hidden_fields(source, caller)}
         old = {ref for cube in readable if cube.tier is Tier.PLAINTEXT for ref in cube.provenance.derived_from} - valid
         valid |= self.aftermath.still_said(old, sources) if old else set()
-        allowed = {tier: valid if tier is Tier.PLAINTEXT else recalled for tier in Tier}
-        return [cube for cube in readable if allowed[cube.tier].issuperset(cube.provenance.derived_from)]
+        may = {tier: valid if tier is Tier.PLAINTEXT else recalled for tier in Tier}
+        return [cube for cube in readable if may[cube.tier].issuperset(cube.provenance.derived_from)]
 
     def _shown(self, cubes: Sequence[MemCube], caller: Caller) -> list[MemCube]:
         """Those that the caller may read, without the parts that rules keep back."""
@@ -343,8 +341,3 @@ class GovernedReading:
     def _submit(self, entry: AuditRecord, events: tuple[AccessDenied, ...] = ()) -> None:
         self._reads.send()
         self._vault.submit(Transaction((), (entry,), events)).result()
-
-
-def _as_given(match: Match, given: Mapping[str, MemCube]) -> Match:
-    cube = given[match.cube.id]
-    return match if cube is match.cube else replace(match, cube=cube)

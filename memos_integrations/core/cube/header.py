@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 
 import orjson
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from memos_integrations.core.cube.values import Label, Labels, Moment, Once, Text, Value
 
@@ -151,12 +151,29 @@ class Licence(Value):
 
     `uses_left`: how often its words are handed out to others than the owner: each recall that gives it, each reading by
     id, each listing. Counted in the vault, beside the version, before the words are given; at none they are refused.
-    A new version goes on counting under an equal licence, and starts anew under another.
+    A new version goes on counting under an equal licence, and starts anew under another. `until`: the last moment at
+    which they may read it. `purposes`: the calling contexts in which they may; empty: any.
     """
 
     text: Text = ""
     uses_left: int | None = Field(default=None, ge=0)
     until: Moment | None = None
+    purposes: Labels = ()
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether it is past its end. The last instant still counts."""
+        return self.until is not None and now > self.until
+
+    @Once
+    def _canonical(self) -> bytes:
+        # Without purposes it is spelled as before there were any: what was stored keeps its digest.
+        spelled: bytes = super()._canonical
+        return spelled if self.purposes else spelled.replace(b'{"purposes":[],', b"{", 1)
+
+    @model_serializer(mode="wrap")
+    def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = told(self)
+        return said if self.purposes else {name: value for name, value in said.items() if name != "purposes"}
 
 
 class Governance(Value):

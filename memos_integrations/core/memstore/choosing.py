@@ -9,7 +9,7 @@ from typing import NamedTuple
 from memos_integrations.core.access import Caller, is_own
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.delivering import Change, Sending
-from memos_integrations.core.events import CubeErased, CubeMoved
+from memos_integrations.core.events import CubeErased, CubeMoved, LicenceEnded
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.memstore.values import Kind, Publication
 from memos_integrations.core.memstore.wanting import Matcher, is_offered
@@ -41,7 +41,7 @@ class Choosing:
             cube, kind = cubes.get(event.cube_id), _kind_of(event)
             if cube is None and event.cube_id in gone:
                 found.append(Chosen(number, "withdrawn", event.cube_id))
-            elif cube is not None and not isinstance(event, CubeErased) and self._matcher.wants(kind, cube):
+            elif cube is not None and kind is not None and self._matcher.wants(kind, cube):
                 found.append(Chosen(number, kind, cube.id, Sending(cube, self._limits(cube))))
             if len(found) > most:
                 break
@@ -108,14 +108,21 @@ class Choosing:
 
 
 def last_of_each(events: Sequence[tuple[int, Change]]) -> list[tuple[int, Change]]:
-    """Of several events of one memory the last: what it is now is told once. That it was written outweighs a move."""
+    """Of several events of one memory the last: what it is now is told once. That it was written outweighs the rest."""
     last: dict[str, tuple[int, Change]] = {}
     for number, event in events:
         before = last.get(event.cube_id)
-        is_move = isinstance(event, CubeMoved) and before is not None and not isinstance(before[1], CubeMoved)
-        last[event.cube_id] = (number, before[1] if is_move and before is not None else event)
+        outweighed = before is not None and _weight(event) < _weight(before[1])
+        last[event.cube_id] = (number, before[1] if outweighed and before is not None else event)
     return sorted(last.values(), key=lambda each: each[0])
 
 
-def _kind_of(event: Change) -> Kind:
+def _weight(event: Change) -> int:
+    return 0 if isinstance(event, LicenceEnded) else 1 if isinstance(event, CubeMoved) else 2
+
+
+def _kind_of(event: Change) -> Kind | None:
+    """As what it is told of whoever may read it: that it ended for others is no news."""
+    if isinstance(event, CubeErased | LicenceEnded):
+        return None
     return "moved" if isinstance(event, CubeMoved) else "written"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import Field
@@ -11,18 +12,21 @@ from memos_integrations.core.memstore.values import Publication
 
 
 class Opened(Value):
-    """For one memory: its standing offers, which of them opened it to each reader, and what stood there before."""
+    """For one memory: its standing offers, which of them opened it to each reader, and the licence before the first.
+
+    `granted`: the licence that they put on it; where the owner has put another there since, that one stays.
+    """
 
     offers: Labels = ()
     readers: dict[Label, Labels] = Field(default_factory=dict)
-    purposes: Labels = ()
     licence: Licence | None = None
+    granted: Licence | None = None
 
-    def with_offer(self, offer: Publication, rules: Governance) -> Opened:
-        """With one more offer; whom the owner named by hand, it does not open the memory to."""
+    def with_offer(self, offer: Publication, rules: Governance, before: Opened) -> Opened:
+        """With one more offer; whom the owner named by hand, not an offer *before*, it does not open the memory to."""
         there = dict(self.readers)
         for each in offer.audience:
-            if each in there or each not in rules.readers:
+            if each in before.readers or each not in rules.readers:
                 there[each] = unique((*there.get(each, ()), offer.name))
         return self.model_copy(update={"offers": unique((*self.offers, offer.name)), "readers": there})
 
@@ -33,28 +37,45 @@ class Opened(Value):
         offers = tuple(name for name in self.offers if name != offer.name)
         return self.model_copy(update={"offers": offers, "readers": kept})
 
+    def and_readers(self, other: Opened) -> Opened:
+        """With the readers of another too."""
+        there = {
+            each: unique((*self.readers.get(each, ()), *other.readers.get(each, ())))
+            for each in (*self.readers, *other.readers)
+        }
+        return self.model_copy(update={"readers": there, "offers": unique((*self.offers, *other.offers))})
+
 
 def before_any(rules: Governance) -> Opened:
     """What a memory is before its first offer."""
-    return Opened(purposes=rules.purposes, licence=rules.licence)
+    return Opened(licence=rules.licence)
 
 
-def opening(offer: Publication, rules: Governance) -> dict[str, Any]:
-    """What an offer changes on a memory of these rules."""
-    changes: dict[str, Any] = {"readers": unique((*rules.readers, *offer.audience))}
-    changes |= {"purposes": offer.purposes} if offer.purposes else {}
-    return changes | ({"licence": offer.licence} if offer.licence is not None else {})
+def terms_of(offer: Publication) -> Licence | None:
+    """The licence that an offer puts on its memories: its own, for the purposes that it names."""
+    if not offer.purposes:
+        return offer.licence
+    return (offer.licence or Licence()).model_copy(update={"purposes": offer.purposes})
 
 
-def closing(offer: Publication, rules: Governance, known: Opened) -> dict[str, Any]:
-    """What withdrawing an offer changes on a memory of these rules, of which *known* is remembered.
+def settled(
+    offer: Publication, rules: Governance, known: Opened, others: Collection[Publication], *, opens: bool
+) -> tuple[dict[str, Any], Opened]:
+    """What an offer changes on a memory of these rules, of which *known* is remembered, and what to remember then.
 
-    Purposes and licence go back to what they were when no offer stands any more, if they still are what it said.
+    Where it *opens* the memory, its audience are readers; else, and whoever was in its audience once, they are not,
+    unless by the owner's own hand or by one of the *others*: the offers that stand. Of the licences of all of them the
+    one that was offered last is put on the memory; where there is none, that from before the first comes back.
     """
     left = known.without_offer(offer)
-    gone = known.readers.keys() - left.readers.keys()
-    changes: dict[str, Any] = {"readers": tuple(each for each in rules.readers if each not in gone)}
-    if not left.offers:
-        changes |= {"purposes": left.purposes} if offer.purposes and rules.purposes == offer.purposes else {}
-        changes |= {"licence": left.licence} if offer.licence and rules.licence == offer.licence else {}
-    return changes
+    after = left.with_offer(offer, rules, known) if opens else left
+    gone = known.readers.keys() - after.readers.keys()
+    audience = offer.audience if opens else ()
+    changes: dict[str, Any] = {"readers": tuple(e for e in unique((*rules.readers, *audience)) if e not in gone)}
+    standing = [each for each in others if each.name in left.offers] + [offer] * opens
+    granted = [terms for each in sorted(standing, key=lambda e: (e.at, e.name)) if (terms := terms_of(each))]
+    if granted:
+        changes["licence"] = granted[-1]
+    elif rules.licence is not None and rules.licence in (known.granted, terms_of(offer)):
+        changes["licence"] = known.licence
+    return changes, after.model_copy(update={"granted": granted[-1] if granted else None})

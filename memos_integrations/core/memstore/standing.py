@@ -1,7 +1,8 @@
-"""The offers that hold a subscriber to a rate, kept by the number of the last event that was looked at."""
+"""The offers that hold a subscriber to a rate or an end, kept by the number of the last event that was looked at."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from memos_integrations.core.access import CallContext, Caller, Principal
@@ -18,7 +19,10 @@ MOST_KEPT = 256
 FEW = 32
 """So few events are looked at memory by memory; of more, the offers among them are searched for."""
 
-_RATED = (ValueTest(("value", "rate", "count"), "exists"),)
+_BOUND = (
+    (ValueTest(("value", "rate", "count"), "exists"),),
+    (ValueTest(("value", "licence", "until"), "ne", None),),
+)
 
 
 class _Kept(NamedTuple):
@@ -26,15 +30,15 @@ class _Kept(NamedTuple):
     offers: dict[str, Publication]
 
 
-class StandingRates:
-    """The rated offers of whose audience a caller is. Thread-safe: what is kept is replaced, never changed."""
+class Bounds:
+    """The offers with a rate or an end that are for a caller. Thread-safe: what is kept is replaced, never changed."""
 
     def __init__(self, governance: MemGovernance) -> None:
         self._governance = governance
         self._kept: dict[tuple[Principal, CallContext, str | None], _Kept] = {}
 
     def of(self, caller: Caller) -> list[Publication]:
-        """The offers with a rate that stand for *caller* now."""
+        """The offers with a rate or an end that *caller* knows of and that are not withdrawn."""
         place = (caller.by, caller.context, None if caller.policy is None else caller.policy.revision)
         known = self._kept.get(place)
         found = self._listed(caller) if known is None else self._followed(known, caller)
@@ -61,15 +65,18 @@ class StandingRates:
     def _few(self, ids: tuple[str, ...], caller: Caller) -> dict[str, Publication]:
         cubes = self._governance.deliverable(ids, caller).values()
         place = (caller.by.tenant, *PUBLICATIONS)
-        return _rated([cube for cube in cubes if cube.namespace[: len(place)] == place])
+        return _bound([cube for cube in cubes if cube.namespace[: len(place)] == place])
 
     def _offers(self, caller: Caller, ids: tuple[str, ...]) -> dict[str, Publication]:
-        scope = CubeFilter(namespace=(caller.by.tenant, *PUBLICATIONS), ids=ids, semantic_types=(ITEM,), value=_RATED)
-        return _rated(self._governance.find(VaultQuery(k=MOST_LISTED, filter=scope), caller))
+        scope = CubeFilter(namespace=(caller.by.tenant, *PUBLICATIONS), ids=ids, semantic_types=(ITEM,))
+        asked = [VaultQuery(k=MOST_LISTED, filter=replace(scope, value=tests)) for tests in _BOUND]
+        return _bound([cube for query in asked for cube in self._governance.find(query, caller)])
 
 
-def _rated(cubes: list[MemCube]) -> dict[str, Publication]:
+def _bound(cubes: list[MemCube]) -> dict[str, Publication]:
     offers = {cube.id: publication_of(cube) for cube in cubes}
-    return {
-        cube_id: offer for cube_id, offer in offers.items() if offer and not offer.withdrawn and offer.rate is not None
-    }
+    return {cube_id: offer for cube_id, offer in offers.items() if offer and not offer.withdrawn and _binds(offer)}
+
+
+def _binds(offer: Publication) -> bool:
+    return offer.rate is not None or (offer.licence is not None and offer.licence.until is not None)

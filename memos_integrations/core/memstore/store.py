@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from threading import Event, Lock
 from typing import Any
 
@@ -22,13 +23,14 @@ from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.item import Address, ItemQuery, ItemWrite
 from memos_integrations.core.items import Items
 from memos_integrations.core.memstore.choosing import Choosing, Chosen, last_of_each
-from memos_integrations.core.memstore.offering import MOST_LISTED, PAGE, Offering, checked
-from memos_integrations.core.memstore.standing import FEW, StandingRates
+from memos_integrations.core.memstore.offering import MOST_LISTED, PAGE, Offering, checked, is_over, scope_of
+from memos_integrations.core.memstore.standing import FEW, Bounds
 from memos_integrations.core.memstore.values import (
     Batch,
     DeadLetter,
     Delivery,
     Kind,
+    Publication,
     Subscription,
     Wants,
 )
@@ -61,7 +63,8 @@ class MemStore(Offering):
         caller: Callable[[Principal, CallContext | None], Caller],
     ) -> None:
         super().__init__(governance, embedding, writer, items, caller)
-        self._rates = StandingRates(governance)
+        self._bounds = Bounds(governance)
+        self._ended: set[tuple[str, str, str, datetime]] = set()
         self._pulling = tuple(Lock() for _ in range(MOST_PULLING))
 
     # --- subscribing
@@ -128,7 +131,17 @@ class MemStore(Offering):
 
     def _choosing(self, wants: Wants, caller: Caller) -> Choosing:
         matcher = Matcher(wants, self._embedding, caller)
-        return Choosing(self._governance, matcher, self._rates.of(caller), caller)
+        return Choosing(self._governance, matcher, self._rated(caller), caller)
+
+    def _rated(self, caller: Caller) -> list[Publication]:
+        """The offers that hold the caller to a rate; of those that are over, that they are is put among the news."""
+        bound = self._bounds.of(caller)
+        for offer in (each for each in bound if is_over(each, caller.now)):
+            place = (caller.by.tenant, offer.publisher, offer.name, offer.at)
+            if place not in self._ended:
+                self._governance.lapse(scope_of(offer), caller)
+                self._ended.add(place)
+        return [each for each in bound if each.rate is not None and not is_over(each, caller.now)]
 
     def acknowledge(self, name: str, upto: int, *, by: Principal) -> Subscription:
         """Events up to this number are consumed: durable on return. It never goes back; see `replay`.

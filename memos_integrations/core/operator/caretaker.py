@@ -77,6 +77,7 @@ class Caretaker:
             for start in range(0, min(len(moves), limit), TOGETHER)
             for each in self._moved(moves[start : min(start + TOGETHER, limit)], caller)
         ]
+        self._governance.lapsed(cubes, caller)  # the owner reads on; those who were given them are told
         returned = self._returned([cube for cube in cubes if cube.state is State.MERGED], caller)
         left = limit - min(len(moves), limit)
         collected = self._collected([cube for cube in cubes if cube.state is State.EXPIRED], ageing, caller, left)

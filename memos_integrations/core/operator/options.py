@@ -134,9 +134,9 @@ def draft_memory(text: str, caller: Caller, options: MemoryOptions) -> Draft:
             now=caller.now,
             provenance=_provenance(caller, said),
             trust=_trust(said),
-            tags=_labels(said.get("tags", ())),
+            tags=labels(said.get("tags", ())),
             value=said.get("value"),
-            links=[Link(relation=Relation.SUPERSEDES, target=target) for target in _labels(said.get("supersedes", ()))],
+            links=[Link(relation=Relation.SUPERSEDES, target=target) for target in labels(said.get("supersedes", ()))],
             **{name: value for name, value in said.items() if name in DESCRIPTIVE},
         )
         survives = said.get("durability")
@@ -185,7 +185,7 @@ def changes_by_part(changes: MemoryChanges) -> dict[str, dict[str, Any]]:
     descriptive = {name: value for name, value in said.items() if name in DESCRIPTIVE}
     governance = {name: value for name, value in said.items() if name in (*GOVERNANCE, "layer")}
     if "tags" in said:
-        descriptive["tags"] = unique(_labels(said["tags"]))
+        descriptive["tags"] = unique(labels(said["tags"]))
     governance |= {name: _subjects(said[name]) for name in SUBJECTS if name in said}
     arrived = {"trust": _trust(said).model_dump()} if "trust" in said else {}
     return {"descriptive": descriptive, "governance": governance, **arrived}
@@ -261,15 +261,20 @@ def _governance(caller: Caller, said: Mapping[str, Any]) -> Governance:
 
 
 def _subjects(names: Iterable[str]) -> tuple[str, ...]:
-    return unique(as_subject(name) for name in _labels(names))
+    return unique(as_subject(name) for name in labels(names))
 
 
-def _labels(names: Iterable[str]) -> list[str]:
+def labels(names: Iterable[str]) -> list[str]:
+    """Names as a list of strings.
+
+    Raises:
+        InvalidMemoryError: It is one string (a classic slip), no list, or holds something else than strings.
+    """
     if isinstance(names, str):
         raise InvalidMemoryError(f"Give a list of names, not the single string {names!r}.")
     if not isinstance(names, Iterable):
         raise InvalidMemoryError(f"Give a list of names, not {names!r}.")
-    labels = list(names)
-    if not all(isinstance(name, str) for name in labels):
-        raise InvalidMemoryError(f"Names are strings; got {labels!r}.")
-    return labels
+    listed = list(names)
+    if not all(isinstance(name, str) for name in listed):
+        raise InvalidMemoryError(f"Names are strings; got {listed!r}.")
+    return listed
