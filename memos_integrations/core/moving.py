@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from memos_integrations.core.access import CallContext, Caller, Principal
+from memos_integrations.core.books import BOOKS, ITEM, is_of_the_books
 from memos_integrations.core.conversation import Conversation, Message
 from memos_integrations.core.cube import (
     Channel,
@@ -22,12 +23,16 @@ from memos_integrations.core.cube import (
     Trust,
     TrustLabel,
     Value,
+    canonical_json,
     sha256,
     thawed,
 )
 from memos_integrations.core.errors import ImportFormatError, InvalidMemoryError
 from memos_integrations.core.formats import Form, Record
+from memos_integrations.core.formats.memories import read_langgraph
 from memos_integrations.core.interchange.ids import key_of
+from memos_integrations.core.interchange.taking import RECEIPT
+from memos_integrations.core.item import Address, ItemWrite, item_of
 from memos_integrations.core.operator import IngestReport, draft_memory, parts
 from memos_integrations.core.operator.write import Draft, followed
 from memos_integrations.core.ports import CubeFilter, VaultQuery
@@ -81,6 +86,26 @@ class Moving(Walk):
             return Moved(form=form.name, found=found)
         return self._imported(form.read(source), form.name, found, place, caller, again=again, progress=progress)
 
+    def import_items(
+        self, path: str | Path, *, by: Principal, namespace: Sequence[str] = (), context: CallContext | None = None
+    ) -> int:
+        """Put the items of a LangGraph store's file (`read_langgraph`) where they stood, below *namespace*; how many.
+
+        `MemOSStore.get`, or any store of *by*'s in this vault, finds them by namespace and key; what stands at an
+        address already is written over. `import_file` makes memories of the same file, which stand at no address.
+
+        Raises:
+            ImportFormatError: The file is not of this format; nothing was written.
+            InvalidMemoryError: An item cannot be stored; the batches of 256 before it stand.
+        """
+        source, below = Path(path), parts(namespace)
+        found = sum(1 for _ in read_langgraph(source))
+        records = iter(read_langgraph(source))
+        while batch := [*islice(records, BATCH)]:
+            writes = {(write := _put_of(record, below)).address: write for record in batch}
+            self.items.write([*writes.values()], by=by, context=context)
+        return found
+
     def import_records(
         self,
         records: Iterable[Record],
@@ -108,6 +133,9 @@ class Moving(Walk):
         context: CallContext | None = None,
     ) -> int:
         """Write the plaintext memories that *by* may read, of what passes *where*, to a new file; how many. On record.
+
+        An item of a store is written as namespace, key and value. What has a value and no words is written with the
+        value as words. The books of `MemStore` stay, unless *where* names their namespace `(tenant, "memstore")`.
 
         Raises:
             ImportFormatError: The format cannot be written, or there is something at *path*.
@@ -145,7 +173,8 @@ class Moving(Walk):
         last: dict[str, str] = {}
         records = iter(records)
         while batch := [*islice(records, BATCH)]:
-            by_id = {record.id: record for record in batch}
+            by_id = {record.id: record for record in reversed(batch)}  # of one id the first, as across batches
+            by_id = {record_id: by_id[record_id] for record_id in dict.fromkeys(record.id for record in batch)}
             report = self._batch(by_id, name, place, caller, last, again=again)
             done["found"] += len(batch)
             done["written"] += report.written
@@ -189,7 +218,10 @@ class Moving(Walk):
         return report
 
     def _fits(self, record: Record, name: str, place: tuple[str, ...], caller: Caller) -> int:
-        self._drafted(record, name, place, caller)
+        try:
+            self._drafted(record, name, place, caller)
+        except InvalidMemoryError as exc:
+            raise ImportFormatError(f"The record {record.id!r} cannot be a memory: {exc}") from exc
         return 1
 
     def _drafted(self, record: Record, name: str, place: tuple[str, ...], caller: Caller) -> Draft:
@@ -230,9 +262,7 @@ class Moving(Walk):
                 met.update(map(key_of, fresh))
                 fresh_in_pass = fresh_in_pass or bool(fresh)
                 for cube in self._governance.readable(fresh, caller, operation="export") if fresh else ():
-                    if isinstance(cube.payload, PlaintextPayload) and self._governance.use_up(
-                        cube, caller, operation="export"
-                    ):
+                    if _is_told(cube, where) and self._governance.use_up(cube, caller, operation="export"):
                         yield record_of(cube)
             if self._governance.generation(caller) == before or not fresh_in_pass:
                 return
@@ -245,13 +275,30 @@ def _strand(record: Record) -> str:
     return sha256(json.dumps([record.thread, record.session]).encode())
 
 
+def _put_of(record: Record, below: tuple[str, ...]) -> ItemWrite:
+    told = record.value
+    return ItemWrite(Address((*below, *told["namespace"]), told["key"]), thawed(told["value"]), record.text)
+
+
+def _is_told(cube: MemCube, where: CubeFilter) -> bool:
+    """Whether other systems are told of a memory: of the vault's own notes and books, only where they are named."""
+    if cube.descriptive.semantic_type == RECEIPT or not isinstance(cube.payload, PlaintextPayload):
+        return False
+    return not is_of_the_books(cube) or where.namespace[1:2] == BOOKS
+
+
 def record_of(cube: MemCube) -> Record:
     """A cube as a record: its words and header, without what the foreign formats have no place for."""
     source, told = cube.provenance, cube.descriptive
     role = "user" if source.trigger is None else source.trigger.removeprefix("import of ")
     if role not in ("user", "assistant", "system", "tool") or cube.trust.channel is not Channel.IMPORT:
         role = ROLE_OF_CHANNEL.get(cube.trust.channel, "user")
-    fields: dict[str, Any] = {"text": cube.text, "id": cube.id, "kind": told.semantic_type, "role": role}
+    value = thawed(cube.payload.value) if isinstance(cube.payload, PlaintextPayload) else None
+    item = item_of(cube) if told.semantic_type == ITEM else None
+    if item is not None:
+        value = {"namespace": [*item.address.namespace], "key": item.address.key, "value": item.value}
+    words = cube.text if cube.text.strip() else canonical_json(value if item is None else item.value).decode()
+    fields: dict[str, Any] = {"text": words, "id": cube.id, "kind": told.semantic_type, "role": role}
     return Record(
         **fields,
         speaker=source.speaker,
@@ -261,5 +308,5 @@ def record_of(cube: MemCube) -> Record:
         tags=told.tags,
         valid_from=told.valid_from,
         valid_to=told.valid_to,
-        value=thawed(cube.payload.value) if isinstance(cube.payload, PlaintextPayload) else None,
+        value=value,
     )

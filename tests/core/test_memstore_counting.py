@@ -113,7 +113,9 @@ def test_to_withdraw_takes_back_what_the_offer_opened_and_nothing_else(memos: Me
     study, once = CallContext(purpose="study"), Licence(text="look", uses_left=5)
     named = memos.remember("Ben was named by hand.", by=ANA, readers=["ben"])
     memos.store.publish("x", by=ANA, to=["ben", "cy"], cube_id=named.id, purposes=["study"], licence=once)
-    assert memos.get(named.id, by=CY, context=study).governance.licence == once.model_copy(update={"purposes": ("study",)})
+    assert memos.get(named.id, by=CY, context=study).governance.licence == once.model_copy(
+        update={"purposes": ("study",)}
+    )
     assert memos.store.withdraw("x", by=ANA) == 1
     after = memos.get(named.id, by=BEN).governance
     assert (after.readers, after.purposes, after.licence) == (("user:ben",), (), None)

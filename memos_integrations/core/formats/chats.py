@@ -205,8 +205,15 @@ def _chatgpt_words(message: dict[str, Any], where: str) -> str:
     content = object_at(message.get("content") or {}, f"{where}.content")
     if content.get("content_type", "text") not in SPOKEN:
         return ""
-    parts = [part for part in list_at(content.get("parts"), f"{where}.content.parts") if isinstance(part, str)]
-    return "\n".join(parts) or text_at(content.get("text"), f"{where}.content.text")
+    parts = [_spoken(part, where) for part in list_at(content.get("parts"), f"{where}.content.parts")]
+    return "\n".join(filter(None, parts)) or text_at(content.get("text"), f"{where}.content.text")
+
+
+def _spoken(part: Any, where: str) -> str:
+    """The words of a part: itself, or what was heard in a voice chat; a picture has none."""
+    if isinstance(part, dict) and part.get("content_type") == "audio_transcription":
+        return text_at(part.get("text"), f"{where}.content.parts.text")
+    return part if isinstance(part, str) else ""
 
 
 def _parts(content: Any, where: str) -> str:

@@ -156,6 +156,8 @@ def _elements(stream: TextIO, name: str) -> Iterator[tuple[str, Any]]:
             refuse(where, "a comma or the end of the list has to stand before it")
         yield where, text.value(where)
         number += 1
+    if not text.ends():
+        refuse(name, "goes on after the end of the list")
 
 
 class _Unread:
@@ -174,6 +176,10 @@ class _Unread:
         there = self._held.startswith(mark)
         self._held = self._held[len(mark) :] if there else self._held
         return there
+
+    def ends(self) -> bool:
+        """Whether nothing comes any more."""
+        return self.takes("") and not self._held
 
     def value(self, where: str) -> Any:
         """Take the JSON value that comes next."""

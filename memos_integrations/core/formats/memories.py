@@ -90,13 +90,16 @@ def read_letta(path: Path) -> Iterator[Record]:
     held = object_at(whole(path), name)
     if "agents" not in held:  # the first revision held one agent, at the top
         held = {"agents": [held], "blocks": held.get("core_memory")}
+    met: dict[str, int] = {}
     for number, each in enumerate(list_at(held.get("blocks"), f"{name}.blocks")):
         where = f"{name}.blocks[{number}]"
         block = object_at(each, where)
         words, label = text_at(block.get("value"), where), name_at(block.get("label"), f"{where}.label")
         if words.strip():
             tags = (label,) if label else ()
-            block_id = name_at(block.get("id"), f"{where}.id") or f"block:{label or number}"
+            named = f"block:{label or number}"
+            met[named] = count = met.get(named, 0) + 1  # agents have blocks of one label
+            block_id = name_at(block.get("id"), f"{where}.id") or (named if count == 1 else f"{named}:{count}")
             yield recorded(where, text=words, id=block_id, kind="memory_block", tags=tags)
     for number, each in enumerate(list_at(held.get("agents"), f"{name}.agents")):
         where = f"{name}.agents[{number}]"
@@ -112,14 +115,15 @@ def read_zep(path: Path) -> Iterator[Record]:
 
     A list of episodes, a line each, or an object with `episodes` and `edges` (or `facts`).
     """
+    naming = Naming()
     if path.suffix == ".jsonl" or starts_with_list(path):
         for where, each in lines(path) if path.suffix == ".jsonl" else elements(path):
-            yield _episode(object_at(each, where), where)
+            yield _episode(object_at(each, where), where, naming)
         return
     held = object_at(whole(path), path.name)
     for number, each in enumerate(list_at(held.get("episodes"), f"{path.name}.episodes")):
         where = f"{path.name}.episodes[{number}]"
-        yield _episode(object_at(each, where), where)
+        yield _episode(object_at(each, where), where, naming)
     for name in ("edges", "facts"):
         for number, each in enumerate(list_at(held.get(name), f"{path.name}.{name}")):
             where = f"{path.name}.{name}[{number}]"
@@ -163,7 +167,8 @@ def _words_of(value: dict[str, Any]) -> str:
 def _langgraph_item(record: Record) -> dict[str, Any]:
     kept = thawed(record.value)
     told = kept if isinstance(kept, dict) and {"namespace", "key", "value"} <= kept.keys() else None
-    item = told or {"namespace": ["memories"], "key": record.id, "value": {"kind": record.kind, "content": record.text}}
+    value = {"kind": record.kind, "content": record.text} | ({} if kept is None else {"value": kept})
+    item = told or {"namespace": ["memories"], "key": record.id, "value": value}
     at = {"created_at": iso(record.at), "updated_at": iso(record.at)} if record.at else {}
     return item | at
 
@@ -200,14 +205,14 @@ def _letta_passages(passages: Any, thread: str | None, where: str) -> Iterator[R
             yield recorded(place, text=words, id=named, kind="document", at=at, thread=thread)
 
 
-def _episode(told: dict[str, Any], where: str) -> Record:
+def _episode(told: dict[str, Any], where: str, naming: Naming) -> Record:
     words = text_at(told.get("content") or told.get("data"), f"{where}.content")
     kind = _EPISODE.get(str(told.get("source") or told.get("type") or "text"), "document")
     said_at = told.get("valid_at") or told.get("reference_time") or told.get("created_at")
     at = moment_at(said_at, f"{where}.valid_at")
     group = name_at(told.get("group_id") or told.get("thread_id") or told.get("session_id"), f"{where}.group_id")
     about = {name: told[name] for name in ("name", "source_description") if told.get(name)}
-    named = name_at(told.get("uuid"), f"{where}.uuid") or Naming().name(group, at, words)
+    named = name_at(told.get("uuid"), f"{where}.uuid") or naming.name(group, at, words)
     role = ROLES.get(str(told.get("role_type") or told.get("role")), "user")
     speaker = name_at(told.get("role"), f"{where}.role") if "role_type" in told else None
     return recorded(

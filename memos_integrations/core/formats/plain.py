@@ -8,12 +8,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from memos_integrations.core.conversation import Role
 from memos_integrations.core.cube import canonical_json, sha256, thawed
 from memos_integrations.core.errors import ImportFormatError, VaultError
 from memos_integrations.core.formats.files import (
     MAX_FILES,
+    MAX_PIECE,
     iso,
     lines,
     list_at,
@@ -53,6 +55,8 @@ def read_csv(path: Path) -> Iterator[Record]:
     `value` is JSON; columns of other names are kept in it.
     """
     naming = Naming()
+    # Python's own bound is below that of a memory; it is one for the whole process, and is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_PIECE))
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.DictReader(stream, strict=True)
@@ -89,7 +93,8 @@ def read_markdown(path: Path) -> Iterator[Record]:
     """The `.md` files of a folder and the folders in it, each a memory; links out of the folder are not followed.
 
     Lines `name: value` between two lines `---` at the top are fields of `FIELDS`, each value JSON or plain text; other
-    names are kept in `value`. Without an id, the file's path within the folder is its id.
+    names, and what does not fit ours (as `head.NAME`), are kept in `value`. Anything else between such lines is text.
+    Without an id, the file's path within the folder is its id.
     """
     if not path.is_dir():
         refuse(path.name, "is not a folder")
@@ -106,8 +111,9 @@ def read_markdown(path: Path) -> Iterator[Record]:
         except OSError as exc:
             raise ImportFormatError(f"{name}: cannot be read: {exc.strerror}") from exc
         said: dict[str, Any] = {"id": name, "kind": "document"}
-        if head := _FENCE.match(text):
-            said |= _head(head[1], name)
+        head = _FENCE.match(text)
+        if head is not None and (fields := _head(head[1])) is not None:
+            said |= fields
             text = text[head.end() :]
         if text.strip():
             yield _told({**said, "text": text}, name, Naming())
@@ -142,20 +148,37 @@ def _notes(folder: Path) -> Iterator[tuple[Path, str]]:
                 yield file, file.relative_to(folder).as_posix()
 
 
-def _head(text: str, where: str) -> dict[str, Any]:
+def _head(text: str) -> dict[str, Any] | None:
+    """What stands between the two lines; None where that is no head, but words between two rules."""
     said: dict[str, Any] = {}
-    for number, line in enumerate(text.splitlines(), start=2):
+    for line in text.splitlines():
         name, colon, value = line.partition(":")
         if not line.strip() or line.startswith((" ", "\t", "-", "#")):
             continue  # a list or a comment of a richer YAML than is read here
         if not colon:
-            refuse(f"{where}:{number}", "is not `name: value`")
+            return None
         if value.strip():
             said[name.strip()] = _scalar(value.strip())
     tags = said.get("tags")
     if isinstance(tags, str):
         said["tags"] = [each.strip() for each in tags.strip("[]").split(",") if each.strip()]
-    return said
+    elif isinstance(tags, int) and not isinstance(tags, bool):
+        said["tags"] = [str(tags)]
+    return {name if _fits(name, value) else f"head.{name}": value for name, value in said.items()}
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a field of a head is ours, and not another program's of the same name."""
+    try:
+        if name in _TIMES:
+            moment_at(value, name)
+        elif name in _NAMES:
+            name_at(value, name)
+        elif name == "tags":
+            return isinstance(value, list) and all(isinstance(tag, str) for tag in value)
+    except ImportFormatError:
+        return False
+    return name != "text" and (name != "role" or value in get_args(Role))
 
 
 def _scalar(text: str) -> Any:

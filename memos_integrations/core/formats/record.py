@@ -6,6 +6,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+
+from pydantic import model_validator
 
 from memos_integrations.core.conversation import Role, Words
 from memos_integrations.core.cube import Json, Label, Labels, Moment, Value, sha256
@@ -30,6 +33,12 @@ class Record(Value):
     valid_from: Moment | None = None
     valid_to: Moment | None = None
     value: Json = None
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Self:
+        if self.valid_from and self.valid_to and self.valid_to < self.valid_from:
+            raise ValueError("valid_to is before valid_from")
+        return self
 
 
 Reader = Callable[[Path], Iterator[Record]]

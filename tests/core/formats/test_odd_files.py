@@ -1,0 +1,143 @@
+"""What people's files and vaults hold besides plain memories: it comes in or goes out whole, or is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memos_integrations import MemOS, Principal
+from memos_integrations.core.cube import thawed
+from memos_integrations.core.errors import ImportFormatError
+from memos_integrations.core.formats import FORMS
+from memos_integrations.core.item import Address, ItemWrite
+from memos_integrations.core.ports import CubeFilter
+from memos_integrations.vaults.memory import InMemoryVault
+
+ANA = Principal(tenant="acme", user="ana")
+WRITABLE = [name for name, form in FORMS.items() if form.write]
+
+
+@pytest.fixture
+def memos() -> Iterator[MemOS]:
+    with MemOS(InMemoryVault()) as made:
+        yield made
+
+
+def written(tmp_path: Path, content: Any) -> Path:
+    path = tmp_path / "x"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
+    return path
+
+
+def values(memos: MemOS) -> list[Any]:
+    return [thawed(cube.payload.value) for cube in memos.find(CubeFilter(), by=ANA)]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", WRITABLE)
+def test_books_stay_and_values_without_words_go(name: str, tmp_path: Path, memos: MemOS) -> None:
+    memos.remember("Ana keeps bees.", by=ANA, tags=["bees"])
+    memos.remember("", by=ANA, value={"hives": 3})
+    memos.items.write([ItemWrite(Address(("docs",), "k"), {"n": 1})], by=ANA)
+    memos.store.publish("bees", by=ANA, to=["ben"], tags=["bees"])
+    memos.store.subscribe("news", by=ANA)
+    assert memos.export_file(tmp_path / "out", FORMS[name], by=ANA) == 3
+    texts = sorted(record.text for record in FORMS[name].read(tmp_path / "out"))
+    assert len(texts) == 3
+    assert "Ana keeps bees." in texts
+
+
+def test_items_of_a_store_go_and_come_back_to_their_places(tmp_path: Path, memos: MemOS) -> None:
+    puts = [
+        ItemWrite(Address(("docs", "a"), "k1"), {"text": "tea at four", "n": 1}, "tea at four"),
+        ItemWrite(Address(("docs",), "k2"), {"n": [1, {"x": None}]}),
+    ]
+    memos.items.write(puts, by=ANA)
+    memos.remember("Ana keeps bees.", by=ANA, value={"hives": 3})
+    memos.export_file(tmp_path / "out", FORMS["langgraph"], by=ANA)
+    told = [json.loads(line) for line in (tmp_path / "out").read_text("utf-8").splitlines()]
+    assert {(*each["namespace"], each["key"]) for each in told} >= {("docs", "a", "k1"), ("docs", "k2")}
+    with MemOS(InMemoryVault()) as other:
+        assert other.import_items(tmp_path / "out", by=ANA) == other.import_items(tmp_path / "out", by=ANA) == 3
+        found = other.items.read([each.address for each in puts], by=ANA)
+        assert [item and item.value for item in found] == [each.value for each in puts]
+        assert [hit.text for hit in other.recall("tea", by=ANA).hits][:1] == ["tea at four"]
+    with MemOS(InMemoryVault()) as other:
+        other.import_file(tmp_path / "out", FORMS["langgraph"], by=ANA)
+        assert {"namespace": ["docs", "a"], "key": "k1", "value": {"text": "tea at four", "n": 1}} in values(other)
+        assert any(each["value"].get("value") == {"hives": 3} for each in values(other))
+
+
+def test_a_long_cell_comes_back(tmp_path: Path, memos: MemOS) -> None:
+    memos.remember("y" * 140_000, by=ANA)
+    memos.export_file(tmp_path / "out", FORMS["csv"], by=ANA)
+    assert [len(record.text) for record in FORMS["csv"].read(tmp_path / "out")] == [140_000]
+
+
+@pytest.mark.parametrize("name", ["mem0", "langgraph", "zep", "langchain", "chatgpt", "claude"])
+@pytest.mark.parametrize("more", ["[]", ' {"junk": tru', "]", "x"])
+def test_what_stands_after_a_list_is_refused(name: str, more: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "[]\n" + more)
+    with pytest.raises(ImportFormatError, match="after the end of the list"):
+        list(FORMS[name].read(path))
+    assert list(FORMS[name].read(written(tmp_path, "[]\n \n"))) == []
+
+
+def test_what_was_said_aloud_is_read(tmp_path: Path) -> None:
+    parts = [{"content_type": "audio_transcription", "text": "Spoken words."}, {"content_type": "audio_asset_pointer"}]
+    message = {"id": "m", "author": {"role": "user"}, "content": {"content_type": "multimodal_text", "parts": parts}}
+    talk = {"id": "c", "mapping": {"a": {"parent": None, "message": message}}, "current_node": "a"}
+    assert [record.text for record in FORMS["chatgpt"].read(written(tmp_path, [talk]))] == ["Spoken words."]
+
+
+def test_a_time_that_ends_before_it_begins_is_named(tmp_path: Path, memos: MemOS) -> None:
+    edge = {"uuid": "e", "fact": "Ana works here.", "valid_at": "2025-02-01T00:00:00Z", "invalid_at": "2025-01-01"}
+    with pytest.raises(ImportFormatError, match=r"edges\[0\].*valid_to is before valid_from"):
+        memos.import_file(written(tmp_path, {"edges": [edge]}), FORMS["zep"], by=ANA)
+    line = {"text": "Ana works here.", "valid_from": "2025-02-01", "valid_to": "2025-01-01"}
+    with pytest.raises(ImportFormatError, match=r"x:1: .*valid_to is before valid_from"):
+        memos.import_file(written(tmp_path, line), FORMS["jsonl"], by=ANA)
+
+
+def test_a_note_with_another_programs_head_stops_no_folder(tmp_path: Path, memos: MemOS) -> None:
+    heads = {
+        "role": ("role: maintainer", {"head.role": "maintainer"}),
+        "speaker": ("speaker: true", {"head.speaker": True}),
+        "at": ("at: yesterday", {"head.at": "yesterday"}),
+        "kind": ("kind: [1, 2]", {"head.kind": [1, 2]}),
+        "words": ("text: of the head", {"head.text": "of the head"}),
+        "year": ("tags: 2024", None),
+    }
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for name, (head, _) in heads.items():
+        (folder / f"{name}.md").write_text(f"---\n{head}\n---\nThe note {name}.", "utf-8")
+    (folder / "rule.md").write_text("---\nA thought between rules\n---\nand the rest", "utf-8")
+    assert memos.import_file(folder, FORMS["markdown"], by=ANA).written == 7
+    read = {record.text: record for record in FORMS["markdown"].read(folder)}
+    for name, (_, value) in heads.items():
+        kept = read[f"The note {name}."].value
+        assert {key: each for key, each in (kept or {}).items() if key != "value"} == (value or {})
+    assert read["The note year."].tags == ("2024",)
+    assert "---\nA thought between rules\n---\nand the rest" in read
+
+
+def test_of_one_id_the_first_holds_and_nothing_is_lost_for_want_of_one(tmp_path: Path, memos: MemOS) -> None:
+    lines = [{"id": "a", "text": "First."}, {"id": "a", "text": "Second."}]
+    path = written(tmp_path, "\n".join(map(json.dumps, lines)))
+    moved = memos.import_file(path, FORMS["jsonl"], by=ANA)
+    assert (moved.written, moved.known) == (1, 1)
+    assert [cube.text for cube in memos.find(CubeFilter(), by=ANA)] == ["First."]
+    agent = {"agents": [], "blocks": [{"label": "human", "value": text} for text in ("Ana.", "Ben.")]}
+    assert len({record.id for record in FORMS["letta"].read(written(tmp_path, agent))}) == 2
+    same = [{"content": "Hello."}, {"content": "Hello."}]
+    assert len({record.id for record in FORMS["zep"].read(written(tmp_path, same))}) == 2
+
+
+def test_what_cannot_be_a_memory_is_named_by_its_id(tmp_path: Path, memos: MemOS) -> None:
+    path = written(tmp_path, {"id": "the seventh", "text": "Ana.", "kind": "x" * 1_000, "tags": [" "]})
+    with pytest.raises(ImportFormatError, match=r"the seventh|x:1"):
+        memos.import_file(path, FORMS["jsonl"], by=ANA)
