@@ -90,3 +90,16 @@ def test_once_publishes_what_is_there_and_what_fails_says_so(tmp_path: Path) -> 
         once(*words("redis", free_port(), vault))
     with pytest.raises(InvalidMemoryError, match="begins with nats"):
         once(*words("http", port, vault))
+
+
+def test_a_dead_broker_is_one_sentence(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "memos_integrations.cli",
+        *words("nats", free_port(), tmp_path / "vault", "--once"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ | {"NO_COLOR": "1"})
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "NATS did not answer" in done.stderr

@@ -1,4 +1,7 @@
-"""A wire over NATS JetStream; extra `nats`."""
+"""A wire over NATS JetStream; extra `nats`.
+
+It carries numbers of events: whoever hears them asks the vault, which they open themselves.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,13 @@ from nats.js.errors import NoStreamResponseError, NotFoundError, ServiceUnavaila
 
 T = TypeVar("T")
 GONE = (NotFoundError, NoStreamResponseError, ServiceUnavailableError)
-OPTIONS: dict[str, Any] = {"name": "memos", "max_reconnect_attempts": -1}
+
+
+async def _unheard(_: Exception) -> None:
+    """What the client would print with a traceback is raised by the call that it concerns, as `WireError`."""
+
+
+OPTIONS: dict[str, Any] = {"name": "memos", "max_reconnect_attempts": -1, "error_cb": _unheard}
 SHORTEST_WAIT = 0.02
 
 

@@ -1,4 +1,7 @@
-"""A wire over Redis Streams; extra `redis`."""
+"""A wire over Redis Streams; extra `redis`.
+
+It carries numbers of events: whoever hears them asks the vault, which they open themselves.
+"""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ def relay(
 ) -> None:
     """Tell a broker that something happened, until this is stopped (Ctrl-C, SIGTERM); numbers only, no words.
 
+    Subscribers open the same vault and ask it: the broker wakes them, and takes no memory to another machine.
     The address may hold a user and a password; then better in the environment, as MEMOS_BROKER, than on the line.
     """
     if every <= 0:

@@ -36,7 +36,7 @@ def publish(
     namespace: Place = None,
     purpose: Annotated[list[str] | None, typer.Option("--purpose", help="For nothing else; repeatable.")] = None,
     uses: Annotated[int | None, typer.Option("--uses", help="How often its words may be had.")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="Until when, ISO 8601 with zone.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Until when they may, ISO 8601 with zone.")] = None,
     contract: Annotated[str, typer.Option("--contract", help="The text of the licence.")] = "",
     rate: Annotated[str | None, typer.Option("--rate", help="At most so many deliveries of one: 3/1h.")] = None,
     price: Annotated[str, typer.Option("--price", help="A tag that is shown; nothing is charged.")] = "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +28,7 @@ from memos_integrations.core.ports import (
     PutVector,
     Transaction,
     Use,
+    VaultQuery,
     Vectors,
 )
 from memos_integrations.core.records import NewVersion, alarms, changes_of, record_of
@@ -172,6 +174,12 @@ class GatedWriting(GovernedDelivery):
                 found = self._released(cubes, caller)
                 whole = zip(found, self._sight.shown(found, caller), strict=True)
                 yield [cube for cube, shown in whole if shown is cube]
+
+    def elsewhere(self, wanted: CubeFilter, caller: Caller) -> list[str]:
+        """The ids of the caller's own that are wanted, and may be used for other purposes or applications only."""
+        sight = replace(self._sight.bare(caller), subjects=frozenset({caller.by.subject}), elsewhere=True)
+        found = self._vault.search(VaultQuery(k=sys.maxsize, filter=wanted), sight)
+        return [match.cube.id for match in found.matches if is_own(match.cube, caller)]
 
     # --- for what governs itself: unrecorded, and no word of it leaves the vault ---------------------------------
 

@@ -11,6 +11,7 @@ from langgraph.runtime import get_runtime
 from memos_integrations.core.access import CallContext, Principal, as_subject
 from memos_integrations.core.cube import Licence
 from memos_integrations.core.memstore import Batch, Publication, Rate
+from memos_integrations.core.operator.options import labels
 from memos_integrations.langgraph.identity import Identity, identify
 from memos_integrations.langgraph.subgraph import MemoryState, tell
 from memos_integrations.memos import MemOS
@@ -55,9 +56,9 @@ def pool_publisher(
 
     Raises:
         IdentityError: At run time, when nobody is asking.
-        InvalidMemoryError, AccessDeniedError: At run time, as `MemStore.publish`.
+        InvalidMemoryError: At once, where *to* is no list; at run time, like AccessDeniedError, as `MemStore.publish`.
     """
-    audience = tuple(as_subject(each) for each in to)
+    audience = tuple(as_subject(each) for each in labels(to))
     said: dict[str, Any] = {"tags": tuple(tags), "semantic_types": tuple(semantic_types), "purposes": tuple(purposes)}
     said |= {"licence": licence, "rate": rate, "price": price}
 
@@ -117,13 +118,14 @@ def pool_acknowledger(memos: MemOS, name: str, *, principal: Identity | None = N
     Raises:
         IdentityError: At run time, when nobody is asking.
         CubeNotFoundError: At run time: there is no such subscription.
+        InvalidMemoryError: At run time: somebody else wrote `pool`, and its `upto` is no place.
     """
 
     def acknowledge(state: Any, by: Principal) -> tuple[dict[str, Any], dict[str, Any]]:
         pool = state.get("pool") or {}
         if pool.get("subscription") != name:
             return {"pool": {}}, {"subscription": name}
-        done = memos.store.acknowledge(name, pool["upto"], by=by)
+        done = memos.store.acknowledge(name, pool.get("upto"), by=by)
         return {"pool": {}}, {"subscription": name, "upto": done.after}
 
     return _node(memos, "memos.acknowledge", acknowledge, principal)

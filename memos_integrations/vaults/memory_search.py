@@ -10,7 +10,16 @@ from datetime import datetime
 import numpy as np
 
 from memos_integrations.core import ranking
-from memos_integrations.core.cube import Behaviour, MemCube, PlaintextPayload, Relation, State, sha256, unique
+from memos_integrations.core.cube import (
+    Behaviour,
+    Governance,
+    MemCube,
+    PlaintextPayload,
+    Relation,
+    State,
+    sha256,
+    unique,
+)
 from memos_integrations.core.lifecycle.then import Moves, state_then
 from memos_integrations.core.ports import (
     Change,
@@ -149,10 +158,14 @@ def is_visible(row: Row, visible: Visibility) -> bool:
         and not row.readers.isdisjoint(visible.subjects)
         and not cube.trust.quarantined
         and not cube.governance.is_expired(visible.now)
-        and (not cube.governance.purposes or visible.purpose in cube.governance.purposes)
-        and (not cube.governance.applications or visible.application in cube.governance.applications)
+        and _is_for(cube.governance, visible) is not visible.elsewhere
         and not any(passes(row, hidden) for hidden in visible.hidden)
     )
+
+
+def _is_for(rules: Governance, visible: Visibility) -> bool:
+    named = ((rules.purposes, visible.purpose), (rules.applications, visible.application))
+    return all(not each or said in each for each, said in named)
 
 
 def held_then(rows: Iterable[Row], wanted: CubeFilter, moment: datetime) -> list[Row]:

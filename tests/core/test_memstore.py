@@ -197,7 +197,7 @@ def test_a_consumer_that_fails_loses_nothing(memos: MemOS) -> None:
             raise RuntimeError("The wheel is broken. I cannot take it")
         took.append(delivery.cube.text)
 
-    assert memos.store.push("news", consume, by=BEN) == 3
+    assert memos.store.push("news", consume, by=BEN) == 2, "the dead are not among those that it took"
     assert took == ["The kiln is free.", "The shop is shut."]
     (dead,) = memos.store.dead_letters("news", by=BEN)
     assert (dead.error, dead.kind) == ("RuntimeError", "written")

@@ -200,3 +200,16 @@ def test_a_rate_paces_news_and_uses_bind_every_reading(memos: MemOS) -> None:
     assert [found(memos, BEN) for _ in range(3)] == [["The kiln is taken."]] * 3, "whoever may read it may look it up"
     memos.store.publish("kiln", by=ANA, to=["ben"], tags=["kiln"], licence=Licence(uses_left=2))
     assert [found(memos, BEN) for _ in range(3)] == [["The kiln is taken."]] * 2 + [[]]
+
+
+def test_what_would_skip_news_is_refused(memos: MemOS) -> None:
+    memos.store.subscribe("news", by=BEN)
+    memos.remember("The kiln is free.", by=ANA, readers=["ben"])
+    for wrong in (0, -1, True, 1.5):
+        with pytest.raises(InvalidMemoryError):
+            memos.store.push("news", print, by=BEN, attempts=wrong)  # type: ignore[arg-type]
+        with pytest.raises(InvalidMemoryError):
+            memos.store.push("news", print, by=BEN, limit=wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidMemoryError, match="goes back"):
+        memos.store.replay("news", by=BEN, after=10**6)
+    assert heard(memos) == ["The kiln is free."]

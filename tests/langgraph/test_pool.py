@@ -165,3 +165,19 @@ def test_the_state_says_neither_who_asks_nor_what_is_offered(memos: MemOS, bob: 
             forged | {"pool": {"subscription": "others", "upto": 1}}, cy
         )
     assert len(memos.store.subscriptions(by=bob)) == 0
+
+
+def test_a_forged_place_and_an_audience_in_one_word_are_refused_by_our_errors(memos: MemOS) -> None:
+    memos.store.subscribe("news", by=BEN)
+    graph = StateGraph(PoolState)
+    graph.add_node("done", pool_acknowledger(memos, "news", principal=BEN))
+    graph.add_edge(START, "done")
+    for pool in (
+        {"subscription": "news"},
+        {"subscription": "news", "upto": "9"},
+        {"subscription": "news", "upto": 10**9},
+    ):
+        with pytest.raises(InvalidMemoryError):
+            graph.compile().invoke({"messages": [], "pool": pool})  # type: ignore[arg-type]
+    with pytest.raises(InvalidMemoryError, match="list of names"):
+        pool_publisher(memos, "kiln", to="ben", tags=["kiln"])

@@ -48,7 +48,8 @@ FORMS: dict[str, Form] = {
             f"{_OURS}, kinds, roles, threads, validity; the value becomes metadata",
         ),
         Form(
-            "langgraph", read_langgraph, write_langgraph, "embeddings, scores, time of update, time to live; a place, but by `import_items`",
+            "langgraph", read_langgraph, write_langgraph, "embeddings, scores, time of update, time to live; "
+            "a place, but by `import_items`",
             f"{_OURS}, speakers, roles, threads, sessions, tags, validity",
         ),
         Form("letta", read_letta, None, "system prompt, tools, calls, models, files, environment, limits of blocks"),

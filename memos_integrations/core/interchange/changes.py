@@ -11,7 +11,7 @@ from typing import NamedTuple
 from memos_integrations.core.access import Caller
 from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import MemCube
-from memos_integrations.core.delivering import DELIVER
+from memos_integrations.core.delivering import DELIVER, LAPSE
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.clocks import TICK
 from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
@@ -23,7 +23,9 @@ APART = "changed_apart"
 APART_JUDGED = "judged_apart"
 """The operation by which it notes what its judge says of that."""
 
-READ = frozenset({"read", "read_blob", "history", "use", "export", "find", "review", DELIVER, APART, APART_JUDGED})
+READ = frozenset(
+    {"read", "read_blob", "history", "use", "export", "find", "review", DELIVER, LAPSE, APART, APART_JUDGED}
+)
 """Operations on one memory that leave it as it is."""
 
 MOVED_ELSEWHERE = "moved_elsewhere"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
@@ -143,6 +143,19 @@ class Writing:
                     given.append(cube)
             yield from self._all_versions(given)
         yield from self._derived(waiting)
+        if not self._own:
+            self._decline_elsewhere()
+
+    def _decline_elsewhere(self) -> None:
+        """Name what is for other purposes than the caller's: it is not theirs to give away here."""
+        wanted = self._wanted.where
+        if self._wanted.changes is not None:
+            ids = [each for each in self._wanted.changes.written if not wanted.ids or each in wanted.ids]
+            wanted = replace(wanted, ids=tuple(ids))
+            if not ids:
+                return
+        for cube_id in self._governance.elsewhere(wanted, self._caller):
+            self._decline(cube_id, Declined.NOT_SHARED)
 
     def _is_of_this_vault(self, cube: MemCube) -> bool:
         """Whether it concerns nobody else: what the vault notes of its arrivals; `MemStore`'s books, unless named."""

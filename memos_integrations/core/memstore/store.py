@@ -164,8 +164,12 @@ class MemStore(Offering):
 
         Raises:
             CubeNotFoundError: *by* has no such subscription.
+            InvalidMemoryError: It has not come that far: to go on is `acknowledge`, for what was consumed.
         """
-        back = checked(Subscription, **{**dict(self._known(name, by)), "after": whole("after", after, least=0)})
+        known = self._known(name, by)
+        if whole("after", after, least=0) > known.after:
+            raise InvalidMemoryError(f"A replay goes back from event {known.after}; to go on to {after}, acknowledge.")
+        back = known.model_copy(update={"after": after})
         self._keep(back, by)
         return back
 
@@ -179,20 +183,25 @@ class MemStore(Offering):
         attempts: int = 3,
         context: CallContext | None = None,
     ) -> int:
-        """Hand what is new to *consume*, in order, one at a time, and acknowledge it; how many it took.
+        """Hand what is new, at most *limit*, to *consume*, in order, one by one, and acknowledge it; how many it took.
 
         What *consume* fails on *attempts* times in a row goes to the dead letters, and the next is handed over. When
         the process dies, what was not acknowledged comes again: use `delivery.id` as key.
+
+        Raises:
+            CubeNotFoundError: *by* has no such subscription.
+            InvalidMemoryError: *limit* or *attempts* is no whole number of at least 1.
         """
-        taken, before = 0, -1
-        while taken < limit:
-            batch = self.pull(name, by=by, limit=min(100, limit - taken), context=context)
+        taken, handed, before = 0, 0, -1
+        whole("attempts", attempts)
+        while handed < whole("limit", limit):
+            batch = self.pull(name, by=by, limit=min(100, limit - handed), context=context)
             for delivery in batch.deliveries:
-                self._hand_over(name, consume, delivery, attempts, by)
+                taken += self._hand_over(name, consume, delivery, attempts, by)
             # To acknowledge is an event, too: where nothing came, only what would be looked at again and again is.
             if batch.deliveries or batch.more or batch.upto - self._known(name, by).after >= PAGE:
                 self.acknowledge(name, batch.upto, by=by)
-            taken += len(batch.deliveries)
+            handed += len(batch.deliveries)
             if not batch.more or (batch.upto, len(batch.deliveries)) == (before, 0):
                 break
             before = batch.upto
@@ -256,7 +265,7 @@ class MemStore(Offering):
         self, name: str, consume: Callable[[Delivery], object], delivery: Delivery, *, by: Principal, attempts: int = 3
     ) -> bool:
         """Whether *consume* took a delivery; what it fails on *attempts* times is a dead letter of the subscription."""
-        return self._hand_over(name, consume, delivery, attempts, by)
+        return self._hand_over(name, consume, delivery, whole("attempts", attempts), by)
 
     # --- parts
 

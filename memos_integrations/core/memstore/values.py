@@ -18,7 +18,11 @@ KINDS: tuple[Kind, ...] = ("written", "moved", "withdrawn")
 
 
 class Rate(Value):
-    """At most *count* deliveries of one memory to one subscriber within *per*."""
+    """At most *count* deliveries of one memory to one subscriber within *per*: it paces the news.
+
+    It is no wall: whoever may read the memory may look it up (recall, get, find, export) as often as they like. What
+    limits that is `Licence.uses_left`, which counts every reading of it by others than its owner.
+    """
 
     count: Annotated[int, Field(ge=1, le=10_000)]
     per: Annotated[timedelta, Field(gt=timedelta(0))]
@@ -27,7 +31,8 @@ class Rate(Value):
 class Publication(Value):
     """Something offered to an audience: one memory, or all of the publisher's that a query names, now and later.
 
-    `licence` says how often and until when its words may be had, with the text of the contract. `price` is a tag: data
+    `licence` says how often and until when its words may be had, with the text of the contract; `purposes`, in which
+    calling contexts. Both bind the audience, never the publisher. `price` is a tag: data
     that is shown to whoever may have it; nothing is charged.
     """
 

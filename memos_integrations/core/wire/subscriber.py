@@ -9,6 +9,7 @@ from collections.abc import Callable
 from threading import RLock
 
 from memos_integrations.core.access import CallContext, Principal
+from memos_integrations.core.asked import whole
 from memos_integrations.core.errors import CubeNotFoundError
 from memos_integrations.core.memstore import MOST_AT_ONCE, Batch, Delivery
 from memos_integrations.core.ports import Letter, Wire
@@ -24,6 +25,9 @@ SKIPPED = 1_000
 
 class WireSubscriber:
     """The subscription *name* of *by*, woken by a wire. Thread-safe; for one principal, in any process of the vault.
+
+    It opens the vault itself: the wire reaches other machines, but the news is in the vault's files, so that a
+    subscriber without them is woken and has nothing to ask. To another vault, memories go by bundle (`sync`, `dump`).
 
     A letter only says that there is something. What it is, whether *by* may have it at this moment, at what rate and
     under which licence is decided by `MemStore.pull`, and its place is `MemStore.acknowledge`'s: letters are
@@ -103,18 +107,19 @@ class WireSubscriber:
         attempts: int = 3,
         context: CallContext | None = None,
     ) -> int:
-        """Hand what is new to *consume*, in order, and acknowledge it; how many. What it fails on is a dead letter.
+        """Hand what is new to *consume*, in order, and acknowledge it; how many it took. The rest are dead letters.
 
         See `MemStore.push`: it waits for the first up to *wait* seconds, and takes what is there then.
         """
-        taken = 0
-        while taken < limit:
-            batch = self.pull(min(100, limit - taken), wait=wait if taken == 0 else 0.0, context=context)
+        taken = handed = 0
+        whole("attempts", attempts)
+        while handed < whole("limit", limit):
+            batch = self.pull(min(100, limit - handed), wait=wait if handed == 0 else 0.0, context=context)
             for delivery in batch.deliveries:
-                self._memos.store.hand_over(self._name, consume, delivery, by=self._by, attempts=attempts)
+                taken += self._memos.store.hand_over(self._name, consume, delivery, by=self._by, attempts=attempts)
             if batch.deliveries:
                 self.acknowledge(batch)
-            taken += len(batch.deliveries)
+            handed += len(batch.deliveries)
             if not batch.more or not batch.deliveries:
                 break
         return taken
