@@ -13,7 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 
 from memos_integrations.core.access import Principal
-from memos_integrations.core.errors import CubeNotFoundError, IdentityError
+from memos_integrations.core.errors import CubeNotFoundError, IdentityError, InvalidMemoryError
 from memos_integrations.langgraph import (
     PoolState,
     RecalledContext,
@@ -168,16 +168,13 @@ def test_the_state_says_neither_who_asks_nor_what_is_offered(memos: MemOS, bob: 
 
 
 def test_a_forged_place_and_an_audience_in_one_word_are_refused_by_our_errors(memos: MemOS) -> None:
-    memos.store.subscribe("news", by=BEN)
+    bob = Principal(tenant="home", user="bob")
+    memos.store.subscribe("news", by=bob)
     graph = StateGraph(PoolState)
-    graph.add_node("done", pool_acknowledger(memos, "news", principal=BEN))
+    graph.add_node("done", pool_acknowledger(memos, "news", principal=bob))
     graph.add_edge(START, "done")
-    for pool in (
-        {"subscription": "news"},
-        {"subscription": "news", "upto": "9"},
-        {"subscription": "news", "upto": 10**9},
-    ):
+    for upto in ({}, {"upto": "9"}, {"upto": 10**9}):
         with pytest.raises(InvalidMemoryError):
-            graph.compile().invoke({"messages": [], "pool": pool})  # type: ignore[arg-type]
+            graph.compile().invoke({"messages": [], "pool": {"subscription": "news", **upto}})  # type: ignore[call-overload]
     with pytest.raises(InvalidMemoryError, match="list of names"):
         pool_publisher(memos, "kiln", to="ben", tags=["kiln"])
