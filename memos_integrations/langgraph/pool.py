@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph.runtime import get_runtime
@@ -125,7 +125,7 @@ def pool_acknowledger(memos: MemOS, name: str, *, principal: Identity | None = N
         pool = state.get("pool") or {}
         if pool.get("subscription") != name:
             return {"pool": {}}, {"subscription": name}
-        done = memos.store.acknowledge(name, pool.get("upto"), by=by)
+        done = memos.store.acknowledge(name, cast("int", pool.get("upto")), by=by)
         return {"pool": {}}, {"subscription": name, "upto": done.after}
 
     return _node(memos, "memos.acknowledge", acknowledge, principal)

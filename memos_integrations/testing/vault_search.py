@@ -145,6 +145,19 @@ class VaultSearchContract:
         assert asked(vault, "kettle", by=replace(seen_by(), **said["care"])).visible == 0
         assert asked(vault, "kettle").visible == 0
 
+    @pytest.mark.parametrize("terms", ["", "kettle"])
+    def test_what_is_for_other_contexts_can_be_asked_for_alone(self, vault: Vault, terms: str) -> None:
+        told: dict[str, dict[str, Any]] = {
+            "kettle bill": {"purposes": ("billing",)}, "kettle ward": {"applications": ("ward",)}, "kettle": {},
+            "kettle old": {"purposes": ("billing",), "expires_at": NOW - days(1)},
+        }  # fmt: skip
+        for text, fields in told.items():
+            stored(vault, cube(text, **fields))
+        stored(vault, cube("kettle bob", purposes=("billing",)), readers=("user:bob",))
+        assert texts(asked(vault, terms, by=replace(seen_by(), elsewhere=True))) == ["kettle bill", "kettle ward"]
+        billing = replace(seen_by(), elsewhere=True, purpose="billing")
+        assert texts(asked(vault, terms, by=billing)) == ["kettle ward"]
+
     def test_a_quarantined_cube_is_absent(self, vault: Vault) -> None:
         stored(vault, cube("kettle", quarantined=True))
         assert asked(vault, "kettle", **ANY).visible == 0

@@ -22,7 +22,7 @@ from memos_integrations.core.ports import CubeFilter
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Question = tuple[frozenset[str], str | None, str | None, tuple[CubeFilter, ...], CubeFilter]
+Question = tuple[frozenset[str], str | None, str | None, tuple[CubeFilter, ...], bool, CubeFilter]
 """Whose, for what, where, and which cubes."""
 
 NEVER = (1 << 63) - 1

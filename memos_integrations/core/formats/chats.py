@@ -76,7 +76,8 @@ def read_claude(path: Path) -> Iterator[Record]:
         for number, one in enumerate(list_at(talk.get("chat_messages"), f"{where}.chat_messages")):
             place = f"{where}.chat_messages[{number}]"
             message = object_at(one, place)
-            words = text_at(message.get("text"), f"{place}.text") or _parts(message.get("content"), f"{place}.content")
+            words = text_at(message.get("text"), f"{place}.text")
+            words = words if words.strip() else _parts(message.get("content"), f"{place}.content")
             if not words.strip():
                 continue
             role = ROLES.get(text_at(message.get("sender"), f"{place}.sender").lower(), "tool")

@@ -93,6 +93,12 @@ def test_what_was_said_aloud_is_read(tmp_path: Path) -> None:
     assert [record.text for record in FORMS["chatgpt"].read(written(tmp_path, [talk]))] == ["Spoken words."]
 
 
+def test_a_blank_text_hides_no_words(tmp_path: Path) -> None:
+    said = {"uuid": "1", "text": " ", "content": [{"type": "text", "text": "Real words."}], "sender": "assistant"}
+    path = written(tmp_path, [{"uuid": "u", "chat_messages": [said]}])
+    assert [record.text for record in FORMS["claude"].read(path)] == ["Real words."]
+
+
 def test_a_time_that_ends_before_it_begins_is_named(tmp_path: Path, memos: MemOS) -> None:
     edge = {"uuid": "e", "fact": "Ana works here.", "valid_at": "2025-02-01T00:00:00Z", "invalid_at": "2025-01-01"}
     with pytest.raises(ImportFormatError, match=r"edges\[0\].*valid_to is before valid_from"):
