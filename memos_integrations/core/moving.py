@@ -218,10 +218,7 @@ class Moving(Walk):
         return report
 
     def _fits(self, record: Record, name: str, place: tuple[str, ...], caller: Caller) -> int:
-        try:
-            self._drafted(record, name, place, caller)
-        except InvalidMemoryError as exc:
-            raise ImportFormatError(f"The record {record.id!r} cannot be a memory: {exc}") from exc
+        self._drafted(record, name, place, caller)
         return 1
 
     def _drafted(self, record: Record, name: str, place: tuple[str, ...], caller: Caller) -> Draft:

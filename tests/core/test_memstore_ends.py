@@ -169,13 +169,18 @@ def test_purposes_of_an_offer_bind_its_audience_and_not_its_owner(memos: MemOS) 
     assert memos.get(cube.id, by=ANA).governance.licence is None
 
 
-def test_what_one_may_not_have_does_not_stand_in_the_way_of_what_one_may(memos: MemOS) -> None:
+@pytest.mark.parametrize("bound", ["purpose", "end"])
+def test_what_one_may_not_have_does_not_stand_in_the_way_of_what_one_may(
+    memos: MemOS, clock: Clock, bound: str
+) -> None:
+    memos.remember("Somebody said something of a kiln and of a good many other things.", by=ANA, readers=["ben"])
     for number in range(6):
         memos.remember(f"The kiln, kiln, kiln number {number}.", by=ANA, tags=["firing"])
-    memos.remember("Somebody said something of a kiln and of a good many other things.", by=ANA, readers=["ben"])
-    memos.store.publish("kiln", by=ANA, to=["ben"], tags=["firing"], purposes=["study"])
+    terms = {"purpose": {"purposes": ["study"]}, "end": {"licence": Licence(until=clock.now + HOUR)}}[bound]
+    memos.store.publish("kiln", by=ANA, to=["ben"], tags=["firing"], **terms)  # type: ignore[arg-type]
+    clock.now += 2 * HOUR
     assert len(memos.recall("kiln", by=BEN, k=1).hits) == 1
-    assert len(memos.find(CubeFilter(), by=BEN, k=1)) == 1
+    assert len(memos.find(CubeFilter(semantic_types=("fact",)), by=BEN, k=1)) == 1
 
 
 def test_an_audience_is_a_list(memos: MemOS) -> None:

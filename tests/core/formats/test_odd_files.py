@@ -141,9 +141,3 @@ def test_of_one_id_the_first_holds_and_nothing_is_lost_for_want_of_one(tmp_path:
     assert len({record.id for record in FORMS["letta"].read(written(tmp_path, agent))}) == 2
     same = [{"content": "Hello."}, {"content": "Hello."}]
     assert len({record.id for record in FORMS["zep"].read(written(tmp_path, same))}) == 2
-
-
-def test_what_cannot_be_a_memory_is_named_by_its_id(tmp_path: Path, memos: MemOS) -> None:
-    path = written(tmp_path, {"id": "the seventh", "text": "Ana.", "kind": "x" * 1_000, "tags": [" "]})
-    with pytest.raises(ImportFormatError, match=r"the seventh|x:1"):
-        memos.import_file(path, FORMS["jsonl"], by=ANA)
