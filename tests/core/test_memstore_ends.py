@@ -174,6 +174,7 @@ def test_what_one_may_not_have_does_not_stand_in_the_way_of_what_one_may(
     memos: MemOS, clock: Clock, bound: str
 ) -> None:
     memos.remember("Somebody said something of a kiln and of a good many other things.", by=ANA, readers=["ben"])
+    clock.now += HOUR
     for number in range(6):
         memos.remember(f"The kiln, kiln, kiln number {number}.", by=ANA, tags=["firing"])
     terms = {"purpose": {"purposes": ["study"]}, "end": {"licence": Licence(until=clock.now + HOUR)}}[bound]
