@@ -99,7 +99,7 @@ class Moving(Walk):
             InvalidMemoryError: An item cannot be stored; the batches of 256 before it stand.
         """
         source, below = Path(path), parts(namespace)
-        found = sum(1 for _ in read_langgraph(source))
+        found = sum(1 for record in read_langgraph(source) if _put_of(record, below))
         records = iter(read_langgraph(source))
         while batch := [*islice(records, BATCH)]:
             writes = {(write := _put_of(record, below)).address: write for record in batch}
@@ -274,7 +274,12 @@ def _strand(record: Record) -> str:
 
 def _put_of(record: Record, below: tuple[str, ...]) -> ItemWrite:
     told = record.value
-    return ItemWrite(Address((*below, *told["namespace"]), told["key"]), thawed(told["value"]), record.text)
+    place = (*below, *told["namespace"])
+    if place[:1] == BOOKS:  # else a file made offers in the name of whoever reads it in
+        raise ImportFormatError(
+            f"The item {record.id!r} stands among the books of MemStore; name a `namespace` for it."
+        )
+    return ItemWrite(Address(place, told["key"]), thawed(told["value"]), record.text)
 
 
 def _is_told(cube: MemCube, where: CubeFilter) -> bool:

@@ -71,6 +71,20 @@ def test_items_of_a_store_go_and_come_back_to_their_places(tmp_path: Path, memos
         assert any(each["value"].get("value") == {"hives": 3} for each in values(other))
 
 
+def test_a_file_writes_no_books(tmp_path: Path, memos: MemOS) -> None:
+    offer = {"name": "x", "publisher": "user:ana", "audience": ["*"], "tags": ["diary"], "at": "2026-01-01T00:00:00Z"}
+    items = [
+        {"namespace": ["docs"], "key": "k", "value": {"n": 1}},
+        {"namespace": ["memstore", "publications"], "key": "x", "value": offer},
+    ]
+    path = written(tmp_path, items)
+    with pytest.raises(ImportFormatError, match="books of MemStore"):
+        memos.import_items(path, by=ANA)
+    assert memos.find(CubeFilter(), by=ANA) == []
+    assert memos.import_items(path, by=ANA, namespace=("from", "there")) == 2
+    assert memos.store.offers(by=ANA) == []
+
+
 def test_a_long_cell_comes_back(tmp_path: Path, memos: MemOS) -> None:
     memos.remember("y" * 140_000, by=ANA)
     memos.export_file(tmp_path / "out", FORMS["csv"], by=ANA)
