@@ -78,7 +78,7 @@ def test_a_file_writes_no_books(tmp_path: Path, memos: MemOS) -> None:
         {"namespace": ["memstore", "publications"], "key": "x", "value": offer},
     ]
     path = written(tmp_path, items)
-    with pytest.raises(ImportFormatError, match="books of MemStore"):
+    with pytest.raises(ImportFormatError, match="among the books of MemStore"):
         memos.import_items(path, by=ANA)
     assert memos.find(CubeFilter(), by=ANA) == []
     assert memos.import_items(path, by=ANA, namespace=("from", "there")) == 2
