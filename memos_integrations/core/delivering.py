@@ -37,7 +37,7 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.core.ports import Change as VaultChange
 from memos_integrations.core.reading import GovernedReading
-from memos_integrations.core.records import is_counted, record_of
+from memos_integrations.core.records import LAPSE, is_counted, record_of
 
 Change = CubeWritten | CubeErased | CubeMoved | LicenceEnded
 
@@ -50,10 +50,6 @@ LITTLE = 100
 
 DELIVER = "deliver"
 """The operation under which a delivery stands in the audit log."""
-
-
-LAPSE = "lapse"
-"""The operation under which the end of a licence stands in the audit log."""
 
 
 class Sending(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, BinaryIO, NoReturn
@@ -175,11 +175,12 @@ class GatedWriting(GovernedDelivery):
                 whole = zip(found, self._sight.shown(found, caller), strict=True)
                 yield [cube for cube, shown in whole if shown is cube]
 
-    def elsewhere(self, wanted: CubeFilter, caller: Caller) -> list[str]:
-        """The ids of the caller's own that are wanted, and may be used for other purposes or applications only."""
+    def elsewhere(self, wanted: CubeFilter, caller: Caller, among: Collection[str] | None = None) -> list[str]:
+        """The ids of the caller's own (*among* some) that are wanted, and for other purposes or applications only."""
         sight = replace(self._sight.bare(caller), subjects=frozenset({caller.by.subject}), elsewhere=True)
         found = self._vault.search(VaultQuery(k=sys.maxsize, filter=wanted), sight)
-        return [match.cube.id for match in found.matches if is_own(match.cube, caller)]
+        ids = [match.cube.id for match in found.matches if is_own(match.cube, caller)]
+        return ids if among is None else [cube_id for cube_id in ids if cube_id in among]
 
     # --- for what governs itself: unrecorded, and no word of it leaves the vault ---------------------------------
 

@@ -38,6 +38,10 @@ LOOKS = ("read", "history", "read_blob", "summarise", "find", "give")
 """Operations, as the log names them, that hand out memories and are no recall."""
 
 
+LAPSE = "lapse"
+"""The operation under which the end of a licence stands in the log."""
+
+
 class NewVersion(NamedTuple):
     """A version to store, by whom, with its words for full text; `key` and `again` as in `Put`.
 

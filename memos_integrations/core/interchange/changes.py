@@ -11,11 +11,11 @@ from typing import NamedTuple
 from memos_integrations.core.access import Caller
 from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import MemCube
-from memos_integrations.core.delivering import DELIVER, LAPSE
+from memos_integrations.core.delivering import DELIVER
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.clocks import TICK
 from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
-from memos_integrations.core.records import record_of
+from memos_integrations.core.records import LAPSE, record_of
 
 APART = "changed_apart"
 """The operation by which a vault notes that a memory was changed in two vaults, apart."""

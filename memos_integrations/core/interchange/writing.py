@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
@@ -149,13 +149,9 @@ class Writing:
 
     def _decline_elsewhere(self) -> None:
         """Name what is for other purposes than the caller's: it is not theirs to give away here."""
-        wanted = self._wanted.where
-        if self._wanted.changes is not None:
-            ids = [each for each in self._wanted.changes.written if not wanted.ids or each in wanted.ids]
-            wanted = replace(wanted, ids=tuple(ids))
-            if not ids:
-                return
-        for cube_id in self._governance.elsewhere(wanted, self._caller):
+        changes = self._wanted.changes
+        among = None if changes is None else changes.written.keys()
+        for cube_id in self._governance.elsewhere(self._wanted.where, self._caller, among):
             self._decline(cube_id, Declined.NOT_SHARED)
 
     def _is_of_this_vault(self, cube: MemCube) -> bool:
