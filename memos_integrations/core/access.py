@@ -174,6 +174,11 @@ def _refuse_reading(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
     return None
 
 
+def is_elsewhere(cube: MemCube, caller: Caller) -> bool:
+    """Whether *cube* is *caller*'s own, and for other purposes or applications than those of this call."""
+    return is_own(cube, caller) and _refuse_here(cube.governance, caller) is not None
+
+
 def _refuse_here(rules: Governance, caller: Caller) -> str | None:
     """What the calling context says against it."""
     if rules.purposes and caller.context.purpose not in rules.purposes:

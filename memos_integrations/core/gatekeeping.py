@@ -8,7 +8,16 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, BinaryIO, NoReturn
 
-from memos_integrations.core.access import ADMIN_ROLE, READING, VERIFIER_ROLE, Caller, Verb, is_own, ruled_out
+from memos_integrations.core.access import (
+    ADMIN_ROLE,
+    READING,
+    VERIFIER_ROLE,
+    Caller,
+    Verb,
+    is_elsewhere,
+    is_own,
+    ruled_out,
+)
 from memos_integrations.core.cube import MemCube, State
 from memos_integrations.core.delivering import GovernedDelivery
 from memos_integrations.core.errors import (
@@ -161,26 +170,34 @@ class GatedWriting(GovernedDelivery):
         if uses:
             self._vault.submit(Transaction(tuple(uses))).result()
 
-    def walk(self, wanted: CubeFilter, caller: Caller, *, page: int) -> Iterator[list[MemCube]]:
+    def walk(
+        self, wanted: CubeFilter, caller: Caller, *, page: int, left: Callable[[str], object] | None = None
+    ) -> Iterator[list[MemCube]]:
         """All that the caller may read and that is wanted, page by page; see `Vault.walk`.
 
         What they see in part is left out: elsewhere nobody would know that it is not the whole. Nothing is recorded
-        yet: what leaves is recorded with `carried`.
+        yet: what leaves is recorded with `carried`. *left* is told the ids of the caller's own that are for other
+        purposes or applications.
         """
         states = (wanted.states or frozenset(State)) - {State.EXPIRED}
         self._reads.wait_for_uses()
         if states:
-            for cubes in self._vault.walk(replace(wanted, states=states), self._sight.of(caller, wanted), page=page):
+            sight = replace(self._sight.of(caller, wanted), anywhere=left is not None)
+            for cubes in self._vault.walk(replace(wanted, states=states), sight, page=page):
+                for cube in cubes if left is not None else ():
+                    if left is not None and is_elsewhere(cube, caller):
+                        left(cube.id)
                 found = self._released(cubes, caller)
                 whole = zip(found, self._sight.shown(found, caller), strict=True)
                 yield [cube for cube, shown in whole if shown is cube]
 
-    def elsewhere(self, wanted: CubeFilter, caller: Caller, among: Collection[str] | None = None) -> list[str]:
-        """The ids of the caller's own (*among* some) that are wanted, and for other purposes or applications only."""
-        sight = replace(self._sight.bare(caller), subjects=frozenset({caller.by.subject}), elsewhere=True)
-        found = self._vault.search(VaultQuery(k=sys.maxsize, filter=wanted), sight)
-        ids = [match.cube.id for match in found.matches if is_own(match.cube, caller)]
-        return ids if among is None else [cube_id for cube_id in ids if cube_id in among]
+    def elsewhere(self, ids: Collection[str], wanted: CubeFilter, caller: Caller) -> list[str]:
+        """Those of *ids* that are the caller's own and wanted, and for other purposes or applications only."""
+        if not ids:
+            return []
+        asked = VaultQuery(k=sys.maxsize, filter=replace(wanted, ids=tuple(ids)))
+        found = self._vault.search(asked, replace(self._sight.of(caller, wanted), anywhere=True))
+        return [match.cube.id for match in found.matches if is_elsewhere(match.cube, caller)]
 
     # --- for what governs itself: unrecorded, and no word of it leaves the vault ---------------------------------
 

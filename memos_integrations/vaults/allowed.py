@@ -59,7 +59,7 @@ class Asked:
 def allowed(asked: Asked, columns: Columns) -> Allowed:
     """The cubes that pass visibility and filter."""
     visible, wanted = asked.visible, asked.wanted
-    key = (visible.subjects, visible.purpose, visible.application, visible.hidden, visible.elsewhere, wanted)
+    key = (visible.subjects, visible.purpose, visible.application, visible.hidden, visible.anywhere, wanted)
     found = columns.answers.get(key)
     if found is None:
         keep = _visible(asked, columns.table)
@@ -77,13 +77,12 @@ def _visible(asked: Asked, table: Numbers) -> Mask:
     words, visible = asked.words, asked.visible
     keep = among(table[AUDIENCE], audiences_of(asked))
     keep &= table[FLAGS] & 1 == 0
-    here = np.ones(keep.size, dtype=np.bool_)
-    for kind, flag, said in ((Kind.PURPOSE, 2, visible.purpose), (Kind.APPLICATION, 4, visible.application)):
+    contexts = ((Kind.PURPOSE, 2, visible.purpose), (Kind.APPLICATION, 4, visible.application))
+    for kind, flag, said in () if visible.anywhere else contexts:
         limited = table[FLAGS] & flag != 0
         if limited.any():
             named = [] if said is None else [words.label(kind, said)]
-            here &= ~limited | _labelled(asked, table, keep & limited, kind, named)
-    keep &= ~here if visible.elsewhere else here
+            keep &= ~limited | _labelled(asked, table, keep & limited, kind, named)
     for hidden in visible.hidden:
         away = keep & _typed(hidden, table)
         if hidden.ids:

@@ -28,7 +28,7 @@ def by_labels(query: VaultQuery, visible: Visibility) -> bool:
     wanted = query.filter
     if (
         visible.hidden
-        or visible.elsewhere
+        or visible.anywhere
         or query.around
         or query.as_of is not None
         or visible.purpose is not None

@@ -158,7 +158,7 @@ def is_visible(row: Row, visible: Visibility) -> bool:
         and not row.readers.isdisjoint(visible.subjects)
         and not cube.trust.quarantined
         and not cube.governance.is_expired(visible.now)
-        and _is_for(cube.governance, visible) is not visible.elsewhere
+        and (visible.anywhere or _is_for(cube.governance, visible))
         and not any(passes(row, hidden) for hidden in visible.hidden)
     )
 

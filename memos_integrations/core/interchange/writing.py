@@ -124,7 +124,7 @@ class Writing:
     def _pages(self) -> Iterable[Sequence[MemCube]]:
         wanted = self._wanted
         if wanted.changes is None:
-            return self._governance.walk(wanted.where, self._caller, page=PAGE)
+            return self._governance.walk(wanted.where, self._caller, page=PAGE, left=self._leave)
         where = None if self._own else wanted.where
         return wanted.changes.pages(self._governance, self._caller, where, page=PAGE)
 
@@ -144,15 +144,13 @@ class Writing:
                     given.append(cube)
             yield from self._all_versions(given)
         yield from self._derived(waiting)
-        if not self._own:
-            self._decline_elsewhere()
+        if self._wanted.changes is not None and not self._own:
+            for cube_id in self._governance.elsewhere(self._wanted.changes.written, self._wanted.where, self._caller):
+                self._leave(cube_id)
 
-    def _decline_elsewhere(self) -> None:
-        """Name what is for other purposes than the caller's: it is not theirs to give away here."""
-        changes = self._wanted.changes
-        among = None if changes is None else changes.written.keys()
-        for cube_id in self._governance.elsewhere(self._wanted.where, self._caller, among):
-            self._decline(cube_id, Declined.NOT_SHARED)
+    def _leave(self, cube_id: str) -> None:
+        """It is for other purposes than the caller's, and not theirs to give away here."""
+        self._decline(cube_id, Declined.NOT_SHARED)
 
     def _is_of_this_vault(self, cube: MemCube) -> bool:
         """Whether it concerns nobody else: what the vault notes of its arrivals; `MemStore`'s books, unless named."""

@@ -23,7 +23,7 @@ class Visibility:
     A cube is visible when it is in `tenant`, one of its readers is in `subjects`, it is not quarantined, not past
     its `expires_at` at `now`, its `purposes` (`applications`) are empty or hold `purpose` (`application`), and it
     passes none of the filters in `hidden` (which name namespace, labels or times of writing down, no states or tiers).
-    `elsewhere`: instead only those are that `purpose` or `application` alone keep back.
+    `anywhere`: purposes and applications keep nothing back.
     """
 
     tenant: str
@@ -32,7 +32,7 @@ class Visibility:
     purpose: str | None = None
     application: str | None = None
     hidden: tuple[CubeFilter, ...] = ()
-    elsewhere: bool = False
+    anywhere: bool = False
 
 
 Scalar = str | int | float | bool | None
