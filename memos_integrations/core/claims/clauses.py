@@ -9,6 +9,7 @@ from datetime import datetime
 
 from memos_integrations.core.claims.ahead import is_ahead
 from memos_integrations.core.claims.frames import is_known, verb_of
+from memos_integrations.core.claims.plainer import plainly
 from memos_integrations.core.text import sentences
 from memos_integrations.core.text.chat import apostrophised
 from memos_integrations.core.when import EARLIEST, LATEST, TimeWindow, find_windows
@@ -51,7 +52,7 @@ _UNSURE = re.compile(
     r"|plans? (?:to|on)"
     r"|(?:is|am|are) going to|(?:is|am|are) about to|wants? to|wanted to|wish(?:es)?|hop(?:e|es|ing) to"
     r"|consider(?:s|ing)|thinking"
-    r"|almost|nearly|pretend(?:s|ed|ing)?|jok(?:e|es|ed|ing)|kidding|l(?:ied|ying) (?:that|about|to)|claim(?:s|ed)"
+    r"|(?:almost|nearly)(?! (?:every|always|never|all|daily|nothing|any|only|no)\b)|pretend(?:s|ed|ing)?|jok(?:e|es|ed|ing)|kidding|l(?:ied|ying) (?:that|about|to)|claim(?:s|ed)"
     r"|dream(?:s|t|ed|ing)?|imagine|rumou?rs?|tempted|would like|can|must|let us"
     r"|looking (?:for|to|at)|tries|trying|try|expects? to|intends? to|decid(?:e|es|ing) (?:on|whether)"
     r"|until recently i thought"
@@ -81,7 +82,7 @@ _OPENING = re.compile(
 _DUE = re.compile(r"\b(?:due|closing) date\b", re.IGNORECASE)
 _APART = re.compile(
     r"^([A-Z]\w+) and I (?:have |are |were |got )?(?:broken? up|split(?: up)?|separated|divorced"
-    r"|no longer together)$"
+    r"|no longer together)(?: (?:in|last|on|this|a) [\w ]+)?$"
 )
 _AT_FIRST = re.compile(
     r"^((?:in|on|at|during|every|each|for) (?:the )?(?:mornings?|evenings?|afternoons?|nights?|weekends?|weekdays?"
@@ -149,7 +150,7 @@ _LASTING = re.compile(
 """How long something has been so already is not a part of it."""
 _UNTIL = re.compile(r"(?:,\s*)?\b(?:until|till?|through|up to|up until|valid until|through to)\s+", re.IGNORECASE)
 _SPLIT = re.compile(
-    r"\s*;\s*|,?\s+(?:but|although|though|while|whereas|yet)\s+|,\s*(?:and|so)\s+|\s+and\s+(?="
+    r"\s*;\s*|(?<!said)(?<!says)(?<!wrote):\s+(?=(?:I|we|he|she|they|my|our)\s)|,?\s+(?:but|although|though|while|whereas|yet)\s+|,\s*(?:and|so)\s+|\s+and\s+(?="
     r"(?:(?:now|also|then|currently|still|recently|no longer|just|I|we|he|she|they|my|his|her)\s)*"
     r"(?:(?:I|we|he|she|they)\s|(?:my|his|her|our|their)\s[\w ]{2,30}\s(?:is|are)\s"
     r"|(?:live|work|like|love|hate|prefer|enjoy|own|drive|use|drink|eat|play|speak|have|study|want|need)s?\s"
@@ -191,7 +192,7 @@ def clauses_of(text: str, said_at: datetime) -> Iterator[Clause]:
         plain = apostrophised(sentence.rstrip(" .!\"'"))
         for pattern, into in _CONTRACTED:
             plain = pattern.sub(into, plain) if "'" in plain or " can" in plain.lower() else plain
-        plain = _APART.sub(r"I broke up with \1", re.sub(r"\s*\([^)]*\)", "", plain))
+        plain = _APART.sub(r"I broke up with \1", plainly(re.sub(r"\s*\([^)]*\)", "", plain)))
         for part in _SPLIT.split(plain):
             if part and part.strip() and (clause := _clause(part.strip(), sentence, said_at)) is not None:
                 yield clause

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from memos_integrations.core.claims import statements_of
+from memos_integrations.core.claims.plainer import plainly
 from memos_integrations.core.contrast.holder import holder_of
 from memos_integrations.core.contrast.lexicon import (
     BEGINNING,
@@ -180,7 +181,7 @@ def _written_out(sentence: str) -> str:
     plain = apostrophised(_YES.sub("", sentence.replace("’", "'")))  # noqa: RUF001
     for pattern, into in _SHORT:
         plain = pattern.sub(into, plain) if "'" in plain or "cannot" in plain else plain
-    return plain
+    return plainly(plain)
 
 
 _YES = re.compile(r"\bsí\s", re.IGNORECASE)

@@ -1,0 +1,76 @@
+"""Turns of everyday speech in plain words: "haven't smoked for years" is "do not smoke any more". Pure.
+
+Both readings, by claims and by contrast, take a sentence so. Contractions are written out before.
+"""
+
+from __future__ import annotations
+
+import re
+
+from memos_integrations.core.claims.frames import is_known, verb_of
+
+_I = r"(?:I|we|he|she|they|my|our|his|her|their)"
+_LONG = r"(?:[\w-]+ ){0,3}(?:weeks?|months?|years?|decades?|ages|(?:long )?(?:time|while))"
+_NOT_SINCE = re.compile(
+    rf"\b(?P<has>have|has) (?:not|never) (?P<verb>\w+)(?P<what>(?: [\w'-]+){{0,5}}?),? (?:for|in|since) {_LONG}(?: now)?\b"
+    r"(?=[.,;!]|$)",
+    re.IGNORECASE,
+)
+_CAN_NO_MORE = re.compile(r"\b(?:can|am able to|are able to) not\b(?= .*\bany ?(?:more|longer)\b)", re.IGNORECASE)
+_NO_LONGER_CAN = re.compile(r"\b(?:can no longer|no longer can)\b", re.IGNORECASE)
+_WHY_FIRST = re.compile(
+    rf"^(?:with|because of|due to|thanks to|owing to|after|since|following) (?:[\w'-]+ ){{0,5}}[\w'-]+?,? "
+    rf"(?={_I} (?:no longer|can|do|does|am|is|are|have|has|now|had to|stopped|quit|gave)\b)",
+    re.IGNORECASE,
+)
+_WHY_WORDS = re.compile(r"^(?:after|since) (?:I|we|he|she|they|it)\b", re.IGNORECASE)
+"""A clause of its own, not the reason of the one that follows."""
+_MADE = re.compile(
+    r"^(?:My |Our |The )?[\w'-]+(?: [\w'-]+)? (?:has |have )?(?:made|got|had|convinced|persuaded|talked) me (?:to |into )?"
+    r"(?=(?:start|begin|stop|quit|give|giv|switch|cut)\w*\b)",
+    re.IGNORECASE,
+)
+_HAVE_GOT = re.compile(
+    r"\b(have|has) got (?=(?:a|an|the|my|our|his|her|no|some|one|two|three|four|five|six|\d+)\b)", re.IGNORECASE
+)
+_A_NAMED = re.compile(r"\b(is|are|am) (?:a|an) [\w-]+(?: [\w-]+){0,2}? (?:called|named) (?=[A-Z])")
+_PARENTS = re.compile(r"\b(?:my )?(?:mum|mom|mother|mama) and (?:my )?(?:dad|father|papa)\b", re.IGNORECASE)
+_WHOSE_NAME = re.compile(
+    r"\b(?P<who>(?:my|our|his|her|[A-Z]\w+'s) (?:new )?(?:girlfriend|boyfriend|wife|husband|partner|fiancee?|boss|manager"
+    r"|dentist|doctor|landlord|landlady|therapist|teacher|coach|nanny))(?:'s name is| is (?:called|named)) (?=[A-Z])",
+    re.IGNORECASE,
+)
+_GOING_PLACES = re.compile(r"\b(am|is|are) (?:going|flying|driving|off) to (?=(?:the )?[A-Z])")
+_EVENT = (
+    r"trip|wedding|party|meeting|concert|holiday|date|engagement|dinner|visit|deal|event|sale|move|match|game|show"
+    r"|lesson|class|course|appointment|interview|conference|flight|barbecue|picnic|tour|cruise|weekend"
+)
+_IS_OFF = re.compile(rf"\b({_EVENT}) (?:is|are|was) (?:all )?off(?: now)?(?=[.,;!]|$)", re.IGNORECASE)
+_REPORTED = re.compile(
+    r"^(?:my )?[A-Za-z]+(?:'s [a-z]+)? (?:says|tells me|told me|mentioned|mentions|reports|writes)(?: to me)?(?: that)? "
+    r"(?=(?!I\b)(?:[A-Z][\w'-]+|my|our|his|her|the) (?:[\w'-]+ ){0,2}?(?:is|are|has|have|lives?|works?|moved|left|quit|no longer"
+    r"|does|stopped)\b)"
+)
+
+
+def plainly(sentence: str) -> str:
+    """The sentence with such turns in plain words, all else as it was."""
+    if '"' not in sentence:
+        sentence = _REPORTED.sub("", sentence)
+    sentence = _PARENTS.sub("my parents", sentence)
+    sentence = _NOT_SINCE.sub(_given_up, sentence)
+    sentence = _NO_LONGER_CAN.sub("no longer", _CAN_NO_MORE.sub("do not", sentence))
+    if not _WHY_WORDS.match(sentence):
+        sentence = _WHY_FIRST.sub("", sentence)
+    sentence = _HAVE_GOT.sub(r"\1 ", _MADE.sub("I ", sentence))
+    sentence = _WHOSE_NAME.sub(r"\g<who> is ", _A_NAMED.sub(r"\1 ", sentence))
+    sentence = _GOING_PLACES.sub(r"\1 travelling to ", sentence)
+    return _IS_OFF.sub(r"\1 is cancelled", sentence)
+
+
+def _given_up(found: re.Match[str]) -> str:
+    verb = verb_of(found["verb"])
+    if found["verb"].lower() in {"been", "had", "got"} or not (is_known(verb) or found["verb"].endswith("ed")):
+        return found[0]
+    plain = verb if is_known(verb) else found["verb"].removesuffix("ed")
+    return f"{'do' if found['has'].lower() == 'have' else 'does'} not {plain}{found['what']} any more"
