@@ -189,7 +189,7 @@ def being(subject: Subject, rest: list[str]) -> Claim:
     rather = RATHER.match(tail)
     was, tail = (rather["was"], rather["value"]) if rather else ("", tail)
     first = rest[0].lower()
-    if first in {"at", "on"} and kind_of(tail) == "time":
+    if first in {"at", "on", "in"} and kind_of(tail) == "time":
         return valued(subject, tail, was=was, changed=bool(was))
     if subject.personal and first in {"a", "an"}:
         return Claim(subject.key, "is a", tail, Strength.MANY, was=was)

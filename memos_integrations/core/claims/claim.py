@@ -97,7 +97,9 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _HOURS = re.compile(r"(?<![\d-])([01]?\d|2[0-4])\s?-\s?([01]?\d|2[0-4])(?![\d-])")
-_MONTH = re.compile(rf"\b({'|'.join(m for m in _MONTHS if m not in {'may', 'march'})}|May|March)\b(?: (\d{{4}}))?")
+_MONTH = re.compile(
+    rf"\b((?i:{'|'.join(m for m in _MONTHS if m not in {'may', 'march'})})|May|March)\b(?: (\d{{4}}))?"
+)
 _MONEY = re.compile(
     r"[$€£¥]\s?\d|\d[\d,.]*\s?(?:k\b|euros?|dollars?|pounds?|francs?|usd|eur|gbp|chf|yen|bucks|cents?)\b", re.IGNORECASE
 )
@@ -110,6 +112,12 @@ _SPELT = dict(
     )
 )
 _NUMBER = re.compile(rf"(?<![\w-])(?:[+#]?\d[\d,.\- ]*\d|\d|(?:{'|'.join(_SPELT)})\b(?!\s+of))", re.IGNORECASE)
+_FREQUENCY = re.compile(
+    r"(?:\b(?:only|just) )?\b(?:every (?:other |second |third |two |three |four )?(?:day|week|month|year|quarter|night"
+    r"|morning|evening|weekend)s?|(?:once|twice|(?:\d+|two|three|four|five|six) times) (?:a|per|every|each) (?:day|week"
+    r"|month|year|night)|daily|weekly|fortnightly|monthly|yearly)$",
+    re.IGNORECASE,
+)
 _ADDRESS = re.compile(r"\S+@\S+\.\w+|https?://|\bwww\.|\b\w+\.(?:com|org|net|io|dev|pt|de|uk)\b", re.IGNORECASE)
 _CAPITAL = re.compile(r"(?:^|(?<=\s))[\"“']?[A-Z][\w'’.-]*")  # noqa: RUF001
 
@@ -202,6 +210,8 @@ def kind_of(value: str) -> str:
         return "time"
     if _MONEY.search(value):
         return "money"
+    if _FREQUENCY.fullmatch(value.strip()):
+        return "frequency"
     if _ADDRESS.search(value):
         return "address"
     if _NUMBER.search(value):

@@ -46,6 +46,11 @@ _EVENT = (
     r"|lesson|class|course|appointment|interview|conference|flight|barbecue|picnic|tour|cruise|weekend"
 )
 _IS_OFF = re.compile(rf"\b({_EVENT}) (?:is|are|was) (?:all )?off(?: now)?(?=[.,;!]|$)", re.IGNORECASE)
+_AFTER_ALL = re.compile(r",? after all(?=[.,;!]|$)", re.IGNORECASE)
+_HIRED = re.compile(
+    r"\b(?:found|got|landed|have) (?:(?:an?|my first|my) (?:new )?(?:job|position)|work)\b(?! (?:at|with|for|in|interview|offer|to)\b)",
+    re.IGNORECASE,
+)
 _REPORTED = re.compile(
     r"^(?:my )?[A-Za-z]+(?:'s [a-z]+)? (?:says|tells me|told me|mentioned|mentions|reports|writes)(?: to me)?(?: that)? "
     r"(?=(?!I\b)(?:[A-Z][\w'-]+|my|our|his|her|the) (?:[\w'-]+ ){0,2}?(?:is|are|has|have|lives?|works?|moved|left|quit|no longer"
@@ -64,6 +69,7 @@ def plainly(sentence: str) -> str:
         sentence = _WHY_FIRST.sub("", sentence)
     sentence = _HAVE_GOT.sub(r"\1 ", _MADE.sub("I ", sentence))
     sentence = _WHOSE_NAME.sub(r"\g<who> is ", _A_NAMED.sub(r"\1 ", sentence))
+    sentence = _HIRED.sub("was hired", _AFTER_ALL.sub("", sentence))
     sentence = _GOING_PLACES.sub(r"\1 travelling to ", sentence)
     return _IS_OFF.sub(r"\1 is cancelled", sentence)
 

@@ -53,6 +53,8 @@ _LASTING = frozenset(
     " go".split()
 )
 """Verbs whose past tense tells what is so now."""
+_IN_A_HOME = re.compile(r"^(?:an?|the|my|our|his|her|their) [a-z][^,]*? (?:in|near|outside|outside of) ([A-Z][\w'-]+(?: [A-Z][\w'-]+)*)$")
+"""Where a home is, besides what sort of home it is."""
 _ALONE = re.compile(r"^(?:on (?:my|his|her|their) own|by (?:my|him|her|them)sel(?:f|ves))$", re.IGNORECASE)
 _MARITAL = frozenset("single married divorced engaged widowed separated together".split())
 _PARTNERS = frozenset("boyfriend girlfriend partner husband wife fiance fiancee".split())
@@ -100,7 +102,7 @@ def _marked(subject: Subject, words: list[str], clause: Clause, me: str, said_of
     for claim in _read(subject, words, clause, me, said_of):
         value, none = _cut(claim.value), claim.value.lower().startswith(("no ", "none "))
         value = value.partition(" ")[2] if none else value
-        if not claim.subject or (not bare(value) and not claim.was) or bare(value) in _POINTING:
+        if not claim.subject or (not bare(value) and not claim.was) or _points(claim, bare(value)):
             continue
         since = clause.since or (clause.at if claim.changed or clause.fresh else None)
         yield replace(
@@ -114,6 +116,11 @@ def _marked(subject: Subject, words: list[str], clause: Clause, me: str, said_of
             until=clause.until,
             sentence=clause.sentence,
         )
+
+
+def _points(claim: Claim, value: str) -> bool:
+    """Whether a value only points at what is not known; with whom somebody lives is not alone, whoever it is."""
+    return value in _POINTING and claim.attribute != "lives with"
 
 
 def _cut(value: str) -> str:
@@ -304,6 +311,8 @@ def _framed(subject: Subject, verb: str, low: str, rest: list[str], *, past: boo
         value = " ".join(rest[length:])
         over = (_OVER if attribute == "prefers" else RATHER).match(value)
         was, value = (over["was"], over["value"]) if over else ("", value)
+        if attribute == "home" and (place := _IN_A_HOME.match(value)) is not None:
+            value = place[1]
         if attribute == "home" and kind_of(value) in {"time", "number", "money"}:
             return []
         if attribute == "age" and kind_of(value) != "number":
@@ -334,7 +343,7 @@ def _plain_verb(subject: Subject, verb: str, rest: list[str]) -> Iterator[Claim]
     value = " ".join(rest[1:] if particle else rest)
     rather = RATHER.match(value)
     was, value = (rather["was"], rather["value"]) if rather else ("", value)
-    numeric = kind_of(" ".join(value.split()[:2])) in {"time", "number", "money"} and not value.startswith(
+    numeric = kind_of(" ".join(value.split()[:2])) in {"time", "number", "money", "frequency"} and not value.startswith(
         ("a ", "an ")
     )
     if verb == "have" and bare(value) in _PARTNERS and not particle:

@@ -152,9 +152,15 @@ def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     if of_two_things(pair) or _ITS_FORMER.search(n.text):
         return 0
+    if pair.only_o and pair.only_n and all(key.startswith("@") for key in pair.shared - pair.o.holder):
+        return 0  # "I work at the hospital", "I stopped working nights"
+    if n.passing and pair.only_o and not o.passing and _FOR_ONCE.search(fold(n.text)):
+        return 0  # "I take the train to work", "The train was cancelled today"
     return 2 if pair.cover >= 0.5 else 1
 
 
+_FOR_ONCE = re.compile(r"\b(?:cancell?ed|missed|skipped|failed|called off|broke down)\b")
+"""Said of today, it says nothing of other days."""
 _ITS_FORMER = re.compile(r"^(?:[A-Z]\w*'s|my|our|his|her|their) (?:old|former|previous|ex|first) ", re.IGNORECASE)
 
 
@@ -177,7 +183,7 @@ def _told(words: tuple[Word, ...]) -> tuple[Word, ...]:
 
 
 def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
-    if not pair.opposed or pair.n.denied != pair.o.denied or n.past or n.passing or named_apart(pair):
+    if not pair.opposed or pair.n.denied != pair.o.denied or n.past or o.past or n.passing or named_apart(pair):
         return 0
     left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
     if pair.n.changes:  # "works the early shift", "switched to the late shift"
@@ -199,7 +205,7 @@ def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR
     begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
     if pair.one_of_many or pair.other_doing or _a_part(n, pair) or two_subjects(pair):
         return 0
-    if not (n.fresh or begun) or n.besides or n.passing or n.past or pair.n.denied or not pair.shared:
+    if not (n.fresh or begun) or n.besides or n.passing or n.past or o.past or pair.n.denied or not pair.shared:
         return 0
     framed = not any(not key.startswith("@") for key in pair.shared - pair.o.holder - CHANGING)
     if framed and pair.n.holder != pair.o.holder and not pair.n.holder & pair.o.holder:
@@ -315,7 +321,7 @@ def _on_one_dial(one: str, other: str) -> bool:
 
 def _it_measures_otherwise(n: Statement, o: Statement, pair: Pair) -> int:
     """The same words with another number, time or day."""
-    if n.past or n.passing or n.besides or not pair.argument or pair.n.denied or pair.o.denied:
+    if n.past or o.past or n.passing or n.besides or not pair.argument or pair.n.denied or pair.o.denied:
         return 0
     mine, theirs = pair.only_n, pair.only_o
     if pair.one_of_many or not pair.kinds or _a_part(n, pair):

@@ -38,7 +38,15 @@ IRREGULAR = {
 def root(word: str) -> str:
     """A word in the form in which it is compared."""
     low = fold(word)
+    low = _CALLED.get(low, low)
     return stem(IRREGULAR.get(low, low))
+
+
+_CALLED = {
+    "mum": "mother", "mom": "mother", "mama": "mother", "dad": "father", "papa": "father", "grandma": "grandmother",
+    "grandpa": "grandfather", "kid": "child", "kids": "children",
+}  # fmt: skip
+"""Kin by the names that they are called, to what they are."""
 
 
 def _roots(words: str) -> frozenset[str]:
@@ -54,7 +62,7 @@ FILLERS = frozenset(
     also too not no yes never none nor cannot n't now again still already ever well please sorry oh hi hey ok
     user users there's it's one's own same other another such all both even quite rather almost mostly usually always
     often sometimes currently nowadays lately recently instead anymore longer more most much many lot bit
-    get got gets getting make makes made take takes took taking give gives go goes going went come comes came put keep
+    get got gets getting make makes made take takes took taking give gives go goes going went come comes coming came put keep
     new newly current former previous latest updated days day last
     let around near next since without within per via till anyway actually probably definitely finally unfortunately
     der die das den dem des ein eine einen einem einer und oder aber ich du er sie es wir ihr mich mir uns mein meine

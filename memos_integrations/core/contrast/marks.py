@@ -68,13 +68,14 @@ UNSURE = re.compile(
     r"|wish\w*|hop(?:e|es|ing)|plan(?:s|ning|ned)? to|planning (?:on|for)"
     r"|planned for|plans? on \w+ing"
     r"|intend\w*|aim(?:s|ing)?"
-    r"|consider\w*|tempted|(?:i|we|they|he|she)'d|(?<!now )(?:want|wants|wanted|like|going|about|plan|expect"
+    r"|consider\w*|tempted|(?:i|we|they|he|she)'d|(?<!now )(?<!stopped )(?<!stop )(?<!quit )(?<!started )(?<!start )"
+    r"(?<!keep )(?<!kept )(?<!like )(?<!love )(?<!enjoy )(?<!hate )(?<!up )(?:want|wants|wanted|like|going|about|plan|expect"
     r"|expects|trying"
     r"|try|tries|hoping|need|needs) to(?! (?:the|a|an|my|our|his|her|their)\b)"
     r"|(?:think|thinking|dreaming|talking) (?:about|of)|idea is|goal is|dream is"
     r"|ask(?:ed|ing)? (?:to|for)|request\w*|propos\w*|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying"
     r"|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?=[a-z])|(?<!from )next (?:week|month"
-    r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now )?be\b)"
+    r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now |not )?be\b)"
     r"|vielleicht|mochte|mochten|wurde gern|wenn|falls|konnte|plane|quiza|quizas|si (?=\w)|quiero|gustaria|podria)\b",
     re.IGNORECASE,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -99,6 +100,8 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     """The word at a place with its role; None where it carries no matter of its own."""
     low = lows[place]
     plain = root(low)
+    if place and _DESIGNATION.fullmatch(tokens[place]) and tokens[place - 1][-1:].isalpha():
+        return Word(low, low, place, lows[place - 1], "name", False, any(each in _COPULAS for each in lows[:place]))
     after = place == 0 or lows[place - 1] in DETERMINERS
     if after and place and plain in ENDING:
         plain = low  # "the left knee", "a finished book": no verb
@@ -142,6 +145,8 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
     return "place" if {lead, lows[place - 2] if place > 1 and lead in DETERMINERS else ""} & _BEFORE_PLACES else ""
 
 
+_DESIGNATION = re.compile(r"[A-HJ-Z]")
+"""A capital alone that tells one of several: "team A"."""
 _NAMELESS = TITLES - {"frau"}
 _PERIODS = frozenset("day week weekend month quarter year night hour minute semana dia mes ano".split())
 """Per what something is counted: "four days a week" is not one of many weeks."""
