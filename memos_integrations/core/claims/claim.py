@@ -113,7 +113,7 @@ _SPELT = dict(
 )
 _NUMBER = re.compile(rf"(?<![\w-])(?:[+#]?\d[\d,.\- ]*\d|\d|(?:{'|'.join(_SPELT)})\b(?!\s+of))", re.IGNORECASE)
 _FREQUENCY = re.compile(
-    r"(?:\b(?:only|just) )?\b(?:every (?:other |second |third |two |three |four )?(?:day|week|month|year|quarter|night"
+    r"(?:(?:only|just|about) )?(?:every (?:other |second |third |two |three |four )?(?:day|week|month|year|quarter|night"
     r"|morning|evening|weekend)s?|(?:once|twice|(?:\d+|two|three|four|five|six) times) (?:a|per|every|each) (?:day|week"
     r"|month|year|night)|daily|weekly|fortnightly|monthly|yearly)$",
     re.IGNORECASE,

@@ -276,12 +276,16 @@ def _verb(subject: Subject, words: list[str]) -> Iterator[Claim]:  # noqa: PLR09
         yield from (replace(each, changed=True) for each in _verb(subject, rest[1:]))
         return
     past = low in PAST_EVENTS or (low.endswith("ed") and low != verb)
-    if verb in {"become", "turn", "go", "get"} and rest and bare(rest[-1]) in _MARITAL | _DIETS:
-        attribute = "diet" if bare(rest[-1]) in _DIETS else "marital"
-        yield Claim(subject.key, attribute, bare(rest[-1]), Strength.ONE, changed=True)
+    turned_to = [word for each in (rest[:1], rest[-1:]) for word in map(bare, each) if word in _MARITAL | _DIETS]
+    if verb in {"become", "turn", "go", "get"} and turned_to:
+        attribute = "diet" if turned_to[0] in _DIETS else "marital"
+        yield Claim(subject.key, attribute, turned_to[0], Strength.ONE, changed=True)
         return
     if verb == "live" and not low.endswith("ed") and (rest[:1] == ["alone"] or _ALONE.match(" ".join(rest))):
         yield Claim(subject.key, "lives with", NO_ONE, Strength.LIKELY)
+        return
+    if not past and (way := _way_to_work(verb, rest)):
+        yield Claim(subject.key, "commute", way, Strength.LIKELY)
         return
     if not rest and is_known(low) and not past:
         yield Claim(subject.key, verb, verb)
@@ -295,6 +299,21 @@ def _verb(subject: Subject, words: list[str]) -> Iterator[Claim]:  # noqa: PLR09
     if rest[0].lower() == "to" or (subject.key and low == verb and not is_known(low) and subject.plain != subject.key):
         return
     yield from _plain_verb(subject, verb, rest)
+
+
+def _way_to_work(verb: str, rest: list[str]) -> str:
+    """By what somebody gets to where they go every day; empty where it does not say so."""
+    found = _TO_WORK.match(" ".join([verb, *rest]))
+    return "" if found is None else _BY[found["by"].lower()] if found["by"] else found["line"].lower()
+
+
+_BY = {"drive": "car", "cycle": "bike", "bike": "bike", "walk": "foot"}
+_TO_WORK = re.compile(
+    r"^(?:(?P<by>drive|cycle|bike|walk)|(?:take|catch|ride|go by|come by|get) (?:the |a |my )?(?P<line>bus|train|tram|bike"
+    r"|car|metro|subway|ferry|scooter|underground|taxi)) (?:in )?to (?:the |my )?(?:work|office|school|university|uni"
+    r"|campus|hospital|shop|factory|lab)$",
+    re.IGNORECASE,
+)
 
 
 def _framed(subject: Subject, verb: str, low: str, rest: list[str], *, past: bool) -> list[Claim] | None:
@@ -343,7 +362,8 @@ def _plain_verb(subject: Subject, verb: str, rest: list[str]) -> Iterator[Claim]
     value = " ".join(rest[1:] if particle else rest)
     rather = RATHER.match(value)
     was, value = (rather["was"], rather["value"]) if rather else ("", value)
-    numeric = kind_of(" ".join(value.split()[:2])) in {"time", "number", "money", "frequency"} and not value.startswith(
+    sorts = {kind_of(value), kind_of(" ".join(value.split()[:2]))}
+    numeric = sorts & {"time", "number", "money", "frequency"} and not value.startswith(
         ("a ", "an ")
     )
     if verb == "have" and bare(value) in _PARTNERS and not particle:

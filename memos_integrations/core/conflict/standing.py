@@ -25,6 +25,7 @@ _AT_TIMES = re.compile(
 _SIDE = re.compile(r"\s(?:in|at|for|on|during|with|when|while|by|as|after|before)\s.+$", re.IGNORECASE)
 _OFTEN = re.compile(r"\s+(?:every|each|daily|once|twice|all the time|a lot)\b.*$", re.IGNORECASE)
 _KEPT_BY_CHANGE = frozenset({"likes", "fears", "allergy", "is a", "where", "visit", "want", "need", "know"})
+_NO_MEAT = frozenset({"vegan", "vegetarian", "pescatarian"})
 _MEAT = words_of("meat chicken beef pork steak ham bacon sausages burgers")
 SWITCHABLE = ("use", "drink", "prefers", "eat", "have", "commute", "diet", "take")
 """What somebody may have done with the earlier of two things of a kind, who switched to the later."""
@@ -53,11 +54,16 @@ def told(n: Claim, o: Claim) -> Found | None:
     how = relation(n, o)
     if how is None or not how.weight:
         return how
-    silent = not n.ended and not n.was and (is_in_passing(n.sentence) or _is_for_a_season(n))
+    passing = is_in_passing(n.sentence) and not (n.changed and n.attribute in _LASTING)
+    silent = not n.ended and not n.was and (passing or _is_for_a_season(n))
     if silent or is_of_somebody(n.sentence):
         return None
     one_of_many = n.subject.split()[-1] in _USUALLY_MANY and not (n.changed or n.was or n.ended)
     return Found(1, "of one of several, perhaps") if one_of_many and how.weight == 2 else how
+
+
+_LASTING = frozenset({"home", "employer", "marital", "partner", "diet", "name", "school", "role"})
+"""What changed of these yesterday, or last weekend, is so from then on."""
 
 
 def is_of_somebody(sentence: str) -> bool:
@@ -88,7 +94,7 @@ _SEASON = re.compile(
 
 def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of cases
     """How a newer claim stands to an older one; None when both can be true, or they are about different things."""
-    if n.was == ALL or n.subject != o.subject:
+    if n.was == ALL or (n.subject != o.subject and not _told_short(n, o)):
         return _of_its_end(n, o)
     named = n.was and o.stands and o.value and _names(n.was, o.value)
     if named and (n.attribute != "prefers" or n.changed) and _of_one_matter(n, o):
@@ -106,6 +112,14 @@ def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of 
     if o.until and n.since and o.until <= n.since:
         return None
     return _alike(n, o) if n.stands and o.stands else _turned(n, o)
+
+
+def _told_short(n: Claim, o: Claim) -> bool:
+    """Whether the later calls the earlier's subject by its last word, and says besides which one it means."""
+    mine, theirs = n.subject.split(), o.subject.split()
+    left = set(theirs) - set(mine)
+    named = words_of(n.sentence)
+    return bool(left) and mine[-1:] == theirs[-1:] and set(mine) < set(theirs) and all(words_of(each) <= named for each in left)
 
 
 _FOR_EVER = frozenset({"name", "is a", "age"})
@@ -130,6 +144,12 @@ def _of_one_kind(n: Claim, o: Claim) -> Found | None:
     """Where one prefers, and drinks, something of one kind, and the later says that it is new."""
     if o.attribute == "diet" and n.attribute == "eat" and n.stands and words_of(n.value) & _MEAT:
         return Found(2, "what the diet excludes is eaten") if n.changed else Found(1, "the diet excludes it")
+    if {n.attribute, o.attribute} == {"eat", "diet"} and n.changed and n.stands and o.stands:
+        return Found(2, "the diet excludes it") if words_of(o.value) & _MEAT and n.value in _NO_MEAT else None
+    if {n.attribute, o.attribute} == {"is a", "role"} and n.changed and n.stands and o.stands:
+        mine, theirs = _core(n.value), _core(o.value)
+        one = mine[-1:] == theirs[-1:] and mine != theirs
+        return Found(2, "a post of another rank") if one else None
     if n.attribute == "when" and n.changed and o.attribute in {"leaves", "arrives", "ends", "opens"} and o.stands:
         return Found(2, "it is at another time") if {kind_of(n.value), kind_of(o.value)} == {"time"} else None
     sort = kind_of(n.value)

@@ -68,7 +68,8 @@ def contrast(newer: str, older: str) -> Contrast | None:
 
 def _unsure(n: Statement, o: Statement) -> bool:
     """Whether one of them is no fact; a wish in the place of the same sort of wish counts, as a doubt."""
-    return ((n.unsure and not n.ended) or o.unsure) and not _wishes(n, o)
+    given_up = o.unsure and bool(o.wish) and n.drops
+    return ((n.unsure and not n.ended) or o.unsure) and not (_wishes(n, o) or given_up)
 
 
 def _wishes(n: Statement, o: Statement) -> bool:
@@ -152,7 +153,8 @@ def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     if of_two_things(pair) or _ITS_FORMER.search(n.text):
         return 0
-    if pair.only_o and pair.only_n and all(key.startswith("@") for key in pair.shared - pair.o.holder):
+    matter = pair.shared - (pair.o.holder & pair.n.holder)
+    if pair.only_o and pair.only_n and matter and all(key.startswith("@") for key in matter):
         return 0  # "I work at the hospital", "I stopped working nights"
     if n.passing and pair.only_o and not o.passing and _FOR_ONCE.search(fold(n.text)):
         return 0  # "I take the train to work", "The train was cancelled today"

@@ -115,6 +115,14 @@ BESIDES = re.compile(
 WISHES = re.compile(r"\b(want|plan|intend|hope|aim|dream|goal|idea|like)\w* (?:to|on|of|is to|for)\b", re.IGNORECASE)
 """Says what somebody wishes or plans."""
 
+DROPPED = re.compile(
+    r"\b(?:decided (?:on|against|for|not)|changed (?:my|our|his|her|their) minds?|(?:drop|dropped|gave up|given up|abandoned"
+    r"|scrapped|shelved) (?:on )?(?:the|my|our|his|her|their) (?:ideas?|plans?)|(?:am|are|is) not going|will not be"
+    r"|no longer (?:planning|want\w*|going|intend\w*)|called off|cancelled|fell through|is off)\b",
+    re.IGNORECASE,
+)
+"""Says that a plan is given up, or another one made."""
+
 SUBSTITUTES = re.compile(
     r"\binstead\b(?! of)|\b(?:these days|nowadays|from now on|now|jetzt|inzwischen|neuerdings|ahora|ya(?! no))\b",
     re.IGNORECASE,

@@ -31,6 +31,7 @@ from memos_integrations.core.contrast.lexicon import (
 from memos_integrations.core.contrast.marks import (
     BESIDES,
     CORRECTING,
+    DROPPED,
     ENDED,
     FRESH,
     GIVEN_UP,
@@ -104,6 +105,7 @@ class Statement:
     quoted: bool
     wish: str = ""
     instead: bool = False
+    drops: bool = False
 
     @property
     def roots(self) -> frozenset[str]:
@@ -170,6 +172,7 @@ def _statement(sentence: str) -> Statement:
         quoted=_QUOTED.search(sentence) is not None or (":" in sentence and _REPORTED.search(plain) is not None),
         wish=root(wish[1]) if (wish := WISHES.search(plain)) else "",
         instead=SUBSTITUTES.search(plain) is not None,
+        drops=DROPPED.search(plain) is not None,
     )
 
 
