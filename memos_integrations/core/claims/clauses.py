@@ -20,6 +20,12 @@ _TAG = re.compile(
 )
 _MARVEL = re.compile(r"^((?:(?:ok|so|wow|wait|omg),? )*(?:i|we|my \w+)\s[^?.!]*)\?[?!]+", re.IGNORECASE)
 """A statement at which its speaker marvels ("i love it now??"): no question begins with its subject."""
+_NOTE_THAT = re.compile(
+    r"(?:\b(?:can|could|would|will) you|\bwould you mind)(?:,? please)? (?:note|remember|save|keep in mind|write down|noting)"
+    r"(?: down)? that ([^?.!]+)\?",
+    re.IGNORECASE,
+)
+"""A request to remember something states it."""
 LONGEST = 4_000
 """Characters of a text that are read; a longer one is a document, and its claims are not looked for."""
 
@@ -53,7 +59,7 @@ _UNSURE = re.compile(
     r"|(?:is|am|are) going to|(?:is|am|are) about to|wants? to|wanted to|wish(?:es)?|hop(?:e|es|ing) to"
     r"|consider(?:s|ing)|thinking"
     r"|(?:almost|nearly)(?! (?:every|always|never|all|daily|nothing|any|only|no)\b)|pretend(?:s|ed|ing)?|jok(?:e|es|ed|ing)|kidding|l(?:ied|ying) (?:that|about|to)|claim(?:s|ed)"
-    r"|dream(?:s|t|ed|ing)?|imagine|rumou?rs?|tempted|would like|can|must|let us"
+    r"|dream(?:s|t|ed|ing)?|imagine|feels? like|as (?:if|though)|rumou?rs?|tempted|would like|can|must|let us"
     r"|looking (?:for|to|at)|tries|trying|try|expects? to|intends? to|decid(?:e|es|ing) (?:on|whether)"
     r"|until recently i thought"
     r"|suggest(?:s|ed)|recommend(?:s|ed)|propos(?:es|ed)|requested|used to think|in the (?:novel|film|movie|book"
@@ -113,7 +119,7 @@ _TERSE_CHANGE = re.compile(
     r"|up)\b)([a-z][\w-]*(?: [a-z][\w-]*)?) (?=(?:to|from) )"
 )
 _NEW_ONE = re.compile(
-    r"^(?:I|we) (?:have got|have|got) (?:a|an) new ([a-z][\w-]*(?: [a-z][\w-]*)?)(?:,| is|:| -|, it is)"
+    r"^(I|We|we|[A-Z][a-z]+) (?:have got|have|has|got) (?:a|an) new ([a-z][\w-]*(?: [a-z][\w-]*)?)(?:,| is|:| -|, it is)"
     r" (\S+(?: \S+){0,5})$"
 )
 """As in "I have a new email address, ana@b.com"."""
@@ -156,7 +162,7 @@ _SPLIT = re.compile(
     r"|(?:live|work|like|love|hate|prefer|enjoy|own|drive|use|drink|eat|play|speak|have|study|want|need)s?\s"
     r"|(?:is|am|are|has|was|moved|joined|switched|changed|started|stopped|quit|became|left|adopted|sold|gave|took"
     r"|does not|do not)\s))"
-    r"|,\s*(?=(?:it|he|she|they|I|we)\s(?:is|are|am|has|have|now|live|work|no longer|does|do)s?\s)"
+    r"|,\s*(?=it\s[a-z]+s\s)|,\s*(?=(?:it|he|she|they|I|we)\s(?:is|are|am|has|have|now|live|work|no longer|does|do)s?\s)"
     r"|,\s*(?=(?:I|we|he|she|they)\s(?:left|quit|joined|moved|switched|stopped|started|sold|became)\s)"
     r"|,\s*(?=(?:my|our|his|her)\s(?:new\s)?\w+(?:\s\w+)?\sis\s)"
     r"|,\s*(?:which|who)\s+.*$",
@@ -180,7 +186,7 @@ class Clause:
 def statements_of(text: str) -> list[str]:
     """The sentences of a text that state something: no questions, no orders of a word."""
     told = text[: LONGEST + 1].translate(_QUOTES)
-    plain = _MARVEL.sub(r"\1.", _TAG.sub(".", told)) if "?" in told else told
+    plain = _NOTE_THAT.sub(r"\1.", _MARVEL.sub(r"\1.", _TAG.sub(".", told))) if "?" in told else told
     return [each for each in sentences(plain) if not each.rstrip(" \"')").endswith("?") and len(each.split()) > 1]
 
 
@@ -210,7 +216,7 @@ def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
         plain = f"I {plain}" if told and sentence.startswith(part[:12]) else plain
         plain = _TERSE_CHANGE.sub(r"\1 my \2 ", plain)
         plain = _TERSE.sub(r"my \1", _TERSE_NOW.sub(r"\1 is now \2", plain))
-    plain = _NEW_ONE.sub(r"my \1 is \2", plain)
+    plain = _NEW_ONE.sub(_new_one, plain)
     plain = _FIELD_CHANGED.sub(r"my \1 \2", plain)
     plain = _FIELD.sub(lambda found: f"my {found[1].replace('_', ' ')} is {found[2]}", plain)
     plain = _AT_FIRST.sub(r"\2 \1", _NAMED.sub(r"\1 is \2", plain))
@@ -228,6 +234,11 @@ def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
     if past and is_ahead(part, said_at):
         since, at = (None if each in past else each for each in (since, at))
     return Clause(plain, sentence, fresh, ended, since, until, at) if len(plain.split()) > 1 else None
+
+
+def _new_one(found: re.Match[str]) -> str:
+    whose = {"I": "my", "we": "our", "We": "our"}.get(found[1], f"{found[1]}'s")
+    return f"{whose} {found[2]} is {found[3]}"
 
 
 def _marked(text: str, mark: re.Pattern[str], said_at: datetime, *, start: bool) -> tuple[str, datetime | None]:

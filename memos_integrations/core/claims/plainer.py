@@ -19,7 +19,7 @@ _NOT_SINCE = re.compile(
 _CAN_NO_MORE = re.compile(r"\b(?:can|am able to|are able to) not\b(?= .*\bany ?(?:more|longer)\b)", re.IGNORECASE)
 _NO_LONGER_CAN = re.compile(r"\b(?:can no longer|no longer can)\b", re.IGNORECASE)
 _WHY_FIRST = re.compile(
-    rf"^(?:with|because of|due to|thanks to|owing to|after|since|following) (?:[\w'-]+ ){{0,5}}[\w'-]+?,? "
+    rf"^(?:with|because of|due to|thanks to|owing to|after|since|following) (?:(?!(?:I|we|he|she|they|that)\b)[\w'-]+ ){{0,5}}(?!I\b)[\w'-]+?,? "
     rf"(?={_I} (?:no longer|can|do|does|am|is|are|have|has|now|had to|stopped|quit|gave)\b)",
     re.IGNORECASE,
 )
@@ -51,6 +51,41 @@ _HIRED = re.compile(
     r"\b(?:found|got|landed|have) (?:(?:an?|my first|my) (?:new )?(?:job|position)|work)\b(?! (?:at|with|for|in|interview|offer|to)\b)",
     re.IGNORECASE,
 )
+_RESUMED = re.compile(
+    r"\b(?:am|is|are|went|goes|go|came|come) back (?:at|to|in) (?:work|the office|school|uni|university)\b", re.IGNORECASE
+)
+_GAVE_BIRTH = re.compile(
+    r"\bhad (?:her|the|our|my|a|their|an) (?:baby|babies|child|twins|(?:little |baby )?(?:boy|girl))\b", re.IGNORECASE
+)
+_TREATED = re.compile(
+    r"\bhad ((?:my|his|her|the) (?:[\w-]+ )?(?:operation|surgery|exam|interview|check-?up|scan|procedure|treatment))\b",
+    re.IGNORECASE,
+)
+_WAITS = re.compile(r"\bon (?:a|the) waiting list for\b", re.IGNORECASE)
+_REACHED_AT = re.compile(
+    r"^(?:please |from now on,? |you can )*(?:use|write to|e-?mail me (?:at|on)|mail me at|reach me (?:at|on)"
+    r"|send (?:it|mail|everything) to) (\S+@[\w.-]+\w)",
+    re.IGNORECASE,
+)
+_RUNG_AT = re.compile(
+    r"^(?:please |from now on,? |you can )*(?:call|reach|text|ring) me (?:at|on) (\+?\d[\d /-]{5,}\d)", re.IGNORECASE
+)
+_OPEN_UNTIL = re.compile(
+    r"\b(?:stays?|is|are|remains?) (now )?open (?:until|till) (?=\d|noon|midnight|half|quarter|one|two|three|four|five|six|seven"
+    r"|eight|nine|ten|eleven|twelve)",
+    re.IGNORECASE,
+)
+_HOURS = dict(zip("one two three four five six seven eight nine ten eleven twelve".split(), range(1, 13), strict=True))
+_SPELT_HOUR = re.compile(
+    rf"\b(at|to|until|till|from|around) ({'|'.join(_HOURS)})(?: (thirty|fifteen|forty-five))?"
+    r"(?=[.,;!]|$| (?:now|from|instead|sharp|today|on|in the|every|each|o'clock)\b)",
+    re.IGNORECASE,
+)
+_MINUTES = {"thirty": ":30", "fifteen": ":15", "forty-five": ":45"}
+_WILL_BE = re.compile(r"\b(?:is|are|am) going to be (?=called|named|at|on|in|held)", re.IGNORECASE)
+_REPORTED_OF = re.compile(
+    r"^([A-Z]\w+)'s (?:\w+) (?:says|told me|tells me|mentioned|mentions|said)(?: that)? (?:he|she)\b"
+)
 _REPORTED = re.compile(
     r"^(?:my )?[A-Za-z]+(?:'s [a-z]+)? (?:says|tells me|told me|mentioned|mentions|reports|writes)(?: to me)?(?: that)? "
     r"(?=(?!I\b)(?:[A-Z][\w'-]+|my|our|his|her|the) (?:[\w'-]+ ){0,2}?(?:is|are|has|have|lives?|works?|moved|left|quit|no longer"
@@ -58,10 +93,22 @@ _REPORTED = re.compile(
 )
 
 
+_TURNS = (
+    (_RESUMED, "resumed work"),
+    (_GAVE_BIRTH, "gave birth"),
+    (_TREATED, r"completed \1"),
+    (_WAITS, "waiting for"),
+    (_REACHED_AT, r"my email is now \1"),
+    (_RUNG_AT, r"my phone number is now \1"),
+    (_OPEN_UNTIL, r"\1closes at "),
+    (_WILL_BE, "will be "),
+)
+
+
 def plainly(sentence: str) -> str:
     """The sentence with such turns in plain words, all else as it was."""
     if '"' not in sentence:
-        sentence = _REPORTED.sub("", sentence)
+        sentence = _REPORTED.sub("", _REPORTED_OF.sub(r"\1", sentence))
     sentence = _PARENTS.sub("my parents", sentence)
     sentence = _NOT_SINCE.sub(_given_up, sentence)
     sentence = _NO_LONGER_CAN.sub("no longer", _CAN_NO_MORE.sub("do not", sentence))
@@ -70,8 +117,15 @@ def plainly(sentence: str) -> str:
     sentence = _HAVE_GOT.sub(r"\1 ", _MADE.sub("I ", sentence))
     sentence = _WHOSE_NAME.sub(r"\g<who> is ", _A_NAMED.sub(r"\1 ", sentence))
     sentence = _HIRED.sub("was hired", _AFTER_ALL.sub("", sentence))
+    for pattern, into in _TURNS:
+        sentence = pattern.sub(into, sentence)
     sentence = _GOING_PLACES.sub(r"\1 travelling to ", sentence)
+    sentence = _SPELT_HOUR.sub(_in_digits, sentence)
     return _IS_OFF.sub(r"\1 is cancelled", sentence)
+
+
+def _in_digits(found: re.Match[str]) -> str:
+    return f"{found[1]} {_HOURS[found[2].lower()]}{_MINUTES.get((found[3] or '').lower(), '')}"
 
 
 def _given_up(found: re.Match[str]) -> str:

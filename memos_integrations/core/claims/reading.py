@@ -65,7 +65,7 @@ _DIETS = frozenset("vegan vegetarian pescatarian omnivore".split())
 def claims_of(text: str, said_at: datetime, me: str = "") -> tuple[Claim, ...]:
     """The claims of a text, in order. *me* is who says "I"; "he" and "she" are whom the text named just before."""
     found: list[Claim] = []
-    said_of, before = "", None
+    said_of, before, thing = "", None, None
     for clause in clauses_of(text, said_at):
         split = split_subject(clause.text)
         if split is None or (len(split[0]) > 0 and _headless(split[0])):
@@ -74,20 +74,30 @@ def claims_of(text: str, said_at: datetime, me: str = "") -> tuple[Claim, ...]:
             subject, words = before, clause.text.split()  # "..., and works at Acme": of the same subject
         else:
             told = subject_of(" ".join(split[0]), me.casefold() or "\x00", said_of)
-            if told is None and split[0] == ["it"] and before is not None and not before.personal:
-                told = before
+            if told is None and split[0] == ["it"]:
+                told = before if before is not None and not before.personal else thing
             if told is None:
-                before = None
+                before, thing = None, _thing_of(split[1], me)
                 found += _marked(NOBODY, split[1], clause, me.casefold() or "\x00", said_of)
                 continue
             if told.personal and len(split[0]) == 1 and split[1] and split[1][0].lower() in {"are", "were"}:
                 told = told._replace(personal=told.key == (me.casefold() or "\x00"))  # "Bins are": nobody of that name
             subject, words = told, split[1]
-        before = subject
+        before, thing = subject, _thing_of(words, me)
         if subject.personal and subject.key != (me.casefold() or "\x00"):
             said_of = subject.key
         found += _marked(subject, words, clause, me.casefold() or "\x00", said_of)
     return tuple(found)
+
+
+def _thing_of(words: list[str], me: str) -> Subject | None:
+    """The thing that a clause ends with, which "it" means in the next one: "they moved my shift, it starts at four"."""
+    found = _LAST_THING.search(" ".join(words))
+    thing = subject_of(found[1], me.casefold() or "\x00", "") if found else None
+    return None if thing is None or thing.personal else thing
+
+
+_LAST_THING = re.compile(r"^[a-z]+ (?:back |up |down )?((?:my|our|the) [a-z-]+(?: [a-z-]+)?)$")
 
 
 def _headless(words: list[str]) -> bool:
@@ -362,10 +372,8 @@ def _plain_verb(subject: Subject, verb: str, rest: list[str]) -> Iterator[Claim]
     value = " ".join(rest[1:] if particle else rest)
     rather = RATHER.match(value)
     was, value = (rather["was"], rather["value"]) if rather else ("", value)
-    sorts = {kind_of(value), kind_of(" ".join(value.split()[:2]))}
-    numeric = sorts & {"time", "number", "money", "frequency"} and not value.startswith(
-        ("a ", "an ")
-    )
+    sort = "number" if kind_of(value) == "frequency" else kind_of(" ".join(value.split()[:2]))
+    numeric = sort in {"time", "number", "money"} and not value.startswith(("a ", "an "))
     if verb == "have" and bare(value) in _PARTNERS and not particle:
         yield Claim(subject.key, "partner", value, Strength.ONE)
         return

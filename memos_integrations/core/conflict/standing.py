@@ -133,6 +133,9 @@ def _of_its_end(n: Claim, o: Claim) -> Found | None:
     if n.subject == o.subject and n.attribute in {ANY, o.attribute}:
         return None if o.attribute in _FOR_EVER and n.changed else Found(2, "it is over")
     mine = words_of(n.subject)
+    called = n.subject.title()
+    if n.was == ALL and n.attribute == ANY and o.subject.endswith(f" {n.subject}") and f" {called}" in o.sentence:
+        return Found(2, "it is over")  # "my dog Bella", "Bella"
     if n.was == ALL and n.attribute == ANY and o.attribute == "have" and n.changed:
         its = n.subject == f"{o.subject} {bare(o.value)}" or (mine and mine <= words_of(o.value))
         return Found(1, "what somebody had is gone") if its else None
@@ -308,8 +311,9 @@ def _likely(  # noqa: PLR0911 - a table of cases
         return Found(2, "one preference of a kind") if head or (kinds[0] == kinds[1] and kinds[0] in KINDS) else None
     counts = kinds[0] == "number" and len(mine) > 1 and not head and kind_of(bare(n.value).split()[0]) == "number"
     told = [{word for word in words_of(each) if word.isalpha()} for each in (n.value, o.value)]
-    if kinds == ("number", "number") and all(told) and not told[0] & told[1] and not n.changed:
-        return None  # "8 GB", "Debian 12"
+    other = all(told) and (not told[0] & told[1] or not (head or {mine[-1], theirs[-1]} - told[0] - told[1]))
+    if kinds == ("number", "number") and other and not n.changed:
+        return None  # "8 GB", "Debian 12"; "size 42 shoes", "size 38 trousers"
     if kinds[0] != kinds[1] or (at_times and "time" not in kinds) or counts:
         return None
     if kinds[0] == "words" and not head:

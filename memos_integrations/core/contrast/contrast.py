@@ -68,7 +68,7 @@ def contrast(newer: str, older: str) -> Contrast | None:
 
 def _unsure(n: Statement, o: Statement) -> bool:
     """Whether one of them is no fact; a wish in the place of the same sort of wish counts, as a doubt."""
-    given_up = o.unsure and bool(o.wish) and n.drops
+    given_up = o.unsure and o.planned and n.drops
     return ((n.unsure and not n.ended) or o.unsure) and not (_wishes(n, o) or given_up)
 
 
@@ -172,6 +172,8 @@ def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     if pair.opposed or (pair.n.ending | pair.o.ending) & pair.shared:
         return 0  # "I do not like it", "I hate it"
+    if o.past and not n.past:
+        return 0  # "I had a dog when I was little", "I do not have a dog"
     if pair.compound or pair.of_its_owner:
         return 0  # "fish", "fish fingers"; "I do not eat fish", "my cat eats fish"
     if (_told(pair.only_n) and _told(pair.only_o)) or not (pair.argument or pair.held):
@@ -304,6 +306,29 @@ def _it_names_the_former(n: Statement, o: Statement, pair: Pair) -> int:
     return 2 if former and not o.ended and (n.fresh or n.succeeds) else 0
 
 
+def _it_is_given_up(n: Statement, o: Statement, pair: Pair) -> int:
+    """A plan is given up: "going to buy an electric car", "decided against an electric car"."""
+    return 1 if n.drops and o.planned and pair.argument and pair.held and not o.past else 0
+
+
+def _it_is_so_at_other_times(n: Statement, o: Statement, pair: Pair) -> int:
+    """How often something is so has changed."""
+    mine, theirs = _HOW_OFTEN.search(fold(n.text)), _HOW_OFTEN.search(fold(o.text))
+    if mine is None or theirs is None or mine[0] == theirs[0] or not n.fresh or n.besides or n.past or o.past:
+        return 0
+    spans = {word for found in (mine, theirs) for word in map(root, found[0].split())}
+    left = [word for word in (*pair.only_n, *pair.only_o) if word.root not in spans]
+    matter = pair.shared - MANY - CHANGING - spans - pair.o.holder - pair.n.holder
+    return 0 if pair.n.denied or pair.o.denied or not matter else 1 if left or not pair.held else 2
+
+
+_HOW_OFTEN = re.compile(
+    r"\b(?:every (?:(?:other|second|third|two|three|four) )?(?:day|week|month|year|quarter|night|morning|evening|weekend)s?"
+    r"|(?:once|twice|(?:\d+|two|three|four|five|six) times) (?:a|per|every|each) (?:day|week|month|year|night)"
+    r"|daily|weekly|fortnightly|monthly|yearly)\b"
+)
+
+
 def _named(mark: re.Pattern[str], n: Statement) -> frozenset[str]:
     """The roots of the words that *mark* finds in its groups."""
     found = mark.finditer(fold(n.text))
@@ -346,4 +371,6 @@ _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
     _it_is_taken_over,
     _it_names_the_former,
     _it_measures_otherwise,
+    _it_is_given_up,
+    _it_is_so_at_other_times,
 )

@@ -183,6 +183,7 @@ FRAMES: dict[str, str] = {
         "like": "like love enjoy adore fond fan keen hate dislike detest loathe gusta encanta"
                 " mag mogen",
         "begin": "begin start",
+        "fear": "afraid scared fear terrified frightened phobia dread",
         "drink": "drink alcohol",
         "repair": "repair fix mend",
         "renovate": "renovate renovation refurbish",

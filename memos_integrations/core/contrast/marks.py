@@ -63,7 +63,7 @@ UNSURE = re.compile(
     r"\b(?:if|unless|whether|might|would(?! (?:now |much )?rather)|could|should|ought"
     r"|maybe|perhaps|probably|possibly|likely|supposedly"
     r"|allegedly"
-    r"|suppose|assuming|imagine|pretend\w*|jok(?:e|es|ed|ing)|kidding"
+    r"|feels? like|as (?:if|though)|suppose|assuming|imagine|pretend\w*|jok(?:e|es|ed|ing)|kidding"
     r"|l(?:ied|ying) (?:that|about|to)|claim(?:s|ed) (?:that|to|i|he|she)|dream\w*"
     r"|wish\w*|hop(?:e|es|ing)|plan(?:s|ning|ned)? to|planning (?:on|for)"
     r"|planned for|plans? on \w+ing"
@@ -115,10 +115,17 @@ BESIDES = re.compile(
 WISHES = re.compile(r"\b(want|plan|intend|hope|aim|dream|goal|idea|like)\w* (?:to|on|of|is to|for)\b", re.IGNORECASE)
 """Says what somebody wishes or plans."""
 
+PLANNED = re.compile(
+    r"\b(?:going to|will|plan\w*|wants?|intend\w*|hop(?:e|es|ing)|aim\w*|dream\w*|want to|about to"
+    r"|next (?:week|month|year|spring|summer|autumn|winter)|would like|thinking (?:of|about))\b",
+    re.IGNORECASE,
+)
+"""Says what is to be, by somebody's will."""
+
 DROPPED = re.compile(
     r"\b(?:decided (?:on|against|for|not)|changed (?:my|our|his|her|their) minds?|(?:drop|dropped|gave up|given up|abandoned"
     r"|scrapped|shelved) (?:on )?(?:the|my|our|his|her|their) (?:ideas?|plans?)|(?:am|are|is) not going|will not be"
-    r"|no longer (?:planning|want\w*|going|intend\w*)|called off|cancelled|fell through|is off)\b",
+    r"|call(?:ed)? (?:[\w-]+ ){1,4}off|no longer (?:planning|want\w*|going|intend\w*)|called off|cancelled|fell through|is off)\b",
     re.IGNORECASE,
 )
 """Says that a plan is given up, or another one made."""

@@ -37,6 +37,7 @@ from memos_integrations.core.contrast.marks import (
     GIVEN_UP,
     PASSING,
     PAST,
+    PLANNED,
     SUBSTITUTES,
     SUCCESSION,
     UNSURE,
@@ -106,6 +107,7 @@ class Statement:
     wish: str = ""
     instead: bool = False
     drops: bool = False
+    planned: bool = False
 
     @property
     def roots(self) -> frozenset[str]:
@@ -172,6 +174,7 @@ def _statement(sentence: str) -> Statement:
         quoted=_QUOTED.search(sentence) is not None or (":" in sentence and _REPORTED.search(plain) is not None),
         wish=root(wish[1]) if (wish := WISHES.search(plain)) else "",
         instead=SUBSTITUTES.search(plain) is not None,
+        planned=PLANNED.search(plain) is not None,
         drops=DROPPED.search(plain) is not None,
     )
 
