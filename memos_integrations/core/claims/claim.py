@@ -112,6 +112,7 @@ _SPELT = dict(
     )
 )
 _NUMBER = re.compile(rf"(?<![\w-])(?:[+#]?\d[\d,.\- ]*\d|\d|(?:{'|'.join(_SPELT)})\b(?!\s+of))", re.IGNORECASE)
+_COSTLESS = frozenset({"free", "free of charge", "gratis", "no charge"})
 _FREQUENCY = re.compile(
     r"(?:(?:only|just|about) )?(?:every (?:other |second |third |two |three |four )?(?:day|week|month|year|quarter|night"
     r"|morning|evening|weekend)s?|(?:once|twice|(?:\d+|two|three|four|five|six) times) (?:a|per|every|each) (?:day|week"
@@ -138,6 +139,7 @@ KINDS: dict[str, frozenset[str]] = {
         "seat": "aisle window middle",
         "pet": "dog cat rabbit parrot hamster tortoise goldfish",
         "size": "xs s m l xl xxl small medium large",
+        "shift": "nights days mornings evenings earlies lates",
         "theme": "dark light",
         "channel": "email phone text sms chat call letter post slack whatsapp signal telegram",
         "system": "linux windows macos ubuntu android ios iphone debian fedora",
@@ -208,7 +210,7 @@ def kind_of(value: str) -> str:
     plain = bare(value)
     if moments_of(value) and not plain.startswith("+"):
         return "time"
-    if _MONEY.search(value):
+    if _MONEY.search(value) or plain in _COSTLESS:
         return "money"
     if _FREQUENCY.fullmatch(value.strip()):
         return "frequency"

@@ -138,7 +138,7 @@ _FRESH = re.compile(
     r"|lately|right now|at the moment|new|latest|updated|starting|going forward|moving forward|correction|update)\b",
     re.IGNORECASE,
 )
-_BESIDES = re.compile(r"\b(?:also|too|as well|in addition|besides|another)\b", re.IGNORECASE)
+_BESIDES = re.compile(r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another)\b", re.IGNORECASE)
 _ENDED = re.compile(r"\bno longer\b|\b(?:any ?more|any longer)\b|\bno more\b", re.IGNORECASE)
 _SINCE = re.compile(
     r"(?:,\s*)?\b(?:(?:ever )?since|as of|effective(?: from| as of)?|starting(?: from| in| on)?|beginning(?: in| on)?"
@@ -162,7 +162,7 @@ _SPLIT = re.compile(
     r"|(?:live|work|like|love|hate|prefer|enjoy|own|drive|use|drink|eat|play|speak|have|study|want|need)s?\s"
     r"|(?:is|am|are|has|was|moved|joined|switched|changed|started|stopped|quit|became|left|adopted|sold|gave|took"
     r"|does not|do not)\s))"
-    r"|,\s*(?=it\s[a-z]+s\s)|,\s*(?=(?:it|he|she|they|I|we)\s(?:is|are|am|has|have|now|live|work|no longer|does|do)s?\s)"
+    r"|,\s*(?=it\s[a-z]+s\s)|,\s*(?=(?:I|we|he|she|they)\s(?:just|only|always|never)\s)|,\s*(?=(?:it|he|she|they|I|we)\s(?:is|are|am|has|have|now|live|work|no longer|does|do)s?\s)"
     r"|,\s*(?=(?:I|we|he|she|they)\s(?:left|quit|joined|moved|switched|stopped|started|sold|became)\s)"
     r"|,\s*(?=(?:my|our|his|her)\s(?:new\s)?\w+(?:\s\w+)?\sis\s)"
     r"|,\s*(?:which|who)\s+.*$",

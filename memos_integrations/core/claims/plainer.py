@@ -48,7 +48,8 @@ _EVENT = (
 _IS_OFF = re.compile(rf"\b({_EVENT}) (?:is|are|was) (?:all )?off(?: now)?(?=[.,;!]|$)", re.IGNORECASE)
 _AFTER_ALL = re.compile(r",? after all(?=[.,;!]|$)", re.IGNORECASE)
 _HIRED = re.compile(
-    r"\b(?:found|got|landed|have) (?:(?:an?|my first|my) (?:new )?(?:job|position)|work)\b(?! (?:at|with|for|in|interview|offer|to)\b)",
+    r"\b(?:(?:found|landed) (?:(?:an?|my first|my|his|her) (?:new )?(?:job|position)|work)"
+    r"|(?:got|have|has) (?:an?|my first|my) (?:new )?(?:job|position)(?! (?:at|with|for|in|to)\b))\b(?! (?:interview|offer)\b)",
     re.IGNORECASE,
 )
 _RESUMED = re.compile(
@@ -83,13 +84,25 @@ _SPELT_HOUR = re.compile(
 )
 _MINUTES = {"thirty": ":30", "fifteen": ":15", "forty-five": ":45"}
 _WILL_BE = re.compile(r"\b(?:is|are|am) going to be (?=called|named|at|on|in|held)", re.IGNORECASE)
+_WANTS_THE_NAME = re.compile(
+    r"\b(?:wants?|asked|asks|prefers?|would like) to be (?:called|known as|referred to as)\b", re.IGNORECASE
+)
+_GIVES_THE_NAME = re.compile(
+    r"^(?:I|We|They|He|She) (?:have |has )?(?:renamed|named|(?:decided|want|chose) to (?:re)?(?:name|call)) "
+    r"((?:the|our|my|his|her|their) [a-z]+(?: [a-z]+)?) ([A-Z][\w-]+)(?: instead)?(?=[.,;!]|$)"
+)
+_IN_LOVE = re.compile(r"\b(?:(?:have|has) )?(?:fallen|fell) in love with\b", re.IGNORECASE)
+_PUT_OFF = re.compile(
+    r"\b(?:put off|postponed|delayed|pushed|rescheduled|shifted|moved|adjourned) (?:back )?(?:until|till) ", re.IGNORECASE
+)
+_HEARD = re.compile(r"^I (?:hear|heard|learned|learnt|found out)(?: from ([A-Z]\w+) that (?:he|she)| that)?\b ?(?!about|of|from)")
 _REPORTED_OF = re.compile(
     r"^([A-Z]\w+)'s (?:\w+) (?:says|told me|tells me|mentioned|mentions|said)(?: that)? (?:he|she)\b"
 )
 _REPORTED = re.compile(
     r"^(?:my )?[A-Za-z]+(?:'s [a-z]+)? (?:says|tells me|told me|mentioned|mentions|reports|writes)(?: to me)?(?: that)? "
-    r"(?=(?!I\b)(?:[A-Z][\w'-]+|my|our|his|her|the) (?:[\w'-]+ ){0,2}?(?:is|are|has|have|lives?|works?|moved|left|quit|no longer"
-    r"|does|stopped)\b)"
+    r"(?=(?!I\b)(?:[A-Z][\w'-]+|my|our|his|her|the) (?:[\w'-]+ ){0,2}?(?:is|are|has|have|left|quit|no longer|does|died|got|gave"
+    r"|went|sold|bought|[a-z]{2,}ed|[a-z]{3,}s)\b)"
 )
 
 
@@ -102,12 +115,17 @@ _TURNS = (
     (_RUNG_AT, r"my phone number is now \1"),
     (_OPEN_UNTIL, r"\1closes at "),
     (_WILL_BE, "will be "),
+    (_WANTS_THE_NAME, "is now called"),
+    (_GIVES_THE_NAME, r"\1 is now called \2"),
+    (_IN_LOVE, "now love"),
+    (_PUT_OFF, "postponed to "),
 )
 
 
 def plainly(sentence: str) -> str:
     """The sentence with such turns in plain words, all else as it was."""
     if '"' not in sentence:
+        sentence = _HEARD.sub(lambda found: f"{found[1]} " if found[1] else "", sentence)
         sentence = _REPORTED.sub("", _REPORTED_OF.sub(r"\1", sentence))
     sentence = _PARENTS.sub("my parents", sentence)
     sentence = _NOT_SINCE.sub(_given_up, sentence)
@@ -116,7 +134,7 @@ def plainly(sentence: str) -> str:
         sentence = _WHY_FIRST.sub("", sentence)
     sentence = _HAVE_GOT.sub(r"\1 ", _MADE.sub("I ", sentence))
     sentence = _WHOSE_NAME.sub(r"\g<who> is ", _A_NAMED.sub(r"\1 ", sentence))
-    sentence = _HIRED.sub("was hired", _AFTER_ALL.sub("", sentence))
+    sentence = _HIRED.sub(r"\g<0>, got hired", _AFTER_ALL.sub("", sentence))
     for pattern, into in _TURNS:
         sentence = pattern.sub(into, sentence)
     sentence = _GOING_PLACES.sub(r"\1 travelling to ", sentence)

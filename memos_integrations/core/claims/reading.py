@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from memos_integrations.core.claims.changes import RATHER, being, replacing, succeeding, turned
-from memos_integrations.core.claims.claim import ALL, ANY, NO_ONE, Claim, Strength, bare, kind_of
+from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, Claim, Strength, bare, kind_of
 from memos_integrations.core.claims.clauses import Clause, clauses_of, statements_of
 from memos_integrations.core.claims.endings import ended_by
 from memos_integrations.core.claims.frames import (
@@ -294,6 +294,10 @@ def _verb(subject: Subject, words: list[str]) -> Iterator[Claim]:  # noqa: PLR09
     if verb == "live" and not low.endswith("ed") and (rest[:1] == ["alone"] or _ALONE.match(" ".join(rest))):
         yield Claim(subject.key, "lives with", NO_ONE, Strength.LIKELY)
         return
+    best = _BEST.match(" ".join(rest)) if verb == "like" else None
+    if best is not None and (kind := kind_of(best[1])) in KINDS:
+        yield Claim(f"{subject.key} favourite {kind}", "is", best[1], Strength.ONE)
+        return
     if not past and (way := _way_to_work(verb, rest)):
         yield Claim(subject.key, "commute", way, Strength.LIKELY)
         return
@@ -309,6 +313,9 @@ def _verb(subject: Subject, words: list[str]) -> Iterator[Claim]:  # noqa: PLR09
     if rest[0].lower() == "to" or (subject.key and low == verb and not is_known(low) and subject.plain != subject.key):
         return
     yield from _plain_verb(subject, verb, rest)
+
+
+_BEST = re.compile(r"^(\w+) (?:best|most|the (?:best|most))$", re.IGNORECASE)
 
 
 def _way_to_work(verb: str, rest: list[str]) -> str:

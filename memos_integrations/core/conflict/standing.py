@@ -10,7 +10,7 @@ from typing import NamedTuple
 from memos_integrations.core.claims import Claim, Strength, kind_of, mark, refines, same_value
 from memos_integrations.core.claims.changes import SWITCHED
 from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, bare, period_of, words_of
-from memos_integrations.core.claims.frames import JUDGING, PERSONAL, SEVERAL
+from memos_integrations.core.claims.frames import JUDGING, ONE_AT_A_TIME, PERSONAL, SEVERAL
 from memos_integrations.core.claims.places import is_within
 from memos_integrations.core.contrast import is_in_passing
 from memos_integrations.core.text import terms as terms_of
@@ -119,6 +119,10 @@ def _told_short(n: Claim, o: Claim) -> bool:
     mine, theirs = n.subject.split(), o.subject.split()
     left = set(theirs) - set(mine)
     named = words_of(n.sentence)
+    if n.changed and mine[-1:] == theirs[-1:] and set(mine) < set(theirs) and len(mine) <= len(theirs) - 1:
+        own = o.sentence.lower().startswith(("my ", "our ")) and left == {theirs[0]}
+        if own or (mine[0] == theirs[0] and mine[-1] in ONE_AT_A_TIME):
+            return True  # "my check-up", "the check-up"; "my desk phone extension", "my extension"
     return bool(left) and mine[-1:] == theirs[-1:] and set(mine) < set(theirs) and all(words_of(each) <= named for each in left)
 
 

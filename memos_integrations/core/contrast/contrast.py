@@ -322,6 +322,19 @@ def _it_is_so_at_other_times(n: Statement, o: Statement, pair: Pair) -> int:
     return 0 if pair.n.denied or pair.o.denied or not matter else 1 if left or not pair.held else 2
 
 
+def _it_is_one_more(n: Statement, o: Statement, pair: Pair) -> int:
+    """What there were so many of, there is one more of: "two children", "our third child was born"."""
+    if n.past or o.past or pair.n.denied or pair.o.denied:
+        return 0
+    after = {mine.place + 1 for mine in pair.only_n if mine.low in _ORDER}
+    things = {key for key in pair.shared & pair.n.matter.keys() if pair.n.matter[key].place in after and key[0] != "@"}
+    counts = {_ORDER[mine.low] for mine in pair.only_n if mine.low in _ORDER}
+    before = {_COUNT.get(theirs.low, theirs.low) for theirs in pair.only_o if theirs.kind == "number"}
+    return 1 if things and any(str(count - 1) in before for count in counts) else 0
+
+
+_COUNT = {word: str(number) for number, word in enumerate("one two three four five six seven eight nine".split(), 1)}
+_ORDER = {word: number for number, word in enumerate("second third fourth fifth sixth seventh".split(), 2)}
 _HOW_OFTEN = re.compile(
     r"\b(?:every (?:(?:other|second|third|two|three|four) )?(?:day|week|month|year|quarter|night|morning|evening|weekend)s?"
     r"|(?:once|twice|(?:\d+|two|three|four|five|six) times) (?:a|per|every|each) (?:day|week|month|year|night)"
@@ -373,4 +386,5 @@ _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
     _it_measures_otherwise,
     _it_is_given_up,
     _it_is_so_at_other_times,
+    _it_is_one_more,
 )

@@ -44,7 +44,7 @@ def root(word: str) -> str:
 
 _CALLED = {
     "mum": "mother", "mom": "mother", "mama": "mother", "dad": "father", "papa": "father", "grandma": "grandmother",
-    "grandpa": "grandfather", "kid": "child", "kids": "children",
+    "grandpa": "grandfather", "child": "children", "kid": "child", "kids": "children",
 }  # fmt: skip
 """Kin by the names that they are called, to what they are."""
 

@@ -17,6 +17,7 @@ FRESH = re.compile(
     r"|july|august|september|october|november|december))|onwards?)"
     r"|from (?:today|this (?:week|month|year)|next (?:week|month)|january|february"
     r"|march|april|may|june|july|august|september|october|november|december)"
+    r"|, so (?:i|we|he|she|they|it|my|our)"
     r"|down to|up to|back to|has been|have been|have had|has become|became"
     r"|jetzt|nun|neuerdings|mittlerweile|inzwischen|seit|ab sofort|neue[rsn]?|ahora|actualmente|desde|nuev[oa])\b",
     re.IGNORECASE,
@@ -82,7 +83,8 @@ UNSURE = re.compile(
 """Says that it is not so, or not yet: a wish, a plan, a condition."""
 
 PAST = re.compile(
-    r"\b(?:used to|(?:was|were)(?! \w+(?:ed|en)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
+    r"\b(?:used to|(?:was|were)(?! (?:not )?(?:\w+ly )?(?:\w+(?:ed|en)|brought|put|set|cut|made|sent|sold|built|lost|held|found|paid|shut|split"
+    r"|kept|bought|born|put|hit|let)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
     r"|months? ago|long ago|back then|back in (?:the|my|\d)"
     r"|previously|previous|formerly|former|before that|earlier|at school|once(?! (?:an?|per|every|each)\b)"
     r"|in (?:19|20)\d\d|last (?:time|year|car"
@@ -108,7 +110,7 @@ PASSING = re.compile(
 """Says that it is so for once."""
 
 BESIDES = re.compile(
-    r"\b(?:also|too|as well|in addition|besides|another|moreover|on top|auch|tambien|también)\b", re.IGNORECASE
+    r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch|tambien|también)\b", re.IGNORECASE
 )
 """Says that it is so besides."""
 
@@ -125,7 +127,8 @@ PLANNED = re.compile(
 DROPPED = re.compile(
     r"\b(?:decided (?:on|against|for|not)|changed (?:my|our|his|her|their) minds?|(?:drop|dropped|gave up|given up|abandoned"
     r"|scrapped|shelved) (?:on )?(?:the|my|our|his|her|their) (?:ideas?|plans?)|(?:am|are|is) not going|will not be"
-    r"|call(?:ed)? (?:[\w-]+ ){1,4}off|no longer (?:planning|want\w*|going|intend\w*)|called off|cancelled|fell through|is off)\b",
+    r"|call(?:ed)? (?:[\w-]+ ){1,4}off|no longer (?:planning|want\w*|going|intend\w*)|called off|cancelled|fell through|is off"
+    r"|decided to (?:keep|stay)|(?:am|is|are) (?:keeping|staying))\b",
     re.IGNORECASE,
 )
 """Says that a plan is given up, or another one made."""
