@@ -90,6 +90,8 @@ def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]
     verb, was, value = verb_of(found["verb"]), found["was"] or "", found["value"]
     if _BARE_HOUR.match(value) and verb in _PUT_OFF and subject.key != me:
         return [valued(subject, f"at {value}", was=was)]  # "standup moved to 10": no name of somebody
+    if verb == "rename" and subject.personal:  # "Kaiserallee was renamed to Friedensallee"
+        return [Claim(subject.key, "name", value, Strength.ONE, changed=True, was=was)]
     if not subject.personal or (subject.attribute and verb == "change"):  # "my manager changed from A to B"
         return [valued(subject, value, was=was)] if verb in CHANGED else []
     if not was and verb in SWITCHING and kind_of(value) in KINDS:
@@ -151,6 +153,10 @@ _EXACT = frozenset({"supervisor", "partner", "phone", "rent", "age", "name"})
 """What is told by a name or a number: "my manager is nice" tells something else of them."""
 
 
+_BOOKED = frozenset("room seat table slot line place space bed desk flat evening day weekend".split())
+"""What is "free" when nobody has taken it."""
+
+
 def _thing(subject: Subject, value: str) -> tuple[str, Strength]:
     kind = kind_of(value)
     head = subject.plain
@@ -160,6 +166,8 @@ def _thing(subject: Subject, value: str) -> tuple[str, Strength]:
             subject.attribute,
             Strength.MANY if many else Strength.LIKELY if subject.attribute == "vehicle" else Strength.ONE,
         )
+    if kind == "money" and head not in ONE_AT_A_TIME | _BOOKED and not subject.attribute:
+        return "price", Strength.ONE
     sole = head in ONE_AT_A_TIME or head.removesuffix("s") in ONE_AT_A_TIME or "favourite" in subject.key
     if kind == "time":
         return "when", Strength.ONE if len(subject.key.split()) > 1 or sole else Strength.LIKELY

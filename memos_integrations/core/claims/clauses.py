@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from memos_integrations.core.claims.ahead import is_ahead
@@ -201,7 +201,7 @@ def clauses_of(text: str, said_at: datetime) -> Iterator[Clause]:
         plain = _APART.sub(r"I broke up with \1", plainly(re.sub(r"\s*\([^)]*\)", "", plain)))
         for part in _SPLIT.split(plain):
             if part and part.strip() and (clause := _clause(part.strip(), sentence, said_at)) is not None:
-                yield clause
+                yield replace(clause, fresh=True) if f", so {part.strip()}" in plain else clause
 
 
 def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:

@@ -20,7 +20,8 @@ _CAN_NO_MORE = re.compile(r"\b(?:can|am able to|are able to) not\b(?= .*\bany ?(
 _NO_LONGER_CAN = re.compile(r"\b(?:can no longer|no longer can)\b", re.IGNORECASE)
 _WHY_FIRST = re.compile(
     rf"^(?:with|because of|due to|thanks to|owing to|after|since|following) (?:(?!(?:I|we|he|she|they|that)\b)[\w'-]+ ){{0,5}}(?!I\b)[\w'-]+?,? "
-    rf"(?={_I} (?:no longer|can|do|does|am|is|are|have|has|now|had to|stopped|quit|gave)\b)",
+    rf"(?={_I} (?:no longer|can|do|does|am|is|are|have|has|now|had to|stopped|quit|gave)\b"
+    rf"|(?:my|our) [\w-]+ (?:is|are|takes|has|costs|no longer)\b)",
     re.IGNORECASE,
 )
 _WHY_WORDS = re.compile(r"^(?:after|since) (?:I|we|he|she|they|it)\b", re.IGNORECASE)
@@ -96,6 +97,17 @@ _PUT_OFF = re.compile(
     r"\b(?:put off|postponed|delayed|pushed|rescheduled|shifted|moved|adjourned) (?:back )?(?:until|till) ", re.IGNORECASE
 )
 _HEARD = re.compile(r"^I (?:hear|heard|learned|learnt|found out)(?: from ([A-Z]\w+) that (?:he|she)| that)?\b ?(?!about|of|from)")
+_HABIT_OF = re.compile(
+    r"\b(?:have |has )?(?:broken|broke|kicked|dropped|given up|gave up|got rid of|lost) (?:the|my|his|her|their) habit of "
+    r"(?=\w+ing\b)",
+    re.IGNORECASE,
+)
+_RENAMED = re.compile(r"\brenamed (?=[A-Z])")
+_AN_HOUR = re.compile(r"\b(takes?|lasts?|took|lasted) (?:about |only |around )?an? (hour|day|week|minute|month|year)\b")
+_HALF_AN_HOUR = re.compile(r"\bhalf an hour\b", re.IGNORECASE)
+_WORN = r"((?:the|my|his|her) (?:braces?|cast|plaster|stitches|bandages?|boot|sling|splint))"
+_TAKEN_OFF = re.compile(rf"\b{_WORN} (?:is|are) off\b", re.IGNORECASE)
+_GOT_OFF = re.compile(rf"\b(?:I )?(?:got|had) {_WORN} (?:off|taken off|removed)\b", re.IGNORECASE)
 _REPORTED_OF = re.compile(
     r"^([A-Z]\w+)'s (?:\w+) (?:says|told me|tells me|mentioned|mentions|said)(?: that)? (?:he|she)\b"
 )
@@ -115,6 +127,12 @@ _TURNS = (
     (_RUNG_AT, r"my phone number is now \1"),
     (_OPEN_UNTIL, r"\1closes at "),
     (_WILL_BE, "will be "),
+    (_HABIT_OF, "stopped "),
+    (_RENAMED, "renamed to "),
+    (_AN_HOUR, r"\1 one \2"),
+    (_HALF_AN_HOUR, "30 minutes"),
+    (_TAKEN_OFF, r"\1 came off"),
+    (_GOT_OFF, r"\1 came off"),
     (_WANTS_THE_NAME, "is now called"),
     (_GIVES_THE_NAME, r"\1 is now called \2"),
     (_IN_LOVE, "now love"),

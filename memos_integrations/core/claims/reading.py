@@ -315,6 +315,7 @@ def _verb(subject: Subject, words: list[str]) -> Iterator[Claim]:  # noqa: PLR09
     yield from _plain_verb(subject, verb, rest)
 
 
+_FOR_WHAT = re.compile(r"^(?P<price>\D{0,2}\d[\d.,]*(?: [a-z]+)?) for (?P<thing>(?:(?:my|our|the) )?[A-Za-z][\w' -]*)$")
 _BEST = re.compile(r"^(\w+) (?:best|most|the (?:best|most))$", re.IGNORECASE)
 
 
@@ -373,6 +374,11 @@ def _plain_verb(subject: Subject, verb: str, rest: list[str]) -> Iterator[Claim]
     rent = _RENT.match(" ".join(rest)) if verb == "pay" else None
     if rent is not None:
         yield Claim(subject.key, "rent", rent["value"], Strength.ONE)
+        return
+    priced = _FOR_WHAT.match(" ".join(rest)) if verb in {"charge", "pay"} else None
+    thing = subject_of(priced["thing"], subject.key, "") if priced else None
+    if priced is not None and thing is not None and kind_of(priced["price"]) == "money":
+        yield Claim(thing.key, "price", priced["price"], Strength.ONE if verb == "charge" else Strength.LIKELY)
         return
     verb = "have" if verb == "own" else verb
     particle = rest[0].lower() if rest[0].lower() in PREPOSITIONS and len(rest) > 1 else ""

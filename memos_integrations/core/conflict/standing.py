@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from memos_integrations.core.claims import Claim, Strength, kind_of, mark, refines, same_value
 from memos_integrations.core.claims.changes import SWITCHED
-from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, bare, period_of, words_of
+from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, bare, measured, period_of, words_of
 from memos_integrations.core.claims.frames import JUDGING, ONE_AT_A_TIME, PERSONAL, SEVERAL
 from memos_integrations.core.claims.places import is_within
 from memos_integrations.core.contrast import is_in_passing
@@ -94,6 +94,8 @@ _SEASON = re.compile(
 
 def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of cases
     """How a newer claim stands to an older one; None when both can be true, or they are about different things."""
+    if o.attribute == "name" and o.stands and n.changed and _RENAMED.search(n.sentence) and _is_it(n.subject, o.value):
+        return Found(2, "it is called otherwise")
     if n.was == ALL or (n.subject != o.subject and not _told_short(n, o)):
         return _of_its_end(n, o)
     named = n.was and o.stands and o.value and _names(n.was, o.value)
@@ -112,6 +114,13 @@ def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of 
     if o.until and n.since and o.until <= n.since:
         return None
     return _alike(n, o) if n.stands and o.stands else _turned(n, o)
+
+
+_RENAMED = re.compile(r"\b(?:re)?named\b", re.IGNORECASE)
+
+
+def _is_it(subject: str, value: str) -> bool:
+    return bool(words_of(subject)) and words_of(subject) == words_of(value)
 
 
 def _told_short(n: Claim, o: Claim) -> bool:
@@ -258,7 +267,9 @@ def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911, PLR0912 
         case Strength.LIKELY:
             return _likely(n, o, kinds, at_times)
         case _:
-            sort = kinds[0] == kinds[1] and kinds[0] in KINDS and n.attribute != "likes"
+            mine, theirs = _core(n.value), _core(o.value)
+            apart = kinds[0] != "standing" and min(len(mine), len(theirs)) > 1 and mine[-1] != theirs[-1]  # "brown eyes", "grey hair"
+            sort = kinds[0] == kinds[1] and kinds[0] in KINDS and n.attribute != "likes" and not apart
             return Found(1, "one of a kind, and a change") if sort and n.changed and not at_times else None
 
 
@@ -316,6 +327,9 @@ def _likely(  # noqa: PLR0911 - a table of cases
     counts = kinds[0] == "number" and len(mine) > 1 and not head and kind_of(bare(n.value).split()[0]) == "number"
     told = [{word for word in words_of(each) if word.isalpha()} for each in (n.value, o.value)]
     other = all(told) and (not told[0] & told[1] or not (head or {mine[-1], theirs[-1]} - told[0] - told[1]))
+    sizes = measured(n.value), measured(o.value)
+    one_size = sizes[0] is not None and sizes[1] is not None and sizes[0][0] == sizes[1][0]  # "an hour", "35 minutes"
+    other = other and not one_size
     if kinds == ("number", "number") and other and not n.changed:
         return None  # "8 GB", "Debian 12"; "size 42 shoes", "size 38 trousers"
     if kinds[0] != kinds[1] or (at_times and "time" not in kinds) or counts:

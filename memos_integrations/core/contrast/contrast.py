@@ -174,11 +174,21 @@ def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:
         return 0  # "I do not like it", "I hate it"
     if o.past and not n.past:
         return 0  # "I had a dog when I was little", "I do not have a dog"
+    if pair.only_o and _HAS_NONE.search(fold(n.text)) and any(_led(pair, key) for key in pair.shared):
+        return 0  # "I work with children", "I have no children"
     if pair.compound or pair.of_its_owner:
         return 0  # "fish", "fish fingers"; "I do not eat fish", "my cat eats fish"
     if (_told(pair.only_n) and _told(pair.only_o)) or not (pair.argument or pair.held):
         return 0
     return 2 if pair.cover >= 0.5 else 1
+
+
+_HAS_NONE = re.compile(r"\b(?:have|has) (?:no|not any)\b|\b(?:do|does) not have\b")
+
+
+def _led(pair: Pair, key: str) -> bool:
+    word = pair.o.matter.get(key)
+    return word is not None and word.lead in {"with", "for", "about", "to"}
 
 
 def _told(words: tuple[Word, ...]) -> tuple[Word, ...]:
@@ -336,7 +346,8 @@ def _it_is_one_more(n: Statement, o: Statement, pair: Pair) -> int:
 _COUNT = {word: str(number) for number, word in enumerate("one two three four five six seven eight nine".split(), 1)}
 _ORDER = {word: number for number, word in enumerate("second third fourth fifth sixth seventh".split(), 2)}
 _HOW_OFTEN = re.compile(
-    r"\b(?:every (?:(?:other|second|third|two|three|four) )?(?:day|week|month|year|quarter|night|morning|evening|weekend)s?"
+    r"\b(?:every (?:(?:other|second|third|two|three|four) )?(?:day|week|month|year|quarter|night|morning|evening|weekend"
+    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day)s?"
     r"|(?:once|twice|(?:\d+|two|three|four|five|six) times) (?:a|per|every|each) (?:day|week|month|year|night)"
     r"|daily|weekly|fortnightly|monthly|yearly)\b"
 )

@@ -132,7 +132,7 @@ ENDING_PAIRS = frozenset(
      ("drop", "out"), ("move", "out"), ("shut", "down"), ("close", "down"), ("phase", "out"), ("cut", "out"),
      ("throw", "away"),
      ("wind", "down"), ("pack", "in"), ("opt", "out"), ("take", "off"), ("give", "notice"), ("sign", "off"),
-     ("give", "away"), ("turn", "down"), ("fall", "through"), ("grow", "out"), ("wear", "out"), ("get", "over"),
+     ("give", "away"), ("turn", "down"), ("fall", "through"), ("fall", "out"), ("grow", "out"), ("wear", "out"), ("get", "over"),
      ("let", "lapse"),
      ("let", "go"), ("come", "off"), ("run", "out"), ("do", "away"), ("take", "down")}
 )  # fmt: skip
@@ -225,6 +225,7 @@ together zusammen juntos / apart separated getrennt separados
 share shared / own
 awake / asleep
 employed / unemployed jobless fired
+self-employed freelance freelancing / employed employee
 enable enabled on / disable disabled off
 present / absent away
 healthy well fit / ill sick unwell

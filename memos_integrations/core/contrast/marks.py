@@ -17,7 +17,8 @@ FRESH = re.compile(
     r"|july|august|september|october|november|december))|onwards?)"
     r"|from (?:today|this (?:week|month|year)|next (?:week|month)|january|february"
     r"|march|april|may|june|july|august|september|october|november|december)"
-    r"|, so (?:i|we|he|she|they|it|my|our)"
+    r"|, so (?:i|we|he|she|they|it|my|our|the)"
+    r"|(?:cancell?ed|full|closed|sold out|booked up|broke down), (?:i|we|he|she|they|it|my|our|the)"
     r"|down to|up to|back to|has been|have been|have had|has become|became"
     r"|jetzt|nun|neuerdings|mittlerweile|inzwischen|seit|ab sofort|neue[rsn]?|ahora|actualmente|desde|nuev[oa])\b",
     re.IGNORECASE,
@@ -128,7 +129,7 @@ DROPPED = re.compile(
     r"\b(?:decided (?:on|against|for|not)|changed (?:my|our|his|her|their) minds?|(?:drop|dropped|gave up|given up|abandoned"
     r"|scrapped|shelved) (?:on )?(?:the|my|our|his|her|their) (?:ideas?|plans?)|(?:am|are|is) not going|will not be"
     r"|call(?:ed)? (?:[\w-]+ ){1,4}off|no longer (?:planning|want\w*|going|intend\w*)|called off|cancelled|fell through|is off"
-    r"|decided to (?:keep|stay)|(?:am|is|are) (?:keeping|staying))\b",
+    r"|decided to (?:keep|stay)|g(?:ave|iven) up (?:on )?\w+ing|(?:am|is|are) (?:keeping|staying))\b",
     re.IGNORECASE,
 )
 """Says that a plan is given up, or another one made."""
