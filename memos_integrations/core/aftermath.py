@@ -206,9 +206,7 @@ class Aftermath:
         dead = [each for each in dying if each.state is not State.ARCHIVED and was_merged_by_hand(each)]
         return Steps(moves=(*moves.values(), *((each, State.ARCHIVED) for each in dead)), records=records)
 
-    def _freed_by(
-        self, gone: dict[str, MemCube], by_hand: set[str], caller: Caller
-    ) -> list[tuple[MemCube, MemCube]]:
+    def _freed_by(self, gone: dict[str, MemCube], by_hand: set[str], caller: Caller) -> list[tuple[MemCube, MemCube]]:
         """What comes back with what is gone, and of what; a merge that is over itself gives back its own sources."""
         back, frontier, gone, by_hand = list[tuple[MemCube, MemCube]](), list(gone.values()), dict(gone), set(by_hand)
         while frontier:

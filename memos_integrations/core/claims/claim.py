@@ -97,9 +97,7 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _HOURS = re.compile(r"(?<![\d-])([01]?\d|2[0-4])\s?-\s?([01]?\d|2[0-4])(?![\d-])")
-_MONTH = re.compile(
-    rf"\b((?i:{'|'.join(m for m in _MONTHS if m not in {'may', 'march'})})|May|March)\b(?: (\d{{4}}))?"
-)
+_MONTH = re.compile(rf"\b((?i:{'|'.join(m for m in _MONTHS if m not in {'may', 'march'})})|May|March)\b(?: (\d{{4}}))?")
 _MONEY = re.compile(
     r"[$€£¥]\s?\d|\d[\d,.]*\s?(?:k\b|euros?|dollars?|pounds?|francs?|usd|eur|gbp|chf|yen|bucks|cents?)\b", re.IGNORECASE
 )

@@ -138,7 +138,9 @@ _FRESH = re.compile(
     r"|lately|right now|at the moment|new|latest|updated|starting|going forward|moving forward|correction|update)\b",
     re.IGNORECASE,
 )
-_BESIDES = re.compile(r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another)\b", re.IGNORECASE)
+_BESIDES = re.compile(
+    r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another)\b", re.IGNORECASE
+)
 _ENDED = re.compile(r"\bno longer\b|\b(?:any ?more|any longer)\b|\bno more\b", re.IGNORECASE)
 _SINCE = re.compile(
     r"(?:,\s*)?\b(?:(?:ever )?since|as of|effective(?: from| as of)?|starting(?: from| in| on)?|beginning(?: in| on)?"

@@ -44,7 +44,7 @@ _WHOSE_NAME = re.compile(
 _GOING_PLACES = re.compile(r"\b(am|is|are) (?:going|flying|driving|off) to (?=(?:the )?[A-Z])")
 _EVENT = (
     r"trip|wedding|party|meeting|concert|holiday|date|engagement|dinner|visit|deal|event|sale|move|match|game|show"
-    r"|lesson|class|course|appointment|interview|conference|flight|barbecue|picnic|tour|cruise|weekend"
+    r"|lesson|class|course|appointment|interview|conference|flight|barbecue|picnic|tour|cruise|weekend|theatre|cinema|play|film|race|run|lunch|walk|excursion"
 )
 _IS_OFF = re.compile(rf"\b({_EVENT}) (?:is|are|was) (?:all )?off(?: now)?(?=[.,;!]|$)", re.IGNORECASE)
 _AFTER_ALL = re.compile(r",? after all(?=[.,;!]|$)", re.IGNORECASE)
@@ -54,7 +54,8 @@ _HIRED = re.compile(
     re.IGNORECASE,
 )
 _RESUMED = re.compile(
-    r"\b(?:am|is|are|went|goes|go|came|come) back (?:at|to|in) (?:work|the office|school|uni|university)\b", re.IGNORECASE
+    r"\b(?:am|is|are|went|goes|go|came|come) back (?:at|to|in) (?:work|the office|school|uni|university)\b",
+    re.IGNORECASE,
 )
 _GAVE_BIRTH = re.compile(
     r"\bhad (?:her|the|our|my|a|their|an) (?:baby|babies|child|twins|(?:little |baby )?(?:boy|girl))\b", re.IGNORECASE
@@ -94,9 +95,27 @@ _GIVES_THE_NAME = re.compile(
 )
 _IN_LOVE = re.compile(r"\b(?:(?:have|has) )?(?:fallen|fell) in love with\b", re.IGNORECASE)
 _PUT_OFF = re.compile(
-    r"\b(?:put off|postponed|delayed|pushed|rescheduled|shifted|moved|adjourned) (?:back )?(?:until|till) ", re.IGNORECASE
+    r"\b(?:put off|postponed|delayed|pushed|rescheduled|shifted|moved|adjourned) (?:back )?(?:until|till) ",
+    re.IGNORECASE,
 )
-_HEARD = re.compile(r"^I (?:hear|heard|learned|learnt|found out)(?: from ([A-Z]\w+) that (?:he|she)| that)?\b ?(?!about|of|from)")
+_HEARD = re.compile(
+    r"^I (?:hear|heard|learned|learnt|found out)(?: from ([A-Z]\w+) that (?:he|she)| that)?\b ?(?!about|of|from)"
+)
+_LET_GO = re.compile(
+    r"^[A-Z][\w'-]+(?: [A-Z][\w'-]+)? (?:has |have )?(?:let me go|(?:fired|sacked|dismissed) me|laid me off|made me redundant)\b"
+)
+_OWN_TASTE = re.compile(
+    r"^I (?:think|guess|believe|feel|would say)(?: that)? (?=.*\b(?:my (?:new )?favou?rite|I (?:like|love|prefer|hate))\b)"
+)
+_NOT_UNTIL = re.compile(
+    r"\b(does|will) not (open|close|start|begin|leave|arrive|end) (?:until|till|before) "
+    r"([^.,;]+?)(?: any ?(?:more|longer))?(?=[.,;]|$)",
+    re.IGNORECASE,
+)
+_OUT_OF = re.compile(
+    r"\b(?:got out of|came out of|was released from|is out of|was let out of) (?:the )?(?=prison|jail|hospital|rehab|the clinic)",
+    re.IGNORECASE,
+)
 _HABIT_OF = re.compile(
     r"\b(?:have |has )?(?:broken|broke|kicked|dropped|given up|gave up|got rid of|lost) (?:the|my|his|her|their) habit of "
     r"(?=\w+ing\b)",
@@ -128,6 +147,10 @@ _TURNS = (
     (_OPEN_UNTIL, r"\1closes at "),
     (_WILL_BE, "will be "),
     (_HABIT_OF, "stopped "),
+    (_LET_GO, "I was fired"),
+    (_OWN_TASTE, ""),
+    (_NOT_UNTIL, r"\2s at \3"),
+    (_OUT_OF, "was discharged from "),
     (_RENAMED, "renamed to "),
     (_AN_HOUR, r"\1 one \2"),
     (_HALF_AN_HOUR, "30 minutes"),

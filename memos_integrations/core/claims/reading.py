@@ -53,7 +53,9 @@ _LASTING = frozenset(
     " go".split()
 )
 """Verbs whose past tense tells what is so now."""
-_IN_A_HOME = re.compile(r"^(?:an?|the|my|our|his|her|their) [a-z][^,]*? (?:in|near|outside|outside of) ([A-Z][\w'-]+(?: [A-Z][\w'-]+)*)$")
+_IN_A_HOME = re.compile(
+    r"^(?:an?|the|my|our|his|her|their) [a-z][^,]*? (?:in|near|outside|outside of) ([A-Z][\w'-]+(?: [A-Z][\w'-]+)*)$"
+)
 """Where a home is, besides what sort of home it is."""
 _ALONE = re.compile(r"^(?:on (?:my|his|her|their) own|by (?:my|him|her|them)sel(?:f|ves))$", re.IGNORECASE)
 _MARITAL = frozenset("single married divorced engaged widowed separated together".split())

@@ -132,7 +132,12 @@ def _told_short(n: Claim, o: Claim) -> bool:
         own = o.sentence.lower().startswith(("my ", "our ")) and left == {theirs[0]}
         if own or (mine[0] == theirs[0] and mine[-1] in ONE_AT_A_TIME):
             return True  # "my check-up", "the check-up"; "my desk phone extension", "my extension"
-    return bool(left) and mine[-1:] == theirs[-1:] and set(mine) < set(theirs) and all(words_of(each) <= named for each in left)
+    return (
+        bool(left)
+        and mine[-1:] == theirs[-1:]
+        and set(mine) < set(theirs)
+        and all(words_of(each) <= named for each in left)
+    )
 
 
 _FOR_EVER = frozenset({"name", "is a", "age"})
@@ -268,7 +273,9 @@ def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911, PLR0912 
             return _likely(n, o, kinds, at_times)
         case _:
             mine, theirs = _core(n.value), _core(o.value)
-            apart = kinds[0] != "standing" and min(len(mine), len(theirs)) > 1 and mine[-1] != theirs[-1]  # "brown eyes", "grey hair"
+            apart = (
+                kinds[0] != "standing" and min(len(mine), len(theirs)) > 1 and mine[-1] != theirs[-1]
+            )  # "brown eyes", "grey hair"
             sort = kinds[0] == kinds[1] and kinds[0] in KINDS and n.attribute != "likes" and not apart
             return Found(1, "one of a kind, and a change") if sort and n.changed and not at_times else None
 

@@ -154,7 +154,7 @@ def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:
     if of_two_things(pair) or _ITS_FORMER.search(n.text):
         return 0
     matter = pair.shared - (pair.o.holder & pair.n.holder)
-    if pair.only_o and pair.only_n and matter and all(key.startswith("@") for key in matter):
+    if pair.only_o and pair.only_n and matter and matter <= SINGLE:
         return 0  # "I work at the hospital", "I stopped working nights"
     if n.passing and pair.only_o and not o.passing and _FOR_ONCE.search(fold(n.text)):
         return 0  # "I take the train to work", "The train was cancelled today"
@@ -204,8 +204,9 @@ def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
         left = [word for word in left if word.root not in CHANGING and not word.root.startswith("@")]
     if not pair.argument and not pair.couple and (left or not pair.held):
         return 0  # "I hate olives", "I love marzipan"
-    if _is_for_some(n, pair):
-        return 0
+    frames = [{word.root for word in words if word.root[0] == "@"} for words in (pair.only_n, pair.only_o)]
+    if all(frames) or _is_for_some(n, pair):
+        return 0  # "I live in the north of the city", "I go to school in the south of the city"
     return 2 if pair.cover >= 0.4 else 1
 
 

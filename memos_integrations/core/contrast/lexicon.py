@@ -185,6 +185,7 @@ FRAMES: dict[str, str] = {
         "begin": "begin start",
         "fear": "afraid scared fear terrified frightened phobia dread",
         "drink": "drink alcohol",
+        "smoke": "smoke smoker cigarette cigar",
         "repair": "repair fix mend",
         "renovate": "renovate renovation refurbish",
         "supply": "supply supplier provide provider",

@@ -111,7 +111,8 @@ PASSING = re.compile(
 """Says that it is so for once."""
 
 BESIDES = re.compile(
-    r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch|tambien|también)\b", re.IGNORECASE
+    r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch|tambien|también)\b",
+    re.IGNORECASE,
 )
 """Says that it is so besides."""
 

@@ -16,7 +16,7 @@ pay repay settle transfer / owe unpaid due outstanding debt overdue
 * hire / unemployed jobless unemployment
 * resume / leave sabbatical vacation holiday sick ill
 * recover heal cure / ill sick injure broken flu cold fever
-back return home discharge / hospital clinic rehab ward
+back return home discharge / hospital clinic rehab ward prison jail
 back return home discharge / holiday vacation leave trip travel abroad away hospital workshop repair garage sick
 * marry wed engage meet / single engaged fiance fiancee unmarried
 * divorce separate split break / marry married engaged together girlfriend boyfriend partner husband wife couple
