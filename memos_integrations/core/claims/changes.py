@@ -72,7 +72,7 @@ SWITCHED = "switched"
 """The attribute of what somebody switched to, when it is not told from what."""
 
 
-def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]:  # noqa: PLR0911 - a table of forms
+def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]:  # noqa: C901, PLR0911 - a table of forms
     """The claims of a predicate that gives something another value, and may name the earlier one."""
     found = _LEFT_FOR.match(tail) or _INSTEAD.match(tail)
     if found is not None and subject.personal:

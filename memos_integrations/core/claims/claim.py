@@ -112,7 +112,8 @@ _SPELT = dict(
 _NUMBER = re.compile(rf"(?<![\w-])(?:[+#]?\d[\d,.\- ]*\d|\d|(?:{'|'.join(_SPELT)})\b(?!\s+of))", re.IGNORECASE)
 _COSTLESS = frozenset({"free", "free of charge", "gratis", "no charge"})
 _FREQUENCY = re.compile(
-    r"(?:(?:only|just|about) )?(?:every (?:other |second |third |two |three |four )?(?:day|week|month|year|quarter|night"
+    r"(?:(?:only|just|about) )?(?:every (?:other |second |third |two |three |four )?(?:day|week|month|year"
+    r"|quarter|night"
     r"|morning|evening|weekend)s?|(?:once|twice|(?:\d+|two|three|four|five|six) times) (?:a|per|every|each) (?:day|week"
     r"|month|year|night)|daily|weekly|fortnightly|monthly|yearly)$",
     re.IGNORECASE,
@@ -203,7 +204,7 @@ def _minutes(clock: re.Match[str]) -> object:
 
 
 @lru_cache(maxsize=1 << 13)
-def kind_of(value: str) -> str:
+def kind_of(value: str) -> str:  # noqa: PLR0911 - a table of cases
     """What sort of value it is: `time`, `money`, `address`, `number`, a kind of `KINDS`, `name`, or `words`."""
     plain = bare(value)
     if moments_of(value) and not plain.startswith("+"):

@@ -21,7 +21,8 @@ _TAG = re.compile(
 _MARVEL = re.compile(r"^((?:(?:ok|so|wow|wait|omg),? )*(?:i|we|my \w+)\s[^?.!]*)\?[?!]+", re.IGNORECASE)
 """A statement at which its speaker marvels ("i love it now??"): no question begins with its subject."""
 _NOTE_THAT = re.compile(
-    r"(?:\b(?:can|could|would|will) you|\bwould you mind)(?:,? please)? (?:note|remember|save|keep in mind|write down|noting)"
+    r"(?:\b(?:can|could|would|will) you|\bwould you mind)(?:,? please)? (?:note|remember|save|keep in mind"
+    r"|write down|noting)"
     r"(?: down)? that ([^?.!]+)\?",
     re.IGNORECASE,
 )
@@ -58,7 +59,8 @@ _UNSURE = re.compile(
     r"|plans? (?:to|on)"
     r"|(?:is|am|are) going to|(?:is|am|are) about to|wants? to|wanted to|wish(?:es)?|hop(?:e|es|ing) to"
     r"|consider(?:s|ing)|thinking"
-    r"|(?:almost|nearly)(?! (?:every|always|never|all|daily|nothing|any|only|no)\b)|pretend(?:s|ed|ing)?|jok(?:e|es|ed|ing)|kidding|l(?:ied|ying) (?:that|about|to)|claim(?:s|ed)"
+    r"|(?:almost|nearly)(?! (?:every|always|never|all|daily|nothing|any|only|no)\b)|pretend(?:s|ed|ing)?|jok(?:e"
+    r"|es|ed|ing)|kidding|l(?:ied|ying) (?:that|about|to)|claim(?:s|ed)"
     r"|dream(?:s|t|ed|ing)?|imagine|feels? like|as (?:if|though)|rumou?rs?|tempted|would like|can|must|let us"
     r"|looking (?:for|to|at)|tries|trying|try|expects? to|intends? to|decid(?:e|es|ing) (?:on|whether)"
     r"|until recently i thought"
@@ -119,7 +121,8 @@ _TERSE_CHANGE = re.compile(
     r"|up)\b)([a-z][\w-]*(?: [a-z][\w-]*)?) (?=(?:to|from) )"
 )
 _NEW_ONE = re.compile(
-    r"^(I|We|we|[A-Z][a-z]+) (?:have got|have|has|got) (?:a|an) new ([a-z][\w-]*(?: [a-z][\w-]*)?)(?:,| is|:| -|, it is)"
+    r"^(I|We|we|[A-Z][a-z]+) (?:have got|have|has|got) (?:a|an) new ([a-z][\w-]*(?: [a-z][\w-]*)?)(?:,| is|:| -"
+    r"|, it is)"
     r" (\S+(?: \S+){0,5})$"
 )
 """As in "I have a new email address, ana@b.com"."""
@@ -164,7 +167,8 @@ _SPLIT = re.compile(
     r"|(?:live|work|like|love|hate|prefer|enjoy|own|drive|use|drink|eat|play|speak|have|study|want|need)s?\s"
     r"|(?:is|am|are|has|was|moved|joined|switched|changed|started|stopped|quit|became|left|adopted|sold|gave|took"
     r"|does not|do not)\s))"
-    r"|,\s*(?=it\s[a-z]+s\s)|,\s*(?=(?:I|we|he|she|they)\s(?:just|only|always|never)\s)|,\s*(?=(?:it|he|she|they|I|we)\s(?:is|are|am|has|have|now|live|work|no longer|does|do)s?\s)"
+    r"|,\s*(?=it\s[a-z]+s\s)|,\s*(?=(?:I|we|he|she|they)\s(?:just|only|always|never)\s)|,\s*(?=(?:it|he|she|they"
+    r"|I|we)\s(?:is|are|am|has|have|now|live|work|no longer|does|do)s?\s)"
     r"|,\s*(?=(?:I|we|he|she|they)\s(?:left|quit|joined|moved|switched|stopped|started|sold|became)\s)"
     r"|,\s*(?=(?:my|our|his|her)\s(?:new\s)?\w+(?:\s\w+)?\sis\s)"
     r"|,\s*(?:which|who)\s+.*$",

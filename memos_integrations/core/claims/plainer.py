@@ -12,14 +12,16 @@ from memos_integrations.core.claims.frames import is_known, verb_of
 _I = r"(?:I|we|he|she|they|my|our|his|her|their)"
 _LONG = r"(?:[\w-]+ ){0,3}(?:weeks?|months?|years?|decades?|ages|(?:long )?(?:time|while))"
 _NOT_SINCE = re.compile(
-    rf"\b(?P<has>have|has) (?:not|never) (?P<verb>\w+)(?P<what>(?: [\w'-]+){{0,5}}?),? (?:for|in|since) {_LONG}(?: now)?\b"
+    rf"\b(?P<has>have|has) (?:not|never) (?P<verb>\w+)(?P<what>(?: [\w'-]+){{0,5}}?),? (?:for|in"
+    rf"|since) {_LONG}(?: now)?\b"
     r"(?=[.,;!]|$)",
     re.IGNORECASE,
 )
 _CAN_NO_MORE = re.compile(r"\b(?:can|am able to|are able to) not\b(?= .*\bany ?(?:more|longer)\b)", re.IGNORECASE)
 _NO_LONGER_CAN = re.compile(r"\b(?:can no longer|no longer can)\b", re.IGNORECASE)
 _WHY_FIRST = re.compile(
-    rf"^(?:with|because of|due to|thanks to|owing to|after|since|following) (?:(?!(?:I|we|he|she|they|that)\b)[\w'-]+ ){{0,5}}(?!I\b)[\w'-]+?,? "
+    rf"^(?:with|because of|due to|thanks to|owing to|after|since|following) (?:(?!(?:I|we|he|she|they"
+    rf"|that)\b)[\w'-]+ ){{0,5}}(?!I\b)[\w'-]+?,? "
     rf"(?={_I} (?:no longer|can|do|does|am|is|are|have|has|now|had to|stopped|quit|gave)\b"
     rf"|(?:my|our) [\w-]+ (?:is|are|takes|has|costs|no longer)\b)",
     re.IGNORECASE,
@@ -27,7 +29,8 @@ _WHY_FIRST = re.compile(
 _WHY_WORDS = re.compile(r"^(?:after|since) (?:I|we|he|she|they|it)\b", re.IGNORECASE)
 """A clause of its own, not the reason of the one that follows."""
 _MADE = re.compile(
-    r"^(?:My |Our |The )?[\w'-]+(?: [\w'-]+)? (?:has |have )?(?:made|got|had|convinced|persuaded|talked) me (?:to |into )?"
+    r"^(?:My |Our |The )?[\w'-]+(?: [\w'-]+)? (?:has |have )?(?:made|got|had|convinced|persuaded"
+    r"|talked) me (?:to |into )?"
     r"(?=(?:start|begin|stop|quit|give|giv|switch|cut)\w*\b)",
     re.IGNORECASE,
 )
@@ -37,7 +40,8 @@ _HAVE_GOT = re.compile(
 _A_NAMED = re.compile(r"\b(is|are|am) (?:a|an) [\w-]+(?: [\w-]+){0,2}? (?:called|named) (?=[A-Z])")
 _PARENTS = re.compile(r"\b(?:my )?(?:mum|mom|mother|mama) and (?:my )?(?:dad|father|papa)\b", re.IGNORECASE)
 _WHOSE_NAME = re.compile(
-    r"\b(?P<who>(?:my|our|his|her|[A-Z]\w+'s) (?:new )?(?:girlfriend|boyfriend|wife|husband|partner|fiancee?|boss|manager"
+    r"\b(?P<who>(?:my|our|his|her|[A-Z]\w+'s) (?:new )?(?:girlfriend|boyfriend|wife|husband|partner|fiancee?"
+    r"|boss|manager"
     r"|dentist|doctor|landlord|landlady|therapist|teacher|coach|nanny))(?:'s name is| is (?:called|named)) (?=[A-Z])",
     re.IGNORECASE,
 )
@@ -50,7 +54,8 @@ _IS_OFF = re.compile(rf"\b({_EVENT}) (?:is|are|was) (?:all )?off(?: now)?(?=[.,;
 _AFTER_ALL = re.compile(r",? after all(?=[.,;!]|$)", re.IGNORECASE)
 _HIRED = re.compile(
     r"\b(?:(?:found|landed) (?:(?:an?|my first|my|his|her) (?:new )?(?:job|position)|work)"
-    r"|(?:got|have|has) (?:an?|my first|my) (?:new )?(?:job|position)(?! (?:at|with|for|in|to)\b))\b(?! (?:interview|offer)\b)",
+    r"|(?:got|have|has) (?:an?|my first|my) (?:new )?(?:job|position)(?! (?:at|with|for|in"
+    r"|to)\b))\b(?! (?:interview|offer)\b)",
     re.IGNORECASE,
 )
 _RESUMED = re.compile(
@@ -74,7 +79,8 @@ _RUNG_AT = re.compile(
     r"^(?:please |from now on,? |you can )*(?:call|reach|text|ring) me (?:at|on) (\+?\d[\d /-]{5,}\d)", re.IGNORECASE
 )
 _OPEN_UNTIL = re.compile(
-    r"\b(?:stays?|is|are|remains?) (now )?open (?:until|till) (?=\d|noon|midnight|half|quarter|one|two|three|four|five|six|seven"
+    r"\b(?:stays?|is|are|remains?) (now )?open (?:until|till) (?=\d|noon|midnight|half|quarter|one|two|three"
+    r"|four|five|six|seven"
     r"|eight|nine|ten|eleven|twelve)",
     re.IGNORECASE,
 )
@@ -102,10 +108,12 @@ _HEARD = re.compile(
     r"^I (?:hear|heard|learned|learnt|found out)(?: from ([A-Z]\w+) that (?:he|she)| that)?\b ?(?!about|of|from)"
 )
 _LET_GO = re.compile(
-    r"^[A-Z][\w'-]+(?: [A-Z][\w'-]+)? (?:has |have )?(?:let me go|(?:fired|sacked|dismissed) me|laid me off|made me redundant)\b"
+    r"^[A-Z][\w'-]+(?: [A-Z][\w'-]+)? (?:has |have )?(?:let me go|(?:fired|sacked|dismissed) me|laid me off"
+    r"|made me redundant)\b"
 )
 _OWN_TASTE = re.compile(
-    r"^I (?:think|guess|believe|feel|would say)(?: that)? (?=.*\b(?:my (?:new )?favou?rite|I (?:like|love|prefer|hate))\b)"
+    r"^I (?:think|guess|believe|feel|would say)(?: that)? (?=.*\b(?:my (?:new )?favou?rite|I (?:like|love|prefer"
+    r"|hate))\b)"
 )
 _NOT_UNTIL = re.compile(
     r"\b(does|will) not (open|close|start|begin|leave|arrive|end) (?:until|till|before) "
@@ -113,11 +121,13 @@ _NOT_UNTIL = re.compile(
     re.IGNORECASE,
 )
 _OUT_OF = re.compile(
-    r"\b(?:got out of|came out of|was released from|is out of|was let out of) (?:the )?(?=prison|jail|hospital|rehab|the clinic)",
+    r"\b(?:got out of|came out of|was released from|is out of|was let out of) (?:the )?(?=prison|jail|hospital"
+    r"|rehab|the clinic)",
     re.IGNORECASE,
 )
 _HABIT_OF = re.compile(
-    r"\b(?:have |has )?(?:broken|broke|kicked|dropped|given up|gave up|got rid of|lost) (?:the|my|his|her|their) habit of "
+    r"\b(?:have |has )?(?:broken|broke|kicked|dropped|given up|gave up|got rid of|lost) (?:the|my|his|her"
+    r"|their) habit of "
     r"(?=\w+ing\b)",
     re.IGNORECASE,
 )
@@ -131,8 +141,10 @@ _REPORTED_OF = re.compile(
     r"^([A-Z]\w+)'s (?:\w+) (?:says|told me|tells me|mentioned|mentions|said)(?: that)? (?:he|she)\b"
 )
 _REPORTED = re.compile(
-    r"^(?:my )?[A-Za-z]+(?:'s [a-z]+)? (?:says|tells me|told me|mentioned|mentions|reports|writes)(?: to me)?(?: that)? "
-    r"(?=(?!I\b)(?:[A-Z][\w'-]+|my|our|his|her|the) (?:[\w'-]+ ){0,2}?(?:is|are|has|have|left|quit|no longer|does|died|got|gave"
+    r"^(?:my )?[A-Za-z]+(?:'s [a-z]+)? (?:says|tells me|told me|mentioned|mentions|reports"
+    r"|writes)(?: to me)?(?: that)? "
+    r"(?=(?!I\b)(?:[A-Z][\w'-]+|my|our|his|her|the) (?:[\w'-]+ ){0,2}?(?:is|are|has|have|left|quit|no longer"
+    r"|does|died|got|gave"
     r"|went|sold|bought|[a-z]{2,}ed|[a-z]{3,}s)\b)"
 )
 

@@ -9,9 +9,10 @@ from datetime import datetime
 from functools import lru_cache
 
 from memos_integrations.core.claims.changes import RATHER, being, replacing, succeeding, turned
-from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, Claim, Strength, bare, kind_of
+from memos_integrations.core.claims.claim import ALL, ANY, NO_ONE, Claim, Strength, bare, kind_of
 from memos_integrations.core.claims.clauses import Clause, clauses_of, statements_of
 from memos_integrations.core.claims.endings import ended_by
+from memos_integrations.core.claims.everyday import DIETS, MARITAL, habit, last_thing, where_a_home_is
 from memos_integrations.core.claims.frames import (
     ADVERBS,
     COPULA,
@@ -53,14 +54,8 @@ _LASTING = frozenset(
     " go".split()
 )
 """Verbs whose past tense tells what is so now."""
-_IN_A_HOME = re.compile(
-    r"^(?:an?|the|my|our|his|her|their) [a-z][^,]*? (?:in|near|outside|outside of) ([A-Z][\w'-]+(?: [A-Z][\w'-]+)*)$"
-)
-"""Where a home is, besides what sort of home it is."""
 _ALONE = re.compile(r"^(?:on (?:my|his|her|their) own|by (?:my|him|her|them)sel(?:f|ves))$", re.IGNORECASE)
-_MARITAL = frozenset("single married divorced engaged widowed separated together".split())
 _PARTNERS = frozenset("boyfriend girlfriend partner husband wife fiance fiancee".split())
-_DIETS = frozenset("vegan vegetarian pescatarian omnivore".split())
 
 
 @lru_cache(maxsize=1 << 13)
@@ -79,27 +74,17 @@ def claims_of(text: str, said_at: datetime, me: str = "") -> tuple[Claim, ...]:
             if told is None and split[0] == ["it"]:
                 told = before if before is not None and not before.personal else thing
             if told is None:
-                before, thing = None, _thing_of(split[1], me)
+                before, thing = None, last_thing(split[1], me)
                 found += _marked(NOBODY, split[1], clause, me.casefold() or "\x00", said_of)
                 continue
             if told.personal and len(split[0]) == 1 and split[1] and split[1][0].lower() in {"are", "were"}:
                 told = told._replace(personal=told.key == (me.casefold() or "\x00"))  # "Bins are": nobody of that name
             subject, words = told, split[1]
-        before, thing = subject, _thing_of(words, me)
+        before, thing = subject, last_thing(words, me)
         if subject.personal and subject.key != (me.casefold() or "\x00"):
             said_of = subject.key
         found += _marked(subject, words, clause, me.casefold() or "\x00", said_of)
     return tuple(found)
-
-
-def _thing_of(words: list[str], me: str) -> Subject | None:
-    """The thing that a clause ends with, which "it" means in the next one: "they moved my shift, it starts at four"."""
-    found = _LAST_THING.search(" ".join(words))
-    thing = subject_of(found[1], me.casefold() or "\x00", "") if found else None
-    return None if thing is None or thing.personal else thing
-
-
-_LAST_THING = re.compile(r"^[a-z]+ (?:back |up |down )?((?:my|our|the) [a-z-]+(?: [a-z-]+)?)$")
 
 
 def _headless(words: list[str]) -> bool:
@@ -268,9 +253,9 @@ def _copula(subject: Subject, words: list[str], me: str) -> Iterator[Claim]:  # 
     age = _AGE.match(tail)
     if subject.personal and age:
         yield Claim(subject.key, "age", age["value"], Strength.ONE, holds=not denied)
-    elif word in _MARITAL and subject.personal:
+    elif word in MARITAL and subject.personal:
         yield Claim(subject.key, "marital", word, Strength.ONE, holds=not denied)
-    elif word in _DIETS:
+    elif word in DIETS:
         yield Claim(subject.key, "diet", word, Strength.ONE, holds=not denied)
     elif other := turned(subject, tail, me):
         yield replace(other, holds=not denied)
@@ -288,20 +273,11 @@ def _verb(subject: Subject, words: list[str]) -> Iterator[Claim]:  # noqa: PLR09
         yield from (replace(each, changed=True) for each in _verb(subject, rest[1:]))
         return
     past = low in PAST_EVENTS or (low.endswith("ed") and low != verb)
-    turned_to = [word for each in (rest[:1], rest[-1:]) for word in map(bare, each) if word in _MARITAL | _DIETS]
-    if verb in {"become", "turn", "go", "get"} and turned_to:
-        attribute = "diet" if turned_to[0] in _DIETS else "marital"
-        yield Claim(subject.key, attribute, turned_to[0], Strength.ONE, changed=True)
-        return
     if verb == "live" and not low.endswith("ed") and (rest[:1] == ["alone"] or _ALONE.match(" ".join(rest))):
         yield Claim(subject.key, "lives with", NO_ONE, Strength.LIKELY)
         return
-    best = _BEST.match(" ".join(rest)) if verb == "like" else None
-    if best is not None and (kind := kind_of(best[1])) in KINDS:
-        yield Claim(f"{subject.key} favourite {kind}", "is", best[1], Strength.ONE)
-        return
-    if not past and (way := _way_to_work(verb, rest)):
-        yield Claim(subject.key, "commute", way, Strength.LIKELY)
+    if (told := habit(subject, verb, rest, past=past)) is not None:
+        yield told
         return
     if not rest and is_known(low) and not past:
         yield Claim(subject.key, verb, verb)
@@ -315,25 +291,6 @@ def _verb(subject: Subject, words: list[str]) -> Iterator[Claim]:  # noqa: PLR09
     if rest[0].lower() == "to" or (subject.key and low == verb and not is_known(low) and subject.plain != subject.key):
         return
     yield from _plain_verb(subject, verb, rest)
-
-
-_FOR_WHAT = re.compile(r"^(?P<price>\D{0,2}\d[\d.,]*(?: [a-z]+)?) for (?P<thing>(?:(?:my|our|the) )?[A-Za-z][\w' -]*)$")
-_BEST = re.compile(r"^(\w+) (?:best|most|the (?:best|most))$", re.IGNORECASE)
-
-
-def _way_to_work(verb: str, rest: list[str]) -> str:
-    """By what somebody gets to where they go every day; empty where it does not say so."""
-    found = _TO_WORK.match(" ".join([verb, *rest]))
-    return "" if found is None else _BY[found["by"].lower()] if found["by"] else found["line"].lower()
-
-
-_BY = {"drive": "car", "cycle": "bike", "bike": "bike", "walk": "foot"}
-_TO_WORK = re.compile(
-    r"^(?:(?P<by>drive|cycle|bike|walk)|(?:take|catch|ride|go by|come by|get) (?:the |a |my )?(?P<line>bus|train|tram|bike"
-    r"|car|metro|subway|ferry|scooter|underground|taxi)) (?:in )?to (?:the |my )?(?:work|office|school|university|uni"
-    r"|campus|hospital|shop|factory|lab)$",
-    re.IGNORECASE,
-)
 
 
 def _framed(subject: Subject, verb: str, low: str, rest: list[str], *, past: bool) -> list[Claim] | None:
@@ -350,8 +307,7 @@ def _framed(subject: Subject, verb: str, low: str, rest: list[str], *, past: boo
         value = " ".join(rest[length:])
         over = (_OVER if attribute == "prefers" else RATHER).match(value)
         was, value = (over["was"], over["value"]) if over else ("", value)
-        if attribute == "home" and (place := _IN_A_HOME.match(value)) is not None:
-            value = place[1]
+        value = where_a_home_is(value) if attribute == "home" else value
         if attribute == "home" and kind_of(value) in {"time", "number", "money"}:
             return []
         if attribute == "age" and kind_of(value) != "number":
@@ -376,11 +332,6 @@ def _plain_verb(subject: Subject, verb: str, rest: list[str]) -> Iterator[Claim]
     rent = _RENT.match(" ".join(rest)) if verb == "pay" else None
     if rent is not None:
         yield Claim(subject.key, "rent", rent["value"], Strength.ONE)
-        return
-    priced = _FOR_WHAT.match(" ".join(rest)) if verb in {"charge", "pay"} else None
-    thing = subject_of(priced["thing"], subject.key, "") if priced else None
-    if priced is not None and thing is not None and kind_of(priced["price"]) == "money":
-        yield Claim(thing.key, "price", priced["price"], Strength.ONE if verb == "charge" else Strength.LIKELY)
         return
     verb = "have" if verb == "own" else verb
     particle = rest[0].lower() if rest[0].lower() in PREPOSITIONS and len(rest) > 1 else ""

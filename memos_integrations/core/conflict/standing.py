@@ -10,8 +10,9 @@ from typing import NamedTuple
 from memos_integrations.core.claims import Claim, Strength, kind_of, mark, refines, same_value
 from memos_integrations.core.claims.changes import SWITCHED
 from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, bare, measured, period_of, words_of
-from memos_integrations.core.claims.frames import JUDGING, ONE_AT_A_TIME, PERSONAL, SEVERAL
+from memos_integrations.core.claims.frames import JUDGING, PERSONAL, SEVERAL
 from memos_integrations.core.claims.places import is_within
+from memos_integrations.core.conflict.called import renames, told_short
 from memos_integrations.core.contrast import is_in_passing
 from memos_integrations.core.text import terms as terms_of
 
@@ -94,9 +95,9 @@ _SEASON = re.compile(
 
 def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of cases
     """How a newer claim stands to an older one; None when both can be true, or they are about different things."""
-    if o.attribute == "name" and o.stands and n.changed and _RENAMED.search(n.sentence) and _is_it(n.subject, o.value):
+    if o.attribute == "name" and o.stands and n.changed and renames(n, o.value):
         return Found(2, "it is called otherwise")
-    if n.was == ALL or (n.subject != o.subject and not _told_short(n, o)):
+    if n.was == ALL or (n.subject != o.subject and not told_short(n, o)):
         return _of_its_end(n, o)
     named = n.was and o.stands and o.value and _names(n.was, o.value)
     if named and (n.attribute != "prefers" or n.changed) and _of_one_matter(n, o):
@@ -114,30 +115,6 @@ def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of 
     if o.until and n.since and o.until <= n.since:
         return None
     return _alike(n, o) if n.stands and o.stands else _turned(n, o)
-
-
-_RENAMED = re.compile(r"\b(?:re)?named\b", re.IGNORECASE)
-
-
-def _is_it(subject: str, value: str) -> bool:
-    return bool(words_of(subject)) and words_of(subject) == words_of(value)
-
-
-def _told_short(n: Claim, o: Claim) -> bool:
-    """Whether the later calls the earlier's subject by its last word, and says besides which one it means."""
-    mine, theirs = n.subject.split(), o.subject.split()
-    left = set(theirs) - set(mine)
-    named = words_of(n.sentence)
-    if n.changed and mine[-1:] == theirs[-1:] and set(mine) < set(theirs) and len(mine) <= len(theirs) - 1:
-        own = o.sentence.lower().startswith(("my ", "our ")) and left == {theirs[0]}
-        if own or (mine[0] == theirs[0] and mine[-1] in ONE_AT_A_TIME):
-            return True  # "my check-up", "the check-up"; "my desk phone extension", "my extension"
-    return (
-        bool(left)
-        and mine[-1:] == theirs[-1:]
-        and set(mine) < set(theirs)
-        and all(words_of(each) <= named for each in left)
-    )
 
 
 _FOR_EVER = frozenset({"name", "is a", "age"})
@@ -161,7 +138,7 @@ def _of_its_end(n: Claim, o: Claim) -> Found | None:
     return Found(1, "who has the part works there no longer") if left else None
 
 
-def _of_one_kind(n: Claim, o: Claim) -> Found | None:
+def _of_one_kind(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of cases
     """Where one prefers, and drinks, something of one kind, and the later says that it is new."""
     if o.attribute == "diet" and n.attribute == "eat" and n.stands and words_of(n.value) & _MEAT:
         return Found(2, "what the diet excludes is eaten") if n.changed else Found(1, "the diet excludes it")

@@ -7,6 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from memos_integrations.core.contrast.amounts import (
+    a_part,
+    it_is_one_more,
+    it_is_so_at_other_times,
+    it_measures_otherwise,
+)
 from memos_integrations.core.contrast.apart import modified_apart, named_apart, of_two_things, two_subjects
 from memos_integrations.core.contrast.lexicon import (
     CHANGING,
@@ -25,10 +31,6 @@ from memos_integrations.core.contrast.saying import Saying, Statement, said
 from memos_integrations.core.contrast.turns import AJAR, OF_PEOPLE, TURNS, turned
 from memos_integrations.core.contrast.word import Word
 from memos_integrations.core.text.words import fold
-
-MEASURED = frozenset({"number", "time", "day", "month", "ordinal"})
-"""Kinds of values of which two that differ cannot both be the value of one thing."""
-
 
 FAMILY = 5
 """Letters that words of one family begin with."""
@@ -143,7 +145,7 @@ def _held(holder: frozenset[str], other: Statement, by: Saying) -> bool:
 # --- the signals
 
 
-def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:
+def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """Something that the earlier says goes on is over."""
     if o.ended or pair.o.denied or not pair.shared or pair.o.ending & pair.shared or pair.opposed:
         return 0
@@ -166,7 +168,7 @@ _FOR_ONCE = re.compile(r"\b(?:cancell?ed|missed|skipped|failed|called off|broke 
 _ITS_FORMER = re.compile(r"^(?:[A-Z]\w*'s|my|our|his|her|their) (?:old|former|previous|ex|first) ", re.IGNORECASE)
 
 
-def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:
+def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """One denies what the other says, or says the opposite."""
     if pair.n.denied == pair.o.denied or not (pair.shared - pair.o.holder) or n.passing or n.past:
         return 0
@@ -218,7 +220,7 @@ def _is_for_some(n: Statement, pair: Pair) -> bool:
 def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """It says that something is news, and gives another value."""
     begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
-    if pair.one_of_many or pair.other_doing or _a_part(n, pair) or two_subjects(pair):
+    if pair.one_of_many or pair.other_doing or a_part(n, pair) or two_subjects(pair):
         return 0
     if not (n.fresh or begun) or n.besides or n.passing or n.past or o.past or pair.n.denied or not pair.shared:
         return 0
@@ -244,15 +246,6 @@ def _in_the_place(pair: Pair) -> bool:
     little = 0 < len(pair.only_n) <= MOST_APART and 0 < len(pair.only_o) <= MOST_APART
     doing = {key for key in pair.shared - pair.o.holder if key in MANY or key.startswith("@")}
     return little and bool(doing) and pair.argument and pair.held and pair.alike >= ALIKE_ENOUGH
-
-
-def _a_part(n: Statement, pair: Pair) -> bool:
-    """Whether a number counts a part of what they share: "8 of the chapters", "spent 100 euros of the budget"."""
-    wholes = (each[1].split() for each in _PART_OF.finditer(fold(n.text)))
-    return any(FRAMES.get(root(word), root(word)) in pair.shared for words in wholes for word in words)
-
-
-_PART_OF = re.compile(r"\d\S*(?: \w+)? of (?:the|my|our|his|her|their|its|these|those) ((?:[\w-]+ ?){1,2})")
 
 
 def _is_where(word: Word) -> bool:
@@ -322,68 +315,12 @@ def _it_is_given_up(n: Statement, o: Statement, pair: Pair) -> int:
     return 1 if n.drops and o.planned and pair.argument and pair.held and not o.past else 0
 
 
-def _it_is_so_at_other_times(n: Statement, o: Statement, pair: Pair) -> int:
-    """How often something is so has changed."""
-    mine, theirs = _HOW_OFTEN.search(fold(n.text)), _HOW_OFTEN.search(fold(o.text))
-    if mine is None or theirs is None or mine[0] == theirs[0] or not n.fresh or n.besides or n.past or o.past:
-        return 0
-    spans = {word for found in (mine, theirs) for word in map(root, found[0].split())}
-    left = [word for word in (*pair.only_n, *pair.only_o) if word.root not in spans]
-    matter = pair.shared - MANY - CHANGING - spans - pair.o.holder - pair.n.holder
-    return 0 if pair.n.denied or pair.o.denied or not matter else 1 if left or not pair.held else 2
-
-
-def _it_is_one_more(n: Statement, o: Statement, pair: Pair) -> int:
-    """What there were so many of, there is one more of: "two children", "our third child was born"."""
-    if n.past or o.past or pair.n.denied or pair.o.denied:
-        return 0
-    after = {mine.place + 1 for mine in pair.only_n if mine.low in _ORDER}
-    things = {key for key in pair.shared & pair.n.matter.keys() if pair.n.matter[key].place in after and key[0] != "@"}
-    counts = {_ORDER[mine.low] for mine in pair.only_n if mine.low in _ORDER}
-    before = {_COUNT.get(theirs.low, theirs.low) for theirs in pair.only_o if theirs.kind == "number"}
-    return 1 if things and any(str(count - 1) in before for count in counts) else 0
-
-
-_COUNT = {word: str(number) for number, word in enumerate("one two three four five six seven eight nine".split(), 1)}
-_ORDER = {word: number for number, word in enumerate("second third fourth fifth sixth seventh".split(), 2)}
-_HOW_OFTEN = re.compile(
-    r"\b(?:every (?:(?:other|second|third|two|three|four) )?(?:day|week|month|year|quarter|night|morning|evening|weekend"
-    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day)s?"
-    r"|(?:once|twice|(?:\d+|two|three|four|five|six) times) (?:a|per|every|each) (?:day|week|month|year|night)"
-    r"|daily|weekly|fortnightly|monthly|yearly)\b"
-)
-
-
 def _named(mark: re.Pattern[str], n: Statement) -> frozenset[str]:
     """The roots of the words that *mark* finds in its groups."""
     found = mark.finditer(fold(n.text))
     words = [word for each in found for group in each.groups() if group for word in group.split()]
     plain = (word.removesuffix("'s") for word in words if word not in FILLERS | DETERMINERS)
     return frozenset(FRAMES.get(root(word), root(word)) for word in plain)
-
-
-def _on_one_dial(one: str, other: str) -> bool:
-    """Whether one of two hours names no half of the day, and they may be the same."""
-    if (":" in one) == (":" in other) or not all(each.replace(":", "").isdigit() for each in (one, other)):
-        return False
-    bare, whole = sorted((one, other), key=len)
-    hour, minute = whole.split(":")[:2]
-    return int(bare) % 12 == int(hour) % 12 and int(minute) == 0
-
-
-def _it_measures_otherwise(n: Statement, o: Statement, pair: Pair) -> int:
-    """The same words with another number, time or day."""
-    if n.past or o.past or n.passing or n.besides or not pair.argument or pair.n.denied or pair.o.denied:
-        return 0
-    mine, theirs = pair.only_n, pair.only_o
-    if pair.one_of_many or not pair.kinds or _a_part(n, pair):
-        return 0
-    if not (mine and theirs) or any(word.kind not in MEASURED for word in (*mine, *theirs)):
-        return 0
-    if any(_on_one_dial(one.low, other.low) for one in mine for other in theirs if one.kind == other.kind == "time"):
-        return 0  # "at 3", "at 15:00"
-    told_of = pair.shared & SINGLE or all(word.predicate for word in (*mine, *theirs))
-    return 1 if told_of and {word.kind for word in mine} == {word.kind for word in theirs} else 0
 
 
 _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
@@ -395,8 +332,8 @@ _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
     _it_is_corrected,
     _it_is_taken_over,
     _it_names_the_former,
-    _it_measures_otherwise,
+    it_measures_otherwise,
     _it_is_given_up,
-    _it_is_so_at_other_times,
-    _it_is_one_more,
+    it_is_so_at_other_times,
+    it_is_one_more,
 )

@@ -62,7 +62,8 @@ FILLERS = frozenset(
     also too not no yes never none nor cannot n't now again still already ever well please sorry oh hi hey ok
     user users there's it's one's own same other another such all both even quite rather almost mostly usually always
     often sometimes currently nowadays lately recently instead anymore longer more most much many lot bit
-    get got gets getting make makes made take takes took taking give gives go goes going went come comes coming came put keep
+    get got gets getting make makes made take takes took taking give gives go goes going went come comes
+    coming came put keep
     new newly current former previous latest updated days day last
     let around near next since without within per via till anyway actually probably definitely finally unfortunately
     der die das den dem des ein eine einen einem einer und oder aber ich du er sie es wir ihr mich mir uns mein meine
@@ -132,7 +133,8 @@ ENDING_PAIRS = frozenset(
      ("drop", "out"), ("move", "out"), ("shut", "down"), ("close", "down"), ("phase", "out"), ("cut", "out"),
      ("throw", "away"),
      ("wind", "down"), ("pack", "in"), ("opt", "out"), ("take", "off"), ("give", "notice"), ("sign", "off"),
-     ("give", "away"), ("turn", "down"), ("fall", "through"), ("fall", "out"), ("grow", "out"), ("wear", "out"), ("get", "over"),
+     ("give", "away"), ("turn", "down"), ("fall", "through"), ("fall", "out"),
+     ("grow", "out"), ("wear", "out"), ("get", "over"),
      ("let", "lapse"),
      ("let", "go"), ("come", "off"), ("run", "out"), ("do", "away"), ("take", "down")}
 )  # fmt: skip

@@ -71,7 +71,8 @@ UNSURE = re.compile(
     r"|planned for|plans? on \w+ing"
     r"|intend\w*|aim(?:s|ing)?"
     r"|consider\w*|tempted|(?:i|we|they|he|she)'d|(?<!now )(?<!stopped )(?<!stop )(?<!quit )(?<!started )(?<!start )"
-    r"(?<!keep )(?<!kept )(?<!like )(?<!love )(?<!enjoy )(?<!hate )(?<!up )(?:want|wants|wanted|like|going|about|plan|expect"
+    r"(?<!keep )(?<!kept )(?<!like )(?<!love )(?<!enjoy )(?<!hate )(?<!up )(?:want|wants|wanted|like|going|about"
+    r"|plan|expect"
     r"|expects|trying"
     r"|try|tries|hoping|need|needs) to(?! (?:the|a|an|my|our|his|her|their)\b)"
     r"|(?:think|thinking|dreaming|talking) (?:about|of)|idea is|goal is|dream is"
@@ -84,7 +85,8 @@ UNSURE = re.compile(
 """Says that it is not so, or not yet: a wish, a plan, a condition."""
 
 PAST = re.compile(
-    r"\b(?:used to|(?:was|were)(?! (?:not )?(?:\w+ly )?(?:\w+(?:ed|en)|brought|put|set|cut|made|sent|sold|built|lost|held|found|paid|shut|split"
+    r"\b(?:used to|(?:was|were)(?! (?:not )?(?:\w+ly )?(?:\w+(?:ed|en)|brought|put|set|cut|made|sent|sold|built"
+    r"|lost|held|found|paid|shut|split"
     r"|kept|bought|born|put|hit|let)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
     r"|months? ago|long ago|back then|back in (?:the|my|\d)"
     r"|previously|previous|formerly|former|before that|earlier|at school|once(?! (?:an?|per|every|each)\b)"
@@ -111,7 +113,8 @@ PASSING = re.compile(
 """Says that it is so for once."""
 
 BESIDES = re.compile(
-    r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch|tambien|también)\b",
+    r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch"
+    r"|tambien|también)\b",
     re.IGNORECASE,
 )
 """Says that it is so besides."""
@@ -127,9 +130,11 @@ PLANNED = re.compile(
 """Says what is to be, by somebody's will."""
 
 DROPPED = re.compile(
-    r"\b(?:decided (?:on|against|for|not)|changed (?:my|our|his|her|their) minds?|(?:drop|dropped|gave up|given up|abandoned"
+    r"\b(?:decided (?:on|against|for|not)|changed (?:my|our|his|her|their) minds?|(?:drop|dropped|gave up"
+    r"|given up|abandoned"
     r"|scrapped|shelved) (?:on )?(?:the|my|our|his|her|their) (?:ideas?|plans?)|(?:am|are|is) not going|will not be"
-    r"|call(?:ed)? (?:[\w-]+ ){1,4}off|no longer (?:planning|want\w*|going|intend\w*)|called off|cancelled|fell through|is off"
+    r"|call(?:ed)? (?:[\w-]+ ){1,4}off|no longer (?:planning|want\w*|going|intend\w*)|called off|cancelled"
+    r"|fell through|is off"
     r"|decided to (?:keep|stay)|g(?:ave|iven) up (?:on )?\w+ing|(?:am|is|are) (?:keeping|staying))\b",
     re.IGNORECASE,
 )

@@ -303,7 +303,8 @@ def _is_told(low: str) -> bool:
 _WHEN = DAYS | MONTHS | PARTS | frozenset("yesterday today tonight ago early late".split())
 _PASSIVE = frozenset("was were been is are be got being wurde wurden fue".split())
 _EVENTS = frozenset(
-    "left sold lost withdrawn thrown sworn quit split gave swore withdrew sought aufgehort verkauft beendet abgesagt abgemeldet abgeschafft"
+    "left sold lost withdrawn thrown sworn quit split gave swore withdrew sought aufgehort verkauft beendet"
+    " abgesagt abgemeldet abgeschafft"
     " weggegeben vendi vendio vendido dejado deje dejo cancele cancelado terminado acabado".split()
 )
 PAIRS = frozenset((root(verb), particle) for verb, particle in ENDING_PAIRS)

@@ -126,7 +126,7 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     return Word(low, framed, place, lead, kind, after, said_of, one_of_many, root(unit) if unit else "")
 
 
-def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  # noqa: PLR0911 - a table of kinds
+def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  # noqa: C901, PLR0911 - a table of kinds
     token, low, lead = tokens[place], lows[place], lows[place - 1] if place else ""
     if token[0].isdigit():
         hour = ":" in token or lead in _BEFORE_TIMES or lows[place + 1 : place + 2] in (["am"], ["pm"])
