@@ -7,7 +7,9 @@ merged into it was out of recall only for its sake, and comes back in the same t
   is set apart, its sources come back; those that say just what was forgotten are forgotten with it. It stands for those
   that its words tell, or replace (`accounts_for`); the others stay in recall. When somebody gives it other words, those
   come back that the new ones neither tell nor replace. One that is archived by hand, or said to be outdated, takes
-  along what it tells.
+  along what it tells: somebody meant what it says, and what it says is that. It is not lost, and `move` brings it back.
+  Whatever words it is given, it stays derived from what it was made of, and goes when one of those is forgotten: no
+  rule can tell that the new words hold nothing of it. Words that are to outlive a source are remembered by themselves.
 - Merged as a repeat: what is forgotten takes along what is told again in the same words (`is_told_again`); what says
   anything else comes back. One that was corrected, retired, archived or said to be outdated is as outdated in all its
   repeats: they stay merged. When it is given words on another matter, when its own time is over, when it is set apart,
