@@ -18,7 +18,7 @@ def renames(n: Claim, value: str) -> bool:
 
 
 def told_short(n: Claim, o: Claim) -> bool:
-    """Whether the later calls the earlier's subject by fewer words, the last among them, and it is clear which it means.
+    """Whether the later calls the earlier's subject by fewer words, the last among them, and it is clear which.
 
     It says the other words besides, or tells a change of "the check-up" that was "my check-up", or of what one has one
     of at a time.
