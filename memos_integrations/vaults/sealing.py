@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from memos_integrations.core.cube import MemCube, cube_of, sha256
+from memos_integrations.core.cube import MemCube, checked_cube, cube_of, sha256
 from memos_integrations.core.errors import IntegrityError, InvalidMemoryError
 
 
@@ -25,12 +25,12 @@ def _parsed(body: bytes) -> MemCube:
 
 
 def opened(body: bytes, digest: str, *, cube_id: str, version: int) -> MemCube:
-    """As `unseal`; the cube is the caller's alone, except for what it is made of.
+    """As `unseal`, of a row that the caller holds against its seal; the cube is the caller's alone, but for its parts.
 
     Raises:
         IntegrityError: As `unseal`.
     """
-    return _read(body, digest, cube_of, cube_id, version)
+    return _read(body, digest, checked_cube, cube_id, version)
 
 
 def unseal(body: bytes, digest: str, *, cube_id: str, version: int) -> MemCube:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from memos_integrations.core.cube import Descriptive, MemCube, Payload, Provenance, Relation
+from memos_integrations.core.cube import Descriptive, MemCube, Once, Payload, Provenance, Relation
 from memos_integrations.core.operator.telling import length_of, names_somebody, says_something, tells_when, units_of
 from memos_integrations.core.operator.tokens import key_of
 from memos_integrations.core.operator.write import search_text
@@ -21,25 +21,38 @@ from memos_integrations.core.text import terms
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Traits:
     """Of one memory: when it was said, what is searched of it, where it stands, and what its words look like.
 
     `seconds` is `said_at` since 1970. `numbers` are the words it has, and 0 or 1 for: names a time, says something (and
     does not only ask), holds a name; `units` counts the words and signs of what is searched, `key` names its token
-    vectors.
+    vectors. What only some plans ask for is worked out when the first of them does.
     """
 
     said_at: datetime
     seconds: float
-    text: str
-    terms: frozenset[str]
+    words: str
     session: str | None
     follows: tuple[str, ...]
     speaker: str | None
+    text: str
     numbers: tuple[float, float, float, float]
-    units: int
-    key: bytes
+
+    @Once
+    def terms(self) -> frozenset[str]:
+        """The terms of its own words."""
+        return frozenset(terms(self.words))
+
+    @Once
+    def units(self) -> int:
+        """See `units_of`."""
+        return units_of(self.text)
+
+    @Once
+    def key(self) -> bytes:
+        """See `key_of`."""
+        return key_of(self.text)
 
 
 _Kept = tuple["weakref.ref[Payload]", "weakref.ref[Provenance]", "weakref.ref[Descriptive]", Traits]
@@ -83,20 +96,22 @@ def _let_go(number: int, gone: weakref.ref[Payload], every: dict[int, _Kept] = _
 
 
 def _made(cube: MemCube) -> Traits:
-    said, text, searched = cube.provenance, cube.text, search_text(cube)
-    shape = length_of(text), tells_when(text), says_something(text), names_somebody(text)
+    said, words = cube.provenance, cube.text
     moment = said_at(cube)
     return Traits(
         said_at=moment,
         seconds=(moment - EPOCH).total_seconds(),
-        text=searched,
-        terms=frozenset(terms(text)),
+        words=words,
         session=session_of(cube),
-        follows=tuple(link.target for link in said.links if link.relation is Relation.FOLLOWS),
+        follows=tuple([each.target for each in said.links if each.relation is Relation.FOLLOWS]) if said.links else (),
         speaker=said.speaker.casefold() if said.speaker else None,
-        numbers=(float(shape[0]), float(shape[1]), float(shape[2]), float(shape[3])),
-        units=units_of(searched),
-        key=key_of(searched),
+        text=search_text(cube),
+        numbers=(
+            float(length_of(words)),
+            float(tells_when(words)),
+            float(says_something(words)),
+            float(names_somebody(words)),
+        ),
     )
 
 
