@@ -15,6 +15,7 @@ import orjson
 
 from memos_integrations.core.cube.cube import MemCube
 from memos_integrations.core.cube.header import (
+    Behaviour,
     Channel,
     CubeRef,
     Descriptive,
@@ -22,11 +23,12 @@ from memos_integrations.core.cube.header import (
     Origin,
     Provenance,
     Relation,
+    State,
     Trust,
     TrustLabel,
 )
 from memos_integrations.core.cube.payload import PlaintextPayload, Tier
-from memos_integrations.core.cube.stored import SHARED, cube_of, made_of, pieces_of, place_of, rules_of, words_in
+from memos_integrations.core.cube.stored import SHARED, cube_of, pieces_of, place_of, rules_of, words_in
 
 _ORIGINS = {each.value: each for each in Origin}
 _RELATIONS = {each.value: each for each in Relation}
@@ -35,37 +37,45 @@ _IN_TAIL = 4
 """How many fields they have: of bytes from another version of this package their models decide."""
 
 
-def checked_cube(body: bytes) -> MemCube:
-    """As `cube_of`, of bytes that this package wrote; what it does not know at once passes the models.
+def checked_cube(body: bytes, digest: str, state: State, behaviour: Behaviour) -> MemCube:
+    """The cube with these canonical bytes, which this package wrote, their digest, and what stands beside them.
+
+    What is not known at once passes the models, as in `cube_of`.
 
     Raises:
         InvalidMemoryError: They are not a cube.
     """
     try:
-        made = _made(body)
+        made = _made(body, state, behaviour)
     except (ValueError, LookupError, TypeError):
         made = None
-    return made or cube_of(body)
+    if made is None:
+        made = cube_of(body).with_checked(state=state, behaviour=behaviour)
+        made.__dict__["_canonical"] = body
+    made.__dict__["digest"] = digest
+    return made
 
 
-def _made(body: bytes) -> MemCube | None:
+def _made(body: bytes, state: State, behaviour: Behaviour) -> MemCube | None:
     pieces = pieces_of(body)
-    text = None if pieces is None else words_in(pieces.payload)
+    text = None if pieces is None else words_in(pieces[4])
     if pieces is None or text is None:
         return None
-    parts = {
-        **_tail(pieces.tail),
-        "descriptive": _descriptive(pieces.descriptive),
-        "governance": rules_of(pieces.governance),
-        "id": orjson.loads(pieces.id),
-        "namespace": place_of(pieces.namespace),
-        "payload": PlaintextPayload.of_checked(kind=Tier.PLAINTEXT, text=text, value=None, blob=None),
-    }
-    return made_of(body, parts)
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    descriptive, governance, cube_id, namespace, _, tail = pieces
+    made = MemCube.of_every(
+        {
+            **_tail(tail),
+            "descriptive": _descriptive(descriptive),
+            "governance": rules_of(governance),
+            "id": orjson.loads(cube_id),
+            "namespace": place_of(namespace),
+            "payload": PlaintextPayload.of_every({"kind": Tier.PLAINTEXT, "text": text, "value": None, "blob": None}),
+            "state": state,
+            "behaviour": behaviour,
+        }
+    )
+    made.__dict__["_canonical"] = body
+    return made
 
 
 def _check(said: Mapping[str, Any], fields: int) -> None:
@@ -83,8 +93,8 @@ def _descriptive(text: bytes) -> Descriptive:
         {
             "created_at": datetime.fromisoformat(said["created_at"]),
             "recorded_at": datetime.fromisoformat(said["recorded_at"]),
-            "valid_from": _moment(said["valid_from"]),
-            "valid_to": _moment(said["valid_to"]),
+            "valid_from": said["valid_from"] and datetime.fromisoformat(said["valid_from"]),
+            "valid_to": said["valid_to"] and datetime.fromisoformat(said["valid_to"]),
             "origin": _ORIGINS[said["origin"]],
             "semantic_type": said["semantic_type"],
             "tags": tuple(said["tags"]),
@@ -106,7 +116,7 @@ def _provenance(said: Mapping[str, Any]) -> Provenance:
             "author": said["author"],
             "thread_id": said["thread_id"],
             "session_id": said["session_id"],
-            "occurred_at": _moment(said["occurred_at"]),
+            "occurred_at": said["occurred_at"] and datetime.fromisoformat(said["occurred_at"]),
             "model_id": said["model_id"],
             "trigger": said["trigger"],
             "derived_from": tuple(

@@ -7,7 +7,7 @@ together. It passes its models the first time that it is seen; from then on it i
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import TypeAdapter
@@ -48,35 +48,25 @@ def cube_of(body: bytes) -> MemCube:
 def canonical_cube(body: bytes) -> MemCube | None:
     """As `cube_of`; None where that is another kind of payload, not spelled canonically, or no cube at all."""
     parts = parts_of(body)
-    return None if parts is None else made_of(body, parts)
-
-
-def made_of(body: bytes, parts: dict[str, Any]) -> MemCube:
-    """A new cube with these canonical bytes, out of its checked fields."""
+    if parts is None:
+        return None
     made = MemCube.of_checked(**parts, state=State.GENERATED, behaviour=_UNUSED)
     made.__dict__["_canonical"] = body
     return made
 
 
-class Pieces(NamedTuple):
-    """Canonical bytes, cut where their fields begin; `tail` holds all that stands behind the payload."""
-
-    descriptive: bytes
-    governance: bytes
-    id: bytes
-    namespace: bytes
-    payload: bytes
-    tail: bytes
+Pieces = tuple[bytes, bytes, bytes, bytes, bytes, bytes]
+"""What is said of it, its rules, id, namespace, payload, and the rest: canonical bytes, cut where fields begin."""
 
 
 def pieces_of(body: bytes) -> Pieces | None:
-    """Where the fields of a cube's canonical bytes stand; None where they are not such."""
+    """The fields of a cube's canonical bytes; None where they are not such."""
     # No name can stand inside a text, where quotes are escaped; a structured payload may hold any, so from behind.
-    head, place = body.find(_ID), body.find(_NAMESPACE)
-    payload, tail, middle = body.find(_PAYLOAD), body.rfind(_PROVENANCE), body.find(_GOVERNANCE)
+    middle, head, place = body.find(_GOVERNANCE), body.find(_ID), body.find(_NAMESPACE)
+    payload, tail = body.find(_PAYLOAD), body.rfind(_PROVENANCE)
     if not 0 < middle < head < place < payload < tail or not body.startswith(_DESCRIPTIVE):
         return None
-    return Pieces(
+    return (
         body[_DESCRIPTIVE_BYTES:middle],
         body[middle:head],
         body[head + _ID_BYTES : place],
@@ -91,14 +81,15 @@ def parts_of(body: bytes) -> dict[str, Any] | None:
     pieces = pieces_of(body)
     if pieces is None:
         return None
+    descriptive, governance, cube_id, namespace, payload, tail = pieces
     try:
         return {
-            **_tail(pieces.tail),
-            "descriptive": _said(pieces.descriptive),
-            "governance": rules_of(pieces.governance),
-            "id": _id(pieces.id),
-            "namespace": place_of(pieces.namespace),
-            "payload": _words(pieces.payload),
+            **_tail(tail),
+            "descriptive": _said(descriptive),
+            "governance": rules_of(governance),
+            "id": _id(cube_id),
+            "namespace": place_of(namespace),
+            "payload": _words(payload),
         }
     except ValueError:  # pydantic's is one
         return None
