@@ -103,7 +103,7 @@ def draft_cube(
     """
     try:
         payload = PlaintextPayload.of_words(text) if value is None else PlaintextPayload(text=text, value=value)
-        spoken = spoken(text, provenance.speaker)
+        searched = spoken(text, provenance.speaker)
         found, told = terms_and_keywords(text, provenance.speaker)
         words = tuple(found)
         given: dict[str, Any] = {"created_at": now, "recorded_at": now, "entities": _found(entities_of(text))}
@@ -127,7 +127,7 @@ def draft_cube(
         )
     except (ValidationError, TypeError) as exc:
         raise InvalidMemoryError(f"This memory cannot be stored: {_problem(exc)}.") from exc
-    return Draft(cube, words, spoken)
+    return Draft(cube, words, searched)
 
 
 @lru_cache(maxsize=4096)
