@@ -207,8 +207,9 @@ class Witness:
             known = self._by_kept(connection, tenant)
             if known is not None and sums.marks_hold(connection, self._sealer, known, tenant, group):
                 return []
-        # Keys and links hand out ids as the table has them: what is sealed beside the vault cannot vouch for those.
-        named = group in {"keys", "links"} and tenant in self._verified
+        # What is sealed beside the vault cannot vouch for the ids that keys and links hand out as the table has them,
+        # nor for the marks that the others are held against.
+        named = group in {"keys", *KEPT_MARKS} and tenant in self._verified
         bad = sums.cubes_wrong(connection, self._sealer, tenant, group) if named else []
         return bad + _GROUPS.get(group, sums.marks_wrong)(connection, self._sealer, tenant, group)
 
