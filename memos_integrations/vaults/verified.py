@@ -139,14 +139,14 @@ class Verified:
         found = [*self.since.ids[np.isin(self.since.ids, asked)].tolist(), *self.before.ids[before].tolist()]
         return wanted[found[0]] if found else None
 
-    def marked(self, sealer: Sealer, named: Sequence[tuple[int, str]], group: str) -> bytes | None:
-        """The marks that these cubes `(number, id)` have of a group of `KEPT_MARKS`; None when they are others."""
+    def marked(self, seqs: Sequence[int], group: str) -> bytes | None:
+        """The marks that these cubes (by rising number) have of a group of `KEPT_MARKS`; None when they are others."""
         cubes, start = self.kept().cubes, _MARK * KEPT_MARKS.index(group)
-        if [seq for seq, _ in named] != cubes.table[SEQ].tolist():
-            return None
-        if [hashed(sealer, cube_id) for _, cube_id in named] != cubes.ids.tolist():
-            return None
-        return cubes.marks[:, start : start + _MARK].tobytes()
+        return cubes.marks[:, start : start + _MARK].tobytes() if cubes.table[SEQ].tolist() == [*seqs] else None
+
+    def are_named(self, sealer: Sealer, ids: Sequence[str]) -> bool:
+        """Whether these are the ids of all cubes, by rising number."""
+        return b"".join([sealer.called(each)[: _ID.size] for each in ids]) == self.kept().cubes.ids.tobytes()
 
     def kept(self) -> Kept:
         """All of it in one block."""
