@@ -12,6 +12,7 @@ import base64
 import json
 import sqlite3
 import sys
+from binascii import hexlify
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,10 @@ def node(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def folded(peaks: list[tuple[int, bytes]]) -> bytes:
+def folded(peaks: list[bytes]) -> bytes:
     """The root over the peaks of whole subtrees, largest first."""
-    root = peaks[-1][1] if peaks else sha256().digest()
-    for _, peak in reversed(peaks[:-1]):
+    root = peaks[-1] if peaks else sha256().digest()
+    for peak in reversed(peaks[:-1]):
         root = node(peak, root)
     return root
 
@@ -41,19 +42,19 @@ def walk(database: str, sizes: set[int]) -> tuple[int, dict[int, bytes]]:
     """Walk the chain of a log: how many entries it has, and its roots at *sizes* (and at its end)."""
     connection = sqlite3.connect(f"{Path(database).resolve().as_uri()}?mode=ro", uri=True)
     connection.text_factory = bytes
-    peaks: list[tuple[int, bytes]] = []
+    peaks: list[bytes] = []
     count, before, roots = 0, b"0" * 64, {0: folded([])}
     connection.execute("BEGIN")
     rows = connection.execute("SELECT number, previous, hash, record FROM audit ORDER BY number")
     for number, previous, stored, record in rows:
         count += 1
         made = sha256(b'[%d,"%s",%s]' % (number, previous, record)).digest()
-        if number != count or previous != before or made.hex().encode() != stored:
+        if number != count or previous != before or hexlify(made) != stored:
             raise Refused(f"entry {count} is missing, was changed, or does not follow the one before it")
-        before, height, here = stored, 0, sha256(b"\x00" + made).digest()
-        while peaks and peaks[-1][0] == height:
-            here, height = node(peaks.pop()[1], here), height + 1
-        peaks.append((height, here))
+        before, here, pairs = stored, sha256(b"\x00" + made).digest(), count
+        while not pairs & 1:  # each whole pair of subtrees becomes one
+            here, pairs = sha256(b"\x01" + peaks.pop() + here).digest(), pairs >> 1
+        peaks.append(here)
         if count in sizes:
             roots[count] = folded(peaks)
     entries, head = connection.execute("SELECT entries, hash FROM head").fetchone()

@@ -1,7 +1,7 @@
 """Writes sixth_chat.jsonl: a sixth labelled set, 150 memories as people tell them to an assistant.
 
 The lines were written before any rule was measured with them and without a look at the forms that the rules go by; what
-they gave then stands in `FIRST_LOOK` of tests/benchmarks/governance_gate.py. A quarter of them hold nothing personal, but
+they gave then stands in `FIRST_LOOK` of tests/benchmarks/governance_gate.py. A quarter of them are harmless, but hold
 numbers that look like it, or names of things. Values are invented: reserved ranges, or a correct check digit over a
 drawn body. `python tests/data/make_sixth_chat.py` writes the file anew, always the same.
 """
@@ -64,7 +64,10 @@ def iban(country: str, form: str) -> str:
 LINES: list[tuple[str, list[tuple[str, str]]]] = [
     # mail
     ("for the recipe newsletter i signed up as {}", [("email", "flourandsalt+recipes@inbox.example.com")]),
-    ("PTA list: {}, {}, {}", [("email", "nina@pta.example"), ("email", "r.obi@pta.example"), ("email", "kc_99@pta.example.org")]),
+    (
+        "PTA list: {}, {}, {}",
+        [("email", "nina@pta.example"), ("email", "r.obi@pta.example"), ("email", "kc_99@pta.example.org")],
+    ),
     ("zoe's mail?? {} (all lowercase!)", [("email", "zoe-marie.k@students.example.edu")]),
     ("mailto:{}?subject=hi is what the flyer says", [("email", "allotments@parish.example.uk")]),
     ("Meine neue Mailadresse lautet {} – bitte überall ändern.", [("email", "h.grünwald@beispiel.example.de")]),
@@ -153,7 +156,10 @@ LINES: list[tuple[str, list[tuple[str, str]]]] = [
     ("en dashes ruin everything: {}", [("us_ssn", "409–52–1886")]),
     ("phone with no-break hyphens {}", [("phone", "+44 20‑7946‑0321")]),
     # several kinds in one
-    ("dentist: {}, {}, bring card {}", [("phone", "(303) 555-0119"), ("email", "desk@dental.example"), ("card", card("4929 #### #### ####"))]),
+    (
+        "dentist: {}, {}, bring card {}",
+        [("phone", "(303) 555-0119"), ("email", "desk@dental.example"), ("card", card("4929 #### #### ####"))],
+    ),
     ("{} | {} | newsletter yes", [("email", "kim@studio.example"), ("phone", "+82 10-1234-5678")]),
     # names and addresses
     ("{} is picking the kids up on Thursday", [("person", "Odalys Ferreira")]),
