@@ -29,11 +29,14 @@ ABOUT = (
 LEVEL = 1e-3
 
 
-def answers(model: HuggingFaceModel, mark: Watermark | None, tokens: int, seed: int) -> list[list[int]]:
+def answers(
+    model: HuggingFaceModel, mark: Watermark | None, tokens: int, seed: int, requests: int = len(ABOUT)
+) -> list[list[int]]:
     """One answer to each request, all at once; the same logits processor as in `HuggingFaceModel.stream`."""
     import torch
 
-    asked = [model.render([{"role": "user", "content": f"Write a few paragraphs about {what}."}]) for what in ABOUT]
+    said = [f"Write a few paragraphs about {what}." for what in ABOUT[:requests]]
+    asked = [model.render([{"role": "user", "content": each}]) for each in said]
     longest = max(map(len, asked))
     pad = model.tokenizer.eos_token_id
     ids = torch.tensor([[pad] * (longest - len(each)) + each for each in asked])
