@@ -121,6 +121,7 @@ def trained(model: HuggingFaceModel, name: str, texts: list[str], *, seed: int, 
         network.add_adapter(
             LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"), name
         )
+    network.enable_adapters()  # asking the model alone turned them off
     network.set_adapter(name)
     weights = [each for key, each in network.named_parameters() if f".{name}." in key]
     for each in weights:
