@@ -29,8 +29,8 @@ def apart(
 ) -> None:
     """Memories that were set apart: they read like orders to a machine, or somebody put them there. No read gives them.
 
-    Some are everyday requests ("always recommend vegetarian places") that came from a page or a tool, where nobody knows who
-    asks. `memos apart --release --role verifier` gives them back; who looks after a vault decides who has that role.
+    Some are everyday requests ("always recommend vegetarian places") that came from a page or a tool, where nobody
+    knows who asks. `memos apart --release --role verifier` gives them back; whoever looks after a vault has that role.
     """
     with opened(vault, Choice.AUTO) as (memos, _, _):
         by = principal(tenant, user, role)
