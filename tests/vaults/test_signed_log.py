@@ -44,12 +44,12 @@ CT_ROOTS = {
 def test_the_hashes_are_those_of_certificate_transparency(size: int) -> None:
     leaves = [sha256(b"\x00" + bytes.fromhex(each)).digest() for each in CT_LEAVES[:size]]
     assert root_of(leaves).hex() == CT_ROOTS[size]
-    peaks: list[tuple[int, bytes]] = []
-    for each in leaves:
-        here, height = each, 0
-        while peaks and peaks[-1][0] == height:
-            here, height = verifier.node(peaks.pop()[1], here), height + 1
-        peaks.append((height, here))
+    peaks: list[bytes] = []
+    for number, each in enumerate(leaves, 1):
+        here, pairs = each, number
+        while not pairs & 1:
+            here, pairs = verifier.node(peaks.pop(), here), pairs >> 1
+        peaks.append(here)
     assert verifier.folded(peaks).hex() == CT_ROOTS[size]
 
 
