@@ -127,7 +127,7 @@ def _check_words(words: str, line: int) -> None:
 
 
 def _check(node: Any, yaml: Any, seen: set[int]) -> None:
-    """Refuse keys that stand twice, of which a reader sees one and YAML takes the other; and aliases."""
+    """Refuse keys that stand twice, of which a reader sees one and YAML takes the other; aliases, tags, and slips."""
     if node is None:
         return
     if id(node) in seen:
@@ -135,22 +135,25 @@ def _check(node: Any, yaml: Any, seen: set[int]) -> None:
     seen.add(id(node))
     if node.tag not in PLAIN_TAGS:
         raise PolicyError(f"What stands on line {node.start_mark.line + 1} has a tag ({node.tag}): write it plainly.")
+    inside: list[Any] = []
     if isinstance(node, yaml.ScalarNode):
         _check_words(node.value, node.start_mark.line + 1)
     elif isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value]
-        if len({str(key) for key in keys}) < len(keys):
-            raise PolicyError(f"A key stands twice on line {node.start_mark.line + 1} or below.")
-        for pair in node.value:
-            if pair[1].tag == "tag:yaml.org,2002:null":
-                raise PolicyError(f"Nothing is said behind {pair[0].value!r} on line {pair[0].start_mark.line + 1}.")
-            if pair[0].value not in MAY_BE_EMPTY and pair[1].value in ([], ""):
-                raise PolicyError(
-                    f"Nothing is named behind {pair[0].value!r} on line {pair[0].start_mark.line + 1}: that would hold "
-                    "always, or never. Leave it out, or name something."
-                )
-            for each in pair:
-                _check(each, yaml, seen)
-    elif isinstance(node, yaml.SequenceNode):
-        for each in node.value:
-            _check(each, yaml, seen)
+        _check_keys(node)
+        inside = [each for pair in node.value for each in pair]
+    else:
+        inside = node.value
+    for each in inside:
+        _check(each, yaml, seen)
+
+
+def _check_keys(node: Any) -> None:
+    keys = [key.value for key, _ in node.value]
+    if len({str(key) for key in keys}) < len(keys):
+        raise PolicyError(f"A key stands twice on line {node.start_mark.line + 1} or below.")
+    for key, said in node.value:
+        where = f"behind {key.value!r} on line {key.start_mark.line + 1}"
+        if said.tag == "tag:yaml.org,2002:null":
+            raise PolicyError(f"Nothing is said {where}.")
+        if key.value not in MAY_BE_EMPTY and said.value in ([], ""):
+            raise PolicyError(f"Nothing is named {where}: that would hold always, or never. Leave it out, or name it.")

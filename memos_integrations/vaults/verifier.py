@@ -1,8 +1,7 @@
-"""Checks an audit log, proofs and receipts, and trusts nothing of the package: copy this one file and read it.
+"""Checks an audit log, proofs and receipts; needs `cryptography`, nothing of the package. Exit 0: all holds, 1: not.
 
-    python verifier.py log VAULT.db --public KEY_HEX [--anchor FILE]
-    python verifier.py proof PROOF.json --public KEY_HEX (or: note NOTE)
-It needs `cryptography`. Exit 0: everything holds. Exit 1: it does not.
+python verifier.py log VAULT.db --public KEY_HEX [--anchor FILE]
+python verifier.py proof PROOF.json --public KEY_HEX (or: note NOTE)
 """
 
 from __future__ import annotations
@@ -85,8 +84,8 @@ def checkpoint(note: str, public: bytes) -> tuple[int, bytes]:
 
 def check_log(database: str, public: bytes, anchor: str | None) -> str:
     """Hold the log in a database against the signed checkpoints of an anchor."""
-    parts = Path(anchor).read_text("utf-8").split("\n\n") if anchor else []
-    notes = zip(parts[::2], parts[1::2], strict=False)
+    parts = [part for part in Path(anchor).read_text("utf-8").split("\n\n") if part.strip()] if anchor else []
+    notes = zip(parts[::2], parts[1::2], strict=True)  # half a note is none
     said = [checkpoint(f"{body.lstrip()}\n\n{signed}\n", public) for body, signed in notes]
     count, roots = walk(database, {size for size, _ in said})
     for size, root in said or ([(-1, b"")] if anchor else []):  # an anchor without checkpoints shows nothing
@@ -99,9 +98,10 @@ def check_path(said: dict[str, Any], public: bytes) -> str:
     """An inclusion or a consistency proof under a signed checkpoint (RFC 9162 §2.1.3.2, §2.1.4.2)."""
     (size, root), path = checkpoint(said["checkpoint"], public), [bytes.fromhex(step) for step in said["path"]]
     if "entry" in said:
-        made = sha256(f'[{said["number"]},"{said["previous"]}",{said["entry"]}]'.encode()).digest()
+        previous, entry = bytes.fromhex(said["previous"]).hex(), json.loads(said["entry"])  # nothing moved across
+        made = sha256(f'[{said["number"]},"{previous}",{said["entry"]}]'.encode()).digest()
         at, before, after = said["number"] - 1, b"", sha256(b"\x00" + made).digest()
-        what = f"entry {said['number']} is one of the first {size}"
+        what = f"entry {said['number']} is one of the first {size}, and says {json.dumps(entry)}"
     else:
         at, first = said["first"] - 1, checkpoint(said["first_checkpoint"], public)
         if first[0] != said["first"] or not 0 < first[0] < size:
