@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from memos_integrations.core.cube import Channel, Relation
 from memos_integrations.core.operator import Hit
-from memos_integrations.core.operator.surfacing import is_told
+from memos_integrations.core.operator.surfacing import is_told, stands_back
 from memos_integrations.core.ranking import closeness
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.text import sentences
@@ -57,7 +57,7 @@ class Statement:
     message that this one follows; `first` is for the best hits; `news` says how much the question does not say
     already; `names` and `question` whether the sentence holds a name or quotation, and whether it is a question; `time`
     how near it was said to the time that the question names; `contradicted` whether a newer hit says that it
-    contradicts this one; `by_nobody` whether no one told it: a model, a tool, a document or a page did.
+    contradicts this one; `by_nobody` whether no one told it: a tool, a document or a page did, or a model on its own.
     """
 
     text: str
@@ -143,7 +143,7 @@ def statements(asked: Asked, hits: Sequence[Hit]) -> list[Statement]:
                 "question": float(sentence.rstrip().endswith("?")),
                 "time": closeness(hit.said_at, (asked.window.start, asked.window.end)) if asked.window else 0.0,
                 "contradicted": float(hit.cube.id in against),
-                "by_nobody": float(not is_told(hit.cube)),
+                "by_nobody": float(stands_back(hit.cube)),
             }
             found.append(Statement(sentence, hit, place, number, parts, around))
     return _told_first(sorted(found, key=lambda each: (-each.score, each.place, each.number)))

@@ -10,12 +10,13 @@ from math import floor
 
 import numpy as np
 
-from memos_integrations.core.cube import MemCube, TrustLabel
+from memos_integrations.core.cube import Channel, MemCube, TrustLabel
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.gate import impacts_of
 from memos_integrations.core.ranking import Floats
 
 HALF_AS_MUCH = 0.5
+TURN = "message"
 
 
 class Surfaced(StrEnum):
@@ -56,6 +57,12 @@ def is_told(cube: MemCube) -> bool:
     return cube.trust.label in {TrustLabel.STATED, TrustLabel.VERIFIED}
 
 
+def stands_back(cube: MemCube) -> bool:
+    """Whether it stands behind what was told of the same; what the model said in a conversation may be asked for."""
+    said = cube.trust.channel is Channel.ASSISTANT and cube.descriptive.semantic_type == TURN
+    return not is_told(cube) and not said
+
+
 def behind_what_was_told(
     cubes: Sequence[MemCube], scores: Floats, speaks: Callable[[], Floats], replaced: Container[str] = ()
 ) -> Floats:
@@ -66,11 +73,12 @@ def behind_what_was_told(
     of the same when it has words for half as much of the question; what *replaced* names by id no longer counts.
     """
     told = np.array([is_told(cube) for cube in cubes], dtype=bool)
-    if told.all() or not told.any():
+    back = [place for place in np.flatnonzero(~told).tolist() if stands_back(cubes[place])]
+    if not back or not told.any():
         return scores
     counts = np.array([one and cube.id not in replaced for one, cube in zip(told.tolist(), cubes, strict=True)])
     covered, limited = speaks(), scores.copy()
-    for place in np.flatnonzero(~told).tolist():
+    for place in back:
         same = counts & (covered > 0.0) & (covered >= HALF_AS_MUCH * covered[place])
         if covered[place] > 0.0 and same.any():
             limited[place] = min(scores[place], np.nextafter(scores[same].max(), -np.inf))
