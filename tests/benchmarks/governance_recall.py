@@ -2,7 +2,7 @@
 
 LoCoMo's questions, through words alone (no model), recall at 10: without a write gate and with a trust gate that limits
 nothing, and with both gates. `trust_gate_lost_points`: as the data is, every turn told by a user.
-`trust_gate_lost_mixed_points`: the second speaker is the model, so that half of what is asked for was not told by a user.
+`trust_gate_lost_mixed_points`: the second speaker is the model: half of what is asked for was not told by a user.
 """
 
 from __future__ import annotations
