@@ -38,7 +38,7 @@ from memos_integrations.core.operator.excerpt import excerpt
 from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
 from memos_integrations.core.operator.scopes import Considered, Finding, ScopeSearch
-from memos_integrations.core.operator.surfacing import TrustGate, behind_what_was_told
+from memos_integrations.core.operator.surfacing import TrustGate, told_first
 from memos_integrations.core.operator.telling import units_of
 from memos_integrations.core.operator.traits import Traits, traits_of
 from memos_integrations.core.operator.write import search_text
@@ -136,7 +136,7 @@ class MemOperator:
         best: Iterable[Hit] = ranked
         if self._reranker is not None and candidates and not plan.newest_first:
             best = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
-            best = _behind(best, _asked(considered, call), frozenset(ranked.beside.superseded))
+            best = _told_first(best, _asked(considered, call), frozenset(ranked.beside.superseded))
         hits, text, tokens = self._trim(best, plan, call.terms, partial(self._use_up, caller, recall_id))
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         detail |= {"tokens": tokens, "bytes": len(text.encode())}
@@ -214,7 +214,7 @@ class MemOperator:
             standings *= np.array([SUPERSEDED_WEIGHT if cube.id in replaced else 1.0 for cube in cubes])
         scores = sum(shares.values(), nothing) * standings
         if not plan.newest_first:
-            scores = behind_what_was_told(cubes, scores, partial(coverage, traits, asked), replaced)
+            scores = told_first(cubes, scores, partial(coverage, traits, asked), replaced)
         said = [each.said_at for each in traits]
         return Ranked(cubes, said, scores, shares, beside, plan.newest_first, caller.by.subject)
 
@@ -285,15 +285,15 @@ def _asked(considered: Considered, call: MemoryCall) -> dict[str, float]:
     return {term: considered.rarity.get(term, 1.0) for term in terms_of(call.query)}
 
 
-def _behind(hits: Sequence[Hit], asked: Mapping[str, float], replaced: frozenset[str]) -> list[Hit]:
-    """The hits, best first, with what nobody told behind what was told and speaks of the same."""
+def _told_first(hits: Sequence[Hit], asked: Mapping[str, float], replaced: frozenset[str]) -> list[Hit]:
+    """The hits, best first, with what was told before what nobody told and speaks of the same."""
     cubes = [hit.cube for hit in hits]
     scores = np.array([hit.score for hit in hits])
-    limited = behind_what_was_told(cubes, scores, partial(coverage, traits_of(cubes), asked), replaced)
-    if limited is scores:
+    lifted = told_first(cubes, scores, partial(coverage, traits_of(cubes), asked), replaced)
+    if lifted is scores:
         return list(hits)
-    lower = zip(hits, limited.tolist(), strict=True)
-    return _in_order([hit if hit.score == score else hit.model_copy(update={"score": score}) for hit, score in lower])
+    anew = zip(hits, lifted.tolist(), strict=True)
+    return _in_order([hit if hit.score == score else hit.model_copy(update={"score": score}) for hit, score in anew])
 
 
 def _in_order(hits: Sequence[Hit]) -> list[Hit]:

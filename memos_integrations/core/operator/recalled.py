@@ -19,9 +19,9 @@ class Hit(Value):
     """One recalled memory: how it scored, and why.
 
     `parts` are the weighted shares of the signals; they add up to the score, unless the memory was set back because
-    another one supersedes it, because its half-life has passed, because it does not hold yet, or because nobody told it
-    and it speaks of what somebody told. `conflicts_with` are
-    the ids of memories that contradict it and were kept beside it, as far as the asker sees them: neither is sure.
+    another one supersedes it, because its half-life has passed, or because it does not hold yet; or lifted, as what was
+    told stands before what nobody told. `conflicts_with` are the ids of memories that contradict it and were kept beside
+    it, as far as the asker sees them: neither is sure.
     `asker` is who asked (`user:ana`): what somebody else told is not trusted as their own words are.
     """
 

@@ -63,10 +63,10 @@ def stands_back(cube: MemCube) -> bool:
     return not is_told(cube) and not said
 
 
-def behind_what_was_told(
+def told_first(
     cubes: Sequence[MemCube], scores: Floats, speaks: Callable[[], Floats], replaced: Container[str] = ()
 ) -> Floats:
-    """The scores, those of what nobody told kept below the best of what was told and speaks of the same.
+    """The scores, with the best of what was told lifted just above what nobody told and speaks of the same.
 
     *speaks*: how much of the question each memory has words for. Whatever a memory from outside repeats of the
     question, it does not stand before what the user said of it, until somebody has verified it. What was told speaks
@@ -77,12 +77,13 @@ def behind_what_was_told(
     if not back or not told.any():
         return scores
     counts = np.array([one and cube.id not in replaced for one, cube in zip(told.tolist(), cubes, strict=True)])
-    covered, limited = speaks(), scores.copy()
+    covered, lifted = speaks(), scores.copy()
     for place in back:
         same = counts & (covered > 0.0) & (covered >= HALF_AS_MUCH * covered[place])
         if covered[place] > 0.0 and same.any():
-            limited[place] = min(scores[place], np.nextafter(scores[same].max(), -np.inf))
-    return limited
+            best = int(np.argmax(np.where(same, scores, -np.inf)))
+            lifted[best] = max(lifted[best], np.nextafter(scores[place], np.inf))
+    return lifted
 
 
 def warning(cube: MemCube) -> str:
