@@ -20,8 +20,8 @@ class Hit(Value):
 
     `parts` are the weighted shares of the signals; they add up to the score, unless the memory was set back because
     another one supersedes it, because its half-life has passed, or because it does not hold yet; or lifted, as what was
-    told stands before what nobody told. `conflicts_with` are the ids of memories that contradict it and were kept beside
-    it, as far as the asker sees them: neither is sure.
+    told stands before what nobody told. `conflicts_with` are the ids of memories that contradict it and were kept
+    beside it, as far as the asker sees them: neither is sure.
     `asker` is who asked (`user:ana`): what somebody else told is not trusted as their own words are.
     """
 
