@@ -193,7 +193,7 @@ class MemOperator:
             sessions = sessions_of(traits)
             signals |= around_by_tokens(before, sessions, signals)
             weights = as_scored(weights, signals, sessions, strange)
-        signals |= own_signals(cubes, traits, call, newest)
+        signals |= own_signals(cubes, traits, call, newest, weights)
         nothing = np.zeros(len(cubes))
         shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
         if cubes and weights.get("graph"):
