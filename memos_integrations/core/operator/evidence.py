@@ -148,6 +148,13 @@ def held_share(candidates: Sequence[Candidate], traits: Sequence[Traits], asked:
     return max(told, default=0.0) / (sum(asked.values()) or 1.0)
 
 
+def coverage(traits: Sequence[Traits], asked: Mapping[str, float]) -> Floats:
+    """How much of what a question's terms tell each memory has words for, 0..1."""
+    words = [(weight, (term, *forms(term))) for term, weight in asked.items()]
+    told = [sum(weight for weight, each in words if not one.terms.isdisjoint(each)) for one in traits]
+    return np.array(told) / (sum(asked.values()) or 1.0)
+
+
 FROM_NOTHING = ("context", "words", "earlier", "session", "bm25")
 LATE = ("late", "late_before")
 FROM_LOWEST = (*LATE, "dense")
