@@ -99,7 +99,9 @@ class Moving(Walk):
             InvalidMemoryError: An item cannot be stored; the batches of 256 before it stand.
         """
         source, below = Path(path), parts(namespace)
-        found = sum(1 for record in read_langgraph(source) if _put_of(record, below))
+        found = 0
+        for found, record in enumerate(read_langgraph(source), start=1):  # noqa: B007
+            _put_of(record, below)
         records = iter(read_langgraph(source))
         while batch := [*islice(records, BATCH)]:
             writes = {(write := _put_of(record, below)).address: write for record in batch}
