@@ -13,7 +13,6 @@ from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, meas
 from memos_integrations.backends.lora.lessons import Ask, Curriculum, lessons_of
 from memos_integrations.backends.lora.recipe import Recipe
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
-from memos_integrations.backends.lora.strength import strength_of
 from memos_integrations.backends.lora.training import Learnt, Progress, Training
 from memos_integrations.core.cube import CubeRef, MemCube
 from memos_integrations.core.errors import ModelError
@@ -84,12 +83,10 @@ class ParameterMemory:
         return made
 
     def _tried(self, learnt: Learnt, curriculum: Curriculum, refs: Sequence[CubeRef], tenant: str) -> Adapter:
-        """Calibrate, write, measure, keep."""
+        """Write, measure, keep."""
         staged, files = self.store.staging(), self.store.files
         try:
-            kept = self.recipe.probes_kept
-            scale, recalls = strength_of(learnt.student, self.model, curriculum, kept=kept)
-            write_adapter(learnt.student, staged, scale=scale, base=self.model.name, files=files)
+            write_adapter(learnt.student, staged, base=self.model.name, files=files)
             trial = Trial(self.model)
             trial.load(CANDIDATE, staged, files=files)
             neighbours = {}
@@ -99,9 +96,8 @@ class ParameterMemory:
                     trial.load(name, other.folder, files=files)
                     neighbours[name] = (other.probes, other.report.recall_probes)
             report = measure(trial, curriculum, self.gates, neighbours=neighbours)
-            training = {**learnt.record, "scale": scale, "recall_by_scale": recalls}
             return self.store.keep(
-                staged, tenant=tenant, sources=refs, report=report, probes=curriculum.probes, training=training
+                staged, tenant=tenant, sources=refs, report=report, probes=curriculum.probes, training=learnt.record
             )
         except OSError as exc:
             raise ModelError(f"{self.store.folder} cannot hold a new adapter: {exc}. Free some space.") from exc
