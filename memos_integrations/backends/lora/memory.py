@@ -9,6 +9,7 @@ from typing import Any, Self
 from memos_integrations.backends.huggingface import HuggingFaceModel, Token
 from memos_integrations.backends.lora.adapter_file import write_adapter
 from memos_integrations.backends.lora.answers import greedy
+from memos_integrations.backends.lora.composed import How, compose
 from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, measure
 from memos_integrations.backends.lora.lessons import Ask, Curriculum, lessons_of
 from memos_integrations.backends.lora.recipe import Recipe
@@ -104,6 +105,11 @@ class ParameterMemory:
         finally:
             self.store.discard(staged)
 
+    def compose(self, one: str, other: str, *, how: How = "sum") -> Adapter:
+        """Two adapters as one, for requests that need both: active if it passed the gates; see `composed.compose`."""
+        with self._training:
+            return compose(self.store, one, other, gates=self.gates, how=how)
+
     # --- serving ------------------------------------------------------------------------------------------------
 
     def adapter_for(self, recall: Recall | None) -> str | None:
@@ -117,7 +123,9 @@ class ParameterMemory:
         for name in self.store.active:
             found = self.store.get(name)
             worth[name] = sum(hit.score for hit in recall.hits if hit.cube.ref in found.sources)
-        best = max(worth, key=lambda name: (worth[name], name), default=None)
+        # Of two that know as much, the one that knows less besides: a composed one only where both of its parts count.
+        fewest = {name: -len(self.store.get(name).sources) for name in worth}
+        best = max(worth, key=lambda name: (worth[name], fewest[name], name), default=None)
         return best if best is not None and worth[best] > 0 else None
 
     def stream(self, messages: Chat, *, adapter: str | None = None, **how: Any) -> Iterator[Token]:

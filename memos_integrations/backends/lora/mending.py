@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -30,18 +30,23 @@ class Mending:
     @classmethod
     def needed(cls, network: Any, head: Sequence[int], lessons: Sequence[Row], asked: Sequence[Row]) -> Mending:
         """By one look at the lessons, and at the questions with what was answered before."""
-        found = cls([], [], list(range(len(lessons))))
-        found.look_again(network, head, lessons)
+        seen = looked_at(network, head, lessons)
         kept = looked_at(network, head, asked)
-        found.strayed = [number for number, (_, same) in enumerate(kept) if not same]
+        found = cls(
+            unsure=[],
+            strayed=[number for number, (_, same) in enumerate(kept) if not same],
+            doubted=[number for number, (chance, _) in enumerate(seen) if chance < DOUBT],
+        )
+        found._order({number: chance for number, (chance, _) in enumerate(seen)})
         return found
 
     def look_again(self, network: Any, head: Sequence[int], lessons: Sequence[Row]) -> None:
         """Look at the lessons that are doubted."""
         seen = looked_at(network, head, [lessons[each] for each in self.doubted])
-        chances = {number: chance for number, (chance, _) in zip(self.doubted, seen, strict=True)}
+        self._order({number: chance for number, (chance, _) in zip(self.doubted, seen, strict=True)})
+
+    def _order(self, chances: Mapping[int, float]) -> None:
         self.unsure = sorted((each for each in chances if chances[each] < SURE), key=lambda each: chances[each])
-        self.doubted = [each for each in chances if chances[each] < DOUBT]
 
     @property
     def is_done(self) -> bool:

@@ -43,7 +43,7 @@ TURNS = {"backwards": 8, "about": 2}
 """How often a lesson comes before the others come again: from its end a fact is learnt slowest (arXiv 2309.12288)."""
 WARM_UP = 4
 MENDING = 0.8
-"""How large a step that mends is: with a quarter of it, what is asked backwards was not learnt in 24 of them."""
+"""How large the first step that mends is: with a quarter of it, what is asked backwards was not learnt in 24."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +216,10 @@ class _Course:
         self._apart.apply()
 
     def _pace(self, number: int) -> float:
-        """How large a step is, beside the largest: it falls as the planned ones go on; what mends is large again."""
+        """How large a step is, beside the largest: it falls as the planned ones go on, and again while it is mended."""
         if self.mending is not None:
-            return MENDING
+            left = min(1.0, (self._recipe.steps + self._recipe.mending - number) / self._recipe.mending)
+            return 0.1 + (MENDING - 0.1) * 0.5 * (1.0 - math.cos(math.pi * left))
         warm = min(1.0, (number + 1) / WARM_UP)
         return warm * (0.2 + 0.8 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, number / self._recipe.steps))))
 
@@ -229,7 +230,10 @@ class _Course:
         drawn_turns = drawn(len(turns), recipe.lessons, number, seed=f"{recipe.seed}/lessons")
         chosen = list(dict.fromkeys(turns[each] for each in drawn_turns))
         if self.mending is not None:
-            return first(self.mending.unsure, chosen, recipe.lessons)
+            # What was never clearly known is learnt on with what is unsure, or the one is forgotten over the other.
+            urgent, doubted = self.mending.unsure[: 2 * recipe.lessons // 3], self.mending.doubted
+            others = drawn(len(doubted), recipe.lessons, number, seed=f"{recipe.seed}/doubted") if doubted else []
+            return first(urgent, [*(doubted[each] for each in others), *chosen], recipe.lessons)
         if 3 * number < 2 * recipe.steps:
             return chosen
         again = self._missed[::-1][: recipe.lessons // 3]
