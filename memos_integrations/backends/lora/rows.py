@@ -63,9 +63,14 @@ class Packed:
     @property
     def real(self) -> torch.Tensor:
         """Which of the tokens are no padding, shape (s, n)."""
-        real = self.positions > 0
-        real[:, 0] = True
-        return real
+        return real_tokens(self.positions)
+
+
+def real_tokens(positions: torch.Tensor) -> torch.Tensor:
+    """Which of a packed batch's tokens are no padding, by their positions (s, n)."""
+    real = positions > 0
+    real[:, 0] = True
+    return real
 
 
 def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> Packed:

@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
-from memos_integrations.backends.lora.apart import Apart
+from memos_integrations.backends.lora.apart import Apart, Spread
 from memos_integrations.backends.lora.before import Before
 from memos_integrations.backends.lora.checkpoints import clear_state, read_state, write_state
 from memos_integrations.backends.lora.everyday import ASKED
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 LONGEST_RETAINED = 40
 MOST_MEASURED = 32
-TURNS = {"backwards": 8, "about": 2}
+TURNS = {"backwards": 3, "about": 2}
 """How often a lesson comes before the others come again: from its end a fact is learnt slowest (arXiv 2309.12288)."""
 WARM_UP = 4
 MENDING = 0.8
@@ -168,14 +169,17 @@ class _Course:
         self.recalls: dict[str, float] = {}
         self.unsaved, self.cpu_before, self._began = 0, 0.0, time.process_time()
         recipe, before = self._recipe, Before(student, training._model, training._head, self._recipe.likeliest)
+        spread = Spread(student)
         with torch.no_grad(), student.without():
             most = recipe.watched if recipe.teacher else 0
             self._taught = before.watched(training._wording, training._lessons, most)
-            kept = training._kept if recipe.retained and recipe.retain else []
-            self._before = before.expected(training._wording.start, kept)
             self._asked = before.answered(training._asked)
-            self._answers = before.expected(training._head, self._asked)
-        self._apart = self._kept_apart()
+            with spread.listening() if recipe.apart else nullcontext():
+                self._before = before.expected(training._wording.start, training._kept)
+                self._answers = before.expected(training._head, self._asked)
+        if not (recipe.retained and recipe.retain):
+            self._before = []
+        self._apart = self._kept_apart(spread)
         self._weights = self._apart.weights
         self._optimiser = torch.optim.AdamW(self._weights, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
 
@@ -320,17 +324,12 @@ class _Course:
         self.cpu_before = float(said["cpu_s"])
         return int(said["step"])
 
-    def _kept_apart(self) -> Apart:
+    def _kept_apart(self, general: Spread) -> Apart:
         """The adapter, kept apart from the sentences and the general questions with their answers."""
         training, recipe = self._training, self._recipe
         some = drawn(len(training._rows), MOST_MEASURED, 0, seed=f"{recipe.seed}/apart")
-        general = [(training._wording.start, training._kept), (training._head, self._asked)]
-        return Apart(
-            self.student,
-            [pack(shared, rows, self._dtype) for shared, rows in general if rows],
-            [pack(training._head, [training._rows[each] for each in some], self._dtype)],
-            apart=recipe.apart,
-        )
+        lessons = pack(training._head, [training._rows[each] for each in some], self._dtype)
+        return Apart(self.student, general, [lessons], apart=recipe.apart)
 
     def _from_teacher(self, logs: torch.Tensor, rows: torch.Tensor, chosen: Sequence[int]) -> torch.Tensor:
         watched = [(place, number) for place, number in enumerate(chosen) if number in self._taught]
