@@ -3,7 +3,8 @@
 One phrasing teaches a sentence; many teach what it says. Each statement is asked for directly, indirectly, backwards,
 as a gap, and as part of "tell me about". The answer is the statement itself, so that a question in words that were
 never taught has only to find the statement; to what is asked backwards it begins with what was asked, so that the name
-is said where the model has just read what it hangs on. The phrasings in `PROBES` are never taught: they are for the gates.
+is said where the model has just read what it hangs on. The phrasings in `PROBES` are never taught: they are for the
+gates.
 """
 
 from __future__ import annotations
