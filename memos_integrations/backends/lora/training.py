@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 LONGEST_RETAINED = 40
 MOST_MEASURED = 32
-TURNS = {"backwards": 3, "about": 2}
+TURNS = {"backwards": 8, "about": 2}
 """How often a lesson comes before the others come again: from its end a fact is learnt slowest (arXiv 2309.12288)."""
 WARM_UP = 4
 MENDING = 0.8
@@ -220,10 +220,10 @@ class _Course:
         self._apart.apply()
 
     def _pace(self, number: int) -> float:
-        """How large a step is, beside the largest: it falls as the planned ones go on, and again while it is mended."""
+        """How large a step is, beside the largest: it falls in the planned ones, and in the last third of mending."""
         if self.mending is not None:
-            left = min(1.0, (self._recipe.steps + self._recipe.mending - number) / self._recipe.mending)
-            return 0.1 + (MENDING - 0.1) * 0.5 * (1.0 - math.cos(math.pi * left))
+            left = 3.0 * (self._recipe.steps + self._recipe.mending - number) / self._recipe.mending
+            return 0.1 + (MENDING - 0.1) * min(1.0, left)
         warm = min(1.0, (number + 1) / WARM_UP)
         return warm * (0.2 + 0.8 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, number / self._recipe.steps))))
 
