@@ -170,3 +170,25 @@ def test_while_it_mends_lessons_that_were_doubted_are_looked_at_again(model: Hug
     assert found.is_done
     found.look_again(model.network, head, rows)
     assert not found.is_done
+
+
+def test_steps_grow_smaller_to_the_end_of_the_planned_ones_and_to_the_end_of_mending(model: HuggingFaceModel) -> None:
+    recipe = LEARNING.model_copy(update={"steps": 30, "mending": 30})
+    course = _Course(Training(model, lessons_of(cubes("Miso lives in Rome.")), recipe), Student(model, rank=2, alpha=4))
+    planned = [course._pace(number) for number in range(4, 30)]
+    assert planned == sorted(planned, reverse=True)
+    course.mending = Mending([], [])
+    mending = [course._pace(number) for number in range(30, 60)]
+    assert mending[0] == mending[20] > 2 * planned[-1]
+    assert mending[20:] == sorted(mending[20:], reverse=True)
+    assert 0 < mending[-1] < 0.3
+
+
+def test_a_step_that_mends_rehearses_what_was_doubted(model: HuggingFaceModel) -> None:
+    recipe = SHORT.model_copy(update={"lessons": 6, "mending": 4})
+    training = Training(model, lessons_of(cubes("Miso lives in Rome.", "Tofu lives in Oslo.")), recipe)
+    course = _Course(training, Student(model, rank=2, alpha=4))
+    course.mending = Mending(list(range(20, 30)), [], [1, 2, 3, *range(20, 30)])
+    chosen = course._chosen(recipe.steps)
+    assert chosen[:4] == [20, 21, 22, 23], "two thirds are what is unsure"
+    assert set(chosen[4:]) <= set(course.mending.doubted), "the rest is what was never clearly known"
