@@ -21,6 +21,7 @@ from memos_integrations.core.interchange.archive import BundleWriter
 from memos_integrations.core.interchange.changes import Changes, last_move
 from memos_integrations.core.interchange.clocks import clock_of
 from memos_integrations.core.interchange.ids import Met
+from memos_integrations.core.interchange.lives import Lives
 from memos_integrations.core.interchange.manifest import (
     ACCESS_LOG,
     CLOCKS,
@@ -53,7 +54,7 @@ Redaction = Callable[[MemCube], Redacted | None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What goes into a bundle. `changes`: only what they name; `replica`: with the clocks of this one, for `sync`."""
+    """What goes into a bundle. `changes`: only what they name; `lives`: with the clocks of this vault, for `sync`."""
 
     where: CubeFilter
     history: bool = True
@@ -61,7 +62,7 @@ class Wanted:
     redact: Redaction | None = None
     to: Addressee | None = None
     changes: Changes | None = None
-    replica: str | None = None
+    lives: Lives | None = None
     progress: Progress | None = None
 
 
@@ -77,7 +78,7 @@ class Writing:
         self._history = wanted.history and Capability.HISTORY in understood
         self._access_log = wanted.access_log and Capability.ACCESS_LOG in understood
         self._understood = understood
-        self._own = wanted.replica is not None
+        self._own = wanted.lives is not None
         self.requires: set[str] = {Capability.TEXT}
         self.cubes = self.versions = self.blobs = 0
         self.declined: dict[str, int] = {}
@@ -101,7 +102,7 @@ class Writing:
                     self.out.add_lines(name, (line.rstrip(b"\n") for line in spool))
                     self.requires |= {needs} if needs else set()
         changes = self._wanted.changes
-        if self._wanted.replica is not None and changes is not None and changes.erased:
+        if self._wanted.lives is not None and changes is not None and changes.erased:
             self.requires.add(Capability.DELETIONS)
             gone = ({"id": cube_id, "at": at.isoformat()} for cube_id, at in changes.erased.items())
             self.out.add_lines(DELETIONS, map(orjson.dumps, gone))
@@ -213,8 +214,8 @@ class Writing:
         versions = self._redacted(every if self._history else [cube])
         if not versions or not every or every[-1].version != cube.version:
             return []
-        if self._wanted.replica is not None:
-            self._write_clock(cube, every, self._wanted.replica)
+        if self._wanted.lives is not None:
+            self._write_clock(cube, every, self._wanted.lives)
         whole = [each.version for each in versions] == [*range(1, cube.version + 1)]
         if not whole or any(set(each.blobs) - set(cube.blobs) for each in versions[:-1]):
             return versions[-1:]  # a part of the past is none that one could go back to
@@ -222,13 +223,13 @@ class Writing:
             self.requires.add(Capability.HISTORY)
         return versions
 
-    def _write_clock(self, cube: MemCube, versions: Sequence[MemCube], replica: str) -> None:
-        line = {"id": cube.id} | clock_of(versions, replica).told()
+    def _write_clock(self, cube: MemCube, versions: Sequence[MemCube], lives: Lives) -> None:
+        line = {"id": cube.id} | clock_of(versions, lives.at).told()
         changes = self._wanted.changes
         if changes is not None and cube.id in changes.moved:
             moved = last_move(self._governance, self._caller, cube.id)
             assert moved is not None
-            line["moved"] = {"at": moved.at.isoformat(), "by": moved.by or replica}
+            line["moved"] = {"at": moved.at.isoformat(), "by": moved.by or lives.at(moved.at)}
         self._clocks.write(orjson.dumps(line) + b"\n")
 
     def _redacted(self, versions: Sequence[MemCube]) -> list[MemCube]:
