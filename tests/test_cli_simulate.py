@@ -27,7 +27,11 @@ def test_a_log_from_a_file_costs_what_its_replay_costs(tmp_path: Path) -> None:
     assert told["memories"] == len({each.memory for each in uses})
     log, tokens = read_log(lines)
     forms = [PerToken().forms(each) for each in tokens]
-    expected: dict[str, Policy] = {"never": Never(), "always": Always(Tier.ACTIVATION), "by cost": ByCost(rent=DISK_RENT)}
+    expected: dict[str, Policy] = {
+        "never": Never(),
+        "always": Always(Tier.ACTIVATION),
+        "by cost": ByCost(rent=DISK_RENT),
+    }
     for name, policy in expected.items():
         bill = replay(log, forms, policy, rent=DISK_RENT)
         assert told["policies"][name]["total_s"] == pytest.approx(bill.total)
