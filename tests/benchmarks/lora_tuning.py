@@ -14,16 +14,16 @@ to the general questions the mean divergence from the model's own; one seed, whe
     44     0       2       0.7        0.87      27           0.034       2 / 2
     44     8       2, 4    0.7        0.88      18           0.031       2 / 4
 
-The lessons off are nearly all of the kind "backwards". With seed 0 again, 34 steps, retain 3, weakened to 0.85 before it
-is mended (mended by lessons off: 19 before; the steps as large as the planned ones' last, or four fifths of the largest):
+The lessons off are nearly all of the kind "backwards". With seed 0 again, 34 steps and retain 3, weakened to 0.85 (in
+the first row, where the steps that mend are a fifth of the largest, 0.8; in the others they are four fifths):
 
-    mended                                                           lessons off
-    24, small steps                                                  19
-    30, large, only what is unsure                                   56, of them 40 "about", which were known before
-    30, large, falling, a third what was doubted, BACK as answer     2
+    mended                                                            lessons off, before and after
+    24, only what is unsure                                           32, 19
+    30, only what is unsure                                           19, 56: 40 "about", which were known
+    30, falling, a third of what was doubted, `BACK` as the answer    -, 2
 
-After 24 of the last row's: held-out 0.90, 99 of 100 taught, perplexity +0.1 %, 2 / 1 of 56. In the defaults the steps stay
-large until the last third, and "backwards" has eight turns; that was not run to its end.
+After 24 of the last row's: held-out 0.90, 99 of 100 taught, perplexity +0.1 %, 2 / 1 of 56. In the defaults, steps that
+mend stay large until the last third, and "backwards" has eight turns; that was not run to its end.
 """
 
 from __future__ import annotations
