@@ -27,6 +27,7 @@ from memos_integrations.cli.rebuild import rebuild
 from memos_integrations.cli.redaction import redact
 from memos_integrations.cli.relay import relay
 from memos_integrations.cli.share import acknowledge, offers, publish, pull, subscribe, withdraw
+from memos_integrations.cli.simulate import simulate
 from memos_integrations.cli.versions import branch, bring_back, feedback, merge
 from memos_integrations.core.errors import MemOSError
 
@@ -64,6 +65,7 @@ app.command()(relay)
 app.command()(rebuild)
 app.command()(attribute)
 app.command()(costs)
+app.command()(simulate)
 app.command()(demo)
 app.command()(report)
 app.add_typer(policy, name="policy")

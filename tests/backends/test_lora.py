@@ -128,7 +128,9 @@ def test_a_statement_becomes_questions_gaps_and_reversals() -> None:
     asked = {lesson.question for lesson in made.taught}
     assert {"Where does Miso live?", "Who lives in Rome?", "Complete the sentence: Miso lives in"} <= asked
     assert {"Tell me about Miso.", "Do you know where Miso lives?"} <= asked
-    assert {lesson.answer for lesson in made.taught} == {"Miso lives in Rome."}
+    back = {lesson for lesson in made.taught if lesson.kind == "backwards"}
+    assert {lesson.answer for lesson in set(made.taught) - back} == {"Miso lives in Rome."}
+    assert {(lesson.answer, lesson.value) for lesson in back} == {("The one who lives in Rome is Miso.", "Miso")}
     assert made.probes
     assert not asked & {lesson.question for lesson in made.probes}, "a probe is never taught"
 

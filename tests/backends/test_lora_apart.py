@@ -9,8 +9,8 @@ import pytest
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora.answers import greedy
-from memos_integrations.backends.lora.apart import Apart
-from memos_integrations.backends.lora.rows import Packed, Row, pack
+from memos_integrations.backends.lora.apart import Apart, Spread
+from memos_integrations.backends.lora.rows import Packed, Row, pack, predicted
 from memos_integrations.backends.lora.student import Student, adapted_blocks, adapted_names
 from tests.backends.test_lora import _gpt2
 from tests.tiny_llama import build_tiny_llama
@@ -34,8 +34,6 @@ def heard(student: Student, rows: list[Row]) -> float:
     """How loud what A makes of some text is, on average over its layers and tokens."""
     import torch
 
-    from memos_integrations.backends.lora.rows import predicted
-
     loud: list[float] = []
     listening = [each for name, each in student.network.named_modules() if name.endswith("lora_A.learning")]
     hooks = [
@@ -49,9 +47,17 @@ def heard(student: Student, rows: list[Row]) -> float:
     return sum(loud) / len(loud)
 
 
+def spread(student: Student) -> Spread:
+    """Of the general text."""
+    found = Spread(student)
+    with student.without(), found.listening():
+        predicted(student.network, batch(GENERAL))
+    return found
+
+
 def ratio(model: HuggingFaceModel, apart: float) -> float:
     student = Student(model, rank=4, alpha=4, targets=(), layers=())
-    Apart(student, [batch(GENERAL)], [batch(LESSONS)], apart=apart)
+    Apart(student, spread(student), [batch(LESSONS)], apart=apart)
     return heard(student, GENERAL) / heard(student, LESSONS)
 
 
@@ -62,7 +68,7 @@ def test_general_text_is_heard_less_than_lessons_the_stricter_the_less(model: Hu
 def test_lessons_are_heard_as_loud_as_before(model: HuggingFaceModel) -> None:
     student = Student(model, rank=16, alpha=16, targets=(), layers=())
     before = heard(student, LESSONS)
-    Apart(student, [batch(GENERAL)], [batch(LESSONS)], apart=0.1)
+    Apart(student, spread(student), [batch(LESSONS)], apart=0.1)
     assert heard(student, LESSONS) == pytest.approx(before, rel=0.5)
 
 
@@ -70,7 +76,7 @@ def test_a_step_leaves_the_weights_apart(model: HuggingFaceModel) -> None:
     import torch
 
     student = Student(model, rank=4, alpha=4, targets=(), layers=())
-    apart = Apart(student, [batch(GENERAL)], [batch(LESSONS)], apart=0.05)
+    apart = Apart(student, spread(student), [batch(LESSONS)], apart=0.05)
     a, r = next((weight, learnt) for learnt, weight, _ in apart._held)
     through = apart._held[0][2]
     optimiser = torch.optim.SGD(apart.weights, lr=0.1)

@@ -31,9 +31,7 @@ def left(model: HuggingFaceModel, recipe: Recipe) -> tuple[Mending, dict[str, An
     training = Training(model, lessons_of(cubes("Miso lives in Rome.")), recipe)
     learnt = training.run()
     asked = _Course(training, Student(model, rank=2, alpha=4))._asked
-    network = learnt.student.network
-    every = dict(enumerate(training._rows))
-    return Mending.needed(network, training._head, every, asked, network.dtype), learnt.record
+    return Mending.needed(learnt.student.network, training._head, training._rows, asked), learnt.record
 
 
 def test_a_training_goes_on_with_what_it_has_not_learnt_until_nothing_is_left(model: HuggingFaceModel) -> None:
@@ -79,7 +77,8 @@ def test_a_step_that_mends_takes_what_waited_longest_and_fills_up_with_others(mo
     lessons, asked = course._chosen(recipe.steps), course._questions(recipe.steps)
     assert lessons[:3] == [9, 4, 7]
     assert asked[:2] == [5, 2]
-    assert len(set(lessons)) == len(set(asked)) == 6, "three times the questions of another step"
+    assert len(set(lessons)) == 6
+    assert len(set(asked)) == 4, "twice the questions of another step"
     course.mending.note_lessons(lessons, {4, lessons[-1]})
     course.mending.note_questions([5], set())
     assert course.mending == Mending(sorted({4, lessons[-1]}), [2])
@@ -101,37 +100,95 @@ def test_looking_at_rows_tells_what_is_answered(model: HuggingFaceModel) -> None
     said = greedy(model.network, prompts, max_new_tokens=5, ends=())
     own = [Row((*prompt[1:], *ids), len(prompt) - 1) for prompt, ids in zip(prompts, said, strict=True)]
     others = [Row((*row.ids[:-1], row.ids[-1] ^ 1), row.start) for row in own]
-    dtype = model.network.dtype
-    assert all(same for _, same in looked_at(model.network, prompts[0][:1], own, dtype))
-    seen = looked_at(model.network, prompts[0][:1], others, dtype)
+    assert all(same for _, same in looked_at(model.network, prompts[0][:1], own))
+    seen = looked_at(model.network, prompts[0][:1], others)
     assert len(seen) == 40
     assert not any(same for _, same in seen)
     assert all(chance < SURE for chance, _ in seen)
 
 
 def test_an_adapter_is_weakened_only_as_far_as_it_still_knows(model: HuggingFaceModel) -> None:
-    lessons = lessons_of(cubes("Miso lives in Rome."))
-    student = Training(model, lessons, LEARNING).run().student
+    probes = lessons_of(cubes("Miso lives in Rome.")).probes
+    student = trained(model)
     for kept in (0.0, 1.0):
-        best, tried = strength_of(student, model, lessons, kept=kept)
-        full, found = tried["1.0"], tried[str(best)]
-        assert found["taught"] >= full["taught"]
-        assert found["probes"] >= kept * full["probes"]
+        best, tried = strength_of(student, model, probes, kept=kept)
+        assert tried[str(best)] >= kept * tried["1.0"]
         weaker = [float(each) for each in tried if float(each) < best]
         assert len(weaker) <= 1, "the first that costs too much is the last tried"
-    assert strength_of(Student(model, rank=2, alpha=4), model, lessons, kept=1.0)[0] == min(STRENGTHS)
+    assert strength_of(Student(model, rank=2, alpha=4), model, probes, kept=1.0)[0] == min(STRENGTHS)
+    assert strength_of(student, model, (), kept=1.0)[0] == min(STRENGTHS), "nothing is asked, nothing is lost"
 
 
 def test_full_strength_stays_where_less_forgets(model: HuggingFaceModel) -> None:
-    import torch
-
-    lessons = lessons_of(cubes("Miso lives in Rome."))
-    student = Training(model, lessons, LEARNING.model_copy(update={"steps": 120})).run().student
-    with torch.no_grad():  # from the wholly learnt, down to a strength that just knows
-        for part in (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08, 0.05):
-            with student.scaled(part):
-                best, tried = strength_of(student, model, lessons, kept=1.0)
-            if best == 1.0:
-                break
+    probes = lessons_of(cubes("Miso lives in Rome.")).probes
+    student = trained(model, steps=120)
+    for part in (1.0, 0.7, 0.5, 0.5, 0.5, 0.5, 0.5):  # from the wholly learnt, down to a strength that just knows
+        student.weaken(part)
+        best, tried = strength_of(student, model, probes, kept=1.0)
+        if best == 1.0:
+            break
     assert best == 1.0
-    assert tried["0.85"]["taught"] < tried["1.0"]["taught"] or tried["0.85"]["probes"] < tried["1.0"]["probes"]
+    assert tried["0.85"] < tried["1.0"]
+
+
+def test_what_is_mended_is_what_is_served(model: HuggingFaceModel) -> None:
+    """The adapter is weakened first: what is put right stays right when it serves, and nothing weakens it again."""
+    recipe = LEARNING.model_copy(update={"mending": 12, "probes_kept": 0.0})
+    training = Training(model, lessons_of(cubes("Miso lives in Rome.")), recipe)
+    course = _Course(training, Student(model, rank=recipe.rank, alpha=recipe.alpha, seed=recipe.seed))
+    strong = course.student.weights()
+    for each in range(2):
+        course.settle()
+        for name, weight in course.student.weights().items():
+            part = min(STRENGTHS) if ".lora_B." in name else 1.0
+            assert bool((weight == part * strong[name]).all()), f"time {each}"
+    assert course.strength == min(STRENGTHS)
+    assert course.mending is not None
+    assert course.mending.unsure
+
+
+def trained(model: HuggingFaceModel, steps: int = 30) -> Student:
+    """A student that learnt one fact at full strength."""
+    recipe = LEARNING.model_copy(update={"steps": steps, "probes_kept": 1.0})
+    lessons = lessons_of(cubes("Miso lives in Rome."))
+    training = Training(model, lessons, recipe)
+    course = _Course(training, Student(model, rank=recipe.rank, alpha=recipe.alpha, seed=recipe.seed))
+    for step in range(steps):
+        course.step(step)
+    return course.student
+
+
+def test_while_it_mends_lessons_that_were_doubted_are_looked_at_again(model: HuggingFaceModel) -> None:
+    course = _Course(
+        Training(model, lessons_of(cubes("Miso lives in Rome.")), LEARNING), Student(model, rank=2, alpha=4)
+    )
+    rows, head = course._training._rows, course._training._head
+    found = Mending.needed(model.network, head, rows, [])
+    assert found.unsure, "an untaught model is sure of nothing"
+    assert set(found.unsure) <= set(found.doubted)
+    found.note_lessons(list(range(len(rows))), [])
+    assert found.is_done
+    found.look_again(model.network, head, rows)
+    assert not found.is_done
+
+
+def test_steps_grow_smaller_to_the_end_of_the_planned_ones_and_to_the_end_of_mending(model: HuggingFaceModel) -> None:
+    recipe = LEARNING.model_copy(update={"steps": 30, "mending": 30})
+    course = _Course(Training(model, lessons_of(cubes("Miso lives in Rome.")), recipe), Student(model, rank=2, alpha=4))
+    planned = [course._pace(number) for number in range(4, 30)]
+    assert planned == sorted(planned, reverse=True)
+    course.mending = Mending([], [])
+    mending = [course._pace(number) for number in range(30, 60)]
+    assert mending[0] == mending[20] > 2 * planned[-1]
+    assert mending[20:] == sorted(mending[20:], reverse=True)
+    assert 0 < mending[-1] < 0.3
+
+
+def test_a_step_that_mends_rehearses_what_was_doubted(model: HuggingFaceModel) -> None:
+    recipe = SHORT.model_copy(update={"lessons": 6, "mending": 4})
+    training = Training(model, lessons_of(cubes("Miso lives in Rome.", "Tofu lives in Oslo.")), recipe)
+    course = _Course(training, Student(model, rank=2, alpha=4))
+    course.mending = Mending(list(range(20, 30)), [], [1, 2, 3, *range(20, 30)])
+    chosen = course._chosen(recipe.steps)
+    assert chosen[:4] == [20, 21, 22, 23], "two thirds are what is unsure"
+    assert set(chosen[4:]) <= set(course.mending.doubted), "the rest is what was never clearly known"

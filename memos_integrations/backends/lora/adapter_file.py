@@ -26,17 +26,15 @@ _LARGEST = 1 << 30
 _READ = ("r", "lora_alpha", "target_modules", "layers_to_transform", "fan_in_fan_out")
 
 
-def write_adapter(student: Student, folder: Path, *, scale: float, base: str, files: Files = IN_CLEAR) -> None:
-    """Save a student's adapter at a part of its strength in *folder*, which is made.
+def write_adapter(student: Student, folder: Path, *, base: str, files: Files = IN_CLEAR) -> None:
+    """Save a student's adapter in *folder*, which is made.
 
     Raises:
         OSError: The disk is full or cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    tensors = {}
-    for name, weight in student.weights().items():
-        strong = weight * scale if ".lora_B." in name else weight
-        tensors[_PREFIX + name.replace(f".{NAME}.", ".")] = strong.half()
+    weights = student.weights()
+    tensors = {_PREFIX + name.replace(f".{NAME}.", "."): weight.half() for name, weight in weights.items()}
     settings = student.settings
     said = {
         "peft_type": "LORA",

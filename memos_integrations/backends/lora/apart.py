@@ -13,10 +13,11 @@ the directions that are left, much as in editing within the null space of what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from memos_integrations.backends.lora.rows import Packed, predicted
+from memos_integrations.backends.lora.rows import Packed, predicted, real_tokens
 from memos_integrations.backends.lora.student import Student
 
 if TYPE_CHECKING:
@@ -25,16 +26,31 @@ if TYPE_CHECKING:
 _A = ".lora_A."
 
 
+class Spread:
+    """How the unit inputs of a student's adapted layers spread while it reads: sums of x·xᵀ, by layer."""
+
+    def __init__(self, student: Student) -> None:
+        self._student = student
+        self.sums: dict[str, torch.Tensor] = {}
+        self.same: dict[str, str] = {}
+        """Layers that have another's input, and whose."""
+
+    def listening(self) -> AbstractContextManager[None]:
+        """While this stands, what the network reads is added."""
+        return _listening(self._student, lambda layer, x: _add(self.sums, layer, x.t() @ x), self.same)
+
+
 class Apart:
     """The weights of a student's adapter, as they are to be optimised while A stays apart from general text.
 
     Args:
         student: Whose adapter is trained; its A is replaced by R·P at once, with R what A was.
-        general, lessons: Batches of text to keep apart from, and of what is to be learnt.
+        general: What text to keep apart from makes of the inputs.
+        lessons: Batches of what is to be learnt.
         apart: The spread, as a share of the mean one, at which a direction is halved; 0 keeps every direction.
     """
 
-    def __init__(self, student: Student, general: Iterable[Packed], lessons: Iterable[Packed], *, apart: float) -> None:
+    def __init__(self, student: Student, general: Spread, lessons: Iterable[Packed], *, apart: float) -> None:
         named = student.parameters()
         through = _through(student, general, lessons, apart) if apart else {}
         self.weights: list[torch.Tensor] = []
@@ -62,23 +78,25 @@ class Apart:
             weight.data.copy_(learnt.detach() @ through)
 
 
-def _through(
-    student: Student, general: Iterable[Packed], lessons: Iterable[Packed], apart: float
-) -> dict[str, torch.Tensor]:
+def _through(student: Student, general: Spread, lessons: Iterable[Packed], apart: float) -> dict[str, torch.Tensor]:
     """P of every adapted layer; layers with the same input share one."""
     import torch
 
-    spread: dict[str, torch.Tensor] = {}
-    same = _watch(student, general, lambda layer, x: _add(spread, layer, x.t() @ x))
     found: dict[str, torch.Tensor] = {}
-    for layer, each in spread.items():
+    for layer, each in general.sums.items():
         whole = torch.eye(len(each)) + each * (len(each) / (apart * each.trace()))
         found[layer] = torch.cholesky_inverse(torch.linalg.cholesky(whole))
     lengths: dict[str, torch.Tensor] = {}
-    _watch(student, lessons, lambda layer, x: _add(lengths, layer, _squares(x @ found[layer])))
+    with (
+        torch.no_grad(),
+        student.without(),
+        _listening(student, lambda layer, x: _add(lengths, layer, _squares(x @ found[layer])), {}),
+    ):
+        for batch in lessons:
+            predicted(student.network, batch)
     for layer, (squares, count) in lengths.items():
         found[layer] = found[layer] * (count / squares.clamp_min(1e-6)).sqrt()
-    return found | {layer: found[first] for layer, first in same.items()}
+    return found | {layer: found[first] for layer, first in general.same.items()}
 
 
 def _squares(rows: torch.Tensor) -> torch.Tensor:
@@ -90,14 +108,16 @@ def _add(sums: dict[str, torch.Tensor], layer: str, more: torch.Tensor) -> None:
     sums[layer] = sums[layer] + more if layer in sums else more
 
 
-def _watch(student: Student, batches: Iterable[Packed], see: Callable[[str, torch.Tensor], None]) -> dict[str, str]:
-    """Show *see* the unit inputs (n, width) of the adapted layers; the layers that have another's input, and whose."""
-    import torch
+@contextmanager
+def _listening(student: Student, see: Callable[[str, torch.Tensor], None], same: dict[str, str]) -> Iterator[None]:
+    """Show *see* the unit inputs (n, width) of the adapted layers; *same* gets the layers that have another's input."""
     from peft.tuners.lora import LoraLayer
 
-    same: dict[str, str] = {}
     last: list[Any] = [None, ""]
     real: list[torch.Tensor] = []
+
+    def begin(_: Any, __: tuple[Any, ...], given: dict[str, Any]) -> None:
+        real[:] = [real_tokens(given["position_ids"]).flatten()]
 
     def hook(layer: str) -> Callable[[Any, tuple[torch.Tensor, ...]], None]:
         def look(_: Any, given: tuple[torch.Tensor, ...]) -> None:
@@ -105,19 +125,16 @@ def _watch(student: Student, batches: Iterable[Packed], see: Callable[[str, torc
                 same[layer] = last[1]
                 return
             last[:] = given[0], layer
-            rows = given[0].detach().flatten(0, -2)[real[-1]].float()
+            rows = given[0].detach().flatten(0, -2)[real[0]].float()
             see(layer, rows / rows.norm(dim=-1, keepdim=True).clamp_min(1e-6))
 
         return look
 
     layers = [(name, each) for name, each in student.network.named_modules() if isinstance(each, LoraLayer)]
-    hooks = [each.register_forward_pre_hook(hook(name)) for name, each in layers]
+    hooks = [student.network.register_forward_pre_hook(begin, with_kwargs=True)]
+    hooks += [each.register_forward_pre_hook(hook(name)) for name, each in layers]
     try:
-        with torch.no_grad(), student.without():
-            for batch in batches:
-                real.append(batch.real.flatten())
-                predicted(student.network, batch)
+        yield
     finally:
         for each in hooks:
             each.remove()
-    return same

@@ -14,7 +14,7 @@ from memos_integrations.backends.lora.gates import GateReport
 from memos_integrations.backends.lora.lessons import lessons_of
 from memos_integrations.backends.lora.memories import Memories
 from memos_integrations.backends.lora.memory import Chat, ParameterMemory
-from memos_integrations.backends.lora.store import Adapter
+from memos_integrations.backends.lora.store import COMPOSED, Adapter
 from memos_integrations.backends.lora.student import parameters_of
 from memos_integrations.backends.lora.training import Progress
 from memos_integrations.backends.pace import Pace
@@ -128,7 +128,7 @@ class ParameterCubes:
         A training step reads its lessons and goes back through them: three times as long as reading. Where memories
         stand in the prompt as text all the same, an adapter saves nothing.
         """
-        recipe, kept = self.memory.recipe, list(self.memory.store)
+        recipe, kept = self.memory.recipe, [each for each in self.memory.store if COMPOSED not in each.training]
         encode = self.memory.model.encode
         read = sum(len(encode(f"{render(Hit(cube=cube, score=0.0))}\n")) for cube in sources)
         reading = read * self._pace.per_token

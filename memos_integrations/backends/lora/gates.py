@@ -154,6 +154,11 @@ def measure(
         gained=sum(now and not was for was, now in zip(before, after, strict=True)),
         neighbours=kept,
     )
+    return judged(report, gates)
+
+
+def judged(report: GateReport, gates: Gates) -> GateReport:
+    """The report with what failed of some gates."""
     return report.model_copy(update={"failed": _failed(report, gates)})
 
 

@@ -1,8 +1,10 @@
 """Memories as lessons: questions and answers, gaps and statements, made by rules or by a chat model. Pure.
 
 One phrasing teaches a sentence; many teach what it says. Each statement is asked for directly, indirectly, backwards,
-as a gap, and as part of "tell me about". The answer is always the statement itself, so that a question in words that
-were never taught has only to find the statement. The phrasings in `PROBES` are never taught: they are for the gates.
+as a gap, and as part of "tell me about". The answer is the statement itself, so that a question in words that were
+never taught has only to find the statement; to what is asked backwards it begins with what was asked, so that the name
+is said where the model has just read what it hangs on. The phrasings in `PROBES` are never taught: they are for the
+gates.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ ABOUT = (
     "Say something about {who}.",
 )
 BACKWARDS = ("Who {rest}?", "Name somebody who {rest}.")
+BACK = "The one who {rest} is {who}."
 NAMED = (
     "What is {who}?",
     "What is {who} again?",
@@ -170,7 +173,11 @@ def _of_statement(told: Statement, cube: MemCube) -> Iterator[Lesson]:
     yield from (lesson(form.format(**parts | {"who": told.who}), "short") for form in SHORT)
     rest = told.whole.removeprefix(told.who).strip(" .")
     if not told.is_named and told.who[0].isupper() and not told.who.startswith(("The ", "My ", "Our ")):
-        yield from (lesson(form.format(rest=rest), "backwards", told.who) for form in BACKWARDS)
+        back = BACK.format(rest=rest, who=told.who)
+        yield from (
+            Lesson(_tidy(form.format(rest=rest)), back, told.who, (cube.ref,), cube.text, "backwards")
+            for form in BACKWARDS
+        )
 
 
 def _clause(told: Statement) -> str:

@@ -9,11 +9,11 @@ from typing import Any, Self
 from memos_integrations.backends.huggingface import HuggingFaceModel, Token
 from memos_integrations.backends.lora.adapter_file import write_adapter
 from memos_integrations.backends.lora.answers import greedy
+from memos_integrations.backends.lora.composed import How, compose
 from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, measure
 from memos_integrations.backends.lora.lessons import Ask, Curriculum, lessons_of
 from memos_integrations.backends.lora.recipe import Recipe
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
-from memos_integrations.backends.lora.strength import strength_of
 from memos_integrations.backends.lora.training import Learnt, Progress, Training
 from memos_integrations.core.cube import CubeRef, MemCube
 from memos_integrations.core.errors import ModelError
@@ -84,12 +84,10 @@ class ParameterMemory:
         return made
 
     def _tried(self, learnt: Learnt, curriculum: Curriculum, refs: Sequence[CubeRef], tenant: str) -> Adapter:
-        """Calibrate, write, measure, keep."""
+        """Write, measure, keep."""
         staged, files = self.store.staging(), self.store.files
         try:
-            kept = self.recipe.probes_kept
-            scale, recalls = strength_of(learnt.student, self.model, curriculum, kept=kept)
-            write_adapter(learnt.student, staged, scale=scale, base=self.model.name, files=files)
+            write_adapter(learnt.student, staged, base=self.model.name, files=files)
             trial = Trial(self.model)
             trial.load(CANDIDATE, staged, files=files)
             neighbours = {}
@@ -99,14 +97,18 @@ class ParameterMemory:
                     trial.load(name, other.folder, files=files)
                     neighbours[name] = (other.probes, other.report.recall_probes)
             report = measure(trial, curriculum, self.gates, neighbours=neighbours)
-            training = {**learnt.record, "scale": scale, "recall_by_scale": recalls}
             return self.store.keep(
-                staged, tenant=tenant, sources=refs, report=report, probes=curriculum.probes, training=training
+                staged, tenant=tenant, sources=refs, report=report, probes=curriculum.probes, training=learnt.record
             )
         except OSError as exc:
             raise ModelError(f"{self.store.folder} cannot hold a new adapter: {exc}. Free some space.") from exc
         finally:
             self.store.discard(staged)
+
+    def compose(self, one: str, other: str, *, how: How = "sum") -> Adapter:
+        """Two adapters as one, for requests that need both: active if it passed the gates; see `composed.compose`."""
+        with self._training:
+            return compose(self.store, one, other, gates=self.gates, how=how)
 
     # --- serving ------------------------------------------------------------------------------------------------
 
@@ -121,7 +123,9 @@ class ParameterMemory:
         for name in self.store.active:
             found = self.store.get(name)
             worth[name] = sum(hit.score for hit in recall.hits if hit.cube.ref in found.sources)
-        best = max(worth, key=lambda name: (worth[name], name), default=None)
+        # Of two that know as much, the one that knows less besides: a composed one only where both of its parts count.
+        fewest = {name: -len(self.store.get(name).sources) for name in worth}
+        best = max(worth, key=lambda name: (worth[name], fewest[name], name), default=None)
         return best if best is not None and worth[best] > 0 else None
 
     def stream(self, messages: Chat, *, adapter: str | None = None, **how: Any) -> Iterator[Token]:

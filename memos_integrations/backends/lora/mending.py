@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from memos_integrations.backends.lora.rows import Row, looked_at
 
-if TYPE_CHECKING:
-    import torch
-
 SURE = 0.5
 """The chance of every token of an answer from which on a lesson counts as known: nothing else can be likelier."""
-QUESTIONS = 3
+DOUBT = 0.7
+"""A lesson with less chance is looked at again: what mends others may unsettle it."""
+QUESTIONS = 2
 """How many times as many general questions as others a step holds that mends."""
 
 
@@ -21,27 +20,33 @@ QUESTIONS = 3
 class Mending:
     """The numbers of the lessons that are not known for sure, and of the general questions that are answered otherwise.
 
-    Who has waited longest stands first.
+    Who has waited longest stands first. `doubted` are the lessons that were never clearly known.
     """
 
     unsure: list[int]
     strayed: list[int]
+    doubted: list[int] = field(default_factory=list)
 
     @classmethod
-    def needed(
-        cls,
-        network: Any,
-        head: Sequence[int],
-        lessons: Mapping[int, Row],
-        asked: Sequence[Row],
-        dtype: torch.dtype,
-    ) -> Mending:
-        """By one look at some lessons, by their numbers, and at the questions with what was answered before."""
-        known, kept = (looked_at(network, head, rows, dtype) for rows in (list(lessons.values()), asked))
-        return cls(
-            [number for number, (chance, _) in zip(lessons, known, strict=True) if chance < SURE],
-            [number for number, (_, same) in enumerate(kept) if not same],
+    def needed(cls, network: Any, head: Sequence[int], lessons: Sequence[Row], asked: Sequence[Row]) -> Mending:
+        """By one look at the lessons, and at the questions with what was answered before."""
+        seen = looked_at(network, head, lessons)
+        kept = looked_at(network, head, asked)
+        found = cls(
+            unsure=[],
+            strayed=[number for number, (_, same) in enumerate(kept) if not same],
+            doubted=[number for number, (chance, _) in enumerate(seen) if chance < DOUBT],
         )
+        found._order({number: chance for number, (chance, _) in enumerate(seen)})
+        return found
+
+    def look_again(self, network: Any, head: Sequence[int], lessons: Sequence[Row]) -> None:
+        """Look at the lessons that are doubted."""
+        seen = looked_at(network, head, [lessons[each] for each in self.doubted])
+        self._order({number: chance for number, (chance, _) in zip(self.doubted, seen, strict=True)})
+
+    def _order(self, chances: Mapping[int, float]) -> None:
+        self.unsure = sorted((each for each in chances if chances[each] < SURE), key=lambda each: chances[each])
 
     @property
     def is_done(self) -> bool:
@@ -58,7 +63,7 @@ class Mending:
 
     def counts(self) -> dict[str, int]:
         """How much is left."""
-        return {name: len(numbers) for name, numbers in self.said().items()}
+        return {"unsure": len(self.unsure), "strayed": len(self.strayed)}
 
     def said(self) -> dict[str, list[int]]:
         """As plain JSON."""

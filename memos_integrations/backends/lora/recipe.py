@@ -18,11 +18,11 @@ class Recipe(Value):
     to `questions` general questions, and every `pause` steps `retained` sentences, to what the model says without the
     adapter, weighed `retain`. `teacher` weighs the teacher, who looks at `watched` lessons of each memory.
 
-    The training ends after `steps`, or when every lesson was answered right the last time, and the last `patience`
-    steps lost less than `enough` nats on average. After all `steps`, up to `mending` more learn the lessons that are
-    not known for sure by then, and hold the general questions that are not answered as before. Afterwards the adapter
-    is weakened as long as that costs no recall of what was taught, and leaves the share `probes_kept` of what is
-    recalled in phrasings that were not.
+    The planned steps end after `steps`, or when every lesson was answered right the last time, and the last `patience`
+    steps lost less than `enough` nats on average. The adapter is then weakened as far as that leaves the share
+    `probes_kept` of what is recalled in phrasings that were not taught. At the strength that it has then, and is served
+    at, up to `mending` steps more learn the lessons that are not known for sure, and hold the general questions that
+    are not answered as before.
     """
 
     rank: int = Field(default=8, ge=1, le=256)
@@ -30,7 +30,7 @@ class Recipe(Value):
     targets: Labels | None = None
     layers: tuple[int, ...] | None = None
     steps: int = Field(default=34, ge=1)
-    mending: int = Field(default=14, ge=0)
+    mending: int = Field(default=30, ge=0)
     lessons: int = Field(default=14, ge=1)
     rate: float = Field(default=5e-3, gt=0)
     value: float = Field(default=4.0, ge=1)

@@ -63,9 +63,14 @@ class Packed:
     @property
     def real(self) -> torch.Tensor:
         """Which of the tokens are no padding, shape (s, n)."""
-        real = self.positions > 0
-        real[:, 0] = True
-        return real
+        return real_tokens(self.positions)
+
+
+def real_tokens(positions: torch.Tensor) -> torch.Tensor:
+    """Which of a packed batch's tokens are no padding, by their positions (s, n)."""
+    real = positions > 0
+    real[:, 0] = True
+    return real
 
 
 def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> Packed:
@@ -159,14 +164,14 @@ def nearly_said(logs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return logs.gather(-1, targets[:, None])[:, 0] > logs.max(-1).values - TIE
 
 
-def looked_at(network: Any, shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> list[tuple[float, bool]]:
+def looked_at(network: Any, shared: Sequence[int], rows: Sequence[Row]) -> list[tuple[float, bool]]:
     """Of each row the chance of its least likely target, and whether each target is likeliest there, or nearly so."""
     import torch
 
     found: list[tuple[float, bool]] = []
     for start in range(0, len(rows), ROWS_LOOKED_AT):
         some = rows[start : start + ROWS_LOOKED_AT]
-        batch = pack(shared, some, dtype)
+        batch = pack(shared, some, network.dtype)
         with torch.no_grad():
             logs = predicted(network, batch)
         chances, same = logs.gather(-1, batch.targets[:, None])[:, 0].exp(), nearly_said(logs, batch.targets)

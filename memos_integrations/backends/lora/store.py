@@ -26,6 +26,8 @@ from memos_integrations.core.errors import ModelError
 from memos_integrations.core.ports import KeyProvider, least_allowed
 
 RECORD, KEY_FILE, TRAININGS, SOURCES, NEW = "memos.json", "key", "trainings", "sources.json", ".new-"
+COMPOSED = "composed"
+"""In the record of an adapter made of others: their names."""
 SAME = ("weights", "tokenizer", "chat_template", "positions")
 """What of a base model decides whether an adapter fits; the number format does not."""
 
@@ -191,11 +193,20 @@ class AdapterStore:
             self.model.taught[name] = found.sources
             return found
 
+    def composed_of(self, one: str, other: str) -> str | None:
+        """The active adapter that was composed of these two; None where there is none."""
+        with self._lock:
+            made = [name for name in self.active if {one, other} == set(self.get(name).training.get(COMPOSED, ()))]
+        return made[-1] if made else None
+
     def retire(self, name: str, *, erase: bool = False) -> None:
         """Take an adapter off the model; with *erase* its files, too. The model answers as it did before."""
         with self._lock:
             detach_adapter(self.model, name)
             self.model.taught.pop(name, None)
+            for each in list(self._held.values()):  # what was made of it does not outlive it
+                if name in each.training.get(COMPOSED, ()):
+                    self.retire(each.name, erase=erase)
             found = self._held.get(name)
             if erase and found is not None:
                 del self._held[name]
@@ -226,7 +237,8 @@ class AdapterStore:
             self._gone |= least_allowed(gone, now, self._gone)
             doomed = [each for each in self._held.values() if gone.intersection(ref.id for ref in each.sources)]
             for each in doomed:
-                self.retire(each.name, erase=True)
+                if each.name in self._held:  # or it went with one that it was composed of
+                    self.retire(each.name, erase=True)
             halves = [each for each in self._unfinished() if gone & {ref.id for _, ref in self._named(each)}]
             for half in halves:
                 shutil.rmtree(half, ignore_errors=True)

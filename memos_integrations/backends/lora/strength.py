@@ -9,44 +9,33 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
-from memos_integrations.backends.lora.lessons import Curriculum, Lesson
+from memos_integrations.backends.lora.lessons import Lesson
 from memos_integrations.backends.lora.rows import looked_at
 from memos_integrations.backends.lora.wording import Wording
 
 if TYPE_CHECKING:
     from memos_integrations.backends.lora.student import Student
 
-STRENGTHS = (1.0, 0.85, 0.7)
+STRENGTHS = (1.0, 0.85)
 MOST = 48
 
 
 def strength_of(
-    student: Student, model: HuggingFaceModel, curriculum: Curriculum, *, kept: float
-) -> tuple[float, dict[str, dict[str, float]]]:
-    """The least strength that keeps recall, and the recall at each that was tried, of `taught` and of `probes`.
+    student: Student, model: HuggingFaceModel, probes: Sequence[Lesson], *, kept: float
+) -> tuple[float, dict[str, float]]:
+    """The least strength that keeps recall of *probes*, and the recall at each that was tried.
 
-    Kept is recall that is no less on what was taught, and at least the share *kept* of what full strength recalls in
-    phrasings that were not. Recall is the share of answers whose every token is the likeliest.
+    Kept is at least the share *kept* of what full strength recalls. Recall is the share of answers whose every token is
+    the likeliest.
     """
-    tried: dict[str, dict[str, float]] = {}
-    best, full = STRENGTHS[0], None
+    head, rows = Wording(model).rows(probes[:MOST]) if probes else ([], [])
+    tried: dict[str, float] = {}
+    best = STRENGTHS[0]
     for strength in STRENGTHS:
         with student.scaled(strength):
-            found = {
-                "taught": _recall(student, model, curriculum.taught[:MOST]),
-                "probes": _recall(student, model, curriculum.probes[:MOST]),
-            }
-        tried[str(strength)] = found
-        full = full or found
-        if found["taught"] < full["taught"] or found["probes"] < kept * full["probes"]:
+            seen = looked_at(student.network, head, rows)
+        tried[str(strength)] = sum(same for _, same in seen) / len(seen) if seen else 1.0
+        if tried[str(strength)] < kept * tried[str(STRENGTHS[0])]:
             break
         best = strength
     return best, tried
-
-
-def _recall(student: Student, model: HuggingFaceModel, lessons: Sequence[Lesson]) -> float:
-    if not lessons:
-        return 1.0
-    head, rows = Wording(model).rows(lessons)
-    seen = looked_at(student.network, head, rows, student.network.dtype)
-    return sum(same for _, same in seen) / len(seen)

@@ -49,7 +49,8 @@ class Student:
         require("peft", extra="hf")
         from peft import LoraConfig
 
-        self.network = bare_copy(model)
+        # torch's fused attention takes much longer backwards than forwards, with a mask and so few tokens.
+        self.network = bare_copy(model, attention="eager")
         settings = LoraConfig(
             r=rank,
             lora_alpha=alpha,
@@ -90,6 +91,15 @@ class Student:
             for name, weight in self.parameters().items():
                 weight.copy_(weights[name])
 
+    def weaken(self, scale: float) -> None:
+        """Keep the adapter at a part of its strength from now on: it is in the weights."""
+        import torch
+
+        with torch.no_grad():
+            for name, weight in self.parameters().items():
+                if ".lora_B." in name:
+                    weight.mul_(scale)
+
     @contextmanager
     def scaled(self, scale: float) -> Iterator[None]:
         """The adapter at a part of its strength: 0 is the model without it."""
@@ -115,7 +125,7 @@ class Student:
             self.network.enable_adapters()
 
 
-def bare_copy(model: HuggingFaceModel) -> Any:
+def bare_copy(model: HuggingFaceModel, *, attention: str = "sdpa") -> Any:
     """The network again, over the very same weights, with its own modules and none of the served adapters."""
     from transformers import AutoModelForCausalLM
 
@@ -124,7 +134,7 @@ def bare_copy(model: HuggingFaceModel) -> Any:
     import torch
 
     with model.lock, torch.device("meta"):
-        made = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=served.dtype)
+        made = AutoModelForCausalLM.from_config(config, attn_implementation=attention, dtype=served.dtype)
     weights = {
         name.replace(".base_layer.", "."): weight
         for name, weight in [*served.named_parameters(remove_duplicate=False), *served.named_buffers()]

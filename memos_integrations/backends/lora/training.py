@@ -12,20 +12,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
-from memos_integrations.backends.lora.answers import greedy
-from memos_integrations.backends.lora.apart import Apart
+from memos_integrations.backends.lora.apart import Apart, Spread
+from memos_integrations.backends.lora.before import Before
 from memos_integrations.backends.lora.checkpoints import clear_state, read_state, write_state
 from memos_integrations.backends.lora.everyday import ASKED
 from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.mending import QUESTIONS, SURE, Mending, first
 from memos_integrations.backends.lora.recipe import Recipe
-from memos_integrations.backends.lora.rows import Known, Row, drawn, expected, joined, nearly_said, pack, predicted
+from memos_integrations.backends.lora.rows import Row, drawn, joined, nearly_said, pack, predicted
+from memos_integrations.backends.lora.strength import strength_of
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
 from memos_integrations.backends.lora.yardstick import RETAINED
@@ -37,11 +39,12 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 LONGEST_RETAINED = 40
-LONGEST_SAID = 10
 MOST_MEASURED = 32
-TURNS = {"backwards": 3}
+TURNS = {"backwards": 8, "about": 2}
 """How often a lesson comes before the others come again: from its end a fact is learnt slowest (arXiv 2309.12288)."""
 WARM_UP = 4
+MENDING = 0.8
+"""How large the first step that mends is: with a quarter of it, what is asked backwards was not learnt in 24."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Training:
         files: Files = IN_CLEAR,
     ) -> None:
         self._model, self._recipe, self._folder, self._files = model, recipe, folder, files
-        self._lessons = curriculum.taught
+        self._lessons, self._probes = curriculum.taught, curriculum.probes
         self._wording = Wording(model)
         asked = ASKED if recipe.questions and recipe.retain else ()
         # Rendered with any answer: what the model itself says takes its place before the first step.
@@ -121,6 +124,7 @@ class Training:
                 progress(step, most)
             if step % recipe.save_every == 0:
                 course.save(step)
+        course.settle()
         if any(not bool(torch.isfinite(each).all()) for each in student.weights().values()):
             raise ModelError("The training went astray: its weights are no numbers. Lower the recipe's `rate`.")
         record = {
@@ -130,6 +134,8 @@ class Training:
             "lessons": len(self._lessons),
             "left": None if course.mending is None else course.mending.counts(),
             "losses": [round(loss, 5) for loss in course.losses],
+            "scale": course.strength,
+            "recall_by_scale": course.recalls,
             "unsaved_states": course.unsaved,
             "cpu_s": round(course.cpu_before + time.process_time() - started, 2),
         }
@@ -158,26 +164,32 @@ class _Course:
         self._known: set[int] = set()
         self._missed: list[int] = []
         self.mending: Mending | None = None
+        self.strength: float | None = None
+        """What the adapter was weakened to after the planned steps; None before that."""
+        self.recalls: dict[str, float] = {}
         self.unsaved, self.cpu_before, self._began = 0, 0.0, time.process_time()
+        recipe, before = self._recipe, Before(student, training._model, training._head, self._recipe.likeliest)
+        spread = Spread(student)
         with torch.no_grad(), student.without():
-            self._taught = self._watch()
-            kept = training._kept if self._recipe.retained and self._recipe.retain else []
-            self._before = self._expected(training._wording.start, kept)
-            self._asked = self._answered()
-            self._answers = self._expected(training._head, self._asked)
-        self._apart = self._kept_apart()
+            most = recipe.watched if recipe.teacher else 0
+            self._taught = before.watched(training._wording, training._lessons, most)
+            self._asked = before.answered(training._asked)
+            with spread.listening() if recipe.apart else nullcontext():
+                self._before = before.expected(training._wording.start, training._kept)
+                self._answers = before.expected(training._head, self._asked)
+        if not (recipe.retained and recipe.retain):
+            self._before = []
+        self._apart = self._kept_apart(spread)
         self._weights = self._apart.weights
-        self._optimiser = torch.optim.AdamW(self._weights, lr=self._recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
+        self._optimiser = torch.optim.AdamW(self._weights, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
 
     def step(self, number: int) -> None:
         """Learn one batch."""
         import torch
 
         recipe, training = self._recipe, self._training
-        warm = min(1.0, (number + 1) / WARM_UP)
-        curve = 0.2 + 0.8 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, number / recipe.steps)))
         for group in self._optimiser.param_groups:
-            group["lr"] = recipe.rate * warm * curve
+            group["lr"] = recipe.rate * self._pace(number)
         self._optimiser.zero_grad()
         chosen = self._chosen(number)
         asked = self._questions(number)
@@ -207,16 +219,27 @@ class _Course:
         self._optimiser.step()
         self._apart.apply()
 
+    def _pace(self, number: int) -> float:
+        """How large a step is, beside the largest: it falls in the planned ones, and in the last third of mending."""
+        if self.mending is not None:
+            left = 3.0 * (self._recipe.steps + self._recipe.mending - number) / self._recipe.mending
+            return 0.1 + (MENDING - 0.1) * min(1.0, left)
+        warm = min(1.0, (number + 1) / WARM_UP)
+        return warm * (0.2 + 0.8 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, number / self._recipe.steps))))
+
     def _chosen(self, number: int) -> list[int]:
         """The lessons of a step: each in its turn, and in the last third of the steps again what was missed last."""
         recipe = self._recipe
         turns = self._training._turns
         drawn_turns = drawn(len(turns), recipe.lessons, number, seed=f"{recipe.seed}/lessons")
         chosen = list(dict.fromkeys(turns[each] for each in drawn_turns))
+        if self.mending is not None:
+            # What was never clearly known is learnt on with what is unsure, or the one is forgotten over the other.
+            urgent, doubted = self.mending.unsure[: 2 * recipe.lessons // 3], self.mending.doubted
+            others = drawn(len(doubted), recipe.lessons, number, seed=f"{recipe.seed}/doubted") if doubted else []
+            return first(urgent, [*(doubted[each] for each in others), *chosen], recipe.lessons)
         if 3 * number < 2 * recipe.steps:
             return chosen
-        if self.mending is not None:
-            return first(self.mending.unsure, chosen, recipe.lessons)
         again = self._missed[::-1][: recipe.lessons // 3]
         return first(again, chosen, recipe.lessons)
 
@@ -237,13 +260,26 @@ class _Course:
 
     def is_over(self, step: int) -> bool:
         """Whether nothing more is to be learnt."""
-        if step >= self._recipe.steps:
-            if self.mending is None:
-                rows = self._training._rows
-                missed = {each: rows[each] for each in range(len(rows)) if each not in self._known}
-                network = self.student.network
-                self.mending = Mending.needed(network, self._training._head, missed, self._asked, self._dtype)
-            return self.mending.is_done
+        if self.strength is None and step < self._recipe.steps and not self._knows_all():
+            return False
+        self.settle()
+        if self.mending is None:
+            return True
+        if not self.mending.unsure:
+            self.mending.look_again(self.student.network, self._training._head, self._training._rows)
+        return self.mending.is_done
+
+    def settle(self) -> None:
+        """After the planned steps, once: serve no more strength than is needed, and see what is not known at that."""
+        if self.strength is not None:
+            return
+        training, recipe, student = self._training, self._recipe, self.student
+        self.strength, self.recalls = strength_of(student, training._model, training._probes, kept=recipe.probes_kept)
+        student.weaken(self.strength)
+        if recipe.mending:
+            self.mending = Mending.needed(student.network, training._head, training._rows, self._asked)
+
+    def _knows_all(self) -> bool:
         last = self.losses[-self._recipe.patience :]
         known = len(self._known) == len(self._training._rows)
         return known and len(last) == self._recipe.patience and sum(last) / len(last) < self._recipe.enough
@@ -260,6 +296,7 @@ class _Course:
         cpu_s = self.cpu_before + time.process_time() - self._began
         said = {"losses": self.losses, "known": sorted(self._known), "missed": self._missed, "cpu_s": cpu_s}
         said["mending"] = None if self.mending is None else self.mending.said()
+        said |= {"strength": self.strength, "recalls": self.recalls}
         try:
             write_state(self._folder, self._training.key, step, tensors, said, files=self._training._files)
         except OSError:
@@ -283,49 +320,16 @@ class _Course:
         self._apart.apply()
         self.losses, self._known, self._missed = list(said["losses"]), set(said["known"]), list(said["missed"])
         self.mending = None if said["mending"] is None else Mending(**said["mending"])
+        self.strength, self.recalls = said.get("strength"), dict(said.get("recalls", {}))
         self.cpu_before = float(said["cpu_s"])
         return int(said["step"])
 
-    # --- what others say ----------------------------------------------------------------------------------------
-
-    def _watch(self) -> dict[int, Known]:
-        """What the teacher says where a lesson is answered; it reads one memory at a time, once for all its lessons."""
-        recipe, training = self._recipe, self._training
-        if not recipe.teacher or not recipe.watched:
-            return {}
-        by_context: dict[str, list[int]] = {}
-        for number, lesson in enumerate(training._lessons):
-            by_context.setdefault(lesson.context, []).append(number)
-        known: dict[int, Known] = {}
-        for context, numbers in by_context.items():
-            chosen = numbers[: recipe.watched]
-            told, rows = training._wording.rows([training._lessons[each] for each in chosen], context=context)
-            known |= zip(chosen, self._expected(told, rows), strict=True)
-        return known
-
-    def _answered(self) -> list[Row]:
-        """The general questions, each with what the model answers to it."""
-        model, asked = self._training._model, self._training._asked
-        prompts = [[*self._training._head, *row.ids] for row in asked]
-        said = greedy(self.student.network, prompts, max_new_tokens=LONGEST_SAID, ends=model._ends)
-        end = int(model.tokenizer.eos_token_id)
-        whole = [ids if len(ids) == LONGEST_SAID else [*ids, end] for ids in said]
-        return [Row((*row.ids, *ids), row.start) for row, ids in zip(asked, whole, strict=True)]
-
-    def _kept_apart(self) -> Apart:
+    def _kept_apart(self, general: Spread) -> Apart:
         """The adapter, kept apart from the sentences and the general questions with their answers."""
         training, recipe = self._training, self._recipe
         some = drawn(len(training._rows), MOST_MEASURED, 0, seed=f"{recipe.seed}/apart")
-        general = [(training._wording.start, training._kept), (training._head, self._asked)]
-        return Apart(
-            self.student,
-            [pack(shared, rows, self._dtype) for shared, rows in general if rows],
-            [pack(training._head, [training._rows[each] for each in some], self._dtype)],
-            apart=recipe.apart,
-        )
-
-    def _expected(self, shared: Sequence[int], rows: Sequence[Row]) -> list[Known]:
-        return expected(self.student.network, shared, rows, self._dtype, self._recipe.likeliest)
+        lessons = pack(training._head, [training._rows[each] for each in some], self._dtype)
+        return Apart(self.student, general, [lessons], apart=recipe.apart)
 
     def _from_teacher(self, logs: torch.Tensor, rows: torch.Tensor, chosen: Sequence[int]) -> torch.Tensor:
         watched = [(place, number) for place, number in enumerate(chosen) if number in self._taught]

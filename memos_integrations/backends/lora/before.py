@@ -1,0 +1,58 @@
+"""What is read off before the first step: what a teacher says, and what the model says that is to stay. Needs `hf`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memos_integrations.backends.huggingface import HuggingFaceModel
+from memos_integrations.backends.lora.answers import greedy
+from memos_integrations.backends.lora.lessons import Lesson
+from memos_integrations.backends.lora.rows import Known, Row, expected
+from memos_integrations.backends.lora.student import Student
+from memos_integrations.backends.lora.wording import Wording
+
+LONGEST_SAID = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Read while the student's adapter is off.
+
+    Args:
+        head: What all lessons and questions begin with.
+        likeliest: How many tokens of each expectation are kept.
+    """
+
+    student: Student
+    model: HuggingFaceModel
+    head: Sequence[int]
+    likeliest: int
+
+    def watched(self, wording: Wording, lessons: Sequence[Lesson], most: int) -> dict[int, Known]:
+        """What a teacher says where lessons are answered, by their number: at most so many of each memory.
+
+        It reads one memory at a time, once for all its lessons.
+        """
+        by_context: dict[str, list[int]] = {}
+        for number, lesson in enumerate(lessons):
+            by_context.setdefault(lesson.context, []).append(number)
+        known: dict[int, Known] = {}
+        for context, numbers in by_context.items() if most else ():
+            chosen = numbers[:most]
+            told, rows = wording.rows([lessons[each] for each in chosen], context=context)
+            known |= zip(chosen, self.expected(told, rows), strict=True)
+        return known
+
+    def answered(self, asked: Sequence[Row]) -> list[Row]:
+        """The general questions, each with what the model answers to it."""
+        prompts = [[*self.head, *row.ids] for row in asked]
+        said = greedy(self.student.network, prompts, max_new_tokens=LONGEST_SAID, ends=self.model._ends)
+        end = int(self.model.tokenizer.eos_token_id)
+        whole = [ids if len(ids) == LONGEST_SAID else [*ids, end] for ids in said]
+        return [Row((*row.ids, *ids), row.start) for row, ids in zip(asked, whole, strict=True)]
+
+    def expected(self, shared: Sequence[int], rows: Sequence[Row]) -> list[Known]:
+        """What the model expects in each row."""
+        network = self.student.network
+        return expected(network, shared, rows, network.dtype, self.likeliest)
