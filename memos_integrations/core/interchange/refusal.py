@@ -44,3 +44,4 @@ class Declined(StrEnum):
     ADDRESS_TAKEN = "address_taken"
     ON_HOLD = "on_hold"
     FORGOTTEN = "forgotten"
+    RESERVED = "reserved"

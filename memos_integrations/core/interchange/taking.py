@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import Field
 
 from memos_integrations.core.access import Caller
+from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.cube import BlobRef, CubeRef, Label, MemCube, State, Value
 from memos_integrations.core.errors import AlreadyRememberedError, BundleError, VersionConflictError
 from memos_integrations.core.governance import MemGovernance
@@ -37,6 +38,10 @@ same, so that little of it is in memory, and embedded afterwards (what a crash l
 SHOWN = 1_000
 RECEIPT = "import_receipt"
 Progress = Callable[[int, int], object]
+Forget = Callable[[str, Caller], object]
+"""Erases a memory whole, with what was derived from it."""
+
+_Record = TypeVar("_Record", bound=Value)
 
 
 class Arrival(Value):
@@ -230,6 +235,8 @@ class Taking(ABC):
     def _declined(self, cube: MemCube) -> Declined | None:
         """Why nothing becomes of a memory here, whatever stands here."""
         declined = self._survey.refused.get(cube.id)
+        if declined is None and (is_of_the_books(cube) or cube.descriptive.semantic_type == RECEIPT):
+            declined = Declined.RESERVED  # what another vault notes for itself says nothing here
         if declined is None and any(ref.id not in self._versions for ref in cube.provenance.derived_from):
             declined = Declined.SOURCE_MISSING
         return declined
@@ -244,11 +251,20 @@ class Taking(ABC):
         self, cube: MemCube, here: str | None, what: str, pair: tuple[MemCube, MemCube] | None = None
     ) -> list[Arriving]:
         """Count what becomes of a memory; *pair* is how it stands here and how it would."""
+        self._tell(cube.id, here, what, pair)
+        return []
+
+    def _tell(self, cube_id: str, here: str | None, what: str, pair: tuple[MemCube, MemCube] | None = None) -> None:
         self._counts[what] = self._counts.get(what, 0) + 1
         if len(self._shown) < SHOWN:
             changed = () if pair is None else differing(*pair)
-            self._shown.append(Arrival(id=cube.id, here=here, what=what, changed=changed))
-        return []
+            self._shown.append(Arrival(id=cube_id, here=here, what=what, changed=changed))
+
+    def _list(self, name: str, kind: type[_Record]) -> Iterator[_Record]:
+        """The records of a list, which were checked with the rest of the bundle."""
+        member = self._bundle.manifest.by_name().get(name)
+        for line in () if member is None else self._bundle.reader.lines(member):
+            yield kind.model_validate_json(line)
 
     def _store(self, blob: BlobRef) -> None:
         name = BLOBS + blob.digest

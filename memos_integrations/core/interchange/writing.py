@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NamedTuple
@@ -12,13 +13,13 @@ from typing import NamedTuple
 import orjson
 
 from memos_integrations.core.access import Caller, Verb, decide
-from memos_integrations.core.books import BOOKS, is_of_the_books
+from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.cube import MemCube, Tier
 from memos_integrations.core.errors import InvalidMemoryError, VaultError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.addressee import Addressee
 from memos_integrations.core.interchange.archive import BundleWriter
-from memos_integrations.core.interchange.changes import Changes, last_move
+from memos_integrations.core.interchange.changes import Changes, last_move, told_before
 from memos_integrations.core.interchange.clocks import clock_of
 from memos_integrations.core.interchange.ids import Met
 from memos_integrations.core.interchange.manifest import (
@@ -79,7 +80,7 @@ class Writing:
         self._understood = understood
         self._own = wanted.replica is not None
         self.requires: set[str] = {Capability.TEXT}
-        self.cubes = self.versions = self.blobs = 0
+        self.cubes = self.versions = self.blobs = self.erased = 0
         self.declined: dict[str, int] = {}
         self._met = Met()
         self._blobs: dict[str, tuple[str, int]] = {}
@@ -100,15 +101,24 @@ class Writing:
                     spool.seek(0)
                     self.out.add_lines(name, (line.rstrip(b"\n") for line in spool))
                     self.requires |= {needs} if needs else set()
-        changes = self._wanted.changes
-        if self._wanted.replica is not None and changes is not None and changes.erased:
+        if gone := self._gone():
             self.requires.add(Capability.DELETIONS)
-            gone = ({"id": cube_id, "at": at.isoformat()} for cube_id, at in changes.erased.items())
-            self.out.add_lines(DELETIONS, map(orjson.dumps, gone))
+            told = ({"id": cube_id, "at": at.isoformat()} for cube_id, at in gone.items())
+            self.erased = self.out.add_lines(DELETIONS, map(orjson.dumps, told)).records
         if self._access_log:
             self.requires.add(Capability.ACCESS_LOG)
             self.out.add_lines(ACCESS_LOG, self._entries())
         self._add_blobs()
+
+    def _gone(self) -> dict[str, datetime]:
+        """What was erased since the last bundle, as far as its reader may have it."""
+        changes = self._wanted.changes
+        if changes is None or not changes.erased or Capability.DELETIONS not in self._understood:
+            return {}
+        if self._own:
+            return changes.erased
+        told = told_before(self._governance, self._caller, changes.erased)
+        return {cube_id: at for cube_id, at in changes.erased.items() if cube_id in told}
 
     def _add_blobs(self) -> None:
         for digest, (cube_id, number) in self._blobs.items():
@@ -145,10 +155,8 @@ class Writing:
         yield from self._derived(waiting)
 
     def _is_of_this_vault(self, cube: MemCube) -> bool:
-        """Whether it concerns nobody else: what the vault notes of its arrivals; `MemStore`'s books, unless named."""
-        if cube.descriptive.semantic_type == RECEIPT:
-            return True
-        return is_of_the_books(cube) and (self._own or self._wanted.where.namespace[1:2] != BOOKS)
+        """Whether it concerns nobody else: what the vault notes of its arrivals, and `MemStore`'s books."""
+        return cube.descriptive.semantic_type == RECEIPT or is_of_the_books(cube)
 
     def _derived(self, waiting: list[int]) -> Iterator[bytes]:
         """What is derived, after its sources: what waits for something that waits takes another round."""
