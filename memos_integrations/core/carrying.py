@@ -11,6 +11,7 @@ from typing import Any
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.cube import ModelFingerprint, TrustLabel
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.interchange import (
     Addressee,
     Checking,
@@ -29,6 +30,7 @@ from memos_integrations.core.interchange import (
     Synced,
     Terms,
     Wanted,
+    by_gate,
     changed,
 )
 from memos_integrations.core.interchange.changes import check_series, last_of_series, note_series
@@ -71,16 +73,18 @@ class Carrying(Walk):
         lasts: timedelta = WEEK,
         history: bool = True,
         access_log: bool = False,
-        redact: Redaction | None = None,
+        redact: Redaction | WriteGate | None = None,
         progress: Callable[[int], object] | None = None,
         context: CallContext | None = None,
     ) -> Dumped:
         """Write what *by* may share, of what passes *where*, to a signed bundle at *path* (MIP.md); on record.
 
         Only *recipient* will take it, once, for *purpose*, and only while it *lasts*. What is derived goes with all its
-        sources or not at all. `redact(cube)` decides what the recipient gets of each version. What stayed behind is
-        named in the bundle with the reason. `progress(memories)` is called now and then. The books of `MemStore`
-        (offers, places of subscribers) stay: they are no memories, and no reader takes them.
+        sources or not at all. *redact*: what a `WriteGate` takes out of what is written is taken out of what leaves; or
+        a function, `redact(cube)`, decides what the recipient gets of each version. Either way nothing that was found
+        in the old words stays in tags, entities and other labels, and a summary that says one of them does not go.
+        What stayed behind is named in the bundle with the reason. `progress(memories)` is called now and then. The
+        books of `MemStore` (offers, places of subscribers) stay: they are no memories, and no reader takes them.
 
         *to* is the reader's card (`Addressee`): what it does not understand stays behind, and with *sealed* nobody else
         can read the bundle. With *since*, only what changed after that place in the log goes, of at most *most*
@@ -95,7 +99,8 @@ class Carrying(Walk):
             raise InvalidMemoryError(f"`where` is a CubeFilter, not {type(where).__name__}.")
         caller = self._caller(by, context)
         changes = None if since is None else changed(self._governance, caller, since, owner=None, most=most)
-        wanted = Wanted(where, history, access_log, redact, to, changes, None, progress)
+        cut = by_gate(redact) if isinstance(redact, WriteGate) else redact
+        wanted = Wanted(where, history, access_log, cut, to, changes, None, progress)
         if to is None and recipient is None:
             raise InvalidMemoryError("Say for whom the bundle is: `recipient`, or `to` with the reader's card.")
         terms = Terms(str(recipient if to is None else to.recipient), purpose, lasts, self._seal() if sealed else None)

@@ -172,6 +172,53 @@ def zipped(members: list[tuple[str, bytes]], method: int = ZIP_STORED, mode: int
     return out.getvalue()
 
 
+def raw_zip(
+    members: list[tuple[str, bytes]],
+    *,
+    method: int = 0,
+    tail: bytes = b"",
+    local_crc: int | None = None,
+    local_size: int | None = None,
+    local_method: int | None = None,
+    local_name: bytes | None = None,
+    local_extra: bytes = b"",
+    local_64: bool = False,
+    extra: bytes = b"",
+    disk: int = 0,
+    end_64: bytes | None = None,
+) -> bytes:
+    """A zip put together by hand; what is said besides is said of its first member. `end_64`: with a ZIP64 end."""
+    out = directory = b""
+    for number, (member, content) in enumerate(members):
+        first, name, crc = not number, member.encode(), zlib.crc32(content)
+        engine = zlib.compressobj(9, zlib.DEFLATED, -15)
+        packed = engine.compress(content) + engine.flush() if first and method else content
+        packed += tail if first else b""
+        place, sizes = len(out), (len(packed), len(content))
+        said = crc, *sizes
+        if first:
+            said = crc if local_crc is None else local_crc, *(sizes if local_size is None else (local_size,) * 2)
+        more = local_extra if first else b""
+        if first and local_64:
+            said, more = (crc, 0xFFFFFFFF, 0xFFFFFFFF), struct.pack("<2H2Q", 1, 16, sizes[1], sizes[0])
+        how = method if first else 0
+        shown = name if not first or local_name is None else local_name
+        told = how if not first or local_method is None else local_method
+        out += struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, told, 0, 0x21, *said, len(shown), len(more)) + shown + more
+        out += packed
+        beside = extra if first else b""
+        numbers = (len(name), len(beside), 0, disk if first else 0, 0, 0o100600 << 16, place)
+        directory += struct.pack("<4s6H3L5H2L", b"PK\1\2", 0x314, 20, 0, how, 0, 0x21, crc, *sizes, *numbers)
+        directory += name + beside
+    count, place, size = len(members), len(out), len(directory)
+    if end_64 is None:
+        return out + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, size, place, 0)
+    record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44 + len(end_64), 45, 45, 0, 0, count, count, size, place) + end_64
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, place + size, 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    return out + directory + record + locator + end
+
+
 def sealed(content: bytes, reader: X25519PrivateKey = READER) -> bytes:
     """A sealed bundle, with a key that is always the same: never do that elsewhere."""
     fresh, theirs = FRESH.public_key().public_bytes_raw(), reader.public_key().public_bytes_raw()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
+from typing import Any
 
 import orjson
 
@@ -31,7 +31,8 @@ from memos_integrations.core.interchange.manifest import (
     REDACTIONS,
     Capability,
 )
-from memos_integrations.core.interchange.records import entry_line, record_line
+from memos_integrations.core.interchange.records import entry_line, is_record, record_line
+from memos_integrations.core.interchange.redacting import Redaction, hidden_in, redacted
 from memos_integrations.core.interchange.refusal import Declined
 from memos_integrations.core.interchange.taking import RECEIPT
 from memos_integrations.core.ports import CubeFilter, LogQuery
@@ -39,17 +40,6 @@ from memos_integrations.core.ports import CubeFilter, LogQuery
 PAGE = 250
 LOG_PAGE = 10_000
 Progress = Callable[[int], object]
-
-
-class Redacted(NamedTuple):
-    """What a redaction makes of a memory: the memory without the words, and what was taken out of it, by kind."""
-
-    cube: MemCube
-    removed: tuple[str, ...] = ()
-
-
-Redaction = Callable[[MemCube], Redacted | None]
-"""Decides what a recipient gets of a version of a memory: the same, another with the same id and version, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +73,7 @@ class Writing:
         self.cubes = self.versions = self.blobs = self.erased = 0
         self.declined: dict[str, int] = {}
         self._met = Met()
+        self._taken: list[dict[str, Any]] = []
         self._blobs: dict[str, tuple[str, int]] = {}
 
     def write(self) -> None:
@@ -195,11 +186,10 @@ class Writing:
         """The lines of cubes: of each its versions from the first on, the present one last."""
         given = []
         for cube in cubes:
-            versions = self._chosen(cube)
+            versions, lines = self._carried(cube)
             if not versions:
-                self._decline(cube.id, Declined.REDACTED_AWAY)
                 continue
-            yield from map(record_line, versions)
+            yield from lines
             given.append(versions[-1])
             self._met.add(cube.id, cube.version)
             self.cubes, self.versions = self.cubes + 1, self.versions + len(versions)
@@ -213,21 +203,37 @@ class Writing:
         if self._wanted.progress is not None:
             self._wanted.progress(self.cubes)
 
-    def _chosen(self, cube: MemCube) -> list[MemCube]:
-        """The versions of a cube that go: all, or the present one, or none."""
+    def _carried(self, cube: MemCube) -> tuple[list[MemCube], list[bytes]]:
+        """The versions of a cube that go, with their lines, and what else is said of them; none, if it stays."""
+        every = self._every(cube)
+        versions = self._chosen(cube, every)
+        lines = [record_line(each) for each in versions]
+        if not versions or not all(map(is_record, lines)):
+            self._decline(cube.id, Declined.BEYOND_LIMITS if versions else Declined.REDACTED_AWAY)
+            return [], []
+        if self._wanted.replica is not None:
+            self._write_clock(cube, every, self._wanted.replica)
+        if len(versions) > 1:
+            self.requires.add(Capability.HISTORY)
+        told = {each.version for each in versions}
+        for taken in (each for each in self._taken if each["version"] in told):
+            self._cut.write(orjson.dumps(taken) + b"\n")
+        return versions, lines
+
+    def _every(self, cube: MemCube) -> Sequence[MemCube]:
+        """The versions of a cube, as far as they matter here."""
         past = cube.version > 1 and (self._history or self._own)
         find = self._governance.own_versions if self._own else self._governance.versions
-        every = find(cube.id, self._caller) if past else [cube]
+        return find(cube.id, self._caller) if past else [cube]
+
+    def _chosen(self, cube: MemCube, every: Sequence[MemCube]) -> list[MemCube]:
+        """The versions of a cube that go: all, or the present one, or none."""
         versions = self._redacted(every if self._history else [cube])
         if not versions or not every or every[-1].version != cube.version:
             return []
-        if self._wanted.replica is not None:
-            self._write_clock(cube, every, self._wanted.replica)
         whole = [each.version for each in versions] == [*range(1, cube.version + 1)]
         if not whole or any(set(each.blobs) - set(cube.blobs) for each in versions[:-1]):
             return versions[-1:]  # a part of the past is none that one could go back to
-        if len(versions) > 1:
-            self.requires.add(Capability.HISTORY)
         return versions
 
     def _write_clock(self, cube: MemCube, versions: Sequence[MemCube], replica: str) -> None:
@@ -240,22 +246,21 @@ class Writing:
         self._clocks.write(orjson.dumps(line) + b"\n")
 
     def _redacted(self, versions: Sequence[MemCube]) -> list[MemCube]:
-        redact = self._wanted.redact
+        redact, self._taken = self._wanted.redact, []
         if redact is None:
             return [*versions]
         if Capability.REDACTIONS not in self._understood:
             raise InvalidMemoryError("This reader does not understand redactions: it would take the rest for all.")
+        below = [ref.id for ref in versions[-1].provenance.derived_from]
+        hidden = hidden_in(self._governance.whole(below, self._caller, own=self._own), redact) if below else ()
         found = []
         for cube in versions:
-            made = redact(cube)
+            made = redacted(cube, redact, hidden)
             if made is None:
                 return []
-            if made.cube.ref != cube.ref:
-                raise InvalidMemoryError("A redaction gives the same version of the same cube back, with fewer words.")
             found.append(made.cube)
             if made.removed:
-                line = {"id": cube.id, "version": cube.version, "removed": list(made.removed)}
-                self._cut.write(orjson.dumps(line) + b"\n")
+                self._taken.append({"id": cube.id, "version": cube.version, "removed": list(made.removed)})
         return found
 
     def _entries(self) -> Iterator[bytes]:
