@@ -52,15 +52,7 @@ def refuse(code: str) -> NoReturn:
 
 def members_of(content: bytes) -> dict[str, bytes]:
     """The members of a zip that holds nothing else."""
-    stop = len(content) - 22
-    if stop < 0 or content[stop : stop + 4] != b"PK\x05\x06":
-        refuse("malformed")
-    disk, start_disk, here, count, size, start, comment = struct.unpack("<4H2LH", content[-18:])
-    if 0xFFFF in (here, count) or FULL in (size, start):
-        stop -= 76
-        here, count, size, start = larger(content[max(0, stop) : -22], stop, (here, count, size, start))
-    if disk or start_disk or here != count or comment or start + size != stop:
-        refuse("malformed")
+    count, start, stop = directory_of(content)
     found: dict[str, bytes] = {}
     at, place = 0, start
     entries = []
@@ -74,8 +66,6 @@ def members_of(content: bytes) -> dict[str, bytes]:
         if note or disk:
             refuse("malformed")
         entries.append((*sizes_of(head, more), head, raw))
-    if place != stop:
-        refuse("malformed")
     for begin, packed, size, head, raw in sorted(entries, key=lambda entry: entry[0]):
         name = checked_name(raw)
         if name in found:
@@ -83,9 +73,23 @@ def members_of(content: bytes) -> dict[str, bytes]:
         if begin != at:
             refuse("malformed")
         found[name], at = unpacked(content, head, raw, at, (packed, size))
-    if at != start:
+    if at != start or place != stop:
         refuse("malformed")
     return found
+
+
+def directory_of(content: bytes) -> tuple[int, int, int]:
+    """How many members the directory names, where it begins and where it ends."""
+    stop = len(content) - 22
+    if stop < 0 or content[stop : stop + 4] != b"PK\x05\x06":
+        refuse("malformed")
+    disk, start_disk, here, count, size, start, comment = struct.unpack("<4H2LH", content[-18:])
+    if 0xFFFF in (here, count) or FULL in (size, start):
+        stop -= 76
+        here, count, size, start = larger(content[max(0, stop) : -22], stop, (here, count, size, start))
+    if disk or start_disk or here != count or comment or start + size != stop:
+        refuse("malformed")
+    return count, start, stop
 
 
 def larger(raw: bytes, at: int, said: tuple[int, ...]) -> tuple[int, ...]:
@@ -128,25 +132,14 @@ def unpacked(content: bytes, head: bytes, raw: bytes, at: int, sizes: tuple[int,
     flags, method = struct.unpack("<2H", head[8:12])
     packed, size = sizes
     mode = struct.unpack("<L", head[38:42])[0] >> 16
-    local = content[at : at + 30]
     if flags & ~0x800 or mode & 0o170000 not in (0, 0o100000):
         refuse("malformed")
     if method not in (0, 8):
         refuse("algorithm")
     if max(packed, size) > MOST or size > max(1 << 20, 100 * packed):
         refuse("too_large")
-    if len(local) < 30 or local[:4] != b"PK\x03\x04":
-        refuse("malformed")
-    name_size, extra = struct.unpack("<2H", local[26:30])
-    start = at + 30 + name_size + extra
-    theirs, more = local[18:26], content[at + 30 + name_size : start]
-    full = theirs == b"\xff" * 8
-    own, shown = zip64(more, 2 * full) or struct.unpack("<2L", theirs)[::-1]
-    if (shown, own) != sizes or local[6:10] != head[8:12] or local[14:18] != head[16:20]:
-        refuse("malformed")
+    start = begun(content, head, raw, at, sizes)
     held = content[start : start + packed]
-    if content[at + 30 : at + 30 + name_size] != raw:
-        refuse("malformed")
     if method == 8:
         try:
             engine = zlib.decompressobj(-15)
@@ -158,6 +151,20 @@ def unpacked(content: bytes, head: bytes, raw: bytes, at: int, sizes: tuple[int,
     if len(held) != size or zlib.crc32(held) != struct.unpack("<L", head[16:20])[0]:
         refuse("malformed")
     return held, start + packed
+
+
+def begun(content: bytes, head: bytes, raw: bytes, at: int, sizes: tuple[int, int]) -> int:
+    """Where the bytes of a member begin, before which stands what the directory says."""
+    local = content[at : at + 30]
+    if len(local) < 30 or local[:4] != b"PK\x03\x04" or max(struct.unpack("<2H", local[4:6] + head[6:8])) > 45:
+        refuse("malformed")
+    name_size, extra = struct.unpack("<2H", local[26:30])
+    start = at + 30 + name_size + extra
+    theirs, more = local[18:26], content[at + 30 + name_size : start]
+    own, shown = zip64(more, 2 * (theirs == b"\xff" * 8)) or struct.unpack("<2L", theirs)[::-1]
+    if (shown, own) != sizes or local[6:10] != head[8:12] or local[14:18] != head[16:20]:
+        refuse("malformed")
+    return start if content[at + 30 : at + 30 + name_size] == raw else refuse("malformed")
 
 
 def parsed(content: bytes, code: str = "malformed") -> Any:
@@ -333,9 +340,15 @@ def check_form(manifest: Any) -> None:
         isinstance(manifest["members"], list) and isinstance(manifest["requires"], list)
     ):
         refuse("malformed")
-    since = {"clocks", "deletions"} if version[2] == "0" else set()
-    if since & {each for each in manifest["requires"] if isinstance(each, str)}:
+    check_fields(manifest)
+    if version[2] == "0" and {"clocks", "deletions"} & set(manifest["requires"]):
         refuse("malformed")
+    if set(manifest["requires"]) - CAPABILITIES:
+        refuse("capability")
+
+
+def check_fields(manifest: dict[str, Any]) -> None:
+    """What the fields say."""
     texts = [manifest[name] for name in ("issuer", "recipient", "purpose")] + manifest["requires"]
     hexes = [(manifest["bundle"], 32), (manifest["key"], 64)]
     if not all(map(is_text, texts)) or not all(
@@ -349,8 +362,6 @@ def check_form(manifest: Any) -> None:
     names = [each["name"] for each in manifest["members"]]
     if len(set(names)) != len(names) or "cubes.jsonl" not in names:
         refuse("malformed")
-    if set(manifest["requires"]) - CAPABILITIES:
-        refuse("capability")
 
 
 def is_member(said: Any) -> bool:
@@ -414,11 +425,16 @@ def fits(value: Any, schema: Any, whole: dict[str, Any]) -> bool:
             fits(each, schema.get("items", True), whole) for each in value
         )
     if isinstance(value, str):
-        if schema.get("format") == "date-time":
-            moment(value, r"Z|[+-]\d\d:\d\d", "record")
-        long = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
-        return long and "\0" not in value and re.search(schema.get("pattern", ""), value) is not None
+        return fits_text(value, schema)
     return value is None or schema.get("minimum", value) <= value <= schema.get("maximum", value)
+
+
+def fits_text(value: str, schema: dict[str, Any]) -> bool:
+    """Whether a text is what a JSON Schema says."""
+    if schema.get("format") == "date-time":
+        moment(value, r"Z|[+-]\d\d:\d\d", "record")
+    fits_in = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
+    return fits_in and "\0" not in value and re.search(schema.get("pattern", ""), value) is not None
 
 
 def memories(members: dict[str, bytes], schema: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
@@ -556,6 +572,9 @@ def looked_through(
             if kind != "plaintext":
                 check_tensors(content)
         count, total = count + 1, total + len(versions)
+        is_book = cube["descriptive"].get("semantic_type") == "item" and cube["namespace"][1:2] == ["memstore"]
+        if is_book or cube["descriptive"].get("semantic_type") == "import_receipt":
+            declined["reserved"] = declined.get("reserved", 0) + 1
         model = cube["payload"].get("fingerprint") or cube["payload"].get("base")
         if kind != "plaintext" and model not in knows.get("models", []):
             declined["fingerprint"] = declined.get("fingerprint", 0) + 1

@@ -15,6 +15,9 @@ from memos_integrations.core.interchange.refusal import Refusal
 
 BLOCK = 1 << 20
 STORED, DEFLATED = 0, 8
+NEEDS = 45
+"""The version of ZIP that ZIP64 came with; nothing later is needed to read a bundle."""
+
 SHRINKS = 90
 """What would shrink to less than a 90th is stored: no reader takes it for a bomb."""
 
@@ -163,7 +166,7 @@ def _told(raw: bytes, at: int) -> tuple[Entry, int, int, int]:
     if raw[at : at + 4] != b"PK\1\2" or len(raw) - at < _TOLD.size:
         raise BundleError(Refusal.MALFORMED, "The directory of the zip is not what it should be")
     fields = _TOLD.unpack_from(raw, at)
-    flags, method, (crc, packed, size) = fields[3], fields[4], fields[7:10]
+    needs, flags, method, (crc, packed, size) = *fields[2:5], fields[7:10]
     named, extra, comment, disk, _, mode, offset = fields[10:]
     at += _TOLD.size
     spelled, more = raw[at : at + named], raw[at + named : at + named + extra]
@@ -172,7 +175,7 @@ def _told(raw: bytes, at: int) -> tuple[Entry, int, int, int]:
     full = [each for each in (size, packed, offset) if each == _FULL]
     larger = list(_zip64(more, len(full)))
     size, packed, offset = (larger.pop(0) if each == _FULL else each for each in (size, packed, offset))
-    if flags & ~_UTF_8 or stat.S_IFMT(mode >> 16) not in {0, stat.S_IFREG} or comment or disk:
+    if flags & ~_UTF_8 or stat.S_IFMT(mode >> 16) not in {0, stat.S_IFREG} or comment or disk or needs > NEEDS:
         raise BundleError(Refusal.MALFORMED, f"{spelled!r} is encrypted, no plain file, or says more than it should")
     if method not in {STORED, DEFLATED}:
         raise BundleError(Refusal.ALGORITHM, f"{spelled!r} is compressed in a way that MIP does not know")
@@ -200,10 +203,10 @@ def _begun(file: BinaryIO, at: int, entry: Entry, flags: int) -> int:
     raw = file.read(_LOCAL.size)
     if len(raw) < _LOCAL.size or raw[:4] != b"PK\3\4":
         raise BundleError(Refusal.MALFORMED, "There are bytes between the members, or members overlap")
-    _, _, bits, method, _, _, crc, packed, size, named, extra = _LOCAL.unpack(raw)
+    _, needs, bits, method, _, _, crc, packed, size, named, extra = _LOCAL.unpack(raw)
     spelled, more = file.read(named), file.read(extra)
     size, packed = _zip64(more, 2) if size == packed == _FULL else (size, packed, *_zip64(more, 0))
-    told = (spelled.decode("latin-1"), bits, method, crc, packed, size)
-    if told != (entry.name, flags, entry.method, entry.crc, entry.packed, entry.size):
+    told = (needs <= NEEDS, spelled.decode("latin-1"), bits, method, crc, packed, size)
+    if told != (True, entry.name, flags, entry.method, entry.crc, entry.packed, entry.size):
         raise BundleError(Refusal.MALFORMED, f"What stands before {entry.name} is not what the directory says")
     return at + len(raw) + len(spelled) + len(more)

@@ -1,4 +1,4 @@
-"""What the writer writes, a reader takes: brackets in texts, repetition, depth, numbers; and nothing hides in a file."""
+"""What the writer writes, a reader takes: brackets in texts, repetition, depth, numbers; and nothing hides."""
 
 from __future__ import annotations
 
