@@ -23,6 +23,8 @@ from memos_integrations.core.item import Address, content_of, vault_key
 class Adopting(Taking):
     """Takes memories in below the namespace *into*; items of a store keep their address within it."""
 
+    keeps_lists = True
+
     def __init__(
         self, place: Place, bundle: Bundle, *, into: tuple[str, ...], most: TrustLabel, again: bool = False
     ) -> None:

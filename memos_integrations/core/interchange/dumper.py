@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from memos_integrations.core.interchange.writing import Wanted, Writing
 LONGEST_NAME = 200
 """Bytes; a file under way has a longer one, and most file systems end at 255."""
 
+HALF = ".part"
+_HALF = re.compile(r"\..+\.[0-9a-f]{16}\.part", re.DOTALL)
 _LABEL: TypeAdapter[str] = TypeAdapter(Label)
 
 
@@ -73,9 +76,10 @@ class MemDumper:
             VaultError: The disk failed; nothing is left of the bundle.
         """
         self._check(target, caller, wanted, terms)
-        half = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+        half = target.with_name(f".{target.name}.{secrets.token_hex(8)}{HALF}")
         try:
             with ExitStack() as files:
+                _sweep(target.parent)
                 file = files.enter_context(_private(half))
                 # What is to be sealed is never in the clear in a folder that others may reach.
                 clear = file if terms.seal is None else files.enter_context(TemporaryFile())
@@ -170,7 +174,33 @@ def _check(target: Path, wanted: Wanted, terms: Terms) -> None:
 
 
 def _private(path: Path) -> BinaryIO:
-    return open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "wb+")
+    """A new file that nobody else reads, and that is taken for left behind only when its writer is gone."""
+    while True:
+        file = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "wb+")
+        _is_locked(file, wait=True)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # another dump swept it away before it was locked
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder."""
+    for left in folder.glob(f".*{HALF}"):
+        if _HALF.fullmatch(left.name):
+            with suppress(OSError), open(left, "rb") as file:
+                if _is_locked(file):
+                    left.unlink()
+
+
+def _is_locked(file: BinaryIO, *, wait: bool = False) -> bool:
+    """Lock a file for this process, unless another has it locked, or nobody can."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _appear(half: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -200,3 +201,16 @@ def test_terms_that_make_no_sense_are_errors_of_ours(
     with pytest.raises(InvalidMemoryError):
         source.dump(out / ("x" * 300), **OUT)
     assert [*out.iterdir()] == []
+
+
+def test_what_a_killed_dump_left_is_removed_by_the_next(vaults: tuple[MemOS, MemOS], out: Path) -> None:
+    source, _ = vaults
+    source.remember("A fact.", by=ANA)
+    left = out / f".other.mip.{'0' * 16}.part"
+    left.write_bytes(b"half")
+    (out / ".mine.part").write_bytes(b"not ours")
+    with open(out / f".busy.mip.{'1' * 16}.part", "wb") as busy:
+        fcntl.flock(busy, fcntl.LOCK_EX)
+        made = source.dump_next(out, "s", **OUT)
+    names = {path.name for path in out.iterdir()}
+    assert names == {Path(made.path).name, ".mine.part", f".busy.mip.{'1' * 16}.part"}

@@ -99,6 +99,6 @@ def test_what_a_redaction_leaves_is_a_memory(source: MemOS, tmp_path: Path) -> N
     def blank(cube: MemCube) -> Redacted:
         return Redacted(cube.model_copy(update={"payload": cube.payload.model_copy(update={"text": " "})}))
 
-    with pytest.raises(InvalidMemoryError, match="no memory|nothing to remember"):
+    with pytest.raises(InvalidMemoryError, match=r"no memory|nothing to remember"):
         dumped(source, tmp_path / "a.mip", redact=blank)
     assert [*tmp_path.iterdir()] == []
