@@ -40,6 +40,9 @@ KNOWS: dict[str, Any] = {
     "loaded": ["f" * 32],
     "seal_key": (b"\3" * 32).hex(),
 }
+LARGE = ("Note. " * 9 + "The pump in hall 7 ran at 12 bar, and nobody said why it did so for a week.\n") * 8_000
+"""A text of more than 1,000,000 bytes that is packed small, but is no bomb."""
+
 Record = dict[str, Any]
 Members = dict[str, bytes]
 Change = Callable[["Bundle"], object]
@@ -588,6 +591,8 @@ def _records() -> dict[str, Any]:
 def _almost() -> dict[str, Any]:
     """Records that a kind reader would take for memories."""
     lines, said = spelled(memory()), memory()["descriptive"]
+    large = Bundle(memory(text=LARGE))
+    large.method = ZIP_DEFLATED
 
     def raw(old: bytes, new: bytes) -> tuple[bytes, str]:
         return made(lambda bundle: None, lines.replace(old, new)), "record"
@@ -610,6 +615,12 @@ def _almost() -> dict[str, Any]:
         "record-time-number": at(1772442000),
         "record-time-naive": at("2026-03-01T09:00:00"),
         "record-time-space": at("2026-03-01 09:00:00Z"),
+        "record-text-large": (large.file(), "record"),
+        "record-valid-backwards": (
+            with_record(descriptive=said | {"valid_from": "2026-03-02T09:00:00Z", "valid_to": "2026-03-01T09:00:00Z"}),
+            "record",
+        ),
+        "record-private-readers": (with_record(governance={"owner": "user:ana", "readers": ["user:ben"]}), "record"),
         "record-surrogate": raw(b"The ward", b"\\ud800"),
         "record-id-blank": (with_record(id=" "), "record"),
         "record-namespace-blank": (with_record(namespace=["clinic-a", " "]), "record"),

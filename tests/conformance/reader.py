@@ -442,10 +442,10 @@ def memories(members: dict[str, bytes], schema: dict[str, Any]) -> Iterator[list
     seen: set[str] = set()
     versions: list[dict[str, Any]] = []
     for line in members["cubes.jsonl"].split(b"\n")[:-1]:
+        if len(line) > 8 << 20:
+            refuse("too_large")
         cube = parsed(line, "record")
-        if not isinstance(cube, dict) or not fits(cube, schema, schema) or not says_something(cube["payload"]):
-            refuse("record")
-        if cube.get("schema", 1) > 1:
+        if not isinstance(cube, dict) or not fits(cube, schema, schema) or not makes_sense(cube):
             refuse("record")
         cube.setdefault("version", 1)
         if versions and versions[-1]["id"] == cube["id"]:
@@ -497,6 +497,19 @@ def is_field(name: str, value: Any, said: dict[str, Any]) -> bool:
     if name in ("version", "number"):
         return is_count(value, 1)
     return isinstance(value, dict) if name == "record" else is_text(value)
+
+
+def makes_sense(cube: dict[str, Any]) -> bool:
+    """What no schema says of a memory."""
+    payload, when, rules = cube["payload"], cube["descriptive"], cube["governance"]
+    start, end = when.get("valid_from"), when.get("valid_to")
+    zone = r"Z|[+-]\d\d:\d\d"
+    ordered = not start or not end or moment(start, zone) <= moment(end, zone)
+    private = rules.get("layer", "private") == "private"
+    shared = any(rules.get(name) for name in ("readers", "writers", "sharers"))
+    sizes = payload.get("text", ""), json.dumps(payload.get("value"), ensure_ascii=False)
+    small = all(len(each.encode()) <= 1_000_000 for each in sizes)
+    return cube.get("schema", 1) <= 1 and says_something(payload) and small and ordered and not (private and shared)
 
 
 def says_something(payload: dict[str, Any]) -> bool:

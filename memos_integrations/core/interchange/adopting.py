@@ -79,8 +79,8 @@ class Adopting(Taking):
     def _of_one(self, versions: list[MemCube], there: MemCube | None, cube_id: str) -> list[Arriving]:
         """The versions to write of one memory."""
         cube = versions[-1]
-        declined = self._declined(cube)
-        if declined is None and is_of_the_books(self._arrived(cube, 1)):
+        declined, is_item = self._declined(cube), cube.descriptive.semantic_type == ITEM
+        if declined is None and is_item and is_of_the_books(self._arrived(cube, 1)):
             declined = Declined.RESERVED
         if declined is not None:
             return self._said(cube, None, declined.value)
@@ -95,7 +95,7 @@ class Adopting(Taking):
             versions = [each for each in versions if each.version > known]
             first = there.version + 1
         made = [self._arrived(each, number) for number, each in enumerate(versions, first)]
-        if there is None and cube.descriptive.semantic_type == ITEM:
+        if there is None and is_item:
             key = address_key(made[-1], self._caller.by.subject)
             taken = key is not None and (
                 self._addresses.setdefault(key, cube_id) != cube_id

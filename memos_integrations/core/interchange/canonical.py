@@ -17,7 +17,7 @@ MAX_DEPTH = 64
 WHOLE = 1 << 63
 """A whole number is at least `-WHOLE`, and less than `WHOLE`: it fits into 64 bits."""
 
-_LONG = re.compile(rb"[0-9]{19}")
+_DIGITS, _LONG = bytes.maketrans(b"123456789", b"000000000"), b"0" * 19
 _TEXTS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PLAIN = re.compile(r"[^][{}]+")
 _PAIR = re.compile(r"\[\]|\{\}")
@@ -88,7 +88,7 @@ def plain_json(content: bytes) -> Any:
 
 def has_long(content: bytes) -> bool:
     """Whether there are digits that may say a number that does not fit into 64 bits."""
-    return _LONG.search(content) is not None
+    return _LONG in content.translate(_DIGITS)  # a pattern would take ten times as long
 
 
 def is_strict(content: bytes) -> bool:

@@ -187,7 +187,7 @@ def _split(line: bytes) -> tuple[bytes, dict[str, Any]] | None:
     """The canonical form in a record, and what stands beside it."""
     at, beside = line.rfind(_STATE), line.rfind(_BEHAVIOUR)
     state = _STATES.get(line[at + _STATE_BYTES : beside])
-    if not 0 < at < beside or state is None or line[-1:] != b"}" or has_long(line):
+    if not 0 < at < beside or state is None or line[-1:] != b"}":
         return None
     if line.count(b"[") + line.count(b"{") > MAX_DEPTH:
         return None
@@ -249,7 +249,7 @@ def outlined(reader: BundleReader, manifest: Manifest) -> Iterator[list[Outline]
 
 
 def _outline(line: bytes) -> Outline:
-    made = _plain_outline(line)
+    made = None if has_long(line) else _plain_outline(line)
     if made is not None:
         return made
     try:
