@@ -30,7 +30,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def measured(folder: Path, *options: str) -> dict[str, Any]:
     """What a tiny run writes for machines."""
-    sizes = ["--cubes", "200", "--tenants", "4", "--seed", "7"]
+    sizes = ["--cubes", "200", "--tenants", "4", "--seed", "7", "--short"]
     where = ["--folder", str(folder / "disk"), "--json", str(folder / "vault.json")]
     ran = subprocess.run(
         [sys.executable, SCRIPT, *sizes, *where, *options], capture_output=True, text=True, timeout=240, check=False

@@ -34,7 +34,7 @@ from memos_integrations.core.interchange import (
     changed,
 )
 from memos_integrations.core.interchange.changes import check_series, last_of_series, note_series
-from memos_integrations.core.interchange.syncing import EVERYTHING
+from memos_integrations.core.interchange.syncing import EVERYTHING, KEY_DIGITS
 from memos_integrations.core.operator import parts
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.walk import Walk
@@ -42,9 +42,6 @@ from memos_integrations.core.walk import Walk
 WEEK = timedelta(days=7)
 SYNC_SKEW = timedelta(days=1)
 """How far the clocks of one's own vaults may stand apart: which writing is later does not hang on them alone."""
-
-REPLICA_DIGITS = 16
-"""So many digits of its public key name a vault in what it writes."""
 
 
 class Carrying(Walk):
@@ -237,12 +234,12 @@ class Carrying(Walk):
             place,
             Checking(trusted=trusted, **told),
             MemDumper(self._governance, signer, issuer=group),
-            signer.key[:REPLICA_DIGITS],
+            signer.key[:KEY_DIGITS],
             group,
             self._writer.forget,
+            Checking(trusted={signer.key: group}, **told),
             None if secret is None else self._seal(),
             None if secret is None else secret.key,
-            Checking(trusted={signer.key: group}, **told),
             self._writer.settling,
         )
         return made.run(Path(folder))

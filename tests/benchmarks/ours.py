@@ -31,6 +31,9 @@ ASKED = 125
 FIRSTS = 25
 """How many tenants' first searches are timed apart: they add up everything of the tenant against its seals."""
 
+ASKED_IN_SHORT, ROUNDS_IN_SHORT = 16, 1
+"""Enough to see that every figure comes; too few to say how fast anything is."""
+
 BULK = 500
 THREADS, ROUNDS, ALONE, EACH = 64, 5, 24, 2
 
@@ -52,8 +55,9 @@ class Precomputed:
 class Filled:
     """A vault that holds a corpus, opened the three ways in which it is measured: bare, governed, whole."""
 
-    def __init__(self, folder: Path, corpus: Corpus, lookup: Lookup) -> None:
+    def __init__(self, folder: Path, corpus: Corpus, lookup: Lookup, *, short: bool = False) -> None:
         self.corpus, self.lookup = corpus, lookup
+        self.asked, self.rounds = (ASKED_IN_SHORT, ROUNDS_IN_SHORT) if short else (ASKED, ROUNDS)
         self.vault: Vault = SQLiteVault(folder)
         self.governance = MemGovernance(self.vault)
         self.vault.bind_embedder(EmbedderIdentity(Precomputed.name, DIM))
@@ -115,7 +119,7 @@ def searches(filled: Filled, vectors: Floats) -> dict[str, float]:
 
     Each tenant was searched before; the first search of a tenant in a process is timed apart.
     """
-    corpus, questions = filled.corpus, filled.corpus.questions(ASKED)
+    corpus, questions = filled.corpus, filled.corpus.questions(filled.asked)
     found: list[tuple[Rows, Found]] = []
 
     def query(one: Rows) -> VaultQuery:
@@ -153,10 +157,10 @@ def recall(corpus: Corpus, vectors: Floats, one: Rows, found: Found) -> float:
 
 def text_searches(filled: Filled) -> dict[str, float]:
     """Hybrid search by words and vector in one tenant: the commonest words, middling, rare, and one of each."""
-    corpus, questions = filled.corpus, filled.corpus.questions(ASKED)
+    corpus, questions = filled.corpus, filled.corpus.questions(filled.asked)
     ranks = {"common": (1, 10), "middling": (100, 1_000), "rare": (5_000, 20_000)}
     texts = []
-    for number in range(ASKED):
+    for number in range(filled.asked):
         *one_kind, mixed = [[(*span, 3)] for span in ranks.values()] + [[(*span, 1) for span in ranks.values()]]
         draws = [*one_kind, mixed][number % 4]
         texts.append(" ".join(corpus.words(*draw, number) for draw in draws))
@@ -186,9 +190,9 @@ def text_searches(filled: Filled) -> dict[str, float]:
 
 def adds(filled: Filled, folder: Path) -> dict[str, float]:
     """Single durable adds, turn by turn with a bare SQLite commit of the same bytes; then 64 callers against one."""
-    rows = filled.corpus.added(ASKED + (ROUNDS + 1) * (ALONE + THREADS * EACH))
+    rows = filled.corpus.added(filled.asked + (filled.rounds + 1) * (ALONE + THREADS * EACH))
     filled.lookup.know(rows)
-    first = rows.cut(0, ASKED).singly()
+    first = rows.cut(0, filled.asked).singly()
     with closing(sqlite3.connect(folder / "bare.db", isolation_level=None)) as bare:
         bare.execute("PRAGMA journal_mode = WAL")
         bare.execute("PRAGMA synchronous = FULL")
@@ -205,7 +209,7 @@ def adds(filled: Filled, folder: Path) -> dict[str, float]:
             ),
         }
         filled.timings |= together(acts, first)
-    speedups, rate = crowd(filled, rows.cut(ASKED, len(rows)).singly())
+    speedups, rate = crowd(filled, rows.cut(filled.asked, len(rows)).singly())
     return {
         "durable_add_p50_ms": filled.timings["durable_add"].p50,
         "durable_add_p95_ms": filled.timings["durable_add"].p95,
@@ -220,7 +224,7 @@ def crowd(filled: Filled, rows: list[Rows]) -> tuple[list[float], float]:
     """How many times faster 64 threads add than one, round by round; and the median rate of the 64, per second."""
     speedups, rates, one_round = [], [], ALONE + THREADS * EACH
     with ThreadPoolExecutor(THREADS) as threads:
-        for start in range(0, (ROUNDS + 1) * one_round, one_round):
+        for start in range(0, (filled.rounds + 1) * one_round, one_round):
             alone, crowded = rows[start : start + ALONE], rows[start + ALONE : start + one_round]
             began = time.perf_counter()
             for row in alone:

@@ -202,9 +202,28 @@ def doors(results: Mapping[str, Result]) -> list[str]:
     return [f"- Added to a turn at {ours['meta']['cubes']:,} cubes: {', '.join(times)}; {where(ours)}."]
 
 
+def sharing(results: Mapping[str, Result]) -> list[str]:
+    """Events and bundles: how fast, and what was refused."""
+    if "sharing" not in results:
+        return []
+    ours = results["sharing"]
+    rates = ", ".join(
+        f"{figure(ours[f'{key}_per_s'], 0)}{name}"
+        for name, key in (("", "events"), (" woken over NATS", "nats_events"), (" over Redis", "redis_events"))
+        if f"{key}_per_s" in ours
+    )
+    written, read = (figure(ours[f"bundle_{way}_per_s"], 0) for way in ("export", "import"))
+    return [
+        f"- Events delivered a second: {rates} (p95 {figure(ours['delivery_p95_ms'])} ms); memories a CPU second "
+        f"to a bundle {written}, from one {read}, {ours['meta']['cubes']:,} of them in "
+        f"{figure(ours['bundle_peak_mb'], 0)} MB; {ours['hostile_bundles_rejected']:,} of "
+        f"{ours['hostile_bundles_total']:,} hostile bundles refused; {where(ours)}."
+    ]
+
+
 def local_models_and_time(results: Mapping[str, Result]) -> list[str]:
     """One list of what has no table."""
-    return doors(results) + activation(results) + change(results)
+    return doors(results) + activation(results) + change(results) + sharing(results)
 
 
 SECTIONS: tuple[Callable[[Mapping[str, Result]], list[str]], ...] = (storage, recall, local_models_and_time)

@@ -33,7 +33,7 @@ from tests.benchmarks.compare import compare
 from tests.benchmarks.corpus import DIM, Corpus, Floats, Lookup, Rows
 from tests.benchmarks.kept import Vaults, filled_in, single
 from tests.benchmarks.meta import Timing, meta, private_bytes, single_threaded, together
-from tests.benchmarks.ours import ASKED, Filled, adds, recall, searches, text_searches
+from tests.benchmarks.ours import ASKED, FIRSTS, Filled, adds, recall, searches, text_searches
 from tests.benchmarks.peers import PEERS, K
 
 OPENED = 5
@@ -55,7 +55,7 @@ COMPARED = {
 
 def reopened(folder: Path, corpus: Corpus) -> None:
     """Open a filled vault, answer, and print how long the first answer took and what memory is this process's own."""
-    questions = corpus.questions(ASKED).singly()[:25]
+    questions = corpus.questions(ASKED).singly()[:FIRSTS]
     private = _private()
     started = time.perf_counter()
     filled = Filled(folder, corpus, Lookup())
@@ -73,12 +73,12 @@ def _private() -> tuple[int, int] | None:
     return private_bytes() if Path("/proc/self/smaps_rollup").exists() else None
 
 
-def openings(folder: Path, corpus: Corpus, cubes: int, not_run: dict[str, str]) -> dict[str, float]:
+def openings(folder: Path, corpus: Corpus, cubes: int, not_run: dict[str, str], times: int) -> dict[str, float]:
     """Medians over fresh processes, one after the other; nothing is dropped from the page cache before."""
     sizes = ["--cubes", str(corpus.cubes), "--tenants", str(corpus.tenants), "--seed", str(corpus.seed)]
     command = [sys.executable, __file__, *sizes, "--reopen", str(folder)]
     answers = []
-    for _ in range(OPENED):
+    for _ in range(times):
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise SystemExit(f"The vault did not open again:\n{ran.stderr}")
@@ -96,19 +96,21 @@ def openings(folder: Path, corpus: Corpus, cubes: int, not_run: dict[str, str]) 
 # --- the run
 
 
-def of_all(folder: Path, corpus: Corpus, lookup: Lookup, flat: Any, timings: dict[str, Timing]) -> dict[str, float]:
+def of_all(
+    folder: Path, corpus: Corpus, lookup: Lookup, flat: Any, timings: dict[str, Timing], *, short: bool
+) -> dict[str, float]:
     """Search among everything: one principal who may read all of one giant tenant, beside FAISS Flat.
 
     No query of the vault crosses tenants, so the same rows stand in one tenant of a second vault.
     """
     whole = single(corpus)
-    filled = Filled(folder, whole, lookup)
+    filled = Filled(folder, whole, lookup, short=short)
     found: list[tuple[Rows, Found]] = []
     acts: dict[str, Callable[[Rows], object]] = {
         "global_search": lambda one: found.append((one, filled.governed(VaultQuery(K, vector=one.vectors[0]), 0))),
         "global_flat": lambda one: flat.search(one.vectors, K),
     }
-    timings |= together(acts, whole.questions(ASKED).singly(), limit_s=120.0)
+    timings |= together(acts, whole.questions(filled.asked).singly(), limit_s=120.0)
     vectors = held(flat)
     figures = {
         "global_search_p50_ms": timings["global_search"].p50,
@@ -127,7 +129,13 @@ def held(flat: Any) -> Floats:
 
 
 def measure(
-    corpus: Corpus, folder: Path, vaults: Vaults, say: Callable[[str], None], *, at_once: bool = False
+    corpus: Corpus,
+    folder: Path,
+    vaults: Vaults,
+    say: Callable[[str], None],
+    *,
+    at_once: bool = False,
+    short: bool = False,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Every figure of ours, and what could not be measured."""
     faiss.omp_set_num_threads(1)
@@ -139,7 +147,7 @@ def measure(
         vaults.bring(single(corpus), "all", folder, say)  # before anything is timed
     for rows in corpus.chunks():
         flat.add(rows.vectors)
-    filled = Filled(folder / "tenants", corpus, lookup)
+    filled = Filled(folder / "tenants", corpus, lookup, short=short)
     figures: dict[str, Any] = vaults.figures("tenants", corpus)
     say("searching in one tenant")
     figures |= searches(filled, held(flat)) | text_searches(filled)
@@ -147,11 +155,12 @@ def measure(
     figures |= adds(filled, folder)
     filled.memos.close()
     say("opening it again")
-    figures |= openings(folder / "tenants", corpus, corpus.cubes + int(figures["added"]), not_run)
+    there = corpus.cubes + int(figures["added"])
+    figures |= openings(folder / "tenants", corpus, there, not_run, 1 if short else OPENED)
     if not at_once:
         vaults.bring(single(corpus), "all", folder, say)
     say("searching in everything")
-    figures |= of_all(folder / "all", corpus, lookup, flat, filled.timings)
+    figures |= of_all(folder / "all", corpus, lookup, flat, filled.timings, short=short)
     return figures | {"timings": {name: timing.figures() for name, timing in filled.timings.items()}}, not_run
 
 
@@ -159,10 +168,10 @@ def run(said: argparse.Namespace, folder: Path, console: Console) -> dict[str, A
     """The whole result: ours, the peers', and the circumstances."""
     corpus = Corpus(said.cubes, said.tenants, said.seed)
     sizes = {"cubes": said.cubes, "tenants": said.tenants, "dim": DIM, "k": K, "seed": said.seed}
-    about = meta(folder, **sizes, peer_seconds=said.peer_seconds)
+    about = meta(folder, **sizes, peer_seconds=said.peer_seconds, short=said.short)
     console.print(f"{said.cubes:,} cubes, {said.tenants:,} tenants, seed {said.seed}, threads {about['threads']}")
     vaults = Vaults(said.keep or said.reuse, about)
-    figures, not_run = measure(corpus, folder, vaults, console.print, at_once=said.at_once)
+    figures, not_run = measure(corpus, folder, vaults, console.print, at_once=said.at_once, short=said.short)
     peers, failed = compare(said.peers, corpus, folder / "peers", said.peer_seconds, console.print)
     asked_not = {f"peers.{name}": "not asked for (--peers)" for name in PEERS if name not in said.peers}
     return {"meta": about, **figures, "peers": peers, "not_run": not_run | failed | asked_not}
@@ -225,6 +234,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="fill the vaults in this empty place, and keep them")
     parser.add_argument("--reuse", type=Path, metavar="DIR", help="measure on copies of the vaults that were kept here")
     parser.add_argument("--at-once", action="store_true", help="fill both vaults at once, on two cores")
+    parser.add_argument("--short", action="store_true", help="ask a few times only: to see that it runs")
     parser.add_argument("--json", type=Path, help="write the result here")
     parser.add_argument("--reopen", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--fill", type=Path, help=argparse.SUPPRESS)

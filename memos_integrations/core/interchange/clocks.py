@@ -7,7 +7,8 @@ later than all that its writer had seen, whatever the clocks say, so that every 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
@@ -65,19 +66,24 @@ class Clock(Value):
             return None
 
 
-def clock_of(versions: Sequence[MemCube], replica: str) -> Clock:
-    """The clock of the last of a memory's versions in the vault *replica*: what arrived, and what was written since."""
-    written = 0
+def clock_of(versions: Sequence[MemCube], replica: Callable[[datetime], str]) -> Clock:
+    """The clock of the last of a memory's versions here: what arrived, and what was written since.
+
+    *replica* says under which name this vault wrote at a time.
+    """
+    written: Counter[str] = Counter()
     known = None
     for version in reversed(versions):
         known = Clock.of_version(version)
         if known is not None:
             break
-        written += 1
+        written[replica(version.descriptive.recorded_at)] += 1
     if known is not None and not written:
         return known
-    vector: Mapping[str, int] = {} if known is None else known.vector
+    if known is not None:
+        written.update(known.vector)
     at = versions[-1].descriptive.recorded_at
+    by = replica(at)
     if known is not None:
         at = max(at, known.at + TICK)
-    return Clock(vector={**vector, replica: vector.get(replica, 0) + written}, at=at, by=replica)
+    return Clock(vector=dict(written), at=at, by=by)

@@ -53,13 +53,17 @@ class Dumped(Value):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """For whom a bundle is, for what and for how long. `seal` hides it from everybody else but the addressee."""
+    """For whom a bundle is, for what and for how long. `seal` hides it from everybody else but the addressee.
+
+    `bundle` is its id, where that has to be known before it is written.
+    """
 
     recipient: str
     purpose: str
     lasts: timedelta
     seal: Seal | None = None
     covers: Covers | None = None
+    bundle: str | None = None
 
 
 class MemDumper:
@@ -141,7 +145,7 @@ class MemDumper:
         minor = 1 if terms.covers is not None or writing.requires & SINCE_1_1 else 0
         manifest = Manifest(
             mip=f"{MAJOR}.{minor}",
-            bundle=secrets.token_hex(16),
+            bundle=terms.bundle or secrets.token_hex(16),
             created_at=caller.now,
             expires_at=caller.now + terms.lasts,
             issuer=self._issuer,

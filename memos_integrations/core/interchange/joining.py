@@ -25,6 +25,7 @@ from memos_integrations.core.errors import (
 from memos_integrations.core.interchange.adopting import address_key
 from memos_integrations.core.interchange.changes import APART, MOVED_ELSEWHERE, Stamp, last_move
 from memos_integrations.core.interchange.clocks import Clock, clock_of
+from memos_integrations.core.interchange.lives import Lives
 from memos_integrations.core.interchange.manifest import CLOCKS, DELETIONS
 from memos_integrations.core.interchange.records import ClockRecord, DeletionRecord, cubes_in
 from memos_integrations.core.interchange.refusal import Declined, Refusal
@@ -50,13 +51,13 @@ _Record = TypeVar("_Record", bound=Value)
 
 
 class Joining(Taking):
-    """Takes in what another vault of the caller's wrote; *replica* is this one. `forget` erases, whole."""
+    """Takes in what another vault of the caller's wrote; *lives* are the names of this one. `forget` erases, whole."""
 
     operation = "sync"
 
-    def __init__(self, place: Place, bundle: Bundle, *, replica: str, forget: Forget) -> None:
+    def __init__(self, place: Place, bundle: Bundle, *, lives: Lives, forget: Forget) -> None:
         super().__init__(place, bundle)
-        self._replica, self._forget = replica, forget
+        self._lives, self._forget = lives, forget
         self._clocks: Iterator[ClockRecord] = iter(())
         self._moves: list[tuple[MemCube, Stamp]] = []
         self._addresses: set[str] = set()
@@ -109,7 +110,7 @@ class Joining(Taking):
             there = self._governance.own(cube.id, Verb.WRITE, self._caller, operation=self.operation)
         except AccessDeniedError:
             return Declined.NOT_YOURS.value
-        if mine is not None and (mine.at, mine.by or self._replica) >= stamp:
+        if mine is not None and (mine.at, mine.by or self._lives.at(mine.at)) >= stamp:
             return None
         detail = {"at": stamp.at.isoformat(), "by": stamp.by}
         record = record_of(MOVED_ELSEWHERE, self._caller, about=cube.id, detail=detail)
@@ -157,7 +158,7 @@ class Joining(Taking):
             return self._said(cube, None, declined.value)
         if there is None:
             return self._of_new(versions, clock)
-        mine = clock_of(self._history(there), self._replica)
+        mine = clock_of(self._history(there), self._lives.at)
         if mine.covers(clock):
             if clock.covers(mine):
                 self._note(cube, there)
@@ -167,22 +168,28 @@ class Joining(Taking):
         except (LegalHoldError, IllegalTransitionError):
             return self._said(cube, cube.id, Declined.ON_HOLD.value)
         if clock.covers(mine):
-            linear = versions[0].version == 1 and cube.version > there.version
-            newer = [each for each in versions if each.version > there.version] if linear else versions[-1:]
-            return self._written(newer, there.version, clock, "newer")
-        return self._apart(cube, there, clock, mine)
+            return self._written([*self._unseen(versions, there), cube], there.version, clock, "newer")
+        return self._apart(versions, there, clock, mine)
 
     def _is_changed_by_me(self, there: MemCube) -> bool:
         return self._mine(there) is not None and ruled_out(there, Verb.WRITE, self._caller) is None
 
-    def _apart(self, cube: MemCube, there: MemCube, clock: Clock, mine: Clock) -> list[Arriving]:
+    def _unseen(self, versions: Sequence[MemCube], there: MemCube) -> list[MemCube]:
+        """The earlier ones of what arrived that say what no version here does: in the history nothing is missing."""
+        earlier = versions[:-1]
+        known = {content(each) for each in (*self._history(there), versions[-1])} if earlier else set()
+        return [each for each in earlier if content(each) not in known]
+
+    def _apart(self, versions: Sequence[MemCube], there: MemCube, clock: Clock, mine: Clock) -> list[Arriving]:
         """Of two that were written apart the later is the present version from now on; the other is in the history."""
-        both = mine.merged(clock)
+        cube, both = versions[-1], mine.merged(clock)
         if content(there) == content(cube):
             return self._written([cube], there.version, both, "same")
         if both.stamp == clock.stamp:
-            return self._flagged(self._written([cube], there.version, both, "conflict"))
-        return self._flagged(self._written([cube, there], there.version, both, "conflict", alike=False))
+            written = self._written([*self._unseen(versions, there), cube], there.version, both, "conflict")
+            return self._flagged(written)
+        earlier = [*self._unseen(versions, there), cube]
+        return self._flagged(self._written([*earlier, there], there.version, both, "conflict", alike=False))
 
     def _flagged(self, made: list[Arriving]) -> list[Arriving]:
         """On record in the commit that brings it: no crash comes between. What the judge says of it comes later."""

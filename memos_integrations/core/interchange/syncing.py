@@ -8,6 +8,7 @@ directory. MIP.md §13.
 from __future__ import annotations
 
 import re
+import secrets
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from memos_integrations.core.interchange.dumper import Dumped, MemDumper, Terms
 from memos_integrations.core.interchange.joining import Apart, Forget, Joining
 from memos_integrations.core.interchange.judging import Judging
 from memos_integrations.core.interchange.keys import Seal
+from memos_integrations.core.interchange.lives import Lives
 from memos_integrations.core.interchange.manifest import Covers, Manifest
 from memos_integrations.core.interchange.refusal import Refusal
 from memos_integrations.core.interchange.taking import RECEIPT, Bundle, Place, receipt_of
@@ -40,8 +42,10 @@ AT_MOST = 50_000
 """So many changed memories go into one bundle of a series; what is interrupted goes on after the last whole one."""
 
 EVERYTHING = CubeFilter(states=frozenset(State), tiers=frozenset(Tier))
-_NAME = re.compile(r"([0-9a-f]{16})-([0-9]{15})-([0-9]{15})\.mip")
-_LASTS = timedelta(days=3_650)
+_NAME = re.compile(r"([0-9a-f]{16}(?:[0-9a-f]{8})?)-([0-9]{15})-([0-9]{15})\.mip")
+KEY_DIGITS = 16
+_LASTS = timedelta(days=36_500)
+"""Longer than any clock is wrong: a part that has ended would hold up all after it."""
 
 
 class Part(NamedTuple):
@@ -76,18 +80,19 @@ class Synced(Value):
 class MemSync:
     """Brings one vault up to date with a folder. `secret`, `seal`: only its readers can read what is in the folder.
 
-    `resolver` decides between what arrived and what is here, where both say something of the same.
+    `digits` are the first of its key, under which it writes (see `lives.py`); `own` trusts this key alone. `resolver`
+    decides between what arrived and what is here, where both say something of the same.
     """
 
     place: Place
     checking: Checking
     dumper: MemDumper
-    replica: str
+    digits: str
     group: str
     forget: Forget
+    own: Checking
     seal: Seal | None = None
     secret: str | None = None
-    own: Checking | None = None
     resolver: Resolver | None = None
 
     def run(self, folder: Path) -> Synced:
@@ -104,19 +109,20 @@ class MemSync:
         counts: Counter[str] = Counter()
         refused: dict[str, str] = {}
         read = 0
+        lives = self._lives(folder)
         judging = Judging(self.place, self.resolver)
         judged = [judging.judged()]  # what a crash left of another run
-        for part in self._unread(folder):
-            if any(name.startswith(part.replica) for name in refused):
+        for part in self._unread(folder, lives):
+            if any(name.startswith(f"{part.replica}-") for name in refused):
                 continue
             try:
-                self._read(folder / part.name, part, counts)
+                self._read(folder / part.name, part, counts, lives)
                 read += 1
             except BundleError as exc:
                 refused[part.name] = exc.code
                 continue
             judged.append(judging.judged())
-        written = sum(1 for _ in self._write(folder))
+        written = sum(1 for _ in self._write(folder, lives))
         told: dict[str, Any] = {"read": read, "written": written, "counts": dict(counts), "refused": refused}
         conflicts = tuple(apart for each in judged for apart in each.conflicts)
         return Synced(**told, conflicts=conflicts, decisions=tuple(made for each in judged for made in each.decisions))
@@ -127,25 +133,53 @@ class MemSync:
         names = (_NAME.fullmatch(each.name) for each in folder.iterdir())
         return sorted(Part(found[1], int(found[2]), int(found[3])) for found in names if found)
 
-    def _unread(self, folder: Path) -> Iterator[Part]:
+    def _lives(self, folder: Path) -> Lives:
+        """The names of this vault; a new one begins where a part of its own key stands that it did not write."""
+        lives = Lives.of(self.place.governance, self.place.caller, self.digits)
         for part in self._parts(folder):
-            if part.replica != self.replica and not self._was_read(part.replica, part.to):
+            if part.replica == lives.now:
+                bundle = self._bundle_of_own(folder, part)
+                if bundle is not None and bundle not in lives.wrote.get(part.name, ()):
+                    lives.begin(self.place.governance, self.place.caller)
+                    break
+        return lives
+
+    def _bundle_of_own(self, folder: Path, part: Part) -> str | None:
+        """The id of the bundle that stands there as a part of this vault; None where its key did not sign it."""
+        try:
+            with self.own.opened(folder / part.name) as reader:
+                manifest = self.own.signed(reader)
+                _check_part(manifest, part)
+                return manifest.bundle
+        except BundleError as exc:
+            if exc.code == Refusal.SEALED and self.secret is None:
+                raise InvalidMemoryError(
+                    "What this vault wrote to the folder is sealed: pass the same secret, or it goes on in clear."
+                ) from exc
+            return None
+
+    def _unread(self, folder: Path, lives: Lives) -> Iterator[Part]:
+        for part in self._parts(folder):
+            if part.replica != lives.now and not self._was_read(part.replica, part.to, lives):
                 yield part
 
-    def _was_read(self, replica: str, to: int) -> bool:
+    def _was_read(self, replica: str, to: int, lives: Lives) -> bool:
+        if any(name.startswith(f"{replica}-") and name.endswith(f"-{to:015d}.mip") for name in lives.wrote):
+            return True
         return self.place.governance.known(self._key(replica, to), self.place.caller) is not None
 
     def _key(self, replica: str, to: int) -> str:
         return f"mip1 {PURPOSE} {self.group} {self.place.caller.by.subject} {replica} {to}"
 
-    def _read(self, path: Path, part: Part, counts: Counter[str]) -> None:
-        with self.checking.opened(path) as reader:
-            manifest = self.checking.believed(reader, self.place.caller)
+    def _read(self, path: Path, part: Part, counts: Counter[str], lives: Lives) -> None:
+        checking = self.own if lives.are_own(part.replica) else self.checking
+        with checking.opened(path) as reader:
+            manifest = checking.believed(reader, self.place.caller)
             _check_part(manifest, part)
-            if part.after and not self._was_read(part.replica, part.after):
+            if part.after and not self._was_read(part.replica, part.after, lives):
                 raise BundleError(Refusal.GAP, f"What {part.replica} wrote before {path.name} is not here")
-            survey = self.checking.surveyed(reader, manifest, lambda cube_id: cube_id)
-            joining = Joining(self.place, Bundle(reader, manifest, survey), replica=self.replica, forget=self.forget)
+            survey = checking.surveyed(reader, manifest, lambda cube_id: cube_id)
+            joining = Joining(self.place, Bundle(reader, manifest, survey), lives=lives, forget=self.forget)
             joining.check()
             counts += joining.erase() + joining.move()
             joining.make_room()
@@ -157,9 +191,9 @@ class MemSync:
 
     # --- writing
 
-    def _write(self, folder: Path) -> Iterator[Dumped]:
+    def _write(self, folder: Path, lives: Lives) -> Iterator[Dumped]:
         caller, governance = self.place.caller, self.place.governance
-        after = reached = self._written_until(folder)
+        after = reached = self._written_until(folder, lives)
         to = None if self.secret is None else Addressee(recipient=self.group, seal=self.secret)
         while True:
             changes = changed(governance, caller, reached, owner=caller.by.subject, most=AT_MOST)
@@ -175,27 +209,19 @@ class MemSync:
             changes.written = {each: None for each in changes.written if each in there and each not in here}
             if not changes.written and not changes.erased:
                 continue  # nothing that concerns others; the next part says that it begins where the last one ended
-            part = Part(self.replica, after, reached)
-            wanted = Wanted(EVERYTHING, to=to, changes=changes, replica=self.replica)
-            covers = Covers(replica=self.replica, after=after, to=reached)
-            terms = Terms(self.group, PURPOSE, _LASTS, None if to is None else self.seal, covers)
+            part, bundle = Part(lives.now, after, reached), secrets.token_hex(16)
+            wanted = Wanted(EVERYTHING, to=to, changes=changes, lives=lives)
+            covers = Covers(replica=part.replica, after=after, to=reached)
+            terms = Terms(self.group, PURPOSE, _LASTS, None if to is None else self.seal, covers, bundle)
+            lives.note(governance, caller, part.name, bundle)
             yield self.dumper.dump(folder / part.name, caller, wanted, terms)
             after = reached
 
-    def _written_until(self, folder: Path) -> int:
+    def _written_until(self, folder: Path, lives: Lives) -> int:
         """Where this vault's own series ends: its names are believed only as far as its own signature goes."""
-        checking = self.own or self.checking
-        for part in reversed([each for each in self._parts(folder) if each.replica == self.replica]):
-            try:
-                with checking.opened(folder / part.name) as reader:
-                    _check_part(checking.signed(reader), part)
-            except BundleError as exc:
-                if exc.code == Refusal.SEALED and self.secret is None:
-                    raise InvalidMemoryError(
-                        "What this vault wrote to the folder is sealed: pass the same secret, or it goes on in clear."
-                    ) from exc
-                continue
-            return part.to
+        for part in reversed([each for each in self._parts(folder) if each.replica == lives.now]):
+            if self._bundle_of_own(folder, part) is not None:
+                return part.to
         return 0
 
 
@@ -203,5 +229,5 @@ def _check_part(manifest: Manifest, part: Part) -> None:
     covers = manifest.covers
     if covers is None or (covers.replica, covers.after, covers.to) != tuple(part) or manifest.purpose != PURPOSE:
         raise BundleError(Refusal.MALFORMED, f"{part.name} is not the part of a series that it is named as")
-    if manifest.key[: len(part.replica)] != part.replica:
+    if manifest.key[:KEY_DIGITS] != part.replica[:KEY_DIGITS]:
         raise BundleError(Refusal.UNKNOWN_KEY, f"{part.name} is signed by another vault than it is named after")

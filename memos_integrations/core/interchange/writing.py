@@ -22,6 +22,7 @@ from memos_integrations.core.interchange.archive import BundleWriter
 from memos_integrations.core.interchange.changes import Changes, last_move, told_before
 from memos_integrations.core.interchange.clocks import clock_of
 from memos_integrations.core.interchange.ids import Met
+from memos_integrations.core.interchange.lives import Lives
 from memos_integrations.core.interchange.manifest import (
     ACCESS_LOG,
     CLOCKS,
@@ -44,7 +45,7 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What goes into a bundle. `changes`: only what they name; `replica`: with the clocks of this one, for `sync`."""
+    """What goes into a bundle. `changes`: only what they name; `lives`: with the clocks of this vault, for `sync`."""
 
     where: CubeFilter
     history: bool = True
@@ -52,7 +53,7 @@ class Wanted:
     redact: Redaction | None = None
     to: Addressee | None = None
     changes: Changes | None = None
-    replica: str | None = None
+    lives: Lives | None = None
     progress: Progress | None = None
 
 
@@ -68,7 +69,7 @@ class Writing:
         self._history = wanted.history and Capability.HISTORY in understood
         self._access_log = wanted.access_log and Capability.ACCESS_LOG in understood
         self._understood = understood
-        self._own = wanted.replica is not None
+        self._own = wanted.lives is not None
         self.requires: set[str] = {Capability.TEXT}
         self.cubes = self.versions = self.blobs = self.erased = 0
         self.declined: dict[str, int] = {}
@@ -211,8 +212,8 @@ class Writing:
         if not versions or not all(map(is_record, lines)):
             self._decline(cube.id, Declined.BEYOND_LIMITS if versions else Declined.REDACTED_AWAY)
             return [], []
-        if self._wanted.replica is not None:
-            self._write_clock(cube, every, self._wanted.replica)
+        if self._wanted.lives is not None:
+            self._write_clock(cube, every, self._wanted.lives)
         if len(versions) > 1:
             self.requires.add(Capability.HISTORY)
         told = {each.version for each in versions}
@@ -236,13 +237,13 @@ class Writing:
             return versions[-1:]  # a part of the past is none that one could go back to
         return versions
 
-    def _write_clock(self, cube: MemCube, versions: Sequence[MemCube], replica: str) -> None:
-        line = {"id": cube.id} | clock_of(versions, replica).told()
+    def _write_clock(self, cube: MemCube, versions: Sequence[MemCube], lives: Lives) -> None:
+        line = {"id": cube.id} | clock_of(versions, lives.at).told()
         changes = self._wanted.changes
         if changes is not None and cube.id in changes.moved:
             moved = last_move(self._governance, self._caller, cube.id)
             assert moved is not None
-            line["moved"] = {"at": moved.at.isoformat(), "by": moved.by or replica}
+            line["moved"] = {"at": moved.at.isoformat(), "by": moved.by or lives.at(moved.at)}
         self._clocks.write(orjson.dumps(line) + b"\n")
 
     def _redacted(self, versions: Sequence[MemCube]) -> list[MemCube]:

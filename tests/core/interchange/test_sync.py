@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -532,3 +532,127 @@ class JudgedVaults(Vaults):
 
 TestJudgedVaults = JudgedVaults.TestCase
 TestJudgedVaults.settings = TestVaults.settings
+
+
+def twice(device: Device, number: int, place: Path, folder: Path) -> Device:
+    """The device as it was copied, file by file, to another place."""
+    del folder
+    shutil.copytree(place / str(number), place / f"copy of {number}")
+    copy = Device(number, SQLiteVault(place / f"copy of {number}"))
+    copy.now = device.now
+    return copy
+
+
+def rounds(folder: Path, devices: Sequence[Device], times: int = 3) -> list[dict[str, str]]:
+    return [device.sync(folder).refused for _ in range(times) for device in devices]
+
+
+def of_one_life(place: Path, folder: Path) -> tuple[Device, Device, str]:
+    """Two devices in step, and a memory that both have."""
+    laptop, phone = Device(0, SQLiteVault(place / "0")), Device(1, SQLiteVault(place / "1"))
+    cube = laptop.memos.remember("The key is under the mat.", by=ANA)
+    rounds(folder, (laptop, phone), 2)
+    return laptop, phone, cube.id
+
+
+def test_what_is_written_after_a_vault_was_restored_reaches_the_others(tmp_path: Path, folder: Path) -> None:
+    laptop, phone, kept = of_one_life(tmp_path, folder)
+    laptop.memos.close()
+    shutil.copytree(tmp_path / "0", tmp_path / "backup")
+    laptop = Device(0, SQLiteVault(tmp_path / "0"))
+    laptop.now += timedelta(hours=1)
+    gone = [laptop.memos.remember(f"Written after the backup, {n}.", by=ANA).id for n in range(3)]
+    laptop.memos.update(kept, text="The key is in the shed.", by=ANA)
+    rounds(folder, (laptop, phone))
+    laptop.memos.close()
+    shutil.rmtree(tmp_path / "0")
+    shutil.copytree(tmp_path / "backup", tmp_path / "0")
+    laptop = Device(0, SQLiteVault(tmp_path / "0"))
+    laptop.now += timedelta(hours=2)
+    later = laptop.memos.remember("Written after it was restored.", by=ANA)
+    laptop.memos.update(kept, text="The key is at the neighbour's.", by=ANA)
+    done = laptop.sync(folder)
+    assert not done.refused
+    assert {*gone, later.id} <= laptop.there().keys(), "what was lost comes back from its own parts"
+    assert not any(rounds(folder, (phone, laptop)))
+    assert phone.told() == laptop.told()
+    assert phone.there()[kept].text == "The key is at the neighbour's."
+    said = [[each.text for each in device.memos.history(kept, by=ANA)] for device in (laptop, phone)]
+    assert all("The key is in the shed." in each for each in said), "the other one stays in the history"
+    assert rounds(folder, (laptop, phone)) == [{}] * 6
+    names = sorted(folder.iterdir())
+    rounds(folder, (laptop, phone))
+    assert sorted(folder.iterdir()) == names
+    laptop.memos.close(), phone.memos.close()
+
+
+def test_a_copy_and_what_it_was_copied_from_lose_nothing(tmp_path: Path, folder: Path) -> None:
+    laptop, phone, kept = of_one_life(tmp_path, folder)
+    laptop.memos.close()
+    copy = twice(laptop, 0, tmp_path, folder)
+    laptop = Device(0, SQLiteVault(tmp_path / "0"))
+    for number, device in enumerate((laptop, copy)):
+        device.now += timedelta(hours=1 + number)
+        device.memos.remember(f"Told to number {number}.", by=ANA)
+        device.memos.update(kept, text=f"The key is with number {number}.", by=ANA)
+    assert not any(rounds(folder, (laptop, copy, phone)))
+    assert laptop.told() == copy.told() == phone.told()
+    assert len(phone.there()) == 3
+    assert phone.there()[kept].text == "The key is with number 1."
+    names = sorted(folder.iterdir())
+    rounds(folder, (laptop, copy, phone))
+    assert sorted(folder.iterdir()) == names
+    for device in (laptop, copy, phone):
+        device.memos.close()
+
+
+def test_two_new_vaults_with_one_key_lose_nothing(folder: Path) -> None:
+    first, second, third = Device(0, InMemoryVault()), Device(0, InMemoryVault()), Device(1, InMemoryVault())
+    first.memos.remember("From the first.", by=ANA)
+    second.memos.remember("From the second.", by=ANA)
+    assert not any(rounds(folder, (first, second, third)))
+    assert first.told() == second.told() == third.told()
+    assert len(third.there()) == 2
+
+
+def test_a_part_that_is_only_named_like_ones_own_begins_no_new_life(
+    devices: tuple[Device, Device, Device], folder: Path
+) -> None:
+    laptop, phone, _ = devices
+    laptop.memos.remember("A fact.", by=ANA)
+    laptop.sync(folder)
+    (own,) = folder.iterdir()
+    phone.memos.remember("Another.", by=ANA)
+    phone.sync(folder)
+    forged = folder / f"{laptop.key.key[:16]}-{1:015d}-{9:015d}.mip"
+    shutil.copy(next(each for each in folder.iterdir() if each != own), forged)
+    laptop.memos.remember("A third.", by=ANA)
+    laptop.sync(folder)
+    assert {each.name[:16] for each in folder.iterdir()} == {laptop.key.key[:16], phone.key.key[:16]}
+    assert not [each for each in folder.iterdir() if each.name[16] != "-"]
+
+
+def test_a_clock_that_was_years_behind_holds_nothing_up(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    laptop, phone, _ = devices
+    laptop.now -= timedelta(days=4_000)
+    laptop.memos.remember("Written in what it took for another year.", by=ANA)
+    laptop.sync(folder)
+    laptop.now = NOW
+    laptop.memos.remember("Written when its clock was set.", by=ANA)
+    laptop.sync(folder)
+    assert not phone.sync(folder).refused
+    assert len(phone.there()) == 2
+
+
+def test_no_edit_is_missing_from_any_history(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    cube = devices[0].memos.remember("Who waters the plants?", by=ANA)
+    rounds(folder, devices)
+    for number, device in enumerate(devices):
+        device.now += timedelta(hours=1 + number)
+        device.memos.update(cube.id, text=f"Number {number} waters the plants.", by=ANA)
+    rounds(folder, devices, 4)
+    wanted = {"Who waters the plants?", *(f"Number {number} waters the plants." for number in range(3))}
+    for device in devices:
+        told = [each.text for each in device.memos.history(cube.id, by=ANA)]
+        assert set(told) == wanted
+        assert device.there()[cube.id].text == "Number 2 waters the plants."
