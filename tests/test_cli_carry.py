@@ -156,3 +156,7 @@ def test_an_export_takes_a_part_and_leaves_words_behind(tmp_path: Path) -> None:
     for wrong in (("--days", "1e9"), ("--days", "nan"), ("--days", "0"), ("--without", " ")):
         assert isinstance(run("export", str(tmp_path / "c.mip"), *base, *wrong, fails=True), InvalidMemoryError)
     assert isinstance(run("export", str(tmp_path / "c.mip"), *base, "--issuer", "", fails=True), InvalidMemoryError)
+    for sifted in (("--redact",), ("--without", "weber"), ("--tag", "visit")):
+        told = run("export", str(tmp_path / "c.json"), "--format", "mem0", *base, *sifted, fails=True)
+        assert isinstance(told, InvalidMemoryError)
+    assert not (tmp_path / "c.json").exists()

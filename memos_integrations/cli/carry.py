@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +10,22 @@ import typer
 from memos_integrations.cli.commands import Json, Tenant, User, Vault
 from memos_integrations.cli.forms import FORMATS, export_form, form_named, import_form
 from memos_integrations.cli.opening import Choice, opened, principal
-from memos_integrations.cli.output import counting, note, print_json, progress, say
-from memos_integrations.cli.redaction import detectors
+from memos_integrations.cli.output import counting, print_json, progress, say
+from memos_integrations.cli.sifting import (
+    Below,
+    From,
+    Names,
+    Redact,
+    Tagged,
+    Until,
+    Without,
+    check_whole,
+    gate,
+    lasting,
+    where,
+)
 from memos_integrations.core.errors import InvalidMemoryError
-from memos_integrations.core.gate import Ruling, WriteGate, word
 from memos_integrations.core.interchange import Addressee, Opener
-from memos_integrations.core.interchange.syncing import EVERYTHING
-from memos_integrations.core.ports import CubeFilter
 
 SealKey = Annotated[
     Path | None, typer.Option("--seal-key", help="The private key that opens sealed bundles; see `memos card`.")
@@ -60,39 +66,28 @@ def export(
     purpose: Annotated[str, typer.Option("--purpose", help="What it may be used for.")] = "transfer",
     days: Annotated[float, typer.Option("--days", help="How long it lasts.")] = 7.0,
     access_log: Annotated[bool, typer.Option("--access-log", help="Who touched these memories goes along.")] = False,
-    below: Annotated[
-        str | None, typer.Option("--below", help="mip: only those below this namespace, its parts between slashes.")
-    ] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", help="mip: only those with this tag.")] = None,
-    recorded_from: Annotated[
-        datetime | None, typer.Option("--from", help="mip: only those written down since then (UTC).")
-    ] = None,
-    recorded_until: Annotated[
-        datetime | None, typer.Option("--until", help="mip: only those written down before then (UTC).")
-    ] = None,
-    redact: Annotated[
-        bool, typer.Option("--redact", help="mip: personal identifiers, secrets and files do not go along.")
-    ] = False,
-    names: Annotated[
-        bool, typer.Option("--names", help="With --redact: names and places too, by a model (extra presidio).")
-    ] = False,
-    without: Annotated[
-        list[str] | None, typer.Option("--without", help="mip: a word that does not go along, wherever it stands.")
-    ] = None,
+    below: Below = None,
+    tag: Tagged = None,
+    recorded_from: From = None,
+    recorded_until: Until = None,
+    redact: Redact = False,
+    names: Names = False,
+    without: Without = None,
     tenant: Tenant = "local",
     user: User = None,
     as_json: Json = False,
 ) -> None:
     """Write what you may share to a signed bundle (MIP), or what you may read in another system's format."""
+    lasts, wanted = lasting(days), where(below, tag, recorded_from, recorded_until)
+    cut = gate(without or [], redact=redact, names=names)
     if form != "mip":
+        check_whole(wanted, cut)
         export_form(target, form_named(form), vault, principal(tenant, user), as_json=as_json)
         return
     from memos_integrations.backends.signing import Ed25519Signer
 
     if key_file is None or issuer is None or (recipient is None) == (card is None):
         raise InvalidMemoryError("A signed bundle needs --key-file, --issuer, and --recipient or --to.")
-    lasts, where = _lasting(days), _where(below, tag, recorded_from, recorded_until)
-    gate = _gate(without or [], redact=redact, names=names)
     signer = Ed25519Signer.in_file(key_file)
     with opened(vault, Choice.NONE) as (memos, _, _), counting("Exporting") as report:
         done = memos.dump(
@@ -105,9 +100,9 @@ def export(
             sealed=sealed,
             since=since,
             purpose=purpose,
-            where=where,
+            where=wanted,
             lasts=lasts,
-            redact=gate,
+            redact=cut,
             access_log=access_log,
             progress=report,
         )
@@ -120,37 +115,6 @@ def export(
     if done.position is not None:
         say(f"  what changes after it: --since {done.position}", "dim")
     say(f"  signed by {signer.key}", "dim")
-
-
-def _lasting(days: float) -> timedelta:
-    try:
-        return timedelta(days=days)
-    except (OverflowError, ValueError) as exc:
-        raise InvalidMemoryError(f"A bundle cannot last for {days} days: {exc}.") from exc
-
-
-def _where(below: str | None, tags: Sequence[str] | None, start: datetime | None, end: datetime | None) -> CubeFilter:
-    recorded = None
-    if start is not None or end is not None:
-        first, last = (start or datetime.min).replace(tzinfo=UTC), (end or datetime.max).replace(tzinfo=UTC)
-        recorded = first, last
-    return replace(
-        EVERYTHING, namespace=tuple(below.split("/")) if below else (), tags=tuple(tags or ()), recorded=recorded
-    )
-
-
-def _gate(without: Sequence[str], *, redact: bool, names: bool) -> WriteGate | None:
-    """What is taken out of what leaves; None: nothing."""
-    if not redact and not without and not names:
-        return None
-    found, missing = detectors(names, ["US"]) if redact or names else ([], "")
-    if missing:
-        note(missing)
-    personal, secrets = (Ruling.REDACT, Ruling.REDACT) if redact or names else (Ruling.REDACT, Ruling.ALLOW)
-    return WriteGate(
-        personal=personal, secrets=secrets, orders=Ruling.ALLOW, detectors=[*found, *map(word, without)],
-        untrusted_ttl=None,
-    )  # fmt: skip
 
 
 def import_(
