@@ -25,7 +25,7 @@ from memos_integrations.cli.sifting import (
     where,
 )
 from memos_integrations.core.errors import InvalidMemoryError
-from memos_integrations.core.interchange import Addressee, Opener
+from memos_integrations.core.interchange import Addressee, Dumped, Opener
 
 SealKey = Annotated[
     Path | None, typer.Option("--seal-key", help="The private key that opens sealed bundles; see `memos card`.")
@@ -106,15 +106,22 @@ def export(
             access_log=access_log,
             progress=report,
         )
+    _told(done, target, signer.key, as_json=as_json)
+
+
+def _told(done: Dumped, target: Path, key: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(done.model_dump(mode="json") | {"key": signer.key})
+        print_json(done.model_dump(mode="json") | {"key": key})
         return
-    say(f"{done.cubes} memories in {done.versions} versions, {done.blobs} blobs, {done.bytes:,} bytes: {target}")
+    erased = f", {done.erased} named as erased" if done.erased else ""
+    say(
+        f"{done.cubes} memories in {done.versions} versions, {done.blobs} blobs{erased}, {done.bytes:,} bytes: {target}"
+    )
     for why, count in sorted(done.declined.items()):
         say(f"  {count} stayed behind: {why}", "dim")
     if done.position is not None:
         say(f"  what changes after it: --since {done.position}", "dim")
-    say(f"  signed by {signer.key}", "dim")
+    say(f"  signed by {key}", "dim")
 
 
 def import_(
