@@ -160,3 +160,4 @@ def test_an_export_takes_a_part_and_leaves_words_behind(tmp_path: Path) -> None:
         told = run("export", str(tmp_path / "c.json"), "--format", "mem0", *base, *sifted, fails=True)
         assert isinstance(told, InvalidMemoryError)
     assert not (tmp_path / "c.json").exists()
+    assert isinstance(run("card", str(tmp_path / "card"), "--recipient", " ", fails=True), InvalidMemoryError)

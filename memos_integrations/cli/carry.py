@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from memos_integrations.cli.commands import Json, Tenant, User, Vault
 from memos_integrations.cli.forms import FORMATS, export_form, form_named, import_form
@@ -24,6 +25,7 @@ from memos_integrations.cli.sifting import (
     lasting,
     where,
 )
+from memos_integrations.core.cube import first_problem
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.interchange import Addressee, Dumped, Opener
 
@@ -186,7 +188,10 @@ def card(
 ) -> None:
     """Write a card that says what you can read and, with a sealing key, how to hide it from everybody else."""
     opener = _opener(seal_key)
-    made = Addressee(recipient=recipient, seal=None if opener is None else opener.key)
+    try:
+        made = Addressee(recipient=recipient, seal=None if opener is None else opener.key)
+    except ValidationError as exc:
+        raise InvalidMemoryError(f"No card can be for {recipient!r:.80}: {first_problem(exc)}.") from exc
     made.save(target)
     if as_json:
         print_json(made.model_dump(mode="json"))

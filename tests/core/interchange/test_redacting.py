@@ -102,3 +102,17 @@ def test_what_a_redaction_leaves_is_a_memory(source: MemOS, tmp_path: Path) -> N
     with pytest.raises(InvalidMemoryError, match=r"no memory|nothing to remember"):
         dumped(source, tmp_path / "a.mip", redact=blank)
     assert [*tmp_path.iterdir()] == []
+
+
+def test_what_a_bundle_says_of_its_memories_is_kept_where_it_was_loaded(source: MemOS, tmp_path: Path) -> None:
+    source.remember("Write to ana.example@clinic.org.", by=ANA)
+    dumped(source, tmp_path / "a.mip", redact=GATE, access_log=True)
+    with MemOS(InMemoryVault(), clock=lambda: NOW) as target:
+        report = target.load(tmp_path / "a.mip", by=BO, trusted={KEY.key: "clinic-a"}, recipient="clinic-b")
+        assert {*report.lists} == {"access_log.jsonl", "redactions.jsonl"}
+        with zipfile.ZipFile(tmp_path / "a.mip") as bundle:
+            for name, cube_id in report.lists.items():
+                with target.read_blob(cube_id, by=BO) as kept:
+                    assert kept.read() == bundle.read(name)
+        again = target.dump(tmp_path / "b.mip", by=BO, signer=KEY, issuer="clinic-b", recipient="clinic-c")
+        assert (again.cubes, again.blobs) == (1, 0)
