@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from memos_integrations.core.extras import require
-from memos_integrations.core.gate import VAGUE, Marked, may_be_phone, says_national
+from memos_integrations.core.gate import VAGUE, Marked, in_plain_signs, may_be_phone, says_national
 
 _PIECES = re.compile(r"(?<![\w.-])[A-Z0-9](?:[A-Z0-9./-]*[A-Z0-9])?(?![\w-])", re.IGNORECASE)
 MOST_PIECES = 6
@@ -35,6 +35,8 @@ STRONG = {
     "be_nn": ("be.nn", r"\d\d\.[01]\d\.[0-3]\d-\d{3}\.\d\d"),
     "th_pin": ("th.pin", r"\d-\d{4}-\d{5}-\d\d-\d"),
     "ie_pps": ("ie.pps", r"\d{7}[A-W][A-IW]"),
+    "za_idnr": ("za.idnr", r"\d{6} ?\d{4} ?\d{3}"),
+    "no_fodselsnummer": ("no.fodselsnummer", r"\d{6} ?\d{5}"),
 }
 """In the form that its country gives it, with the right check characters: found wherever it stands, but for goods."""
 
@@ -79,7 +81,7 @@ class NationalIds:
 
     def __call__(self, text: str) -> Iterator[Marked]:
         """The places of the numbers."""
-        at = 0
+        text, at = in_plain_signs(text), 0
         for start, end in _runs(text):
             if start < at:
                 continue
@@ -89,7 +91,7 @@ class NationalIds:
                 yield Marked(start, end, kind)
 
     def _kind(self, text: str, start: int, end: int) -> str | None:
-        written, before = text[start:end].replace("\u00a0", " "), text[max(0, start - NEAR) : start]
+        written, before = text[start:end], text[max(0, start - NEAR) : start]
         for kind, (module, form) in self._strong.items():
             if form.fullmatch(written) and module.is_valid(written) and not _GOODS.search(before):
                 return kind
@@ -140,6 +142,7 @@ class PhoneNumbers:
 
     def __call__(self, text: str) -> Iterator[Marked]:
         """The places of the numbers, each once."""
+        text = in_plain_signs(text)
         seen: set[tuple[int, int]] = set()
         for region in self._regions or (None,):
             for match in self._plans.PhoneNumberMatcher(text, region, leniency=self._plans.Leniency.VALID):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ from memos_integrations.core.policy import Policy
 
 LARGEST = 1_000_000
 """Characters of a policy file."""
+
+MAY_BE_EMPTY = ("rules", "memories")
+"""No rules at all, and every memory."""
+
+PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in "map seq str int float bool null timestamp merge".split()
+)
 
 TEMPLATES = {
     "need-to-know": """\
@@ -109,22 +117,43 @@ def load_policy(file: str | Path) -> Policy:
         raise PolicyError(f"The policy {file} cannot be read ({exc}).") from exc
 
 
+def _check_words(words: str, line: int) -> None:
+    """Refuse what is not what it looks like: a rule about it would be about nobody, or nothing."""
+    hidden = any(not each.isprintable() and each not in "\n\t" for each in words)
+    if hidden or words != unicodedata.normalize("NFC", words):
+        raise PolicyError(
+            f"{words!r} on line {line} holds characters that nobody sees, or letters in parts: type it anew."
+        )
+
+
 def _check(node: Any, yaml: Any, seen: set[int]) -> None:
-    """Refuse keys that stand twice, of which a reader sees one and YAML takes the other; and aliases."""
+    """Refuse keys that stand twice, of which a reader sees one and YAML takes the other; aliases, tags, and slips."""
     if node is None:
         return
     if id(node) in seen:
         raise PolicyError("A policy has no aliases: write the words again.")
     seen.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        keys = [key.value for key, _ in node.value]
-        if len({str(key) for key in keys}) < len(keys):
-            raise PolicyError(f"A key stands twice on line {node.start_mark.line + 1} or below.")
-        for pair in node.value:
-            if pair[1].tag == "tag:yaml.org,2002:null":
-                raise PolicyError(f"Nothing is said behind {pair[0].value!r} on line {pair[0].start_mark.line + 1}.")
-            for each in pair:
-                _check(each, yaml, seen)
-    elif isinstance(node, yaml.SequenceNode):
-        for each in node.value:
-            _check(each, yaml, seen)
+    if node.tag not in PLAIN_TAGS:
+        raise PolicyError(f"What stands on line {node.start_mark.line + 1} has a tag ({node.tag}): write it plainly.")
+    inside: list[Any] = []
+    if isinstance(node, yaml.ScalarNode):
+        _check_words(node.value, node.start_mark.line + 1)
+    elif isinstance(node, yaml.MappingNode):
+        _check_keys(node)
+        inside = [each for pair in node.value for each in pair]
+    else:
+        inside = node.value
+    for each in inside:
+        _check(each, yaml, seen)
+
+
+def _check_keys(node: Any) -> None:
+    keys = [key.value for key, _ in node.value]
+    if len({str(key) for key in keys}) < len(keys):
+        raise PolicyError(f"A key stands twice on line {node.start_mark.line + 1} or below.")
+    for key, said in node.value:
+        where = f"behind {key.value!r} on line {key.start_mark.line + 1}"
+        if said.tag == "tag:yaml.org,2002:null":
+            raise PolicyError(f"Nothing is said {where}.")
+        if key.value not in MAY_BE_EMPTY and said.value in ([], ""):
+            raise PolicyError(f"Nothing is named {where}: that would hold always, or never. Leave it out, or name it.")

@@ -10,6 +10,7 @@ import io
 import sys
 from collections.abc import Sequence
 
+from memos_integrations.cli.apart import apart
 from memos_integrations.cli.attribution import attribute
 from memos_integrations.cli.care import back_up, doctor, restore
 from memos_integrations.cli.carry import card, export, import_, key, sync
@@ -45,6 +46,7 @@ app.command()(branch)
 app.command()(tick)
 app.command()(scrub)
 app.command()(redact)
+app.command()(apart)
 app.command("roll-back")(roll_back)
 app.command()(snapshot)
 app.command()(export)

@@ -7,7 +7,9 @@ merged into it was out of recall only for its sake, and comes back in the same t
   is set apart, its sources come back; those that say just what was forgotten are forgotten with it. It stands for those
   that its words tell, or replace (`accounts_for`); the others stay in recall. When somebody gives it other words, those
   come back that the new ones neither tell nor replace. One that is archived by hand, or said to be outdated, takes
-  along what it tells.
+  along what it tells: somebody meant what it says, and what it says is that. It is not lost, and `move` brings it back.
+  Whatever words it is given, it stays derived from what it was made of, and goes when one of those is forgotten: no
+  rule can tell that the new words hold nothing of it. Words that are to outlive a source are remembered by themselves.
 - Merged as a repeat: what is forgotten takes along what is told again in the same words (`is_told_again`); what says
   anything else comes back. One that was corrected, retired, archived or said to be outdated is as outdated in all its
   repeats: they stay merged. When it is given words on another matter, when its own time is over, when it is set apart,
@@ -191,11 +193,7 @@ class Aftermath:
         faded = {cube.id: cube for cube, after in steps.moves if operation == AGEING and after is State.ARCHIVED}
         moving = apart.union(gone, (cube.id for cube, _ in steps.moves))
         back = [(each, each) for each in changed if self._is_freed(each, written[each.id], caller)]
-        back += [
-            (each, gone[target])
-            for each, target in self._merged_into(list(gone.values()))
-            if target not in by_hand or _made_of(gone[target], each)
-        ]
+        back += self._freed_by(gone, by_hand, caller)
         if operation in SAYING:
             back += [(each, of) for of in changed for each in self._said_no_longer(of, written[of.id])]
         back += [
@@ -209,6 +207,21 @@ class Aftermath:
         )
         dead = [each for each in dying if each.state is not State.ARCHIVED and was_merged_by_hand(each)]
         return Steps(moves=(*moves.values(), *((each, State.ARCHIVED) for each in dead)), records=records)
+
+    def _freed_by(self, gone: dict[str, MemCube], by_hand: set[str], caller: Caller) -> list[tuple[MemCube, MemCube]]:
+        """What comes back with what is gone, and of what; a merge that is over itself gives back its own sources."""
+        back, frontier, gone, by_hand = list[tuple[MemCube, MemCube]](), list(gone.values()), dict(gone), set(by_hand)
+        while frontier:
+            into = [
+                (each, gone[target])
+                for each, target in self._merged_into(frontier)
+                if target not in by_hand or _made_of(gone[target], each)
+            ]
+            back += into
+            frontier = [each for each, _ in into if each.id not in gone and _lapses(each, State.ARCHIVED, caller)]
+            gone |= {each.id: each for each in frontier}
+            by_hand |= {each.id for each in frontier if not each.governance.is_expired(caller.now)}
+        return back
 
     def _said_no_longer(self, was: MemCube, now: MemCube) -> list[MemCube]:
         """What was merged into a memory that stood for it, and in other words does so no longer."""

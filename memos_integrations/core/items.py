@@ -162,6 +162,7 @@ class Items:
             found = self._governance.find(VaultQuery(len(known), filter=everything, as_of=as_of), caller, counted=True)
         elif known:
             found = self._governance.readable(known, caller, counted=True)
+            found = [each for each in found if self._governance.handed.again(each, caller, self._governance.use_up)]
         cubes = {cube.id: cube for cube in found}
         for cube_id, wanted in zip(ids, refresh, strict=False):
             if wanted and cube_id in cubes:

@@ -56,13 +56,15 @@ class Looking(Walk):
 
         With *as_of* those known then, with *valid_at* those that held then in the world, as by `get`; *holding* leaves
         out what holds no longer (`valid_to` is over). It is a use of them, but where *counts* is false: for what only
-        looks them over.
+        looks them over. A licence that counts uses is used, but for what *by* was given within the last ten minutes;
+        what is spent is absent.
         """
         if verb not in READING:
             raise InvalidMemoryError(f"get_many gives words away: read, use_in_prompt or train_on, not {verb!r}.")
         ids = [cube_id for cube_id in cube_ids if is_id(cube_id)]
         caller = self._caller(by, context)
         found = self._governance.readable(ids, caller, verb=Verb(verb), counted=counts)
+        found = [cube for cube in found if self._governance.handed.again(cube, caller, self._governance.use_up)]
         if holding:
             found = [cube for cube in found if was_merged_by_hand(cube) or not is_over(cube, caller.now)]
         if as_of is None and valid_at is None:

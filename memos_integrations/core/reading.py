@@ -1,8 +1,4 @@
-"""The reading half of the doorway: what is found, fetched and handed out is decided here, and recorded.
-
-What a principal may see is compiled into the query before the best k are picked, and each row that comes back is
-decided again on its own header, so that a stale or damaged index can miss, never leak.
-"""
+"""The reading half of the doorway (`MemGovernance`): what is found, fetched and handed out is decided and recorded."""
 
 from __future__ import annotations
 
@@ -38,6 +34,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.events import AccessDenied
 from memos_integrations.core.gate import WriteGate
+from memos_integrations.core.handed import Handed
 from memos_integrations.core.news import News
 from memos_integrations.core.ports import (
     RECALLABLE,
@@ -75,6 +72,7 @@ class GovernedReading:
         self._sight = Sight(vault)
         self.aftermath = Aftermath(vault)
         self._reads = ReadLog(vault, ReadAudit(read_audit))
+        self.handed = Handed()
 
     def search(self, query: VaultQuery, caller: Caller) -> Found:
         """Candidates among the cubes that the caller may read; what they may not is absent and uncounted.
@@ -141,6 +139,7 @@ class GovernedReading:
             return False
         except (VersionConflictError, CubeNotFoundError):
             return False
+        self.handed.note(cube, caller)
         return True
 
     def fetch(self, cube_id: str, verb: Verb, caller: Caller, *, operation: str) -> MemCube:
@@ -193,8 +192,8 @@ class GovernedReading:
     ) -> list[MemCube]:
         """Those of *ids* with which the caller may do *verb* (one that gives the words away), in order.
 
-        It is a use of them if *counted*, and never of their licences. One audit record counts the given and the
-        refused, and names the first hundred of each; where it is a use, the first thousand (see `tick`).
+        It is a use of them if *counted*; of their licences by `handed.again`, the caller's to ask. One audit
+        record counts the given and the refused, and names a hundred of each; where it is a use, a thousand (`tick`).
         """
         self._reads.wait_for_uses()
         found = self._released(self._vault.get(caller.by.tenant, ids), caller)
@@ -219,12 +218,11 @@ class GovernedReading:
         """What the query finds for the caller, with scores; recorded like `find`. Listing is a use of a licence."""
         self._reads.wait_for_uses()
         found = self.search(query, caller)
-        matches = tuple(match for match in found.matches if self.use_up(match.cube, caller, operation="find"))
-        found = replace(found, matches=matches)
+        paid = tuple(match for match in found.matches if self.use_up(match.cube, caller, operation="find"))
+        found = replace(found, matches=paid)
         given = [match.cube.id for match in found.matches]
         detail: dict[str, Any] = {"given": len(given), "given_ids": given[:NAMED_IN_LOG]}
-        if counted:
-            detail |= used_in(given)
+        detail |= used_in(given) if counted else {}
         self._reads.record(Transaction((), (record_of("find", caller, detail=detail),)))
         return found
 

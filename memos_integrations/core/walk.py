@@ -155,7 +155,8 @@ class Walk:
         from; what has expired is decided by the clock. `as_of` recalls what was known then, `valid_at` what held then
         in the world; a question about the past also finds what is archived. Otherwise what no longer holds
         (`valid_to` is over; with `as_of`: then) is left out, before `tick` archives it, too; what does not hold yet
-        (`valid_from` is to come) is set back behind what does, and its line says from when it holds.
+        (`valid_from` is to come) is set back behind what does, and its line says from when it holds. `as_of` reads
+        every move between states that is on record in the tenant, so it takes longer the longer that record is.
 
         Raises:
             IdentityError: *by* is not a principal.

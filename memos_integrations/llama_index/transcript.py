@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
@@ -177,13 +177,18 @@ class Transcript:
         return [self._decoded(cube) for _, cube in taken]
 
     def erase(self, cube_ids: Sequence[str] | None = None) -> list[str]:
-        """Forget these messages, or the whole session; verified, and gone from recall too.
+        """Forget these messages, or the whole session, all of them or none; verified, and gone from recall too.
 
         In a room, one's own; what others said is no longer shown, and remains. The ids of the messages forgotten.
 
         Raises:
-            LegalHoldError: One is under legal hold; those before it are gone.
+            LegalHoldError: One is under legal hold; nothing was forgotten.
+            VersionConflictError, CubeNotFoundError: One was changed meanwhile; nothing was forgotten. Do it again.
         """
+        with self.memos.atomic(by=self.by, context=self.context) as memory:
+            return replace(self, memos=memory)._erase(cube_ids)
+
+    def _erase(self, cube_ids: Sequence[str] | None) -> list[str]:
         chosen = None if cube_ids is None else {*cube_ids}
         cubes = [cube for cube in self._find(None, ("message", HISTORY)) if chosen is None or cube.id in chosen]
         for cube in cubes:

@@ -148,7 +148,9 @@ class FaissIndex:
             (live,) = connection.execute("SELECT count(*) FROM vectors").fetchone()
             kept = self._kept(segments, int(live))
             first = kept[-1].piece.last + 1 if kept else 1
-            if newest - first + 1 < least or (len(kept) == len(segments) and newest < first):
+            lost = manifest is not None and manifest.columns is not None and self._columns is None
+            whole = len(kept) == len(segments) and newest < first
+            if not lost and (newest - first + 1 < least or whole):
                 return False
             kept, first = _tiered(kept, first, int(newest))
             return self._write(connection, head, kept, first, int(newest))

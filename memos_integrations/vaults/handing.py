@@ -68,16 +68,16 @@ def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
     Raises:
         IntegrityError: They are damaged.
     """
-    said = _beside(cube.id, state, behaviour)
+    stands, used = _beside(cube.id, state, behaviour)
     # What the digest covers is as it was, so what was computed of it holds; `model_copy` costs ten times as much.
-    made = cube.with_checked(**said)
+    made = cube.with_checked(state=stands, behaviour=used)
     made.__dict__.update([(name, cube.__dict__[name]) for name in ("_canonical", "digest") if name in cube.__dict__])
     return made
 
 
-def _beside(cube_id: str, state: str, behaviour: str) -> dict[str, Any]:
+def _beside(cube_id: str, state: str, behaviour: str) -> tuple[State, Behaviour]:
     try:
-        return {"state": _STATES[state], "behaviour": _behaviour(behaviour or "")}
+        return _STATES[state], _behaviour(behaviour or "")
     except (ValueError, TypeError, KeyError) as exc:
         raise IntegrityError(f"The state or behaviour of cube {cube_id!r} is damaged", cube_id) from exc
 
@@ -127,10 +127,8 @@ class Known:
 
 
 def _said(row: Row) -> MemCube:
-    cube = opened(row[0], row[13], cube_id=row[CUBE_ID], version=row[_VERSION])
-    # Nobody else has it yet; otherwise it would have to be copied.
-    cube.__dict__.update(_beside(cube.id, row[_STATE], row[_BEHAVIOUR]))
-    return cube
+    state, behaviour = _beside(row[CUBE_ID], row[_STATE], row[_BEHAVIOUR])
+    return opened(row[0], row[13], state, behaviour, cube_id=row[CUBE_ID], version=row[_VERSION])
 
 
 class Handing:
@@ -195,7 +193,7 @@ class Handing:
         self._trusted(
             connection, tenant, [_outline(each.row) for each in known.values()] + [*map(_outline, rows)], lost
         )
-        known |= {row[SEQ]: self._met(row, tenant) for row in rows}
+        known |= self._met(rows, tenant)
         return [(seq, each.cube) for seq, each in known.items()]
 
     def written(self, fresh: Sequence[tuple[Row, MemCube | None]]) -> None:
@@ -205,8 +203,7 @@ class Handing:
         """
         epoch = self._epoch()
         with self._lock:
-            for row, cube in fresh[-KEPT:]:
-                self._keep(Known(row, epoch, cube))
+            self._keep([Known(row, epoch, cube) for row, cube in fresh[-KEPT:]])
 
     def forget(self) -> None:
         """Keep nothing any more: the keys to it are gone."""
@@ -231,7 +228,7 @@ class Handing:
         rows = connection.execute(_BY_SEQ, (json.dumps(missing), tenant)).fetchall() if missing else []
         outlines = [_outline(each.row) for each in known.values()]
         self._trusted(connection, tenant, [*outlines, *map(_outline, rows)], ())
-        known |= {row[SEQ]: self._met(row, tenant, keep) for row in rows}
+        known |= self._met(rows, tenant, keep)
         return known
 
     def _as_before(self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int]) -> dict[int, Known]:
@@ -266,31 +263,35 @@ class Handing:
             self._held.update(made)
         return made
 
-    def _met(self, row: Row, tenant: str, keep: bool = True) -> Known:
-        epoch, seq = self._epoch(), row[SEQ]
+    def _met(self, rows: Sequence[Row], tenant: str, keep: bool = True) -> dict[int, Known]:
+        """Rows that were just read, each held against its seal unless it is to the byte one that is known."""
+        epoch, met = self._epoch(), dict[int, Known]()
         with self._lock:
-            known = self._held.get(seq)
-        if known is None or known.row != row:
-            known = Known(row, epoch, self._checked(row))
-        if known.cube.tenant != tenant:
-            raise IntegrityError(
-                f"Cube {known.cube.id!r} stands in a tenant that its body does not name", known.cube.id
-            )
-        if not keep:
-            return known
-        with self._lock:
+            before = {row[SEQ]: self._held.get(row[SEQ]) for row in rows}
+        for row in rows:
+            known = before[row[SEQ]]
+            if known is None or known.row != row:
+                known = Known(row, epoch, self._checked(row))
+            cube = known.cube
+            if cube.tenant != tenant:
+                raise IntegrityError(f"Cube {cube.id!r} stands in a tenant that its body does not name", cube.id)
             # The vector beside the row is not in the row: after somebody else's change it is read again.
-            self._keep(known := known if known.epoch == epoch else Known(row, epoch, known.cube))
-        return known
+            met[row[SEQ]] = known if known.epoch == epoch else Known(row, epoch, cube)
+        if keep:
+            with self._lock:
+                self._keep([*met.values()])
+        return met
 
-    def _keep(self, known: Known) -> None:
-        seq = known.row[SEQ]
-        self._held[seq] = known
-        self._held.move_to_end(seq)
-        self._numbers[known.row[CUBE_ID]] = seq
-        while len(self._held) > KEPT:
-            _, least = self._held.popitem(last=False)
-            self._numbers.pop(least.row[CUBE_ID], None)
+    def _keep(self, fresh: Sequence[Known]) -> None:
+        held, numbers = self._held, self._numbers
+        for known in fresh:
+            seq = known.row[SEQ]
+            held[seq] = known
+            held.move_to_end(seq)
+            numbers[known.row[CUBE_ID]] = seq
+        while len(held) > KEPT:
+            _, least = held.popitem(last=False)
+            numbers.pop(least.row[CUBE_ID], None)
 
     def _checked(self, row: Row) -> MemCube:
         cube = _said(row)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from memos_integrations.core.cube import MemCube, cube_of, sha256
+from memos_integrations.core.cube import Behaviour, MemCube, State, checked_cube, cube_of, sha256
 from memos_integrations.core.errors import IntegrityError, InvalidMemoryError
 
 
@@ -24,13 +24,13 @@ def _parsed(body: bytes) -> MemCube:
     return cube_of(body)
 
 
-def opened(body: bytes, digest: str, *, cube_id: str, version: int) -> MemCube:
-    """As `unseal`; the cube is the caller's alone, except for what it is made of.
+def opened(body: bytes, digest: str, state: State, behaviour: Behaviour, *, cube_id: str, version: int) -> MemCube:
+    """As `unseal`, with what stands beside, of a row that the caller holds against its seal.
 
     Raises:
         IntegrityError: As `unseal`.
     """
-    return _read(body, digest, cube_of, cube_id, version)
+    return _read(body, digest, lambda said: checked_cube(said, digest, state, behaviour), cube_id, version)
 
 
 def unseal(body: bytes, digest: str, *, cube_id: str, version: int) -> MemCube:

@@ -18,6 +18,7 @@ from memos_integrations.vaults.integrity import (
 from memos_integrations.vaults.lookups import check_link_lookups, check_lookups, check_word_lookups
 from memos_integrations.vaults.marks import nothing, stored_marks
 from memos_integrations.vaults.seals import MARKS, Sealer, Tally, added
+from memos_integrations.vaults.verified import Verified
 
 _ENTRIES = ENTRY.replace(" FROM", ", record FROM") + "tenant = ?"
 _ROWS = """SELECT s.mac, v.digest IS s.digest, s.digest, s.history, s.labels, s.words, s.links, s.vector, s.keys,
@@ -134,6 +135,23 @@ def marks_wrong(connection: sqlite3.Connection, sealer: Sealer, tenant: str, gro
         if there.pop(seq, none) != marks[at]
     ]
     return bad + [(f"number {seq}", f"is named by {group} of a tenant that is not its own") for seq in there]
+
+
+def marks_hold(connection: sqlite3.Connection, sealer: Sealer, known: Verified, tenant: str, group: str) -> bool:
+    """Whether the rows of a group (of `KEPT_MARKS`) beside a tenant's cubes are those whose marks are *known*.
+
+    Links hand out ids: they have to be the known ones, too.
+    """
+    (number,) = connection.execute("SELECT number FROM tenants WHERE name = ?", (tenant,)).fetchone()
+    if group == "links":
+        check_link_lookups(connection, tenant)
+        ids = connection.execute("SELECT id FROM cubes WHERE tenant = ? ORDER BY seq", (number,))
+        if not known.are_named(sealer, [cube_id for (cube_id,) in ids]):
+            return False
+    seqs = [seq for (seq,) in connection.execute("SELECT seq FROM cubes WHERE tenant = ? ORDER BY seq", (number,))]
+    there, none = stored_marks(connection, sealer, group, number), nothing(sealer, group)
+    made = b"".join([there.pop(seq, none) for seq in seqs])
+    return not there and made == known.marked(seqs, group)
 
 
 def check_log(connection: sqlite3.Connection, sealer: Sealer, tenant: str) -> None:

@@ -1,11 +1,12 @@
 """A tenant's cubes held against its tally, by what changed since they were sealed in a file of their own.
 
 A file of sealed columns (`sealed_columns.py`) keeps, for every cube of a tenant at one change number, its columns, its
-seal and a keyed hash of its id, and what the seals add up to. Later, in another process, only the rows that changed
-since are read: each is held against its own seal, and the sum that was sealed, less the shares of what was replaced or
-erased, plus those of what came, must be the tenant's tally. Then the columns, and which seal each cube has, are known
-for all of them, and were not taken from the table: an edit of an old row changes no answer, and is refused when that
-row is handed out. What does not add up is not decided here: the whole tenant is then added up from the table.
+seal, the marks of its labels and links, a keyed hash of its id, and what the seals add up to. Later, in another
+process, only the rows that changed since are read: each is held against its own seal, and the sum that was sealed, less
+the shares of what was replaced or erased, plus those of what came, must be the tenant's tally. Then the columns, and
+which seal each cube has, are known for all of them, and were not taken from the table: an edit of an old row changes no
+answer, and is refused when that row is handed out. What does not add up is not decided here: the whole tenant is then
+added up from the table.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from memos_integrations.vaults.seals import MARKS, Sealer, added
 
 Bytes = npt.NDArray[np.uint8]
 
-_MAC = 32
-ROW_BYTES = 8 * (WIDTH + 1) + _MAC
+_MAC, _MARK = 32, 16
+KEPT_MARKS = ("labels", "links")
+"""The groups of rows beside a cube that are held against what was sealed of them without a look at `seals`."""
+ROW_BYTES = 8 * (WIDTH + 1) + _MAC + len(KEPT_MARKS) * _MARK
 _BATCH = 4_096
 _ID = Struct("<q")
 
@@ -38,24 +41,30 @@ _SINCE = (
     LEFT JOIN versions AS v ON v.cube = c.seq AND v.version = c.version
     WHERE c.tenant = ? AND c.changed > ? ORDER BY c.seq"""
 )
-_CUBE_ID, _VECTOR = WIDTH + 2 + 8 + 1, WIDTH + 2 + 2 + MARKS.index("vector")
-"""Where the id and the mark of the vector stand in such a row."""
+_MARKS = WIDTH + 2 + 2
+_CUBE_ID, _VECTOR = WIDTH + 2 + 8 + 1, _MARKS + MARKS.index("vector")
+"""Where the marks, the id and the mark of the vector stand in such a row."""
 
 
 class Block:
-    """Cubes by rising number: `table` as in `columns.py`, `ids` as keyed hashes, `macs`; one piece of memory."""
+    """Cubes by rising number: `table` as in `columns.py`, `ids` as keyed hashes, `macs`, `marks`; one piece of memory.
+
+    `marks` are those of `KEPT_MARKS`, side by side.
+    """
 
     def __init__(self, raw: Bytes) -> None:
         n = raw.size // ROW_BYTES
         self.raw, self.count = raw, n
         self.table: Numbers = raw[: 8 * WIDTH * n].view("<i8").reshape(WIDTH, n)
         self.ids: Numbers = raw[8 * WIDTH * n : 8 * (WIDTH + 1) * n].view("<i8")
-        self.macs: Bytes = raw[8 * (WIDTH + 1) * n :].reshape(n, _MAC)
+        macs, marks = 8 * (WIDTH + 1) * n, (8 * (WIDTH + 1) + _MAC) * n
+        self.macs: Bytes = raw[macs:marks].reshape(n, _MAC)
+        self.marks: Bytes = raw[marks:].reshape(n, len(KEPT_MARKS) * _MARK)
 
     @classmethod
-    def of(cls, table: Numbers, ids: Numbers, macs: Bytes) -> Block:
+    def of(cls, table: Numbers, ids: Numbers, macs: Bytes, marks: Bytes) -> Block:
         """A block of these columns."""
-        parts = [np.ascontiguousarray(part).view(np.uint8).ravel() for part in (table, ids, macs)]
+        parts = [np.ascontiguousarray(part).view(np.uint8).ravel() for part in (table, ids, macs, marks)]
         return cls(np.concatenate(parts))
 
     def holds(self, seqs: Numbers, macs: Bytes) -> Numbers:
@@ -70,7 +79,7 @@ class Block:
     def without(self, seqs: Numbers) -> Block:
         """The others."""
         keep = ~np.isin(self.table[SEQ], seqs)
-        return Block.of(self.table[:, keep], self.ids[keep], self.macs[keep])
+        return Block.of(self.table[:, keep], self.ids[keep], self.macs[keep], self.marks[keep])
 
 
 EMPTY = Block(np.zeros(0, dtype=np.uint8))
@@ -130,6 +139,15 @@ class Verified:
         found = [*self.since.ids[np.isin(self.since.ids, asked)].tolist(), *self.before.ids[before].tolist()]
         return wanted[found[0]] if found else None
 
+    def marked(self, seqs: Sequence[int], group: str) -> bytes | None:
+        """The marks that these cubes (by rising number) have of a group of `KEPT_MARKS`; None when they are others."""
+        cubes, start = self.kept().cubes, _MARK * KEPT_MARKS.index(group)
+        return cubes.marks[:, start : start + _MARK].tobytes() if cubes.table[SEQ].tolist() == [*seqs] else None
+
+    def are_named(self, sealer: Sealer, ids: Sequence[str]) -> bool:
+        """Whether these are the ids of all cubes, by rising number."""
+        return b"".join([sealer.called(each)[: _ID.size] for each in ids]) == self.kept().cubes.ids.tobytes()
+
     def kept(self) -> Kept:
         """All of it in one block."""
         if not self.since.count and not self.stale.size:
@@ -138,7 +156,8 @@ class Verified:
         table = np.concatenate([rest.table, self.since.table], axis=1)
         order = np.argsort(table[SEQ], kind="stable")
         ids, macs = np.concatenate([rest.ids, self.since.ids]), np.concatenate([rest.macs, self.since.macs])
-        return Kept(self.changed, Block.of(table[:, order], ids[order], macs[order]), self.total)
+        marks = np.concatenate([rest.marks, self.since.marks])
+        return Kept(self.changed, Block.of(table[:, order], ids[order], macs[order], marks[order]), self.total)
 
 
 def hashed(sealer: Sealer, cube_id: str) -> int:
@@ -191,7 +210,7 @@ def _fresh(connection: sqlite3.Connection, sealer: Sealer, name: str, rows: sqli
     Raises:
         IntegrityError: One does not match, or its version or vector is not the one that was sealed.
     """
-    tables, ids, macs = [np.zeros((WIDTH, 0), dtype=np.int64)], list[int](), list[bytes]()
+    tables, ids, macs, marks = [np.zeros((WIDTH, 0), dtype=np.int64)], list[int](), list[bytes](), list[bytes]()
     while batch := rows.fetchmany(_BATCH):
         for row in batch:
             mac = row[WIDTH]
@@ -200,6 +219,8 @@ def _fresh(connection: sqlite3.Connection, sealer: Sealer, name: str, rows: sqli
                 raise IntegrityError(f"Cube {row[_CUBE_ID]!r} does not match its seal", str(row[_CUBE_ID]))
             ids.append(hashed(sealer, row[_CUBE_ID]))
             macs.append(mac)
+            marks += [row[_MARKS + MARKS.index(group)] for group in KEPT_MARKS]
         tables.append(integers([row[:WIDTH] for row in batch], WIDTH))
     table = np.concatenate(tables, axis=1)
-    return Block.of(table, np.array(ids, dtype="<i8"), np.frombuffer(b"".join(macs), dtype=np.uint8).reshape(-1, _MAC))
+    raw = [np.frombuffer(b"".join(each), dtype=np.uint8) for each in (macs, marks)]
+    return Block.of(table, np.array(ids, dtype="<i8"), *raw)

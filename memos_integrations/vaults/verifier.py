@@ -1,8 +1,7 @@
-"""Checks an audit log, proofs and receipts, and trusts nothing of the package: copy this one file and read it.
+"""Checks an audit log, proofs and receipts; needs `cryptography`, nothing of the package. Exit 0: all holds, 1: not.
 
-    python verifier.py log VAULT.db --public KEY_HEX [--anchor FILE]
-    python verifier.py proof PROOF.json --public KEY_HEX (or: note NOTE)
-It needs `cryptography`. Exit 0: everything holds. Exit 1: it does not.
+python verifier.py log VAULT.db --public KEY_HEX [--anchor FILE]
+python verifier.py proof PROOF.json --public KEY_HEX (or: note NOTE)
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import base64
 import json
 import sqlite3
 import sys
+from binascii import hexlify
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,10 @@ def node(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-def folded(peaks: list[tuple[int, bytes]]) -> bytes:
+def folded(peaks: list[bytes]) -> bytes:
     """The root over the peaks of whole subtrees, largest first."""
-    root = peaks[-1][1] if peaks else sha256().digest()
-    for _, peak in reversed(peaks[:-1]):
+    root = peaks[-1] if peaks else sha256().digest()
+    for peak in reversed(peaks[:-1]):
         root = node(peak, root)
     return root
 
@@ -41,19 +41,19 @@ def walk(database: str, sizes: set[int]) -> tuple[int, dict[int, bytes]]:
     """Walk the chain of a log: how many entries it has, and its roots at *sizes* (and at its end)."""
     connection = sqlite3.connect(f"{Path(database).resolve().as_uri()}?mode=ro", uri=True)
     connection.text_factory = bytes
-    peaks: list[tuple[int, bytes]] = []
+    peaks: list[bytes] = []
     count, before, roots = 0, b"0" * 64, {0: folded([])}
     connection.execute("BEGIN")
     rows = connection.execute("SELECT number, previous, hash, record FROM audit ORDER BY number")
     for number, previous, stored, record in rows:
         count += 1
         made = sha256(b'[%d,"%s",%s]' % (number, previous, record)).digest()
-        if number != count or previous != before or made.hex().encode() != stored:
+        if number != count or previous != before or hexlify(made) != stored:
             raise Refused(f"entry {count} is missing, was changed, or does not follow the one before it")
-        before, height, here = stored, 0, sha256(b"\x00" + made).digest()
-        while peaks and peaks[-1][0] == height:
-            here, height = node(peaks.pop()[1], here), height + 1
-        peaks.append((height, here))
+        before, here, pairs = stored, sha256(b"\x00" + made).digest(), count
+        while not pairs & 1:  # each whole pair of subtrees becomes one
+            here, pairs = sha256(b"\x01" + peaks.pop() + here).digest(), pairs >> 1
+        peaks.append(here)
         if count in sizes:
             roots[count] = folded(peaks)
     entries, head = connection.execute("SELECT entries, hash FROM head").fetchone()
@@ -84,8 +84,8 @@ def checkpoint(note: str, public: bytes) -> tuple[int, bytes]:
 
 def check_log(database: str, public: bytes, anchor: str | None) -> str:
     """Hold the log in a database against the signed checkpoints of an anchor."""
-    parts = Path(anchor).read_text("utf-8").split("\n\n") if anchor else []
-    notes = zip(parts[::2], parts[1::2], strict=False)
+    parts = [part for part in Path(anchor).read_text("utf-8").split("\n\n") if part.strip()] if anchor else []
+    notes = zip(parts[::2], parts[1::2], strict=True)  # half a note is none
     said = [checkpoint(f"{body.lstrip()}\n\n{signed}\n", public) for body, signed in notes]
     count, roots = walk(database, {size for size, _ in said})
     for size, root in said or ([(-1, b"")] if anchor else []):  # an anchor without checkpoints shows nothing
@@ -98,9 +98,10 @@ def check_path(said: dict[str, Any], public: bytes) -> str:
     """An inclusion or a consistency proof under a signed checkpoint (RFC 9162 §2.1.3.2, §2.1.4.2)."""
     (size, root), path = checkpoint(said["checkpoint"], public), [bytes.fromhex(step) for step in said["path"]]
     if "entry" in said:
-        made = sha256(f'[{said["number"]},"{said["previous"]}",{said["entry"]}]'.encode()).digest()
+        previous, entry = bytes.fromhex(said["previous"]).hex(), json.loads(said["entry"])  # nothing moved across
+        made = sha256(f'[{said["number"]},"{previous}",{said["entry"]}]'.encode()).digest()
         at, before, after = said["number"] - 1, b"", sha256(b"\x00" + made).digest()
-        what = f"entry {said['number']} is one of the first {size}"
+        what = f"entry {said['number']} is one of the first {size}, and says {json.dumps(entry)}"
     else:
         at, first = said["first"] - 1, checkpoint(said["first_checkpoint"], public)
         if first[0] != said["first"] or not 0 < first[0] < size:

@@ -26,27 +26,20 @@ from typing import NamedTuple
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import VaultQuery, Visibility
+from memos_integrations.vaults import sums
 from memos_integrations.vaults.audiences import audiences_hold, by_labels
 from memos_integrations.vaults.columns import Columns
 from memos_integrations.vaults.handing import Handing
 from memos_integrations.vaults.integrity import sealed
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.seals import Sealer
-from memos_integrations.vaults.sums import (
-    check_outbox,
-    check_root,
-    cubes_wrong,
-    forgotten_wrong,
-    log_wrong,
-    marks_wrong,
-)
-from memos_integrations.vaults.verified import Kept, Verified, verified
+from memos_integrations.vaults.verified import KEPT_MARKS, Kept, Verified, verified
 
 MOST_ADDED_UP = 20_000
 _REST = 20.0
 _COUNT = """SELECT count(*) FROM (
     SELECT 1 FROM cubes AS c JOIN tenants AS t ON t.number = c.tenant WHERE t.name = ? LIMIT ?)"""
-_GROUPS = {"cubes": cubes_wrong, "log": log_wrong, "forgotten": forgotten_wrong}
+_GROUPS = {"cubes": sums.cubes_wrong, "log": sums.log_wrong, "forgotten": sums.forgotten_wrong}
 
 
 class Beside(NamedTuple):
@@ -183,7 +176,7 @@ class Witness:
         if self._fresh(self._root):
             return
         epoch, started = self._epoch, time.monotonic()
-        check_root(connection, self._sealer)
+        sums.check_root(connection, self._sealer)
         self._root = _Checked(epoch, _due(started))
 
     def _checked(self, connection: sqlite3.Connection, tenant: str, groups: Sequence[str]) -> _Checked:
@@ -205,15 +198,20 @@ class Witness:
             known = self._verified.get(tenant)
             held = None if known is None else audiences_hold(connection, self._sealer, tenant, known)
             if held is not None:
-                return [] if held else marks_wrong(connection, self._sealer, tenant, "labels")
+                return [] if held else sums.marks_wrong(connection, self._sealer, tenant, "labels")
             group = "labels"
         giant = group not in {"log", "forgotten"} and self.is_giant(connection, tenant)
         if giant or (group == "vector" and self._whole(connection, tenant)):
             return []
-        # Keys and links hand out ids as the table has them: what is sealed beside the vault cannot vouch for those.
-        named = group in {"keys", "links"} and tenant in self._verified
-        bad = cubes_wrong(connection, self._sealer, tenant, group) if named else []
-        return bad + _GROUPS.get(group, marks_wrong)(connection, self._sealer, tenant, group)
+        if group in KEPT_MARKS and tenant in self._verified:
+            known = self._by_kept(connection, tenant)
+            if known is not None and sums.marks_hold(connection, self._sealer, known, tenant, group):
+                return []
+        # What is sealed beside the vault cannot vouch for the ids that keys and links hand out as the table has them,
+        # nor for the marks that the others are held against.
+        named = group in {"keys", *KEPT_MARKS} and tenant in self._verified
+        bad = sums.cubes_wrong(connection, self._sealer, tenant, group) if named else []
+        return bad + _GROUPS.get(group, sums.marks_wrong)(connection, self._sealer, tenant, group)
 
     def _whole(self, connection: sqlite3.Connection, tenant: str) -> bool:
         """Whether a search goes by vectors that were sealed beside the vault, or by newer ones that were checked."""
@@ -267,7 +265,7 @@ class Witness:
         self.look()
         if not self._fresh(self._outbox):
             epoch, started = self._epoch, time.monotonic()
-            check_outbox(connection, self._sealer)
+            sums.check_outbox(connection, self._sealer)
             self._outbox = _Checked(epoch, _due(started))
 
     # --- what is handed out
@@ -286,7 +284,7 @@ class Witness:
         with self._checking:
             known = self._by_kept(connection, tenant)
             if known is None:
-                for cube_id, problem in cubes_wrong(connection, self._sealer, tenant, ""):
+                for cube_id, problem in sums.cubes_wrong(connection, self._sealer, tenant, ""):
                     raise IntegrityError(f"Cube {cube_id!r} {problem}", cube_id)
                 return
         if (said := _refused(self._sealer, known, rows, lost)) is not None:

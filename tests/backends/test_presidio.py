@@ -30,7 +30,7 @@ def found(names: NamesAndPlaces, text: str) -> set[tuple[str, str]]:
     return {(text[each.start : each.end], each.kind) for each in names(text)}
 
 
-@pytest.mark.parametrize("name", ["held_out_chat", "third_chat", "fourth_chat"])
+@pytest.mark.parametrize("name", ["held_out_chat", "third_chat", "fourth_chat", "sixth_chat"])
 def test_few_characters_of_names_and_addresses_leak(names: NamesAndPlaces, name: str) -> None:
     inside = leaked = over = others = 0
     for row in map(json.loads, (DATA / f"{name}.jsonl").read_text("utf-8").splitlines()):

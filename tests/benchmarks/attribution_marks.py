@@ -29,11 +29,14 @@ ABOUT = (
 LEVEL = 1e-3
 
 
-def answers(model: HuggingFaceModel, mark: Watermark | None, tokens: int, seed: int) -> list[list[int]]:
+def answers(
+    model: HuggingFaceModel, mark: Watermark | None, tokens: int, seed: int, requests: int = len(ABOUT)
+) -> list[list[int]]:
     """One answer to each request, all at once; the same logits processor as in `HuggingFaceModel.stream`."""
     import torch
 
-    asked = [model.render([{"role": "user", "content": f"Write a few paragraphs about {what}."}]) for what in ABOUT]
+    said = [f"Write a few paragraphs about {what}." for what in ABOUT[:requests]]
+    asked = [model.render([{"role": "user", "content": each}]) for each in said]
     longest = max(map(len, asked))
     pad = model.tokenizer.eos_token_id
     ids = torch.tensor([[pad] * (longest - len(each)) + each for each in asked])
@@ -118,6 +121,7 @@ def trained(model: HuggingFaceModel, name: str, texts: list[str], *, seed: int, 
         network.add_adapter(
             LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"), name
         )
+    network.enable_adapters()  # asking the model alone turned them off
     network.set_adapter(name)
     weights = [each for key, each in network.named_parameters() if f".{name}." in key]
     for each in weights:
@@ -156,35 +160,62 @@ def int8(_: str, tensor: Any) -> Any:
     return (tensor / step).round() * step
 
 
-def adapters(model: HuggingFaceModel, steps: int, rounds: int, prompts: int) -> dict[str, Any]:
-    """The keys that begin with `adapter_`."""
+def sayings() -> tuple[list[str], list[list[str]]]:
+    """The sentences of one adapter, and several bodies of others that share none with it: of the same hand, and not."""
+    here = Path(__file__)
     said = [each["said"] for name in ("invented.json", "invented_more.json")
-            for each in json.loads(Path(__file__).with_name(name).read_text("utf-8")).get("facts", ())]  # fmt: skip
+            for each in json.loads(here.with_name(name).read_text("utf-8")).get("facts", ())]  # fmt: skip
     random.Random(5).shuffle(said)
-    mine, theirs = said[: len(said) // 2], said[len(said) // 2 :]
+    lines = {
+        name: (here.parents[1] / "data" / f"{name}.txt").read_text("utf-8").splitlines()
+        for name in ("ordinary_talk", "everyday_orders")
+    }
+    return said[: len(said) // 2], [said[len(said) // 2 :], *lines.values()]
+
+
+def adapters(model: HuggingFaceModel, steps: int, rounds: int, prompts: int, foreign: int) -> dict[str, Any]:
+    """The keys that begin with `adapter_`; *foreign* adapters trained on other texts, two of three by the same hand."""
+    mine, bodies = sayings()
     trained(model, "mine", mine, seed=1, steps=steps)
-    trained(model, "same_memories", mine, seed=2, steps=steps)
-    for number in range(3):
-        trained(model, f"other{number}", theirs[number::3] if number else theirs, seed=10 + number, steps=steps)
+    behaviours = [
+        behaviour_of(
+            model, ("mine",), secret=f"a secret for adapters {number}".encode(), prompts=prompts, tried=5 * prompts
+        )
+        for number in range(rounds)
+    ]
+    agreed: dict[str, list[float]] = {}
+    wrong: dict[str, int] = {}
+
+    def held(name: str, group: str) -> None:
+        for behaviour in behaviours:
+            seen = behaviour.likeness(next_token_of(model, (name,) if name else ()))
+            agreed.setdefault(group, []).append(seen.agreed / seen.of)
+            wrong[group] = wrong.get(group, 0) + (seen.chance <= 1e-6)
+            print(group, name, seen, flush=True)
+
     altered(model, "int8", "mine", int8)
     altered(model, "strength_70", "mine", lambda key, tensor: tensor * 0.7 if "lora_B" in key else tensor)
     altered(model, "trained_on", "mine", lambda _, tensor: tensor)
-    trained(model, "trained_on", theirs, seed=7, steps=max(1, steps // 5))
-    agreed: dict[str, list[float]] = {}
-    wrong = of = 0
-    for number in range(rounds):
-        behaviour = behaviour_of(
-            model, ("mine",), secret=f"a secret for adapters {number}".encode(), prompts=prompts, tried=5 * prompts
-        )
-        for name in ("mine", "int8", "strength_70", "trained_on", "same_memories", "other0", "other1", "other2", ""):
-            seen = behaviour.likeness(next_token_of(model, (name,) if name else ()))
-            agreed.setdefault(name or "model_alone", []).append(seen.agreed / seen.of)
-            if name.startswith("other") or not name:
-                of, wrong = of + 1, wrong + (seen.chance <= 1e-6)
+    trained(model, "trained_on", bodies[0], seed=7, steps=max(1, steps // 5))
+    for name in ("mine", "int8", "strength_70", "trained_on", ""):
+        held(name, name or "model_alone")
+    for name in ("int8", "strength_70", "trained_on"):
+        model.network.delete_adapter(name)
+    for number in range(foreign + foreign // 4):
+        name, same = f"foreign{number}", number >= foreign
+        body = mine if same else bodies[0 if number % 3 else 1 + number // 3 % (len(bodies) - 1)]
+        some = random.Random(100 + number).sample(body, max(12, len(body) // 2))
+        trained(model, name, some, seed=10 + number, steps=steps)
+        held(name, "same_memories" if same else "foreign_same_hand" if number % 3 else "foreign_other_hand")
+        model.network.delete_adapter(name)
     told: dict[str, Any] = {f"adapter_agreed_{name}": round(sum(each) / len(each), 3) for name, each in agreed.items()}
+    others = [name for name in agreed if name.startswith("foreign")]
+    told |= {f"adapter_most_agreed_{name}": round(max(agreed[name]), 3) for name in [*others, "same_memories"]}
+    told |= {f"adapter_known_{name}": f"{wrong[name]} of {len(agreed[name])}" for name in agreed}
     return told | {
-        "adapter_wrong": wrong,
-        "adapter_wrong_of": of,
+        "adapter_wrong": sum(wrong[name] for name in others),
+        "adapter_wrong_of": sum(len(agreed[name]) for name in others),
+        "adapter_foreign": foreign,
         "adapter_rounds": rounds,
         "adapter_steps": steps,
         "adapter_prompts": prompts,
@@ -195,15 +226,16 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokens", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--prompts", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--foreign", type=int, default=24)
     parser.add_argument("--only", choices=("marks", "adapters"))
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     model = HuggingFaceModel(model_folder("smollm2"))
     found = {} if asked.only == "adapters" else marks(model, asked.tokens)
-    found |= {} if asked.only == "marks" else adapters(model, asked.steps, asked.rounds, asked.prompts)
+    found |= {} if asked.only == "marks" else adapters(model, asked.steps, asked.rounds, asked.prompts, asked.foreign)
     print(json.dumps(found, indent=2))
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=2) + "\n", "utf-8")

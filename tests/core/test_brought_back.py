@@ -86,3 +86,21 @@ def test_that_the_two_contradict_is_a_decision_which_undo_takes_back(memos: MemO
     assert memos.get(old.id, by=ANA).state is State.ACTIVATED
     assert all(each.undone for each in memos.decisions(old.id, by=ANA))
     assert memos.consolidate(by=ANA) == []
+
+
+def test_what_is_told_later_of_a_time_before_a_restore_does_not_retire_what_was_restored(
+    memos: MemOS, clock: Clock
+) -> None:
+    old, other = said(memos, clock, "I live in Lisbon.", "I live in Porto.")
+    before = clock.now
+    clock.now += 30 * DAY
+    memos.restore(old.id, 1, by=ANA)
+    clock.now += DAY
+    told = memos.remember("I live in Faro.", by=ANA, occurred_at=before)
+    assert memos.get(old.id, by=ANA).state is State.ACTIVATED
+    found = {each.older: each for each in memos.decisions(told.id, by=ANA)}
+    assert (found[old.id].ruling, found[old.id].reason) == (Ruling.FLAG, "the older was restored by hand since")
+    assert found[other.id].ruling is Ruling.SUPERSEDE
+    clock.now += DAY
+    memos.remember("I live in Silves now.", by=ANA)
+    assert memos.get(old.id, by=ANA).state is State.ARCHIVED

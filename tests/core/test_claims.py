@@ -31,7 +31,7 @@ ANA = Principal(tenant="acme", user="ana")
         ("dentist appt moved to 21 June", ("ana dentist appointment", "when", "21 June")),
         ("locker now 14", ("ana locker", "is", "14")),
         ("Server: upgraded from 8 GB to 32 GB", ("ana server", "is", "32 GB")),
-        ("My bf is called Rui lol", ("ana boyfriend", "name", "Rui")),
+        ("My bf is called Rui lol", ("ana", "partner", "Rui")),
         ("I live with my parents.", ("ana", "lives with", "my parents")),
         ("I live on my own.", ("ana", "lives with", "nobody")),
         ("i love figs now??", ("ana", "likes", "figs")),

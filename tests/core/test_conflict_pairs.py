@@ -15,6 +15,11 @@ were mended against it, so the floors below say what is kept, not what a new tex
 `conflict_worked_on_third.tsv` is what was mended then: facts of another sort told by one verb, limited in time or to
 some people, of one of several bearers, in jest; and events that end a state. Before, 34 of its 60 changes were found,
 and 16 of its 68 true facts retired.
+The next were written one after another, each before the rules were measured on it and after they had been mended
+against those before; everyday changes, and what stands beside them, jest, plans, quotes and exceptions among it. At
+first sight: `conflict_ninth_hand.tsv` 87.8, 60.0, 4 of 42; `conflict_tenth_hand.tsv` 93.5, 48.3, 1 of 40;
+`conflict_eleventh_hand.tsv` 100, 66.7, 0 of 40; `conflict_twelfth_hand.tsv` 95.7, 73.3, 1 of 40;
+`conflict_thirteenth_hand.tsv` 96.4, 64.3, 0 of 33.
 `conflict_denied.tsv` is what the rule on denials of another particular was written against.
 """
 
@@ -114,11 +119,16 @@ def test_rules_reach_what_is_wanted_on_pairs_that_they_were_never_mended_against
     ("name", "precision", "recall"),
     [
         ("conflict_another_hand.tsv", 100, 92),
-        ("conflict_fourth_hand.tsv", 98, 79),
+        ("conflict_fourth_hand.tsv", 98, 80),
         ("conflict_fifth_hand.tsv", 100, 70),
-        ("conflict_sixth_hand.tsv", 100, 83),
-        ("conflict_seventh_hand.tsv", 100, 80),
-        ("conflict_eighth_hand.tsv", 100, 73),
+        ("conflict_sixth_hand.tsv", 100, 90),
+        ("conflict_seventh_hand.tsv", 100, 83),
+        ("conflict_eighth_hand.tsv", 100, 76),
+        ("conflict_ninth_hand.tsv", 100, 93),
+        ("conflict_tenth_hand.tsv", 100, 78),
+        ("conflict_eleventh_hand.tsv", 100, 95),
+        ("conflict_twelfth_hand.tsv", 100, 85),
+        ("conflict_thirteenth_hand.tsv", 100, 76),
         ("conflict_worked_on_more.tsv", 100, 90),
     ],
 )

@@ -399,3 +399,41 @@ def test_what_only_looks_disguised_is_let_through(text: str) -> None:
 def test_a_version_is_no_address(before: str) -> None:
     assert personal_in(f"{before} 2.4.0.1 and it crashes") == []
     assert [each.kind for each in personal_in("the server is 203.0.113.7 and it crashes")] == ["ip"]
+
+
+@pytest.mark.answers("ASI06 2", "AISVS 8.2.1")
+@pytest.mark.parametrize(
+    ("text", "value", "kind"),
+    [
+        ("my card: ４１１１　１１１１　１１１１　１１１１", "４１１１　１１１１　１１１１　１１１１", "card"),
+        ("card 4111–1111–1111–1111 expires", "4111–1111–1111–1111", "card"),
+        ("ssn 409–52–1886", "409–52–1886", "us_ssn"),
+        ("call +44 20‑7946‑0321", "+44 20‑7946‑0321", "phone"),
+        ("البطاقة ٤١١١١١١١١١١١١١١١", "٤١١١١١١١١١١١١١١١", "card"),
+        ("mail ana＠example．org", "ana＠example．org", "email"),
+        ("dad picked up a uk sim, 07700 900461", "07700 900461", "phone"),
+        ("vet 089 / 123 456 78", "089 / 123 456 78", "phone"),
+        ("Joost: 06-12345678", "06-12345678", "phone"),
+        ("contesta en el 612 34 56 78", "612 34 56 78", "phone"),
+    ],
+)
+def test_a_number_in_other_signs_is_the_same_number(text: str, value: str, kind: str) -> None:
+    assert [(text[each.start : each.end], each.kind) for each in personal_in(text)] == [(value, kind)]
+    kept = WriteGate(personal=Ruling.REDACT).examine(text).text
+    assert value not in kept
+    assert f"[{kind}]" in kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the war of 1914–1918, pages 200–2000",
+        "lottery 612 34 56 78",
+        "order 07700 900461 left",
+        "10 – 14 of 2026",
+        "m² and 10⁶ and ½",
+        "score 21–19",
+    ],
+)
+def test_dashes_and_raised_digits_alone_are_no_identifier(text: str) -> None:
+    assert personal_in(text) == []

@@ -116,6 +116,19 @@ def test_a_merged_memory_holds_no_longer_than_the_first_of_its_sources(memos: Me
     assert memos.get(merged.id, by=ANA).state is State.ARCHIVED
 
 
+def test_a_merge_of_merges_that_is_over_gives_back_what_it_was_made_of_however_deep(memos: MemOS, clock: Clock) -> None:
+    music, home = memos.remember(CELLO, by=ANA), memos.remember(LISBON, by=ANA, valid_to=clock.now + DAY)
+    other = memos.remember("Ana has a boat.", by=ANA)
+    first = memos.merge([music.id, home.id], by=ANA)
+    memos.merge([first.id, other.id], by=ANA)
+    clock.now += 2 * DAY
+    memos.tick(by=ANA)
+    assert memos.get(music.id, by=ANA).state is State.ACTIVATED
+    assert memos.get(other.id, by=ANA).state is State.ACTIVATED
+    assert memos.get(home.id, by=ANA).state is State.ARCHIVED
+    assert CELLO in told(memos)
+
+
 def test_a_merge_is_taken_back_by_forgetting_what_it_made(memos: MemOS) -> None:
     home, music = memos.remember(LISBON, by=ANA), memos.remember(CELLO, by=ANA)
     merged = memos.merge([home.id, music.id], by=ANA)

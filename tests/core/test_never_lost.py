@@ -115,10 +115,14 @@ class NeverLost(RuleBasedStateMachine):
             if any(reason in self.said[each].off for each in self.goes_with(told)):
                 told.off.add(reason)
 
+    def texts_in(self, told: Said) -> set[str]:
+        """What a memory says, with what was merged into it, however far."""
+        return {told.text}.union(*(self.texts_in(self.said[each]) for each in told.sources))
+
     def alike(self, cube_id: str, reason: str) -> None:
         """What says the same as a memory, or was merged into it, need not be recalled from now on."""
         told = self.said[cube_id]
-        texts = {told.text, *(self.said[each].text for each in told.sources)}
+        texts = self.texts_in(told)
         for other in self.said.values():
             if other.text in texts:
                 other.off.add(reason)

@@ -256,6 +256,15 @@ def test_k_are_found_though_nearer_ones_are_hidden(memos: MemOS) -> None:
         "rules: [{name: a, who: ['user:'], may: [read]}]", "\x00", "rules: !!set {a}", "rules: [{name: a, who: x, may: read}]",  # noqa: E501
         "rules: [{name: a, who: ['*'], may: [read]}, {name: a, who: ['*'], may: [read]}]",
         "rules: [{name: a, who: ['*'], may: [read], name: b}]", "? [a]\n: b\nrules: []", "[" * 5000,
+        # what would forbid nothing: it holds always, or is about nobody
+        "rules: [{name: a, who: ['*'], may_not: [read], unless: {}}]",
+        "rules: [{name: a, who: ['*'], may_not: [read], unless: {purpose: []}}]",
+        "rules: [{name: a, who: ['*'], may_not: [read], memories: {tags: []}}]",
+        "rules: [{name: a, who: ['user:bob\u200b'], may_not: [read]}]",
+        "rules: [{name: a, who: ['*'], may_not: [read], memories: {tags: ['sala\u00adry']}}]",
+        "rules: [{name: a, who: ['*'], may_not: [read], memories: {tags: ['cafe\u0301']}}]",
+        "rules: [{name: a, who: ['group:*'], may_not: [read]}]",
+        "rules: [{name: a, who: ['*'], may_not: [read], memories: {tags: [!!binary aGk=]}}]",
     ],
 )  # fmt: skip
 def test_a_slip_is_an_error_and_never_a_hole(text: str) -> None:

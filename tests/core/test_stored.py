@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memos_integrations import MemCube, MemOS, Principal
-from memos_integrations.core.cube import Licence, Link, Provenance, Relation, cube_of
+from memos_integrations.core.cube import (
+    Behaviour,
+    Licence,
+    Link,
+    Provenance,
+    Relation,
+    State,
+    checked_cube,
+    cube_of,
+)
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.vaults.memory import InMemoryVault
 
@@ -52,6 +61,26 @@ def test_it_says_what_the_model_reads(memos: MemOS) -> None:
         assert found.model_fields_set >= {"id", "payload", "governance"}
 
 
+def test_what_was_checked_is_read_as_the_model_reads_it(memos: MemOS) -> None:
+    """To the field, in type and order: with links and times, and where a structured value makes it go another way."""
+    used = Behaviour(fingerprint="f", reads=2, last_read=NOW)
+    made = written(memos)
+    told = Provenance(occurred_at=NOW, derived_from=(memos.remember("A source.", by=ANA).ref,))
+    for cube in [*made, memos.remember("Told.", by=ANA, provenance=told, valid_to=NOW + timedelta(days=1))]:
+        body = cube.canonical()
+        found = checked_cube(body, cube.digest, State.ACTIVATED, used)
+        read = MemCube.from_json(body).model_copy(update={"state": State.ACTIVATED, "behaviour": used})
+        assert (found, found.state, found.behaviour) == (read, State.ACTIVATED, used)
+        assert (found.canonical(), found.digest) == (body, cube.digest)
+        assert found.model_fields_set == read.model_fields_set
+        for name in ("payload", "descriptive", "provenance", "trust", "governance"):
+            ours, theirs = getattr(found, name), getattr(read, name)
+            assert repr(ours) == repr(theirs)
+            assert ours.model_fields_set == theirs.model_fields_set
+            assert all(type(getattr(ours, each)) is type(getattr(theirs, each)) for each in type(theirs).model_fields)
+            assert ours.model_dump_json() == theirs.model_dump_json()
+
+
 def test_what_is_shared_is_one_object(memos: MemOS) -> None:
     one, two = (cube_of(memos.remember(text, by=ANA).canonical()) for text in ("One.", "Two."))
     assert one.governance is two.governance
@@ -79,6 +108,15 @@ def test_damaged_bytes_are_read_as_the_model_reads_them(body: bytes, data: st.Da
     cut = data.draw(st.integers(0, 30))
     damaged = body[:at] + more + body[at + cut :]
     assert read(damaged, cube_of) == read(damaged, MemCube.from_json)
+
+
+@given(
+    st.sampled_from(BODIES), st.integers(0, 600), st.sampled_from([b"", b"0", b"null", b"[]", b"{}"]), st.integers(0, 9)
+)
+def test_of_other_bytes_comes_a_cube_or_a_refusal(body: bytes, at: int, more: bytes, cut: int) -> None:
+    """The seal is held against the row whatever came of it; nothing else may go wrong before."""
+    at %= len(body)
+    read(body[:at] + more + body[at + cut :], lambda said: checked_cube(said, "0" * 64, State.GENERATED, Behaviour()))
 
 
 @given(st.text(min_size=1, max_size=200))

@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import gc
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from itertools import pairwise, product
+from weakref import ref
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from memos_integrations.core.access import CallContext, Caller, Principal, may_read, readable_of
 from memos_integrations.core.cube import Governance, MemCube, State, Trust
-from memos_integrations.core.operator import traits
+from memos_integrations.core.operator import telling
 from memos_integrations.core.operator.traits import traits_of
+from memos_integrations.core.text import sentences
 from memos_integrations.testing.cubes import cube, link, revised
 
 NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("text", "numbers"),
+    ("text", "told"),
     [
         ("I met Noor in Lisbon yesterday.", (6.0, 1.0, 1.0, 1.0)),
         ("did you go?", (3.0, 0.0, 0.0, 0.0)),
         ("the kettle is blue", (4.0, 0.0, 1.0, 0.0)),
     ],
 )
-def test_they_say_what_the_words_say(text: str, numbers: tuple[float, ...]) -> None:
+def test_they_say_what_the_words_say(text: str, told: tuple[float, ...]) -> None:
     said = cube(text, links=(link("follows", "before"), link("mentions", "other")))
     (found,) = traits_of([said])
-    assert found.numbers == numbers
+    assert (found.length, found.when, found.tells, found.names) == told
     assert found.follows == ("before",)
     assert traits_of([said])[0] is found
     (other,) = traits_of([revised(said, "green parrots")])
@@ -39,14 +41,46 @@ def test_they_say_what_the_words_say(text: str, numbers: tuple[float, ...]) -> N
 
 def test_nothing_is_kept_of_a_memory_that_was_let_go() -> None:
     cubes = [cube(f"kettle {number}") for number in range(20)]
-    traits_of(cubes)
-    kept = {id(traits._kept[id(each.payload)][0]) for each in cubes}
-    held = [traits._kept[id(each.payload)][0] for each in cubes]  # so that no other reference takes their place
-    assert len(kept) == 20
+    held = [ref(each) for each in traits_of(cubes)]
+    gc.collect()
+    assert None not in [each() for each in held]
     del cubes
     gc.collect()
     assert [each() for each in held] == [None] * 20
-    assert kept.isdisjoint(id(each[0]) for each in list(traits._kept.values()))
+
+
+def test_a_memory_is_as_it_was_when_they_stand_beside_it() -> None:
+    said, told = cube("The kettle is blue.", speaker="Ana"), MemCube.from_json
+    shown, body = said.to_json(), said.canonical()
+    (found,) = traits_of([said])
+    assert found.key
+    assert found.units > 0
+    assert said == told(shown)
+    assert said.payload == told(shown).payload
+    assert (said.to_json(), said.canonical(), told(said.to_json()).canonical()) == (shown, body, body)
+    copied = said.model_copy(deep=True)
+    assert traits_of([copied])[0] is not found
+
+
+TOLD = st.lists(
+    st.sampled_from(
+        'last|next |This|past|\n| |  |_|week|Weekends|1999|2099|2100|19|mon|monday|days|.|?|!|"|[|:|A|Bo| X|a|\x1c|\t'
+        "|ago|'s|é|ſ|？".split("|")
+    ),
+    max_size=8,
+).map("".join)
+
+
+@given(TOLD)
+@example("It is the last \x1cof them.")
+def test_what_is_looked_up_is_what_the_plain_rules_find(text: str) -> None:
+    words = text.split()
+    assert telling.tells_when(text) == (telling.TIME_WORDS.search(text) is not None)
+    assert telling.says_something(text) == any(not each.endswith("?") for each in sentences(text))
+    assert telling.names_somebody(text) == any(
+        word[0].isupper() and word[1:2].islower() and not before.endswith((".", "!", "?", ":", '"', "["))
+        for before, word in pairwise(words)
+    )
 
 
 def test_a_use_changes_nothing_of_them_and_another_speaker_does() -> None:

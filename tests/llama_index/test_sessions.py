@@ -22,6 +22,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.memory import InsertMethod, Memory
 
 from memos_integrations.core.access import Principal
+from memos_integrations.core.errors import LegalHoldError
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.llama_index import (
     MemOSAsyncChatStore,
@@ -30,7 +31,7 @@ from memos_integrations.llama_index import (
     MemOSMemoryBlock,
     acting_as,
 )
-from memos_integrations.llama_index.transcript import is_recalled
+from memos_integrations.llama_index.transcript import Transcript, is_recalled
 from memos_integrations.memos import MemOS
 from tests.llama_index.scripted import says
 
@@ -242,3 +243,17 @@ async def test_sessions_of_one_block_do_not_mix_and_a_long_chat_is_written_once(
         there = home.find(CubeFilter(namespace=("home", "ana", "said", name)), by=ANA)
         assert sorted(cube.text for cube in there) == [f"Message {number} of {name}." for number in range(8)]
         assert {cube.provenance.session_id for cube in there} == {name}
+
+
+def test_a_session_is_erased_whole_or_not_at_all(home: MemOS) -> None:
+    transcript = Transcript(home, ANA, "s1")
+    cubes = [transcript.append(user(text)) for text in ("one", "two", "three")]
+    root = Principal(tenant="home", user="root", roles=frozenset({"admin"}))
+    home.hold(cubes[1].id, by=root)
+    with pytest.raises(LegalHoldError):
+        transcript.erase()
+    assert said(entry.message for entry in transcript.entries()) == ["one", "two", "three"]
+    home.hold(cubes[1].id, by=root, held=False)
+    assert transcript.erase([cubes[0].id]) == [cubes[0].id]
+    assert set(transcript.erase()) == {cubes[1].id, cubes[2].id}
+    assert transcript.entries() == []

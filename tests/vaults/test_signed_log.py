@@ -44,12 +44,12 @@ CT_ROOTS = {
 def test_the_hashes_are_those_of_certificate_transparency(size: int) -> None:
     leaves = [sha256(b"\x00" + bytes.fromhex(each)).digest() for each in CT_LEAVES[:size]]
     assert root_of(leaves).hex() == CT_ROOTS[size]
-    peaks: list[tuple[int, bytes]] = []
-    for each in leaves:
-        here, height = each, 0
-        while peaks and peaks[-1][0] == height:
-            here, height = verifier.node(peaks.pop()[1], here), height + 1
-        peaks.append((height, here))
+    peaks: list[bytes] = []
+    for number, each in enumerate(leaves, 1):
+        here, pairs = each, number
+        while not pairs & 1:
+            here, pairs = verifier.node(peaks.pop(), here), pairs >> 1
+        peaks.append(here)
     assert verifier.folded(peaks).hex() == CT_ROOTS[size]
 
 
@@ -175,6 +175,59 @@ def test_a_log_that_was_cut_set_back_or_rewritten_is_found_by_its_anchor(folder:
         with pytest.raises(IntegrityError, match="not those that were signed"):
             vault.check_log(SIGNER.public, anchor)
         assert alone("log", str(folder / "vault.db"), anchor=tmp_path / "anchor")[0] == 1
+
+
+@pytest.mark.answers("AISVS 12.5.4")
+def test_a_proof_shows_the_whole_entry(folder: Path, tmp_path: Path) -> None:
+    anchor = FileAnchor(tmp_path / "anchor")
+    with SQLiteVault(folder) as vault:
+        grow(vault, 7)
+        vault.sign_log(SIGNER, anchor)
+    file = proof_files(folder, tmp_path / "anchor", tmp_path)[0]
+    said = json.loads(file.read_text("utf-8"))
+    code, told = alone("proof", str(file))
+    assert code == 0
+    assert json.loads(told.partition(" says ")[2]) == json.loads(said["entry"])
+    for at in [at for at in range(len(said["entry"])) if said["entry"].startswith('",', at)]:
+        parted = said | {"previous": f'{said["previous"]}",{said["entry"][:at]}', "entry": said["entry"][at + 2 :]}
+        file.write_text(json.dumps(parted), "utf-8")
+        assert alone("proof", str(file))[0] == 1, parted
+    file.write_text('{"entry": "{}", ' + json.dumps(said)[1:], "utf-8")  # who reads it by eye sees another first
+    assert "user:ana" in alone("proof", str(file))[1]
+
+
+@pytest.mark.answers("at rest 29")
+def test_an_anchor_that_was_cut_within_a_note_shows_nothing(folder: Path, tmp_path: Path) -> None:
+    anchor = FileAnchor(tmp_path / "anchor")
+    with SQLiteVault(folder) as vault:
+        for entries in (1, 2, 4):
+            grow(vault, entries)
+            vault.sign_log(SIGNER, anchor)
+    whole = (tmp_path / "anchor").read_text("utf-8")
+    body = whole.rindex("\n\n", 0, len(whole.rstrip()))
+    for torn in (whole[: body - 20], whole[:body], whole[: body + 20], ""):
+        (tmp_path / "anchor").write_text(torn, "utf-8")
+        assert alone("log", str(folder / "vault.db"), anchor=tmp_path / "anchor")[0] == 1, torn[-60:]
+
+
+@pytest.mark.answers("ASI06 7", "at rest 29")
+def test_a_log_cut_at_any_entry_is_found_by_its_anchor(folder: Path, tmp_path: Path) -> None:
+    anchor = FileAnchor(tmp_path / "anchor")
+    with SQLiteVault(folder) as vault:
+        for entries in (1, 2, 3, 5):
+            grow(vault, entries)
+            vault.sign_log(SIGNER, anchor)
+    with closing(sqlite3.connect(folder / "vault.db")) as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f'DROP TRIGGER "{name}"')
+        last = connection.execute("SELECT max(number) FROM audit").fetchone()[0]
+        for left in reversed(range(last)):
+            connection.execute("DELETE FROM audit WHERE number > ?", (left,))
+            row = connection.execute("SELECT hash FROM audit WHERE number = ?", (left,)).fetchone()
+            connection.execute("UPDATE head SET entries = ?, hash = ?", (left, row[0] if row else "0" * 64))
+            connection.commit()
+            with pytest.raises(verifier.Refused, match="cut or changed"):
+                verifier.check_log(str(folder / "vault.db"), SIGNER.public, str(tmp_path / "anchor"))
 
 
 def test_a_checkpoint_of_another_key_or_another_vault_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -126,6 +126,30 @@ def test_a_cube_is_not_named_from_a_row_that_was_edited(folder: Path, named: str
                 NAMED[named](vault)
 
 
+@pytest.mark.parametrize("group", ["links", "labels"])
+def test_rows_that_another_s_mark_stands_for_are_refused(folder: Path, group: str) -> None:
+    """A genuine mark of another cube stands beside them, so only what was sealed beside the vault knows better."""
+    with SQLiteVault(folder) as vault:
+        vault.bind_embedder(EMBEDDER)
+        cubes = [cube(f"kettle {n}", links=(link("supersedes", "start"),) * (n == 5), tags=["a"] * n) for n in range(9)]
+        submit(vault, *(put(each, vector=unit(n)) for n, each in enumerate(cubes)))
+        asked(vault, vector=unit(3))
+    with SQLiteVault(folder) as vault:
+        assert len(vault.pointing_at("acme", ["start"])) == 1
+        assert asked(vault, k=99, tags=("a",)).visible == 8
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        (seq,) = raw.execute("SELECT seq FROM cubes WHERE id = ?", (cubes[5].id,)).fetchone()
+        (none,) = raw.execute("SELECT seq FROM cubes WHERE id = ?", (cubes[0].id,)).fetchone()
+        raw.execute(
+            f"UPDATE seals SET {group} = (SELECT {group} FROM seals WHERE cube = ?) WHERE cube = ?", (none, seq)
+        )
+        raw.execute(f"DELETE FROM {group} WHERE cube = ?", (seq,))
+        if group == "labels":
+            raw.execute("INSERT INTO labels SELECT ?, kind, value FROM labels WHERE cube = ?", (seq, none))
+    with SQLiteVault(folder) as vault, pytest.raises(IntegrityError):
+        asked(vault, k=99, tags=("a",)) if group == "labels" else vault.pointing_at("acme", ["start"])
+
+
 def test_a_cube_set_back_to_a_genuine_older_state_is_refused(folder: Path, kept: list[MemCube]) -> None:
     """All rows of one cube with their seals, as they were a version ago; in a tenant too large to be added up."""
     with opened(folder) as vault:

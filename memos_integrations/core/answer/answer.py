@@ -16,6 +16,7 @@ from memos_integrations.core.answer.statements import Asked, Statement, statemen
 from memos_integrations.core.answer.times import day_in_words, length_in, times_in
 from memos_integrations.core.cube import Value
 from memos_integrations.core.operator import Hit, Recall
+from memos_integrations.core.operator.surfacing import Surfaced
 from memos_integrations.core.reader import MemoryCall, QuestionType
 from memos_integrations.core.text import terms as terms_of
 
@@ -109,7 +110,7 @@ def _abstained(recall: Recall, why: str) -> Answer:
 
 
 def _confidence(said: Statement, call: MemoryCall, hits: Sequence[Hit]) -> float:
-    """Less when little of the question is covered, when it names another speaker, or when it was replaced since."""
+    """Less when little of the question is covered, or it names another speaker; or it was replaced, or is untrusted."""
     sure = 0.3 + 0.7 * said.covered
     speakers = {speaker.casefold() for hit in hits if (speaker := hit.provenance.speaker)}
     asked = set(terms_of(call.query))
@@ -118,6 +119,8 @@ def _confidence(said: Statement, call: MemoryCall, hits: Sequence[Hit]) -> float
     if len(named) == 1 and speaker and speaker not in named:
         sure *= 0.5
     if said.hit.superseded_by and not call.about_past:
+        sure *= 0.5
+    if said.hit.surfaced is Surfaced.UNTRUSTED:
         sure *= 0.5
     return sure
 

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from memos_integrations.core.cube import Relation
+from memos_integrations.core.cube import Channel, Relation
 from memos_integrations.core.operator import Hit
+from memos_integrations.core.operator.surfacing import is_told, stands_back
 from memos_integrations.core.ranking import closeness
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.text import sentences
@@ -31,9 +32,13 @@ WEIGHTS = {
     "question": -0.4,
     "time": 0.75,
     "contradicted": -1.0,
+    "by_nobody": -1.0,
 }
-"""What counts how much, see `Statement.parts`. Rounded from a fit on half of LoCoMo's conversations, but for the last,
-which is as much as decides between two memories that say the same in other respects."""
+"""What counts how much, see `Statement.parts`. Rounded from a fit on half of LoCoMo's conversations, but for the last
+two, which are as much as decides between two memories that say the same in other respects."""
+
+NEARLY = 0.75
+"""What was told answers when it has words for so much of what something from outside has words for."""
 
 NEWS = 6
 """A sentence with so many words that the question does not have tells as much as one can."""
@@ -52,7 +57,7 @@ class Statement:
     message that this one follows; `first` is for the best hits; `news` says how much the question does not say
     already; `names` and `question` whether the sentence holds a name or quotation, and whether it is a question; `time`
     how near it was said to the time that the question names; `contradicted` whether a newer hit says that it
-    contradicts this one.
+    contradicts this one; `by_nobody` whether no one told it: a tool, a document or a page did, or a model on its own.
     """
 
     text: str
@@ -138,9 +143,28 @@ def statements(asked: Asked, hits: Sequence[Hit]) -> list[Statement]:
                 "question": float(sentence.rstrip().endswith("?")),
                 "time": closeness(hit.said_at, (asked.window.start, asked.window.end)) if asked.window else 0.0,
                 "contradicted": float(hit.cube.id in against),
+                "by_nobody": float(stands_back(hit.cube)),
             }
             found.append(Statement(sentence, hit, place, number, parts, around))
-    return sorted(found, key=lambda each: (-each.score, each.place, each.number))
+    return _told_first(sorted(found, key=lambda each: (-each.score, each.place, each.number)))
+
+
+def _told_first(found: list[Statement]) -> list[Statement]:
+    """Without what came from outside, where somebody told nearly as much of what is asked.
+
+    A page can repeat a question to the letter, and a memory made for it would answer it. What the model itself said in
+    a conversation may be what is asked for, and stays.
+    """
+    told = [each for each in found if is_told(each.hit.cube)]
+    outside = [each for each in found if not is_told(each.hit.cube) and not _is_models(each.hit)]
+    covered = max((each.covered for each in told if not each.parts["question"]), default=0.0)
+    if not outside or covered < NEARLY * max(each.covered for each in outside) or covered == 0.0:
+        return found
+    return [each for each in found if each not in outside]
+
+
+def _is_models(hit: Hit) -> bool:
+    return hit.cube.trust.channel is Channel.ASSISTANT
 
 
 def _contradicted(hits: Sequence[Hit]) -> frozenset[str]:

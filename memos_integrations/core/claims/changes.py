@@ -72,7 +72,7 @@ SWITCHED = "switched"
 """The attribute of what somebody switched to, when it is not told from what."""
 
 
-def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]:  # noqa: PLR0911 - a table of forms
+def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]:  # noqa: C901, PLR0911 - a table of forms
     """The claims of a predicate that gives something another value, and may name the earlier one."""
     found = _LEFT_FOR.match(tail) or _INSTEAD.match(tail)
     if found is not None and subject.personal:
@@ -90,6 +90,8 @@ def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]
     verb, was, value = verb_of(found["verb"]), found["was"] or "", found["value"]
     if _BARE_HOUR.match(value) and verb in _PUT_OFF and subject.key != me:
         return [valued(subject, f"at {value}", was=was)]  # "standup moved to 10": no name of somebody
+    if verb == "rename" and subject.personal:  # "Kaiserallee was renamed to Friedensallee"
+        return [Claim(subject.key, "name", value, Strength.ONE, changed=True, was=was)]
     if not subject.personal or (subject.attribute and verb == "change"):  # "my manager changed from A to B"
         return [valued(subject, value, was=was)] if verb in CHANGED else []
     if not was and verb in SWITCHING and kind_of(value) in KINDS:
@@ -151,6 +153,10 @@ _EXACT = frozenset({"supervisor", "partner", "phone", "rent", "age", "name"})
 """What is told by a name or a number: "my manager is nice" tells something else of them."""
 
 
+_BOOKED = frozenset("room seat table slot line place space bed desk flat evening day weekend".split())
+"""What is "free" when nobody has taken it."""
+
+
 def _thing(subject: Subject, value: str) -> tuple[str, Strength]:
     kind = kind_of(value)
     head = subject.plain
@@ -160,6 +166,8 @@ def _thing(subject: Subject, value: str) -> tuple[str, Strength]:
             subject.attribute,
             Strength.MANY if many else Strength.LIKELY if subject.attribute == "vehicle" else Strength.ONE,
         )
+    if kind == "money" and head not in ONE_AT_A_TIME | _BOOKED and not subject.attribute:
+        return "price", Strength.ONE
     sole = head in ONE_AT_A_TIME or head.removesuffix("s") in ONE_AT_A_TIME or "favourite" in subject.key
     if kind == "time":
         return "when", Strength.ONE if len(subject.key.split()) > 1 or sole else Strength.LIKELY
@@ -189,7 +197,7 @@ def being(subject: Subject, rest: list[str]) -> Claim:
     rather = RATHER.match(tail)
     was, tail = (rather["was"], rather["value"]) if rather else ("", tail)
     first = rest[0].lower()
-    if first in {"at", "on"} and kind_of(tail) == "time":
+    if first in {"at", "on", "in"} and kind_of(tail) == "time":
         return valued(subject, tail, was=was, changed=bool(was))
     if subject.personal and first in {"a", "an"}:
         return Claim(subject.key, "is a", tail, Strength.MANY, was=was)

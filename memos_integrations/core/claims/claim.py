@@ -97,7 +97,7 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _HOURS = re.compile(r"(?<![\d-])([01]?\d|2[0-4])\s?-\s?([01]?\d|2[0-4])(?![\d-])")
-_MONTH = re.compile(rf"\b({'|'.join(m for m in _MONTHS if m not in {'may', 'march'})}|May|March)\b(?: (\d{{4}}))?")
+_MONTH = re.compile(rf"\b((?i:{'|'.join(m for m in _MONTHS if m not in {'may', 'march'})})|May|March)\b(?: (\d{{4}}))?")
 _MONEY = re.compile(
     r"[$€£¥]\s?\d|\d[\d,.]*\s?(?:k\b|euros?|dollars?|pounds?|francs?|usd|eur|gbp|chf|yen|bucks|cents?)\b", re.IGNORECASE
 )
@@ -110,6 +110,14 @@ _SPELT = dict(
     )
 )
 _NUMBER = re.compile(rf"(?<![\w-])(?:[+#]?\d[\d,.\- ]*\d|\d|(?:{'|'.join(_SPELT)})\b(?!\s+of))", re.IGNORECASE)
+_COSTLESS = frozenset({"free", "free of charge", "gratis", "no charge"})
+_FREQUENCY = re.compile(
+    r"(?:(?:only|just|about) )?(?:every (?:other |second |third |two |three |four )?(?:day|week|month|year"
+    r"|quarter|night"
+    r"|morning|evening|weekend)s?|(?:once|twice|(?:\d+|two|three|four|five|six) times) (?:a|per|every|each) (?:day|week"
+    r"|month|year|night)|daily|weekly|fortnightly|monthly|yearly)$",
+    re.IGNORECASE,
+)
 _ADDRESS = re.compile(r"\S+@\S+\.\w+|https?://|\bwww\.|\b\w+\.(?:com|org|net|io|dev|pt|de|uk)\b", re.IGNORECASE)
 _CAPITAL = re.compile(r"(?:^|(?<=\s))[\"“']?[A-Z][\w'’.-]*")  # noqa: RUF001
 
@@ -130,6 +138,7 @@ KINDS: dict[str, frozenset[str]] = {
         "seat": "aisle window middle",
         "pet": "dog cat rabbit parrot hamster tortoise goldfish",
         "size": "xs s m l xl xxl small medium large",
+        "shift": "nights days mornings evenings earlies lates",
         "theme": "dark light",
         "channel": "email phone text sms chat call letter post slack whatsapp signal telegram",
         "system": "linux windows macos ubuntu android ios iphone debian fedora",
@@ -195,13 +204,15 @@ def _minutes(clock: re.Match[str]) -> object:
 
 
 @lru_cache(maxsize=1 << 13)
-def kind_of(value: str) -> str:
+def kind_of(value: str) -> str:  # noqa: PLR0911 - a table of cases
     """What sort of value it is: `time`, `money`, `address`, `number`, a kind of `KINDS`, `name`, or `words`."""
     plain = bare(value)
     if moments_of(value) and not plain.startswith("+"):
         return "time"
-    if _MONEY.search(value):
+    if _MONEY.search(value) or plain in _COSTLESS:
         return "money"
+    if _FREQUENCY.fullmatch(value.strip()):
+        return "frequency"
     if _ADDRESS.search(value):
         return "address"
     if _NUMBER.search(value):

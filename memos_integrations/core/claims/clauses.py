@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from memos_integrations.core.claims.ahead import is_ahead
 from memos_integrations.core.claims.frames import is_known, verb_of
+from memos_integrations.core.claims.plainer import plainly
 from memos_integrations.core.text import sentences
 from memos_integrations.core.text.chat import apostrophised
 from memos_integrations.core.when import EARLIEST, LATEST, TimeWindow, find_windows
@@ -19,6 +20,13 @@ _TAG = re.compile(
 )
 _MARVEL = re.compile(r"^((?:(?:ok|so|wow|wait|omg),? )*(?:i|we|my \w+)\s[^?.!]*)\?[?!]+", re.IGNORECASE)
 """A statement at which its speaker marvels ("i love it now??"): no question begins with its subject."""
+_NOTE_THAT = re.compile(
+    r"(?:\b(?:can|could|would|will) you|\bwould you mind)(?:,? please)? (?:note|remember|save|keep in mind"
+    r"|write down|noting)"
+    r"(?: down)? that ([^?.!]+)\?",
+    re.IGNORECASE,
+)
+"""A request to remember something states it."""
 LONGEST = 4_000
 """Characters of a text that are read; a longer one is a document, and its claims are not looked for."""
 
@@ -51,8 +59,9 @@ _UNSURE = re.compile(
     r"|plans? (?:to|on)"
     r"|(?:is|am|are) going to|(?:is|am|are) about to|wants? to|wanted to|wish(?:es)?|hop(?:e|es|ing) to"
     r"|consider(?:s|ing)|thinking"
-    r"|almost|nearly|pretend(?:s|ed|ing)?|jok(?:e|es|ed|ing)|kidding|l(?:ied|ying) (?:that|about|to)|claim(?:s|ed)"
-    r"|dream(?:s|t|ed|ing)?|imagine|rumou?rs?|tempted|would like|can|must|let us"
+    r"|(?:almost|nearly)(?! (?:every|always|never|all|daily|nothing|any|only|no)\b)|pretend(?:s|ed|ing)?|jok(?:e"
+    r"|es|ed|ing)|kidding|l(?:ied|ying) (?:that|about|to)|claim(?:s|ed)"
+    r"|dream(?:s|t|ed|ing)?|imagine|feels? like|as (?:if|though)|rumou?rs?|tempted|would like|can|must|let us"
     r"|looking (?:for|to|at)|tries|trying|try|expects? to|intends? to|decid(?:e|es|ing) (?:on|whether)"
     r"|until recently i thought"
     r"|suggest(?:s|ed)|recommend(?:s|ed)|propos(?:es|ed)|requested|used to think|in the (?:novel|film|movie|book"
@@ -81,7 +90,7 @@ _OPENING = re.compile(
 _DUE = re.compile(r"\b(?:due|closing) date\b", re.IGNORECASE)
 _APART = re.compile(
     r"^([A-Z]\w+) and I (?:have |are |were |got )?(?:broken? up|split(?: up)?|separated|divorced"
-    r"|no longer together)$"
+    r"|no longer together)(?: (?:in|last|on|this|a) [\w ]+)?$"
 )
 _AT_FIRST = re.compile(
     r"^((?:in|on|at|during|every|each|for) (?:the )?(?:mornings?|evenings?|afternoons?|nights?|weekends?|weekdays?"
@@ -112,7 +121,8 @@ _TERSE_CHANGE = re.compile(
     r"|up)\b)([a-z][\w-]*(?: [a-z][\w-]*)?) (?=(?:to|from) )"
 )
 _NEW_ONE = re.compile(
-    r"^(?:I|we) (?:have got|have|got) (?:a|an) new ([a-z][\w-]*(?: [a-z][\w-]*)?)(?:,| is|:| -|, it is)"
+    r"^(I|We|we|[A-Z][a-z]+) (?:have got|have|has|got) (?:a|an) new ([a-z][\w-]*(?: [a-z][\w-]*)?)(?:,| is|:| -"
+    r"|, it is)"
     r" (\S+(?: \S+){0,5})$"
 )
 """As in "I have a new email address, ana@b.com"."""
@@ -131,7 +141,9 @@ _FRESH = re.compile(
     r"|lately|right now|at the moment|new|latest|updated|starting|going forward|moving forward|correction|update)\b",
     re.IGNORECASE,
 )
-_BESIDES = re.compile(r"\b(?:also|too|as well|in addition|besides|another)\b", re.IGNORECASE)
+_BESIDES = re.compile(
+    r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another)\b", re.IGNORECASE
+)
 _ENDED = re.compile(r"\bno longer\b|\b(?:any ?more|any longer)\b|\bno more\b", re.IGNORECASE)
 _SINCE = re.compile(
     r"(?:,\s*)?\b(?:(?:ever )?since|as of|effective(?: from| as of)?|starting(?: from| in| on)?|beginning(?: in| on)?"
@@ -149,13 +161,14 @@ _LASTING = re.compile(
 """How long something has been so already is not a part of it."""
 _UNTIL = re.compile(r"(?:,\s*)?\b(?:until|till?|through|up to|up until|valid until|through to)\s+", re.IGNORECASE)
 _SPLIT = re.compile(
-    r"\s*;\s*|,?\s+(?:but|although|though|while|whereas|yet)\s+|,\s*(?:and|so)\s+|\s+and\s+(?="
+    r"\s*;\s*|(?<!said)(?<!says)(?<!wrote):\s+(?=(?:I|we|he|she|they|my|our)\s)|,?\s+(?:but|although|though|while|whereas|yet)\s+|,\s*(?:and|so)\s+|\s+and\s+(?="
     r"(?:(?:now|also|then|currently|still|recently|no longer|just|I|we|he|she|they|my|his|her)\s)*"
     r"(?:(?:I|we|he|she|they)\s|(?:my|his|her|our|their)\s[\w ]{2,30}\s(?:is|are)\s"
     r"|(?:live|work|like|love|hate|prefer|enjoy|own|drive|use|drink|eat|play|speak|have|study|want|need)s?\s"
     r"|(?:is|am|are|has|was|moved|joined|switched|changed|started|stopped|quit|became|left|adopted|sold|gave|took"
     r"|does not|do not)\s))"
-    r"|,\s*(?=(?:it|he|she|they|I|we)\s(?:is|are|am|has|have|now|live|work|no longer|does|do)s?\s)"
+    r"|,\s*(?=it\s[a-z]+s\s)|,\s*(?=(?:I|we|he|she|they)\s(?:just|only|always|never)\s)|,\s*(?=(?:it|he|she|they"
+    r"|I|we)\s(?:is|are|am|has|have|now|live|work|no longer|does|do)s?\s)"
     r"|,\s*(?=(?:I|we|he|she|they)\s(?:left|quit|joined|moved|switched|stopped|started|sold|became)\s)"
     r"|,\s*(?=(?:my|our|his|her)\s(?:new\s)?\w+(?:\s\w+)?\sis\s)"
     r"|,\s*(?:which|who)\s+.*$",
@@ -179,7 +192,7 @@ class Clause:
 def statements_of(text: str) -> list[str]:
     """The sentences of a text that state something: no questions, no orders of a word."""
     told = text[: LONGEST + 1].translate(_QUOTES)
-    plain = _MARVEL.sub(r"\1.", _TAG.sub(".", told)) if "?" in told else told
+    plain = _NOTE_THAT.sub(r"\1.", _MARVEL.sub(r"\1.", _TAG.sub(".", told))) if "?" in told else told
     return [each for each in sentences(plain) if not each.rstrip(" \"')").endswith("?") and len(each.split()) > 1]
 
 
@@ -191,10 +204,10 @@ def clauses_of(text: str, said_at: datetime) -> Iterator[Clause]:
         plain = apostrophised(sentence.rstrip(" .!\"'"))
         for pattern, into in _CONTRACTED:
             plain = pattern.sub(into, plain) if "'" in plain or " can" in plain.lower() else plain
-        plain = _APART.sub(r"I broke up with \1", re.sub(r"\s*\([^)]*\)", "", plain))
+        plain = _APART.sub(r"I broke up with \1", plainly(re.sub(r"\s*\([^)]*\)", "", plain)))
         for part in _SPLIT.split(plain):
             if part and part.strip() and (clause := _clause(part.strip(), sentence, said_at)) is not None:
-                yield clause
+                yield replace(clause, fresh=True) if f", so {part.strip()}" in plain else clause
 
 
 def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
@@ -209,7 +222,7 @@ def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
         plain = f"I {plain}" if told and sentence.startswith(part[:12]) else plain
         plain = _TERSE_CHANGE.sub(r"\1 my \2 ", plain)
         plain = _TERSE.sub(r"my \1", _TERSE_NOW.sub(r"\1 is now \2", plain))
-    plain = _NEW_ONE.sub(r"my \1 is \2", plain)
+    plain = _NEW_ONE.sub(_new_one, plain)
     plain = _FIELD_CHANGED.sub(r"my \1 \2", plain)
     plain = _FIELD.sub(lambda found: f"my {found[1].replace('_', ' ')} is {found[2]}", plain)
     plain = _AT_FIRST.sub(r"\2 \1", _NAMED.sub(r"\1 is \2", plain))
@@ -227,6 +240,11 @@ def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
     if past and is_ahead(part, said_at):
         since, at = (None if each in past else each for each in (since, at))
     return Clause(plain, sentence, fresh, ended, since, until, at) if len(plain.split()) > 1 else None
+
+
+def _new_one(found: re.Match[str]) -> str:
+    whose = {"I": "my", "we": "our", "We": "our"}.get(found[1], f"{found[1]}'s")
+    return f"{whose} {found[2]} is {found[3]}"
 
 
 def _marked(text: str, mark: re.Pattern[str], said_at: datetime, *, start: bool) -> tuple[str, datetime | None]:

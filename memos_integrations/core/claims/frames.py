@@ -24,7 +24,7 @@ _IRREGULAR = {
     "seen": "see",
     "tries": "try", "hurries": "hurry", "relies": "rely", "applies": "apply", "identifies": "identify", "costs": "cost",
     "read": "read", "set": "set", "cut": "cut", "put": "put", "made": "make", "found": "find", "won": "win",
-    "led": "lead",
+    "led": "lead", "brought": "bring",
 }  # fmt: skip
 
 FRAMES: dict[tuple[str, str], tuple[str, Strength, int]] = {}
@@ -92,6 +92,8 @@ _frames("when", ONE, "begin", "at|on|in")
 _frames("when", ONE, "happen occur", "at|on")
 _frames("school", LIKELY, "attend", "")
 _frames("role", ONE, "get", "promoted to")
+_frames("work ends", ONE, "finish end stop", "work at")
+_frames("work starts", ONE, "start begin", "work at")
 _frames("ends", ONE, "end finish", "at|on|in")
 _frames("leaves", LIKELY, "leave depart", "at|on")
 _frames("arrives", LIKELY, "arrive", "at|on")
@@ -155,6 +157,7 @@ ONE_AT_A_TIME = frozenset(
     assistant ceo cto cfo president director head chair chairman captain goalkeeper host speaker president
     headquarters hq
     area extension iban account balance score rating level grade target goal total capacity population temperature
+    mentor gp midwife sponsor
     babysitter nanny gardener cleaner deputy secretary treasurer physiotherapist optician
     stock threshold interval frequency mood blood type shoe ring dose dosage medication favourite workplace gym pharmacy
     """.split()

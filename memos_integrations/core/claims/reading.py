@@ -12,6 +12,7 @@ from memos_integrations.core.claims.changes import RATHER, being, replacing, suc
 from memos_integrations.core.claims.claim import ALL, ANY, NO_ONE, Claim, Strength, bare, kind_of
 from memos_integrations.core.claims.clauses import Clause, clauses_of, statements_of
 from memos_integrations.core.claims.endings import ended_by
+from memos_integrations.core.claims.everyday import DIETS, MARITAL, habit, last_thing, where_a_home_is
 from memos_integrations.core.claims.frames import (
     ADVERBS,
     COPULA,
@@ -54,16 +55,14 @@ _LASTING = frozenset(
 )
 """Verbs whose past tense tells what is so now."""
 _ALONE = re.compile(r"^(?:on (?:my|his|her|their) own|by (?:my|him|her|them)sel(?:f|ves))$", re.IGNORECASE)
-_MARITAL = frozenset("single married divorced engaged widowed separated together".split())
 _PARTNERS = frozenset("boyfriend girlfriend partner husband wife fiance fiancee".split())
-_DIETS = frozenset("vegan vegetarian pescatarian omnivore".split())
 
 
 @lru_cache(maxsize=1 << 13)
 def claims_of(text: str, said_at: datetime, me: str = "") -> tuple[Claim, ...]:
     """The claims of a text, in order. *me* is who says "I"; "he" and "she" are whom the text named just before."""
     found: list[Claim] = []
-    said_of, before = "", None
+    said_of, before, thing = "", None, None
     for clause in clauses_of(text, said_at):
         split = split_subject(clause.text)
         if split is None or (len(split[0]) > 0 and _headless(split[0])):
@@ -72,16 +71,16 @@ def claims_of(text: str, said_at: datetime, me: str = "") -> tuple[Claim, ...]:
             subject, words = before, clause.text.split()  # "..., and works at Acme": of the same subject
         else:
             told = subject_of(" ".join(split[0]), me.casefold() or "\x00", said_of)
-            if told is None and split[0] == ["it"] and before is not None and not before.personal:
-                told = before
+            if told is None and split[0] == ["it"]:
+                told = before if before is not None and not before.personal else thing
             if told is None:
-                before = None
+                before, thing = None, last_thing(split[1], me)
                 found += _marked(NOBODY, split[1], clause, me.casefold() or "\x00", said_of)
                 continue
             if told.personal and len(split[0]) == 1 and split[1] and split[1][0].lower() in {"are", "were"}:
                 told = told._replace(personal=told.key == (me.casefold() or "\x00"))  # "Bins are": nobody of that name
             subject, words = told, split[1]
-        before = subject
+        before, thing = subject, last_thing(words, me)
         if subject.personal and subject.key != (me.casefold() or "\x00"):
             said_of = subject.key
         found += _marked(subject, words, clause, me.casefold() or "\x00", said_of)
@@ -100,7 +99,7 @@ def _marked(subject: Subject, words: list[str], clause: Clause, me: str, said_of
     for claim in _read(subject, words, clause, me, said_of):
         value, none = _cut(claim.value), claim.value.lower().startswith(("no ", "none "))
         value = value.partition(" ")[2] if none else value
-        if not claim.subject or (not bare(value) and not claim.was) or bare(value) in _POINTING:
+        if not claim.subject or (not bare(value) and not claim.was) or _points(claim, bare(value)):
             continue
         since = clause.since or (clause.at if claim.changed or clause.fresh else None)
         yield replace(
@@ -114,6 +113,11 @@ def _marked(subject: Subject, words: list[str], clause: Clause, me: str, said_of
             until=clause.until,
             sentence=clause.sentence,
         )
+
+
+def _points(claim: Claim, value: str) -> bool:
+    """Whether a value only points at what is not known; with whom somebody lives is not alone, whoever it is."""
+    return value in _POINTING and claim.attribute != "lives with"
 
 
 def _cut(value: str) -> str:
@@ -249,9 +253,9 @@ def _copula(subject: Subject, words: list[str], me: str) -> Iterator[Claim]:  # 
     age = _AGE.match(tail)
     if subject.personal and age:
         yield Claim(subject.key, "age", age["value"], Strength.ONE, holds=not denied)
-    elif word in _MARITAL and subject.personal:
+    elif word in MARITAL and subject.personal:
         yield Claim(subject.key, "marital", word, Strength.ONE, holds=not denied)
-    elif word in _DIETS:
+    elif word in DIETS:
         yield Claim(subject.key, "diet", word, Strength.ONE, holds=not denied)
     elif other := turned(subject, tail, me):
         yield replace(other, holds=not denied)
@@ -269,12 +273,11 @@ def _verb(subject: Subject, words: list[str]) -> Iterator[Claim]:  # noqa: PLR09
         yield from (replace(each, changed=True) for each in _verb(subject, rest[1:]))
         return
     past = low in PAST_EVENTS or (low.endswith("ed") and low != verb)
-    if verb in {"become", "turn", "go", "get"} and rest and bare(rest[-1]) in _MARITAL | _DIETS:
-        attribute = "diet" if bare(rest[-1]) in _DIETS else "marital"
-        yield Claim(subject.key, attribute, bare(rest[-1]), Strength.ONE, changed=True)
-        return
     if verb == "live" and not low.endswith("ed") and (rest[:1] == ["alone"] or _ALONE.match(" ".join(rest))):
         yield Claim(subject.key, "lives with", NO_ONE, Strength.LIKELY)
+        return
+    if (told := habit(subject, verb, rest, past=past)) is not None:
+        yield told
         return
     if not rest and is_known(low) and not past:
         yield Claim(subject.key, verb, verb)
@@ -304,6 +307,7 @@ def _framed(subject: Subject, verb: str, low: str, rest: list[str], *, past: boo
         value = " ".join(rest[length:])
         over = (_OVER if attribute == "prefers" else RATHER).match(value)
         was, value = (over["was"], over["value"]) if over else ("", value)
+        value = where_a_home_is(value) if attribute == "home" else value
         if attribute == "home" and kind_of(value) in {"time", "number", "money"}:
             return []
         if attribute == "age" and kind_of(value) != "number":
@@ -334,9 +338,8 @@ def _plain_verb(subject: Subject, verb: str, rest: list[str]) -> Iterator[Claim]
     value = " ".join(rest[1:] if particle else rest)
     rather = RATHER.match(value)
     was, value = (rather["was"], rather["value"]) if rather else ("", value)
-    numeric = kind_of(" ".join(value.split()[:2])) in {"time", "number", "money"} and not value.startswith(
-        ("a ", "an ")
-    )
+    sort = "number" if kind_of(value) == "frequency" else kind_of(" ".join(value.split()[:2]))
+    numeric = sort in {"time", "number", "money"} and not value.startswith(("a ", "an "))
     if verb == "have" and bare(value) in _PARTNERS and not particle:
         yield Claim(subject.key, "partner", value, Strength.ONE)
         return

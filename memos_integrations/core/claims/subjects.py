@@ -34,7 +34,8 @@ _AUX = frozenset("is am are was were has have had does do did will".split())
 _SPELLINGS = {"color": "colour", "favorite": "favourite", "center": "centre", "cell": "phone", "mobile": "phone",
               "telephone": "phone", "e-mail": "email", "mail": "email", "cellphone": "phone", "neighbor": "neighbour",
               "licence": "license", "program": "programme", "theater": "theatre", "mom": "mother", "mum": "mother",
-              "dad": "father", "wi-fi": "wifi", "passcode": "password"}  # fmt: skip
+              "dad": "father", "grandma": "grandmother", "grandpa": "grandfather", "mama": "mother",
+              "papa": "father", "wi-fi": "wifi", "passcode": "password"}  # fmt: skip
 _LONGEST = 12
 _VERBISH = re.compile(r"[a-z][a-z'-]*$")
 

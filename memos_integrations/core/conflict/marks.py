@@ -21,7 +21,8 @@ def marks_of(claims: Sequence[Claim]) -> tuple[str, ...]:
 
 
 _LOOKED_FOR: dict[str, tuple[str, ...]] = {
-    "marital": ("partner",), "eat": ("diet",), SWITCHED: SWITCHABLE, "home": ("lives with",),
+    "marital": ("partner",), "eat": ("diet",), "diet": ("eat",), "is a": ("role",),
+    SWITCHED: SWITCHABLE, "home": ("lives with",),
 }  # fmt: skip
 """Attributes whose memories are looked for beside those of the same attribute."""
 

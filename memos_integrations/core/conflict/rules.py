@@ -138,7 +138,7 @@ class ConflictRules:
         if evidence:
             return Verdict(Ruling.FLAG, "both may be true", evidence)
         same = _repeated(newer, older, mine, theirs, found) if is_told_again(newer, older) else None
-        return same or (None if found else _contrasted(newer, older))
+        return same or _contrasted(newer, older)
 
 
 def _contrasted(newer: MemCube, older: MemCube) -> Verdict | None:

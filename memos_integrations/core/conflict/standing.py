@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from memos_integrations.core.claims import Claim, Strength, kind_of, mark, refines, same_value
 from memos_integrations.core.claims.changes import SWITCHED
-from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, bare, period_of, words_of
+from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, bare, measured, period_of, words_of
 from memos_integrations.core.claims.frames import JUDGING, PERSONAL, SEVERAL
 from memos_integrations.core.claims.places import is_within
+from memos_integrations.core.conflict.called import renames, told_short
 from memos_integrations.core.contrast import is_in_passing
 from memos_integrations.core.text import terms as terms_of
 
@@ -25,6 +26,7 @@ _AT_TIMES = re.compile(
 _SIDE = re.compile(r"\s(?:in|at|for|on|during|with|when|while|by|as|after|before)\s.+$", re.IGNORECASE)
 _OFTEN = re.compile(r"\s+(?:every|each|daily|once|twice|all the time|a lot)\b.*$", re.IGNORECASE)
 _KEPT_BY_CHANGE = frozenset({"likes", "fears", "allergy", "is a", "where", "visit", "want", "need", "know"})
+_NO_MEAT = frozenset({"vegan", "vegetarian", "pescatarian"})
 _MEAT = words_of("meat chicken beef pork steak ham bacon sausages burgers")
 SWITCHABLE = ("use", "drink", "prefers", "eat", "have", "commute", "diet", "take")
 """What somebody may have done with the earlier of two things of a kind, who switched to the later."""
@@ -53,11 +55,16 @@ def told(n: Claim, o: Claim) -> Found | None:
     how = relation(n, o)
     if how is None or not how.weight:
         return how
-    silent = not n.ended and not n.was and (is_in_passing(n.sentence) or _is_for_a_season(n))
+    passing = is_in_passing(n.sentence) and not (n.changed and n.attribute in _LASTING)
+    silent = not n.ended and not n.was and (passing or _is_for_a_season(n))
     if silent or is_of_somebody(n.sentence):
         return None
     one_of_many = n.subject.split()[-1] in _USUALLY_MANY and not (n.changed or n.was or n.ended)
     return Found(1, "of one of several, perhaps") if one_of_many and how.weight == 2 else how
+
+
+_LASTING = frozenset({"home", "employer", "marital", "partner", "diet", "name", "school", "role"})
+"""What changed of these yesterday, or last weekend, is so from then on."""
 
 
 def is_of_somebody(sentence: str) -> bool:
@@ -88,7 +95,9 @@ _SEASON = re.compile(
 
 def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of cases
     """How a newer claim stands to an older one; None when both can be true, or they are about different things."""
-    if n.was == ALL or n.subject != o.subject:
+    if o.attribute == "name" and o.stands and n.changed and renames(n, o.value):
+        return Found(2, "it is called otherwise")
+    if n.was == ALL or (n.subject != o.subject and not told_short(n, o)):
         return _of_its_end(n, o)
     named = n.was and o.stands and o.value and _names(n.was, o.value)
     if named and (n.attribute != "prefers" or n.changed) and _of_one_matter(n, o):
@@ -119,6 +128,9 @@ def _of_its_end(n: Claim, o: Claim) -> Found | None:
     if n.subject == o.subject and n.attribute in {ANY, o.attribute}:
         return None if o.attribute in _FOR_EVER and n.changed else Found(2, "it is over")
     mine = words_of(n.subject)
+    called = n.subject.title()
+    if n.was == ALL and n.attribute == ANY and o.subject.endswith(f" {n.subject}") and f" {called}" in o.sentence:
+        return Found(2, "it is over")  # "my dog Bella", "Bella"
     if n.was == ALL and n.attribute == ANY and o.attribute == "have" and n.changed:
         its = n.subject == f"{o.subject} {bare(o.value)}" or (mine and mine <= words_of(o.value))
         return Found(1, "what somebody had is gone") if its else None
@@ -126,10 +138,16 @@ def _of_its_end(n: Claim, o: Claim) -> Found | None:
     return Found(1, "who has the part works there no longer") if left else None
 
 
-def _of_one_kind(n: Claim, o: Claim) -> Found | None:
+def _of_one_kind(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of cases
     """Where one prefers, and drinks, something of one kind, and the later says that it is new."""
     if o.attribute == "diet" and n.attribute == "eat" and n.stands and words_of(n.value) & _MEAT:
         return Found(2, "what the diet excludes is eaten") if n.changed else Found(1, "the diet excludes it")
+    if {n.attribute, o.attribute} == {"eat", "diet"} and n.changed and n.stands and o.stands:
+        return Found(2, "the diet excludes it") if words_of(o.value) & _MEAT and n.value in _NO_MEAT else None
+    if {n.attribute, o.attribute} == {"is a", "role"} and n.changed and n.stands and o.stands:
+        mine, theirs = _core(n.value), _core(o.value)
+        one = mine[-1:] == theirs[-1:] and mine != theirs
+        return Found(2, "a post of another rank") if one else None
     if n.attribute == "when" and n.changed and o.attribute in {"leaves", "arrives", "ends", "opens"} and o.stands:
         return Found(2, "it is at another time") if {kind_of(n.value), kind_of(o.value)} == {"time"} else None
     sort = kind_of(n.value)
@@ -231,7 +249,11 @@ def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911, PLR0912 
         case Strength.LIKELY:
             return _likely(n, o, kinds, at_times)
         case _:
-            sort = kinds[0] == kinds[1] and kinds[0] in KINDS and n.attribute != "likes"
+            mine, theirs = _core(n.value), _core(o.value)
+            apart = (
+                kinds[0] != "standing" and min(len(mine), len(theirs)) > 1 and mine[-1] != theirs[-1]
+            )  # "brown eyes", "grey hair"
+            sort = kinds[0] == kinds[1] and kinds[0] in KINDS and n.attribute != "likes" and not apart
             return Found(1, "one of a kind, and a change") if sort and n.changed and not at_times else None
 
 
@@ -288,8 +310,12 @@ def _likely(  # noqa: PLR0911 - a table of cases
         return Found(2, "one preference of a kind") if head or (kinds[0] == kinds[1] and kinds[0] in KINDS) else None
     counts = kinds[0] == "number" and len(mine) > 1 and not head and kind_of(bare(n.value).split()[0]) == "number"
     told = [{word for word in words_of(each) if word.isalpha()} for each in (n.value, o.value)]
-    if kinds == ("number", "number") and all(told) and not told[0] & told[1] and not n.changed:
-        return None  # "8 GB", "Debian 12"
+    other = all(told) and (not told[0] & told[1] or not (head or {mine[-1], theirs[-1]} - told[0] - told[1]))
+    sizes = measured(n.value), measured(o.value)
+    one_size = sizes[0] is not None and sizes[1] is not None and sizes[0][0] == sizes[1][0]  # "an hour", "35 minutes"
+    other = other and not one_size
+    if kinds == ("number", "number") and other and not n.changed:
+        return None  # "8 GB", "Debian 12"; "size 42 shoes", "size 38 trousers"
     if kinds[0] != kinds[1] or (at_times and "time" not in kinds) or counts:
         return None
     if kinds[0] == "words" and not head:

@@ -156,11 +156,12 @@ def _behind(saying: Saying, key: str) -> Word | None:
     if key.startswith("@") and not saying.words[0].after_determiner:
         return None
     first, second = saying.words[:2]
-    named = second.place == first.place + 1 and second.kind in {"number", "name"}
+    named = second.place == first.place + 1 and second.kind in {"number", "name"} and second.low not in _HOW_OFTEN
     far = second.place == first.place + 3 or not first.after_determiner  # "the nanny comes on", "open at"
     done = second.kind in {"day", "time"} and far and not second.after_determiner
     apart = second.lead in _TELL_APART and second.place <= first.place + 3 and not (second.predicate or done)
     return second if named or (apart and second is not saying.words[-1]) else None
 
 
+_HOW_OFTEN = frozenset({"once", "twice", "thrice"})
 _TELL_APART = frozenset("for in of at from on with".split())

@@ -7,6 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from memos_integrations.core.contrast.amounts import (
+    a_part,
+    it_is_one_more,
+    it_is_so_at_other_times,
+    it_measures_otherwise,
+)
 from memos_integrations.core.contrast.apart import modified_apart, named_apart, of_two_things, two_subjects
 from memos_integrations.core.contrast.lexicon import (
     CHANGING,
@@ -25,10 +31,6 @@ from memos_integrations.core.contrast.saying import Saying, Statement, said
 from memos_integrations.core.contrast.turns import AJAR, OF_PEOPLE, TURNS, turned
 from memos_integrations.core.contrast.word import Word
 from memos_integrations.core.text.words import fold
-
-MEASURED = frozenset({"number", "time", "day", "month", "ordinal"})
-"""Kinds of values of which two that differ cannot both be the value of one thing."""
-
 
 FAMILY = 5
 """Letters that words of one family begin with."""
@@ -68,7 +70,8 @@ def contrast(newer: str, older: str) -> Contrast | None:
 
 def _unsure(n: Statement, o: Statement) -> bool:
     """Whether one of them is no fact; a wish in the place of the same sort of wish counts, as a doubt."""
-    return ((n.unsure and not n.ended) or o.unsure) and not _wishes(n, o)
+    given_up = o.unsure and o.planned and n.drops
+    return ((n.unsure and not n.ended) or o.unsure) and not (_wishes(n, o) or given_up)
 
 
 def _wishes(n: Statement, o: Statement) -> bool:
@@ -142,7 +145,7 @@ def _held(holder: frozenset[str], other: Statement, by: Saying) -> bool:
 # --- the signals
 
 
-def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:
+def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """Something that the earlier says goes on is over."""
     if o.ended or pair.o.denied or not pair.shared or pair.o.ending & pair.shared or pair.opposed:
         return 0
@@ -152,23 +155,42 @@ def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     if of_two_things(pair) or _ITS_FORMER.search(n.text):
         return 0
+    matter = pair.shared - (pair.o.holder & pair.n.holder)
+    if pair.only_o and pair.only_n and matter and matter <= SINGLE:
+        return 0  # "I work at the hospital", "I stopped working nights"
+    if n.passing and pair.only_o and not o.passing and _FOR_ONCE.search(fold(n.text)):
+        return 0  # "I take the train to work", "The train was cancelled today"
     return 2 if pair.cover >= 0.5 else 1
 
 
+_FOR_ONCE = re.compile(r"\b(?:cancell?ed|missed|skipped|failed|called off|broke down)\b")
+"""Said of today, it says nothing of other days."""
 _ITS_FORMER = re.compile(r"^(?:[A-Z]\w*'s|my|our|his|her|their) (?:old|former|previous|ex|first) ", re.IGNORECASE)
 
 
-def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:
+def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """One denies what the other says, or says the opposite."""
     if pair.n.denied == pair.o.denied or not (pair.shared - pair.o.holder) or n.passing or n.past:
         return 0
     if pair.opposed or (pair.n.ending | pair.o.ending) & pair.shared:
         return 0  # "I do not like it", "I hate it"
+    if o.past and not n.past:
+        return 0  # "I had a dog when I was little", "I do not have a dog"
+    if pair.only_o and _HAS_NONE.search(fold(n.text)) and any(_led(pair, key) for key in pair.shared):
+        return 0  # "I work with children", "I have no children"
     if pair.compound or pair.of_its_owner:
         return 0  # "fish", "fish fingers"; "I do not eat fish", "my cat eats fish"
     if (_told(pair.only_n) and _told(pair.only_o)) or not (pair.argument or pair.held):
         return 0
     return 2 if pair.cover >= 0.5 else 1
+
+
+_HAS_NONE = re.compile(r"\b(?:have|has) (?:no|not any)\b|\b(?:do|does) not have\b")
+
+
+def _led(pair: Pair, key: str) -> bool:
+    word = pair.o.matter.get(key)
+    return word is not None and word.lead in {"with", "for", "about", "to"}
 
 
 def _told(words: tuple[Word, ...]) -> tuple[Word, ...]:
@@ -177,15 +199,16 @@ def _told(words: tuple[Word, ...]) -> tuple[Word, ...]:
 
 
 def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
-    if not pair.opposed or pair.n.denied != pair.o.denied or n.past or n.passing or named_apart(pair):
+    if not pair.opposed or pair.n.denied != pair.o.denied or n.past or o.past or n.passing or named_apart(pair):
         return 0
     left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
     if pair.n.changes:  # "works the early shift", "switched to the late shift"
         left = [word for word in left if word.root not in CHANGING and not word.root.startswith("@")]
     if not pair.argument and not pair.couple and (left or not pair.held):
         return 0  # "I hate olives", "I love marzipan"
-    if _is_for_some(n, pair):
-        return 0
+    frames = [{word.root for word in words if word.root[0] == "@"} for words in (pair.only_n, pair.only_o)]
+    if all(frames) or _is_for_some(n, pair):
+        return 0  # "I live in the north of the city", "I go to school in the south of the city"
     return 2 if pair.cover >= 0.4 else 1
 
 
@@ -197,9 +220,9 @@ def _is_for_some(n: Statement, pair: Pair) -> bool:
 def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """It says that something is news, and gives another value."""
     begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
-    if pair.one_of_many or pair.other_doing or _a_part(n, pair) or two_subjects(pair):
+    if pair.one_of_many or pair.other_doing or a_part(n, pair) or two_subjects(pair):
         return 0
-    if not (n.fresh or begun) or n.besides or n.passing or n.past or pair.n.denied or not pair.shared:
+    if not (n.fresh or begun) or n.besides or n.passing or n.past or o.past or pair.n.denied or not pair.shared:
         return 0
     framed = not any(not key.startswith("@") for key in pair.shared - pair.o.holder - CHANGING)
     if framed and pair.n.holder != pair.o.holder and not pair.n.holder & pair.o.holder:
@@ -223,15 +246,6 @@ def _in_the_place(pair: Pair) -> bool:
     little = 0 < len(pair.only_n) <= MOST_APART and 0 < len(pair.only_o) <= MOST_APART
     doing = {key for key in pair.shared - pair.o.holder if key in MANY or key.startswith("@")}
     return little and bool(doing) and pair.argument and pair.held and pair.alike >= ALIKE_ENOUGH
-
-
-def _a_part(n: Statement, pair: Pair) -> bool:
-    """Whether a number counts a part of what they share: "8 of the chapters", "spent 100 euros of the budget"."""
-    wholes = (each[1].split() for each in _PART_OF.finditer(fold(n.text)))
-    return any(FRAMES.get(root(word), root(word)) in pair.shared for words in wholes for word in words)
-
-
-_PART_OF = re.compile(r"\d\S*(?: \w+)? of (?:the|my|our|his|her|their|its|these|those) ((?:[\w-]+ ?){1,2})")
 
 
 def _is_where(word: Word) -> bool:
@@ -296,36 +310,17 @@ def _it_names_the_former(n: Statement, o: Statement, pair: Pair) -> int:
     return 2 if former and not o.ended and (n.fresh or n.succeeds) else 0
 
 
+def _it_is_given_up(n: Statement, o: Statement, pair: Pair) -> int:
+    """A plan is given up: "going to buy an electric car", "decided against an electric car"."""
+    return 1 if n.drops and o.planned and pair.argument and pair.held and not o.past else 0
+
+
 def _named(mark: re.Pattern[str], n: Statement) -> frozenset[str]:
     """The roots of the words that *mark* finds in its groups."""
     found = mark.finditer(fold(n.text))
     words = [word for each in found for group in each.groups() if group for word in group.split()]
     plain = (word.removesuffix("'s") for word in words if word not in FILLERS | DETERMINERS)
     return frozenset(FRAMES.get(root(word), root(word)) for word in plain)
-
-
-def _on_one_dial(one: str, other: str) -> bool:
-    """Whether one of two hours names no half of the day, and they may be the same."""
-    if (":" in one) == (":" in other) or not all(each.replace(":", "").isdigit() for each in (one, other)):
-        return False
-    bare, whole = sorted((one, other), key=len)
-    hour, minute = whole.split(":")[:2]
-    return int(bare) % 12 == int(hour) % 12 and int(minute) == 0
-
-
-def _it_measures_otherwise(n: Statement, o: Statement, pair: Pair) -> int:
-    """The same words with another number, time or day."""
-    if n.past or n.passing or n.besides or not pair.argument or pair.n.denied or pair.o.denied:
-        return 0
-    mine, theirs = pair.only_n, pair.only_o
-    if pair.one_of_many or not pair.kinds or _a_part(n, pair):
-        return 0
-    if not (mine and theirs) or any(word.kind not in MEASURED for word in (*mine, *theirs)):
-        return 0
-    if any(_on_one_dial(one.low, other.low) for one in mine for other in theirs if one.kind == other.kind == "time"):
-        return 0  # "at 3", "at 15:00"
-    told_of = pair.shared & SINGLE or all(word.predicate for word in (*mine, *theirs))
-    return 1 if told_of and {word.kind for word in mine} == {word.kind for word in theirs} else 0
 
 
 _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
@@ -337,5 +332,8 @@ _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
     _it_is_corrected,
     _it_is_taken_over,
     _it_names_the_former,
-    _it_measures_otherwise,
+    it_measures_otherwise,
+    _it_is_given_up,
+    it_is_so_at_other_times,
+    it_is_one_more,
 )

@@ -38,7 +38,15 @@ IRREGULAR = {
 def root(word: str) -> str:
     """A word in the form in which it is compared."""
     low = fold(word)
+    low = _CALLED.get(low, low)
     return stem(IRREGULAR.get(low, low))
+
+
+_CALLED = {
+    "mum": "mother", "mom": "mother", "mama": "mother", "dad": "father", "papa": "father", "grandma": "grandmother",
+    "grandpa": "grandfather", "child": "children", "kid": "child", "kids": "children",
+}  # fmt: skip
+"""Kin by the names that they are called, to what they are."""
 
 
 def _roots(words: str) -> frozenset[str]:
@@ -54,7 +62,8 @@ FILLERS = frozenset(
     also too not no yes never none nor cannot n't now again still already ever well please sorry oh hi hey ok
     user users there's it's one's own same other another such all both even quite rather almost mostly usually always
     often sometimes currently nowadays lately recently instead anymore longer more most much many lot bit
-    get got gets getting make makes made take takes took taking give gives go goes going went come comes came put keep
+    get got gets getting make makes made take takes took taking give gives go goes going went come comes
+    coming came put keep
     new newly current former previous latest updated days day last
     let around near next since without within per via till anyway actually probably definitely finally unfortunately
     der die das den dem des ein eine einen einem einer und oder aber ich du er sie es wir ihr mich mir uns mein meine
@@ -124,7 +133,8 @@ ENDING_PAIRS = frozenset(
      ("drop", "out"), ("move", "out"), ("shut", "down"), ("close", "down"), ("phase", "out"), ("cut", "out"),
      ("throw", "away"),
      ("wind", "down"), ("pack", "in"), ("opt", "out"), ("take", "off"), ("give", "notice"), ("sign", "off"),
-     ("give", "away"), ("turn", "down"), ("fall", "through"), ("grow", "out"), ("wear", "out"), ("get", "over"),
+     ("give", "away"), ("turn", "down"), ("fall", "through"), ("fall", "out"),
+     ("grow", "out"), ("wear", "out"), ("get", "over"),
      ("let", "lapse"),
      ("let", "go"), ("come", "off"), ("run", "out"), ("do", "away"), ("take", "down")}
 )  # fmt: skip
@@ -175,7 +185,9 @@ FRAMES: dict[str, str] = {
         "like": "like love enjoy adore fond fan keen hate dislike detest loathe gusta encanta"
                 " mag mogen",
         "begin": "begin start",
+        "fear": "afraid scared fear terrified frightened phobia dread",
         "drink": "drink alcohol",
+        "smoke": "smoke smoker cigarette cigar",
         "repair": "repair fix mend",
         "renovate": "renovate renovation refurbish",
         "supply": "supply supplier provide provider",
@@ -216,6 +228,7 @@ together zusammen juntos / apart separated getrennt separados
 share shared / own
 awake / asleep
 employed / unemployed jobless fired
+self-employed freelance freelancing / employed employee
 enable enabled on / disable disabled off
 present / absent away
 healthy well fit / ill sick unwell

@@ -17,6 +17,8 @@ FRESH = re.compile(
     r"|july|august|september|october|november|december))|onwards?)"
     r"|from (?:today|this (?:week|month|year)|next (?:week|month)|january|february"
     r"|march|april|may|june|july|august|september|october|november|december)"
+    r"|, so (?:i|we|he|she|they|it|my|our|the)"
+    r"|(?:cancell?ed|full|closed|sold out|booked up|broke down), (?:i|we|he|she|they|it|my|our|the)"
     r"|down to|up to|back to|has been|have been|have had|has become|became"
     r"|jetzt|nun|neuerdings|mittlerweile|inzwischen|seit|ab sofort|neue[rsn]?|ahora|actualmente|desde|nuev[oa])\b",
     re.IGNORECASE,
@@ -63,25 +65,29 @@ UNSURE = re.compile(
     r"\b(?:if|unless|whether|might|would(?! (?:now |much )?rather)|could|should|ought"
     r"|maybe|perhaps|probably|possibly|likely|supposedly"
     r"|allegedly"
-    r"|suppose|assuming|imagine|pretend\w*|jok(?:e|es|ed|ing)|kidding"
+    r"|feels? like|as (?:if|though)|suppose|assuming|imagine|pretend\w*|jok(?:e|es|ed|ing)|kidding"
     r"|l(?:ied|ying) (?:that|about|to)|claim(?:s|ed) (?:that|to|i|he|she)|dream\w*"
     r"|wish\w*|hop(?:e|es|ing)|plan(?:s|ning|ned)? to|planning (?:on|for)"
     r"|planned for|plans? on \w+ing"
     r"|intend\w*|aim(?:s|ing)?"
-    r"|consider\w*|tempted|(?:i|we|they|he|she)'d|(?<!now )(?:want|wants|wanted|like|going|about|plan|expect"
+    r"|consider\w*|tempted|(?:i|we|they|he|she)'d|(?<!now )(?<!stopped )(?<!stop )(?<!quit )(?<!started )(?<!start )"
+    r"(?<!keep )(?<!kept )(?<!like )(?<!love )(?<!enjoy )(?<!hate )(?<!up )(?:want|wants|wanted|like|going|about"
+    r"|plan|expect"
     r"|expects|trying"
     r"|try|tries|hoping|need|needs) to(?! (?:the|a|an|my|our|his|her|their)\b)"
     r"|(?:think|thinking|dreaming|talking) (?:about|of)|idea is|goal is|dream is"
     r"|ask(?:ed|ing)? (?:to|for)|request\w*|propos\w*|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying"
     r"|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?=[a-z])|(?<!from )next (?:week|month"
-    r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now )?be\b)"
+    r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now |not )?be\b)"
     r"|vielleicht|mochte|mochten|wurde gern|wenn|falls|konnte|plane|quiza|quizas|si (?=\w)|quiero|gustaria|podria)\b",
     re.IGNORECASE,
 )
 """Says that it is not so, or not yet: a wish, a plan, a condition."""
 
 PAST = re.compile(
-    r"\b(?:used to|(?:was|were)(?! \w+(?:ed|en)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
+    r"\b(?:used to|(?:was|were)(?! (?:not )?(?:\w+ly )?(?:\w+(?:ed|en)|brought|put|set|cut|made|sent|sold|built"
+    r"|lost|held|found|paid|shut|split"
+    r"|kept|bought|born|put|hit|let)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
     r"|months? ago|long ago|back then|back in (?:the|my|\d)"
     r"|previously|previous|formerly|former|before that|earlier|at school|once(?! (?:an?|per|every|each)\b)"
     r"|in (?:19|20)\d\d|last (?:time|year|car"
@@ -107,12 +113,32 @@ PASSING = re.compile(
 """Says that it is so for once."""
 
 BESIDES = re.compile(
-    r"\b(?:also|too|as well|in addition|besides|another|moreover|on top|auch|tambien|también)\b", re.IGNORECASE
+    r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch"
+    r"|tambien|también)\b",
+    re.IGNORECASE,
 )
 """Says that it is so besides."""
 
 WISHES = re.compile(r"\b(want|plan|intend|hope|aim|dream|goal|idea|like)\w* (?:to|on|of|is to|for)\b", re.IGNORECASE)
 """Says what somebody wishes or plans."""
+
+PLANNED = re.compile(
+    r"\b(?:going to|will|plan\w*|wants?|intend\w*|hop(?:e|es|ing)|aim\w*|dream\w*|want to|about to"
+    r"|next (?:week|month|year|spring|summer|autumn|winter)|would like|thinking (?:of|about))\b",
+    re.IGNORECASE,
+)
+"""Says what is to be, by somebody's will."""
+
+DROPPED = re.compile(
+    r"\b(?:decided (?:on|against|for|not)|changed (?:my|our|his|her|their) minds?|(?:drop|dropped|gave up"
+    r"|given up|abandoned"
+    r"|scrapped|shelved) (?:on )?(?:the|my|our|his|her|their) (?:ideas?|plans?)|(?:am|are|is) not going|will not be"
+    r"|call(?:ed)? (?:[\w-]+ ){1,4}off|no longer (?:planning|want\w*|going|intend\w*)|called off|cancelled"
+    r"|fell through|is off"
+    r"|decided to (?:keep|stay)|g(?:ave|iven) up (?:on )?\w+ing|(?:am|is|are) (?:keeping|staying))\b",
+    re.IGNORECASE,
+)
+"""Says that a plan is given up, or another one made."""
 
 SUBSTITUTES = re.compile(
     r"\binstead\b(?! of)|\b(?:these days|nowadays|from now on|now|jetzt|inzwischen|neuerdings|ahora|ya(?! no))\b",

@@ -10,8 +10,8 @@ from memos_integrations.core.contrast.word import Word
 
 OWN = (frozenset({"@me"}), frozenset({"@mine"}))
 _MEASURED = {"number", "time", "day", "month", "ordinal"}
-_BESIDE = {"wieder", "again", "nuevo", "after", "before", "without"}
-_OF_MANY = {"@like", "@drink", "@favourite"}
+_BESIDE = {"well", "badli", "fine", "properli", "wieder", "again", "nuevo", "after", "before", "without"}
+_OF_MANY = {"@like", "@drink", "@favourite", "@fear"}
 
 
 class Pair(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from memos_integrations.core.claims import statements_of
+from memos_integrations.core.claims.plainer import plainly
 from memos_integrations.core.contrast.holder import holder_of
 from memos_integrations.core.contrast.lexicon import (
     BEGINNING,
@@ -30,11 +31,13 @@ from memos_integrations.core.contrast.lexicon import (
 from memos_integrations.core.contrast.marks import (
     BESIDES,
     CORRECTING,
+    DROPPED,
     ENDED,
     FRESH,
     GIVEN_UP,
     PASSING,
     PAST,
+    PLANNED,
     SUBSTITUTES,
     SUCCESSION,
     UNSURE,
@@ -103,6 +106,8 @@ class Statement:
     quoted: bool
     wish: str = ""
     instead: bool = False
+    drops: bool = False
+    planned: bool = False
 
     @property
     def roots(self) -> frozenset[str]:
@@ -169,6 +174,8 @@ def _statement(sentence: str) -> Statement:
         quoted=_QUOTED.search(sentence) is not None or (":" in sentence and _REPORTED.search(plain) is not None),
         wish=root(wish[1]) if (wish := WISHES.search(plain)) else "",
         instead=SUBSTITUTES.search(plain) is not None,
+        planned=PLANNED.search(plain) is not None,
+        drops=DROPPED.search(plain) is not None,
     )
 
 
@@ -180,7 +187,7 @@ def _written_out(sentence: str) -> str:
     plain = apostrophised(_YES.sub("", sentence.replace("’", "'")))  # noqa: RUF001
     for pattern, into in _SHORT:
         plain = pattern.sub(into, plain) if "'" in plain or "cannot" in plain else plain
-    return plain
+    return plainly(plain)
 
 
 _YES = re.compile(r"\bsí\s", re.IGNORECASE)
@@ -232,7 +239,7 @@ def _saying(tokens: list[str]) -> Saying:
     content = [word for word in words if word is not None]
     holder = holder_of(tokens, lows)
     scaled = [low for low in lows[:-1] if low not in {"on", "off", "last"}] + lows[-1:]
-    scales = {scale for low in scaled for scale in OPPOSED.get(root(low), ())}
+    scales = {scale for low in scaled if low not in NEGATIONS for scale in OPPOSED.get(root(low), ())}
     return Saying(
         tuple(content),
         holder,
@@ -296,7 +303,8 @@ def _is_told(low: str) -> bool:
 _WHEN = DAYS | MONTHS | PARTS | frozenset("yesterday today tonight ago early late".split())
 _PASSIVE = frozenset("was were been is are be got being wurde wurden fue".split())
 _EVENTS = frozenset(
-    "left sold lost quit split gave swore withdrew sought aufgehort verkauft beendet abgesagt abgemeldet abgeschafft"
+    "left sold lost withdrawn thrown sworn quit split gave swore withdrew sought aufgehort verkauft beendet"
+    " abgesagt abgemeldet abgeschafft"
     " weggegeben vendi vendio vendido dejado deje dejo cancele cancelado terminado acabado".split()
 )
 PAIRS = frozenset((root(verb), particle) for verb, particle in ENDING_PAIRS)

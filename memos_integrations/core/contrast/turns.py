@@ -9,13 +9,14 @@ _TURNS = """
 * graduate diploma / student study undergraduate trainee apprentice
 back return / miss missing lose lost
 find found locate turn / look search seek lose lost miss missing
-arrive receive deliver come get got / wait await expect order outstanding transit delay overdue
+arrive receive deliver come get got complete / wait await expect order outstanding transit delay overdue
 let rent lease / free vacant empty
 repair fix mend replace unblock / break broken defective leak damage out fail jam block
 pay repay settle transfer / owe unpaid due outstanding debt overdue
 * hire / unemployed jobless unemployment
+* resume / leave sabbatical vacation holiday sick ill
 * recover heal cure / ill sick injure broken flu cold fever
-back return home discharge / hospital clinic rehab ward
+back return home discharge / hospital clinic rehab ward prison jail
 back return home discharge / holiday vacation leave trip travel abroad away hospital workshop repair garage sick
 * marry wed engage meet / single engaged fiance fiancee unmarried
 * divorce separate split break / marry married engaged together girlfriend boyfriend partner husband wife couple

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,6 +26,7 @@ from memos_integrations.core.contrast.lexicon import (
     root,
 )
 
+_KIND_OF_WORD = {word: kind for kind, words in KINDS.items() for word in words}
 _KIND_OF = {root(word): kind for kind, words in KINDS.items() for word in words}
 _NEWS = frozenset("new current former previous latest updated last own next".split())
 POSSESSIVE_ME = frozenset("my our mein meine unser unsere mi mis nuestra".split())
@@ -99,12 +101,18 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     """The word at a place with its role; None where it carries no matter of its own."""
     low = lows[place]
     plain = root(low)
+    if place and _DESIGNATION.fullmatch(tokens[place]) and tokens[place - 1][-1:].isalpha():
+        return Word(low, low, place, lows[place - 1], "name", False, any(each in _COPULAS for each in lows[:place]))
     after = place == 0 or lows[place - 1] in DETERMINERS
-    if after and place and plain in ENDING:
-        plain = low  # "the left knee", "a finished book": no verb
+    if place and plain in ENDING and (after or lows[place - 1] in _OF_ABSENCE):
+        plain = low  # "the left knee", "a finished book", "sick leave": no verb
     if low in FILLERS | _NAMELESS or (plain in ENDING and plain not in FRAMES) or low in OVER:
         return None
     framed = FRAMES.get(plain, plain)
+    if plain == _MOVE and (lows[place + 1 : place + 2] or ("",))[0] in DETERMINERS:
+        framed = plain  # "they moved my shift"
+    if low == "leave" and place and lows[place - 1] in _OF_ABSENCE:
+        framed = _ABSENCE
     framed = plain if low in {"call", "calls", "calling"} else framed
     kind = _kind(tokens, lows, plain, place)
     kind = "" if kind == "standing" and framed.startswith("@") else kind
@@ -118,7 +126,7 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     return Word(low, framed, place, lead, kind, after, said_of, one_of_many, root(unit) if unit else "")
 
 
-def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  # noqa: PLR0911 - a table of kinds
+def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  # noqa: C901, PLR0911 - a table of kinds
     token, low, lead = tokens[place], lows[place], lows[place - 1] if place else ""
     if token[0].isdigit():
         hour = ":" in token or lead in _BEFORE_TIMES or lows[place + 1 : place + 2] in (["am"], ["pm"])
@@ -131,6 +139,8 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
         return "day"
     if low in MONTHS and token[0].isupper():
         return "month"
+    if low in _KIND_OF_WORD:
+        return _KIND_OF_WORD[low]
     if plain in _KIND_OF:
         return _KIND_OF[plain]
     if place > 0 and token[0].isupper():
@@ -142,6 +152,10 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
     return "place" if {lead, lows[place - 2] if place > 1 and lead in DETERMINERS else ""} & _BEFORE_PLACES else ""
 
 
+_DESIGNATION = re.compile(r"[A-HJ-Z]")
+"""A capital alone that tells one of several: "team A"."""
+_OF_ABSENCE = frozenset("parental sick maternity paternity annual unpaid medical study on".split())
+_MOVE, _ABSENCE = root("move"), root("sabbatical")
 _NAMELESS = TITLES - {"frau"}
 _PERIODS = frozenset("day week weekend month quarter year night hour minute semana dia mes ano".split())
 """Per what something is counted: "four days a week" is not one of many weeks."""

@@ -24,6 +24,7 @@ _DESCRIPTIVE, _GOVERNANCE = b'{"descriptive":', b',"governance":'
 _ID, _NAMESPACE, _PAYLOAD, _PROVENANCE = b',"id":', b',"namespace":', b',"payload":', b',"provenance":'
 _SCHEMA, _TRUST, _VERSION = b',"schema":', b',"trust":', b',"version":'
 
+_DESCRIPTIVE_BYTES = len(_DESCRIPTIVE)
 _ID_BYTES, _NAMESPACE_BYTES, _PAYLOAD_BYTES = len(_ID), len(_NAMESPACE), len(_PAYLOAD)
 _UNUSED = Behaviour()
 _NEW, _REST = Behaviour(fingerprint="|")._canonical.split(b"|")
@@ -54,21 +55,41 @@ def canonical_cube(body: bytes) -> MemCube | None:
     return made
 
 
+Pieces = tuple[bytes, bytes, bytes, bytes, bytes, bytes]
+"""What is said of it, its rules, id, namespace, payload, and the rest: canonical bytes, cut where fields begin."""
+
+
+def pieces_of(body: bytes) -> Pieces | None:
+    """The fields of a cube's canonical bytes; None where they are not such."""
+    # No name can stand inside a text, where quotes are escaped; a structured payload may hold any, so from behind.
+    middle, head, place = body.find(_GOVERNANCE), body.find(_ID), body.find(_NAMESPACE)
+    payload, tail = body.find(_PAYLOAD), body.rfind(_PROVENANCE)
+    if not 0 < middle < head < place < payload < tail or not body.startswith(_DESCRIPTIVE):
+        return None
+    return (
+        body[_DESCRIPTIVE_BYTES:middle],
+        body[middle:head],
+        body[head + _ID_BYTES : place],
+        body[place + _NAMESPACE_BYTES : payload],
+        body[payload + _PAYLOAD_BYTES : tail],
+        body[tail:],
+    )
+
+
 def parts_of(body: bytes) -> dict[str, Any] | None:
     """What `canonical_cube` is made of: its fields, checked, but for state and behaviour; or None."""
-    # No name can stand inside a text, where quotes are escaped; a structured payload may hold any, so from behind.
-    head, place = body.find(_ID), body.find(_NAMESPACE)
-    payload, tail, middle = body.find(_PAYLOAD), body.rfind(_PROVENANCE), body.find(_GOVERNANCE)
-    if not 0 < middle < head < place < payload < tail:
+    pieces = pieces_of(body)
+    if pieces is None:
         return None
+    descriptive, governance, cube_id, namespace, payload, tail = pieces
     try:
         return {
-            **_tail(body[tail:]),
-            "descriptive": _said(body[:middle]),
-            "governance": _rules(body[middle:head]),
-            "id": _id(body[head + _ID_BYTES : place]),
-            "namespace": _place(body[place + _NAMESPACE_BYTES : payload]),
-            "payload": _words(body[payload + _PAYLOAD_BYTES : tail]),
+            **_tail(tail),
+            "descriptive": _said(descriptive),
+            "governance": rules_of(governance),
+            "id": _id(cube_id),
+            "namespace": place_of(namespace),
+            "payload": _words(payload),
         }
     except ValueError:  # pydantic's is one
         return None
@@ -97,9 +118,16 @@ def _id(text: bytes) -> str:
     return _canonical(text, orjson.dumps(said), said)
 
 
+def words_in(text: bytes) -> str | None:
+    """The words of a payload's canonical bytes that hold nothing else; ValueError where they are not JSON."""
+    alone = text.startswith(_BEFORE) and text.endswith(_BEHIND)
+    said = orjson.loads(text[len(_BEFORE) : -len(_BEHIND)]) if alone else None
+    return said if isinstance(said, str) else None
+
+
 def _words(text: bytes) -> PlaintextPayload:
-    said = orjson.loads(text[len(_BEFORE) : -len(_BEHIND)]) if text.endswith(_BEHIND) else None
-    if isinstance(said, str) and text == _BEFORE + orjson.dumps(said) + _BEHIND:
+    said = words_in(text)
+    if said is not None and text == _BEFORE + orjson.dumps(said) + _BEHIND:
         words = PlaintextPayload.of_words(said)
         words.__dict__["_canonical"] = text
         return words
@@ -109,18 +137,20 @@ def _words(text: bytes) -> PlaintextPayload:
 
 @lru_cache(SHARED)
 def _said(text: bytes) -> Descriptive:
-    made = Descriptive.model_validate_json(text[len(_DESCRIPTIVE) :])
-    return _canonical(text, _DESCRIPTIVE + made._canonical, made)
+    made = Descriptive.model_validate_json(text)
+    return _canonical(text, made._canonical, made)
 
 
 @lru_cache(SHARED)
-def _rules(text: bytes) -> Governance:
+def rules_of(text: bytes) -> Governance:
+    """The rules in their canonical bytes with what stands before; ValueError where they are not such."""
     made = Governance.model_validate_json(text[len(_GOVERNANCE) :])
     return _canonical(text, _GOVERNANCE + made._canonical, made)
 
 
 @lru_cache(SHARED)
-def _place(text: bytes) -> tuple[str, ...]:
+def place_of(text: bytes) -> tuple[str, ...]:
+    """The namespace in its canonical bytes; ValueError where they are not such."""
     place = _namespace(text)
     return _canonical(text, orjson.dumps(place), place)
 

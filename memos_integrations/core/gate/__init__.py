@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memos_integrations.core.gate.gate import Ruling, Verdict, WriteGate
-from memos_integrations.core.gate.hygiene import cleaned
+from memos_integrations.core.gate.hygiene import cleaned, in_plain_signs
 from memos_integrations.core.gate.identifiers import may_be_phone, personal_in
 from memos_integrations.core.gate.impact import Impact, impacts_of
 from memos_integrations.core.gate.instructions import Likeness, likeness_of
@@ -23,6 +23,7 @@ __all__ = [
     "WriteGate",
     "cleaned",
     "impacts_of",
+    "in_plain_signs",
     "likeness_of",
     "may_be_phone",
     "personal_in",

@@ -210,4 +210,10 @@ def addresses_machine(text: str, folded: str) -> bool:
 
 
 def _finds(rules: _Compiled, text: str, folded: str) -> bool:
-    return any(any(hint in folded for hint in hints) and pattern.search(text) for hints, pattern in rules)
+    for hints, pattern in rules:
+        for hint in hints:
+            if hint in folded:
+                if pattern.search(text) is not None:
+                    return True
+                break
+    return False

@@ -29,6 +29,25 @@ _MARKS = "\u200e\u200f\u061c"
 _ISOLATES = "\u2066\u2067\u2068\u2069"
 
 
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63"
+_SPACES = "\u00a0\u2007\u2009\u202f\u3000"
+_SIGNS = {ord(sign): plain for signs, plain in ((_DASHES, "-"), (_SPACES, " ")) for sign in signs}
+_SIGNS |= {wide: chr(wide - 0xFEE0) for wide in range(0xFF01, 0xFF5F)}
+
+
+def in_plain_signs(text: str) -> str:
+    """The text with the digits, dashes, spaces and wide letters of other sets as ASCII, one character for each.
+
+    Places in it are places in the text: a card number in wide digits, or with dashes of a word processor, is one.
+    """
+    if text.isascii():
+        return text
+    plain = text.translate(_SIGNS)
+    if plain.isascii():
+        return plain
+    return "".join(str(unicodedata.digit(each)) if each.isdecimal() else each for each in plain)
+
+
 class Cleaned(NamedTuple):
     """A text without what nobody sees: how much of each kind was taken out, and what the tags among it spelled."""
 

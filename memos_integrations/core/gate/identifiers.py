@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
+from memos_integrations.core.gate.hygiene import in_plain_signs
 from memos_integrations.core.gate.marked import Marked, apart, overlapping
 from memos_integrations.core.gate.national import national_in
 
@@ -49,6 +50,7 @@ _PHONE = re.compile(
     rf"|(?<![{_W}.,/:#$€£-])\(\d{{2}}\) ?9?\d{{4}}-\d{{4}}(?![{_W}/-]|[.,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])\d{{5}}[ -]\d{{5,6}}(?![{_W}/-]|[.,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])[2-9]\d{{2}}-\d{{4}}(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])[6-9]\d{{2}}(?:[ .]\d{{2}}){{3}}(?![{_W}/-]|[ .,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])\d{{7,12}}(?![{_W}/%-]|[.,]\d)"
 )
 _PHONE_WORD = re.compile(
@@ -60,6 +62,9 @@ _PHONE_WORD = re.compile(
     r"|(?:mon|son|ton|notre|mi|su|tu|mio|tuo|suo|meu|seu) (?:nouveau |nuevo |nuovo |novo )?n[uú]m[eé]ro"
     r"|(?:meine|seine|ihre|deine|unsere) (?:neue )?nummer"
     r"|(?:mijn|min|mitt) (?:nieuwe |nye )?nu?mmer|m[oó]j (?:nowy )?numer)\b"
+    r"|(?:new|old|neue|alte|nieuwe?|nouveau|nuevo|nuovo|novo|nowy|nye?|nya) (?:phone )?"
+    r"(?:number|nummer|num[eé]ro|n[uú]mero|numer)\b|(?:picks? up|answers?|answering|contesta\w*|répond\w*|risponde) "
+    r"(?:at|on|en|al|au)\b|sim(?: card|[- ]karte)?\b"
     r"|携帯|電話|电话|手机|전화|телефон|звон|τηλ[έε]φων|هاتف|טלפון|फ़ोन|फोन",
     re.IGNORECASE,
 )
@@ -102,6 +107,7 @@ _IBAN_LENGTHS = {
 
 def personal_in(text: str) -> list[Marked]:
     """The personal identifiers in a text, in order, none over another."""
+    text = in_plain_signs(text)
     if (
         "@" not in text
         and " dot " not in text
@@ -224,5 +230,11 @@ def may_be_phone(text: str, start: int, end: int) -> bool:
 
 
 def _is_grouped(written: str) -> bool:
-    """Whether it is written as phone numbers are where nothing says so: (555) 010-0199, 555-010-0199, 020 7946 0958."""
-    return bool(re.match(r"^(?:1[ .-])?\(?[2-9]\d{2}\)?[ .-]\d{3}[ .-]\d{4}|^\(?0\d{2,4}\)? \d{3,4} \d{3,4}$", written))
+    """Whether it is written as phones are where nothing says so: (555) 010-0199, 020 7946 0958, 07700 900123."""
+    return _GROUPED.match(written) is not None
+
+
+_GROUPED = re.compile(
+    r"(?:1[ .-])?\(?[2-9]\d{2}\)?[ .-]\d{3}[ .-]\d{4}|\(?0\d{2,4}\)? \d{3,4} \d{3,4}$|0\d{4} \d{6}$|0\d-\d{8}$"
+    r"|0\d{1,4} / \d{3,4}(?: \d{2,4}){1,3}$"
+)

@@ -233,4 +233,10 @@ def _likeness(text: str) -> Likeness:
 
 
 def _finds(rules: tuple[_Rule, ...], text: str, folded: str) -> bool:
-    return any(any(hint in folded for hint in hints) and pattern.search(text) is not None for hints, pattern in rules)
+    for hints, pattern in rules:
+        for hint in hints:
+            if hint in folded:
+                if pattern.search(text) is not None:
+                    return True
+                break
+    return False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from memos_integrations.core.access import Caller
-from memos_integrations.core.conflict import ConflictJudge, Decided, Ruling
+from memos_integrations.core.conflict import ConflictJudge, Decided, Ruling, Verdict
 from memos_integrations.core.conflict.forms import from_entry, pair
-from memos_integrations.core.cube import Relation
+from memos_integrations.core.conflict.rules import told_at
+from memos_integrations.core.cube import MemCube, Relation
 from memos_integrations.core.errors import AlreadyUndoneError, CubeNotFoundError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.ports import AuditEntry, LogQuery
@@ -50,6 +51,17 @@ class Decisions:
         query = LogQuery(tenant=caller.by.tenant, cube_ids=(older, newer), operation="undo", limit=1_000)
         entries = [entry for entry in self._governance.lifecycle_log(query) if {*pair(entry)} == {newer, older}]
         return any(not (isinstance(told := each.record.detail, dict) and told.get("again")) for each in entries)
+
+    def weighed(self, newer: MemCube, older: MemCube, verdict: Verdict, caller: Caller) -> Verdict:
+        """The verdict; what somebody restored after the other was said is retired by nothing from before that."""
+        said = told_at(newer)
+        if verdict.ruling is not Ruling.SUPERSEDE or older.version == 1 or said >= older.descriptive.recorded_at:
+            return verdict
+        query = LogQuery(tenant=caller.by.tenant, cube_id=older.id, operation="restore", since=said, limit=1_000)
+        found = (entry.record.detail for entry in self._governance.lifecycle_log(query))
+        if not any(isinstance(detail, dict) and "version" in detail for detail in found):
+            return verdict
+        return verdict._replace(ruling=Ruling.FLAG, reason="the older was restored by hand since")
 
     def known(self, decision_id: str, caller: Caller) -> Decided:
         """The decision of this id that stands.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import repeat
@@ -82,7 +82,7 @@ def in_shape(
     the question's words are not theirs: then the best by words is best by chance. In a *strange* language the embedder
     knows of a word how it is spelt, not what it means, so that words tell of their own again.
     """
-    words = sum(each.numbers[0] for each in traits) / max(len(traits), 1)
+    words = sum([each.length for each in traits]) / max(len(traits), 1)
     near = shape_of(words * TERMS_PER_WORD).near
     shaped = _of_length(weights, near)
     if "late" in shaped:
@@ -146,6 +146,13 @@ def held_share(candidates: Sequence[Candidate], traits: Sequence[Traits], asked:
         for place in best
     ]
     return max(told, default=0.0) / (sum(asked.values()) or 1.0)
+
+
+def coverage(traits: Sequence[Traits], asked: Mapping[str, float]) -> Floats:
+    """How much of what a question's terms tell each memory has words for, 0..1."""
+    words = [(weight, (term, *forms(term))) for term, weight in asked.items()]
+    told = [sum(weight for weight, each in words if not one.terms.isdisjoint(each)) for one in traits]
+    return np.array(told) / (sum(asked.values()) or 1.0)
 
 
 FROM_NOTHING = ("context", "words", "earlier", "session", "bm25")
@@ -230,20 +237,20 @@ def named_speakers(traits: Sequence[Traits], call: MemoryCall) -> frozenset[str]
 
 
 def own_signals(
-    cubes: Sequence[MemCube], traits: Sequence[Traits], call: MemoryCall, newest: datetime
+    cubes: Sequence[MemCube], traits: Sequence[Traits], call: MemoryCall, newest: datetime, asked: Collection[str]
 ) -> dict[str, Floats]:
-    """What the memories' headers and words say about their fit, each 0..1."""
+    """What the memories' headers and words say about their fit, each 0..1; of words of time only where *asked* for."""
     seconds = np.array([each.seconds for each in traits])
     ages = np.maximum(0.0, (newest - EPOCH).total_seconds() - seconds) / 86_400.0
-    numbers = np.array([each.numbers for each in traits]).reshape(-1, 4)
     signals: dict[str, Floats] = {
         "recency": 1.0 / (1.0 + ages / 30.0),
-        "statement": np.minimum(1.0, numbers[:, 0] / STATEMENT_WORDS),
-        "when": numbers[:, 1],
-        "tells": numbers[:, 2],
+        "statement": np.minimum(1.0, np.array([each.length for each in traits]) / STATEMENT_WORDS),
+        "tells": np.array([each.tells for each in traits]),
     }
+    if "when" in asked:
+        signals["when"] = np.array([each.when for each in traits])
     if call.asks_name:
-        signals["names"] = numbers[:, 3]
+        signals["names"] = np.array([each.names for each in traits])
     if call.window is not None:
         window = (call.window.start, call.window.end)
         signals["time"] = np.array([closeness(each.said_at, window) for each in traits])

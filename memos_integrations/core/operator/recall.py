@@ -25,6 +25,7 @@ from memos_integrations.core.operator.evidence import (
     Candidate,
     around_by_tokens,
     as_scored,
+    coverage,
     held_share,
     in_shape,
     own_signals,
@@ -37,7 +38,7 @@ from memos_integrations.core.operator.excerpt import excerpt
 from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
 from memos_integrations.core.operator.scopes import Considered, Finding, ScopeSearch
-from memos_integrations.core.operator.surfacing import TrustGate
+from memos_integrations.core.operator.surfacing import TrustGate, told_first
 from memos_integrations.core.operator.telling import units_of
 from memos_integrations.core.operator.traits import Traits, traits_of
 from memos_integrations.core.operator.write import search_text
@@ -74,6 +75,7 @@ class Ranked:
     shares: Mapping[str, Floats]
     beside: Standings
     newest_first: bool
+    asker: str
 
     def __iter__(self) -> Iterator[Hit]:
         """The hits in order; equal scores go to the newer."""
@@ -83,7 +85,14 @@ class Ranked:
         for place in sorted(range(len(cubes)), key=keys.__getitem__, reverse=True):
             parts = {name: float(share[place]) for name, share in self.shares.items()}
             newer, against = self.beside.of(cubes[place].id)
-            yield Hit(cube=cubes[place], score=scores[place], parts=parts, superseded_by=newer, conflicts_with=against)
+            yield Hit(
+                cube=cubes[place],
+                score=scores[place],
+                parts=parts,
+                superseded_by=newer,
+                conflicts_with=against,
+                asker=self.asker,
+            )
 
 
 class MemOperator:
@@ -127,6 +136,7 @@ class MemOperator:
         best: Iterable[Hit] = ranked
         if self._reranker is not None and candidates and not plan.newest_first:
             best = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
+            best = _told_first(best, _asked(considered, call), frozenset(ranked.beside.superseded))
         hits, text, tokens = self._trim(best, plan, call.terms, partial(self._use_up, caller, recall_id))
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         detail |= {"tokens": tokens, "bytes": len(text.encode())}
@@ -173,7 +183,7 @@ class MemOperator:
         cubes = [candidate.cube for candidate in candidates]
         traits = traits_of(cubes)
         newest = max((each.said_at for each in traits), default=caller.now)
-        asked = {term: considered.rarity.get(term, 1.0) for term in terms_of(call.query)}
+        asked = _asked(considered, call)
         held = held_share(candidates, traits, asked) if plan.weights.get("late") else 1.0
         before = places_before(cubes, traits) if plan.weights.get("late") or plan.weights.get("late_before") else []
         late, strange = self._look_at_tokens(candidates, traits, before, call.query, caller) if before else ({}, 0.0)
@@ -183,7 +193,7 @@ class MemOperator:
             sessions = sessions_of(traits)
             signals |= around_by_tokens(before, sessions, signals)
             weights = as_scored(weights, signals, sessions, strange)
-        signals |= own_signals(cubes, traits, call, newest)
+        signals |= own_signals(cubes, traits, call, newest, weights)
         nothing = np.zeros(len(cubes))
         shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
         if cubes and weights.get("graph"):
@@ -203,8 +213,10 @@ class MemOperator:
         if replaced and not past:
             standings *= np.array([SUPERSEDED_WEIGHT if cube.id in replaced else 1.0 for cube in cubes])
         scores = sum(shares.values(), nothing) * standings
+        if not plan.newest_first:
+            scores = told_first(cubes, scores, partial(coverage, traits, asked), replaced)
         said = [each.said_at for each in traits]
-        return Ranked(cubes, said, scores, shares, beside, newest_first=plan.newest_first)
+        return Ranked(cubes, said, scores, shares, beside, plan.newest_first, caller.by.subject)
 
     def _look_at_tokens(
         self,
@@ -268,6 +280,26 @@ class MemOperator:
         return kept, "\n".join(lines), spent
 
 
+def _asked(considered: Considered, call: MemoryCall) -> dict[str, float]:
+    """How much each of the question's terms tells."""
+    return {term: considered.rarity.get(term, 1.0) for term in terms_of(call.query)}
+
+
+def _told_first(hits: Sequence[Hit], asked: Mapping[str, float], replaced: frozenset[str]) -> list[Hit]:
+    """The hits, best first, with what was told before what nobody told and speaks of the same."""
+    cubes = [hit.cube for hit in hits]
+    scores = np.array([hit.score for hit in hits])
+    lifted = told_first(cubes, scores, partial(coverage, traits_of(cubes), asked), replaced)
+    if lifted is scores:
+        return list(hits)
+    anew = zip(hits, lifted.tolist(), strict=True)
+    return _in_order([hit if hit.score == score else hit.model_copy(update={"score": score}) for hit, score in anew])
+
+
+def _in_order(hits: Sequence[Hit]) -> list[Hit]:
+    return sorted(hits, key=lambda hit: (hit.score, hit.said_at, hit.cube.id), reverse=True)
+
+
 def _reranked(ranked: Ranked, reranker: Reranker, query: str, most: int) -> list[Hit]:
     """The best *most* in the reranker's order, the others after them; the shares still add up to the score."""
     hits = list(ranked)
@@ -283,4 +315,4 @@ def _reranked(ranked: Ranked, reranker: Reranker, query: str, most: int) -> list
         standing = hit.score / told if told > 0.0 else 1.0
         update = {"score": (told + share) * standing, "parts": {**hit.parts, "rerank": share}}
         ordered.append(hit.model_copy(update=update))
-    return sorted(ordered, key=lambda hit: (hit.score, hit.said_at, hit.cube.id), reverse=True) + rest
+    return _in_order(ordered) + rest

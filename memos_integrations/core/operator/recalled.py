@@ -19,8 +19,10 @@ class Hit(Value):
     """One recalled memory: how it scored, and why.
 
     `parts` are the weighted shares of the signals; they add up to the score, unless the memory was set back because
-    another one supersedes it, because its half-life has passed, or because it does not hold yet. `conflicts_with` are
-    the ids of memories that contradict it and were kept beside it, as far as the asker sees them: neither is sure.
+    another one supersedes it, because its half-life has passed, or because it does not hold yet; or lifted, as what was
+    told stands before what nobody told. `conflicts_with` are the ids of memories that contradict it and were kept
+    beside it, as far as the asker sees them: neither is sure.
+    `asker` is who asked (`user:ana`): what somebody else told is not trusted as their own words are.
     """
 
     cube: MemCube
@@ -28,6 +30,7 @@ class Hit(Value):
     parts: dict[str, float] = Field(default_factory=dict)
     superseded_by: Label | None = None
     conflicts_with: tuple[Label, ...] = ()
+    asker: Label | None = None
 
     @property
     def text(self) -> str:
@@ -37,7 +40,7 @@ class Hit(Value):
     @property
     def surfaced(self) -> Surfaced:
         """How far it is to be relied on: trusted, unverified or untrusted; see `surfaced_as`."""
-        return surfaced_as(self.cube)
+        return surfaced_as(self.cube, self.asker)
 
     @property
     def provenance(self) -> Provenance:

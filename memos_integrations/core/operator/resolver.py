@@ -170,7 +170,7 @@ class Resolver:
         self, newer: MemCube, older: MemCube, verdict: Verdict, caller: Caller, unwritten: str | None
     ) -> tuple[MemCube | None, Steps, Decided] | None:
         """The new form of the unwritten memory, the steps on the others, and the record; None: nothing may be done."""
-        ruling = verdict.ruling
+        ruling = (verdict := self.made.weighed(newer, older, verdict, caller)).ruling
         # Of two that say the same the later is merged into the earlier, which others may point at.
         changed = newer if ruling is Ruling.MERGE else older
         after = closed(changed, caller.now) if ruling is Ruling.SUPERSEDE else changed

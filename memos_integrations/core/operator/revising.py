@@ -51,6 +51,14 @@ def begins_now(draft: Draft, cube: MemCube, now: datetime, changes: Mapping[str,
     )
 
 
+def written_by(draft: Draft, author: str) -> Draft:
+    """The draft with who wrote its words: what another writer puts into a memory is not its owner's word."""
+    told = draft.cube.provenance
+    if told.author in (author, None):
+        return draft
+    return replace(draft, cube=draft.cube.model_copy(update={"provenance": told.model_copy(update={"author": author})}))
+
+
 def _is_over(cube: MemCube, now: datetime) -> bool:
     ends = cube.descriptive.valid_to
     return ends is not None and ends <= now

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import floor
 
-from memos_integrations.core.cube import MemCube, TrustLabel
+import numpy as np
+
+from memos_integrations.core.cube import Channel, MemCube, TrustLabel
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.gate import impacts_of
+from memos_integrations.core.ranking import Floats
+
+HALF_AS_MUCH = 0.5
+TURN = "message"
 
 
 class Surfaced(StrEnum):
@@ -27,20 +34,56 @@ class Shown(StrEnum):
     HELD_BACK = "held_back"
 
 
-def surfaced_as(cube: MemCube) -> Surfaced:
+def surfaced_as(cube: MemCube, asker: str | None = None) -> Surfaced:
     """How a memory is to be taken: by its trust, which derivation only lowers, and by what it would do if false.
 
     What is of high impact (money, credentials, orders, who may do what) is trusted only when somebody with the right
-    to verify has verified it and it is known who wrote it. A tag or a text that says so counts for nothing.
+    to verify has verified it and it is known who wrote it; so is what somebody else than *asker* (`user:ana`) told. A
+    tag or a text that says so counts for nothing.
     """
     label = cube.trust.label
     if label is TrustLabel.UNTRUSTED:
         return Surfaced.UNTRUSTED
     if label is TrustLabel.VERIFIED and cube.provenance.author is not None:
         return Surfaced.TRUSTED
-    if label is TrustLabel.UNVERIFIED or impacts_of(cube.text):
+    theirs = asker is not None and (cube.provenance.author or cube.governance.owner) != asker
+    if label is TrustLabel.UNVERIFIED or theirs or impacts_of(cube.text):
         return Surfaced.UNVERIFIED
     return Surfaced.TRUSTED
+
+
+def is_told(cube: MemCube) -> bool:
+    """Whether somebody told it, or verified it: not a tool, a document, a model or a page."""
+    return cube.trust.label in {TrustLabel.STATED, TrustLabel.VERIFIED}
+
+
+def stands_back(cube: MemCube) -> bool:
+    """Whether it stands behind what was told of the same; what the model said in a conversation may be asked for."""
+    said = cube.trust.channel is Channel.ASSISTANT and cube.descriptive.semantic_type == TURN
+    return not is_told(cube) and not said
+
+
+def told_first(
+    cubes: Sequence[MemCube], scores: Floats, speaks: Callable[[], Floats], replaced: Container[str] = ()
+) -> Floats:
+    """The scores, with the best of what was told lifted just above what nobody told and speaks of the same.
+
+    *speaks*: how much of the question each memory has words for. Whatever a memory from outside repeats of the
+    question, it does not stand before what the user said of it, until somebody has verified it. What was told speaks
+    of the same when it has words for half as much of the question; what *replaced* names by id no longer counts.
+    """
+    told = np.array([is_told(cube) for cube in cubes], dtype=bool)
+    back = [place for place in np.flatnonzero(~told).tolist() if stands_back(cubes[place])]
+    if not back or not told.any():
+        return scores
+    counts = np.array([one and cube.id not in replaced for one, cube in zip(told.tolist(), cubes, strict=True)])
+    covered, lifted = speaks(), scores.copy()
+    for place in back:
+        same = counts & (covered > 0.0) & (covered >= HALF_AS_MUCH * covered[place])
+        if covered[place] > 0.0 and same.any():
+            best = int(np.argmax(np.where(same, scores, -np.inf)))
+            lifted[best] = max(lifted[best], np.nextafter(scores[place], np.inf))
+    return lifted
 
 
 def warning(cube: MemCube) -> str:

@@ -1,49 +1,81 @@
 """What ranking asks of a memory, worked out once for as long as the memory stays in this process. Pure.
 
 A recall looks at hundreds of memories, and most of them are looked at again by the next one. What their words and
-headers say is kept beside them, so that a question costs arrays, not a walk over every text.
+headers say is kept beside them, so that a question costs arrays, not a walk over every text. Of what nobody looked at
+before, only what the question asks for is worked out.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
-from memos_integrations.core.cube import Descriptive, MemCube, Payload, Provenance, Relation
+from memos_integrations.core.cube import Descriptive, MemCube, Once, Provenance, Relation
 from memos_integrations.core.operator.telling import length_of, names_somebody, says_something, tells_when, units_of
 from memos_integrations.core.operator.tokens import key_of
-from memos_integrations.core.operator.write import search_text
+from memos_integrations.core.operator.write import spoken
 from memos_integrations.core.text import terms
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+_KEPT = "_traits"
+"""Under this name they stand beside the fields of the payload that they are made of, as its canonical form does."""
 
-@dataclass(frozen=True, slots=True)
+
 class Traits:
-    """Of one memory: when it was said, what is searched of it, where it stands, and what its words look like.
+    """Of one memory: when it was said, what is searched of it, where it stands, and what its words look like."""
 
-    `seconds` is `said_at` since 1970. `numbers` are the words it has, and 0 or 1 for: names a time, says something (and
-    does not only ask), holds a name; `units` counts the words and signs of what is searched, `key` names its token
-    vectors.
-    """
+    def __init__(self, cube: MemCube) -> None:
+        said = cube.provenance
+        self.of: tuple[Provenance, Descriptive] = said, cube.descriptive
+        self.words, self._speaker = cube.text, said.speaker
+        self.said_at = moment = said_at(cube)
+        self.seconds = (moment - EPOCH).total_seconds()
+        """`said_at` since 1970."""
+        self.session = session_of(cube)
+        self.speaker = said.speaker.casefold() if said.speaker else None
+        self.length = float(length_of(self.words))
+        """How many words it has."""
 
-    said_at: datetime
-    seconds: float
-    text: str
-    terms: frozenset[str]
-    session: str | None
-    follows: tuple[str, ...]
-    speaker: str | None
-    numbers: tuple[float, float, float, float]
-    units: int
-    key: bytes
+    @Once
+    def follows(self) -> tuple[str, ...]:
+        """The ids of those before it."""
+        return tuple(link.target for link in self.of[0].links if link.relation is Relation.FOLLOWS)
 
+    @Once
+    def text(self) -> str:
+        """What is searched of it."""
+        return spoken(self.words, self._speaker)
 
-_Kept = tuple["weakref.ref[Payload]", "weakref.ref[Provenance]", "weakref.ref[Descriptive]", Traits]
-_kept: dict[int, _Kept] = {}
+    @Once
+    def terms(self) -> frozenset[str]:
+        """The terms of its words."""
+        return frozenset(terms(self.words))
+
+    @Once
+    def when(self) -> float:
+        """1 when it names a time, else 0."""
+        return float(tells_when(self.words))
+
+    @Once
+    def tells(self) -> float:
+        """1 when it says something, and does not only ask, else 0."""
+        return float(says_something(self.words))
+
+    @Once
+    def names(self) -> float:
+        """1 when it holds a name, else 0."""
+        return float(names_somebody(self.words))
+
+    @Once
+    def units(self) -> int:
+        """How many words and signs there are in what is searched."""
+        return units_of(self.text)
+
+    @Once
+    def key(self) -> bytes:
+        """What its token vectors are kept under."""
+        return key_of(self.text)
 
 
 def traits_of(cubes: Sequence[MemCube]) -> list[Traits]:
@@ -53,51 +85,12 @@ def traits_of(cubes: Sequence[MemCube]) -> list[Traits]:
     """
     found = []
     for cube in cubes:
-        kept = _kept.get(id(cube.payload))
-        if kept is None or not _is_of(kept, cube):
-            kept = _keep(cube)
-        found.append(kept[3])
+        beside = cube.payload.__dict__
+        kept: Traits | None = beside.get(_KEPT)
+        if kept is None or kept.of[0] is not cube.provenance or kept.of[1] is not cube.descriptive:
+            kept = beside[_KEPT] = Traits(cube)
+        found.append(kept)
     return found
-
-
-def _is_of(kept: _Kept, cube: MemCube) -> bool:
-    return kept[0]() is cube.payload and kept[1]() is cube.provenance and kept[2]() is cube.descriptive
-
-
-def _keep(cube: MemCube) -> _Kept:
-    number = id(cube.payload)
-    of = (
-        weakref.ref(cube.payload, partial(_let_go, number)),
-        weakref.ref(cube.provenance),
-        weakref.ref(cube.descriptive),
-    )
-    kept = _kept[number] = (*of, _made(cube))
-    return kept
-
-
-def _let_go(number: int, gone: weakref.ref[Payload], every: dict[int, _Kept] = _kept) -> None:
-    kept = every.get(number)  # an argument: the module's own name may be gone when a program ends
-    # Another memory may stand at the same place by now.
-    if kept is not None and kept[0] is gone:
-        del every[number]
-
-
-def _made(cube: MemCube) -> Traits:
-    said, text, searched = cube.provenance, cube.text, search_text(cube)
-    shape = length_of(text), tells_when(text), says_something(text), names_somebody(text)
-    moment = said_at(cube)
-    return Traits(
-        said_at=moment,
-        seconds=(moment - EPOCH).total_seconds(),
-        text=searched,
-        terms=frozenset(terms(text)),
-        session=session_of(cube),
-        follows=tuple(link.target for link in said.links if link.relation is Relation.FOLLOWS),
-        speaker=said.speaker.casefold() if said.speaker else None,
-        numbers=(float(shape[0]), float(shape[1]), float(shape[2]), float(shape[3])),
-        units=units_of(searched),
-        key=key_of(searched),
-    )
 
 
 def said_at(cube: MemCube) -> datetime:

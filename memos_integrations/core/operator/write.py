@@ -75,10 +75,11 @@ class Draft:
 
 def search_text(cube: MemCube) -> str:
     """What is indexed of a cube: its words under the name of who said them."""
-    return _spoken(cube.text, cube.provenance.speaker)
+    return spoken(cube.text, cube.provenance.speaker)
 
 
-def _spoken(text: str, speaker: str | None) -> str:
+def spoken(text: str, speaker: str | None) -> str:
+    """Words under the name of who said them."""
     return f"{speaker}: {text}" if speaker else text
 
 
@@ -102,7 +103,7 @@ def draft_cube(
     """
     try:
         payload = PlaintextPayload.of_words(text) if value is None else PlaintextPayload(text=text, value=value)
-        spoken = _spoken(text, provenance.speaker)
+        searched = spoken(text, provenance.speaker)
         found, told = terms_and_keywords(text, provenance.speaker)
         words = tuple(found)
         given: dict[str, Any] = {"created_at": now, "recorded_at": now, "entities": _found(entities_of(text))}
@@ -126,7 +127,7 @@ def draft_cube(
         )
     except (ValidationError, TypeError) as exc:
         raise InvalidMemoryError(f"This memory cannot be stored: {_problem(exc)}.") from exc
-    return Draft(cube, words, spoken)
+    return Draft(cube, words, searched)
 
 
 @lru_cache(maxsize=4096)

@@ -31,7 +31,7 @@ from memos_integrations.core.operator.ingest import Ingestion, Progress
 from memos_integrations.core.operator.inheriting import drawn_key, inherited, only_new, said_already, sources_of
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.resolver import Resolver
-from memos_integrations.core.operator.revising import begins_now, revising
+from memos_integrations.core.operator.revising import begins_now, revising, written_by
 from memos_integrations.core.operator.settling import Settling
 from memos_integrations.core.operator.write import (
     Draft,
@@ -172,6 +172,7 @@ class CubeWriter:
             if "licence" in changes["governance"]:
                 self._governance.check_own(cube, Verb.SHARE, caller, operation="update")
             draft = begins_now(revised(cube, caller.now, text=text, changes=changes), cube, caller.now, changes)
+            draft = written_by(draft, caller.by.subject) if text is not None else draft
             if text is not None or "tags" in changes["descriptive"]:
                 draft = admitted(draft, caller, self._governance)
             steps = revising(cube, draft, caller, self.resolver, self._embedding)

@@ -181,7 +181,7 @@ class Rule(Value):
         known = ("*", OWNER)
         for name in who:
             kind, _, of = name.partition(":")
-            if name not in known and not (kind in ("user", "group", "role") and of and of == of.strip()):
+            if name not in known and not (kind in ("user", "group", "role") and of.strip("* ") and of == of.strip()):
                 raise ValueError(f"{name!r} is nobody: write user:NAME, group:NAME, role:NAME, owner or *")
         if not who:
             raise ValueError("a rule says who it is about")

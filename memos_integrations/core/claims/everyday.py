@@ -1,0 +1,77 @@
+"""Predicates that say by a turn what one attribute is: the way to work, what is liked best, a diet. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from memos_integrations.core.claims.claim import KINDS, Claim, Strength, bare, kind_of
+from memos_integrations.core.claims.subjects import Subject, subject_of
+
+MARITAL = frozenset("single married divorced engaged widowed separated together".split())
+DIETS = frozenset("vegan vegetarian pescatarian omnivore".split())
+
+
+def habit(subject: Subject, verb: str, rest: list[str], *, past: bool) -> Claim | None:
+    """What a predicate says of how somebody lives: diet, what is liked best, the way to work, what is paid."""
+    told = " ".join(rest)
+    state = [word for each in (rest[:1], rest[-1:]) for word in map(bare, each) if word in MARITAL | DIETS]
+    if verb in {"become", "turn", "go", "get"} and state:
+        attribute = "diet" if state[0] in DIETS else "marital"
+        return Claim(subject.key, attribute, state[0], Strength.ONE, changed=True)
+    if past:
+        return None
+    best = _BEST.match(told) if verb == "like" else None
+    if best is not None and (kind := kind_of(best[1])) in KINDS:
+        return Claim(f"{subject.key} favourite {kind}", "is", best[1], Strength.ONE)
+    if way := _way_to_work(verb, told):
+        return Claim(subject.key, "commute", way, Strength.LIKELY)
+    return _price(subject, verb, told) if verb in {"charge", "pay"} else None
+
+
+def _price(subject: Subject, verb: str, told: str) -> Claim | None:
+    priced = _FOR_WHAT.match(told)
+    thing = subject_of(priced["thing"], subject.key, "") if priced else None
+    if priced is None or thing is None or kind_of(priced["price"]) != "money":
+        return None
+    return Claim(thing.key, "price", priced["price"], Strength.ONE if verb == "charge" else Strength.LIKELY)
+
+
+_FOR_WHAT = re.compile(r"^(?P<price>\D{0,2}\d[\d.,]*(?: [a-z]+)?) for (?P<thing>(?:(?:my|our|the) )?[A-Za-z][\w' -]*)$")
+_BEST = re.compile(r"^(\w+) (?:best|most|the (?:best|most))$", re.IGNORECASE)
+
+
+def _way_to_work(verb: str, told: str) -> str:
+    """By what somebody gets to where they go every day; empty where it does not say so."""
+    found = _TO_WORK.match(f"{verb} {told}")
+    return "" if found is None else _BY[found["by"].lower()] if found["by"] else found["line"].lower()
+
+
+_BY = {"drive": "car", "cycle": "bike", "bike": "bike", "walk": "foot"}
+_TO_WORK = re.compile(
+    r"^(?:(?P<by>drive|cycle|bike|walk)|(?:take|catch|ride|go by|come by|get) (?:the |a |my )?(?P<line>bus|train"
+    r"|tram|bike"
+    r"|car|metro|subway|ferry|scooter|underground|taxi)) (?:in )?to (?:the |my )?(?:work|office|school|university|uni"
+    r"|campus|hospital|shop|factory|lab)$",
+    re.IGNORECASE,
+)
+
+
+def where_a_home_is(value: str) -> str:
+    """The town of "a small flat in Leipzig"; the value itself where it names none."""
+    place = _IN_A_HOME.match(value)
+    return value if place is None else place[1]
+
+
+_IN_A_HOME = re.compile(
+    r"^(?:an?|the|my|our|his|her|their) [a-z][^,]*? (?:in|near|outside|outside of) ([A-Z][\w'-]+(?: [A-Z][\w'-]+)*)$"
+)
+
+
+def last_thing(words: list[str], me: str) -> Subject | None:
+    """The thing that a clause ends with, which "it" means in the next one: "they moved my shift, it starts at four"."""
+    found = _LAST_THING.search(" ".join(words))
+    thing = subject_of(found[1], me.casefold() or "\x00", "") if found else None
+    return None if thing is None or thing.personal else thing
+
+
+_LAST_THING = re.compile(r"^[a-z]+ (?:back |up |down )?((?:my|our|the) [a-z-]+(?: [a-z-]+)?)$")
