@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from memos_integrations import MemOS, Principal
 from memos_integrations.cli import app
+from memos_integrations.core.errors import InvalidMemoryError
 
 ANA = Principal(tenant="local", user="ana")
 WAY = ("--issuer", "a", "--recipient", "b", "--user", "ana")
@@ -135,3 +137,27 @@ def test_another_systems_file_comes_in_and_goes_out(tmp_path: Path) -> None:
     assert "--key-file" in str(run("export", str(tmp_path / "b.mip"), *vault, fails=True))
     told = CliRunner().invoke(app, [*take])
     assert "1 were known already" in told.stdout
+
+
+def test_an_export_takes_a_part_and_leaves_words_behind(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path / "one") as memos:
+        memos.remember("Dr Weber said it is schizophrenia; write to weber@clinic.org.", by=ANA, tags=["visit"])
+        memos.remember("The kiln is fired on Thursdays.", by=ANA)
+    base = ("--vault", str(tmp_path / "one"), "--key-file", str(tmp_path / "key"), *WAY)
+    some = ("--tag", "visit", "--below", "local/ana", "--from", "2020-01-01", "--redact")
+    words = ("--without", "schizophrenia", "--without", "dr weber")
+    made = run("export", str(tmp_path / "a.mip"), *base, *some, *words)
+    assert made["cubes"] == 1
+    with zipfile.ZipFile(tmp_path / "a.mip") as bundle:
+        whole = b"".join(bundle.read(name) for name in bundle.namelist()).lower()
+    assert b"weber" not in whole
+    assert b"schizophrenia" not in whole
+    assert run("export", str(tmp_path / "b.mip"), *base, "--until", "2020-01-01")["cubes"] == 0
+    for wrong in (("--days", "1e9"), ("--days", "nan"), ("--days", "0"), ("--without", " ")):
+        assert isinstance(run("export", str(tmp_path / "c.mip"), *base, *wrong, fails=True), InvalidMemoryError)
+    assert isinstance(run("export", str(tmp_path / "c.mip"), *base, "--issuer", "", fails=True), InvalidMemoryError)
+    for sifted in (("--redact",), ("--without", "weber"), ("--tag", "visit")):
+        told = run("export", str(tmp_path / "c.json"), "--format", "mem0", *base, *sifted, fails=True)
+        assert isinstance(told, InvalidMemoryError)
+    assert not (tmp_path / "c.json").exists()
+    assert isinstance(run("card", str(tmp_path / "card"), "--recipient", " ", fails=True), InvalidMemoryError)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from memos_integrations.cli.commands import Json, Tenant, User, Vault
 from memos_integrations.cli.forms import FORMATS, export_form, form_named, import_form
 from memos_integrations.cli.opening import Choice, opened, principal
 from memos_integrations.cli.output import counting, print_json, progress, say
+from memos_integrations.cli.sifting import (
+    Below,
+    From,
+    Names,
+    Redact,
+    Tagged,
+    Until,
+    Without,
+    check_whole,
+    gate,
+    lasting,
+    where,
+)
+from memos_integrations.core.cube import first_problem
 from memos_integrations.core.errors import InvalidMemoryError
-from memos_integrations.core.interchange import Addressee, Opener
-from memos_integrations.core.interchange.syncing import EVERYTHING
+from memos_integrations.core.interchange import Addressee, Dumped, Opener
 
 SealKey = Annotated[
     Path | None, typer.Option("--seal-key", help="The private key that opens sealed bundles; see `memos card`.")
@@ -55,12 +68,22 @@ def export(
     purpose: Annotated[str, typer.Option("--purpose", help="What it may be used for.")] = "transfer",
     days: Annotated[float, typer.Option("--days", help="How long it lasts.")] = 7.0,
     access_log: Annotated[bool, typer.Option("--access-log", help="Who touched these memories goes along.")] = False,
+    below: Below = None,
+    tag: Tagged = None,
+    recorded_from: From = None,
+    recorded_until: Until = None,
+    redact: Redact = False,
+    names: Names = False,
+    without: Without = None,
     tenant: Tenant = "local",
     user: User = None,
     as_json: Json = False,
 ) -> None:
     """Write what you may share to a signed bundle (MIP), or what you may read in another system's format."""
+    lasts, wanted = lasting(days), where(below, tag, recorded_from, recorded_until)
+    cut = gate(without or [], redact=redact, names=names)
     if form != "mip":
+        check_whole(wanted, cut)
         export_form(target, form_named(form), vault, principal(tenant, user), as_json=as_json)
         return
     from memos_integrations.backends.signing import Ed25519Signer
@@ -79,20 +102,28 @@ def export(
             sealed=sealed,
             since=since,
             purpose=purpose,
-            where=EVERYTHING,
-            lasts=timedelta(days=days),
+            where=wanted,
+            lasts=lasts,
+            redact=cut,
             access_log=access_log,
             progress=report,
         )
+    _told(done, target, signer.key, as_json=as_json)
+
+
+def _told(done: Dumped, target: Path, key: str, *, as_json: bool) -> None:
     if as_json:
-        print_json(done.model_dump(mode="json") | {"key": signer.key})
+        print_json(done.model_dump(mode="json") | {"key": key})
         return
-    say(f"{done.cubes} memories in {done.versions} versions, {done.blobs} blobs, {done.bytes:,} bytes: {target}")
+    erased = f", {done.erased} named as erased" if done.erased else ""
+    say(
+        f"{done.cubes} memories in {done.versions} versions, {done.blobs} blobs{erased}, {done.bytes:,} bytes: {target}"
+    )
     for why, count in sorted(done.declined.items()):
         say(f"  {count} stayed behind: {why}", "dim")
     if done.position is not None:
         say(f"  what changes after it: --since {done.position}", "dim")
-    say(f"  signed by {signer.key}", "dim")
+    say(f"  signed by {key}", "dim")
 
 
 def import_(
@@ -157,7 +188,10 @@ def card(
 ) -> None:
     """Write a card that says what you can read and, with a sealing key, how to hide it from everybody else."""
     opener = _opener(seal_key)
-    made = Addressee(recipient=recipient, seal=None if opener is None else opener.key)
+    try:
+        made = Addressee(recipient=recipient, seal=None if opener is None else opener.key)
+    except ValidationError as exc:
+        raise InvalidMemoryError(f"No card can be for {recipient!r:.80}: {first_problem(exc)}.") from exc
     made.save(target)
     if as_json:
         print_json(made.model_dump(mode="json"))

@@ -49,8 +49,8 @@ def redact(
 
     Each memory is replaced by one without them, in one transaction, or stands as it did. Exit 1: some had to stay.
     """
-    detectors, missing = _detectors(names, region or ["US"])
-    gate = WriteGate(personal=Ruling.REDACT, orders=Ruling.ALLOW, detectors=detectors, untrusted_ttl=None)
+    found, missing = detectors(names, region or ["US"])
+    gate = WriteGate(personal=Ruling.REDACT, orders=Ruling.ALLOW, detectors=found, untrusted_ttl=None)
     where: CubeFilter | list[str] = cube_ids or CubeFilter(
         namespace=tuple(below.split("/")) if below else (), thread_id=thread, states=frozenset(State)
     )
@@ -66,7 +66,7 @@ def redact(
         sys.exit(1)
 
 
-def _detectors(names: bool, regions: Sequence[str]) -> tuple[list[Detector], str]:
+def detectors(names: bool, regions: Sequence[str]) -> tuple[list[Detector], str]:
     """What finds more than the gate does by itself, and what is not here."""
     found: list[Detector] = []
     missing = ""

@@ -11,6 +11,7 @@ from typing import Any
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.cube import ModelFingerprint, TrustLabel
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.interchange import (
     Addressee,
     Checking,
@@ -29,9 +30,10 @@ from memos_integrations.core.interchange import (
     Synced,
     Terms,
     Wanted,
+    by_gate,
     changed,
 )
-from memos_integrations.core.interchange.changes import last_of_series, note_series
+from memos_integrations.core.interchange.changes import check_series, last_of_series, note_series
 from memos_integrations.core.interchange.syncing import EVERYTHING, KEY_DIGITS
 from memos_integrations.core.operator import parts
 from memos_integrations.core.ports import CubeFilter
@@ -68,20 +70,23 @@ class Carrying(Walk):
         lasts: timedelta = WEEK,
         history: bool = True,
         access_log: bool = False,
-        redact: Redaction | None = None,
+        redact: Redaction | WriteGate | None = None,
         progress: Callable[[int], object] | None = None,
         context: CallContext | None = None,
     ) -> Dumped:
         """Write what *by* may share, of what passes *where*, to a signed bundle at *path* (MIP.md); on record.
 
         Only *recipient* will take it, once, for *purpose*, and only while it *lasts*. What is derived goes with all its
-        sources or not at all. `redact(cube)` decides what the recipient gets of each version. What stayed behind is
-        named in the bundle with the reason. `progress(memories)` is called now and then. The books of `MemStore`
-        (offers, places of subscribers) stay, unless *where* names their namespace `(tenant, "memstore")`.
+        sources or not at all. *redact*: what a `WriteGate` takes out of what is written is taken out of what leaves; or
+        a function, `redact(cube)`, decides what the recipient gets of each version. Either way nothing that was found
+        in the old words stays in tags, entities and other labels, and a summary that says one of them does not go.
+        What stayed behind is named in the bundle with the reason. `progress(memories)` is called now and then. The
+        books of `MemStore` (offers, places of subscribers) stay: they are no memories, and no reader takes them.
 
         *to* is the reader's card (`Addressee`): what it does not understand stays behind, and with *sealed* nobody else
         can read the bundle. With *since*, only what changed after that place in the log goes, of at most *most*
-        memories; `position` of the result is where the next one goes on (0: from the beginning).
+        memories; `position` of the result is where the next one goes on (0: from the beginning). What *by* sent
+        elsewhere and was erased since is named as gone.
 
         Raises:
             InvalidMemoryError: There is a file at *path*, a limit makes no sense, or the reader could not read it.
@@ -91,7 +96,8 @@ class Carrying(Walk):
             raise InvalidMemoryError(f"`where` is a CubeFilter, not {type(where).__name__}.")
         caller = self._caller(by, context)
         changes = None if since is None else changed(self._governance, caller, since, owner=None, most=most)
-        wanted = Wanted(where, history, access_log, redact, to, changes, None, progress)
+        cut = by_gate(redact) if isinstance(redact, WriteGate) else redact
+        wanted = Wanted(where, history, access_log, cut, to, changes, None, progress)
         if to is None and recipient is None:
             raise InvalidMemoryError("Say for whom the bundle is: `recipient`, or `to` with the reader's card.")
         terms = Terms(str(recipient if to is None else to.recipient), purpose, lasts, self._seal() if sealed else None)
@@ -117,20 +123,23 @@ class Carrying(Walk):
         *how* are the terms of `dump`, except `since`.
 
         Raises:
-            InvalidMemoryError, VaultError: See `dump`. The series has not come further.
+            InvalidMemoryError, VaultError: See `dump`; or *series* is no name of a file. It has not come further.
         """
+        check_series(series)
         caller = self._caller(by, context)
         after, last = last_of_series(self._governance, caller, series)
         if every is not None and last is not None and caller.now < last + every:
             return None
-        if not changed(self._governance, caller, after, owner=None, most=1).written:
-            return None
-        path = Path(folder) / f"{series}-{after:012d}-{secrets.token_hex(4)}.mip"
-        dumped = self.dump(path, by=by, since=after, context=context, **how)
-        if not dumped.cubes:
-            path.unlink()  # what changed is nothing that may go
-        note_series(self._governance, caller, series, dumped.position or after)
-        return dumped if dumped.cubes else None
+        while (found := changed(self._governance, caller, after, owner=None, most=1)).written or found.erased:
+            path = Path(folder) / f"{series}-{after:012d}-{secrets.token_hex(4)}.mip"
+            dumped = self.dump(path, by=by, since=after, context=context, **how)
+            if not (goes := dumped.cubes or dumped.erased):
+                path.unlink()  # what changed is nothing that may go
+            after = dumped.position or after
+            note_series(self._governance, caller, series, after)
+            if goes:
+                return dumped
+        return None
 
     def load(
         self,
@@ -159,8 +168,10 @@ class Carrying(Walk):
         trusted at most *most_trusted*, keeps its restrictions, channel and lineage, and says in `provenance.signature`
         where it came from. Keys and values, and adapters, are taken where they fit one of *models*; their text is there
         in any case. *opener* opens what is sealed. With *dry_run* nothing is written, and the counts say what would
-        be. A later bundle of the same issuer brings the same memories up to date. While a large one is written, other
-        writes to the vault, and recalls, which count as uses, wait for its end.
+        be. What was erased here stays erased, unless *again* asks for it; what the issuer erased of what it sent is
+        erased here, first. The books of another `MemStore` are no memories, and are declined by name. A later bundle
+        of the same issuer brings the same memories up to date. While a large one is written, other writes to the
+        vault, and recalls, which count as uses, wait for its end.
 
         Raises:
             BundleError: Something does not fit; `code` says what. Nothing was written.
@@ -182,7 +193,7 @@ class Carrying(Walk):
             opener=opener,
         )
         arrival = Place(self._governance, self._embedding, self._caller(by, context), self._writer.dropped, progress)
-        return MemLoader(checking).load(
+        return MemLoader(checking, self._writer.forget).load(
             Path(path), arrival, into=place, most_trusted=TrustLabel(most_trusted), dry_run=dry_run, again=again
         )
 

@@ -261,8 +261,15 @@ class GatedWriting(GovernedDelivery):
 
     def was_forgotten(self, cube_id: str, caller: Caller) -> bool:
         """Whether a cube of this id was erased here, or is known to have been erased elsewhere."""
-        asked = LogQuery(tenant=caller.by.tenant, cube_id=cube_id, operation="forget", outcome=Outcome.ALLOWED, limit=1)
-        return bool(self._vault.log(asked))
+        return bool(self.forgotten_of([cube_id], caller))
+
+    def forgotten_of(self, ids: Sequence[str], caller: Caller) -> set[str]:
+        """Those of at most 10,000 ids of which a cube was erased here, or is known to have been erased elsewhere."""
+        asked = LogQuery(
+            tenant=caller.by.tenant, cube_ids=tuple(ids), operation="forget", outcome=Outcome.ALLOWED, limit=10_000
+        )
+        entries = self._vault.log(asked) if ids else ()
+        return {entry.record.cube_id for entry in entries if entry.record.cube_id is not None}
 
     def note_forgotten(self, cube_id: str, caller: Caller) -> None:
         """Record that a cube of the caller's was erased elsewhere, so that it does not come back."""

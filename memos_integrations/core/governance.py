@@ -16,7 +16,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from memos_integrations.core.access import ADMIN_ROLE, EVERYONE, VERIFIER_ROLE, Caller, Verb, is_own, subjects_for
 from memos_integrations.core.aftermath import check_dying
-from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, Relation, Tier, TrustLabel
+from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, PlaintextPayload, Relation, Tier, TrustLabel
+from memos_integrations.core.cube.values import check_carriable
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -190,6 +191,8 @@ class MemGovernance(GatedWriting):
         if cube.trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
             raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
+        if isinstance(cube.payload, PlaintextPayload) and cube.payload.value is not None:
+            check_carriable(cube.payload.value)
         if not new and self._sight.would_lose(cube, caller):
             raise AccessDeniedError("What is seen in part is not written: what a rule keeps back would be lost.")
         if caller.policy is not None or (new and self.gate is not None):

@@ -40,6 +40,9 @@ KNOWS: dict[str, Any] = {
     "loaded": ["f" * 32],
     "seal_key": (b"\3" * 32).hex(),
 }
+LARGE = ("Note. " * 9 + "The pump in hall 7 ran at 12 bar, and nobody said why it did so for a week.\n") * 8_000
+"""A text of more than 1,000,000 bytes that is packed small, but is no bomb."""
+
 Record = dict[str, Any]
 Members = dict[str, bytes]
 Change = Callable[["Bundle"], object]
@@ -172,6 +175,53 @@ def zipped(members: list[tuple[str, bytes]], method: int = ZIP_STORED, mode: int
     return out.getvalue()
 
 
+def raw_zip(
+    members: list[tuple[str, bytes]],
+    *,
+    method: int = 0,
+    tail: bytes = b"",
+    local_crc: int | None = None,
+    local_size: int | None = None,
+    local_method: int | None = None,
+    local_name: bytes | None = None,
+    local_extra: bytes = b"",
+    local_64: bool = False,
+    extra: bytes = b"",
+    disk: int = 0,
+    end_64: bytes | None = None,
+) -> bytes:
+    """A zip put together by hand; what is said besides is said of its first member. `end_64`: with a ZIP64 end."""
+    out = directory = b""
+    for number, (member, content) in enumerate(members):
+        first, name, crc = not number, member.encode(), zlib.crc32(content)
+        engine = zlib.compressobj(9, zlib.DEFLATED, -15)
+        packed = engine.compress(content) + engine.flush() if first and method else content
+        packed += tail if first else b""
+        place, sizes = len(out), (len(packed), len(content))
+        said = crc, *sizes
+        if first:
+            said = crc if local_crc is None else local_crc, *(sizes if local_size is None else (local_size,) * 2)
+        more = local_extra if first else b""
+        if first and local_64:
+            said, more = (crc, 0xFFFFFFFF, 0xFFFFFFFF), struct.pack("<2H2Q", 1, 16, sizes[1], sizes[0])
+        how = method if first else 0
+        shown = name if not first or local_name is None else local_name
+        told = how if not first or local_method is None else local_method
+        out += struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, told, 0, 0x21, *said, len(shown), len(more)) + shown + more
+        out += packed
+        beside = extra if first else b""
+        numbers = (len(name), len(beside), 0, disk if first else 0, 0, 0o100600 << 16, place)
+        directory += struct.pack("<4s6H3L5H2L", b"PK\1\2", 0x314, 20, 0, how, 0, 0x21, crc, *sizes, *numbers)
+        directory += name + beside
+    count, place, size = len(members), len(out), len(directory)
+    if end_64 is None:
+        return out + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, size, place, 0)
+    record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44 + len(end_64), 45, 45, 0, 0, count, count, size, place) + end_64
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, place + size, 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    return out + directory + record + locator + end
+
+
 def sealed(content: bytes, reader: X25519PrivateKey = READER) -> bytes:
     """A sealed bundle, with a key that is always the same: never do that elsewhere."""
     fresh, theirs = FRESH.public_key().public_bytes_raw(), reader.public_key().public_bytes_raw()
@@ -266,6 +316,33 @@ def good() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]:
         "any-purpose": (with_manifest(purpose="research"), 1, 1, {}, {"purposes": None}),
         "last-moment": (plain, 1, 1, {}, {"now": "2026-03-09T09:00:00+00:00"}),
         "sealed": (sealed(plain), 1, 1, {}, {}),
+    } | _odd_but_good()
+
+
+def _odd_but_good() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]:
+    """What an outsider may write, although we do not."""
+    members = list(Bundle().all().items())
+    brackets = memory(2, text="[" * 80 + '"{"\\"[[')
+    deepest = memory(3, payload={"kind": "plaintext", "text": "", "value": _nested(62)})
+    gone = Bundle()
+    gone.members["deletions.jsonl"] = spelled({"id": "x", "at": "2026-03-01T09:00:00Z"}) + b"\n"
+    gone.manifest["mip"] = "1.1"
+    gone.needs("deletions")
+    numbers = {"low": -(1 << 63), "high": (1 << 63) - 1, "part": 1e300}
+    value = memory(2, payload={"kind": "plaintext", "text": "", "value": numbers})
+    books = memory(2, namespace=["clinic-a", "memstore", "publications"])
+    books["descriptive"] = books["descriptive"] | {"semantic_type": "item"}
+    books["payload"] = {"kind": "plaintext", "text": "", "value": {"key": "k", "value": {}}}
+    return {
+        "time-of-javascript": (with_manifest(created_at="2026-03-02T09:00:00.000Z"), 1, 1, {}, {}),
+        "time-with-nanoseconds": (with_manifest(created_at="2026-03-02T09:00:00.123456789Z"), 1, 1, {}, {}),
+        "time-with-offset": (with_manifest(expires_at="2026-03-09T09:00:00+00:00"), 1, 1, {}, {}),
+        "zip64-end": (raw_zip(members, end_64=b""), 1, 1, {}, {}),
+        "zip64-member": (raw_zip(members, local_64=True), 1, 1, {}, {}),
+        "brackets-in-text": (made(lambda b: None, memory(), brackets, deepest), 3, 3, {}, {}),
+        "numbers": (made(lambda b: None, memory(), value), 2, 2, {}, {}),
+        "deletions": (gone.file(), 1, 1, {}, {}),
+        "books-reserved": (made(lambda b: None, memory(), books), 2, 2, {"reserved": 1}, {}),
     }
 
 
@@ -276,7 +353,7 @@ def _no_memories(bundle: Bundle) -> None:
 def hostile() -> dict[str, tuple[bytes, str, Record]]:
     """Name -> file, codes, what the reader knows besides."""
     found: dict[str, tuple[bytes, str, Record]] = {}
-    for part in (_files(), _manifests(), _members(), _records(), _computed(), _sealed()):
+    for part in (_files(), _hidden(), _manifests(), _members(), _records(), _almost(), _computed(), _sealed()):
         found |= {name: (*said, {}) if len(said) == 2 else said for name, said in part.items()}  # type: ignore[misc]
     return found
 
@@ -332,6 +409,27 @@ def _files() -> dict[str, Any]:
     }
 
 
+def _hidden() -> dict[str, Any]:
+    """Bytes that no digest covers, and headers that say two things."""
+    members = list(Bundle().all().items())
+    more = struct.pack("<2H", 0x9999, 600) + b"H" * 600
+    return {
+        f"hidden-{name}": (raw_zip(members, **how), "malformed")
+        for name, how in {
+            "behind-stored": {"tail": b"HIDDEN"},
+            "behind-deflated": {"tail": b"HIDDEN", "method": 8},
+            "in-extra-field": {"extra": more},
+            "in-local-extra-field": {"local_extra": more},
+            "in-zip64-end": {"end_64": b"H" * 100},
+            "local-crc": {"local_crc": 1},
+            "local-size": {"local_size": 7},
+            "local-method": {"local_method": 8},
+            "local-name": {"local_name": b"CUBES.jsonl"},
+            "disk": {"disk": 1},
+        }.items()
+    }
+
+
 def _manifests() -> dict[str, Any]:
     def signer(bundle: Bundle) -> None:
         bundle.signer = STRANGER
@@ -372,6 +470,11 @@ def _manifests() -> dict[str, Any]:
         "time-over": (made(), "expired", {"now": "2026-03-09T09:00:01+00:00"}),
         "time-ahead": (made(), "not_yet", {"now": "2026-03-02T08:54:59+00:00"}),
         "time-backwards": (with_manifest(expires_at="2026-03-02T09:00:00Z"), "malformed"),
+        "time-not-in-utc": (with_manifest(created_at="2026-03-02T11:00:00+02:00"), "malformed"),
+        "time-number": (with_manifest(created_at=1772442000), "malformed"),
+        "issuer-nul": (with_manifest(issuer="a\0b"), "malformed"),
+        "field-null": (with_manifest(covers=None), "malformed"),
+        "schema-0": (with_manifest(cube_schema=0), "malformed"),
         "time-naive": (with_manifest(created_at="2026-03-02T09:00:00"), "malformed"),
         "replayed": (with_manifest(bundle="f" * 32), "replayed"),
         "version-2": (with_manifest(mip="2.0"), "version"),
@@ -406,6 +509,10 @@ def _members() -> dict[str, Any]:
 
     other = Bundle()
     other.members["blobs/" + "0" * 64] = b"not that"
+    counted = Bundle()
+    picture = {"kind": "plaintext", "text": "A plan.", "blob": counted.blob(b"\x89PNG", "image/png")}
+    counted.add(memory(2, payload=picture))
+    counted.retell = lambda said: [each.update(records=5) for each in said if each["name"].startswith("blobs/")]
     extra = {"name": "declined.jsonl", "size": 0, "sha256": sha256(b"").hexdigest(), "records": 0}
     return {
         "member-not-told": (after(lambda members: members.update({"redactions.jsonl": b"{}\n"})), "members_differ"),
@@ -421,6 +528,9 @@ def _members() -> dict[str, Any]:
         "member-records": (told(lambda said: said[0].update(records=7)), "malformed"),
         "member-no-last-line": (made(lambda bundle: setattr(bundle, "ending", b"")), "malformed"),
         "member-blob-name": (other.file(), "digest_differs"),
+        "member-blob-records": (counted.file(), "malformed"),
+        "member-field-unknown": (told(lambda said: said[0].update(extra=1)), "malformed"),
+        "member-records-true": (told(lambda said: said[0].update(records=True)), "malformed"),
     }
 
 
@@ -475,6 +585,45 @@ def _records() -> dict[str, Any]:
         "redactions-field": (listed("redactions", spelled({"id": "x", "version": 1})), "record"),
         "declined-name-twice": (listed("declined", b'{"id":"x","id":"y","why":"not_shared"}'), "record"),
         "blob-missing": (with_record(payload=lost), "members_differ"),
+    }
+
+
+def _almost() -> dict[str, Any]:
+    """Records that a kind reader would take for memories."""
+    lines, said = spelled(memory()), memory()["descriptive"]
+    large = Bundle(memory(text=LARGE))
+    large.method = ZIP_DEFLATED
+
+    def raw(old: bytes, new: bytes) -> tuple[bytes, str]:
+        return made(lambda bundle: None, lines.replace(old, new)), "record"
+
+    def at(time: Any) -> tuple[bytes, str]:
+        return with_record(descriptive=said | {"created_at": time}), "record"
+
+    def valued(value: Any) -> tuple[bytes, str]:
+        return with_record(payload={"kind": "plaintext", "text": "x", "value": value}), "record"
+
+    return {
+        "record-version-text": (with_record(version="1"), "record"),
+        "record-version-fraction": (with_record(version=1.0), "record"),
+        "record-version-true": (with_record(version=True), "record"),
+        "record-version-2-63": (with_record(version=1 << 63), "record"),
+        "record-number-2-64": valued(1 << 64),
+        "record-number-infinite": raw(b'"text":', b'"value":1e400,"text":'),
+        "record-deep-63": valued(_nested(63)),
+        "record-schema-2": (with_record(schema=2), "record"),
+        "record-time-number": at(1772442000),
+        "record-time-naive": at("2026-03-01T09:00:00"),
+        "record-time-space": at("2026-03-01 09:00:00Z"),
+        "record-text-large": (large.file(), "record"),
+        "record-valid-backwards": (
+            with_record(descriptive=said | {"valid_from": "2026-03-02T09:00:00Z", "valid_to": "2026-03-01T09:00:00Z"}),
+            "record",
+        ),
+        "record-private-readers": (with_record(governance={"owner": "user:ana", "readers": ["user:ben"]}), "record"),
+        "record-surrogate": raw(b"The ward", b"\\ud800"),
+        "record-id-blank": (with_record(id=" "), "record"),
+        "record-namespace-blank": (with_record(namespace=["clinic-a", " "]), "record"),
     }
 
 

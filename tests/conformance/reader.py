@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import struct
 import sys
 import zlib
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
 MOST = 64 << 20
+FULL = 0xFFFFFFFF
 LISTS = "cubes access_log redactions declined clocks deletions".split()
 CAPABILITIES = {
     "text",
@@ -50,33 +52,71 @@ def refuse(code: str) -> NoReturn:
 
 def members_of(content: bytes) -> dict[str, bytes]:
     """The members of a zip that holds nothing else."""
-    if len(content) < 22 or content[-22:-18] != b"PK\x05\x06":
-        refuse("malformed")
-    disk, start_disk, here, count, size, start, comment = struct.unpack("<4H2LH", content[-18:])
-    if disk or start_disk or here != count or comment or start + size != len(content) - 22:
-        refuse("malformed")
+    count, start, stop = directory_of(content)
     found: dict[str, bytes] = {}
     at, place = 0, start
     entries = []
     for _ in range(count):
         head = content[place : place + 46]
-        if len(head) < 46 or head[:4] != b"PK\x01\x02":
+        if place + 46 > stop or head[:4] != b"PK\x01\x02":
             refuse("malformed")
-        name_size, extra, note = struct.unpack("<3H", head[28:34])
-        entries.append((head, content[place + 46 : place + 46 + name_size]))
+        name_size, extra, note, disk = struct.unpack("<4H", head[28:36])
+        raw, more = content[place + 46 :][:name_size], content[place + 46 + name_size :][:extra]
         place += 46 + name_size + extra + note
-        if note:
+        if note or disk:
             refuse("malformed")
-    if place != start + size:
-        refuse("malformed")
-    for head, raw in sorted(entries, key=lambda entry: struct.unpack("<L", entry[0][42:46])[0]):
+        entries.append((*sizes_of(head, more), head, raw))
+    for begin, packed, size, head, raw in sorted(entries, key=lambda entry: entry[0]):
         name = checked_name(raw)
         if name in found:
             refuse("members_differ")
-        found[name], at = unpacked(content, head, raw, at)
-    if at != start:
+        if begin != at:
+            refuse("malformed")
+        found[name], at = unpacked(content, head, raw, at, (packed, size))
+    if at != start or place != stop:
         refuse("malformed")
     return found
+
+
+def directory_of(content: bytes) -> tuple[int, int, int]:
+    """How many members the directory names, where it begins and where it ends."""
+    stop = len(content) - 22
+    if stop < 0 or content[stop : stop + 4] != b"PK\x05\x06":
+        refuse("malformed")
+    disk, start_disk, here, count, size, start, comment = struct.unpack("<4H2LH", content[-18:])
+    if 0xFFFF in (here, count) or FULL in (size, start):
+        stop -= 76
+        here, count, size, start = larger(content[max(0, stop) : -22], stop, (here, count, size, start))
+    if disk or start_disk or here != count or comment or start + size != stop:
+        refuse("malformed")
+    return count, start, stop
+
+
+def larger(raw: bytes, at: int, said: tuple[int, ...]) -> tuple[int, ...]:
+    """The numbers of a ZIP64 end record; those that fit are said twice."""
+    if at < 0 or len(raw) != 76 or raw[:4] != b"PK\x06\x06":
+        refuse("malformed")
+    length, _, _, disk, first, *numbers = struct.unpack("<Q2H2L4Q", raw[4:56])
+    agree = all(one in (0xFFFF, FULL, other) for one, other in zip(said, numbers, strict=True))
+    if not agree or length != 44 or disk or first or struct.unpack("<4sLQL", raw[56:]) != (b"PK\x06\x07", 0, at, 1):
+        refuse("malformed")
+    return tuple(numbers)
+
+
+def sizes_of(head: bytes, extra: bytes) -> tuple[int, int, int]:
+    """Where a member begins, its packed and its own size; those that do not fit are in the extra field."""
+    packed, size = struct.unpack("<2L", head[20:28])
+    begin = struct.unpack("<L", head[42:46])[0]
+    more = list(zip64(extra, [size, packed, begin].count(FULL)))
+    size, packed, begin = (more.pop(0) if each == FULL else each for each in (size, packed, begin))
+    return begin, packed, size
+
+
+def zip64(extra: bytes, count: int) -> tuple[int, ...]:
+    """So many numbers of an extra field that holds nothing else."""
+    if len(extra) != (4 + 8 * count if count else 0) or (count and extra[:4] != struct.pack("<2H", 1, 8 * count)):
+        refuse("malformed")
+    return struct.unpack(f"<{count}Q", extra[4:])
 
 
 def checked_name(raw: bytes) -> str:
@@ -87,25 +127,19 @@ def checked_name(raw: bytes) -> str:
     return raw.decode()
 
 
-def unpacked(content: bytes, head: bytes, raw: bytes, at: int) -> tuple[bytes, int]:
+def unpacked(content: bytes, head: bytes, raw: bytes, at: int, sizes: tuple[int, int]) -> tuple[bytes, int]:
     """The bytes of the member that begins at *at*, and where the next one has to begin."""
     flags, method = struct.unpack("<2H", head[8:12])
-    packed, size = struct.unpack("<2L", head[20:28])
+    packed, size = sizes
     mode = struct.unpack("<L", head[38:42])[0] >> 16
-    local = content[at : at + 30]
     if flags & ~0x800 or mode & 0o170000 not in (0, 0o100000):
         refuse("malformed")
     if method not in (0, 8):
         refuse("algorithm")
     if max(packed, size) > MOST or size > max(1 << 20, 100 * packed):
         refuse("too_large")
-    if struct.unpack("<L", head[42:46])[0] != at or len(local) < 30 or local[:4] != b"PK\x03\x04":
-        refuse("malformed")
-    name_size, extra = struct.unpack("<2H", local[26:30])
-    start = at + 30 + name_size + extra
+    start = begun(content, head, raw, at, sizes)
     held = content[start : start + packed]
-    if content[at + 30 : at + 30 + name_size] != raw or struct.unpack("<H", local[6:8])[0] & ~0x800:
-        refuse("malformed")
     if method == 8:
         try:
             engine = zlib.decompressobj(-15)
@@ -119,8 +153,22 @@ def unpacked(content: bytes, head: bytes, raw: bytes, at: int) -> tuple[bytes, i
     return held, start + packed
 
 
+def begun(content: bytes, head: bytes, raw: bytes, at: int, sizes: tuple[int, int]) -> int:
+    """Where the bytes of a member begin, before which stands what the directory says."""
+    local = content[at : at + 30]
+    if len(local) < 30 or local[:4] != b"PK\x03\x04" or max(struct.unpack("<2H", local[4:6] + head[6:8])) > 45:
+        refuse("malformed")
+    name_size, extra = struct.unpack("<2H", local[26:30])
+    start = at + 30 + name_size + extra
+    theirs, more = local[18:26], content[at + 30 + name_size : start]
+    own, shown = zip64(more, 2 * (theirs == b"\xff" * 8)) or struct.unpack("<2L", theirs)[::-1]
+    if (shown, own) != sizes or local[6:10] != head[8:12] or local[14:18] != head[16:20]:
+        refuse("malformed")
+    return start if content[at + 30 : at + 30 + name_size] == raw else refuse("malformed")
+
+
 def parsed(content: bytes, code: str = "malformed") -> Any:
-    """Strict JSON: UTF-8, each name once, no NaN, not nested deeper than 64."""
+    """Strict JSON: UTF-8, each name once, numbers that fit, not nested deeper than 64."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):
@@ -128,14 +176,26 @@ def parsed(content: bytes, code: str = "malformed") -> Any:
         return dict(pairs)
 
     def deep(value: Any, level: int) -> bool:
-        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if not isinstance(value, dict | list):
+            return False
+        inner = value.values() if isinstance(value, dict) else value
         return level > 64 or any(deep(each, level + 1) for each in inner)
 
+    def whole(digits: str) -> int:
+        return int(digits) if len(digits) < 21 and -(2**63) <= int(digits) < 2**63 else refuse(code)
+
+    def fraction(digits: str) -> float:
+        return float(digits) if math.isfinite(float(digits)) else refuse(code)
+
     try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=once, parse_constant=lambda _: refuse(code))
+        value = json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=once, parse_constant=lambda _: refuse(code), parse_int=whole, parse_float=fraction,
+        )  # fmt: skip
+        json.dumps(value, ensure_ascii=False).encode()  # no lone surrogate
     except (ValueError, RecursionError):
         refuse(code)
-    if deep(value, 0):
+    if deep(value, 1):
         refuse(code)
     return value
 
@@ -208,13 +268,25 @@ def is_signed(key: bytes, signature: bytes, message: bytes) -> bool:
 # --- the manifest
 
 
-def moment(text: Any) -> datetime:
-    """A time with its zone."""
+def moment(text: Any, zone: str = "Z|[+]00:00", code: str = "malformed") -> datetime:
+    """A time with its zone (RFC 3339), which is UTC in a manifest."""
+    spelled = rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.]\d{{1,9}})?(?:{zone})"
+    if not isinstance(text, str) or not re.fullmatch(spelled, text, re.ASCII):
+        refuse(code)
     try:
-        found = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        refuse("malformed")
-    return found if found.tzinfo is not None else refuse("malformed")
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (OverflowError, ValueError):
+        refuse(code)
+
+
+def is_text(value: Any) -> bool:
+    """Whether it is a name or label."""
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= 1000 and "\0" not in value
+
+
+def is_count(value: Any, least: int = 0) -> bool:
+    """Whether it is a whole number that every language knows."""
+    return type(value) is int and least <= value < 2**53
 
 
 def checked_manifest(members: dict[str, bytes], knows: dict[str, Any]) -> dict[str, Any]:
@@ -268,19 +340,38 @@ def check_form(manifest: Any) -> None:
         isinstance(manifest["members"], list) and isinstance(manifest["requires"], list)
     ):
         refuse("malformed")
-    texts = [manifest[name] for name in ("issuer", "recipient", "purpose")] + manifest["requires"]
-    hexes = [(manifest["bundle"], 32), (manifest["key"], 64)]
-    if not all(isinstance(text, str) and text.strip() and len(text) <= 1000 for text in texts) or not all(
-        isinstance(text, str) and HEX[size].fullmatch(text) for text, size in hexes
-    ):
-        refuse("malformed")
-    if moment(manifest["expires_at"]) <= moment(manifest["created_at"]) or type(manifest["cube_schema"]) is not int:
-        refuse("malformed")
-    names = [each.get("name") if isinstance(each, dict) else None for each in manifest["members"]]
-    if len(set(names)) != len(names) or "cubes.jsonl" not in names or None in names:
+    check_fields(manifest)
+    if version[2] == "0" and {"clocks", "deletions"} & set(manifest["requires"]):
         refuse("malformed")
     if set(manifest["requires"]) - CAPABILITIES:
         refuse("capability")
+
+
+def check_fields(manifest: dict[str, Any]) -> None:
+    """What the fields say."""
+    texts = [manifest[name] for name in ("issuer", "recipient", "purpose")] + manifest["requires"]
+    hexes = [(manifest["bundle"], 32), (manifest["key"], 64)]
+    if not all(map(is_text, texts)) or not all(
+        isinstance(text, str) and HEX[size].fullmatch(text) for text, size in hexes
+    ):
+        refuse("malformed")
+    if moment(manifest["expires_at"]) <= moment(manifest["created_at"]) or not is_count(manifest["cube_schema"], 1):
+        refuse("malformed")
+    if not all(map(is_member, manifest["members"])) or not isinstance(manifest.get("covers", {}), dict):
+        refuse("malformed")
+    names = [each["name"] for each in manifest["members"]]
+    if len(set(names)) != len(names) or "cubes.jsonl" not in names:
+        refuse("malformed")
+
+
+def is_member(said: Any) -> bool:
+    """Whether it tells of a member; `records` may be left out of a blob."""
+    if not isinstance(said, dict) or {*said} - {"records"} != {"name", "size", "sha256"}:
+        return False
+    name, digest, records = said["name"], said["sha256"], said.get("records", 0)
+    hexes = isinstance(digest, str) and HEX[64].fullmatch(digest) is not None
+    blob = isinstance(name, str) and name.startswith("blobs/")
+    return isinstance(name, str) and hexes and is_count(said["size"]) and is_count(records) and not (blob and records)
 
 
 def check_members(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
@@ -334,8 +425,16 @@ def fits(value: Any, schema: Any, whole: dict[str, Any]) -> bool:
             fits(each, schema.get("items", True), whole) for each in value
         )
     if isinstance(value, str):
-        return schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)) and "\0" not in value
+        return fits_text(value, schema)
     return value is None or schema.get("minimum", value) <= value <= schema.get("maximum", value)
+
+
+def fits_text(value: str, schema: dict[str, Any]) -> bool:
+    """Whether a text is what a JSON Schema says."""
+    if schema.get("format") == "date-time":
+        moment(value, r"Z|[+-]\d\d:\d\d", "record")
+    fits_in = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
+    return fits_in and "\0" not in value and re.search(schema.get("pattern", ""), value) is not None
 
 
 def memories(members: dict[str, bytes], schema: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
@@ -343,8 +442,10 @@ def memories(members: dict[str, bytes], schema: dict[str, Any]) -> Iterator[list
     seen: set[str] = set()
     versions: list[dict[str, Any]] = []
     for line in members["cubes.jsonl"].split(b"\n")[:-1]:
+        if len(line) > 8 << 20:
+            refuse("too_large")
         cube = parsed(line, "record")
-        if not isinstance(cube, dict) or not fits(cube, schema, schema) or not says_something(cube["payload"]):
+        if not isinstance(cube, dict) or not fits(cube, schema, schema) or not makes_sense(cube):
             refuse("record")
         cube.setdefault("version", 1)
         if versions and versions[-1]["id"] == cube["id"]:
@@ -371,13 +472,44 @@ def check_lists(members: dict[str, bytes]) -> None:
     for name, wanted in fields.items():
         for line in members.get(f"{name}.jsonl", b"").split(b"\n")[:-1]:
             said = parsed(line, "record")
-            if not isinstance(said, dict) or set(said) - {"moved"} != wanted:
+            if not isinstance(said, dict) or set(said) - ({"moved"} if name == "clocks" else set()) != wanted:
+                refuse("record")
+            if not all(is_field(each, what, said) for each, what in said.items()):
                 refuse("record")
             if name == "access_log":
                 record = json.dumps(said["record"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
                 covered = f'[{said["number"]},"{said["previous"]}",{record}]'
                 if hashlib.sha256(covered.encode()).hexdigest() != said["hash"]:
                     refuse("record")
+
+
+def is_field(name: str, value: Any, said: dict[str, Any]) -> bool:
+    """Whether a field of a list's record is of its kind."""
+    if name in ("at", "moved"):
+        at, by = (value, said.get("by", "x")) if name == "at" else (value["at"], value["by"]) if value else ("", "")
+        if name == "at" or value is not None:
+            moment(at, r"Z|[+-]\d\d:\d\d", "record")
+        return value is None or is_text(by)
+    if name == "vector":
+        return isinstance(value, dict) and bool(value) and all(is_text(k) and is_count(v) for k, v in value.items())
+    if name == "removed":
+        return isinstance(value, list) and all(map(is_text, value))
+    if name in ("version", "number"):
+        return is_count(value, 1)
+    return isinstance(value, dict) if name == "record" else is_text(value)
+
+
+def makes_sense(cube: dict[str, Any]) -> bool:
+    """What no schema says of a memory."""
+    payload, when, rules = cube["payload"], cube["descriptive"], cube["governance"]
+    start, end = when.get("valid_from"), when.get("valid_to")
+    zone = r"Z|[+-]\d\d:\d\d"
+    ordered = not start or not end or moment(start, zone) <= moment(end, zone)
+    private = rules.get("layer", "private") == "private"
+    shared = any(rules.get(name) for name in ("readers", "writers", "sharers"))
+    sizes = payload.get("text", ""), json.dumps(payload.get("value"), ensure_ascii=False)
+    small = all(len(each.encode()) <= 1_000_000 for each in sizes)
+    return cube.get("schema", 1) <= 1 and says_something(payload) and small and ordered and not (private and shared)
 
 
 def says_something(payload: dict[str, Any]) -> bool:
@@ -453,6 +585,9 @@ def looked_through(
             if kind != "plaintext":
                 check_tensors(content)
         count, total = count + 1, total + len(versions)
+        is_book = cube["descriptive"].get("semantic_type") == "item" and cube["namespace"][1:2] == ["memstore"]
+        if is_book or cube["descriptive"].get("semantic_type") == "import_receipt":
+            declined["reserved"] = declined.get("reserved", 0) + 1
         model = cube["payload"].get("fingerprint") or cube["payload"].get("base")
         if kind != "plaintext" and model not in knows.get("models", []):
             declined["fingerprint"] = declined.get("fingerprint", 0) + 1

@@ -18,10 +18,15 @@ import orjson
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from memos_integrations.core.cube.frozen import frozen
+from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.kept import Kept
 
 MAX_TEXT_BYTES = 1_000_000
 """Largest plaintext payload. Longer texts belong in several cubes, or in a blob with a caption."""
+
+
+MAX_VALUE_DEPTH = 62
+"""A value stands two levels deep in a record, and a record is nested at most 64 deep (MIP.md §1)."""
 
 
 def check_text(text: str) -> str:
@@ -76,6 +81,23 @@ def _as_json(value: Any) -> Any:
     return frozen(json.loads(text))
 
 
+def check_carriable(value: Any) -> None:
+    """Refuse a JSON value that a bundle could not carry, and no other system would read (MIP.md §1).
+
+    Raises:
+        InvalidMemoryError: It nests deeper than `MAX_VALUE_DEPTH`, or a whole number in it does not fit into 64 bits.
+    """
+    level = [value]
+    for _ in range(MAX_VALUE_DEPTH + 1):
+        if any(type(each) is int and not -(1 << 63) <= each < 1 << 63 for each in level):
+            raise InvalidMemoryError("A whole number in a memory's value has 64 bits; write a larger one as text.")
+        inner = [each for each in level if isinstance(each, dict | list | tuple)]
+        if not inner:
+            return
+        level = [held for each in inner for held in (each.values() if isinstance(each, dict) else each)]
+    raise InvalidMemoryError(f"A memory's value nests at most {MAX_VALUE_DEPTH} deep; keep what is deeper as text.")
+
+
 def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
@@ -84,7 +106,10 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 Text = Annotated[str, AfterValidator(check_text)]
-Label = Annotated[str, Field(max_length=1_000), AfterValidator(_check_label)]
+_NOT_BLANK: dict[str, Any] = {"minLength": 1, "pattern": r"\S"}
+"""What `_check_label` asks, for the JSON Schemas."""
+
+Label = Annotated[str, Field(max_length=1_000, json_schema_extra=_NOT_BLANK), AfterValidator(_check_label)]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 Digest = Annotated[str, AfterValidator(_check_digest)]
 Labels = Annotated[tuple[Label, ...], Field(max_length=10_000)]

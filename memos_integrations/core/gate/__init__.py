@@ -7,7 +7,7 @@ from memos_integrations.core.gate.hygiene import cleaned, in_plain_signs
 from memos_integrations.core.gate.identifiers import may_be_phone, personal_in
 from memos_integrations.core.gate.impact import Impact, impacts_of
 from memos_integrations.core.gate.instructions import Likeness, likeness_of
-from memos_integrations.core.gate.marked import VAGUE, Detector, Marked, Pseudonym, replaced
+from memos_integrations.core.gate.marked import VAGUE, Detector, Marked, Pseudonym, replaced, word
 from memos_integrations.core.gate.national import says_national
 from memos_integrations.core.gate.secrets import secrets_in
 
@@ -30,4 +30,5 @@ __all__ = [
     "replaced",
     "says_national",
     "secrets_in",
+    "word",
 ]

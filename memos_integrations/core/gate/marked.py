@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
+
+from memos_integrations.core.errors import InvalidMemoryError
 
 
 class Marked(NamedTuple):
@@ -21,6 +24,19 @@ VAGUE = "national_id"
 
 Pseudonym = Callable[[str, str, str], str]
 """What stands in a text for a value: from tenant, kind and value. No detector may find anything in it."""
+
+
+def word(said: str) -> Detector:
+    """Finds a word, or words in a row, whatever their case, where they stand by themselves.
+
+    Raises:
+        InvalidMemoryError: There is none.
+    """
+    parts = [re.escape(part) for part in said.split()]
+    if not parts:
+        raise InvalidMemoryError("A word that is to be taken out is not blank.")
+    form = re.compile(r"(?<!\w)" + r"\s+".join(parts) + r"(?!\w)", re.IGNORECASE)
+    return lambda text: (Marked(found.start(), found.end(), "word") for found in form.finditer(text))
 
 
 def apart(found: Iterable[Marked]) -> list[Marked]:

@@ -14,10 +14,11 @@ from memos_integrations.core.interchange.joining import Apart
 from memos_integrations.core.interchange.keys import Opener, Seal, SignatureCheck, Signer
 from memos_integrations.core.interchange.loader import MemLoader
 from memos_integrations.core.interchange.manifest import Capability, Covers, Manifest, Member
+from memos_integrations.core.interchange.redacting import Redacted, Redaction, by_gate
 from memos_integrations.core.interchange.refusal import Declined, Refusal
 from memos_integrations.core.interchange.syncing import MemSync, Synced
 from memos_integrations.core.interchange.taking import Arrival, Loaded, Place
-from memos_integrations.core.interchange.writing import Redacted, Redaction, Wanted
+from memos_integrations.core.interchange.writing import Wanted
 
 __all__ = [
     "Addressee",
@@ -47,5 +48,6 @@ __all__ = [
     "Synced",
     "Terms",
     "Wanted",
+    "by_gate",
     "changed",
 ]

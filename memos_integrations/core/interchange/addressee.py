@@ -18,7 +18,7 @@ from memos_integrations.core.cube import (
 )
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
 from memos_integrations.core.interchange.canonical import canonical, strict_json
-from memos_integrations.core.interchange.manifest import MAJOR, MINOR, Capability, Hex64, Version
+from memos_integrations.core.interchange.manifest import MAJOR, MINOR, SINCE_1_1, Capability, Hex64, Version
 from memos_integrations.core.interchange.refusal import Refusal
 
 MOST_BYTES = 1 << 20
@@ -40,7 +40,8 @@ class Addressee(Value):
     @property
     def capabilities(self) -> frozenset[str]:
         """Those of its capabilities that a writer of this version knows."""
-        return frozenset(self.requires) & frozenset(Capability)
+        known = frozenset(self.requires) & frozenset(Capability)
+        return known - SINCE_1_1 if self.mip == f"{MAJOR}.0" else known
 
     def fits(self, cube: MemCube) -> bool:
         """Whether the reader has the model that a memory is bound to, if it is bound to one."""

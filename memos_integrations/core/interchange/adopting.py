@@ -4,23 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from memos_integrations.core.books import ITEM
+from memos_integrations.core.books import ITEM, is_of_the_books
 from memos_integrations.core.cube import MemCube, TrustLabel
+from memos_integrations.core.errors import (
+    AccessDeniedError,
+    CubeNotFoundError,
+    IllegalTransitionError,
+    LegalHoldError,
+)
 from memos_integrations.core.interchange.arrival import Arrivals, arrived_id, version_there
-from memos_integrations.core.interchange.manifest import Manifest
+from memos_integrations.core.interchange.manifest import DELETIONS, Manifest
+from memos_integrations.core.interchange.records import DeletionRecord
 from memos_integrations.core.interchange.refusal import Declined
-from memos_integrations.core.interchange.taking import Arriving, Bundle, Place, Taking
+from memos_integrations.core.interchange.taking import Arriving, Bundle, Forget, Place, Taking
 from memos_integrations.core.item import Address, content_of, vault_key
 
 
 class Adopting(Taking):
     """Takes memories in below the namespace *into*; items of a store keep their address within it."""
 
-    def __init__(self, place: Place, bundle: Bundle, *, into: tuple[str, ...], most: TrustLabel) -> None:
+    keeps_lists = True
+
+    def __init__(
+        self, place: Place, bundle: Bundle, *, into: tuple[str, ...], most: TrustLabel, again: bool = False
+    ) -> None:
         super().__init__(place, bundle)
-        self._into = into
+        self._into, self._again = into, again
         self._arrivals = Arrivals(bundle.manifest, place.caller, most=most, inside=bundle.survey.holds)
         self._addresses: dict[str, str] = {}
+
+    def erase(self, forget: Forget, *, write: bool) -> None:
+        """Erase what the issuer erased of what arrived from its key; done again at no cost. Nothing else has such ids.
+
+        It comes before the rest: whoever dies in between loads the bundle as if for the first time.
+        """
+        for said in self._list(DELETIONS, DeletionRecord):
+            here = arrived_id(self._bundle.manifest, self._caller, said.id)
+            held = self._governance.held([here], self._caller).get(here)
+            if held is None:
+                if write and not self._governance.was_forgotten(here, self._caller):
+                    self._governance.note_forgotten(here, self._caller)  # what is older may come later
+                continue
+            what = "erased"
+            try:
+                if write:
+                    forget(here, self._caller)
+                elif held.governance.legal_hold:
+                    what = Declined.ON_HOLD.value
+            except (LegalHoldError, IllegalTransitionError):
+                what = Declined.ON_HOLD.value
+            except (CubeNotFoundError, AccessDeniedError):
+                continue  # it went with what it was derived from, or is somebody else's by now
+            self._tell(said.id, here, what)
 
     def _beside(self) -> Container[str]:
         return self._survey.here
@@ -32,15 +67,22 @@ class Adopting(Taking):
         ids = [arrived_id(self._bundle.manifest, self._caller, versions[-1].id) for versions in page]
         held = self._governance.held(ids, self._caller)
         there = {each: cube for each, cube in held.items() if cube.governance.owner == self._caller.by.subject}
+        gone = set() if self._again else self._governance.forgotten_of(sorted({*ids} - held.keys()), self._caller)
         made: list[Arriving] = []
         for cube_id, versions in zip(ids, page, strict=True):
+            if cube_id in gone:
+                self._tell(versions[-1].id, None, Declined.FORGOTTEN.value)
+                continue
             made += self._of_one(versions, there.get(cube_id), cube_id)
         return made
 
     def _of_one(self, versions: list[MemCube], there: MemCube | None, cube_id: str) -> list[Arriving]:
         """The versions to write of one memory."""
         cube = versions[-1]
-        if (declined := self._declined(cube)) is not None:
+        declined, is_item = self._declined(cube), cube.descriptive.semantic_type == ITEM
+        if declined is None and is_item and is_of_the_books(self._arrived(cube, 1)):
+            declined = Declined.RESERVED
+        if declined is not None:
             return self._said(cube, None, declined.value)
         key, first = None, 1
         if there is not None:
@@ -53,7 +95,7 @@ class Adopting(Taking):
             versions = [each for each in versions if each.version > known]
             first = there.version + 1
         made = [self._arrived(each, number) for number, each in enumerate(versions, first)]
-        if there is None and cube.descriptive.semantic_type == ITEM:
+        if there is None and is_item:
             key = address_key(made[-1], self._caller.by.subject)
             taken = key is not None and (
                 self._addresses.setdefault(key, cube_id) != cube_id

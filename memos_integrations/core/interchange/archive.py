@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import stat
-import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,17 +13,18 @@ from tempfile import TemporaryFile
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
-from memos_integrations.core.errors import BundleError
+from memos_integrations.core.errors import BundleError, InvalidMemoryError
 from memos_integrations.core.interchange.keys import SEALED, Opener
-from memos_integrations.core.interchange.manifest import BLOBS, LISTS, MANIFEST, SIGNATURE, Member
+from memos_integrations.core.interchange.manifest import BLOBS, MANIFEST, SIGNATURE, Member
 from memos_integrations.core.interchange.refusal import Refusal
+from memos_integrations.core.interchange.zipform import BLOCK, Entry, deflated, entries_of, unpacked
 
-BLOCK = 1 << 20
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Every member says this time: the bytes of a bundle do not depend on the clock or the machine."""
 
-LOCAL_HEADER, END_RECORD = 30, 22
-_NAME = re.compile(r"(?:[a-z_]{1,40}\.jsonl?|blobs/[0-9a-f]{64})")
+
+LINE_BYTES = 8 << 20
+"""A record of more is none, whatever a reader's other limits are."""
 
 
 class Limits(NamedTuple):
@@ -36,28 +35,29 @@ class Limits(NamedTuple):
     members: int = 100_000
     ratio: int = 100
     manifest_bytes: int = 32 << 20
-    line_bytes: int = 8 << 20
+    line_bytes: int = LINE_BYTES
 
 
 class BundleWriter:
     """Writes the members of a bundle one after another, and remembers the digest of each."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        self._file = file
+        self._zip = zipfile.ZipFile(file, "w")
         self.members: list[Member] = []
 
     def add_lines(self, name: str, lines: Iterable[bytes]) -> Member:
         """A list: each of *lines*, which hold no line break, with one behind it."""
-        return self._add(name, (line + b"\n" for line in lines), zipfile.ZIP_DEFLATED, lists=True)
+        return self._add(name, (line + b"\n" for line in lines), lists=True)
 
     def add_blob(self, digest: str, source: BinaryIO) -> Member:
         """The bytes of a blob, uncompressed: tensors and pictures do not get smaller."""
-        return self._add(BLOBS + digest, iter(lambda: source.read(BLOCK), b""), zipfile.ZIP_STORED, lists=False)
+        return self._add(BLOBS + digest, iter(lambda: source.read(BLOCK), b""), lists=False)
 
     def close_with(self, manifest: bytes, signature: bytes) -> None:
         """Put the manifest and its signature behind the members, and end the file."""
         for name, content in ((MANIFEST, manifest), (SIGNATURE, signature)):
-            self._zip.writestr(_entry(name, zipfile.ZIP_STORED), content)
+            self._zip.writestr(_entry(name), content)
         self._zip.close()
 
     def abandon(self) -> None:
@@ -65,22 +65,33 @@ class BundleWriter:
         with suppress(OSError, ValueError):
             self._zip.close()
 
-    def _add(self, name: str, chunks: Iterable[bytes], compression: int, *, lists: bool) -> Member:
-        digest, size, records = hashlib.sha256(), 0, 0
-        with self._zip.open(_entry(name, compression), "w", force_zip64=True) as out:
+    def _add(self, name: str, chunks: Iterable[bytes], *, lists: bool) -> Member:
+        if len(self.members) >= Limits().members - 2:
+            raise InvalidMemoryError("No reader takes so many blobs in one bundle; dump in parts (`since`, `most`).")
+        digest, size, records, crc = hashlib.sha256(), 0, 0, 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size, records, crc
             for chunk in chunks:
                 digest.update(chunk)
-                size += len(chunk)
-                records += lists
-                out.write(chunk)
+                size, records, crc = size + len(chunk), records + lists, zlib.crc32(chunk, crc)
+                yield chunk
+
+        entry = _entry(name)
+        with self._zip.open(entry, "w", force_zip64=True) as out:
+            for packed in deflated(counted()) if lists else counted():
+                out.write(packed)
+        if lists:  # `zipfile` cannot store a part of a stream: it was given what is packed already
+            entry.compress_type, entry.file_size, entry.CRC = zipfile.ZIP_DEFLATED, size, crc
+            self._file.seek(entry.header_offset)
+            self._file.write(entry.FileHeader(zip64=True))
         member = Member(name=name, size=size, sha256=digest.hexdigest(), records=records)
         self.members.append(member)
         return member
 
 
-def _entry(name: str, compression: int) -> zipfile.ZipInfo:
+def _entry(name: str) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name, EPOCH)
-    entry.compress_type = compression
     entry.create_system = 3
     entry.external_attr = (stat.S_IFREG | 0o600) << 16
     return entry
@@ -105,7 +116,7 @@ class BundleReader:
         try:
             if self._file.read(len(SEALED)) == SEALED:
                 self._file = self._unsealed(opener)
-            self._zip, self._entries = self._opened()
+            self._entries = self._opened()
         except BaseException:
             self._file.close()
             raise
@@ -134,7 +145,7 @@ class BundleReader:
         if name not in self._entries:
             code = Refusal.UNSIGNED if name == SIGNATURE else Refusal.MALFORMED
             raise BundleError(code, f"The bundle has no {name}")
-        if self._entries[name].file_size > self._limits.manifest_bytes:
+        if self._entries[name].size > self._limits.manifest_bytes:
             raise BundleError(Refusal.TOO_LARGE, f"{name} is too large")
         return b"".join(self._chunks(name))
 
@@ -189,7 +200,6 @@ class BundleReader:
 
     def close(self) -> None:
         """Release the file."""
-        self._zip.close()
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -202,73 +212,25 @@ class BundleReader:
 
     # --- the form of the file -----------------------------------------------------------------------------------
 
-    def _opened(self) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-        size = self._file.seek(0, 2)
-        if size > self._limits.file_bytes:
-            raise BundleError(Refusal.TOO_LARGE, f"The file is {size:,} bytes, more than {self._limits.file_bytes:,}")
-        self._file.seek(max(0, size - END_RECORD))
-        if self._file.read()[:4] != b"PK\x05\x06":
-            raise BundleError(Refusal.MALFORMED, "Not a bundle: it does not end as a zip without a comment does")
-        self._file.seek(0)
-        try:
-            opened = zipfile.ZipFile(self._file)
-            entries = opened.infolist()
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error, OSError, EOFError) as exc:
-            raise BundleError(Refusal.MALFORMED, f"Not a bundle: {exc}") from exc
-        if opened.comment or len(entries) > self._limits.members:
-            code = Refusal.MALFORMED if opened.comment else Refusal.TOO_LARGE
-            raise BundleError(code, "The zip has a comment or too many members")
-        for entry in entries:
-            self._check_entry(entry)
-        named = {entry.filename: entry for entry in entries}
-        if len(named) != len(entries):
-            raise BundleError(Refusal.MEMBERS_DIFFER, "A member stands twice in the zip")
-        if sum(entry.file_size for entry in entries) > self._limits.unpacked_bytes:
+    def _opened(self) -> dict[str, Entry]:
+        size, limits = self._file.seek(0, 2), self._limits
+        if size > limits.file_bytes:
+            raise BundleError(Refusal.TOO_LARGE, f"The file is {size:,} bytes, more than {limits.file_bytes:,}")
+        entries = entries_of(self._file, limits.members)
+        for entry in entries.values():
+            if entry.size > max(BLOCK, entry.packed * limits.ratio):
+                raise BundleError(
+                    Refusal.TOO_LARGE, f"{entry.name} would grow to more than {limits.ratio} times its size"
+                )
+        if sum(entry.size for entry in entries.values()) > limits.unpacked_bytes:
             raise BundleError(Refusal.TOO_LARGE, "The members are too large")
-        self._check_layout(sorted(entries, key=lambda entry: entry.header_offset), opened.start_dir)
-        return opened, named
-
-    def _check_entry(self, entry: zipfile.ZipInfo) -> None:
-        name = entry.orig_filename
-        known = name in {MANIFEST, SIGNATURE} or name in LISTS or name.startswith(BLOBS)
-        if entry.filename != name or not known or not _NAME.fullmatch(name):
-            raise BundleError(Refusal.UNSAFE_NAME, f"{name[:80]!r} is no name of a member")
-        kind = stat.S_IFMT(entry.external_attr >> 16)
-        if entry.flag_bits & ~0x800 or kind not in {0, stat.S_IFREG} or entry.comment:
-            raise BundleError(Refusal.MALFORMED, f"{name} is encrypted, no plain file, or says more than it should")
-        if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise BundleError(Refusal.ALGORITHM, f"{name} is compressed in a way that MIP does not know")
-        if entry.file_size > max(BLOCK, entry.compress_size * self._limits.ratio):
-            raise BundleError(Refusal.TOO_LARGE, f"{name} would grow to more than {self._limits.ratio} times its size")
-
-    def _check_layout(self, entries: list[zipfile.ZipInfo], end: int) -> None:
-        """The members fill the file from its first byte to the directory: nothing hides, nothing overlaps."""
-        at = 0
-        for entry in entries:
-            self._file.seek(at)
-            header = self._file.read(LOCAL_HEADER)
-            if entry.header_offset != at or len(header) != LOCAL_HEADER or header[:4] != b"PK\x03\x04":
-                raise BundleError(Refusal.MALFORMED, "There are bytes between the members, or members overlap")
-            name, extra = struct.unpack("<HH", header[26:30])
-            if struct.unpack("<H", header[6:8])[0] & ~0x800:
-                raise BundleError(Refusal.MALFORMED, f"{entry.filename} says more than it should")
-            at += LOCAL_HEADER + name + extra + entry.compress_size
-        if at != end:
-            raise BundleError(Refusal.MALFORMED, "There are bytes between the members and the directory")
+        return entries
 
     def _chunks(self, name: str) -> Iterator[bytes]:
-        entry, read = self._entries[name], 0
         try:
-            with self._zip.open(entry) as source:
-                while chunk := source.read(BLOCK):
-                    read += len(chunk)
-                    if read > entry.file_size:
-                        raise BundleError(Refusal.TOO_LARGE, f"{name} holds more than it says")
-                    yield chunk
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as exc:
-            if isinstance(exc, BundleError):
-                raise
-            raise BundleError(Refusal.MALFORMED, f"{name} cannot be unpacked: {exc}") from exc
+            yield from unpacked(self._file, self._entries[name])
+        except OSError as exc:
+            raise BundleError(Refusal.UNREADABLE, f"{name} cannot be read: {exc.strerror}") from exc
 
 
 class _Stream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,13 @@ from memos_integrations.core.errors import BundleError
 from memos_integrations.core.interchange.refusal import Refusal
 
 MAX_DEPTH = 64
+WHOLE = 1 << 63
+"""A whole number is at least `-WHOLE`, and less than `WHOLE`: it fits into 64 bits."""
+
+_DIGITS, _LONG = bytes.maketrans(b"123456789", b"000000000"), b"0" * 19
+_TEXTS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_PLAIN = re.compile(r"[^][{}]+")
+_PAIR = re.compile(r"\[\]|\{\}")
 _SPACED = re.compile(rb'"[ \t\r\n]+:')
 SAFE = 2**53 - 1
 """Whole numbers up to here are the same in every language that reads JSON (RFC 8785 §3.2.2.3)."""
@@ -44,16 +52,20 @@ def _spelled(value: Any) -> str:
 
 
 def strict_json(content: bytes, what: str) -> Any:
-    """The JSON value in *content*: UTF-8, no name twice, no NaN, not nested deeper than `MAX_DEPTH`.
+    """The JSON value in *content*: UTF-8, no name twice, not nested deeper than `MAX_DEPTH`, numbers that fit.
+
+    Whole numbers fit into 64 bits, fractions are finite.
 
     Raises:
         BundleError: It is not; the message begins with *what*.
     """
     try:
         text = content.decode("utf-8")
-        if _depth(text) > MAX_DEPTH:
+        if _is_deep(text):
             raise ValueError(f"it is nested deeper than {MAX_DEPTH}")
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        return json.loads(
+            text, object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite
+        )
     except (ValueError, RecursionError) as exc:
         raise BundleError(Refusal.MALFORMED, f"{what} is not strict JSON: {exc}") from exc
 
@@ -61,18 +73,33 @@ def strict_json(content: bytes, what: str) -> Any:
 def plain_json(content: bytes) -> Any:
     """What `strict_json` gives, at a third of its time, where it is plain at a glance; None where it is not.
 
-    Whole numbers that do not fit into 64 bits come as fractions.
     Every name of an object stands before a colon. Where no space is between them, there are at most as many names as
     quotes with a colon behind them (texts may hold such, too); if the parsed value has as many, none was lost to
     another of its name.
     """
-    if content.count(b"[") + content.count(b"{") > MAX_DEPTH or _SPACED.search(content) is not None:
+    if content.count(b"[") + content.count(b"{") > MAX_DEPTH or _SPACED.search(content) or has_long(content):
         return None
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError:
         return None
     return value if _names_in(value) == content.count(b'":') else None
+
+
+def has_long(content: bytes) -> bool:
+    """Whether there are digits that may say a number that does not fit into 64 bits."""
+    return _LONG in content.translate(_DIGITS)  # a pattern would take ten times as long
+
+
+def is_strict(content: bytes) -> bool:
+    """Whether `strict_json` takes what was written as JSON, found at a glance where it nearly always is."""
+    if content.count(b"[") + content.count(b"{") <= MAX_DEPTH and not has_long(content):
+        return True
+    try:
+        strict_json(content, "")
+    except BundleError:
+        return False
+    return True
 
 
 def _names_in(value: Any) -> int:
@@ -95,15 +122,25 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _depth(text: str) -> int:
-    """How deep brackets nest, those in texts too: an upper bound that is cheap to find."""
+def _whole(digits: str) -> int:
+    number = int(digits)
+    if not -WHOLE <= number < WHOLE:
+        raise ValueError(f"{digits[:40]} does not fit into 64 bits")
+    return number
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:40]} is too large for a number")
+    return number
+
+
+def _is_deep(text: str) -> bool:
+    """Whether brackets nest deeper than `MAX_DEPTH`; those in texts are none."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:  # nearly always
-        return 0
-    deepest = depth = 0
-    for sign in text:
-        if sign in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif sign in "]}":
-            depth -= 1
-    return deepest
+        return False
+    left = _PLAIN.sub("", _TEXTS.sub("", text))
+    for _ in range(MAX_DEPTH):  # each time the innermost go
+        left = _PAIR.sub("", left)
+    return bool(left)

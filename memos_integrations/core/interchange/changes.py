@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -12,6 +13,7 @@ from memos_integrations.core.access import Caller
 from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.delivering import DELIVER
+from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.clocks import TICK
 from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
@@ -38,6 +40,9 @@ SERIES = "dump_series"
 """The operation by which a vault notes how far a series of dumps has come."""
 
 LOG_PAGE = 10_000
+_SERIES = re.compile(r"\w[\w.-]{0,99}")
+EXPORTS_PAGE = 200
+"""So many records of what was sent are looked at a time: each names hundreds of memories."""
 
 
 class Stamp(NamedTuple):
@@ -134,6 +139,31 @@ def last_move(governance: MemGovernance, caller: Caller, cube_id: str) -> Stamp 
                 found = Stamp(record.at if found is None else max(record.at, found.at + TICK), "")
         query = query.model_copy(update={"after": entries[-1].number})
     return found
+
+
+def told_before(governance: MemGovernance, caller: Caller, ids: Collection[str]) -> set[str]:
+    """Those of the ids that the caller sent elsewhere before: of what never left, nobody has to hear that it went."""
+    query = LogQuery(tenant=caller.by.tenant, actor=caller.by.subject, operation="export", limit=EXPORTS_PAGE)
+    found: set[str] = set()
+    while len(found) < len(ids) and (entries := governance.lifecycle_log(query)):
+        for entry in entries:
+            detail = entry.record.detail
+            cubes = detail.get("cubes", ()) if isinstance(detail, Mapping) else ()
+            found.update(each for each in cubes if each in ids)
+        query = query.model_copy(update={"after": entries[-1].number})
+    return found
+
+
+def check_series(series: str) -> None:
+    """Refuse a name that could not begin the name of a file.
+
+    Raises:
+        InvalidMemoryError: It is empty, longer than 100 characters, or has more than letters, digits, `.`, `_`, `-`.
+    """
+    if not isinstance(series, str) or not _SERIES.fullmatch(series):
+        raise InvalidMemoryError(
+            "A series is named by 1 to 100 letters, digits, '_', '-' or '.', the first of them no dot."
+        )
 
 
 def last_of_series(governance: MemGovernance, caller: Caller, series: str) -> tuple[int, datetime | None]:

@@ -21,6 +21,7 @@ from memos_integrations.core.interchange.manifest import (
     Manifest,
     read_manifest,
     read_signature,
+    signed,
 )
 from memos_integrations.core.interchange.records import check_lists, outlined
 from memos_integrations.core.interchange.refusal import Declined, Refusal
@@ -62,11 +63,11 @@ class Checking:
             BundleError: It is none, or the signature does not fit, or is nobody's who is known here.
         """
         content = reader.small(MANIFEST)
-        signed = read_signature(reader.small(SIGNATURE))
+        said = read_signature(reader.small(SIGNATURE))
         manifest = read_manifest(content)
-        if signed.key != manifest.key:
+        if said.key != manifest.key:
             raise BundleError(Refusal.BAD_SIGNATURE, "The bundle is signed with another key than it names")
-        if not self._check(signed.key, bytes.fromhex(signed.signature), manifest.signed):
+        if not self._check(said.key, bytes.fromhex(said.signature), signed(content)):
             raise BundleError(Refusal.BAD_SIGNATURE, "The signature does not fit the manifest")
         if manifest.key not in self._trusted:
             raise BundleError(Refusal.UNKNOWN_KEY, f"Nobody here vouches for the key {manifest.key[:16]}…")

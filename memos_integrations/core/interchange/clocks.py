@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
@@ -24,7 +24,7 @@ TICK = timedelta(microseconds=1)
 class Clock(Value):
     """What a version has seen: of each replica how many writes. `at` and `by` are the stamp of its content."""
 
-    vector: dict[Label, int] = Field(min_length=1, max_length=MOST_REPLICAS)
+    vector: dict[Label, Annotated[int, Field(ge=0, le=2**53 - 1)]] = Field(min_length=1, max_length=MOST_REPLICAS)
     at: Moment
     by: Label
 

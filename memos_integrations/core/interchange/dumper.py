@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
+from pydantic import TypeAdapter, ValidationError
+
 from memos_integrations.core.access import Caller
-from memos_integrations.core.cube import SCHEMA, Value
+from memos_integrations.core.cube import SCHEMA, Label, Value, first_problem
 from memos_integrations.core.errors import InvalidMemoryError, VaultError, VaultFullError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.archive import BundleWriter
@@ -22,10 +25,18 @@ from memos_integrations.core.interchange.keys import Seal, Signer
 from memos_integrations.core.interchange.manifest import MAJOR, SINCE_1_1, Capability, Covers, Manifest
 from memos_integrations.core.interchange.writing import Wanted, Writing
 
+LONGEST_NAME = 200
+"""Bytes; a file under way has a longer one, and most file systems end at 255."""
+
+HALF = ".part"
+_HALF = re.compile(r"\..+\.[0-9a-f]{16}\.part", re.DOTALL)
+_LABEL: TypeAdapter[str] = TypeAdapter(Label)
+
 
 class Dumped(Value):
     """What was written: the bundle's id, how many memories and versions are in it, how many stayed behind and why.
 
+    `erased` memories are named as gone, for readers that had them before.
     `position` is the place in the vault's log that it reaches, for `since` of the next; None: it holds everything.
     """
 
@@ -36,6 +47,7 @@ class Dumped(Value):
     versions: int
     blobs: int
     declined: dict[str, int]
+    erased: int = 0
     position: int | None = None
 
 
@@ -67,10 +79,11 @@ class MemDumper:
             InvalidMemoryError: There is a file already, `lasts` is not positive, or the reader could not read it.
             VaultError: The disk failed; nothing is left of the bundle.
         """
-        _check(target, wanted, terms)
-        half = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+        self._check(target, caller, wanted, terms)
+        half = target.with_name(f".{target.name}.{secrets.token_hex(8)}{HALF}")
         try:
             with ExitStack() as files:
+                _sweep(target.parent)
                 file = files.enter_context(_private(half))
                 # What is to be sealed is never in the clear in a folder that others may reach.
                 clear = file if terms.seal is None else files.enter_context(TemporaryFile())
@@ -108,8 +121,25 @@ class MemDumper:
             versions=writing.versions,
             blobs=writing.blobs,
             declined=dict(writing.declined),
+            erased=writing.erased,
             position=None if wanted.changes is None else wanted.changes.to,
         )
+
+    def _check(self, target: Path, caller: Caller, wanted: Wanted, terms: Terms) -> None:
+        for name, said in (("issuer", self._issuer), ("recipient", terms.recipient), ("purpose", terms.purpose)):
+            try:
+                _LABEL.validate_python(said, strict=True)
+            except ValidationError as exc:
+                raise InvalidMemoryError(
+                    f"The {name} of a bundle cannot be {said!r:.80}: {first_problem(exc)}"
+                ) from exc
+        try:
+            is_ahead = caller.now < caller.now + terms.lasts
+        except (OverflowError, TypeError) as exc:
+            raise InvalidMemoryError(f"A bundle cannot last for {terms.lasts!r}: {exc}.") from exc
+        if not is_ahead:
+            raise InvalidMemoryError("A bundle has to last for some time: `lasts` is positive.")
+        _check(target, wanted, terms)
 
     def _sealed(self, writing: Writing, caller: Caller, terms: Terms) -> Manifest:
         minor = 1 if terms.covers is not None or writing.requires & SINCE_1_1 else 0
@@ -136,10 +166,10 @@ class MemDumper:
 
 
 def _check(target: Path, wanted: Wanted, terms: Terms) -> None:
+    if len(os.fsencode(target.name)) > LONGEST_NAME:
+        raise InvalidMemoryError(f"{target.name[:40]}… is too long for the name of a file.")
     if target.exists():
         raise InvalidMemoryError(f"{target.name} is there already; a bundle replaces nothing. Choose another name.")
-    if terms.lasts <= timedelta(0):
-        raise InvalidMemoryError("A bundle has to last for some time: `lasts` is positive.")
     if wanted.to is not None:
         needs = {Capability.TEXT.value} | (SINCE_1_1 if terms.covers is not None else set())
         wanted.to.check(1 if terms.covers is not None else 0, frozenset(needs))
@@ -148,7 +178,33 @@ def _check(target: Path, wanted: Wanted, terms: Terms) -> None:
 
 
 def _private(path: Path) -> BinaryIO:
-    return open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "wb+")
+    """A new file that nobody else reads, and that is taken for left behind only when its writer is gone."""
+    while True:
+        file = os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "wb+")
+        _is_locked(file, wait=True)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # another dump swept it away before it was locked
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder."""
+    for left in folder.glob(f".*{HALF}"):
+        if _HALF.fullmatch(left.name):
+            with suppress(OSError), open(left, "rb") as file:
+                if _is_locked(file):
+                    left.unlink()
+
+
+def _is_locked(file: BinaryIO, *, wait: bool = False) -> bool:
+    """Lock a file for this process, unless another has it locked, or nobody can."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except (ImportError, OSError):
+        return False
+    return True
 
 
 def _appear(half: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -33,6 +34,12 @@ Hex128 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 MemberName = Annotated[str, StringConstraints(pattern=r"^(?:[a-z_]{1,40}\.jsonl|blobs/[0-9a-f]{64})$")]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1, strict=True)]
 Version = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,3}\.(?:0|[1-9][0-9]{0,3})$")]
+
+
+TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
+)
+"""A time with its zone, as RFC 3339 spells it."""
 
 
 class Capability(StrEnum):
@@ -79,6 +86,11 @@ class Covers(Value):
         return self
 
 
+def signed(manifest: bytes) -> bytes:
+    """What the signature of a manifest covers."""
+    return CONTEXT + manifest
+
+
 class Manifest(Value):
     """What the signature covers: every other byte of the bundle is in it by its digest. `covers` came with MIP 1.1."""
 
@@ -93,7 +105,7 @@ class Manifest(Value):
     digest: Literal["sha-256"]
     signature: Literal["ed25519"]
     requires: tuple[Label, ...]
-    cube_schema: Count
+    cube_schema: Annotated[Count, Field(ge=1)]
     members: tuple[Member, ...]
     covers: Covers | None = None
 
@@ -104,6 +116,8 @@ class Manifest(Value):
             raise ValueError("members: a name stands twice")
         if not any(name == CUBES for name in names):
             raise ValueError(f"members: {CUBES} is missing")
+        if any(member.records and member.name.startswith(BLOBS) for member in self.members):
+            raise ValueError("members: a blob has no records")
         if self.expires_at <= self.created_at:
             raise ValueError("expires_at is not after created_at")
         if self.mip == "1.0" and (self.covers is not None or SINCE_1_1 & set(self.requires)):
@@ -113,7 +127,7 @@ class Manifest(Value):
     @property
     def signed(self) -> bytes:
         """The bytes that the signature covers."""
-        return CONTEXT + self.canonical()
+        return signed(self.canonical())
 
     def canonical(self) -> bytes:
         """The manifest in its one spelling (RFC 8785)."""
@@ -147,6 +161,7 @@ class BundleSignature(Value):
     signature: Hex128
 
 
+_UTC = ("Z", "+00:00")
 _VERSION = re.compile(r"^([1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$")
 KNOWN = frozenset(Capability)
 
@@ -164,12 +179,24 @@ def read_manifest(content: bytes) -> Manifest:
     for name, known in (("digest", "sha-256"), ("signature", "ed25519")):
         if said.get(name) != known:
             raise BundleError(Refusal.ALGORITHM, f"{MANIFEST} names the {name} {said.get(name)!r}; it is {known}")
+    for name in ("created_at", "expires_at"):
+        if not isinstance(said.get(name), str) or not TIME.fullmatch(said[name]) or not said[name].endswith(_UTC):
+            raise BundleError(Refusal.MALFORMED, f"{MANIFEST}: {name} is no time in UTC (RFC 3339)")
+    if None in said.values():
+        raise BundleError(Refusal.MALFORMED, f"{MANIFEST} names a field without a value")
     manifest: Manifest = _validated(Manifest, said, MANIFEST)
     if unknown := sorted(set(manifest.requires) - KNOWN):
         raise BundleError(Refusal.CAPABILITY, f"The bundle needs a reader that understands {', '.join(unknown)}")
-    if manifest.canonical() != content:
+    if not _is_canonical(said, content):
         raise BundleError(Refusal.MALFORMED, f"{MANIFEST} is not in canonical form (RFC 8785)")
     return manifest
+
+
+def _is_canonical(said: Any, content: bytes) -> bool:
+    try:
+        return canonical(said) == content  # as it was said: there is more than one spelling of a time
+    except (TypeError, ValueError):
+        return False
 
 
 def read_signature(content: bytes) -> BundleSignature:
@@ -199,6 +226,6 @@ def _check_version(said: Mapping[str, Any]) -> None:
 
 def _validated(kind: type[Any], said: Any, what: str) -> Any:
     try:
-        return kind.model_validate(said)
+        return kind.model_validate_json(json.dumps(said), strict=True)
     except ValidationError as exc:
         raise BundleError(Refusal.MALFORMED, f"{what}: {first_problem(exc)}") from exc

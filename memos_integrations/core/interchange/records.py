@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import (
+    SCHEMA,
     Label,
     MemCube,
     Moment,
@@ -17,12 +18,13 @@ from memos_integrations.core.cube import (
     Value,
     behaviour_of,
     canonical_cube,
+    first_problem,
     parts_of,
     sha256,
 )
-from memos_integrations.core.errors import BundleError, InvalidMemoryError
-from memos_integrations.core.interchange.archive import BundleReader
-from memos_integrations.core.interchange.canonical import MAX_DEPTH, plain_json, strict_json
+from memos_integrations.core.errors import BundleError
+from memos_integrations.core.interchange.archive import LINE_BYTES, BundleReader
+from memos_integrations.core.interchange.canonical import MAX_DEPTH, has_long, is_strict, plain_json, strict_json
 from memos_integrations.core.interchange.clocks import Clock
 from memos_integrations.core.interchange.manifest import (
     ACCESS_LOG,
@@ -31,11 +33,14 @@ from memos_integrations.core.interchange.manifest import (
     DECLINED,
     DELETIONS,
     REDACTIONS,
+    TIME,
     Manifest,
 )
 from memos_integrations.core.interchange.refusal import Refusal
 from memos_integrations.core.ports import AuditEntry
 
+_WITH_TIMES = ("descriptive", "provenance", "governance", "behaviour")
+_TIMES = frozenset("created_at recorded_at valid_from valid_to occurred_at expires_at until last_read at".split())
 _STATE, _BEHAVIOUR = b',"state":"', b'","behaviour":'
 _STATE_BYTES, _BEHAVIOUR_BYTES = len(_STATE), len(_BEHAVIOUR)
 _STATES = {state.value.encode(): state for state in State}
@@ -45,6 +50,11 @@ def record_line(cube: MemCube) -> bytes:
     """A record: the canonical form that the digest covers, and what stands beside it."""
     state, beside = cube.state.value.encode(), cube.behaviour._canonical
     return b'%b,"state":"%b","behaviour":%b}' % (cube.canonical()[:-1], state, beside)
+
+
+def is_record(line: bytes) -> bool:
+    """Whether readers take a record that was written: none that is larger or deeper than they have to take."""
+    return len(line) <= LINE_BYTES and is_strict(line)
 
 
 def entry_line(entry: AuditEntry) -> bytes:
@@ -63,7 +73,10 @@ def check_lists(reader: BundleReader, manifest: Manifest) -> None:
     for name, kind in _KINDS.items():
         for line in reader.lines(members[name]) if name in members else ():
             try:
-                found = kind.model_validate_json(orjson.dumps(strict_json(line, f"a record of {name}")))
+                said = strict_json(line, f"a record of {name}")
+                if isinstance(said, dict):
+                    check_times(said, said.get("moved"), said.get("record"))
+                found = kind.model_validate_json(line, strict=True)
             except (ValidationError, BundleError) as exc:
                 raise BundleError(Refusal.RECORD, f"A record of {name} is not what it should be") from exc
             if isinstance(found, AuditEntry):
@@ -128,9 +141,34 @@ def cube_in(line: bytes) -> MemCube:
         BundleError: It holds none.
     """
     try:
-        return _as_written(line) or MemCube.from_json(line)
-    except InvalidMemoryError as exc:
-        raise BundleError(Refusal.RECORD, f"A record of {CUBES} is no memory: {exc}") from exc
+        cube = _as_written(line) or MemCube.model_validate_json(_checked(line), strict=True)
+    except (ValidationError, BundleError) as exc:
+        said = first_problem(exc) if isinstance(exc, ValidationError) else str(exc)
+        raise BundleError(Refusal.RECORD, f"A record of {CUBES} is no memory: {said}") from exc
+    if cube.schema_ > SCHEMA:
+        raise BundleError(Refusal.RECORD, f"Memory {cube.id!r} is of schema {cube.schema_}, newer than {SCHEMA}")
+    return cube
+
+
+def _checked(line: bytes) -> bytes:
+    """A record that is strict JSON and spells its times as it must; what a model reads more kindly is refused."""
+    said = strict_json(line, "it")
+    parts = [said.get(name) for name in _WITH_TIMES] if isinstance(said, dict) else []
+    licences = [part.get("licence") for part in parts if isinstance(part, dict)]
+    check_times(*parts, *licences)
+    return line
+
+
+def check_times(*parts: Any) -> None:
+    """Refuse objects with times that are not spelled as RFC 3339 has it.
+
+    Raises:
+        BundleError: One is not.
+    """
+    for part in parts:
+        for name in _TIMES & part.keys() if isinstance(part, dict) else ():
+            if part[name] is not None and not (isinstance(part[name], str) and TIME.fullmatch(part[name])):
+                raise BundleError(Refusal.RECORD, f"{name} is {part[name]!r:.60}, no time with its zone (RFC 3339)")
 
 
 def _as_written(line: bytes) -> MemCube | None:
@@ -149,7 +187,9 @@ def _split(line: bytes) -> tuple[bytes, dict[str, Any]] | None:
     """The canonical form in a record, and what stands beside it."""
     at, beside = line.rfind(_STATE), line.rfind(_BEHAVIOUR)
     state = _STATES.get(line[at + _STATE_BYTES : beside])
-    if not 0 < at < beside or state is None or line[-1:] != b"}" or line.count(b"[") + line.count(b"{") > MAX_DEPTH:
+    if not 0 < at < beside or state is None or line[-1:] != b"}":
+        return None
+    if line.count(b"[") + line.count(b"{") > MAX_DEPTH:
         return None
     try:
         return line[:at] + b"}", {"state": state, "behaviour": behaviour_of(line[beside + _BEHAVIOUR_BYTES : -1])}
@@ -209,7 +249,7 @@ def outlined(reader: BundleReader, manifest: Manifest) -> Iterator[list[Outline]
 
 
 def _outline(line: bytes) -> Outline:
-    made = _plain_outline(line)
+    made = None if has_long(line) else _plain_outline(line)
     if made is not None:
         return made
     try:

@@ -44,3 +44,5 @@ class Declined(StrEnum):
     ADDRESS_TAKEN = "address_taken"
     ON_HOLD = "on_hold"
     FORGOTTEN = "forgotten"
+    BEYOND_LIMITS = "beyond_limits"
+    RESERVED = "reserved"

@@ -6,17 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import Field
 
 from memos_integrations.core.access import Caller
+from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.cube import BlobRef, CubeRef, Label, MemCube, State, Value
 from memos_integrations.core.errors import AlreadyRememberedError, BundleError, VersionConflictError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.archive import BundleReader
 from memos_integrations.core.interchange.ids import Met
-from memos_integrations.core.interchange.manifest import BLOBS, Manifest
+from memos_integrations.core.interchange.manifest import ACCESS_LOG, BLOBS, REDACTIONS, Manifest, Member
 from memos_integrations.core.interchange.records import cubes_in
 from memos_integrations.core.interchange.refusal import Declined, Refusal
 from memos_integrations.core.operator.admission import admitted
@@ -36,7 +37,12 @@ same, so that little of it is in memory, and embedded afterwards (what a crash l
 
 SHOWN = 1_000
 RECEIPT = "import_receipt"
+LINES = "application/jsonl"
 Progress = Callable[[int, int], object]
+Forget = Callable[[str, Caller], object]
+"""Erases a memory whole, with what was derived from it."""
+
+_Record = TypeVar("_Record", bound=Value)
 
 
 class Arrival(Value):
@@ -54,13 +60,16 @@ class Arrival(Value):
 class Loaded(Value):
     """What was taken in: counts by what became of a memory, and the first thousand of them.
 
-    `dry_run`: nothing was written. `again`: the bundle had been loaded before, and only what was missing was added.
+    `lists`: which memories hold `access_log.jsonl` and `redactions.jsonl` as they came, for `read_blob`; their ids are
+    those of the issuer's vault, as in `shown`. `dry_run`: nothing was written. `again`: the bundle had been loaded
+    before, and only what was missing was added.
     """
 
     bundle: str
     issuer: str
     counts: dict[str, int] = Field(default_factory=dict)
     shown: tuple[Arrival, ...] = ()
+    lists: dict[str, str] = Field(default_factory=dict)
     dry_run: bool = False
     again: bool = False
 
@@ -116,6 +125,7 @@ class Taking(ABC):
     """One bundle on its way into the vault; who inherits says what becomes of each memory."""
 
     operation = "import"
+    keeps_lists = False
 
     def __init__(self, place: Place, bundle: Bundle) -> None:
         self._place, self._bundle = place, bundle
@@ -144,7 +154,8 @@ class Taking(ABC):
     def go(self, *, write: bool, receipt: NewVersion | None) -> Loaded:
         """Take it in: one commit, all or nothing."""
         whole = self._survey.versions <= AT_ONCE
-        first = [] if receipt is None else [receipt]
+        lists = {} if receipt is None else self._lists(receipt)
+        first = [] if receipt is None else [receipt, *lists.values()]
         try:
             if not write:
                 for _ in self._new_versions(write=False):
@@ -166,7 +177,26 @@ class Taking(ABC):
         if write and self._changed:
             self._place.dropped([ref.id for ref in self._changed], self._changed)
         manifest = self._bundle.manifest
-        return Loaded(bundle=manifest.bundle, issuer=manifest.issuer, counts=self._counts, shown=tuple(self._shown))
+        return Loaded(
+            bundle=manifest.bundle,
+            issuer=manifest.issuer,
+            counts=self._counts,
+            shown=tuple(self._shown),
+            lists={name: version.cube.id for name, version in lists.items()},
+        )
+
+    def _lists(self, receipt: NewVersion) -> dict[str, NewVersion]:
+        """What a bundle says about its memories, each list as it came, beside the receipt."""
+        members = self._bundle.manifest.by_name()
+        found = {}
+        for name in (ACCESS_LOG, REDACTIONS) if self.keeps_lists else ():
+            if name in members:
+                told = f"{name} of the bundle {self._bundle.manifest.bundle}, as it came."
+                blob = self._put(members[name], LINES)
+                found[name] = receipt_of(
+                    self._bundle.manifest, self._caller, f"{receipt.key} {name}", told, {"list": name}, blob=blob
+                )
+        return found
 
     def _embed(self) -> None:
         """Vectors for what was written without; an embedder is asked in batches."""
@@ -230,6 +260,8 @@ class Taking(ABC):
     def _declined(self, cube: MemCube) -> Declined | None:
         """Why nothing becomes of a memory here, whatever stands here."""
         declined = self._survey.refused.get(cube.id)
+        if declined is None and (is_of_the_books(cube) or cube.descriptive.semantic_type == RECEIPT):
+            declined = Declined.RESERVED  # what another vault notes for itself says nothing here
         if declined is None and any(ref.id not in self._versions for ref in cube.provenance.derived_from):
             declined = Declined.SOURCE_MISSING
         return declined
@@ -244,18 +276,30 @@ class Taking(ABC):
         self, cube: MemCube, here: str | None, what: str, pair: tuple[MemCube, MemCube] | None = None
     ) -> list[Arriving]:
         """Count what becomes of a memory; *pair* is how it stands here and how it would."""
+        self._tell(cube.id, here, what, pair)
+        return []
+
+    def _tell(self, cube_id: str, here: str | None, what: str, pair: tuple[MemCube, MemCube] | None = None) -> None:
         self._counts[what] = self._counts.get(what, 0) + 1
         if len(self._shown) < SHOWN:
             changed = () if pair is None else differing(*pair)
-            self._shown.append(Arrival(id=cube.id, here=here, what=what, changed=changed))
-        return []
+            self._shown.append(Arrival(id=cube_id, here=here, what=what, changed=changed))
+
+    def _list(self, name: str, kind: type[_Record]) -> Iterator[_Record]:
+        """The records of a list, which were checked with the rest of the bundle."""
+        member = self._bundle.manifest.by_name().get(name)
+        for line in () if member is None else self._bundle.reader.lines(member):
+            yield kind.model_validate_json(line)
 
     def _store(self, blob: BlobRef) -> None:
-        name = BLOBS + blob.digest
-        with self._bundle.reader.blob(self._bundle.manifest.by_name()[name]) as source:
-            stored = self._governance.put_blob(source, blob.media_type)
-        if stored.digest != blob.digest:
-            raise BundleError(Refusal.DIGEST_DIFFERS, f"{name} changed while it was read")
+        self._put(self._bundle.manifest.by_name()[BLOBS + blob.digest], blob.media_type)
+
+    def _put(self, member: Member, media_type: str) -> BlobRef:
+        with self._bundle.reader.blob(member) as source:
+            stored = self._governance.put_blob(source, media_type)
+        if stored.digest != member.sha256:
+            raise BundleError(Refusal.DIGEST_DIFFERS, f"{member.name} changed while it was read")
+        return stored
 
 
 ALWAYS = frozenset({"descriptive.recorded_at", "provenance.signature"})
@@ -275,9 +319,13 @@ def differing(before: MemCube, after: MemCube) -> tuple[str, ...]:
     return tuple(found)
 
 
-def receipt_of(manifest: Manifest, caller: Caller, key: str, told: str, value: dict[str, Any]) -> NewVersion:
+def receipt_of(
+    manifest: Manifest, caller: Caller, key: str, told: str, value: dict[str, Any], *, blob: BlobRef | None = None
+) -> NewVersion:
     """What stands in the vault for a bundle that was taken in: a memory out of recall, written once under *key*."""
     said = {"bundle": manifest.bundle, "key": manifest.key, "issuer": manifest.issuer} | value
     draft = draft_memory(told, caller, {"semantic_type": RECEIPT, "value": said})
-    cube = draft.cube.model_copy(update={"state": State.ARCHIVED})
+    cube = draft.cube.model_copy(
+        update={"state": State.ARCHIVED, "payload": draft.cube.payload.model_copy(update={"blob": blob})}
+    )
     return NewVersion(cube, caller, draft.terms, None, key)

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
+from typing import Any
 
 import orjson
 
 from memos_integrations.core.access import Caller, Verb, decide
-from memos_integrations.core.books import BOOKS, is_of_the_books
+from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.cube import MemCube, Tier
 from memos_integrations.core.errors import InvalidMemoryError, VaultError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.interchange.addressee import Addressee
 from memos_integrations.core.interchange.archive import BundleWriter
-from memos_integrations.core.interchange.changes import Changes, last_move
+from memos_integrations.core.interchange.changes import Changes, last_move, told_before
 from memos_integrations.core.interchange.clocks import clock_of
 from memos_integrations.core.interchange.ids import Met
 from memos_integrations.core.interchange.lives import Lives
@@ -31,7 +32,8 @@ from memos_integrations.core.interchange.manifest import (
     REDACTIONS,
     Capability,
 )
-from memos_integrations.core.interchange.records import entry_line, record_line
+from memos_integrations.core.interchange.records import entry_line, is_record, record_line
+from memos_integrations.core.interchange.redacting import Redaction, hidden_in, redacted
 from memos_integrations.core.interchange.refusal import Declined
 from memos_integrations.core.interchange.taking import RECEIPT
 from memos_integrations.core.ports import CubeFilter, LogQuery
@@ -39,17 +41,6 @@ from memos_integrations.core.ports import CubeFilter, LogQuery
 PAGE = 250
 LOG_PAGE = 10_000
 Progress = Callable[[int], object]
-
-
-class Redacted(NamedTuple):
-    """What a redaction makes of a memory: the memory without the words, and what was taken out of it, by kind."""
-
-    cube: MemCube
-    removed: tuple[str, ...] = ()
-
-
-Redaction = Callable[[MemCube], Redacted | None]
-"""Decides what a recipient gets of a version of a memory: the same, another with the same id and version, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +71,10 @@ class Writing:
         self._understood = understood
         self._own = wanted.lives is not None
         self.requires: set[str] = {Capability.TEXT}
-        self.cubes = self.versions = self.blobs = 0
+        self.cubes = self.versions = self.blobs = self.erased = 0
         self.declined: dict[str, int] = {}
         self._met = Met()
+        self._taken: list[dict[str, Any]] = []
         self._blobs: dict[str, tuple[str, int]] = {}
 
     def write(self) -> None:
@@ -101,15 +93,24 @@ class Writing:
                     spool.seek(0)
                     self.out.add_lines(name, (line.rstrip(b"\n") for line in spool))
                     self.requires |= {needs} if needs else set()
-        changes = self._wanted.changes
-        if self._wanted.lives is not None and changes is not None and changes.erased:
+        if gone := self._gone():
             self.requires.add(Capability.DELETIONS)
-            gone = ({"id": cube_id, "at": at.isoformat()} for cube_id, at in changes.erased.items())
-            self.out.add_lines(DELETIONS, map(orjson.dumps, gone))
+            told = ({"id": cube_id, "at": at.isoformat()} for cube_id, at in gone.items())
+            self.erased = self.out.add_lines(DELETIONS, map(orjson.dumps, told)).records
         if self._access_log:
             self.requires.add(Capability.ACCESS_LOG)
             self.out.add_lines(ACCESS_LOG, self._entries())
         self._add_blobs()
+
+    def _gone(self) -> dict[str, datetime]:
+        """What was erased since the last bundle, as far as its reader may have it."""
+        changes = self._wanted.changes
+        if changes is None or not changes.erased or Capability.DELETIONS not in self._understood:
+            return {}
+        if self._own:
+            return changes.erased
+        told = told_before(self._governance, self._caller, changes.erased)
+        return {cube_id: at for cube_id, at in changes.erased.items() if cube_id in told}
 
     def _add_blobs(self) -> None:
         for digest, (cube_id, number) in self._blobs.items():
@@ -153,10 +154,8 @@ class Writing:
         self._decline(cube_id, Declined.NOT_SHARED)
 
     def _is_of_this_vault(self, cube: MemCube) -> bool:
-        """Whether it concerns nobody else: what the vault notes of its arrivals; `MemStore`'s books, unless named."""
-        if cube.descriptive.semantic_type == RECEIPT:
-            return True
-        return is_of_the_books(cube) and (self._own or self._wanted.where.namespace[1:2] != BOOKS)
+        """Whether it concerns nobody else: what the vault notes of its arrivals, and `MemStore`'s books."""
+        return cube.descriptive.semantic_type == RECEIPT or is_of_the_books(cube)
 
     def _derived(self, waiting: list[int]) -> Iterator[bytes]:
         """What is derived, after its sources: what waits for something that waits takes another round."""
@@ -195,11 +194,10 @@ class Writing:
         """The lines of cubes: of each its versions from the first on, the present one last."""
         given = []
         for cube in cubes:
-            versions = self._chosen(cube)
+            versions, lines = self._carried(cube)
             if not versions:
-                self._decline(cube.id, Declined.REDACTED_AWAY)
                 continue
-            yield from map(record_line, versions)
+            yield from lines
             given.append(versions[-1])
             self._met.add(cube.id, cube.version)
             self.cubes, self.versions = self.cubes + 1, self.versions + len(versions)
@@ -213,21 +211,37 @@ class Writing:
         if self._wanted.progress is not None:
             self._wanted.progress(self.cubes)
 
-    def _chosen(self, cube: MemCube) -> list[MemCube]:
-        """The versions of a cube that go: all, or the present one, or none."""
+    def _carried(self, cube: MemCube) -> tuple[list[MemCube], list[bytes]]:
+        """The versions of a cube that go, with their lines, and what else is said of them; none, if it stays."""
+        every = self._every(cube)
+        versions = self._chosen(cube, every)
+        lines = [record_line(each) for each in versions]
+        if not versions or not all(map(is_record, lines)):
+            self._decline(cube.id, Declined.BEYOND_LIMITS if versions else Declined.REDACTED_AWAY)
+            return [], []
+        if self._wanted.lives is not None:
+            self._write_clock(cube, every, self._wanted.lives)
+        if len(versions) > 1:
+            self.requires.add(Capability.HISTORY)
+        told = {each.version for each in versions}
+        for taken in (each for each in self._taken if each["version"] in told):
+            self._cut.write(orjson.dumps(taken) + b"\n")
+        return versions, lines
+
+    def _every(self, cube: MemCube) -> Sequence[MemCube]:
+        """The versions of a cube, as far as they matter here."""
         past = cube.version > 1 and (self._history or self._own)
         find = self._governance.own_versions if self._own else self._governance.versions
-        every = find(cube.id, self._caller) if past else [cube]
+        return find(cube.id, self._caller) if past else [cube]
+
+    def _chosen(self, cube: MemCube, every: Sequence[MemCube]) -> list[MemCube]:
+        """The versions of a cube that go: all, or the present one, or none."""
         versions = self._redacted(every if self._history else [cube])
         if not versions or not every or every[-1].version != cube.version:
             return []
-        if self._wanted.lives is not None:
-            self._write_clock(cube, every, self._wanted.lives)
         whole = [each.version for each in versions] == [*range(1, cube.version + 1)]
         if not whole or any(set(each.blobs) - set(cube.blobs) for each in versions[:-1]):
             return versions[-1:]  # a part of the past is none that one could go back to
-        if len(versions) > 1:
-            self.requires.add(Capability.HISTORY)
         return versions
 
     def _write_clock(self, cube: MemCube, versions: Sequence[MemCube], lives: Lives) -> None:
@@ -240,22 +254,21 @@ class Writing:
         self._clocks.write(orjson.dumps(line) + b"\n")
 
     def _redacted(self, versions: Sequence[MemCube]) -> list[MemCube]:
-        redact = self._wanted.redact
+        redact, self._taken = self._wanted.redact, []
         if redact is None:
             return [*versions]
         if Capability.REDACTIONS not in self._understood:
             raise InvalidMemoryError("This reader does not understand redactions: it would take the rest for all.")
+        below = [ref.id for ref in versions[-1].provenance.derived_from]
+        hidden = hidden_in(self._governance.whole(below, self._caller, own=self._own), redact) if below else ()
         found = []
         for cube in versions:
-            made = redact(cube)
+            made = redacted(cube, redact, hidden)
             if made is None:
                 return []
-            if made.cube.ref != cube.ref:
-                raise InvalidMemoryError("A redaction gives the same version of the same cube back, with fewer words.")
             found.append(made.cube)
             if made.removed:
-                line = {"id": cube.id, "version": cube.version, "removed": list(made.removed)}
-                self._cut.write(orjson.dumps(line) + b"\n")
+                self._taken.append({"id": cube.id, "version": cube.version, "removed": list(made.removed)})
         return found
 
     def _entries(self) -> Iterator[bytes]:

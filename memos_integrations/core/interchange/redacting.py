@@ -1,0 +1,124 @@
+"""What a recipient gets of a memory of which not all is for them: its labels tell nothing of the words that go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from memos_integrations.core.cube import MemCube, PlaintextPayload
+from memos_integrations.core.errors import BundleError, InvalidMemoryError
+from memos_integrations.core.gate import Ruling, WriteGate
+from memos_integrations.core.interchange.records import cube_in, record_line
+from memos_integrations.core.operator.admission import looked_at
+from memos_integrations.core.operator.write import finished, reworded
+from memos_integrations.core.text import terms
+
+
+class Redacted(NamedTuple):
+    """What a redaction makes of a memory: the memory without the words, and what was taken out of it, by kind."""
+
+    cube: MemCube
+    removed: tuple[str, ...] = ()
+
+
+Redaction = Callable[[MemCube], Redacted | None]
+"""Decides what a recipient gets of a version of a memory: the same, another with the same id and version, or None."""
+
+UNNAMED = "words"
+"""The kind of what a redaction took out and did not name."""
+
+
+def by_gate(gate: WriteGate) -> Redaction:
+    """Takes out of a memory what *gate* takes out of what is written: text, values and tags.
+
+    Its pseudonyms, where it has such, stand for persons. What it cannot look into (files, keys and values, adapters)
+    does not go; what it refuses does not, either.
+    """
+
+    def redact(cube: MemCube) -> Redacted | None:
+        if not isinstance(cube.payload, PlaintextPayload):
+            return None
+        clean, verdicts = looked_at(cube, gate)
+        if any(verdict.ruling is Ruling.REFUSE for verdict in verdicts):
+            return None
+        taken = {kind for verdict in verdicts if verdict.ruling is not Ruling.ALLOW for kind in verdict.found}
+        removed = {kind.partition(":")[2] or kind for kind in taken} if clean is not cube else set()
+        payload = clean.payload
+        if isinstance(payload, PlaintextPayload) and payload.blob is not None:
+            if not payload.text.strip() and payload.value is None:
+                return None
+            clean = clean.model_copy(update={"payload": payload.model_copy(update={"blob": None})})
+            removed.add("blob")
+        return Redacted(clean, tuple(sorted(removed)))
+
+    return redact
+
+
+def redacted(cube: MemCube, redact: Redaction, hidden: Collection[str]) -> Redacted | None:
+    """What *redact* leaves of a version, with labels found anew; None: nothing.
+
+    *hidden* are words that were taken out of what it is derived from: where it says one of them, it does not go.
+
+    Raises:
+        InvalidMemoryError: The redaction made another memory of it, or none that a reader takes.
+    """
+    made = redact(cube)
+    if made is None:
+        return None
+    if made.cube.ref != cube.ref:
+        raise InvalidMemoryError("A redaction gives the same version of the same cube back, with fewer words.")
+    if not _words(made.cube.text).isdisjoint(hidden):
+        return None
+    if made.cube.payload == cube.payload and not hidden:
+        return made
+    clean = _labelled(cube, made.cube, lost(cube, made.cube) | {*hidden})
+    try:
+        cube_in(record_line(clean))
+    except BundleError as exc:
+        raise InvalidMemoryError(f"A redaction left of {cube.id!r} what is no memory: {exc}") from exc
+    is_named = made.removed or clean.payload == cube.payload
+    return Redacted(clean, made.removed if is_named else (UNNAMED,))
+
+
+def lost(before: MemCube, after: MemCube) -> frozenset[str]:
+    """The words of one version's text that another does not have."""
+    return _words(before.text) - _words(after.text)
+
+
+def _labelled(before: MemCube, after: MemCube, gone: Collection[str]) -> MemCube:
+    """A version whose tags, entities and other labels tell no word that is *gone*; nor does what was counted of it."""
+    if isinstance(after.payload, PlaintextPayload):
+        known = before.model_copy(update={"descriptive": after.descriptive})
+        named = reworded(known, after.text, after.payload.value, {}).descriptive
+    else:
+        named = after.descriptive
+    told = after.provenance
+    kept = {
+        "tags": _without(named.tags, gone),
+        "entities": _without(named.entities, gone),
+        "topic": _or_none(named.topic, gone),
+        "concept": _or_none(named.concept, gone),
+    }
+    who = {name: _or_none(getattr(told, name), gone) for name in ("speaker", "source", "trigger")}
+    clean = after.model_copy(
+        update={"descriptive": named.model_copy(update=kept), "provenance": told.model_copy(update=who)}
+    )
+    return finished(clean).cube
+
+
+def _without(labels: Iterable[str], gone: Collection[str]) -> tuple[str, ...]:
+    return tuple(label for label in labels if _words(label).isdisjoint(gone))
+
+
+def _or_none(label: str | None, gone: Collection[str]) -> str | None:
+    return label if label is None or _words(label).isdisjoint(gone) else None
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(terms(text))
+
+
+def hidden_in(sources: Sequence[MemCube], redact: Redaction) -> set[str]:
+    """The words that *redact* takes out of memories that others are derived from."""
+    made = ((source, redact(source)) for source in sources)
+    return {word for source, each in made if each is not None for word in lost(source, each.cube)}

@@ -1,0 +1,118 @@
+"""What is taken out for a recipient is taken out everywhere: of the text, of its labels, of what was made of it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memos_integrations import MemCube, MemOS, Principal
+from memos_integrations.backends.signing import Ed25519Signer
+from memos_integrations.core.cube import Provenance
+from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.gate import Ruling, WriteGate
+from memos_integrations.core.interchange import Redacted
+from memos_integrations.vaults.memory import InMemoryVault
+
+ANA = Principal(tenant="clinic-a", user="ana")
+BO = Principal(tenant="clinic-b", user="bo")
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+KEY = Ed25519Signer(bytes(range(32)))
+GATE = WriteGate(personal=Ruling.REDACT, orders=Ruling.ALLOW)
+
+
+@pytest.fixture
+def source() -> Iterator[MemOS]:
+    with MemOS(InMemoryVault(), clock=lambda: NOW) as memos:
+        yield memos
+
+
+def dumped(memos: MemOS, path: Path, **how: Any) -> tuple[Any, bytes]:
+    made = memos.dump(path, by=ANA, signer=KEY, issuer="clinic-a", recipient="clinic-b", **how)
+    with MemOS(InMemoryVault(), clock=lambda: NOW) as target:
+        loaded = target.load(path, by=BO, trusted={KEY.key: "clinic-a"}, recipient="clinic-b")
+        assert sum(loaded.counts.values()) == made.cubes
+    with zipfile.ZipFile(path) as bundle:
+        return made, b"".join(bundle.read(name) for name in bundle.namelist())
+
+
+def cut(path: Path) -> list[Any]:
+    return [json.loads(line) for line in zipfile.ZipFile(path).read("redactions.jsonl").splitlines()]
+
+
+def hidden(cube: MemCube) -> Redacted:
+    """Replaces the text of what speaks of a diagnosis, and nothing else."""
+    if "schizophrenia" not in cube.text:
+        return Redacted(cube)
+    payload = cube.payload.model_copy(update={"text": "[health]"})
+    return Redacted(cube.model_copy(update={"payload": payload}))
+
+
+def test_labels_tell_nothing_of_the_words_that_a_function_took_out(source: MemOS, tmp_path: Path) -> None:
+    source.remember(
+        "Dr Weber said my diagnosis is schizophrenia.", by=ANA, tags=["schizophrenia", "visit"], topic="the diagnosis",
+        provenance=Provenance(speaker="Weber"),
+    )  # fmt: skip
+    made, whole = dumped(source, tmp_path / "a.mip", redact=hidden, access_log=True)
+    assert made.cubes == 1
+    for word in (b"schizophrenia", b"Weber", b"weber", b"diagnosis"):
+        assert word not in whole
+    assert b'"visit"' in whole
+    assert [each["removed"] for each in cut(tmp_path / "a.mip")] == [["words"]]
+
+
+def test_what_was_made_of_a_memory_tells_nothing_of_its_words(source: MemOS, tmp_path: Path) -> None:
+    one = source.remember("Dr Weber said it is schizophrenia.", by=ANA)
+    two = source.remember("The ward has 12 beds.", by=ANA)
+    source.summarise([one.id, two.id], by=ANA)
+    harmless = source.remember("Beds are counted.", by=ANA)
+    other = source.summarise([two.id, harmless.id], by=ANA)
+
+    def only_the_first(cube: MemCube) -> Redacted:
+        return hidden(cube) if cube.id == one.id else Redacted(cube)
+
+    made, whole = dumped(source, tmp_path / "a.mip", redact=only_the_first)
+    assert (made.cubes, made.declined) == (4, {"redacted_away": 1})
+    assert b"schizophrenia" not in whole
+    assert other.id.encode() in whole
+
+
+def test_a_gate_takes_out_identifiers_in_every_version_value_and_tag(source: MemOS, tmp_path: Path) -> None:
+    cube = source.remember("Write to ana.example@clinic.org.", by=ANA, tags=["ana.example@clinic.org"])
+    source.update(cube.id, text="Write to ana.new@clinic.org instead.", by=ANA)
+    source.remember("Known.", by=ANA, value={"mail": ["old@clinic.org", 3]})
+    source.remember("A plan of the ward.", by=ANA, blob=b"\x89PNG old@clinic.org", media_type="image/png")
+    made, whole = dumped(source, tmp_path / "a.mip", redact=GATE)
+    assert (made.cubes, made.versions, made.blobs) == (3, 4, 0)
+    assert b"@clinic.org" not in whole
+    assert sorted(each["removed"] for each in cut(tmp_path / "a.mip")) == [["blob"], ["email"], ["email"], ["email"]]
+
+
+def test_what_a_redaction_leaves_is_a_memory(source: MemOS, tmp_path: Path) -> None:
+    source.remember("A fact.", by=ANA)
+
+    def blank(cube: MemCube) -> Redacted:
+        return Redacted(cube.model_copy(update={"payload": cube.payload.model_copy(update={"text": " "})}))
+
+    with pytest.raises(InvalidMemoryError, match=r"no memory|nothing to remember"):
+        dumped(source, tmp_path / "a.mip", redact=blank)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_a_bundle_says_of_its_memories_is_kept_where_it_was_loaded(source: MemOS, tmp_path: Path) -> None:
+    source.remember("Write to ana.example@clinic.org.", by=ANA)
+    dumped(source, tmp_path / "a.mip", redact=GATE, access_log=True)
+    with MemOS(InMemoryVault(), clock=lambda: NOW) as target:
+        report = target.load(tmp_path / "a.mip", by=BO, trusted={KEY.key: "clinic-a"}, recipient="clinic-b")
+        assert {*report.lists} == {"access_log.jsonl", "redactions.jsonl"}
+        with zipfile.ZipFile(tmp_path / "a.mip") as bundle:
+            for name, cube_id in report.lists.items():
+                with target.read_blob(cube_id, by=BO) as kept:
+                    assert kept.read() == bundle.read(name)
+        again = target.dump(tmp_path / "b.mip", by=BO, signer=KEY, issuer="clinic-b", recipient="clinic-c")
+        assert (again.cubes, again.blobs) == (1, 0)
