@@ -2,8 +2,8 @@
 
 What is recorded of each question are the shares (`Hit.parts`) of its candidates; a weight is a factor of a share. The
 factors are those that make the evidence likeliest when a candidate is drawn by its score (ListNet, Cao et al. 2007),
-held near 1 and never below nothing. How strongly, and how sharp the draw is, was picked from six settings on all of the
-conversations; the settings differ by 0.5 points.
+held near 1 and never below nothing. How strongly, and how sharp the draw is, is not picked: that would look at what is
+to be found out. They are fitted by every setting, and the mean is taken.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 STEPS, RATE = 150, 0.05
-HELD = 0.01
+HELD = (0.01, 0.03, 0.1, 0.3)
 """How strongly the factors are held near 1."""
-SHARP = 20.0
-"""How much a score's difference says: a candidate that is a tenth better is drawn e squared times as often."""
+SHARP = (5.0, 10.0, 20.0, 40.0)
+"""How much a score's difference says: at 20 a candidate that is a tenth better is drawn e squared times as often."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -56,12 +56,18 @@ def shares_of(
 
 
 def fitted(asked: Sequence[Shares], signals: int) -> Floats:
-    """The factors that make the evidence of these questions likeliest."""
+    """The factors that make the evidence of these questions likeliest: the mean over all settings, of equal sums."""
     told = [one for one in asked if one.evidence.any()]
-    factors, speed, size = np.ones(signals), np.zeros(signals), np.zeros(signals)
     if not told:
-        return factors
-    table = np.concatenate([one.shares * one.rest[:, None] for one in told]) * SHARP
+        return np.ones(signals)
+    each = [_fitted(told, signals, held, sharp) for held in HELD for sharp in SHARP]
+    whole: Floats = np.mean([factors / factors.mean() for factors in each], axis=0)
+    return whole
+
+
+def _fitted(told: Sequence[Shares], signals: int, held: float, sharp: float) -> Floats:
+    factors, speed, size = np.ones(signals), np.zeros(signals), np.zeros(signals)
+    table = np.concatenate([one.shares * one.rest[:, None] for one in told]) * sharp
     counts = np.array([len(one.shares) for one in told])
     starts = np.cumsum(counts) - counts
     wanted = np.concatenate([one.evidence / one.evidence.sum() for one in told]) @ table
@@ -69,7 +75,7 @@ def fitted(asked: Sequence[Shares], signals: int) -> Floats:
         scores = table @ factors
         drawn = np.exp(scores - np.repeat(np.maximum.reduceat(scores, starts), counts))
         drawn /= np.repeat(np.add.reduceat(drawn, starts), counts)
-        slope = (drawn @ table - wanted) / len(told) + HELD * (factors - 1.0)
+        slope = (drawn @ table - wanted) / len(told) + held * (factors - 1.0)
         # Adam (Kingma and Ba 2015), so that signals of any size are moved alike.
         speed, size = 0.9 * speed + 0.1 * slope, 0.99 * size + 0.01 * slope**2
         move = speed / (1.0 - 0.9**step) / (np.sqrt(size / (1.0 - 0.99**step)) + 1e-8)
