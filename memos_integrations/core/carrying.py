@@ -34,6 +34,7 @@ from memos_integrations.core.interchange import (
     changed,
 )
 from memos_integrations.core.interchange.changes import check_series, last_of_series, note_series
+from memos_integrations.core.interchange.dumper import check_name
 from memos_integrations.core.interchange.syncing import EVERYTHING, KEY_DIGITS
 from memos_integrations.core.operator import parts
 from memos_integrations.core.ports import CubeFilter
@@ -220,9 +221,10 @@ class Carrying(Walk):
         asked about what was changed apart, and decides between what arrived and what was here: see `Synced`.
 
         Raises:
-            InvalidMemoryError: *folder* is no folder, or another vault uses this one's key.
+            InvalidMemoryError: *folder* is no folder, *group* is no name, or this vault's key is among *trusted*.
             VaultError: The disk failed. What was read or written before stands.
         """
+        check_name("The group of a sync", group)
         if signer.key in trusted:
             raise InvalidMemoryError("Every vault signs with a key of its own; this one's is among the others'.")
         told: dict[str, Any] = {

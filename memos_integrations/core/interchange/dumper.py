@@ -127,12 +127,7 @@ class MemDumper:
 
     def _check(self, target: Path, caller: Caller, wanted: Wanted, terms: Terms) -> None:
         for name, said in (("issuer", self._issuer), ("recipient", terms.recipient), ("purpose", terms.purpose)):
-            try:
-                _LABEL.validate_python(said, strict=True)
-            except ValidationError as exc:
-                raise InvalidMemoryError(
-                    f"The {name} of a bundle cannot be {said!r:.80}: {first_problem(exc)}"
-                ) from exc
+            check_name(f"The {name} of a bundle", said)
         try:
             is_ahead = caller.now < caller.now + terms.lasts
         except (OverflowError, TypeError) as exc:
@@ -163,6 +158,18 @@ class MemDumper:
         said = {"algorithm": "ed25519", "key": self._signer.key, "signature": signature}
         writing.out.close_with(manifest.canonical(), canonical(said))
         return manifest
+
+
+def check_name(what: str, said: str) -> None:
+    """Refuse what is no name.
+
+    Raises:
+        InvalidMemoryError: It is blank, too long, or no text.
+    """
+    try:
+        _LABEL.validate_python(said, strict=True)
+    except ValidationError as exc:
+        raise InvalidMemoryError(f"{what} cannot be {said!r:.80}: {first_problem(exc)}") from exc
 
 
 def _check(target: Path, wanted: Wanted, terms: Terms) -> None:

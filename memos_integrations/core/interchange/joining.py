@@ -7,12 +7,11 @@ anywhere stays erased. See `clocks.py` for what is later.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import TypeVar
 
-from memos_integrations.core.access import VERIFIER_ROLE, Caller, Verb, ruled_out
+from memos_integrations.core.access import VERIFIER_ROLE, Verb, ruled_out
 from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import Label, MemCube, TrustLabel, Value
 from memos_integrations.core.errors import (
@@ -29,7 +28,7 @@ from memos_integrations.core.interchange.lives import Lives
 from memos_integrations.core.interchange.manifest import CLOCKS, DELETIONS
 from memos_integrations.core.interchange.records import ClockRecord, DeletionRecord, cubes_in
 from memos_integrations.core.interchange.refusal import Declined, Refusal
-from memos_integrations.core.interchange.taking import Arriving, Bundle, Place, Taking
+from memos_integrations.core.interchange.taking import Arriving, Bundle, Forget, Place, Taking
 from memos_integrations.core.lifecycle import way
 from memos_integrations.core.records import Steps, record_of
 
@@ -44,10 +43,6 @@ class Apart(Value):
     kept: int
     ruling: str = ""
     reason: str = ""
-
-
-Forget = Callable[[str, Caller], object]
-_Record = TypeVar("_Record", bound=Value)
 
 
 class Joining(Taking):
@@ -126,11 +121,6 @@ class Joining(Taking):
         except (LegalHoldError, IllegalTransitionError):
             return Declined.ON_HOLD.value
         return "moved"
-
-    def _list(self, name: str, kind: type[_Record]) -> Iterator[_Record]:
-        member = self._bundle.manifest.by_name().get(name)
-        for line in () if member is None else self._bundle.reader.lines(member):
-            yield kind.model_validate_json(line)  # the lists were checked with the rest of the bundle
 
     def _beside(self) -> Container[str]:
         return _Everything()

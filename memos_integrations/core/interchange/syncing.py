@@ -26,13 +26,13 @@ from memos_integrations.core.interchange.addressee import Addressee
 from memos_integrations.core.interchange.changes import changed
 from memos_integrations.core.interchange.checking import Checking
 from memos_integrations.core.interchange.dumper import Dumped, MemDumper, Terms
-from memos_integrations.core.interchange.joining import Apart, Forget, Joining
+from memos_integrations.core.interchange.joining import Apart, Joining
 from memos_integrations.core.interchange.judging import Judging
 from memos_integrations.core.interchange.keys import Seal
 from memos_integrations.core.interchange.lives import Lives
 from memos_integrations.core.interchange.manifest import Covers, Manifest
 from memos_integrations.core.interchange.refusal import Refusal
-from memos_integrations.core.interchange.taking import RECEIPT, Bundle, Place, receipt_of
+from memos_integrations.core.interchange.taking import RECEIPT, Bundle, Forget, Place, receipt_of
 from memos_integrations.core.interchange.writing import Wanted
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.ports import CubeFilter

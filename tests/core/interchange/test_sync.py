@@ -656,3 +656,12 @@ def test_no_edit_is_missing_from_any_history(devices: tuple[Device, Device, Devi
         told = [each.text for each in device.memos.history(cube.id, by=ANA)]
         assert set(told) == wanted
         assert device.there()[cube.id].text == "Number 2 waters the plants."
+
+
+@pytest.mark.parametrize("group", ["", "  ", "x" * 10_000])
+def test_a_group_that_is_no_name_is_an_error_of_ours(
+    devices: tuple[Device, Device, Device], folder: Path, group: str
+) -> None:
+    for secret in (None, X25519Key(bytes(32))):
+        with pytest.raises(InvalidMemoryError, match="group"):
+            devices[0].sync(folder, group=group, secret=secret)
