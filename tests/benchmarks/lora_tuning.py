@@ -23,14 +23,14 @@ the first row, where the steps that mend are a fifth of the largest, 0.8; in the
     30, falling, a third of what was doubted, `BACK` as the answer    -, 2
 
 After 24 of the last row's: held-out 0.90, 99 of 100 taught, perplexity +0.1 %, 2 / 1 of 56. In the defaults, steps that
-mend stay large until the last third, and "backwards" has eight turns. With 20 of them, on a busy machine (this command):
+mend stay large until the last third, and "backwards" has eight turns. With 20, on a busy machine (this command):
 
     seed  taught  held-out  perplexity  lost / gained of 56  CPU s
     0     0.96    0.82      +0.7 %      0 / 2                177
     1     1.00    0.98      +1.6 %      4 / 2                167
 
-The benchmark with 30, three seeds: taught 1.00, held-out 0.89, lost 6.2 % of 48 and as many gained, 229 CPU s: who mends
-longer knows more of what was taught, and more of the rest changes.
+The benchmark with 30, three seeds: taught 1.00, held-out 0.89, lost 6.2 % of 48 and as many gained, 229 CPU s: who
+mends longer knows more of what was taught, and more of the rest changes.
 """
 
 from __future__ import annotations
