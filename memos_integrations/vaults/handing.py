@@ -33,11 +33,13 @@ KEPT = 8192
 # As in `integrity.py`; the plus keeps SQLite from walking the whole tenant by its index.
 _HANDED = """SELECT v.body, t.name, s.mac, s.digest, s.history, s.labels, s.words, s.links, s.vector, s.keys, s.past,
         s.used, b.body, v.digest, c.*
-    FROM json_each(?) AS asked CROSS JOIN cubes AS c ON {} = asked.value
+    FROM json_each(?) AS asked {}
     LEFT JOIN tenants AS t ON t.number = c.tenant LEFT JOIN seals AS s ON s.cube = c.seq
     LEFT JOIN behaviour AS b ON b.cube = c.seq
     LEFT JOIN versions AS v ON v.cube = c.seq AND v.version = c.version WHERE +t.name = ?"""
-_BY_SEQ, _BY_ID = _HANDED.format("c.seq"), _HANDED.format("c.id")
+_BY_SEQ = _HANDED.format("CROSS JOIN cubes AS c ON c.seq = asked.value")
+# Found by the index, read from the table: else SQLite takes the id from the index, where an edited row has the old one.
+_BY_ID = _HANDED.format("CROSS JOIN cubes AS i ON i.id = asked.value CROSS JOIN cubes AS c ON c.seq = i.seq")
 _USES = "SELECT b.cube, b.body FROM json_each(?) AS asked CROSS JOIN behaviour AS b ON b.cube = asked.value"
 _SEALS = "SELECT s.cube, s.mac, s.used FROM json_each(?) AS asked CROSS JOIN seals AS s ON s.cube = asked.value"
 

@@ -71,7 +71,7 @@ def read_langgraph(path: Path) -> Iterator[Record]:
         kind = value.get("kind")
         yield recorded(
             where,
-            text=_words_of(value),
+            text=_words_of(value, f"{where}.value"),
             id=json.dumps([*place, key], ensure_ascii=False),
             kind=kind if isinstance(kind, str) and kind.strip() else "fact",
             at=moment_at(item.get("created_at"), f"{where}.created_at"),
@@ -155,13 +155,16 @@ def _mem0_memory(record: Record) -> dict[str, Any]:
     return told | ({"metadata": kept if isinstance(kept, dict) else {"value": kept}} if kept is not None else {})
 
 
-def _words_of(value: dict[str, Any]) -> str:
+def _words_of(value: dict[str, Any], where: str) -> str:
     inner = value.get("content")
     for held in (inner if isinstance(inner, dict) else {}, value):
         for name in _WORDS:
             if isinstance(held.get(name), str) and held[name].strip():
                 return str(held[name])
-    return canonical_json(value).decode()
+    try:
+        return canonical_json(value).decode()
+    except UnicodeEncodeError as exc:
+        refuse(where, f"holds half a character: {exc.reason}")
 
 
 def _langgraph_item(record: Record) -> dict[str, Any]:

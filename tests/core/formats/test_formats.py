@@ -157,6 +157,7 @@ BROKEN: list[tuple[str, str, str]] = [
     ("mem0", '[{"id": "1", "memory": "a"}, ', r"x\[1\]"),
     ("mem0", '[{"id": "1", "memory": "a"} {"id": "2"}]', r"x\[1\]: a comma"),
     ("langgraph", '[{"namespace": "x", "key": "k", "value": {}}]', r"namespace: is text"),
+    ("langgraph", '[{"namespace": ["x"], "key": "k", "value": {"\\ud800": {}}}]', r"value: holds half a character"),
     ("letta", "[]", r"is a list, not an object"),
     ("zep", '{"edges": [{"fact": "a"}]}', r"edges\[0\]: has no uuid"),
     ("chatgpt", '[{"id": "c", "mapping": []}]', r"x\[0\].mapping: is a list"),
