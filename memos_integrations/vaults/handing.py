@@ -191,7 +191,11 @@ class Handing:
         there = {each.cube.id for each in known.values()}
         missing = [cube_id for cube_id in asked if cube_id not in there]
         rows = connection.execute(_BY_ID, (json.dumps(missing), tenant)).fetchall() if missing else []
-        lost = list({*missing}.difference(row[CUBE_ID] for row in rows)) if len(rows) < len(missing) else []
+        given = {row[CUBE_ID] for row in rows}
+        if strange := given.difference(missing):
+            cube_id = str(min(strange, key=str))
+            raise IntegrityError(f"The index of ids leads to cube {cube_id!r}, which was not asked for", cube_id)
+        lost = [each for each in missing if each not in given] if len(given) < len(missing) else []
         self._trusted(
             connection, tenant, [_outline(each.row) for each in known.values()] + [*map(_outline, rows)], lost
         )

@@ -135,3 +135,26 @@ def ask_all(folder: Path, questions: Answers, seen: Counter[str]) -> dict[str, A
     except MemOSError:
         seen["not opened"] += 1
     return answers
+
+
+def test_an_id_edited_in_its_row_or_in_the_index_alone_is_refused(tmp_path: Path) -> None:
+    clean, damaged = tmp_path / "clean" / "vault", tmp_path / "damaged"
+    questions = filled(clean)
+    with SQLiteVault(clean) as vault:
+        right = questions["get"](vault)
+    whole = (clean / "vault.db").read_bytes()
+    cube_id = right[7].id.encode()
+    places = [place for place in range(len(whole)) if whole.startswith(cube_id, place)]
+    rows = [place + 5 for place in places if whole.startswith(b"generatedplain", place + len(cube_id))]
+    leaves = [place + len(cube_id) for place in places if whole[place // 4096 * 4096] == 10]
+    assert rows, "the table's row"
+    assert leaves, "the index's entry, which ends with the number of the row"
+    for place in rows + leaves:
+        content = bytearray(whole)
+        content[place] ^= 1
+        shutil.copytree(clean, damaged)
+        (damaged / "vault.db").write_bytes(content)
+        answers = ask_all(damaged, {"get": questions["get"]}, Counter())
+        assert answers.get("get", right) == right
+        assert place not in rows or not answers, "the row is read, not what the index says of it"
+        shutil.rmtree(damaged)
