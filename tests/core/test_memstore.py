@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
@@ -16,22 +16,10 @@ from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError,
 from memos_integrations.core.memstore import Delivery, Rate
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
+from tests.lifetime import Clock
 
 ANA, BEN, CY = (Principal(tenant="acme", user=user) for user in ("ana", "ben", "cy"))
 ELSEWHERE = Principal(tenant="other", user="ben")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,22 +17,10 @@ from memos_integrations.core.errors import CubeNotFoundError
 from memos_integrations.core.memstore import Rate, standing
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
+from tests.lifetime import Clock
 
 ANA, BEN, CY = (Principal(tenant="acme", user=user) for user in ("ana", "ben", "cy"))
 HOURLY = Rate(count=1, per=timedelta(hours=1))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(params=["memory", "sqlite"])

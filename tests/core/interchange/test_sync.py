@@ -534,9 +534,8 @@ TestJudgedVaults = JudgedVaults.TestCase
 TestJudgedVaults.settings = TestVaults.settings
 
 
-def twice(device: Device, number: int, place: Path, folder: Path) -> Device:
+def twice(device: Device, number: int, place: Path) -> Device:
     """The device as it was copied, file by file, to another place."""
-    del folder
     shutil.copytree(place / str(number), place / f"copy of {number}")
     copy = Device(number, SQLiteVault(place / f"copy of {number}"))
     copy.now = device.now
@@ -589,7 +588,7 @@ def test_what_is_written_after_a_vault_was_restored_reaches_the_others(tmp_path:
 def test_a_copy_and_what_it_was_copied_from_lose_nothing(tmp_path: Path, folder: Path) -> None:
     laptop, phone, kept = of_one_life(tmp_path, folder)
     laptop.memos.close()
-    copy = twice(laptop, 0, tmp_path, folder)
+    copy = twice(laptop, 0, tmp_path)
     laptop = Device(0, SQLiteVault(tmp_path / "0"))
     for number, device in enumerate((laptop, copy)):
         device.now += timedelta(hours=1 + number)
