@@ -161,3 +161,24 @@ def test_an_export_takes_a_part_and_leaves_words_behind(tmp_path: Path) -> None:
         assert isinstance(told, InvalidMemoryError)
     assert not (tmp_path / "c.json").exists()
     assert isinstance(run("card", str(tmp_path / "card"), "--recipient", " ", fails=True), InvalidMemoryError)
+
+
+def test_a_vault_leaves_in_parts_and_by_owner_and_words(tmp_path: Path) -> None:
+    cat = Principal(tenant="local", user="cat")
+    with MemOS.open(tmp_path / "one") as memos:
+        memos.remember_many((f"Fact {number}." for number in range(5)), by=ANA)
+        memos.remember("The kiln is fired on Thursdays.", by=ANA)
+        theirs = memos.remember("Cat cleans the kiln.", by=cat, readers=["ana"])
+        memos.update(theirs.id, by=cat, sharers=["ana"])
+    (tmp_path / "out").mkdir()
+    base = ("--vault", str(tmp_path / "one"), "--key-file", str(tmp_path / "key"), *WAY)
+    way = ("export", str(tmp_path / "out"), *base, "--series", "nightly", "--most", "3")
+    assert [each["cubes"] for each in run(*way)["parts"]] == [3, 3, 1]
+    assert len([*(tmp_path / "out").iterdir()]) == 3
+    assert run(*way)["parts"] == []
+    assert isinstance(run(*way, "--since", "0", fails=True), InvalidMemoryError)
+    assert run("export", str(tmp_path / "a.mip"), *base, "--about", "kiln")["cubes"] == 2
+    assert run("export", str(tmp_path / "b.mip"), *base, "--about", "kiln", "--owner", "cat")["cubes"] == 1
+    for sifted in (("--owner", "cat"), ("--about", "kiln"), ("--series", "s")):
+        told = run("export", str(tmp_path / "c.json"), "--format", "mem0", *base, *sifted, fails=True)
+        assert isinstance(told, InvalidMemoryError)

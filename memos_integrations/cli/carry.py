@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -13,10 +13,14 @@ from memos_integrations.cli.forms import FORMATS, export_form, form_named, impor
 from memos_integrations.cli.opening import Choice, opened, principal
 from memos_integrations.cli.output import counting, print_json, progress, say
 from memos_integrations.cli.sifting import (
+    About,
     Below,
     From,
+    Most,
     Names,
+    Owned,
     Redact,
+    Series,
     Tagged,
     Until,
     Without,
@@ -51,7 +55,7 @@ def key(
 
 
 def export(
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new file, by custom with the ending .mip.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A new file (.mip); with --series, a folder.")],
     *,
     vault: Vault,
     form: Annotated[str, typer.Option("--format", help=FORMATS)] = "mip",
@@ -65,11 +69,15 @@ def export(
     card: Annotated[Path | None, typer.Option("--to", help="The reader's card (`memos card`), instead.")] = None,
     sealed: Annotated[bool, typer.Option("--sealed", help="Nobody but the holder of the card can open it.")] = False,
     since: Annotated[int | None, typer.Option("--since", help="Only what changed after this position.")] = None,
+    series: Series = None,
+    most: Most = 50_000,
     purpose: Annotated[str, typer.Option("--purpose", help="What it may be used for.")] = "transfer",
     days: Annotated[float, typer.Option("--days", help="How long it lasts.")] = 7.0,
     access_log: Annotated[bool, typer.Option("--access-log", help="Who touched these memories goes along.")] = False,
     below: Below = None,
     tag: Tagged = None,
+    owner: Owned = None,
+    about: About = "",
     recorded_from: From = None,
     recorded_until: Until = None,
     redact: Redact = False,
@@ -83,7 +91,7 @@ def export(
     lasts, wanted = lasting(days), where(below, tag, recorded_from, recorded_until)
     cut = gate(without or [], redact=redact, names=names)
     if form != "mip":
-        check_whole(wanted, cut)
+        check_whole(wanted, cut, owner, about, series)
         export_form(target, form_named(form), vault, principal(tenant, user), as_json=as_json)
         return
     from memos_integrations.backends.signing import Ed25519Signer
@@ -91,24 +99,30 @@ def export(
     if key_file is None or issuer is None or (recipient is None) == (card is None):
         raise InvalidMemoryError("A signed bundle needs --key-file, --issuer, and --recipient or --to.")
     signer = Ed25519Signer.in_file(key_file)
-    with opened(vault, Choice.NONE) as (memos, _, _), counting("Exporting") as report:
-        done = memos.dump(
-            target,
-            by=principal(tenant, user),
-            signer=signer,
-            issuer=issuer,
-            recipient=recipient,
-            to=None if card is None else Addressee.from_file(card),
-            sealed=sealed,
-            since=since,
-            purpose=purpose,
-            where=wanted,
-            lasts=lasts,
-            redact=cut,
-            access_log=access_log,
-            progress=report,
-        )
-    _told(done, target, signer.key, as_json=as_json)
+    how: dict[str, Any] = {
+        "by": principal(tenant, user), "signer": signer, "issuer": issuer, "recipient": recipient, "sealed": sealed,
+        "to": None if card is None else Addressee.from_file(card), "purpose": purpose, "where": wanted, "most": most,
+        "owners": owner or (), "about": about, "lasts": lasts, "redact": cut, "access_log": access_log,
+    }  # fmt: skip
+    # Words are compared by an embedder where the vault has one.
+    with opened(vault, Choice.AUTO if about else Choice.NONE) as (memos, _, _), counting("Exporting") as report:
+        if series is None:
+            made = memos.dump(target, since=since, progress=report, **how)
+            return _told(made, target, signer.key, as_json=as_json)
+        if since is not None:
+            raise InvalidMemoryError("A series knows how far it has come: leave out --since.")
+        parts = [*iter(lambda: memos.dump_next(target, series, progress=report, **how), None)]
+    _told_parts(parts, signer.key, as_json=as_json)
+
+
+def _told_parts(parts: list[Dumped], key: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"parts": [each.model_dump(mode="json") for each in parts], "key": key})
+        return
+    for each in parts:
+        _told(each, Path(each.path), key, as_json=False)
+    if not parts:
+        say("Nothing has changed since the last bundle of this series.")
 
 
 def _told(done: Dumped, target: Path, key: str, *, as_json: bool) -> None:

@@ -22,6 +22,16 @@ Below = Annotated[
 Tagged = Annotated[list[str] | None, typer.Option("--tag", help="mip: only those with this tag.")]
 From = Annotated[datetime | None, typer.Option("--from", help="mip: only those written down since then (UTC).")]
 Until = Annotated[datetime | None, typer.Option("--until", help="mip: only those written down before then (UTC).")]
+Owned = Annotated[list[str] | None, typer.Option("--owner", help="mip: only those that this user owns.")]
+About = Annotated[str, typer.Option("--about", help="mip: only those that are about these words.")]
+Series = Annotated[
+    str | None,
+    typer.Option(
+        "--series",
+        help="mip: what changed since the last file of this series, as new files; interrupted, it goes on.",
+    ),
+]
+Most = Annotated[int, typer.Option("--most", help="mip, --series: so many memories in a file.")]
 Redact = Annotated[bool, typer.Option("--redact", help="mip: personal identifiers, secrets and files do not go along.")]
 Names = Annotated[bool, typer.Option("--names", help="mip: nor do names and places, by a model (extra presidio).")]
 Without = Annotated[
@@ -66,11 +76,11 @@ def gate(without: Sequence[str], *, redact: bool, names: bool) -> WriteGate | No
     )  # fmt: skip
 
 
-def check_whole(wanted: CubeFilter, cut: WriteGate | None) -> None:
+def check_whole(wanted: CubeFilter, cut: WriteGate | None, *rest: object) -> None:
     """Refuse to sift where it would not be done.
 
     Raises:
         InvalidMemoryError: Only a part was asked for, or something was to be taken out.
     """
-    if wanted != EVERYTHING or cut is not None:
+    if wanted != EVERYTHING or cut is not None or any(rest):
         raise InvalidMemoryError("A part, or memories without words, are written as mip only; leave out --format.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from memos_integrations.core.access import CallContext, Principal
-from memos_integrations.core.cube import ModelFingerprint, TrustLabel
+from memos_integrations.core.access import CallContext, Principal, as_subject
+from memos_integrations.core.cube import MemCube, ModelFingerprint, TrustLabel
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.interchange import (
@@ -30,13 +30,16 @@ from memos_integrations.core.interchange import (
     Synced,
     Terms,
     Wanted,
-    by_gate,
     changed,
 )
+from memos_integrations.core.interchange.addressee import reader_of
 from memos_integrations.core.interchange.changes import check_series, last_of_series, note_series
 from memos_integrations.core.interchange.dumper import check_name
+from memos_integrations.core.interchange.redacting import cut_for
 from memos_integrations.core.interchange.syncing import EVERYTHING, KEY_DIGITS
 from memos_integrations.core.operator import parts
+from memos_integrations.core.operator.about import About
+from memos_integrations.core.operator.options import labels
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.walk import Walk
 
@@ -68,6 +71,9 @@ class Carrying(Walk):
         most: int = 50_000,
         purpose: str = "transfer",
         where: CubeFilter = EVERYTHING,
+        owners: Iterable[str] = (),
+        about: str = "",
+        at_least: float = 0.5,
         lasts: timedelta = WEEK,
         history: bool = True,
         access_log: bool = False,
@@ -78,33 +84,49 @@ class Carrying(Walk):
         """Write what *by* may share, of what passes *where*, to a signed bundle at *path* (MIP.md); on record.
 
         Only *recipient* will take it, once, for *purpose*, and only while it *lasts*. What is derived goes with all its
-        sources or not at all. *redact*: what a `WriteGate` takes out of what is written is taken out of what leaves; or
-        a function, `redact(cube)`, decides what the recipient gets of each version. Either way nothing that was found
-        in the old words stays in tags, entities and other labels, and a summary that says one of them does not go.
-        What stayed behind is named in the bundle with the reason. `progress(memories)` is called now and then. The
-        books of `MemStore` (offers, places of subscribers) stay: they are no memories, and no reader takes them.
+        sources or not at all. *owners*: only what one of them owns. *about*: only what is about these words, as of a
+        subscription (`Wants`). *redact*: what a `WriteGate` takes out of what is written is taken out of what leaves;
+        or a function, `redact(cube, recipient)`, decides what the recipient gets of each version. Either way nothing of
+        the old words stays in labels, and a summary that says one of them does not go. What stayed behind is named in
+        the bundle with the reason. `progress(memories)` is called now and then. The books of `MemStore` stay here.
 
         *to* is the reader's card (`Addressee`): what it does not understand stays behind, and with *sealed* nobody else
         can read the bundle. With *since*, only what changed after that place in the log goes, of at most *most*
-        memories; `position` of the result is where the next one goes on (0: from the beginning). What *by* sent
-        elsewhere and was erased since is named as gone.
+        memories; `position` of the result is where the next one goes on (0: from the beginning). What *by* sent to this
+        recipient and was erased since is named as gone. A bundle is there whole or not at all: what is to go on after
+        an interruption is written in parts, see `dump_next`.
 
         Raises:
             InvalidMemoryError: There is a file at *path*, a limit makes no sense, or the reader could not read it.
             VaultError: The disk failed; nothing is left of the bundle.
         """
+        caller, reader = self._caller(by, context), reader_of(recipient, to)
+        passes = self._passing(where, owners, about, at_least)
+        changes = None if since is None else changed(self._governance, caller, since, owner=None, most=most)
+        cut = cut_for(reader, redact)
+        wanted = Wanted(where, history, access_log, cut, to, changes, None, progress, passes, reader)
+        terms = Terms(reader, purpose, lasts, self._seal() if sealed else None)
+        return MemDumper(self._governance, signer, issuer=issuer).dump(Path(path), caller, wanted, terms)
+
+    def _passing(
+        self, where: CubeFilter, owners: Iterable[str], about: str, at_least: float
+    ) -> Callable[[MemCube], bool] | None:
+        """What a memory that passes *where* has to pass besides; None: nothing.
+
+        Raises:
+            InvalidMemoryError: One of them makes no sense.
+        """
         if not isinstance(where, CubeFilter):
             raise InvalidMemoryError(f"`where` is a CubeFilter, not {type(where).__name__}.")
-        caller = self._caller(by, context)
-        changes = None if since is None else changed(self._governance, caller, since, owner=None, most=most)
-        cut = by_gate(redact) if isinstance(redact, WriteGate) else redact
-        wanted = Wanted(where, history, access_log, cut, to, changes, None, progress)
-        if to is None and recipient is None:
-            raise InvalidMemoryError("Say for whom the bundle is: `recipient`, or `to` with the reader's card.")
-        terms = Terms(str(recipient if to is None else to.recipient), purpose, lasts, self._seal() if sealed else None)
-        if to is not None and recipient not in (None, to.recipient):
-            raise InvalidMemoryError(f"The card is that of {to.recipient!r}, not of {recipient!r}.")
-        return MemDumper(self._governance, signer, issuer=issuer).dump(Path(path), caller, wanted, terms)
+        theirs = frozenset(as_subject(each) for each in labels(owners))
+        topic = About(about, at_least, self._embedding) if about != "" else None
+        if not theirs and topic is None:
+            return None
+
+        def passes(cube: MemCube) -> bool:
+            return (not theirs or cube.governance.owner in theirs) and (topic is None or topic(cube))
+
+        return passes
 
     def dump_next(
         self,
@@ -120,6 +142,8 @@ class Carrying(Walk):
 
         How far a series has come stands in the audit log of the vault. With *every*, nothing is due sooner after its
         last bundle. Call it as often as you like, from a timer or as the consumer of a subscription (`store.follow`).
+        Of a vault that is large, call it until it says None: each call writes a part of at most *most* memories, and an
+        export that was interrupted, whenever, goes on after the last whole part.
         Whoever dies between a bundle and the note of it writes the same changes again; they are loaded once.
         *how* are the terms of `dump`, except `since`.
 
@@ -194,7 +218,7 @@ class Carrying(Walk):
             opener=opener,
         )
         arrival = Place(self._governance, self._embedding, self._caller(by, context), self._writer.dropped, progress)
-        return MemLoader(checking, self._writer.forget).load(
+        return MemLoader(checking).load(
             Path(path), arrival, into=place, most_trusted=TrustLabel(most_trusted), dry_run=dry_run, again=again
         )
 

@@ -29,6 +29,7 @@ from memos_integrations.core.errors import (
 from memos_integrations.core.gate import Ruling
 from memos_integrations.core.ports import (
     AuditEntry,
+    AuditRecord,
     Change,
     CubeFilter,
     EmbedderIdentity,
@@ -41,6 +42,12 @@ from memos_integrations.core.ports import (
     Vectors,
 )
 from memos_integrations.core.records import NewVersion, alarms, changes_of, record_of
+
+
+def gone_elsewhere(cube_id: str, caller: Caller) -> AuditRecord:
+    """The record that a cube of the caller's was erased elsewhere, so that it does not come back."""
+    record = record_of("forget", caller, about=cube_id, detail={"elsewhere": True})
+    return record.model_copy(update={"owner": caller.by.subject})
 
 
 class GatedWriting(GovernedDelivery):
@@ -156,9 +163,10 @@ class GatedWriting(GovernedDelivery):
         """Record what a model did for the caller, like a read: it waits for nothing."""
         self._reads.record(Transaction((), (record_of("model", caller, detail=detail),)))
 
-    def carried(self, cubes: Sequence[MemCube], caller: Caller) -> None:
-        """Record, durably, that *cubes* are about to leave the vault for another system."""
-        self._submit(record_of("export", caller, detail={"cubes": [cube.id for cube in cubes]}))
+    def carried(self, cubes: Sequence[MemCube], caller: Caller, recipient: str) -> None:
+        """Record, durably, that *cubes* are about to leave the vault for another system, and for whom."""
+        detail = {"recipient": recipient, "cubes": [cube.id for cube in cubes]}
+        self._submit(record_of("export", caller, detail=detail))
 
     def lifecycle_log(self, query: LogQuery) -> list[AuditEntry]:
         """Audit entries that a lifecycle decides by; no words are in them, and none are handed out."""
@@ -171,13 +179,13 @@ class GatedWriting(GovernedDelivery):
             self._vault.submit(Transaction(tuple(uses))).result()
 
     def walk(
-        self, wanted: CubeFilter, caller: Caller, *, page: int, left: Callable[[str], object] | None = None
+        self, wanted: CubeFilter, caller: Caller, *, page: int, left: Callable[[MemCube], object] | None = None
     ) -> Iterator[list[MemCube]]:
         """All that the caller may read and that is wanted, page by page; see `Vault.walk`.
 
         What they see in part is left out: elsewhere nobody would know that it is not the whole. Nothing is recorded
-        yet: what leaves is recorded with `carried`. *left* is told the ids of the caller's own that are for other
-        purposes or applications.
+        yet: what leaves is recorded with `carried`. *left* is told of the caller's own that are for other purposes
+        or applications.
         """
         states = (wanted.states or frozenset(State)) - {State.EXPIRED}
         self._reads.wait_for_uses()
@@ -186,18 +194,18 @@ class GatedWriting(GovernedDelivery):
             for cubes in self._vault.walk(replace(wanted, states=states), sight, page=page):
                 for cube in cubes if left is not None else ():
                     if left is not None and is_elsewhere(cube, caller):
-                        left(cube.id)
+                        left(cube)
                 found = self._released(cubes, caller)
                 whole = zip(found, self._sight.shown(found, caller), strict=True)
                 yield [cube for cube, shown in whole if shown is cube]
 
-    def elsewhere(self, ids: Collection[str], wanted: CubeFilter, caller: Caller) -> list[str]:
+    def elsewhere(self, ids: Collection[str], wanted: CubeFilter, caller: Caller) -> list[MemCube]:
         """Those of *ids* that are the caller's own and wanted, and for other purposes or applications only."""
         if not ids:
             return []
         asked = VaultQuery(k=sys.maxsize, filter=replace(wanted, ids=tuple(ids)))
         found = self._vault.search(asked, replace(self._sight.of(caller, wanted), anywhere=True))
-        return [match.cube.id for match in found.matches if is_elsewhere(match.cube, caller)]
+        return [match.cube for match in found.matches if is_elsewhere(match.cube, caller)]
 
     # --- for what governs itself: unrecorded, and no word of it leaves the vault ---------------------------------
 
@@ -273,8 +281,7 @@ class GatedWriting(GovernedDelivery):
 
     def note_forgotten(self, cube_id: str, caller: Caller) -> None:
         """Record that a cube of the caller's was erased elsewhere, so that it does not come back."""
-        record = record_of("forget", caller, about=cube_id, detail={"elsewhere": True})
-        self._submit(record.model_copy(update={"owner": caller.by.subject}))
+        self._submit(gone_elsewhere(cube_id, caller))
 
     def unembedded(self, limit: int) -> list[MemCube]:
         """Current plaintext cubes without a vector; for re-embedding only."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
 from memos_integrations.core.access import ADMIN_ROLE, EVERYONE, VERIFIER_ROLE, Caller, Verb, is_own, subjects_for
@@ -55,6 +56,9 @@ from memos_integrations.core.records import (
     told_of,
 )  # fmt: skip
 
+ALONE = Transaction()
+"""Nothing else becomes true together with what is written."""
+
 
 class Erased(NamedTuple):
     """What an erasure took out, what is derived before its sources; the ids of repeats in it; and what came back."""
@@ -91,27 +95,36 @@ class MemGovernance(GatedWriting):
         return self.put_many([version], operation=operation, durability=durability)
 
     def put_many(
-        self, versions: Sequence[NewVersion], *, operation: str, durability: Durability | None = None
+        self,
+        versions: Sequence[NewVersion],
+        *,
+        operation: str,
+        durability: Durability | None = None,
+        first: Transaction = ALONE,
     ) -> Future[Receipt]:
         """Store versions, all or none, each with its own audit record and event: the way to write in bulk.
 
-        A few hundred to a call: then a group of them shares one commit and few statements.
+        A few hundred to a call: then a group of them shares one commit and few statements. *first*, which `erasing`
+        gave, becomes true with them.
 
         Raises:
             AccessDeniedError: See `put`. Nothing was stored.
         """
-        transaction = self._transaction(versions, operation)
+        transaction = joined(first, self._transaction(versions, operation, first))
         self._reads.send()
         return self._told(self._vault.submit(transaction, durability=durability))
 
-    def put_whole(self, pages: Iterable[Sequence[NewVersion]], *, operation: str) -> Receipt:
+    def put_whole(
+        self, pages: Iterable[Sequence[NewVersion]], *, operation: str, first: Transaction = ALONE
+    ) -> Receipt:
         """As `put_many`, for more versions than fit in memory: page by page, but all in one commit, or none.
 
         Raises:
             AccessDeniedError, VaultError: See `put` and `Vault.submit_whole`. Nothing was stored.
         """
         self._reads.flush()
-        receipt = self._vault.submit_whole(self._transaction(page, operation) for page in pages)
+        then = (self._transaction(page, operation, first) for page in pages)
+        receipt = self._vault.submit_whole(then if first is ALONE else chain([first], then))
         self._news.ring()
         return receipt
 
@@ -119,7 +132,7 @@ class MemGovernance(GatedWriting):
         writing.add_done_callback(self._news.ring)
         return writing
 
-    def _transaction(self, versions: Sequence[NewVersion], operation: str) -> Transaction:
+    def _transaction(self, versions: Sequence[NewVersion], operation: str, first: Transaction = ALONE) -> Transaction:
         for version in versions:
             self._check_put(version, operation)
         changes = tuple([change for version in versions for change in self._changes(version)])
@@ -127,7 +140,7 @@ class MemGovernance(GatedWriting):
         later = tuple([version for version in versions if version.cube.version > 1])
         if later:
             after = self.aftermath.of(Steps(later), later[0].caller, operation=operation)
-            told = joined(told, passed(after, later[0].caller))
+            told = joined(told, passed(after.without(first), later[0].caller))
         return told
 
     def change(
@@ -229,8 +242,8 @@ class MemGovernance(GatedWriting):
             return Erased(tuple(doomed.cubes), doomed.repeats, tuple(each for each, _ in after.moves), receipt)
         raise VersionConflictError(cube_id, cube.version, cube.version + 1)
 
-    def closure(self, cube_id: str, caller: Caller) -> list[str]:
-        """The ids of a cube that the caller may delete and of all that would be erased with it.
+    def closure(self, cube_id: str, caller: Caller) -> list[MemCube]:
+        """A cube that the caller may delete and all that would be erased with it, what is derived before its sources.
 
         Raises:
             CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `erase`.
@@ -238,7 +251,12 @@ class MemGovernance(GatedWriting):
         cube = self.fetch(cube_id, Verb.DELETE, caller, operation="forget")
         doomed = self.aftermath.doomed(cube, caller).cubes
         self._check_erasable(cube, doomed, caller)
-        return [each.id for each in doomed]
+        return doomed
+
+    def erasing(self, doomed: Sequence[MemCube], caller: Caller) -> Transaction:
+        """What takes out cubes that `closure` gave, and brings back what was merged away for their sake, yet to do."""
+        after = self.aftermath.of(Steps(), caller, operation="forget", erased=doomed)
+        return joined(erasure(doomed, caller), passed(after, caller))
 
     def adopted(self, policy: Engine | None, caller: Caller) -> None:
         """Record that the caller puts other rules in place.

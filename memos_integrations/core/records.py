@@ -87,6 +87,12 @@ class Steps(NamedTuple):
         """The versions that it writes."""
         return tuple(version.cube.ref for version in self.versions)
 
+    def without(self, first: Transaction) -> Steps:
+        """What is left of it where *first* erases or moves some of the same memories."""
+        done = {change.cube_id for change in first.changes if isinstance(change, Erase | Move)}
+        moves = tuple(each for each in self.moves if each[0].id not in done)
+        return self._replace(moves=moves, records=tuple(each for each in self.records if each.cube_id not in done))
+
     def passing(self, caller: Caller) -> Iterator[Change]:
         """The Moves; to bring a memory back is to use it, so that it is not archived again the same night."""
         for cube, after in self.moves:

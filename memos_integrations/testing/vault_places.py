@@ -145,6 +145,27 @@ class VaultPlaceContract:
         assert vault.find_key("acme", "k5") is not None
         assert vault.verify_audit().ok
 
+    def test_what_is_erased_goes_in_the_same_commit_as_what_comes(self, vault: Vault) -> None:
+        old, kept = stored(vault, cube("old"), key="place"), stored(vault, cube("kept"))
+        new = [cube(f"new {number}") for number in range(3)]
+
+        def made(*, whole: bool) -> Iterator[Transaction]:
+            yield Transaction((Erase(old.id),), (record(old, "forget"),))
+            for number, each in enumerate(new):
+                yield Transaction((put(each, key="place" if number == 0 else None),), (record(each),))
+            if not whole:
+                raise InvalidMemoryError("It could not be made.")
+
+        with pytest.raises(InvalidMemoryError):
+            vault.submit_whole(made(whole=False))
+        assert vault.get("acme", [old.id, kept.id]) == [old, kept]
+        assert vault.find_key("acme", "place") == old.id
+        vault.submit_whole(made(whole=True))
+        assert [each.id for each in vault.get("acme", [old.id, kept.id])] == [kept.id]
+        assert vault.find_key("acme", "place") == new[0].id
+        assert not any(vault.traces(old.id).values())
+        assert vault.verify_audit().ok
+
     @pytest.mark.parametrize("what", ["refused", "raised", "interrupted"])
     def test_one_that_fails_undoes_all(self, vault: Vault, what: str) -> None:
         first = stored(vault, cube("there before"), key="taken")

@@ -58,12 +58,13 @@ class Whole:
         Raises:
             MemOSError: One was refused, or making one failed. Nothing of them happened.
         """
-        future = self._writer.submit(Job(self._work, alone=True))
+        job = Job(self._work, alone=True)
+        future = self._writer.submit(job)
         making.add(get_ident())
         try:
             for transaction in transactions:
-                if any(isinstance(change, Erase) for change in transaction.changes):
-                    raise VaultError("What is erased is erased in a transaction of its own.")
+                # Named before they are handed over: the writer settles them when all is committed.
+                job.erases += tuple(change.cube_id for change in transaction.changes if isinstance(change, Erase))
                 if not self._hand(prepared(transaction, self._words, self._sealer, self._locks), future):
                     break  # it was refused: `result` says why
             else:

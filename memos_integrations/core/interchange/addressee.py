@@ -95,3 +95,16 @@ class Addressee(Value):
             return cls.model_validate(strict_json(content, Path(path).name))
         except ValidationError as exc:
             raise BundleError(Refusal.MALFORMED, f"{Path(path).name}: {first_problem(exc)}") from exc
+
+
+def reader_of(recipient: str | None, to: Addressee | None) -> str:
+    """For whom a bundle is: whom *recipient*, or the card *to*, names.
+
+    Raises:
+        InvalidMemoryError: Neither does, or each another.
+    """
+    if to is None and recipient is None:
+        raise InvalidMemoryError("Say for whom the bundle is: `recipient`, or `to` with the reader's card.")
+    if to is not None and recipient not in (None, to.recipient):
+        raise InvalidMemoryError(f"The card is that of {to.recipient!r}, not of {recipient!r}.")
+    return str(recipient if to is None else to.recipient)

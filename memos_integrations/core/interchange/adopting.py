@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from memos_integrations.core.books import ITEM, is_of_the_books
 from memos_integrations.core.cube import MemCube, TrustLabel
@@ -12,12 +12,15 @@ from memos_integrations.core.errors import (
     IllegalTransitionError,
     LegalHoldError,
 )
+from memos_integrations.core.gatekeeping import gone_elsewhere
 from memos_integrations.core.interchange.arrival import Arrivals, arrived_id, version_there
 from memos_integrations.core.interchange.manifest import DELETIONS, Manifest
 from memos_integrations.core.interchange.records import DeletionRecord
 from memos_integrations.core.interchange.refusal import Declined
-from memos_integrations.core.interchange.taking import Arriving, Bundle, Forget, Place, Taking
+from memos_integrations.core.interchange.taking import CHUNK, Arriving, Bundle, Place, Taking
 from memos_integrations.core.item import Address, content_of, vault_key
+from memos_integrations.core.ports import AuditRecord, Transaction
+from memos_integrations.core.records import joined
 
 
 class Adopting(Taking):
@@ -32,30 +35,48 @@ class Adopting(Taking):
         self._into, self._again = into, again
         self._arrivals = Arrivals(bundle.manifest, place.caller, most=most, inside=bundle.survey.holds)
         self._addresses: dict[str, str] = {}
+        self._named: set[str] = set()
+        self._going: set[str] = set()
 
-    def erase(self, forget: Forget, *, write: bool) -> None:
-        """Erase what the issuer erased of what arrived from its key; done again at no cost. Nothing else has such ids.
+    def erase(self, *, write: bool) -> None:
+        """Find what the issuer erased of what arrived from its key; it goes in the commit that brings the rest.
 
-        It comes before the rest: whoever dies in between loads the bundle as if for the first time.
+        Done again it changes nothing. Nothing else has such ids.
         """
-        for said in self._list(DELETIONS, DeletionRecord):
-            here = arrived_id(self._bundle.manifest, self._caller, said.id)
-            held = self._governance.held([here], self._caller).get(here)
-            if held is None:
-                if write and not self._governance.was_forgotten(here, self._caller):
-                    self._governance.note_forgotten(here, self._caller)  # what is older may come later
-                continue
-            what = "erased"
-            try:
-                if write:
-                    forget(here, self._caller)
-                elif held.governance.legal_hold:
-                    what = Declined.ON_HOLD.value
-            except (LegalHoldError, IllegalTransitionError):
-                what = Declined.ON_HOLD.value
-            except (CubeNotFoundError, AccessDeniedError):
-                continue  # it went with what it was derived from, or is somebody else's by now
-            self._tell(said.id, here, what)
+        named = {arrived_id(self._bundle.manifest, self._caller, said.id): said.id for said in self._erasures()}
+        ids, elsewhere = list(named), list[AuditRecord]()
+        for start in range(0, len(ids), CHUNK):
+            page = ids[start : start + CHUNK]
+            held = self._governance.held(page, self._caller)
+            known = self._governance.forgotten_of([each for each in page if each not in held], self._caller)
+            for here in page:
+                if here in held:
+                    self._doom(held[here], named[here], write=write)
+                elif here not in known:
+                    elsewhere.append(gone_elsewhere(here, self._caller))  # what is older may come later
+        self._named.update(ids)
+        if write and (self._doomed or elsewhere):
+            erasing = self._governance.erasing(self._doomed, self._caller)
+            self._first = joined(erasing, Transaction((), tuple(elsewhere)))
+
+    def _erasures(self) -> Iterator[DeletionRecord]:
+        return self._list(DELETIONS, DeletionRecord)
+
+    def _doom(self, cube: MemCube, there: str, *, write: bool) -> None:
+        """Let a memory go with all that was derived from it, where nothing holds it."""
+        what = Declined.ON_HOLD.value if cube.governance.legal_hold else "erased"
+        try:
+            if write:
+                closure = self._governance.closure(cube.id, self._caller)
+                self._doomed += [each for each in closure if each.id not in self._going]
+                self._going.update(each.id for each in closure)
+            elif what == "erased":
+                self._going.add(cube.id)
+        except (LegalHoldError, IllegalTransitionError):
+            what = Declined.ON_HOLD.value
+        except (CubeNotFoundError, AccessDeniedError):
+            return  # it is somebody else's by now
+        self._tell(there, cube.id, what)
 
     def _beside(self) -> Container[str]:
         return self._survey.here
@@ -70,7 +91,7 @@ class Adopting(Taking):
         gone = set() if self._again else self._governance.forgotten_of(sorted({*ids} - held.keys()), self._caller)
         made: list[Arriving] = []
         for cube_id, versions in zip(ids, page, strict=True):
-            if cube_id in gone:
+            if cube_id in gone or cube_id in self._named or cube_id in self._going:
                 self._tell(versions[-1].id, None, Declined.FORGOTTEN.value)
                 continue
             made += self._of_one(versions, there.get(cube_id), cube_id)
@@ -97,17 +118,19 @@ class Adopting(Taking):
         made = [self._arrived(each, number) for number, each in enumerate(versions, first)]
         if there is None and is_item:
             key = address_key(made[-1], self._caller.by.subject)
-            taken = key is not None and (
-                self._addresses.setdefault(key, cube_id) != cube_id
-                or self._governance.known(key, self._caller) is not None
-            )
-            if taken:
+            if key is not None and self._is_taken(key, cube_id):
                 return self._said(cube, None, Declined.ADDRESS_TAKEN.value)
         self._note(cube, made[-1])
         self._said(cube, cube_id, *(("new",) if there is None else ("newer", (there, made[-1]))))
         if there is not None:
             self._changed.append(made[-1].ref)
         return [Arriving(each, key if each.version == 1 else None) for each in made]
+
+    def _is_taken(self, key: str, cube_id: str) -> bool:
+        """Whether another item stands at an address, or will; one that goes in the same commit leaves it."""
+        there = self._governance.known(key, self._caller)
+        stands = there is not None and there not in self._going
+        return stands or self._addresses.setdefault(key, cube_id) != cube_id
 
     def _arrived(self, cube: MemCube, version: int) -> MemCube:
         into = self._into

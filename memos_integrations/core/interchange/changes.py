@@ -141,14 +141,19 @@ def last_move(governance: MemGovernance, caller: Caller, cube_id: str) -> Stamp 
     return found
 
 
-def told_before(governance: MemGovernance, caller: Caller, ids: Collection[str]) -> set[str]:
-    """Those of the ids that the caller sent elsewhere before: of what never left, nobody has to hear that it went."""
+def told_before(governance: MemGovernance, caller: Caller, ids: Collection[str], recipient: str) -> set[str]:
+    """Those of the ids that the caller sent to a recipient before: nobody else has to hear that they went.
+
+    A record of an earlier release does not say to whom.
+    """
     query = LogQuery(tenant=caller.by.tenant, actor=caller.by.subject, operation="export", limit=EXPORTS_PAGE)
     found: set[str] = set()
     while len(found) < len(ids) and (entries := governance.lifecycle_log(query)):
         for entry in entries:
             detail = entry.record.detail
-            cubes = detail.get("cubes", ()) if isinstance(detail, Mapping) else ()
+            if not isinstance(detail, Mapping) or detail.get("recipient", recipient) != recipient:
+                continue
+            cubes = detail.get("cubes", ())
             found.update(each for each in cubes if each in ids)
         query = query.model_copy(update={"after": entries[-1].number})
     return found

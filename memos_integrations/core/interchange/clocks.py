@@ -7,8 +7,7 @@ later than all that its writer had seen, whatever the clocks say, so that every 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
@@ -18,6 +17,8 @@ from memos_integrations.core.cube import Label, MemCube, Moment, Value
 
 SCHEME = "sync1"
 MOST_REPLICAS = 24
+"""So many names a vector holds: it stands in a label of the memory. See `_kept` for what becomes of more."""
+
 TICK = timedelta(microseconds=1)
 
 
@@ -41,8 +42,8 @@ class Clock(Value):
         """The clock of what becomes of two versions: it has seen both, and has the stamp of the later one."""
         names = self.vector.keys() | other.vector.keys()
         later = max(self, other, key=lambda each: each.stamp)
-        vector = {name: max(self.vector.get(name, 0), other.vector.get(name, 0)) for name in sorted(names)}
-        return Clock(vector=vector, at=later.at, by=later.by)
+        vector = {name: max(self.vector.get(name, 0), other.vector.get(name, 0)) for name in names}
+        return Clock(vector=_kept(vector), at=later.at, by=later.by)
 
     def told(self) -> dict[str, Any]:
         """As JSON."""
@@ -66,24 +67,41 @@ class Clock(Value):
             return None
 
 
+def counted(vector: Mapping[str, int], name: str) -> dict[str, int]:
+    """A vector with one more write of a replica: a number that none of its writes had before, even if it fell out."""
+    fresh = 1 + max(vector.values()) if len(vector) >= MOST_REPLICAS else 1
+    return _kept({**vector, name: vector[name] + 1 if name in vector else fresh})
+
+
+def _kept(vector: Mapping[str, int]) -> dict[str, int]:
+    """The names with the most writes, by name. Every vault lets the same ones fall out, in whatever order it merges.
+
+    What saw a write of one that fell out looks as if it had not: the two are then taken for written apart, the later
+    holds, the other is in its history, and both are flagged. Nothing is lost by it.
+    """
+    most = sorted(vector, key=lambda name: (vector[name], name), reverse=True)[:MOST_REPLICAS]
+    return {name: vector[name] for name in sorted(most)}
+
+
 def clock_of(versions: Sequence[MemCube], replica: Callable[[datetime], str]) -> Clock:
     """The clock of the last of a memory's versions here: what arrived, and what was written since.
 
     *replica* says under which name this vault wrote at a time.
     """
-    written: Counter[str] = Counter()
+    written: list[str] = []
     known = None
     for version in reversed(versions):
         known = Clock.of_version(version)
         if known is not None:
             break
-        written[replica(version.descriptive.recorded_at)] += 1
+        written.append(replica(version.descriptive.recorded_at))
     if known is not None and not written:
         return known
-    if known is not None:
-        written.update(known.vector)
+    vector = {} if known is None else known.vector
+    for name in reversed(written):
+        vector = counted(vector, name)
     at = versions[-1].descriptive.recorded_at
     by = replica(at)
     if known is not None:
         at = max(at, known.at + TICK)
-    return Clock(vector=dict(written), at=at, by=by)
+    return Clock(vector=vector, at=at, by=by)

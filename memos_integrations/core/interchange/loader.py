@@ -13,14 +13,14 @@ from memos_integrations.core.interchange.arrival import arrived_id
 from memos_integrations.core.interchange.checking import Checking
 from memos_integrations.core.interchange.manifest import Manifest
 from memos_integrations.core.interchange.refusal import Refusal
-from memos_integrations.core.interchange.taking import Bundle, Forget, Loaded, Place, receipt_of
+from memos_integrations.core.interchange.taking import Bundle, Loaded, Place, receipt_of
 
 
 class MemLoader:
-    """Takes bundles in that *checking* lets through. `forget` erases, whole."""
+    """Takes bundles in that *checking* lets through."""
 
-    def __init__(self, checking: Checking, forget: Forget) -> None:
-        self._checking, self._forget = checking, forget
+    def __init__(self, checking: Checking) -> None:
+        self._checking = checking
 
     def load(
         self, path: Path, place: Place, *, into: tuple[str, ...], most_trusted: TrustLabel, dry_run: bool, again: bool
@@ -38,7 +38,7 @@ class MemLoader:
             if known is None and not dry_run:
                 receipt = receipt_of(manifest, caller, receipt_key(manifest), told, {})
             taking = Adopting(place, Bundle(reader, manifest, survey), into=into, most=most_trusted, again=again)
-            taking.erase(self._forget, write=not dry_run)
+            taking.erase(write=not dry_run)
             report = taking.go(write=not dry_run, receipt=receipt)
         return report.model_copy(update={"dry_run": dry_run, "again": known is not None})
 

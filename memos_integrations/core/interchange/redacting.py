@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from memos_integrations.core.cube import MemCube, PlaintextPayload
@@ -21,14 +22,28 @@ class Redacted(NamedTuple):
     removed: tuple[str, ...] = ()
 
 
-Redaction = Callable[[MemCube], Redacted | None]
+Redaction = Callable[[MemCube, str], Redacted | None]
 """Decides what a recipient gets of a version of a memory: the same, another with the same id and version, or None."""
+
+Cut = Callable[[MemCube], Redacted | None]
+"""A redaction for one recipient."""
 
 UNNAMED = "words"
 """The kind of what a redaction took out and did not name."""
 
 
-def by_gate(gate: WriteGate) -> Redaction:
+def cut_for(recipient: str, redact: Redaction | WriteGate | None) -> Cut | None:
+    """What is taken out for a recipient; None: nothing."""
+    if redact is None or isinstance(redact, WriteGate):
+        return None if redact is None else by_gate(redact)
+    return partial(_asked, redact, recipient)
+
+
+def _asked(redact: Redaction, recipient: str, cube: MemCube) -> Redacted | None:
+    return redact(cube, recipient)
+
+
+def by_gate(gate: WriteGate) -> Cut:
     """Takes out of a memory what *gate* takes out of what is written: text, values and tags.
 
     Its pseudonyms, where it has such, stand for persons. What it cannot look into (files, keys and values, adapters)
@@ -54,7 +69,7 @@ def by_gate(gate: WriteGate) -> Redaction:
     return redact
 
 
-def redacted(cube: MemCube, redact: Redaction, hidden: Collection[str]) -> Redacted | None:
+def redacted(cube: MemCube, redact: Cut, hidden: Collection[str]) -> Redacted | None:
     """What *redact* leaves of a version, with labels found anew; None: nothing.
 
     *hidden* are words that were taken out of what it is derived from: where it says one of them, it does not go.
@@ -118,7 +133,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(terms(text))
 
 
-def hidden_in(sources: Sequence[MemCube], redact: Redaction) -> set[str]:
+def hidden_in(sources: Sequence[MemCube], redact: Cut) -> set[str]:
     """The words that *redact* takes out of memories that others are derived from."""
     made = ((source, redact(source)) for source in sources)
     return {word for source, each in made if each is not None for word in lost(source, each.cube)}

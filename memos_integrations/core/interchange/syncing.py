@@ -210,7 +210,7 @@ class MemSync:
             if not changes.written and not changes.erased:
                 continue  # nothing that concerns others; the next part says that it begins where the last one ended
             part, bundle = Part(lives.now, after, reached), secrets.token_hex(16)
-            wanted = Wanted(EVERYTHING, to=to, changes=changes, lives=lives)
+            wanted = Wanted(EVERYTHING, to=to, changes=changes, lives=lives, recipient=self.group)
             covers = Covers(replica=part.replica, after=after, to=reached)
             terms = Terms(self.group, PURPOSE, _LASTS, None if to is None else self.seal, covers, bundle)
             lives.note(governance, caller, part.name, bundle)

@@ -13,8 +13,14 @@ from pydantic import Field
 from memos_integrations.core.access import Caller
 from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.cube import BlobRef, CubeRef, Label, MemCube, State, Value
-from memos_integrations.core.errors import AlreadyRememberedError, BundleError, VersionConflictError
-from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.errors import (
+    AlreadyRememberedError,
+    BundleError,
+    CubeNotFoundError,
+    StillDerivedError,
+    VersionConflictError,
+)
+from memos_integrations.core.governance import ALONE, MemGovernance
 from memos_integrations.core.interchange.archive import BundleReader
 from memos_integrations.core.interchange.ids import Met
 from memos_integrations.core.interchange.manifest import ACCESS_LOG, BLOBS, REDACTIONS, Manifest, Member
@@ -24,7 +30,7 @@ from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.options import draft_memory
 from memos_integrations.core.operator.write import finished, search_text
-from memos_integrations.core.ports import AuditRecord
+from memos_integrations.core.ports import AuditRecord, Transaction
 from memos_integrations.core.records import NewVersion
 from memos_integrations.core.unswept import Unswept
 
@@ -36,6 +42,9 @@ AT_ONCE = 500
 same, so that little of it is in memory, and embedded afterwards (what a crash leaves out, `embed_missing` makes)."""
 
 SHOWN = 1_000
+OVERTAKEN = (AlreadyRememberedError, CubeNotFoundError, StillDerivedError, VersionConflictError)
+"""What a commit is refused with when somebody else changed the same memories meanwhile."""
+
 RECEIPT = "import_receipt"
 LINES = "application/jsonl"
 Progress = Callable[[int, int], object]
@@ -138,6 +147,8 @@ class Taking(ABC):
         self._changed: list[CubeRef] = []
         self._done = 0
         self._sweeping: Unswept | None = None
+        self._first: Transaction = ALONE
+        self._doomed: list[MemCube] = []
 
     @abstractmethod
     def _settled(self, page: Sequence[list[MemCube]]) -> list[Arriving]:
@@ -162,20 +173,19 @@ class Taking(ABC):
                     pass
             elif whole:
                 waiting = [*first, *(version for page in self._new_versions(write=True) for version in page)]
-                if waiting:
-                    self._governance.put_many(waiting, operation=self.operation).result()
+                if waiting or self._first is not ALONE:
+                    self._governance.put_many(waiting, operation=self.operation, first=self._first).result()
             else:
                 with Unswept() as self._sweeping:
                     self._prepare()
                     pages = chain([first], self._new_versions(write=True, embedded=False))
-                    self._governance.put_whole(pages, operation=self.operation)
+                    self._governance.put_whole(pages, operation=self.operation, first=self._first)
                 self._embed()
-        except (AlreadyRememberedError, VersionConflictError) as exc:
-            raise BundleError(
-                Refusal.REPLAYED, "The bundle, or one of its memories, was loaded at the same time"
-            ) from exc
-        if write and self._changed:
-            self._place.dropped([ref.id for ref in self._changed], self._changed)
+        except OVERTAKEN as exc:
+            told = "It was loaded, or what it changes was changed, at the same time; load it again"
+            raise BundleError(Refusal.REPLAYED, told) from exc
+        if write:
+            self._clear()
         manifest = self._bundle.manifest
         return Loaded(
             bundle=manifest.bundle,
@@ -184,6 +194,15 @@ class Taking(ABC):
             shown=tuple(self._shown),
             lists={name: version.cube.id for name, version in lists.items()},
         )
+
+    def _clear(self) -> None:
+        """Let go of what was made of memories that are no more, or say something else now."""
+        ids = [each.id for each in self._doomed] + [each.id for each in self._changed]
+        if ids:
+            self._place.dropped(ids, self._changed)
+        self._place.embedding.drop([search_text(cube) for cube in self._doomed])
+        if self._doomed and self._governance.gate is not None:
+            self._governance.gate.forget()
 
     def _lists(self, receipt: NewVersion) -> dict[str, NewVersion]:
         """What a bundle says about its memories, each list as it came, beside the receipt."""

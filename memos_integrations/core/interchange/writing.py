@@ -33,7 +33,7 @@ from memos_integrations.core.interchange.manifest import (
     Capability,
 )
 from memos_integrations.core.interchange.records import entry_line, is_record, record_line
-from memos_integrations.core.interchange.redacting import Redaction, hidden_in, redacted
+from memos_integrations.core.interchange.redacting import Cut, hidden_in, redacted
 from memos_integrations.core.interchange.refusal import Declined
 from memos_integrations.core.interchange.taking import RECEIPT
 from memos_integrations.core.ports import CubeFilter, LogQuery
@@ -45,16 +45,21 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What goes into a bundle. `changes`: only what they name; `lives`: with the clocks of this vault, for `sync`."""
+    """What goes into a bundle. `changes`: only what they name; `lives`: with the clocks of this vault, for `sync`.
+
+    `passes`: of what `where` names, only what it says; what that is derived from goes along where it changed too.
+    """
 
     where: CubeFilter
     history: bool = True
     access_log: bool = False
-    redact: Redaction | None = None
+    redact: Cut | None = None
     to: Addressee | None = None
     changes: Changes | None = None
     lives: Lives | None = None
     progress: Progress | None = None
+    passes: Callable[[MemCube], bool] | None = None
+    recipient: str = ""
 
 
 class Writing:
@@ -109,7 +114,7 @@ class Writing:
             return {}
         if self._own:
             return changes.erased
-        told = told_before(self._governance, self._caller, changes.erased)
+        told = told_before(self._governance, self._caller, changes.erased, self._wanted.recipient)
         return {cube_id: at for cube_id, at in changes.erased.items() if cube_id in told}
 
     def _add_blobs(self) -> None:
@@ -134,7 +139,7 @@ class Writing:
         for page in self._pages():
             given: list[MemCube] = []
             for cube in page:
-                if self._is_of_this_vault(cube):
+                if self._is_of_this_vault(cube) or not self._passes(cube):
                     continue
                 if (why := self._refused(cube)) is not None:
                     self._decline(cube.id, why)
@@ -146,12 +151,18 @@ class Writing:
             yield from self._all_versions(given)
         yield from self._derived(waiting)
         if self._wanted.changes is not None and not self._own:
-            for cube_id in self._governance.elsewhere(self._wanted.changes.written, self._wanted.where, self._caller):
-                self._leave(cube_id)
+            for cube in self._governance.elsewhere(self._wanted.changes.written, self._wanted.where, self._caller):
+                self._leave(cube)
 
-    def _leave(self, cube_id: str) -> None:
+    def _leave(self, cube: MemCube) -> None:
         """It is for other purposes than the caller's, and not theirs to give away here."""
-        self._decline(cube_id, Declined.NOT_SHARED)
+        if self._passes(cube):
+            self._decline(cube.id, Declined.NOT_SHARED)
+
+    def _passes(self, cube: MemCube) -> bool:
+        """Whether it is wanted; of what changed, a source of something wanted is."""
+        passes, changes = self._wanted.passes, self._wanted.changes
+        return passes is None or (changes is not None and cube.id not in changes.written) or passes(cube)
 
     def _is_of_this_vault(self, cube: MemCube) -> bool:
         """Whether it concerns nobody else: what the vault notes of its arrivals, and `MemStore`'s books."""
@@ -207,7 +218,7 @@ class Writing:
             if cube.tier is not Tier.PLAINTEXT:
                 self.requires.add(Capability(cube.tier.value))
         if given:
-            self._governance.carried(given, self._caller)
+            self._governance.carried(given, self._caller, self._wanted.recipient)
         if self._wanted.progress is not None:
             self._wanted.progress(self.cubes)
 

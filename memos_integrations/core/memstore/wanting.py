@@ -6,8 +6,8 @@ from memos_integrations.core.access import Caller, is_own
 from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import MemCube, Tier
 from memos_integrations.core.memstore.values import Kind, Publication, Wants
+from memos_integrations.core.operator.about import About
 from memos_integrations.core.operator.embedding import Embedding
-from memos_integrations.core.text import terms
 
 
 def is_offered(offer: Publication, cube: MemCube) -> bool:
@@ -34,10 +34,10 @@ class Matcher:
     """Decides for one subscriber what is news to it."""
 
     def __init__(self, wants: Wants, embedding: Embedding, caller: Caller) -> None:
-        self._wants, self._embedding, self._caller = wants, embedding, caller
+        self._wants, self._caller = wants, caller
         tenant = caller.by.tenant
         self._place = wants.namespace if wants.namespace[:1] in ((), (tenant,)) else (tenant, *wants.namespace)
-        self._about = embedding.asked(wants.about) if wants.about and embedding.has_vectors() else None
+        self._about = About(wants.about, wants.at_least, embedding) if wants.about.strip() else None
 
     def hears(self, kind: Kind) -> bool:
         """Whether it listens for such events."""
@@ -47,12 +47,4 @@ class Matcher:
         """Whether this is news that it wants."""
         named = _names(self._place, self._wants.tags, self._wants.semantic_types, cube)
         theirs = self._wants.own or not is_own(cube, self._caller)
-        return self.hears(kind) and named and theirs and self._is_about(cube)
-
-    def _is_about(self, cube: MemCube) -> bool:
-        if not self._wants.about:
-            return True
-        if self._about is not None:
-            return float(self._embedding.asked(cube.text) @ self._about) >= self._wants.at_least
-        asked = set(terms(self._wants.about))
-        return len(asked.intersection(terms(cube.text))) >= self._wants.at_least * len(asked)
+        return self.hears(kind) and named and theirs and (self._about is None or self._about(cube))

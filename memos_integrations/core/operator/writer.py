@@ -200,7 +200,7 @@ class CubeWriter:
             VaultError: Something is left; the receipt would be a lie.
         """
         before = self._governance.traces(cube_id)
-        closure = [] if proof is None else self._governance.closure(cube_id, caller)
+        closure = [] if proof is None else [each.id for each in self._governance.closure(cube_id, caller)]
         seen = None if proof is None else proof.look(closure)
         done = self._governance.erase(cube_id, caller, instead)
         doomed = done.cubes

@@ -216,7 +216,7 @@ def test_a_redaction_decides_what_leaves_in_every_version(vaults: tuple[MemOS, M
     source.update(cube.id, text="Call Mr Example at 555-0199.", by=ANA)
     source.remember("Top secret.", by=ANA)
 
-    def redact(each: MemCube) -> Redacted | None:
+    def redact(each: MemCube, recipient: str) -> Redacted | None:
         if "secret" in each.text:
             return None
         words = each.text.rpartition(" ")[0] + " [phone]."

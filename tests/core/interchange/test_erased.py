@@ -12,8 +12,10 @@ import pytest
 
 from memos_integrations import MemOS, Principal, State
 from memos_integrations.backends.signing import Ed25519Signer
-from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
-from memos_integrations.core.interchange import Addressee
+from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError, RefusedByGateError
+from memos_integrations.core.gate import Ruling, WriteGate
+from memos_integrations.core.interchange import Addressee, taking
+from memos_integrations.core.item import Address, ItemWrite
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.conformance import make
@@ -214,3 +216,74 @@ def test_what_a_killed_dump_left_is_removed_by_the_next(vaults: tuple[MemOS, Mem
         made = source.dump_next(out, "s", **OUT)
     names = {path.name for path in out.iterdir()}
     assert names == {Path(made.path).name, ".mine.part", f".busy.mip.{'1' * 16}.part"}
+
+
+@pytest.mark.parametrize("at_once", [500, 0])
+def test_a_bundle_that_is_refused_erases_nothing(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(taking, "AT_ONCE", at_once)
+    gate = WriteGate(secrets=Ruling.REFUSE)
+    with (
+        MemOS(SQLiteVault(tmp_path / "from"), clock=lambda: NOW) as source,
+        MemOS(SQLiteVault(tmp_path / "to"), clock=lambda: NOW, gate=gate) as target,
+    ):
+        old = source.remember("An old fact.", by=ANA)
+        target.load(source.dump_next(out, "s", **OUT).path, **IN)
+        source.forget(old.id, by=ANA)
+        key = source.remember("The key is AKIAIOSFODNN7EXAMPLE.", by=ANA)
+        path = source.dump_next(out, "s", **OUT).path
+        with pytest.raises(RefusedByGateError):
+            target.load(path, **IN)
+        assert texts(target) == ["An old fact."]
+        source.update(key.id, text="The key is in the drawer.", by=ANA)
+        source.dump(out / "whole.mip", since=0, history=False, **OUT)
+        assert target.load(out / "whole.mip", **IN).counts == {"erased": 1, "new": 1}
+        assert texts(target) == ["The key is in the drawer."]
+        assert target.verify_audit().ok
+
+
+@pytest.mark.parametrize("at_once", [500, 0])
+def test_what_goes_takes_along_what_was_made_of_it_in_the_same_commit(
+    vaults: tuple[MemOS, MemOS], out: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(taking, "AT_ONCE", at_once)
+    source, target = vaults
+    gone, kept = source.remember("The ward has 12 beds.", by=ANA), source.remember("The ward is on floor 2.", by=ANA)
+    first = target.load(source.dump_next(out, "s", **OUT).path, **IN)
+    here = {each.id: each.here for each in first.shown}
+    made = target.summarise([here[gone.id], here[kept.id]], by=BO)
+    source.forget(gone.id, by=ANA)
+    source.update(kept.id, text="The ward is on floor 3.", by=ANA)
+    path = source.dump_next(out, "s", **OUT).path
+    assert target.load(path, dry_run=True, **IN).counts == {"erased": 1, "newer": 1}
+    assert len(texts(target)) == 3
+    assert target.load(path, **IN).counts == {"erased": 1, "newer": 1}
+    assert texts(target) == ["The ward is on floor 3."]
+    with pytest.raises(CubeNotFoundError):
+        target.get(made.id, by=BO)
+    assert target.load(path, again=True, **IN).counts == {"same": 1}
+
+
+def test_an_item_that_was_made_anew_takes_the_place_of_the_erased_one(vaults: tuple[MemOS, MemOS], out: Path) -> None:
+    source, target = vaults
+    place = Address(("users", "ana"), "theme")
+    source.items.write([ItemWrite(place, {"theme": "dark"})], by=ANA)
+    target.load(source.dump_next(out, "s", **OUT).path, **IN)
+    source.items.write([ItemWrite(place, None)], by=ANA)
+    source.items.write([ItemWrite(place, {"theme": "light"})], by=ANA)
+    path = source.dump_next(out, "s", **OUT).path
+    assert target.load(path, dry_run=True, **IN).counts == {"erased": 1, "new": 1}
+    assert target.load(path, **IN).counts == {"erased": 1, "new": 1}
+    (there,) = target.items.read([place], by=BO)
+    assert there is not None
+    assert there.value == {"theme": "light"}
+
+
+def test_nobody_hears_that_a_memory_went_which_only_another_had(vaults: tuple[MemOS, MemOS], out: Path) -> None:
+    source, _ = vaults
+    cube = source.remember("For clinic-b alone.", by=ANA)
+    position = source.dump(out / "b.mip", since=0, **OUT).position
+    source.forget(cube.id, by=ANA)
+    assert source.dump(out / "c.mip", since=position, **(OUT | {"recipient": "clinic-c"})).erased == 0
+    assert source.dump(out / "d.mip", since=position, **OUT).erased == 1

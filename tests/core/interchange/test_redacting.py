@@ -45,7 +45,7 @@ def cut(path: Path) -> list[Any]:
     return [json.loads(line) for line in zipfile.ZipFile(path).read("redactions.jsonl").splitlines()]
 
 
-def hidden(cube: MemCube) -> Redacted:
+def hidden(cube: MemCube, recipient: str = "") -> Redacted:
     """Replaces the text of what speaks of a diagnosis, and nothing else."""
     if "schizophrenia" not in cube.text:
         return Redacted(cube)
@@ -73,7 +73,7 @@ def test_what_was_made_of_a_memory_tells_nothing_of_its_words(source: MemOS, tmp
     harmless = source.remember("Beds are counted.", by=ANA)
     other = source.summarise([two.id, harmless.id], by=ANA)
 
-    def only_the_first(cube: MemCube) -> Redacted:
+    def only_the_first(cube: MemCube, recipient: str) -> Redacted:
         return hidden(cube) if cube.id == one.id else Redacted(cube)
 
     made, whole = dumped(source, tmp_path / "a.mip", redact=only_the_first)
@@ -96,7 +96,7 @@ def test_a_gate_takes_out_identifiers_in_every_version_value_and_tag(source: Mem
 def test_what_a_redaction_leaves_is_a_memory(source: MemOS, tmp_path: Path) -> None:
     source.remember("A fact.", by=ANA)
 
-    def blank(cube: MemCube) -> Redacted:
+    def blank(cube: MemCube, recipient: str) -> Redacted:
         return Redacted(cube.model_copy(update={"payload": cube.payload.model_copy(update={"text": " "})}))
 
     with pytest.raises(InvalidMemoryError, match=r"no memory|nothing to remember"):
@@ -116,3 +116,21 @@ def test_what_a_bundle_says_of_its_memories_is_kept_where_it_was_loaded(source: 
                     assert kept.read() == bundle.read(name)
         again = target.dump(tmp_path / "b.mip", by=BO, signer=KEY, issuer="clinic-b", recipient="clinic-c")
         assert (again.cubes, again.blobs) == (1, 0)
+
+
+def test_a_function_decides_by_recipient(source: MemOS, tmp_path: Path) -> None:
+    source.remember("Dr Weber said it is schizophrenia.", by=ANA)
+    how: dict[str, Any] = {"by": ANA, "signer": KEY, "issuer": "clinic-a"}
+
+    def for_whom(cube: MemCube, recipient: str) -> Redacted | None:
+        return {"the-ward": Redacted(cube), "the-press": None}.get(recipient, hidden(cube))
+
+    said = {}
+    for recipient in ("the-ward", "billing", "the-press"):
+        path = tmp_path / f"{recipient}.mip"
+        source.dump(path, recipient=recipient, redact=for_whom, **how)
+        said[recipient] = zipfile.ZipFile(path).read("cubes.jsonl")
+    assert b"schizophrenia" in said["the-ward"]
+    assert b"[health]" in said["billing"]
+    assert b"schizophrenia" not in said["billing"]
+    assert said["the-press"] == b""
