@@ -36,6 +36,7 @@ def publish(
     namespace: Place = None,
     purpose: Annotated[list[str] | None, typer.Option("--purpose", help="For nothing else; repeatable.")] = None,
     uses: Annotated[int | None, typer.Option("--uses", help="How often its words may be had.")] = None,
+    at_most: Annotated[str | None, typer.Option("--at-most", help="How often one may have its words: 3/1h.")] = None,
     until: Annotated[str | None, typer.Option("--until", help="Until when they may, ISO 8601 with zone.")] = None,
     contract: Annotated[str, typer.Option("--contract", help="The text of the licence.")] = "",
     rate: Annotated[str | None, typer.Option("--rate", help="At most so many deliveries of one: 3/1h.")] = None,
@@ -45,7 +46,7 @@ def publish(
     as_json: Json = False,
 ) -> None:
     """Offer one memory of yours, or all that a query names, to others; run it again for what was written since."""
-    by, limits, terms = principal(tenant, user), _limits(rate), _terms(contract, uses, until)
+    by, limits, terms = principal(tenant, user), _limits(rate), _terms(contract, uses, until, at_most)
     with opened(vault, Choice.AUTO) as (memos, _, _):
         made = memos.store.publish(
             name, by=by, to=to, cube_id=cube, namespace=_place(namespace), tags=tag or (),
@@ -131,13 +132,14 @@ def _place(namespace: str | None) -> tuple[str, ...]:
     return tuple(namespace.split("/")) if namespace else ()
 
 
-def _terms(contract: str, uses: int | None, until: str | None) -> Any:
+def _terms(contract: str, uses: int | None, until: str | None, at_most: str | None) -> Any:
     from memos_integrations.core.cube import Licence
     from memos_integrations.core.memstore.offering import checked
 
-    if uses is None and until is None and not contract:
+    if uses is None and until is None and at_most is None and not contract:
         return None
-    return checked(Licence, text=contract, uses_left=uses, until=moment(until, "--until"))
+    how: dict[str, Any] = {"until": moment(until, "--until"), "rate": _limits(at_most)}
+    return checked(Licence, text=contract, uses_left=uses, **how)
 
 
 def _limits(said: str | None) -> Any:

@@ -22,6 +22,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten, LicenceEnded
+from memos_integrations.core.licensing import is_counted, rooms
 from memos_integrations.core.news import News
 from memos_integrations.core.ports import (
     AuditEntry,
@@ -37,7 +38,7 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.core.ports import Change as VaultChange
 from memos_integrations.core.reading import GovernedReading
-from memos_integrations.core.records import LAPSE, is_counted, record_of
+from memos_integrations.core.records import LAPSE, record_of
 
 Change = CubeWritten | CubeErased | CubeMoved | LicenceEnded
 
@@ -120,7 +121,7 @@ class GovernedDelivery(GovernedReading):
         if not sendings:
             return []
         self._reads.send()
-        rated = [each.cube.id for each in sendings if each.rates]
+        rated = [each.cube.id for each in sendings if each.rates or rooms(each.cube, caller)]
         if len({*rated}) < len(rated):  # two versions of one memory: the first must be in the log before the second
             return self._sent_apart(sendings, caller)
         try:
@@ -233,6 +234,7 @@ def _metered(sending: Sending, caller: Caller) -> Iterator[VaultChange]:
     cube = sending.cube
     if _is_use(sending, caller):
         yield Expect(cube.id, cube.version)
+        yield from rooms(cube, caller)
         yield Use(cube.id, caller.now, "", cube.governance.licence)
     for count, per in sending.rates:
         yield Room(cube.id, cube.version, caller.by.tenant, caller.by.subject, DELIVER, caller.now - per, count)

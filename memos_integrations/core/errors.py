@@ -41,10 +41,10 @@ class LicenceSpentError(AccessDeniedError):
 
 
 class RateSpentError(AccessDeniedError):
-    """Somebody was given as many versions of a memory as an offer's rate allows; later there is room again."""
+    """Somebody was given a memory as often as the rate of its licence, or of an offer, allows; later there is room."""
 
     def __init__(self, cube_id: str) -> None:
-        super().__init__(f"The rate at which cube {cube_id!r} is offered is used up for now; ask again later.")
+        super().__init__(f"The rate at which cube {cube_id!r} may be had is used up for now; ask again later.")
         self.cube_id = cube_id
 
 

@@ -30,11 +30,13 @@ from memos_integrations.core.errors import (
     IntegrityError,
     InvalidMemoryError,
     LicenceSpentError,
+    RateSpentError,
     VersionConflictError,
 )
 from memos_integrations.core.events import AccessDenied
 from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.handed import Handed
+from memos_integrations.core.licensing import is_counted, is_spent, licensed_use
 from memos_integrations.core.news import News
 from memos_integrations.core.ports import (
     RECALLABLE,
@@ -49,7 +51,7 @@ from memos_integrations.core.ports import (
     VaultQuery,
 )
 from memos_integrations.core.reads import ReadAudit, ReadLog
-from memos_integrations.core.records import denied, is_counted, is_spent, licensed_use, moved, record_of, used_in
+from memos_integrations.core.records import denied, moved, record_of, used_in
 from memos_integrations.core.sight import Sight
 from memos_integrations.core.standings import TELLING, Standings, contradicting, standings_of, told_by
 from memos_integrations.core.widening import allowed
@@ -132,8 +134,9 @@ class GovernedReading:
         self._reads.send()
         try:
             self._vault.submit(licensed_use(cube, caller, recall_id)).result()
-        except LicenceSpentError:
-            self._deny(cube, Verb.READ, operation, "its licence has no uses left", caller)
+        except (LicenceSpentError, RateSpentError) as exc:
+            left = "for now" if isinstance(exc, RateSpentError) else "left"
+            self._deny(cube, Verb.READ, operation, f"its licence has no uses {left}", caller)
             return False
         except (VersionConflictError, CubeNotFoundError):
             return False
@@ -169,13 +172,13 @@ class GovernedReading:
 
         Raises:
             CubeNotFoundError: It does not exist, or the caller may not know that it does.
-            LicenceSpentError: Its licence has no uses left.
+            LicenceSpentError, RateSpentError: Its licence has no uses left, or none for now.
         """
         cube = self.fetch(cube_id, Verb.READ, caller, operation=operation)
         while counted and not self.use_up(cube, caller, operation=operation):
             before, cube = cube, self.fetch(cube_id, Verb.READ, caller, operation=operation)
             if cube.version == before.version:
-                raise LicenceSpentError(cube_id)
+                raise LicenceSpentError(cube_id) if is_spent(cube, caller) else RateSpentError(cube_id)
         self._reads.record(Transaction((), (record_of(operation, caller, cube=cube),)))
         return cube
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from memos_integrations.core.access import Caller, Verb, is_own, subjects_for
+from memos_integrations.core.access import Caller, Verb, subjects_for
 from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten, MemEvent
@@ -275,12 +275,6 @@ def denied(cube: MemCube, verb: Verb, caller: Caller) -> AccessDenied:
     return AccessDenied(at=caller.now, tenant=caller.by.tenant, cube_id=cube.id, actor=caller.by.subject, verb=verb)
 
 
-def is_counted(cube: MemCube, caller: Caller) -> bool:
-    """Whether handing the cube to the caller is a use of its licence."""
-    licence = cube.governance.licence
-    return licence is not None and licence.uses_left is not None and not is_own(cube, caller)
-
-
 def used_in(ids: Sequence[str]) -> dict[str, Any]:
     """For the record of a look-up that gave several memories: which it used, by ids; of a long list its beginning."""
     return {"used_ids": list(ids[:MOST_USED])}
@@ -296,20 +290,6 @@ def looks_in(entries: Iterable[AuditEntry]) -> dict[str, datetime]:
         for cube_id in [record.cube_id] if record.cube_id else (record.detail or {}).get("used_ids", ()):
             found[cube_id] = max(record.at, found.get(cube_id, record.at))
     return found
-
-
-def is_spent(cube: MemCube, caller: Caller) -> bool:
-    """Whether the licence of a cube has no uses left for the caller."""
-    licence, used = cube.governance.licence, cube.behaviour
-    if licence is None or licence.uses_left is None or not is_counted(cube, caller):
-        return False
-    return (used.licensed if used.licence == licence else 0) >= licence.uses_left
-
-
-def licensed_use(cube: MemCube, caller: Caller, recall_id: str) -> Transaction:
-    """One use of the licence of a cube, if it is as it was when that was decided."""
-    use = Use(cube.id, caller.now, recall_id, cube.governance.licence)
-    return Transaction((Expect(cube.id, cube.version), use), (record_of("use", caller, cube=cube),))
 
 
 def _erased(cube: MemCube) -> tuple[Expect, Erase]:

@@ -178,7 +178,7 @@ def check_room(room: Room, given: Iterable[int | None]) -> None:
     Raises:
         RateSpentError: There is none.
     """
-    if len({*given} - {room.version}) >= room.count:
+    if (len(list(given)) if room.every else len({*given} - {room.version})) >= room.count:
         raise RateSpentError(room.cube_id)
 
 

@@ -146,19 +146,28 @@ class Trust(Value):
         return said
 
 
+class Rate(Value):
+    """At most *count* times within *per*."""
+
+    count: Annotated[int, Field(ge=1, le=10_000)]
+    per: Annotated[timedelta, Field(gt=timedelta(0))]
+
+
 class Licence(Value):
     """What a licensee may still do with the memory; its owner needs none.
 
     `uses_left`: how often its words are handed out to others than the owner: each recall that gives it, each reading by
     id, each listing. Counted in the vault, beside the version, before the words are given; at none they are refused.
     A new version goes on counting under an equal licence, and starts anew under another. `until`: the last moment at
-    which they may read it. `purposes`: the calling contexts in which they may; empty: any.
+    which they may read it. `purposes`: the calling contexts in which they may; empty: any. `rate`: how often one person
+    is handed its words within a time, counted likewise, by the audit log.
     """
 
     text: Text = ""
     uses_left: int | None = Field(default=None, ge=0)
     until: Moment | None = None
     purposes: Labels = ()
+    rate: Rate | None = None
 
     def is_over(self, now: datetime) -> bool:
         """Whether it is past its end. The last instant still counts."""
@@ -166,14 +175,16 @@ class Licence(Value):
 
     @Once
     def _canonical(self) -> bytes:
-        # Without purposes it is spelled as before there were any: what was stored keeps its digest.
+        # Without purposes, or a rate, it is spelled as before there were any: what was stored keeps its digest.
         spelled: bytes = super()._canonical
-        return spelled if self.purposes else spelled.replace(b'{"purposes":[],', b"{", 1)
+        spelled = spelled if self.purposes else spelled.replace(b'{"purposes":[],', b"{", 1)
+        return spelled if self.rate is not None else spelled.replace(b'"rate":null,', b"", 1)
 
     @model_serializer(mode="wrap")
     def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
         said: dict[str, Any] = told(self)
-        return said if self.purposes else {name: value for name, value in said.items() if name != "purposes"}
+        unsaid = {name for name in ("purposes", "rate") if not getattr(self, name)}
+        return {name: value for name, value in said.items() if name not in unsaid}
 
 
 class Governance(Value):

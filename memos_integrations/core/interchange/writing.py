@@ -199,6 +199,8 @@ class Writing:
             return Declined.NOT_UNDERSTOOD
         if self._wanted.to is not None and not self._wanted.to.fits(cube):
             return Declined.FINGERPRINT
+        if not self._own and not self._governance.use_up(cube, self._caller, operation="export"):
+            return Declined.NOT_SHARED
         return None
 
     def _all_versions(self, cubes: Sequence[MemCube]) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memos_integrations.core.cube import Rate
 from memos_integrations.core.memstore.store import MOST_AT_ONCE, MemStore
 from memos_integrations.core.memstore.values import (
     KINDS,
@@ -10,7 +11,6 @@ from memos_integrations.core.memstore.values import (
     Delivery,
     Kind,
     Publication,
-    Rate,
     Subscription,
     Wants,
 )

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb, as_subject
 from memos_integrations.core.books import ITEM
-from memos_integrations.core.cube import Licence, MemCube, State, Value, first_problem
+from memos_integrations.core.cube import Licence, MemCube, Rate, State, Value, first_problem
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.item import Address, ItemQuery, ItemWrite, item_of
 from memos_integrations.core.items import Items
 from memos_integrations.core.memstore.opening import Opened, before_any, settled
-from memos_integrations.core.memstore.values import Publication, Rate
+from memos_integrations.core.memstore.values import Publication
 from memos_integrations.core.memstore.wanting import is_offered
 from memos_integrations.core.operator import changes_by_part
 from memos_integrations.core.operator.embedding import Embedding

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from memos_integrations.core.cube import Label, Labels, Licence, MemCube, Moment, Text, Value
+from memos_integrations.core.cube import Label, Labels, Licence, MemCube, Moment, Rate, Text, Value
 
 Kind = Literal["written", "moved", "withdrawn"]
 """`written`: a new memory, or a new version. `moved`: it is in another state of its life. `withdrawn`: it was given
@@ -17,23 +16,14 @@ before, and now is forgotten, no longer shared, or over."""
 KINDS: tuple[Kind, ...] = ("written", "moved", "withdrawn")
 
 
-class Rate(Value):
-    """At most *count* deliveries of one memory to one subscriber within *per*: it paces the news.
-
-    It is no wall: whoever may read the memory may look it up (recall, get, find, export) as often as they like. What
-    limits that is `Licence.uses_left`, which counts every reading of it by others than its owner.
-    """
-
-    count: Annotated[int, Field(ge=1, le=10_000)]
-    per: Annotated[timedelta, Field(gt=timedelta(0))]
-
-
 class Publication(Value):
     """Something offered to an audience: one memory, or all of the publisher's that a query names, now and later.
 
     `licence` says how often and until when its words may be had, with the text of the contract; `purposes`, in which
-    calling contexts. Both bind the audience, never the publisher. `price` is a tag: data
-    that is shown to whoever may have it; nothing is charged.
+    calling contexts. Both bind the audience, never the publisher. `rate`: at most so many deliveries of one memory to
+    one subscriber. It paces the news and is no wall: whoever may read the memory may look it up as often as they
+    like, unless its licence has a rate, too, or uses, which count every reading of it by others than its owner.
+    `price` is a tag: data that is shown to whoever may have it; nothing is charged.
     """
 
     name: Label

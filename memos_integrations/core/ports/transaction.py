@@ -82,6 +82,8 @@ class Use:
 class Room:
     """Go on only if the audit log says fewer than `count` other versions of the cube given to `actor` since `since`.
 
+    With `every`: fewer than `count` times, of whatever version.
+
     What counts are the entries of `tenant` that allow `operation`, as of this transaction: whoever gives something out
     and records it in one transaction with this exceeds no rate, whatever other processes give at the same time.
     """
@@ -93,6 +95,7 @@ class Room:
     operation: str
     since: datetime
     count: int
+    every: bool = False
 
 
 @dataclass(frozen=True, slots=True)
