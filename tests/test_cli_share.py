@@ -55,6 +55,8 @@ def test_one_memory_under_a_licence(vault: Path) -> None:
         cube = memos.remember("Glaze 7 is poisonous.", by=ANA)
     made = run(vault, "ana", "publish", "glaze", "--to", "*", "--cube", cube.id, "--uses", "2", "--contract", "Ask me.")
     assert (made["licence"]["uses_left"], made["licence"]["text"]) == (2, "Ask me.")
+    made = run(vault, "ana", "publish", "glaze", "--to", "*", "--cube", cube.id, "--at-most", "3/1h")
+    assert made["licence"]["rate"] == {"count": 3, "per": "PT1H"}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,7 @@ def test_one_memory_under_a_licence(vault: Path) -> None:
         (("publish", "x", "--to", "ben"), InvalidMemoryError),
         (("publish", "x", "--to", "ben", "--tag", "a", "--rate", "often"), InvalidMemoryError),
         (("publish", "x", "--to", "ben", "--tag", "a", "--uses", "-1"), InvalidMemoryError),
+        (("publish", "x", "--to", "ben", "--tag", "a", "--at-most", "3"), InvalidMemoryError),
         (("publish", "x", "--to", "ben", "--tag", "a", "--until", "2026-05-01"), InvalidMemoryError),
         (("subscribe", "x", "--kind", "sung"), InvalidMemoryError),
     ],

@@ -129,6 +129,22 @@ def test_whoever_dies_while_it_is_made_anew_renews(memos: MemOS, monkeypatch: py
     assert memos.get(cube.id, by=ANA).governance.readers == ("user:cy",)
 
 
+def test_within_atomic_an_offer_is_made_anew_at_once_or_not_at_all(memos: MemOS) -> None:
+    cubes = [memos.remember(f"The kiln is free on day {number}.", by=ANA, tags=["kiln"]) for number in range(3)]
+    memos.store.publish("kiln", by=ANA, to=["ben"], tags=["kiln"])
+    before = [memos.get(cube.id, by=ANA) for cube in cubes]
+    with pytest.raises(RuntimeError), memos.atomic(by=ANA) as staged:
+        staged.store.publish("kiln", by=ANA, to=["cy"], tags=["kiln"])
+        raise RuntimeError
+    assert [memos.get(cube.id, by=ANA).ref for cube in cubes] == [cube.ref for cube in before]
+    assert [each.audience for each in memos.store.offers(by=ANA)] == [("user:ben",)]
+    with memos.atomic(by=ANA) as staged:
+        staged.store.publish("kiln", by=ANA, to=["cy"], tags=["kiln"])
+        assert [memos.get(cube.id, by=BEN).governance.readers for cube in cubes] == [("user:ben",)] * 3
+    assert [memos.get(cube.id, by=CY).governance.readers for cube in cubes] == [("user:cy",)] * 3
+    assert (found(memos, BEN), memos.store.renew("kiln", by=ANA)) == ([], 0)
+
+
 def test_the_licence_is_that_of_the_last_offer_that_stands(memos: MemOS, clock: Clock) -> None:
     mine, one, two = (Licence(text=text) for text in ("mine", "one", "two"))
     cube = memos.remember("The kiln is free.", by=ANA, licence=mine)
