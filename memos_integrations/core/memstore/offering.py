@@ -69,8 +69,8 @@ class Offering:
         `renew`. The offer itself can be seen by the audience (`offers`). Licence and purposes bind the audience, never
         *by*; a memory has one licence, that of the last of its offers. A name that was offered before is offered anew:
         who is not in the audience any more, and what the query does not name any more, is as if it were withdrawn.
-        Without a *context*, an offer for purposes is made for the first of them. To let all of it become true at once, and
-        not memory by memory, call it within `MemOS.atomic`.
+        Without a *context*, an offer for purposes is made for the first of them. Within `MemOS.atomic` all of it
+        becomes true at once, and not memory by memory.
 
         Raises:
             InvalidMemoryError: Nothing is named to be offered, nobody to offer it to, or an end that is past.
