@@ -31,15 +31,19 @@ def killed_once(kind: str, port: int, folder: Path, journal: Path, dice: random.
         )
         for role in ("publish", "subscribe")
     ]
-    for worker in workers:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == b"ready\n"
-    assert workers[1].stdout is not None
-    assert workers[1].stdout.readline() == b"woken\n", "by the wire: nothing else would in the time of this test"
-    for worker in dice.sample(workers, 2):
-        time.sleep(dice.uniform(0.1, 0.8))
-        worker.kill()
-        worker.communicate()
+    try:
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == b"ready\n"
+        assert workers[1].stdout is not None
+        assert workers[1].stdout.readline() == b"woken\n", "by the wire: nothing else would in the time of this test"
+        for worker in dice.sample(workers, 2):
+            time.sleep(dice.uniform(0.1, 0.8))
+            worker.kill()
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
 
 
 def drained(kind: str, port: int, memos: MemOS) -> None:
