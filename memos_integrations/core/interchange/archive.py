@@ -27,6 +27,10 @@ LINE_BYTES = 8 << 20
 """A record of more is none, whatever a reader's other limits are."""
 
 
+MOST_ERASED = 50_000
+"""So many erasures are in one bundle: they all happen in its one commit, and are in memory together."""
+
+
 class Limits(NamedTuple):
     """How much a bundle may hold. What is more is refused before it is unpacked."""
 
@@ -36,6 +40,7 @@ class Limits(NamedTuple):
     ratio: int = 100
     manifest_bytes: int = 32 << 20
     line_bytes: int = LINE_BYTES
+    erasures: int = MOST_ERASED
 
 
 class BundleWriter:

@@ -15,6 +15,7 @@ from memos_integrations.core.cube import MemCube
 from memos_integrations.core.delivering import DELIVER
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.interchange.archive import MOST_ERASED
 from memos_integrations.core.interchange.clocks import TICK
 from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
 from memos_integrations.core.records import LAPSE, record_of
@@ -107,7 +108,9 @@ def changed(governance: MemGovernance, caller: Caller, after: int, *, owner: str
         for entry in entries:
             record = entry.record
             if record.cube_id is not None and record.operation not in READ:
-                if record.cube_id not in found.written and len(found.written) + len(found.erased) >= most:
+                among = len(found.written) + len(found.erased)
+                full = record.cube_id not in found.written and among >= most
+                if full or (record.operation == "forget" and len(found.erased) >= MOST_ERASED):
                     return found
                 if record.operation == "forget":
                     found.written.pop(record.cube_id, None)

@@ -14,6 +14,7 @@ from memos_integrations.core.interchange.keys import Opener, SignatureCheck
 from memos_integrations.core.interchange.manifest import (
     BLOBS,
     CUBES,
+    DELETIONS,
     MANIFEST,
     SIGNATURE,
     SKEW,
@@ -91,6 +92,9 @@ class Checking:
     def surveyed(self, reader: BundleReader, manifest: Manifest, moved: Callable[[str], str]) -> Survey:
         """Look over every record: order, lineage, blobs, needs. Its other fields are checked before it is taken."""
         survey, needs = Survey(), {Capability.TEXT.value}
+        erased = manifest.by_name().get(DELETIONS)
+        if erased is not None and erased.records > self._limits.erasures:
+            raise BundleError(Refusal.TOO_LARGE, f"It erases more than {self._limits.erasures:,} memories at once")
         for outlines in outlined(reader, manifest):
             last = outlines[-1]
             for source, version in last.sources:

@@ -12,9 +12,9 @@ import pytest
 
 from memos_integrations import MemOS, Principal, State
 from memos_integrations.backends.signing import Ed25519Signer
-from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError, RefusedByGateError
+from memos_integrations.core.errors import BundleError, CubeNotFoundError, InvalidMemoryError, RefusedByGateError
 from memos_integrations.core.gate import Ruling, WriteGate
-from memos_integrations.core.interchange import Addressee, taking
+from memos_integrations.core.interchange import Addressee, Limits, changes, taking
 from memos_integrations.core.item import Address, ItemWrite
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.sqlite import SQLiteVault
@@ -278,6 +278,23 @@ def test_an_item_that_was_made_anew_takes_the_place_of_the_erased_one(vaults: tu
     (there,) = target.items.read([place], by=BO)
     assert there is not None
     assert there.value == {"theme": "light"}
+
+
+def test_so_many_erasures_go_in_several_bundles(
+    vaults: tuple[MemOS, MemOS], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "MOST_ERASED", 2)
+    source, target = vaults
+    sent = source.remember_many((f"Fact {number}." for number in range(5)), by=ANA)
+    target.load(source.dump_next(out, "s", **OUT).path, **IN)
+    for cube in sent:
+        source.forget(cube.id, by=ANA)
+    parts = [source.dump_next(out, "s", **OUT) for _ in range(3)]
+    assert [each.erased for each in parts] == [2, 2, 1]
+    with pytest.raises(BundleError, match="too_large"):
+        target.load(parts[0].path, limits=Limits(erasures=1), **IN)
+    assert [target.load(each.path, **IN).counts for each in parts] == [{"erased": 2}, {"erased": 2}, {"erased": 1}]
+    assert texts(target) == []
 
 
 def test_nobody_hears_that_a_memory_went_which_only_another_had(vaults: tuple[MemOS, MemOS], out: Path) -> None:
