@@ -27,7 +27,7 @@ LINE_BYTES = 8 << 20
 """A record of more is none, whatever a reader's other limits are."""
 
 
-MOST_ERASED = 50_000
+MOST_ERASED = 5_000
 """So many erasures are in one bundle: they all happen in its one commit, and are in memory together."""
 
 

@@ -89,12 +89,19 @@ class Checking:
         reader.verify(manifest.by_name())
         return manifest
 
-    def surveyed(self, reader: BundleReader, manifest: Manifest, moved: Callable[[str], str]) -> Survey:
-        """Look over every record: order, lineage, blobs, needs. Its other fields are checked before it is taken."""
-        survey, needs = Survey(), {Capability.TEXT.value}
+    def check_erasures(self, manifest: Manifest) -> None:
+        """Refuse a bundle that erases more than can be in one commit; of a series, each erasure is one of its own.
+
+        Raises:
+            BundleError: It does.
+        """
         erased = manifest.by_name().get(DELETIONS)
         if erased is not None and erased.records > self._limits.erasures:
             raise BundleError(Refusal.TOO_LARGE, f"It erases more than {self._limits.erasures:,} memories at once")
+
+    def surveyed(self, reader: BundleReader, manifest: Manifest, moved: Callable[[str], str]) -> Survey:
+        """Look over every record: order, lineage, blobs, needs. Its other fields are checked before it is taken."""
+        survey, needs = Survey(), {Capability.TEXT.value}
         for outlines in outlined(reader, manifest):
             last = outlines[-1]
             for source, version in last.sources:

@@ -31,6 +31,7 @@ class MemLoader:
             manifest = self._checking.believed(reader, caller)
             if manifest.covers is not None:
                 raise BundleError(Refusal.CAPABILITY, "The bundle is one of a series between vaults; pass it to `sync`")
+            self._checking.check_erasures(manifest)
             known = _known(manifest, place, again=again, dry_run=dry_run)
             survey = self._checking.surveyed(reader, manifest, partial(arrived_id, manifest, caller))
             told = f"Imported {survey.cubes} memories from {manifest.issuer} for {manifest.purpose}."
