@@ -195,7 +195,7 @@ def test_what_fails_together_is_a_cube_with_its_report_and_answers_go_one_by_one
         governed.load(cube, by=ANA)
 
 
-@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("which", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_cube_goes_with_either_source_and_is_not_learnt_again(
     memos: MemOS, governed: ParameterCubes, which: int
 ) -> None:
@@ -228,6 +228,7 @@ def test_it_serves_no_longer_than_the_cubes_that_it_was_composed_of(memos: MemOS
     assert {hit.cube.id for hit in asked(memos, ANA).hits} == {each.id for each in sources}, "the text is there"
 
 
+@pytest.mark.slow
 def test_what_a_vault_gives_back_is_composed_and_given_back_again(
     memos: MemOS, governed: ParameterCubes, tmp_path: Path
 ) -> None:
@@ -253,6 +254,7 @@ def test_who_may_not_use_both_composes_nothing_and_what_contradicts_is_refused(
         governed.compose(parts[0].id, parts[0].id, by=ANA)
 
 
+@pytest.mark.slow
 def test_under_another_model_it_stays_what_its_parts_make_anew(memos: MemOS, governed: ParameterCubes) -> None:
     _, parts = two(memos, governed)
     cube = governed.compose(parts[0].id, parts[1].id, by=ANA)
