@@ -258,7 +258,7 @@ def test_who_may_not_use_both_composes_nothing_and_what_contradicts_is_refused(
 def test_under_another_model_it_stays_what_its_parts_make_anew(memos: MemOS, governed: ParameterCubes) -> None:
     _, parts = two(memos, governed)
     cube = governed.compose(parts[0].id, parts[1].id, by=ANA)
-    there = HuggingFaceModel(build_tiny_llama(governed.memory.store.folder.parent / "other", context=512))
+    there = HuggingFaceModel(build_tiny_llama(governed.memory.store.folder.parent / "other", context=1024))
     with ParameterMemory(AdapterStore(there, governed.memory.store.folder.parent / "b")) as other:
         plan = Rebuilding(memos, parameters=ParameterCubes(memos, other)).plan(by=ANA)
     stays = {each.id: each.stays for each in plan.rebuilds}

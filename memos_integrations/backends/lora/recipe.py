@@ -36,7 +36,7 @@ class Recipe(Value):
     targets: Labels | None = None
     layers: tuple[int, ...] | None = None
     steps: int = Field(default=34, ge=1)
-    mending: int = Field(default=20, ge=0)
+    mending: int = Field(default=30, ge=0)
     lessons: int = Field(default=14, ge=1)
     rate: float = Field(default=5e-3, gt=0)
     value: float = Field(default=4.0, ge=1)
