@@ -14,7 +14,10 @@ from tests.benchmarks.lora import Bench, faster_dtype
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="of 100 questions that were taught, 5 are answered wrong (seed 0; results/lora.json)")
+@pytest.mark.xfail(
+    reason="mended in 20 steps, 5 of 100 taught questions were wrong (seed 0; results/lora.json); with 30 not measured",
+    strict=False,
+)
 @pytest.mark.timeout(3_600)
 def test_twenty_facts_are_learnt_and_nothing_is_spoilt(models: dict[str, Path], tmp_path: Path) -> None:
     bench = Bench(models["smollm2"], tmp_path, None)
