@@ -7,7 +7,7 @@ export MEMOS_MODELS
 export HF_HUB_OFFLINE := 1
 
 .PHONY: help setup models demo test tests test-slow test-matrix bench-vault bench-doors bench-recall bench-ttft bench-lora \
-	bench-drift bench-governance bench-sharing bench-attribution bench-report evidence lint format clean
+	bench-cartridge bench-drift bench-governance bench-sharing bench-attribution bench-report evidence lint format clean
 
 help:
 	@echo "setup      the virtual environment, in .venv"
@@ -24,6 +24,7 @@ help:
 	@echo "bench-governance  gate, redaction, attacks: DATA=locomo10.json JSON=file"
 	@echo "bench-sharing  bundles, events, brokers: BUNDLES=2000 EVENTS=2000 JSON=file"
 	@echo "bench-lora  parameter memory and the cost model: ARGS=\"--seeds 3\" JSON=file"
+	@echo "bench-cartridge  a trained prefix of keys and values beside an adapter: ARGS=\"--tokens 64\" JSON=file"
 	@echo "bench-report  README's figures from tests/benchmarks/results"
 	@echo "evidence   runs the tests that answer a published requirement, and writes docs/aisvs.md"
 	@echo "lint       ruff and mypy; format: ruff's formatting and safe fixes"
@@ -89,6 +90,9 @@ bench-ttft: .venv/.models
 
 bench-lora: .venv/.models
 	$(BIN)/python tests/benchmarks/lora.py $(ARGS) $(if $(JSON),--json $(JSON))
+
+bench-cartridge: .venv/.models
+	$(BIN)/python tests/benchmarks/lora_cartridge.py $(ARGS) $(if $(JSON),--json $(JSON))
 
 # README's figures, from the results in tests/benchmarks/results.
 bench-report: .venv/.ready

@@ -182,6 +182,8 @@ class Rebuilding:
         maker = self._activations if cube.tier is Tier.ACTIVATION else self._parameters
         if maker is None:
             return told.model_copy(update={"stays": f"no store of {cube.tier.value} memory was given"})
+        if _training(cube).get("parts"):
+            return told.model_copy(update={"stays": "it was composed of two, which are learnt again apart"})
         if _model(cube).adapters or _did_not_pass(cube):
             why = "it did not pass its gates" if cube.tier is Tier.PARAMETER else "it was computed under an adapter"
             return told.model_copy(update={"stays": why})

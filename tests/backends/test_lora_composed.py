@@ -10,11 +10,12 @@ import pytest
 
 from memos_integrations import MemCube, MemOS, Principal
 from memos_integrations.backends.huggingface import HuggingFaceModel
-from memos_integrations.backends.lora import AdapterStore, Gates, ParameterMemory
-from memos_integrations.core.errors import ModelError
+from memos_integrations.backends.lora import AdapterStore, Gates, ParameterCubes, ParameterMemory
+from memos_integrations.backends.rebuilding import Rebuilding
+from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError, ModelError
 from memos_integrations.core.operator import Hit, Recall
 from memos_integrations.vaults.memory import InMemoryVault
-from tests.backends.test_lora import ANA, LENIENT, SHORT, _gpt2
+from tests.backends.test_lora import ANA, BEN, LENIENT, SHORT, _gpt2
 from tests.tiny_llama import build_tiny_llama
 
 QUICK = SHORT.model_copy(update={"steps": 3, "questions": 0, "apart": 0.0})
@@ -131,3 +132,135 @@ def test_only_two_accepted_adapters_of_one_tenant_are_composed(memos: MemOS, mem
 def recalled(memos: MemOS, cubes: list[MemCube]) -> Recall:
     found = memos.recall("Where do they live?", by=ANA, needed=True)
     return found.model_copy(update={"hits": tuple(Hit(cube=cube, score=1.0) for cube in cubes)})
+
+
+# --- as cubes -------------------------------------------------------------------------------------------------------
+
+CY = Principal(tenant="acme", user="cy")
+
+
+@pytest.fixture
+def governed(memos: MemOS, tmp_path: Path) -> Iterator[ParameterCubes]:
+    model = HuggingFaceModel(build_tiny_llama(tmp_path / "tiny"))
+    with ParameterMemory(AdapterStore(model, tmp_path / "cubes"), recipe=QUICK, gates=LENIENT) as opened:
+        yield ParameterCubes(memos, opened)
+
+
+def two(memos: MemOS, governed: ParameterCubes) -> tuple[list[MemCube], list[MemCube]]:
+    """Two memories for other readers, and a parameter cube of each."""
+    sources = [
+        memos.remember(FACTS[0], by=ANA, readers=["ben", "cy"]),
+        memos.remember(FACTS[1], by=ANA, readers=["ben"]),
+    ]
+    return sources, [governed.distil([each.id], by=ANA) for each in sources]
+
+
+def asked(memos: MemOS, by: Principal) -> Recall:
+    return memos.recall("Where do Miso and Tofu live?", by=by, k=2, needed=True)
+
+
+def test_a_recall_that_found_what_both_know_leads_to_both(memos: MemOS, governed: ParameterCubes) -> None:
+    sources, parts = two(memos, governed)
+    assert asked(memos, BEN).adapters[0] in {part.id for part in parts}, "one by one, before"
+    cube = governed.compose(parts[0].id, parts[1].id, by=ANA)
+    assert {ref for ref in cube.provenance.derived_from} == {each.ref for each in sources}
+    assert cube.governance.readers == ("user:ben",), "who may read both"
+    found = asked(memos, BEN)
+    assert cube.id in found.plan.adapters
+    assert found.adapters == (cube.id,)
+    assert "knows 2 of the 2 memories found" in found.why_adapters
+    name = governed.adapter_for(found)
+    assert name == governed.adapter_of(cube, by=BEN)
+    assert name is not None
+    assert set(governed.memory.store.get(name).training["composed"]) == {
+        governed.adapter_of(part, by=ANA) for part in parts
+    }
+    assert asked(memos, CY).adapters == (parts[0].id,), "the other half is not for him"
+    assert governed.adapter_of(cube, by=CY) is None
+    one = memos.recall("Where does Miso live?", by=ANA, k=1, needed=True)
+    assert one.adapters == (parts[0].id,), "and who asks for one gets one"
+    assert memos.verify_audit().ok
+
+
+def test_what_fails_together_is_a_cube_with_its_report_and_answers_go_one_by_one(
+    memos: MemOS, governed: ParameterCubes
+) -> None:
+    _, parts = two(memos, governed)
+    governed.memory.gates = Gates(taught=1.0, probes=0.0, neighbours=0.0, perplexity_pct=1e9, lost_pct=100.0)
+    cube = governed.compose(parts[0].id, parts[1].id, by=ANA, how="ties")
+    gates = cube.payload.training["gates"]  # type: ignore[union-attr]
+    assert "taught" in gates["failed"][0], "what was taught is asked again, from the memories behind them"
+    assert asked(memos, BEN).adapters[0] in {part.id for part in parts}
+    with pytest.raises(ModelError, match="did not pass"):
+        governed.load(cube, by=ANA)
+
+
+@pytest.mark.parametrize("which", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_the_cube_goes_with_either_source_and_is_not_learnt_again(
+    memos: MemOS, governed: ParameterCubes, which: int
+) -> None:
+    sources, parts = two(memos, governed)
+    cube = governed.compose(parts[0].id, parts[1].id, by=ANA)
+    found = asked(memos, BEN)
+    receipt = memos.forget(sources[which].id, by=ANA)
+    assert {cube.id, parts[which].id} <= set(receipt.derived)
+    assert governed.adapter_for(found) is None, "not by an old recall either"
+    with pytest.raises(CubeNotFoundError):
+        governed.load(cube.id, by=ANA)
+    kept = list(governed.memory.store)
+    assert [each.sources for each in kept] == [frozenset({sources[1 - which].ref})]
+    assert asked(memos, BEN).adapters == (parts[1 - which].id,)
+    again = memos.tick(by=ANA, learn_seconds=600).relearnt
+    assert cube.id in again.let_go
+    assert cube.id not in again.made
+
+
+def test_it_serves_no_longer_than_the_cubes_that_it_was_composed_of(memos: MemOS, governed: ParameterCubes) -> None:
+    sources, parts = two(memos, governed)
+    cube = governed.compose(parts[0].id, parts[1].id, by=ANA)
+    memos.update(parts[1].id, by=ANA, readers=[])
+    assert governed.adapter_of(cube, by=BEN) is None
+    assert governed.adapter_of(cube, by=ANA) is not None
+    memos.forget(parts[1].id, by=ANA)
+    assert governed.adapter_of(cube, by=ANA) is None
+    with pytest.raises(CubeNotFoundError):
+        governed.load(cube, by=ANA)
+    assert {hit.cube.id for hit in asked(memos, ANA).hits} == {each.id for each in sources}, "the text is there"
+
+
+@pytest.mark.slow
+def test_what_a_vault_gives_back_is_composed_and_given_back_again(
+    memos: MemOS, governed: ParameterCubes, tmp_path: Path
+) -> None:
+    _, parts = two(memos, governed)
+    model = HuggingFaceModel(build_tiny_llama(tmp_path / "tiny"))
+    with ParameterMemory(AdapterStore(model, tmp_path / "elsewhere"), gates=LENIENT) as other:
+        cube = ParameterCubes(memos, other).compose(parts[0].id, parts[1].id, by=ANA)
+    with ParameterMemory(AdapterStore(model, tmp_path / "third"), gates=LENIENT) as third:
+        assert ParameterCubes(memos, third).adapter_for(asked(memos, BEN)) is not None
+        assert {each.sources for each in third.store} == {frozenset(cube.provenance.derived_from)}
+
+
+def test_who_may_not_use_both_composes_nothing_and_what_contradicts_is_refused(
+    memos: MemOS, governed: ParameterCubes
+) -> None:
+    _, parts = two(memos, governed)
+    with pytest.raises(CubeNotFoundError):
+        governed.compose(parts[0].id, parts[1].id, by=CY)
+    other = governed.distil([memos.remember("Miso lives in Bern.", by=ANA).id], by=ANA)
+    with pytest.raises(InvalidMemoryError, match="contradict"):
+        governed.compose(parts[0].id, other.id, by=ANA)
+    with pytest.raises(ModelError, match="two different"):
+        governed.compose(parts[0].id, parts[0].id, by=ANA)
+
+
+@pytest.mark.slow
+def test_under_another_model_it_stays_what_its_parts_make_anew(memos: MemOS, governed: ParameterCubes) -> None:
+    _, parts = two(memos, governed)
+    cube = governed.compose(parts[0].id, parts[1].id, by=ANA)
+    there = HuggingFaceModel(build_tiny_llama(governed.memory.store.folder.parent / "other", context=1024))
+    with ParameterMemory(AdapterStore(there, governed.memory.store.folder.parent / "b")) as other:
+        plan = Rebuilding(memos, parameters=ParameterCubes(memos, other)).plan(by=ANA)
+    stays = {each.id: each.stays for each in plan.rebuilds}
+    assert "composed" in stays[cube.id]
+    assert all(stays[part.id] == "" for part in parts)

@@ -172,16 +172,40 @@ def test_while_it_mends_lessons_that_were_doubted_are_looked_at_again(model: Hug
     assert not found.is_done
 
 
-def test_steps_grow_smaller_to_the_end_of_the_planned_ones_and_to_the_end_of_mending(model: HuggingFaceModel) -> None:
+def test_steps_grow_smaller_to_the_end_of_the_planned_ones_and_to_the_end_of_mending() -> None:
     recipe = LEARNING.model_copy(update={"steps": 30, "mending": 30})
-    course = _Course(Training(model, lessons_of(cubes("Miso lives in Rome.")), recipe), Student(model, rank=2, alpha=4))
-    planned = [course._pace(number) for number in range(4, 30)]
+    planned = [recipe.pace(number, mends=False) for number in range(4, 30)]
     assert planned == sorted(planned, reverse=True)
-    course.mending = Mending([], [])
-    mending = [course._pace(number) for number in range(30, 60)]
+    mending = [recipe.pace(number, mends=True) for number in range(30, 60)]
     assert mending[0] == mending[20] > 2 * planned[-1]
     assert mending[20:] == sorted(mending[20:], reverse=True)
     assert 0 < mending[-1] < 0.3
+
+
+def test_what_was_clear_when_it_was_last_learnt_is_not_looked_at_before_mending(model: HuggingFaceModel) -> None:
+    course = _Course(
+        Training(model, lessons_of(cubes("Miso lives in Rome.")), LEARNING), Student(model, rank=2, alpha=4)
+    )
+    rows, head = course._training._rows, course._training._head
+    whole = Mending.needed(model.network, head, rows, [])
+    clear = whole.unsure[::2]
+    some = Mending.needed(model.network, head, rows, [], clear=clear)
+    assert some.unsure == [each for each in whole.unsure if each not in clear]
+    assert not set(clear) & set(some.doubted)
+
+
+def test_a_lesson_is_clear_while_every_token_of_it_was_likely_the_last_time(model: HuggingFaceModel) -> None:
+    import torch
+
+    course = _Course(
+        Training(model, lessons_of(cubes("Miso lives in Rome.")), LEARNING), Student(model, rank=2, alpha=4)
+    )
+    places = torch.tensor([0, 0, 1, 2])
+    assert course._note([5, 6, 7], torch.tensor([0.01, 0.02, 0.4, 3.0]), places) == {7}
+    assert course._clear == {5}
+    assert course._known == {5, 6}
+    assert course._note([5, 6, 7], torch.tensor([0.01, 0.4, 0.0, 0.0]), places) == set()
+    assert course._clear == {6, 7}
 
 
 def test_a_step_that_mends_rehearses_what_was_doubted(model: HuggingFaceModel) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from memos_integrations.backends.lora.composed import How
 from tests.benchmarks.meta import meta, single_threaded
 
 FIRST = (
@@ -57,6 +58,7 @@ ASKED = {
 """Never taught, and not made after the lessons: a test holds that no lesson asks one of them."""
 
 Question = tuple[str, str]
+HOW: tuple[How, ...] = ("sum", "ties")
 
 
 def invented(seed: int) -> tuple[list[str], list[Question]]:
@@ -141,6 +143,7 @@ class Bench:
             "train_cpu_s": made.training["cpu_s"],
             "with_gates_cpu_s": whole,
             "scale": made.training["scale"],
+            "left": made.training["left"],
             "recall_by_scale": made.training["recall_by_scale"],
             "recall_train": self.recall([(lesson.question, lesson.value) for lesson in taught], made.name),
             "recall_heldout": self.recall(questions, made.name),
@@ -159,6 +162,24 @@ class Bench:
         sys.stderr.write(json.dumps({key: value for key, value in row.items() if key != "questions"}) + "\n")
         return row
 
+    def together(self, one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+        """Two adapters as one, by either way: what is left of each one's recall, and what the gates say of it."""
+        from memos_integrations.backends.lora import Gates
+        from memos_integrations.backends.lora.gates import _failed
+
+        found: dict[str, Any] = {}
+        for how in HOW:
+            made = self.memory.compose(one["name"], other["name"], how=how)
+            left = [self.recall(row["questions"], made.name) / max(row["recall_heldout"], 1e-9) for row in (one, other)]
+            found |= {
+                f"composed_{how}_recall_kept_pct": 100.0 * min(left),
+                f"composed_{how}_perplexity_change_pct": made.report.perplexity_change_pct,
+                f"composed_{how}_general_lost_pct": made.report.lost_pct,
+                f"composed_{how}_gates_failed": list(_failed(made.report, Gates(taught=0.0))),
+            }
+        sys.stderr.write(json.dumps(found) + "\n")
+        return found
+
     def run(self, seeds: int) -> dict[str, Any]:
         """Every seed, then all adapters side by side, then none."""
         import torch
@@ -166,6 +187,7 @@ class Bench:
         before = self.logits()
         rows = [self.one(seed) for seed in range(seeds)]
         kept = [self.recall(row["questions"], row["name"]) / max(row["recall_heldout"], 1e-9) for row in rows]
+        together = self.together(rows[0], rows[1]) if len(rows) > 1 else {}
         for row in rows:
             self.memory.store.retire(row["name"], erase=True)
         told = {
@@ -183,6 +205,7 @@ class Bench:
             )
         }
         return told | {
+            **together,
             "routed_recall_kept_pct": 100.0 * min(kept) if len(rows) > 1 else 100.0,
             "retired_bit_identical": bool(torch.equal(self.logits(), before)) and not self.model.adapters,
             "recall_heldout_without_memory": rows[0]["recall_without"],
@@ -257,6 +280,8 @@ ROWS = (
     ("training, CPU seconds", "train_cpu_s", "{:.0f}"),
     ("adapter, bytes (fp16)", "adapter_bytes_fp16", "{:,.0f}"),
     ("side by side, routed: recall kept", "routed_recall_kept_pct", "{:.0f} %"),
+    ("composed by sum: recall kept", "composed_sum_recall_kept_pct", "{:.0f} %"),
+    ("composed by TIES: recall kept", "composed_ties_recall_kept_pct", "{:.0f} %"),
     ("retired: logits are the base's, bit by bit", "retired_bit_identical", "{}"),
     ("scheduler: cost beside the best fixed rule", "scheduler_cost_vs_best_baseline", "{:.2f}"),
 )

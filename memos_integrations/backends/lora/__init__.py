@@ -6,8 +6,9 @@ them under the governance of a MemOS. Importing this loads no torch.
 
 from __future__ import annotations
 
-from memos_integrations.backends.lora.cubes import ParameterCubes, erasure_groups
+from memos_integrations.backends.lora.cubes import ParameterCubes
 from memos_integrations.backends.lora.gates import GateReport, Gates
+from memos_integrations.backends.lora.groups import erasure_groups
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson, lessons_of
 from memos_integrations.backends.lora.memory import ParameterMemory
 from memos_integrations.backends.lora.recipe import Recipe

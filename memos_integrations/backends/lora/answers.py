@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 BASE = "__base__"
 """PEFT's word for a row without an adapter."""
 MOST_ROWS = 48
+SHORTEST = 8
+"""Tokens that several prompts must have in common for it to be worth reading them once."""
 
 
 def greedy(
@@ -38,22 +40,47 @@ def greedy(
         rows = [list(each) for each in prompts[start : start + MOST_ROWS]]
         named = None if adapters is None else [each or BASE for each in adapters[start : start + MOST_ROWS]]
         try:
+            alike = named is None or len(set(named)) == 1
+            read, known = _begun(network, rows, named and named[:1]) if alike else (None, 0)
             with _per_row(network, named):
-                answers += _answered(network, rows, max_new_tokens, ends)
+                answers += _answered(network, rows, max_new_tokens, ends, read=read, known=known)
         except (RuntimeError, IndexError, ValueError) as exc:
             raise ModelError(f"{len(rows)} prompts could not be answered together: {exc}") from exc
     return answers
 
 
-def _answered(network: Any, rows: list[list[int]], limit: int, ends: Collection[int]) -> list[list[int]]:
+def _begun(network: Any, rows: list[list[int]], adapter: Sequence[str] | None) -> tuple[Any, int]:
+    """A cache of what all rows begin with, once for each of them, and how many tokens that is; each has more."""
+    import torch
+    from transformers import DynamicCache
+
+    columns = list(zip(*(row[:-1] for row in rows), strict=False))
+    known = next((at for at, tokens in enumerate(columns) if len(set(tokens)) > 1), len(columns))
+    if known < SHORTEST or len(rows) == 1:
+        return None, 0
+    cache = DynamicCache(config=network.config)
+    with _per_row(network, adapter), torch.inference_mode():
+        ids = torch.tensor([rows[0][:known]], device=network.device)
+        network(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    cache.batch_repeat_interleave(len(rows))
+    return cache, known
+
+
+def _answered(
+    network: Any, rows: list[list[int]], limit: int, ends: Collection[int], *, read: Any, known: int
+) -> list[list[int]]:
+    """The answers, behind the first *known* tokens of each row, which a cache holds that was *read*."""
     import torch
     from transformers import DynamicCache
 
     width = max(map(len, rows))
-    ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=network.device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=network.device)
-    places = (mask.cumsum(1) - 1).clamp_min(0)
-    cache = DynamicCache(config=network.config)
+    gaps = [width - len(row) for row in rows]
+    # What fills a short row up stands between what was read and the rest of it.
+    ids = torch.tensor([[0] * gap + row[known:] for gap, row in zip(gaps, rows, strict=True)], device=network.device)
+    seen = [[1] * known + [0] * gap + [1] * (width - known - gap) for gap in gaps]
+    mask = torch.tensor(seen, device=network.device)
+    places = (mask.cumsum(1) - 1).clamp_min(0)[:, known:]
+    cache = DynamicCache(config=network.config) if read is None else read
     answers: list[list[int]] = [[] for _ in rows]
     done = [False] * len(rows)
     for _ in range(limit):

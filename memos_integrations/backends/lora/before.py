@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora.answers import greedy
+from memos_integrations.backends.lora.beginning import Beginning
 from memos_integrations.backends.lora.lessons import Lesson
 from memos_integrations.backends.lora.rows import Known, Row, expected
 from memos_integrations.backends.lora.student import Student
@@ -32,16 +33,21 @@ class Before:
     def watched(self, wording: Wording, lessons: Sequence[Lesson], most: int) -> dict[int, Known]:
         """What a teacher says where lessons are answered, by their number: at most so many of each memory.
 
-        It reads one memory at a time, once for all its lessons.
+        It reads one memory at a time, and each once: lessons are answered behind forks of the keys and values that it
+        has of the memory, which are themselves behind a fork of what all prompts begin with.
         """
         by_context: dict[str, list[int]] = {}
         for number, lesson in enumerate(lessons):
             by_context.setdefault(lesson.context, []).append(number)
         known: dict[int, Known] = {}
+        network, start = self.student.network, tuple(self.head)
+        first = Beginning.read(network, start) if most else None
         for context, numbers in by_context.items() if most else ():
             chosen = numbers[:most]
             told, rows = wording.rows([lessons[each] for each in chosen], context=context)
-            known |= zip(chosen, self.expected(told, rows), strict=True)
+            memory = Beginning.read(network, told, after=first if tuple(told[: len(start)]) == start else None)
+            said = expected(network, told, rows, network.dtype, self.likeliest, read=memory)
+            known |= zip(chosen, said, strict=True)
         return known
 
     def answered(self, asked: Sequence[Row]) -> list[Row]:
@@ -55,4 +61,4 @@ class Before:
     def expected(self, shared: Sequence[int], rows: Sequence[Row]) -> list[Known]:
         """What the model expects in each row."""
         network = self.student.network
-        return expected(network, shared, rows, network.dtype, self.likeliest)
+        return expected(network, shared, rows, network.dtype, self.likeliest, read=None)

@@ -8,11 +8,12 @@ that fails its gates is kept with its report and never serves; a request is then
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS, read_adapter
-from memos_integrations.backends.lora.gates import CANDIDATE, GateReport, Gates, Trial, judged
+from memos_integrations.backends.lora.gates import CANDIDATE, MOST_TAUGHT, GateReport, Gates, Trial, judged
+from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.store import COMPOSED, Adapter, AdapterStore
 from memos_integrations.backends.lora.yardstick import QUESTIONS
 from memos_integrations.core.errors import ModelError
@@ -25,18 +26,29 @@ DENSITY = 0.5
 """The share of each adapter's weights that TIES keeps (Yadav et al., arXiv 2306.01708)."""
 
 
-def compose(store: AdapterStore, one: str, other: str, *, gates: Gates, how: How = "sum") -> Adapter:
+def compose(
+    store: AdapterStore,
+    one: str,
+    other: str,
+    *,
+    gates: Gates,
+    how: How = "sum",
+    behind: Mapping[str, Curriculum] | None = None,
+) -> Adapter:
     """Both adapters as one, tried and kept; active if it passed.
 
     `sum` does what both do together, exactly, at the sum of their ranks; `ties` merges the weights of two adapters of
     the same rank into as many again. The gates are those of any adapter: `neighbours` is the share of each one's own
-    recall that must be left, `taught` and `probes` are met by the mean of both.
+    recall that must be left, `taught` and `probes` are met by the mean of both. *behind* is what each was taught, by
+    name; without it, the probes that are kept with each stand for that, and `taught` is not asked.
 
     Raises:
         ModelError: They are one and the same, of two tenants, not accepted, without probes, or have other layers.
     """
     pair = [store.get(name) for name in (one, other)]
-    _check(pair)
+    probes = {each.name: behind[each.name].probes if behind else each.probes for each in pair}
+    _check(pair, probes)
+    taught = [lesson for each in (behind or {}).values() for lesson in each.taught[: MOST_TAUGHT // 2]]
     read = [read_adapter(each.folder, files=store.files) for each in pair]
     tensors = _joined([weights for weights, _ in read], [_scaling(said) for _, said in read], how)
     rank = next(len(weight) for name, weight in tensors.items() if ".lora_A." in name)
@@ -51,7 +63,7 @@ def compose(store: AdapterStore, one: str, other: str, *, gates: Gates, how: How
             staged,
             tenant=pair[0].tenant,
             sources=pair[0].sources | pair[1].sources,
-            report=_report(trial, pair, gates),
+            report=_report(trial, pair, gates, probes, taught),
             training={COMPOSED: [each.name for each in pair], "how": how},
         )
     except OSError as exc:
@@ -61,15 +73,21 @@ def compose(store: AdapterStore, one: str, other: str, *, gates: Gates, how: How
     return store.activate(made.name) if made.accepted else made
 
 
-def _report(trial: Trial, pair: list[Adapter], gates: Gates) -> GateReport:
-    recalls = {each.name: trial.recall(each.probes, CANDIDATE) for each in pair}
+def _report(
+    trial: Trial,
+    pair: Sequence[Adapter],
+    gates: Gates,
+    probes: Mapping[str, Sequence[Lesson]],
+    taught: Sequence[Lesson],
+) -> GateReport:
+    recalls = {each.name: trial.recall(probes[each.name], CANDIDATE) for each in pair}
     kept = {
         each.name: recalls[each.name] / each.report.recall_probes if each.report.recall_probes else 1.0 for each in pair
     }
     before, after = trial.known(None), trial.known(CANDIDATE)
     mean = sum(recalls.values()) / len(recalls)
     report = GateReport(
-        recall_taught=min(mean, *(each.report.recall_taught for each in pair)),
+        recall_taught=trial.recall(taught, CANDIDATE) if taught else mean,
         recall_probes=mean,
         perplexity_before=trial.perplexity(None),
         perplexity_after=trial.perplexity(CANDIDATE),
@@ -79,19 +97,20 @@ def _report(trial: Trial, pair: list[Adapter], gates: Gates) -> GateReport:
         gained=sum(now and not was for was, now in zip(before, after, strict=True)),
         neighbours=kept,
     )
-    # What was taught is not kept with an adapter, so that it cannot be asked again: its probes stand for it.
-    return judged(report, gates.model_copy(update={"taught": 0.0}))
+    return judged(report, gates if taught else gates.model_copy(update={"taught": 0.0}))
 
 
-def _check(pair: list[Adapter]) -> None:
+def _check(pair: Sequence[Adapter], probes: Mapping[str, Sequence[Lesson]]) -> None:
     one, other = pair
     if one.name == other.name or one.tenant != other.tenant:
         raise ModelError("Only two different adapters of one tenant are composed.")
     for each in pair:
         if not each.accepted:
             raise ModelError(f"Adapter {each.name!r} did not pass its gates; it is not composed with another.")
-        if not each.probes:
-            raise ModelError(f"Nothing tells what adapter {each.name!r} knows, so that it is not composed.")
+        if COMPOSED in each.training or not probes[each.name]:
+            raise ModelError(
+                f"Nothing tells what adapter {each.name!r} knows, or it is composed itself, so that it is not composed."
+            )
 
 
 def _scaling(said: Mapping[str, Any]) -> float:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from statistics import fmean
 from typing import Any
 
 from memos_integrations.backends.lora.adapter_file import CONFIG, WEIGHTS
+from memos_integrations.backends.lora.composed import How
 from memos_integrations.backends.lora.files import Files
 from memos_integrations.backends.lora.gates import GateReport
+from memos_integrations.backends.lora.groups import check_one_group, check_readers
 from memos_integrations.backends.lora.lessons import lessons_of
 from memos_integrations.backends.lora.memories import Memories
 from memos_integrations.backends.lora.memory import Chat, ParameterMemory
@@ -18,13 +20,15 @@ from memos_integrations.backends.lora.store import COMPOSED, Adapter
 from memos_integrations.backends.lora.student import parameters_of
 from memos_integrations.backends.lora.training import Progress
 from memos_integrations.backends.pace import Pace
-from memos_integrations.core.access import EVERYONE, CallContext, Principal, Verb, as_subject, subjects_for
+from memos_integrations.core.access import CallContext, Principal, Verb
 from memos_integrations.core.costs import FormCosts, may_train
 from memos_integrations.core.cube import MemCube, ModelFingerprint, ParameterPayload, Tier
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError, ModelError
 from memos_integrations.core.operator import Hit, Recall, render
 from memos_integrations.core.operator.tiering import Measured
 
+PARTS = "parts"
+"""What a composed cube tells: the ids of the two that it was composed of."""
 LESSON_TOKENS = 24
 """What a question and the marks of a chat add to a statement, before a training was measured."""
 
@@ -75,22 +79,40 @@ class ParameterCubes:
         """
         wanted = list(dict.fromkeys(cube_ids))
         sources = self._sources(wanted, by, context)
-        _one_group(sources)
+        check_one_group(sources)
         for cube in sources:
-            _wide_enough(cube, readers)
-        store = self.memory.store
+            check_readers(cube, readers)
         made = self.memory.learn(sources, progress=progress, cancelled=cancelled)
+        more = {"replaces": replaces} if replaces else {}
+        return self._kept(made, sources, more, by=by, context=context, replaces=replaces, trigger=reason)
+
+    def compose(
+        self, one: str, other: str, *, by: Principal, context: CallContext | None = None, how: How = "sum"
+    ) -> MemCube:
+        """The parameter cube of two others as one, for requests that need what both know; see `composed.compose`.
+
+        It is derived from the memories behind both: readable by whoever may read all of them, gone with the first that
+        goes, and not used any more when one of the two cubes is. A plan names it like any other, and a recall that
+        found memories of both is answered with it; where it fails its gates, with one of the two as before.
+
+        Raises:
+            CubeNotFoundError: *by* may not use one of the two, or not train on a memory behind them.
+            InvalidMemoryError: The memories contradict each other, or one must not be trained on any more.
+            ModelError: They are one and the same, did not pass their gates, or do not fit together.
+        """
+        parts = [self.load(each, by=by, context=context) for each in (one, other)]
+        sources = self._sources(sorted({ref.id for part in parts for ref in part.sources}), by, context)
+        lessons_of(sources)  # together they must not contradict each other either
+        behind = {part.name: lessons_of([cube for cube in sources if cube.ref in part.sources]) for part in parts}
+        made = self.memory.compose(parts[0].name, parts[1].name, how=how, behind=behind)
+        return self._kept(made, sources, {PARTS: [one, other]}, by=by, context=context)
+
+    def _kept(self, made: Adapter, sources: Sequence[MemCube], more: dict[str, Any], **how: Any) -> MemCube:
+        """The cube of an adapter, which goes again if the vault does not take it."""
+        store = self.memory.store
         try:
-            return self._memos.keep_parameter(
-                store.files.get(made.folder / WEIGHTS),
-                sources,
-                base=made.base,
-                training=_said(made, store.files) | ({"replaces": replaces} if replaces else {}),
-                by=by,
-                replaces=replaces,
-                trigger=reason,
-                context=context,
-            )
+            content, said = store.files.get(made.folder / WEIGHTS), _said(made, store.files) | more
+            return self._memos.keep_parameter(content, sources, base=made.base, training=said, **how)
         except BaseException:  # what the vault does not hold is not served either
             store.retire(made.name, erase=True)
             raise
@@ -149,7 +171,7 @@ class ParameterCubes:
     def refusal(self, sources: Sequence[MemCube]) -> str | None:
         """Why these memories cannot be learnt by one adapter."""
         try:
-            _one_group(sources)
+            check_one_group(sources)
             lessons_of(sources)
         except (AccessDeniedError, InvalidMemoryError) as exc:
             return str(exc)
@@ -190,7 +212,7 @@ class ParameterCubes:
         """The adapter of a parameter cube that *by* may read, checked, and active on the model.
 
         Raises:
-            CubeNotFoundError: It is not there for *by*, or a source of it changed.
+            CubeNotFoundError: It, or a cube that it was composed of, is not there for *by*, or a source of it changed.
             ModelError: It did not pass its gates, is of another base model, or is not whole.
         """
         found = self._found(cube if isinstance(cube, str) else cube.id, by, context)
@@ -205,10 +227,13 @@ class ParameterCubes:
 
     def adapter_of(self, cube: MemCube, *, by: Principal, context: CallContext | None = None) -> str | None:
         """The name of a cube's adapter, if it is active and *by* may still use it; asked before each request."""
-        allowed = self._memos.get_many([cube.id], by=by, verb=Verb.USE_IN_PROMPT, context=context)
-        names = [each.name for each in self.memory.store if _is(each, cube)]
+        try:
+            found = self._found(cube.id, by, context)
+        except CubeNotFoundError:
+            return None
+        names = [each.name for each in self.memory.store if _is(each, found)]
         active = [name for name in names if name in self.memory.store.active]
-        return active[0] if allowed and active else None
+        return active[0] if active else None
 
     def adapter_for(self, recall: Recall | None) -> str | None:
         """The name of the one adapter that a recall is answered with, loaded if need be; None where none fits.
@@ -275,8 +300,10 @@ class ParameterCubes:
         return found
 
     def _found(self, cube_id: str, by: Principal, context: CallContext | None) -> MemCube:
+        """A cube that *by* may use, and, where it was composed, the cubes that it was composed of, too."""
         found = self._memos.get_many([cube_id], by=by, verb=Verb.USE_IN_PROMPT, context=context)
-        if not found:
+        parts = _parts(found[0]) if found else [cube_id]
+        if len(self._memos.get_many(parts, by=by, verb=Verb.USE_IN_PROMPT, context=context)) < len(parts):
             raise CubeNotFoundError(cube_id)
         return found[0]
 
@@ -288,37 +315,10 @@ def _is(adapter: Adapter, cube: MemCube) -> bool:
     return mine and adapter.digest == held and adapter.tenant == cube.tenant
 
 
-def erasure_groups(cubes: Iterable[MemCube]) -> list[list[MemCube]]:
-    """Memories that may share one adapter, because they are kept and erased for the same people.
-
-    Same tenant, owner, readers, purposes and applications: who is asked to forget one has a say in all of them.
-    """
-    groups: dict[tuple[object, ...], list[MemCube]] = {}
-    for cube in cubes:
-        groups.setdefault(_group(cube), []).append(cube)
-    return list(groups.values())
-
-
-def _group(cube: MemCube) -> tuple[object, ...]:
-    rules = cube.governance
-    readers = subjects_for(Verb.READ, rules)
-    return (cube.tenant, rules.owner, readers, frozenset(rules.purposes), frozenset(rules.applications))
-
-
-def _one_group(cubes: Sequence[MemCube]) -> None:
-    groups = erasure_groups(cubes)
-    if len(groups) > 1:
-        raise AccessDeniedError(
-            f"These memories are of {len(groups)} erasure groups (other owners, readers or purposes): distil each "
-            "group into an adapter of its own; see erasure_groups."
-        )
-
-
-def _wide_enough(cube: MemCube, readers: Sequence[str] | None) -> None:
-    theirs = subjects_for(Verb.READ, cube.governance)
-    meant = {as_subject(name) for name in readers or ()}
-    if EVERYONE not in theirs and not meant <= theirs:
-        raise AccessDeniedError(f"Cube {cube.id!r} has a narrower audience than the adapter is meant for.")
+def _parts(cube: MemCube) -> list[str]:
+    """The ids of the cubes that the adapter of a cube was composed of; none where it was trained."""
+    said = cube.payload.training if isinstance(cube.payload, ParameterPayload) else None
+    return [str(each) for each in said.get(PARTS, ())] if isinstance(said, dict) else []
 
 
 def _said(made: Adapter, files: Files) -> dict[str, Any]:

@@ -105,10 +105,12 @@ class ParameterMemory:
         finally:
             self.store.discard(staged)
 
-    def compose(self, one: str, other: str, *, how: How = "sum") -> Adapter:
+    def compose(
+        self, one: str, other: str, *, how: How = "sum", behind: Mapping[str, Curriculum] | None = None
+    ) -> Adapter:
         """Two adapters as one, for requests that need both: active if it passed the gates; see `composed.compose`."""
         with self._training:
-            return compose(self.store, one, other, gates=self.gates, how=how)
+            return compose(self.store, one, other, gates=self.gates, how=how, behind=behind)
 
     # --- serving ------------------------------------------------------------------------------------------------
 

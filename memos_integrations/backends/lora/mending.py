@@ -28,22 +28,35 @@ class Mending:
     doubted: list[int] = field(default_factory=list)
 
     @classmethod
-    def needed(cls, network: Any, head: Sequence[int], lessons: Sequence[Row], asked: Sequence[Row]) -> Mending:
-        """By one look at the lessons, and at the questions with what was answered before."""
-        seen = looked_at(network, head, lessons)
+    def needed(
+        cls,
+        network: Any,
+        head: Sequence[int],
+        lessons: Sequence[Row],
+        asked: Sequence[Row],
+        *,
+        clear: Collection[int] = (),
+    ) -> Mending:
+        """By one look at the lessons but those that are *clear*, and at the questions with what was answered before."""
+        numbers = [each for each in range(len(lessons)) if each not in clear]
+        seen = looked_at(network, head, [lessons[each] for each in numbers])
         kept = looked_at(network, head, asked)
+        chances = {number: chance for number, (chance, _) in zip(numbers, seen, strict=True)}
         found = cls(
             unsure=[],
             strayed=[number for number, (_, same) in enumerate(kept) if not same],
-            doubted=[number for number, (chance, _) in enumerate(seen) if chance < DOUBT],
+            doubted=[number for number, chance in chances.items() if chance < DOUBT],
         )
-        found._order({number: chance for number, (chance, _) in enumerate(seen)})
+        found._order(chances)
         return found
 
-    def look_again(self, network: Any, head: Sequence[int], lessons: Sequence[Row]) -> None:
-        """Look at the lessons that are doubted."""
-        seen = looked_at(network, head, [lessons[each] for each in self.doubted])
-        self._order({number: chance for number, (chance, _) in zip(self.doubted, seen, strict=True)})
+    def look_again(
+        self, network: Any, head: Sequence[int], lessons: Sequence[Row], *, clear: Collection[int] = ()
+    ) -> None:
+        """Look at the lessons that are doubted, and were not *clear* when they were last learnt."""
+        numbers = [each for each in self.doubted if each not in clear]
+        seen = looked_at(network, head, [lessons[each] for each in numbers])
+        self._order({number: chance for number, (chance, _) in zip(numbers, seen, strict=True)})
 
     def _order(self, chances: Mapping[int, float]) -> None:
         self.unsure = sorted((each for each in chances if chances[each] < SURE), key=lambda each: chances[each])

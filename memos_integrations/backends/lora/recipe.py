@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 
 from memos_integrations.core.cube import Labels, Value
+
+WARM_UP = 4
+MENDING = 0.8
+"""How large the first step that mends is: with a quarter of it, what is asked backwards was not learnt in 24."""
 
 
 class Recipe(Value):
@@ -30,7 +36,7 @@ class Recipe(Value):
     targets: Labels | None = None
     layers: tuple[int, ...] | None = None
     steps: int = Field(default=34, ge=1)
-    mending: int = Field(default=20, ge=0)
+    mending: int = Field(default=30, ge=0)
     lessons: int = Field(default=14, ge=1)
     rate: float = Field(default=5e-3, gt=0)
     value: float = Field(default=4.0, ge=1)
@@ -47,3 +53,11 @@ class Recipe(Value):
     probes_kept: float = Field(default=0.85, ge=0, le=1)
     save_every: int = Field(default=10, ge=1)
     seed: int = 0
+
+    def pace(self, step: int, *, mends: bool) -> float:
+        """How large a step is, beside the largest: it falls in the planned ones, and in the last third of mending."""
+        if mends:
+            left = 3.0 * (self.steps + self.mending - step) / self.mending
+            return 0.1 + (MENDING - 0.1) * min(1.0, left)
+        warm = min(1.0, (step + 1) / WARM_UP)
+        return warm * (0.2 + 0.8 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / self.steps))))

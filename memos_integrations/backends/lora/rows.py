@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from memos_integrations.backends.lora.beginning import Beginning
+
 if TYPE_CHECKING:
     import torch
 
@@ -73,14 +75,19 @@ def real_tokens(positions: torch.Tensor) -> torch.Tensor:
     return real
 
 
-def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> Packed:
-    """The batch of *rows* behind *shared*, which must not be empty: a row's first token is predicted from its end."""
+def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype, *, read: bool = False) -> Packed:
+    """The batch of *rows* behind *shared*, which must not be empty: a row's first token is predicted from its end.
+
+    With *read* the beginning is in a cache (`Beginning.fork`) and not in the batch again: `ids` and `positions` are of
+    the rows alone, the mask (s, 1, n, shared + n) covers both, and no row's first token can be predicted.
+    """
     import torch
 
     known, some = len(shared), [rows[at : at + SIDE_BY_SIDE] for at in range(0, len(rows), SIDE_BY_SIDE)]
     width = known + max(sum(len(row.ids) for row in each) for each in some)
     ids, positions = torch.zeros(len(some), width, dtype=torch.long), torch.zeros(len(some), width, dtype=torch.long)
     owners = torch.full((len(some), width), -2)  # padding sees itself alone, and nobody sees it
+    skipped = known if read else 0
     places: list[int] = []
     for line, each in enumerate(some):
         at = known
@@ -91,14 +98,14 @@ def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> Pack
             positions[line, at:end] = torch.arange(known, known + end - at)
             # A token is predicted where the one before it stands: for a row's first, that is the end of what is shared.
             before = [known - 1 if place == 0 else at + place - 1 for place in range(row.start, end - at)]
-            places += [line * width + place for place in before]
+            places += [line * (width - skipped) + place - skipped for place in before]
             at = end
     own = (owners[:, :, None] == owners[:, None, :]) | ((owners == -1)[:, None, :] & (owners >= 0)[:, :, None])
-    seen = own & torch.ones(width, width, dtype=torch.bool).tril()
+    seen = (own & torch.ones(width, width, dtype=torch.bool).tril())[:, skipped:]
     mask = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)
     return Packed(
-        ids=ids,
-        positions=positions,
+        ids=ids[:, skipped:],
+        positions=positions[:, skipped:],
         mask=mask[:, None],
         places=torch.tensor(places),
         targets=torch.tensor([token for row in rows for token in row.targets]),
@@ -106,8 +113,11 @@ def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> Pack
     )
 
 
-def predicted(network: Any, batch: Packed) -> torch.Tensor:
-    """Log-probabilities (predictions, vocabulary), float32, where the batch's targets are to be predicted."""
+def predicted(network: Any, batch: Packed, cache: Any = None) -> torch.Tensor:
+    """Log-probabilities (predictions, vocabulary), float32, where the batch's targets are to be predicted.
+
+    *cache* holds the beginning of a batch that was packed without.
+    """
     places = batch.places.to(network.device)
 
     def only(_: Any, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
@@ -118,7 +128,8 @@ def predicted(network: Any, batch: Packed) -> torch.Tensor:
             input_ids=batch.ids.to(network.device),
             attention_mask=batch.mask.to(network.device),
             position_ids=batch.positions.to(network.device),
-            use_cache=False,
+            past_key_values=cache,
+            use_cache=cache is not None,
         ).logits
     found: torch.Tensor = logits[0].float().log_softmax(-1)
     return found
@@ -147,13 +158,15 @@ class Known:
         return inside + self.rest * (self.rest.log() - left.log())
 
 
-def expected(network: Any, shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype, k: int) -> list[Known]:
-    """What a network expects in each row."""
+def expected(
+    network: Any, shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype, k: int, *, read: Beginning | None
+) -> list[Known]:
+    """What a network expects in each row; *read* is the shared beginning, where the network has read it already."""
     found: list[Known] = []
     for start in range(0, len(rows), 8):
         some = rows[start : start + 8]
-        batch = pack(shared, some, dtype)
-        known = Known.of(predicted(network, batch), k)
+        batch = pack(shared, some, dtype, read=read is not None)
+        known = Known.of(predicted(network, batch, None if read is None else read.fork()), k)
         each = [batch.rows == number for number in range(len(some))]
         found += [Known(known.tokens[own], known.chances[own], known.rest[own]) for own in each]
     return found
@@ -165,15 +178,19 @@ def nearly_said(logs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def looked_at(network: Any, shared: Sequence[int], rows: Sequence[Row]) -> list[tuple[float, bool]]:
-    """Of each row the chance of its least likely target, and whether each target is likeliest there, or nearly so."""
+    """Of each row the chance of its least likely target, and whether each target is likeliest there, or nearly so.
+
+    No row's first token may be a target: what all begin with is read once, and not with each few of them again.
+    """
     import torch
 
     found: list[tuple[float, bool]] = []
+    read = Beginning.read(network, shared) if rows else None
     for start in range(0, len(rows), ROWS_LOOKED_AT):
         some = rows[start : start + ROWS_LOOKED_AT]
-        batch = pack(shared, some, network.dtype)
+        batch = pack(shared, some, network.dtype, read=True)
         with torch.no_grad():
-            logs = predicted(network, batch)
+            logs = predicted(network, batch, None if read is None else read.fork())
         chances, same = logs.gather(-1, batch.targets[:, None])[:, 0].exp(), nearly_said(logs, batch.targets)
         for number in range(len(some)):
             own = batch.rows == number

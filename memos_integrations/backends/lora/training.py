@@ -42,9 +42,8 @@ LONGEST_RETAINED = 40
 MOST_MEASURED = 32
 TURNS = {"backwards": 8, "about": 2}
 """How often a lesson comes before the others come again: from its end a fact is learnt slowest (arXiv 2309.12288)."""
-WARM_UP = 4
-MENDING = 0.8
-"""How large the first step that mends is: with a quarter of it, what is asked backwards was not learnt in 24."""
+CLEAR = 0.9
+"""The chance of every token of an answer from which on a lesson, as last learnt, is not looked at before mending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +161,7 @@ class _Course:
         self._folder, self._dtype = training._folder, student.network.dtype
         self.losses: list[float] = []
         self._known: set[int] = set()
+        self._clear: set[int] = set()
         self._missed: list[int] = []
         self.mending: Mending | None = None
         self.strength: float | None = None
@@ -189,7 +189,7 @@ class _Course:
 
         recipe, training = self._recipe, self._training
         for group in self._optimiser.param_groups:
-            group["lr"] = recipe.rate * self._pace(number)
+            group["lr"] = recipe.rate * recipe.pace(number, mends=self.mending is not None)
         self._optimiser.zero_grad()
         chosen = self._chosen(number)
         asked = self._questions(number)
@@ -202,7 +202,7 @@ class _Course:
         weights = wrong.new_tensor([weight for row in rows for weight in row.weights(recipe.value)])
         loss = (weights * wrong).sum() / weights.sum()
         self.losses.append(float(loss.detach()))
-        missed = self._note(chosen, (wrong < -math.log(SURE)).tolist(), places.tolist())
+        missed = self._note(chosen, wrong.detach(), places)
         if self.mending is not None:
             otherwise = ~nearly_said(both[end:], batch.targets[end:])
             strayed = {asked[row - len(rows)] for row in batch.rows[end:][otherwise].tolist()}
@@ -218,14 +218,6 @@ class _Course:
         torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
         self._optimiser.step()
         self._apart.apply()
-
-    def _pace(self, number: int) -> float:
-        """How large a step is, beside the largest: it falls in the planned ones, and in the last third of mending."""
-        if self.mending is not None:
-            left = 3.0 * (self._recipe.steps + self._recipe.mending - number) / self._recipe.mending
-            return 0.1 + (MENDING - 0.1) * min(1.0, left)
-        warm = min(1.0, (number + 1) / WARM_UP)
-        return warm * (0.2 + 0.8 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, number / self._recipe.steps))))
 
     def _chosen(self, number: int) -> list[int]:
         """The lessons of a step: each in its turn, and in the last third of the steps again what was missed last."""
@@ -243,11 +235,16 @@ class _Course:
         again = self._missed[::-1][: recipe.lessons // 3]
         return first(again, chosen, recipe.lessons)
 
-    def _note(self, chosen: Sequence[int], right: Sequence[bool], places: Sequence[int]) -> set[int]:
-        """Remember the lessons of a step that were missed, and give them; *right* is by token, *places* whose it is."""
-        missed = {chosen[place] for place, was_right in zip(places, right, strict=True) if not was_right}
-        self._missed = [each for each in self._missed if each not in chosen] + sorted(missed)
-        self._known = (self._known | set(chosen)) - missed
+    def _note(self, chosen: Sequence[int], wrong: torch.Tensor, places: torch.Tensor) -> set[int]:
+        """Remember the lessons of a step that were missed, and give them; *wrong* is by token, *places* whose it is."""
+
+        def below(chance: float) -> set[int]:
+            return {chosen[place] for place in places[wrong > -math.log(chance)].tolist()}
+
+        missed, seen = below(SURE), set(chosen)
+        self._missed = [each for each in self._missed if each not in seen] + sorted(missed)
+        self._known = (self._known | seen) - missed
+        self._clear = (self._clear | seen) - below(CLEAR)
         return missed
 
     def _questions(self, number: int) -> list[int]:
@@ -266,7 +263,8 @@ class _Course:
         if self.mending is None:
             return True
         if not self.mending.unsure:
-            self.mending.look_again(self.student.network, self._training._head, self._training._rows)
+            training = self._training
+            self.mending.look_again(self.student.network, training._head, training._rows, clear=self._clear)
         return self.mending.is_done
 
     def settle(self) -> None:
@@ -277,7 +275,8 @@ class _Course:
         self.strength, self.recalls = strength_of(student, training._model, training._probes, kept=recipe.probes_kept)
         student.weaken(self.strength)
         if recipe.mending:
-            self.mending = Mending.needed(student.network, training._head, training._rows, self._asked)
+            rows, clear = training._rows, self._clear
+            self.mending = Mending.needed(student.network, training._head, rows, self._asked, clear=clear)
 
     def _knows_all(self) -> bool:
         last = self.losses[-self._recipe.patience :]
@@ -295,6 +294,7 @@ class _Course:
             tensors |= {f"{name}.{number}": kept[name] for name in ("exp_avg", "exp_avg_sq", "step") if name in kept}
         cpu_s = self.cpu_before + time.process_time() - self._began
         said = {"losses": self.losses, "known": sorted(self._known), "missed": self._missed, "cpu_s": cpu_s}
+        said["clear"] = sorted(self._clear)
         said["mending"] = None if self.mending is None else self.mending.said()
         said |= {"strength": self.strength, "recalls": self.recalls}
         try:
@@ -319,6 +319,7 @@ class _Course:
                     self._optimiser.state[weight] = {name: tensors[f"{name}.{number}"] for name in names}
         self._apart.apply()
         self.losses, self._known, self._missed = list(said["losses"]), set(said["known"]), list(said["missed"])
+        self._clear = set(said["clear"])
         self.mending = None if said["mending"] is None else Mending(**said["mending"])
         self.strength, self.recalls = said.get("strength"), dict(said.get("recalls", {}))
         self.cpu_before = float(said["cpu_s"])

@@ -92,6 +92,10 @@ class Relearning:
             if self._was_forgotten(cube_id, entry, caller):
                 let_go[cube_id] = self._settled(cube_id, caller, "it was forgotten itself")
                 continue
+            if _told(entry, "composed", False):
+                let_go[cube_id] = self._settled(cube_id, caller, "it was composed of two, which are learnt again apart")
+                self._erase(cube_id, caller)
+                continue
             if number and is_over():  # the first is always begun, or short passes would never get anywhere
                 waiting.append(cube_id)
                 continue
@@ -206,6 +210,7 @@ def learnt_record(cube: MemCube, caller: Caller, *, replaces: str | None) -> Aud
     )
     if isinstance(training, dict):
         detail["cpu_s"] = training.get("cpu_s", 0.0)
+        detail["composed"] = "composed" in training
     detail["stored_bytes"] = detail["bytes"]
     return record_of(LEARNT, caller, about=cube.id, detail=detail | ({"replaces": replaces} if replaces else {}))
 
