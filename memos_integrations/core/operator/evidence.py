@@ -9,7 +9,7 @@ from itertools import repeat
 
 import numpy as np
 
-from memos_integrations.core.cube import MemCube
+from memos_integrations.core.cube import Channel, MemCube, TrustLabel
 from memos_integrations.core.operator.traits import EPOCH, Traits, said_at
 from memos_integrations.core.ranking import (
     Floats,
@@ -257,9 +257,48 @@ def own_signals(
     named = named_speakers(traits, call)
     if named:
         signals["speaker"] = np.array([float(each.speaker in named) for each in traits])
+    elif call.statement_of is not None:
+        channel = Channel.USER if call.statement_of == "user" else Channel.ASSISTANT
+        # In a chat between people nobody is the assistant: then it says the same of all.
+        signals["speaker"] = _from_lowest(np.array([float(cube.trust.channel is channel) for cube in cubes]))
+    for name in call.asks_for:
+        signals[name] = _FROM_HEADER[name](cubes, seconds)
     if call.semantic_types:
         signals["type"] = np.array([float(cube.descriptive.semantic_type in call.semantic_types) for cube in cubes])
     return signals
+
+
+def _from_lowest(told: Floats) -> Floats:
+    """From the lowest (0) to the highest (1); nothing where it says the same of all."""
+    span = float(told.max() - told.min()) if told.size else 0.0
+    return (told - told.min()) / span if span > 0.0 else np.zeros(told.size)
+
+
+def _newest(cubes: Sequence[MemCube], seconds: Floats) -> Floats:
+    """How late each was said, from the oldest (0) to the newest (1) of those that come into consideration."""
+    return _from_lowest(seconds)
+
+
+def _important(cubes: Sequence[MemCube], seconds: Floats) -> Floats:
+    """The priority that its owner gave it (-100..100), and half as much that it was helpful when it was recalled."""
+    priority = np.array([(cube.governance.priority + 100) / 200.0 for cube in cubes])
+    helped = np.array([min(1.0, cube.behaviour.helpful / 4.0) for cube in cubes])
+    return _from_lowest(priority + 0.5 * helped)
+
+
+def _trusted(cubes: Sequence[MemCube], seconds: Floats) -> Floats:
+    """How far its label lets it be relied on, beside the others'."""
+    order = list(TrustLabel)
+    return _from_lowest(np.array([float(order.index(cube.trust.label)) for cube in cubes]))
+
+
+def _used(cubes: Sequence[MemCube], seconds: Floats) -> Floats:
+    """How warm recalls have kept it, beside the warmest."""
+    return _from_lowest(np.array([cube.behaviour.heat for cube in cubes]))
+
+
+_FROM_HEADER = {"recency": _newest, "importance": _important, "trust": _trusted, "heat": _used}
+"""What counts of a memory's header where the question asks for it."""
 
 
 def standing(cube: MemCube, now: datetime, *, past: bool, at: datetime | None = None) -> float:
