@@ -18,6 +18,7 @@ from memos_integrations.core.ranking import (
     closeness,
     likeness_in_sessions,
     shape_of,
+    unevenness,
 )
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.text import forms
@@ -82,9 +83,11 @@ def in_shape(
     the question's words are not theirs: then the best by words is best by chance. In a *strange* language the embedder
     knows of a word how it is spelt, not what it means, so that words tell of their own again.
     """
-    words = sum([each.length for each in traits]) / max(len(traits), 1)
-    near = shape_of(words * TERMS_PER_WORD).near
+    lengths = np.array([each.length for each in traits])
+    near = shape_of(float(lengths.mean()) * TERMS_PER_WORD if lengths.size else 0.0).near
     shaped = _of_length(weights, near)
+    if "statement" in shaped:
+        shaped["statement"] *= 1.0 - unevenness(lengths)
     if "late" in shaped:
         told = near if any(each.session for each in traits) else 0.0
         trust = max(strange, min(1.0, held / ENOUGH_HELD) ** 2)

@@ -14,6 +14,7 @@ from memos_integrations.core.ranking.around import (
     likeness_in_sessions,
     neighbours,
     shape_of,
+    unevenness,
 )
 from memos_integrations.core.ranking.late import TokenRows, late_interaction, packed_rows, strangeness
 from memos_integrations.core.ranking.signals import (
@@ -54,4 +55,5 @@ __all__ = [
     "shape_of",
     "strangeness",
     "telling",
+    "unevenness",
 ]

@@ -15,15 +15,18 @@ _ASKS_FOR: tuple[tuple[OfHeader, re.Pattern[str]], ...] = (
         "recency",
         re.compile(
             r"\b(?:latest|newest|most recent(?:ly)?|currently|current (?!affairs|events)|nowadays|these days"
-            r"|at the moment|at present|right now|as of (?:now|today)|up[- ]to[- ]date|the last (?:thing|news|word|update))\b",
+            r"|at the moment|at present|right now|as of (?:now|today)|up[- ]to[- ]date"
+            r"|the last (?:thing|news|word|update))\b",
             _I,
         ),
     ),
     (
         "importance",
         re.compile(
-            r"\bmost (?:important|urgent|critical|pressing)\b|\b(?:important|urgent|critical|pressing) (?:thing|point|task"
-            r"|note|reminder|matter|memor|fact)(?:s|y|ies)?\b|\b(?:top|highest|high) priorit(?:y|ies)\b|\bpriorities\b"
+            r"\bmost (?:important|urgent|critical|pressing)\b"
+            r"|\b(?:important|urgent|critical|pressing) (?:thing|point|task|note|reminder|matter|memor|fact)"
+            r"(?:s|y|ies)?\b"
+            r"|\b(?:top|highest|high) priorit(?:y|ies)\b|\bpriorities\b"
             r"|\bmatters? (?:the )?most\b",
             _I,
         ),
@@ -40,8 +43,9 @@ _ASKS_FOR: tuple[tuple[OfHeader, re.Pattern[str]], ...] = (
         "heat",
         re.compile(
             r"\b(?:most (?:often|frequently)|most|often|frequently) (?:used|asked|recalled|read|needed|looked up)\b"
-            r"|\b(?:ask(?:ed|ing)?|look(?:ed|ing)? (?:up|for)|need(?:ed)?|use[d]?)\b[^?.!]{0,80} (?:most often|most frequently"
-            r"|all the time|again and again|over and over|the most)\b|\bkeep (?:asking|looking up|coming back to)\b",
+            r"|\b(?:ask(?:ed|ing)?|look(?:ed|ing)? (?:up|for)|needed?|used?)\b[^?.!]{0,80} (?:most often"
+            r"|most frequently|all the time|again and again|over and over|the most)\b"
+            r"|\bkeep (?:asking|looking up|coming back to)\b",
             _I,
         ),
     ),
@@ -54,12 +58,14 @@ _SAYING = (
 )
 _AUX = r"(?:did|do|have|had|has|were|was)"
 _OF_ASSISTANT = re.compile(
-    rf"\b{_AUX} you (?:\w+ly |ever |just |already )?{_SAYING}\b|\byou (?:had |have |just |once |first |already )?{_SAYING}"
-    r"(?:ed)?\b|\byour (?:advice|suggestions?|recommendations?|answers?|explanations?|replies|reply|proposals?|tips?)\b",
+    rf"\b{_AUX} you (?:\w+ly |ever |just |already )?{_SAYING}\b"
+    rf"|\byou (?:had |have |just |once |first |already )?{_SAYING}\b"
+    r"|\byour (?:advice|suggestions?|recommendations?|answers?|explanations?|replies|reply|proposals?|tips?)\b",
     _I,
 )
 _OF_USER = re.compile(
-    rf"\b{_AUX} (?:i|we) (?:\w+ly |ever |just |already )?{_SAYING}\b|\bi(?:'ve|'d)? (?:had |have |just |once |first |already )?"
+    rf"\b{_AUX} (?:i|we) (?:\w+ly |ever |just |already )?{_SAYING}\b"
+    rf"|\bi(?:'ve|'d)? (?:had |have |just |once |first |already )?"
     r"(?:said|told|mentioned|asked|wrote|described)\b|\bmy (?:questions?|requests?|messages?|complaints?)\b",
     _I,
 )
