@@ -39,6 +39,12 @@ WITHOUT_NEIGHBOURS = 0.2
 OF_STRANGE_WORDS = 0.15
 """What words count in a language that is strange to the embedder (see `strangeness`)."""
 
+OF_UNREAD_WORDS = 0.5
+"""What words count where the embedder reads nothing (see `unread`): what they count without one."""
+
+OF_READING = ("late", "late_before", "late_next", "late_session", "late_first", "dense")
+"""Signals that an embedder gives."""
+
 SINGLED_OUT, PLAINLY = 3.0, 5.0
 """How many standard deviations the nearest vector stands above the mean: a few by chance, more where it tells."""
 
@@ -132,6 +138,14 @@ def as_scored(
         fitted[name] *= by[name]
     if "dense" in fitted:
         fitted["dense"] += OF_A_VECTOR * tells
+    return fitted
+
+
+def as_read(weights: Mapping[str, float], unread: float) -> dict[str, float]:
+    """The weights where an embedder does not read so much of what is said: its signals say less, and words more."""
+    fitted = {name: weight * (1.0 - unread) if name in OF_READING else weight for name, weight in weights.items()}
+    if "context" in fitted:
+        fitted["context"] += unread * (OF_UNREAD_WORDS - fitted["context"])
     return fitted
 
 

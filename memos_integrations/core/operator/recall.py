@@ -24,6 +24,7 @@ from memos_integrations.core.operator.evidence import (
     SUPERSEDED_WEIGHT,
     Candidate,
     around_by_tokens,
+    as_read,
     as_scored,
     coverage,
     held_share,
@@ -189,13 +190,14 @@ class MemOperator:
         asked = _asked(considered, call)
         held = held_share(candidates, traits, asked) if plan.weights.get("late") else 1.0
         before = places_before(cubes, traits) if plan.weights.get("late") or plan.weights.get("late_before") else []
-        late, strange = self._look_at_tokens(candidates, traits, before, call.query, caller) if before else ({}, 0.0)
+        looked = self._look_at_tokens(candidates, traits, before, call.query, caller) if before else ({}, 0.0, 0.0)
+        late, strange, unread = looked
         weights = in_shape(plan.weights, traits, held, strange)
         signals = stretched(candidates, late)
         if before:
             sessions = sessions_of(traits)
             signals |= around_by_tokens(before, sessions, signals)
-            weights = as_scored(weights, signals, sessions, strange)
+            weights = as_read(as_scored(weights, signals, sessions, strange), unread)
         signals |= own_signals(cubes, traits, call, newest, weights)
         nothing = np.zeros(len(cubes))
         shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
@@ -228,10 +230,10 @@ class MemOperator:
         before: Sequence[int],
         query: str,
         caller: Caller,
-    ) -> tuple[dict[str, Floats], float]:
+    ) -> tuple[dict[str, Floats], float, float]:
         """The candidates' scores by late interaction, the nearest by vector first; NaN where none was worked out.
 
-        Told is also how strange the language is to the embedder, 0..1.
+        Told is also how strange the language is to the embedder, 0..1, and how far it does not read it at all.
         """
 
         def stored(places: Sequence[int]) -> dict[int, bytes]:
@@ -251,7 +253,8 @@ class MemOperator:
             for tokens, each, missing in zip(late.tokens.tolist(), traits, np.isnan(late.own).tolist(), strict=False)
             if not missing
         ]
-        return scores, strangeness((self._embedding.tokens_asked(query), units_of(query)), told)
+        strange = strangeness((self._embedding.tokens_asked(query), units_of(query)), told)
+        return scores, max(strange, late.unread), late.unread
 
     def _use_up(self, caller: Caller, recall_id: str, hit: Hit) -> bool:
         return self._governance.use_up(hit.cube, caller, operation="recall", recall_id=recall_id)

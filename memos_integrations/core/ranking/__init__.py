@@ -16,7 +16,7 @@ from memos_integrations.core.ranking.around import (
     shape_of,
     unevenness,
 )
-from memos_integrations.core.ranking.late import TokenRows, late_interaction, packed_rows, strangeness
+from memos_integrations.core.ranking.late import TokenRows, late_interaction, packed_rows, strangeness, unread
 from memos_integrations.core.ranking.signals import (
     COMMON_ONE_IN,
     MANY,
@@ -56,4 +56,5 @@ __all__ = [
     "strangeness",
     "telling",
     "unevenness",
+    "unread",
 ]
