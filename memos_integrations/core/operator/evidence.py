@@ -325,6 +325,8 @@ def standing(cube: MemCube, now: datetime, *, past: bool, at: datetime | None = 
     or no longer, unless the past is asked for; up to half as much more, or less, by its priority.
     """
     rules, since, until = cube.governance, cube.descriptive.valid_from, cube.descriptive.valid_to
+    if since is None and until is None and rules.half_life is None and not rules.priority:
+        return 1.0  # most are so
     weight = 1.0 + rules.priority / 200.0
     if rules.half_life is not None:
         age = max(0.0, (now - said_at(cube)).total_seconds())
