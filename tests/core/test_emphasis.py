@@ -31,6 +31,8 @@ NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
         ("What is most frequently needed in the workshop?", ("heat",)),
         ("Which shop sells the newest and most reliable pumps?", ("recency", "trust")),
         ("When did the boiler break?", ()),
+        ("Which book was she currently reading in May?", ()),
+        ("How long have I had my current job?", ()),
         ("What did Ana read about current affairs?", ()),
         ("Why is sleep important to her?", ()),
         ("How often does he swim?", ()),

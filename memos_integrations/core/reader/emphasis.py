@@ -83,13 +83,18 @@ _HINTS: dict[OfHeader, tuple[str, ...]] = {
 """Where none of these stands the pattern cannot fit: to look for them takes a hundredth of the time."""
 
 
-def asks_for(prompt: str) -> tuple[OfHeader, ...]:
-    """What of a memory's header the question asks for: "recency", "importance", "trust", "heat"; most often nothing."""
+def asks_for(prompt: str, *, of_then: bool = False) -> tuple[OfHeader, ...]:
+    """What of a memory's header the question asks for: "recency", "importance", "trust", "heat"; most often nothing.
+
+    *of_then*: it names a time, or asks for one. Then "currently" is what it was at that time, not the latest.
+    """
     folded = prompt.lower()
     return tuple(
         name
         for name, pattern in _ASKS_FOR
-        if any(hint in folded for hint in _HINTS[name]) and pattern.search(prompt) is not None
+        if not (of_then and name == "recency")
+        and any(hint in folded for hint in _HINTS[name])
+        and pattern.search(prompt) is not None
     )
 
 
