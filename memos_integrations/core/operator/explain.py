@@ -6,6 +6,9 @@ from pydantic import Field
 
 from memos_integrations.core.cube import Label, Value
 
+BEHIND = "rank behind the last hit"
+"""Why most candidates are left out."""
+
 
 class HitReasons(Value):
     """One hit: its score, the shares that make it up, and what was done to it since."""
@@ -57,5 +60,5 @@ class Explanation(Value):
         ]
         lines += [f"Adapter   {self.adapters}"] if self.adapters else []
         why = ", ".join(f"{count} {reason}" for reason, count in self.left_out_as.items())
-        told = f"Left out  {self.left_out}" + (f" ({why})" if why else "")
+        told = f"Left out  {self.left_out}" + (f" ({why})" if self.left_out_as.keys() - {BEHIND} else "")
         return "\n".join([*lines, f"{told}; {self.tokens} of {self.token_budget} tokens"])

@@ -9,12 +9,10 @@ from pydantic import Field
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value
-from memos_integrations.core.operator.explain import Explanation, HitReasons
+from memos_integrations.core.operator.explain import BEHIND, Explanation, HitReasons
 from memos_integrations.core.operator.surfacing import Surfaced, surfaced_as, warning
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import MemoryPlan
-
-BEYOND_K = "rank behind the last hit"
 
 
 class Hit(Value):
@@ -137,7 +135,7 @@ class Recall(Value):
             ),
             considered=self.cost.candidates,
             left_out=left_out,
-            left_out_as={**({BEYOND_K: beyond} if beyond > 0 else {}), **self.passed_over},
+            left_out_as={**({BEHIND: beyond} if beyond > 0 else {}), **self.passed_over},
             tokens=self.token_count,
             token_budget=plan.token_budget,
             search=self.how,
