@@ -22,7 +22,7 @@ CONTEXT_ROWS = 2_000
 SHORT, LONG = 25.0, 75.0
 """Mean terms of a memory: up to the first a message says one thing, beyond the second it is a text of its own."""
 
-BY_CHANCE, UNEVEN = 0.7, 1.0
+BY_CHANCE, UNEVEN = 0.8, 1.0
 """Spread of the lengths (standard deviation over mean): messages of one kind stay below the first; from the second on
 there are remarks and whole pages side by side."""
 
