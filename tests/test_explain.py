@@ -9,6 +9,9 @@ import pytest
 
 from memos_integrations import MemOS, Principal
 from memos_integrations.cli import main
+from memos_integrations.core.cube import Channel, Trust
+from memos_integrations.core.operator.surfacing import Shown, TrustGate
+from memos_integrations.vaults.memory import InMemoryVault
 
 ANA = Principal(tenant="local", user="ana")
 
@@ -62,3 +65,21 @@ def test_the_commands(vault: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answered = json.loads(told(capsys, "answer", "Where is the spare key?", *who, "--json"))
     assert "blue drawer" in answered["answer"]
     assert answered["evidence"]["text"] == "The spare key is in the blue drawer."
+
+
+def test_it_says_why_what_is_no_hit_was_left_out() -> None:
+    with MemOS(InMemoryVault(), gate=None, trust=TrustGate(untrusted=Shown.HELD_BACK)) as memos:
+        for number in range(6):
+            memos.remember(f"Canoe {number} has a paddle. {'It is old. ' * 10 * (number == 2)}", by=ANA)
+        memos.remember("A canoe, says the page.", by=ANA, trust=Trust(channel=Channel.EXTERNAL))
+        memos.remember("A canoe that only Ben may see.", by=Principal(tenant="local", user="ben"))
+        explained = memos.recall("canoe", by=ANA, k=3, token_budget=36, needed=True).explain()
+        everything = memos.recall("canoe", by=ANA, k=20, needed=True).explain()
+    assert explained.considered == 7
+    assert sum(explained.left_out_as.values()) == explained.left_out == 7 - len(explained.hits)
+    assert everything.left_out_as == {"held back as not trusted": 1}
+    assert "Left out  1 (1 held back as not trusted)" in str(everything)
+    with MemOS(InMemoryVault()) as memos:
+        memos.remember_many((f"Canoe {number}. {'It is old. ' * 10}" for number in range(5)), by=ANA)
+        tight = memos.recall("canoe", by=ANA, k=5, token_budget=80, needed=True).explain()
+    assert tight.left_out_as == {"too long for what is left of the token budget": 5 - len(tight.hits)}

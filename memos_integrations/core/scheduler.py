@@ -24,6 +24,10 @@ MORE_CANDIDATES = 50
 """How many more are looked at, by each signal, than are asked for."""
 DEFAULT_TOKEN_BUDGET = 2_000
 
+OF_THE_HEADER = 0.2
+"""What recency, importance, trust or heat counts where the question asks for it: it decides between memories that fit
+about as well, and does not bring in those that do not fit."""
+
 
 class Action(StrEnum):
     """What a step of a plan does."""
@@ -223,4 +227,5 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
         weights["names"] = 0.1
     if call.semantic_types:
         weights["type"] = 0.05
+    weights |= dict.fromkeys(call.asks_for, OF_THE_HEADER)
     return weights

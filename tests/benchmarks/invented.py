@@ -7,7 +7,8 @@ for them twice: in other words, and with some of the same. What differs is the s
 how many sessions. Asked beside SQLite FTS5 (porter, any of the words, stop words out). R@10 is the share of questions
 whose fact is among the first ten. Nothing in the package was weighed on the shapes and facts of `HELD_OUT`
 (`invented_more.json`), nor on those of `UNSEEN` (`invented_unseen.json`) and `LATER` (`invented_later.json`): what is
-tried on the others has to hold on them as well.
+tried on the others has to hold on them as well. The questions of `FRESH` (`invented_fresh.json`) were written before
+the first look, which showed what an embedder that does not read Chinese spoils (see `ranking.unread`).
 """
 
 from __future__ import annotations
@@ -39,12 +40,13 @@ MORE = json.loads(Path(__file__).with_name("invented_more.json").read_text("utf-
 MATERIAL = {name: MORE["technical"] for name in ("tickets", "review", "manual")} | {"german": MORE["german"]}
 UNSEEN = json.loads(Path(__file__).with_name("invented_unseen.json").read_text("utf-8"))
 LATER = json.loads(Path(__file__).with_name("invented_later.json").read_text("utf-8"))
-MATERIAL |= UNSEEN | LATER
+FRESH = json.loads(Path(__file__).with_name("invented_fresh.json").read_text("utf-8"))
+MATERIAL |= UNSEEN | LATER | FRESH
 """What is told where it is not `TOLD`."""
-TALKED = ("talk", "assistant", "tasks", "tickets", "choir", "helpdesk", "french")
+TALKED = ("talk", "assistant", "tasks", "tickets", "choir", "helpdesk", "french", "chinese", "taches", "coach")
 """Shapes that are conversations; the others are remembered one by one."""
 SHAPES = ("talk", "assistant", "tasks", "log", "documents", "notes")
-HELD_OUT = tuple(name for name in MATERIAL if name not in UNSEEN and name not in LATER)
+HELD_OUT = tuple(name for name in MATERIAL if name not in UNSEEN | LATER | FRESH)
 SENTENCES = {"talk": (0, 2), "assistant": (1, 4), "tasks": (3, 8), "log": (2, 5), "notes": (0, 0)} | {
     "tickets": (3, 7),
     "review": (0, 1),
@@ -53,8 +55,13 @@ SENTENCES = {"talk": (0, 2), "assistant": (1, 4), "tasks": (3, 8), "log": (2, 5)
     "italian": (0, 1),
     "kitchen": (2, 4),
     "french": (0, 1),
+    "chinese": (0, 2),
+    "projektlog": (1, 3),
+    "taches": (2, 5),
+    "coach": (1, 2),
 }
 LONG = {"assistant": (150, 330), "documents": (80, 130), "manual": (180, 320), "helpdesk": (160, 240)}
+LONG["coach"] = (240, 330)
 """Words of a text (of an `assistant` collection only the assistant's), where it is long."""
 
 
@@ -152,7 +159,7 @@ def collection(shape: str, *, first: int = 200, distractors: int = 5, seed: int 
 def _speaker(shape: str, place: int, number: int) -> str | None:
     if shape == "talk":
         return ("Nora", "Idris")[place % 2]
-    if shape in {"assistant", "tasks"}:
+    if shape in {"assistant", "tasks", "chinese", "taches", "coach"}:
         return ("user", "assistant")[place % 2]
     if shape in {"helpdesk", "french"}:
         return {"helpdesk": ("customer", "Saskia"), "french": ("Rémi", "Solène")}[shape][place % 2]
@@ -160,6 +167,8 @@ def _speaker(shape: str, place: int, number: int) -> str | None:
         return ("Odile", "Hamid", "Wanda")[place % 3]
     if shape == "tickets":
         return ("customer", "Bex", "customer", "Tomasz")[place % 4]
+    if shape == "projektlog":
+        return ("Jonas", "Derya", "Kai")[number % 3]
     return ("Priya", "Marek", "Ines")[(number if shape == "log" else place) % 3] if shape in {"log", "review"} else None
 
 
@@ -233,7 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--track", choices=("lexical", "minilm"), default="lexical")
     parser.add_argument("--model", type=Path, default=Path(".models/all-MiniLM-L6-v2"))
-    parser.add_argument("--shapes", default=",".join((*SHAPES, *HELD_OUT, *UNSEEN, *LATER)))
+    parser.add_argument("--shapes", default=",".join((*SHAPES, *HELD_OUT, *UNSEEN, *LATER, *FRESH)))
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

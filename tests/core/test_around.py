@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from memos_integrations.core.ranking import around, late_interaction, neighbours, packed_rows, shape_of
+from memos_integrations.core.ranking import around, late_interaction, neighbours, packed_rows, shape_of, unevenness
 
 SESSIONS = np.array([7, 7, 7, 9, 0, 0])
 
@@ -23,6 +23,17 @@ def test_short_messages_lean_on_their_neighbours_and_long_ones_do_not() -> None:
     assert (short.b, short.near) == (0.4, 1.0)
     assert (long.b, long.near) == (1.0, 0.0)
     assert 0.0 < shape_of(50).near < 1.0
+
+
+def test_where_pages_stand_beside_remarks_length_is_paid_for() -> None:
+    assert unevenness(np.array([12.0, 20.0, 9.0, 15.0])) == 0.0
+    assert unevenness(np.array([5.0, 5.0, 5.0, 5.0, 5.0, 90.0])) == 1.0
+    assert unevenness(np.zeros(3)) == unevenness(np.zeros(0)) == 0.0
+    assert (shape_of(10, 1.0).b, shape_of(10, 1.0).near) == (1.0, 1.0)
+    remark_and_page = [np.array([1.0, 2.0, 0, 0, 0, 0])]
+    lengths, alone = np.array([4.0, 200.0, 6.0, 5.0, 4.0, 6.0]), np.zeros(6, np.int64)
+    words = around(remark_and_page, [2], lengths, alone, documents=6, average=37.5)["words"]
+    assert words[0] > words[1]
 
 
 @pytest.mark.parametrize("average", [8.0, 120.0])

@@ -41,3 +41,26 @@ def test_a_memory_does_not_break_out() -> None:
     assert not {"<", ">", "`"} & set(text)
     assert text.count("[") == 1
     assert "system:" not in text
+
+
+def test_a_long_memory_is_cited_in_part() -> None:
+    with MemOS(InMemoryVault()) as memos:
+        long = (
+            "The mast and its ropes. " * 60 + "The canoe hangs in the boathouse at Fowey. " + "Sails dry slowly. " * 60
+        )
+        memos.remember(long, by=ANA)
+        memos.remember("The canoe has two paddles.", by=ANA)
+        recall = memos.recall("Where does the canoe hang?", by=ANA, needed=True)
+        for budget in (60, 90, 200):
+            context = cited_context(recall, token_budget=budget)
+            assert "boathouse at Fowey" in context.text
+            assert context.token_count <= budget
+        assert cited_context(recall, token_budget=3).text == ""
+
+
+def test_of_a_long_memory_the_part_is_shown_that_tells_most() -> None:
+    filler = "The engine was quiet that day and the engine ran well. " * 40
+    with MemOS(InMemoryVault()) as memos:
+        memos.remember(f"{filler}The thermostat of the engine is set to happy eighty degrees. {filler}", by=ANA)
+        for question in ("How is the thermostat of the engine set?", "Is the engine happy?"):
+            assert "eighty degrees" in memos.recall(question, by=ANA, token_budget=200, needed=True).text

@@ -19,7 +19,7 @@ from memos_integrations.core.operator.evidence import (
 )
 from memos_integrations.core.operator.telling import units_of
 from memos_integrations.core.operator.traits import traits_of
-from memos_integrations.core.ranking import best_of_sessions, likeness_in_sessions, strangeness
+from memos_integrations.core.ranking import best_of_sessions, likeness_in_sessions, strangeness, unread
 from memos_integrations.testing.cubes import cube
 
 WEIGHTS = {"late": 0.4, "late_before": 0.4, "late_session": 0.2, "session": 0.15, "context": 0.05, "bm25": 0.05}
@@ -62,6 +62,21 @@ def test_a_language_that_is_cut_into_pieces_on_both_sides_is_strange(
     asked: tuple[int, int], told: list[tuple[int, int]], strange: float
 ) -> None:
     assert strangeness(asked, told) == pytest.approx(strange)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "share"),
+    [
+        ([7, 7, 7, 1], [7, 7, 7, 2] * 20, 1.0),  # three of four are the token for what there is no token for
+        ([7, 7, 3, 4, 5], [7, 7, 3, 8, 9] * 20, 2 / 3),
+        ([7, 7, 7, 1], [7, 2, 3, 4, 5, 6] * 20, 0.0),  # the memories are read
+        ([7, 1, 2, 3], [7, 7, 7, 2] * 20, 0.0),  # so is the question
+        ([7, 7, 7, 1], [7, 7, 7, 2] * 15, 0.0),  # too few to tell
+        ([], [7, 7] * 40, 0.0),
+    ],
+)
+def test_what_is_not_read_is_one_and_the_same_on_both_sides(asked: list[int], told: list[int], share: float) -> None:
+    assert unread(np.array(asked, dtype=np.int64), [np.array(told, dtype=np.int64)]) == pytest.approx(share)
 
 
 def test_likeness_in_sessions_by_hand() -> None:

@@ -250,3 +250,22 @@ def test_a_chat_model_draws_memories_from_what_it_is_shown_as_data(memos: MemOS,
     with pytest.raises(ModelError, match="journal"):
         reflection.run(ana, "t")
     assert [cube.text for cube in reflection.pending(ana, "t")] == ["My cat is Miso."]
+
+
+def test_what_a_chat_model_draws_has_the_kind_that_it_says(memos: MemOS, ana: Principal) -> None:
+    drawn = [
+        {"text": "Ana prefers trains.", "semantic_type": "preference", "sources": [0]},
+        {"text": "Ana moved on 3 May.", "semantic_type": "event", "sources": [0]},
+        {"text": "Ana has a cat.", "semantic_type": "a cat fact", "sources": [0]},
+        {"text": "Ana has a dog.", "sources": [0]},
+    ]
+    say(memos, ana, "I took the train when I moved on 3 May, with cat and dog.")
+    model = JsonModel(lines=[json.dumps({"memories": drawn})])
+    kinds = ["preference", "event", "fact", "fact"]
+    assert [cube.descriptive.semantic_type for cube in memos.extract(ChatExtractor(model), by=ana)] == kinds
+    assert [
+        cube.descriptive.semantic_type for cube in MemOSReflection(memos, ChatExtractor(model)).run(ana, "t")
+    ] == kinds
+    assert '"preference"' in model.texts[0][0] + model.texts[0][1]
+    notes = MemOSReflection(memos, ChatExtractor(model), name="notes", options={"semantic_type": "note"})
+    assert {cube.descriptive.semantic_type for cube in notes.run(ana, "t")} == {"note"}

@@ -7,9 +7,10 @@ written so that it is none.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from memos_integrations.core.cube import CubeRef, Provenance, Value
+from memos_integrations.core.operator.excerpt import CHARACTERS_PER_TOKEN, excerpt
 from memos_integrations.core.operator.recalled import Hit, Recall, render
 from memos_integrations.core.text import estimate_tokens, same_words
 
@@ -42,29 +43,36 @@ class CitedContext(Value):
 def cited_context(
     recall: Recall, *, token_budget: int | None = None, count_tokens: Callable[[str], int] = estimate_tokens
 ) -> CitedContext:
-    """The best hits of a recall that fit into the budget (default: the recall's), oldest first, each with a marker."""
+    """The best hits of a recall that fit into the budget (default: the recall's), oldest first, each with a marker.
+
+    A memory longer than half the budget is shown in part, around the words asked for.
+    """
     budget = recall.plan.token_budget if token_budget is None else token_budget
-    kept: list[Hit] = []
+    kept: list[tuple[str, Hit]] = []
     spent = duplicates = 0
     for hit in recall.hits:
-        if any(same_words(hit.text, other.text) for other in kept):
+        if any(same_words(hit.text, other.text) for _, other in kept):
             duplicates += 1
             continue
-        cost = count_tokens(f"\n[{len(recall.hits)}] {_as_data(hit)}")
+        line = _as_data(hit, recall.call.terms, budget * CHARACTERS_PER_TOKEN // 2)
+        cost = count_tokens(f"\n[{len(recall.hits)}] {line}")
+        if not kept and cost > budget:
+            line = _as_data(hit, recall.call.terms, max(1, len(line) * budget // (2 * cost)))
+            cost = count_tokens(f"[{len(recall.hits)}] {line}")
         if spent + cost <= budget:
-            kept.append(hit)
+            kept.append((line, hit))
             spent += cost
-    ordered = sorted(kept, key=lambda hit: (hit.said_at, hit.cube.id))
-    lines = [f"[{number}] {_as_data(hit)}" for number, hit in enumerate(ordered, 1)]
+    ordered = sorted(kept, key=lambda each: (each[1].said_at, each[1].cube.id))
     citations = [
         Citation(marker=f"[{number}]", ref=hit.cube.ref, provenance=hit.provenance)
-        for number, hit in enumerate(ordered, 1)
+        for number, (_, hit) in enumerate(ordered, 1)
     ]
-    text = "\n".join(lines)
+    text = "\n".join(f"[{number}] {line}" for number, (line, _) in enumerate(ordered, 1))
     return CitedContext(text=text, citations=tuple(citations), token_count=count_tokens(text), duplicates=duplicates)
 
 
-def _as_data(hit: Hit) -> str:
-    """A memory as one line that opens no tag, no marker and no turn of a conversation."""
-    line = "".join(letter if letter.isprintable() else " " for letter in render(hit).removeprefix("- "))
+def _as_data(hit: Hit, terms: Sequence[str], length: int) -> str:
+    """A memory as one line that opens no tag, no marker and no turn of a conversation, in part if it is longer."""
+    shown = excerpt(render(hit), terms, length)
+    line = "".join(letter if letter.isprintable() else " " for letter in shown.removeprefix("- "))
     return " ".join(_ROLE.sub(r"\1 -", line.translate(_MARKS)).split())

@@ -13,19 +13,21 @@ from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.tokens import Stored, TokenCache
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.ports import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
-from memos_integrations.core.ranking import Floats, Numbers, late_interaction
+from memos_integrations.core.ranking import Floats, Numbers, late_interaction, unread
 from memos_integrations.core.vectors import unit_rows
 
 
 class Looked(NamedTuple):
     """Texts looked at token by token: what each scores by itself and with the text before it, and how many tokens.
 
-    A score is NaN, and there are 0 tokens, where those of a text are not there yet.
+    A score is NaN, and there are 0 tokens, where those of a text are not there yet. `unread` is how far the embedder
+    does not read them, 0..1 (see `ranking.unread`).
     """
 
     own: Floats
     with_before: Floats
     tokens: Numbers
+    unread: float
 
 
 class Embedding:
@@ -88,12 +90,12 @@ class Embedding:
         there = [place for place, each in enumerate(rows) if each is not None]
         at = {place: number for number, place in enumerate(there)}
         earlier = np.array([at.get(before[place], -1) for place in there] if before else [], dtype=np.int64)
-        own, both = late_interaction(
-            asked, ids, [each for each in rows if each is not None], earlier if before else None
-        )
-        found = Looked(np.full(len(texts), np.nan), np.full(len(texts), np.nan), np.zeros(len(texts), dtype=np.int64))
+        known = [each for each in rows if each is not None]
+        own, both = late_interaction(asked, ids, known, earlier if before else None)
+        nothing, length = np.full(len(texts), np.nan), np.zeros(len(texts), dtype=np.int64)
+        found = Looked(nothing, nothing.copy(), length, unread(ids, [each[1] for each in known]))
         found.own[there], found.with_before[there] = own, both
-        found.tokens[there] = [len(each[1]) for each in rows if each is not None]
+        found.tokens[there] = [len(each[1]) for each in known]
         return found
 
     def tokens_asked(self, query: str) -> int:

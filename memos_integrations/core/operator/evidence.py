@@ -9,7 +9,7 @@ from itertools import repeat
 
 import numpy as np
 
-from memos_integrations.core.cube import MemCube
+from memos_integrations.core.cube import Channel, MemCube, TrustLabel
 from memos_integrations.core.operator.traits import EPOCH, Traits, said_at
 from memos_integrations.core.ranking import (
     Floats,
@@ -18,6 +18,7 @@ from memos_integrations.core.ranking import (
     closeness,
     likeness_in_sessions,
     shape_of,
+    unevenness,
 )
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.text import forms
@@ -37,6 +38,12 @@ WITHOUT_NEIGHBOURS = 0.2
 
 OF_STRANGE_WORDS = 0.15
 """What words count in a language that is strange to the embedder (see `strangeness`)."""
+
+OF_UNREAD_WORDS = 0.5
+"""What words count where the embedder reads nothing (see `unread`): what they count without one."""
+
+OF_READING = ("late", "late_before", "late_next", "late_session", "late_first", "dense")
+"""Signals that an embedder gives."""
 
 SINGLED_OUT, PLAINLY = 3.0, 5.0
 """How many standard deviations the nearest vector stands above the mean: a few by chance, more where it tells."""
@@ -82,9 +89,11 @@ def in_shape(
     the question's words are not theirs: then the best by words is best by chance. In a *strange* language the embedder
     knows of a word how it is spelt, not what it means, so that words tell of their own again.
     """
-    words = sum([each.length for each in traits]) / max(len(traits), 1)
-    near = shape_of(words * TERMS_PER_WORD).near
+    lengths = np.array([each.length for each in traits])
+    near = shape_of(float(lengths.mean()) * TERMS_PER_WORD if lengths.size else 0.0).near
     shaped = _of_length(weights, near)
+    if "statement" in shaped:
+        shaped["statement"] *= 1.0 - unevenness(lengths)
     if "late" in shaped:
         told = near if any(each.session for each in traits) else 0.0
         trust = max(strange, min(1.0, held / ENOUGH_HELD) ** 2)
@@ -129,6 +138,14 @@ def as_scored(
         fitted[name] *= by[name]
     if "dense" in fitted:
         fitted["dense"] += OF_A_VECTOR * tells
+    return fitted
+
+
+def as_read(weights: Mapping[str, float], unread: float) -> dict[str, float]:
+    """The weights where an embedder does not read so much of what is said: its signals say less, and words more."""
+    fitted = {name: weight * (1.0 - unread) if name in OF_READING else weight for name, weight in weights.items()}
+    if "context" in fitted:
+        fitted["context"] += unread * (OF_UNREAD_WORDS - fitted["context"])
     return fitted
 
 
@@ -257,9 +274,48 @@ def own_signals(
     named = named_speakers(traits, call)
     if named:
         signals["speaker"] = np.array([float(each.speaker in named) for each in traits])
+    elif call.statement_of is not None:
+        channel = Channel.USER if call.statement_of == "user" else Channel.ASSISTANT
+        # In a chat between people nobody is the assistant: then it says the same of all.
+        signals["speaker"] = _from_lowest(np.array([float(cube.trust.channel is channel) for cube in cubes]))
+    for name in call.asks_for:
+        signals[name] = _FROM_HEADER[name](cubes, seconds)
     if call.semantic_types:
         signals["type"] = np.array([float(cube.descriptive.semantic_type in call.semantic_types) for cube in cubes])
     return signals
+
+
+def _from_lowest(told: Floats) -> Floats:
+    """From the lowest (0) to the highest (1); nothing where it says the same of all."""
+    span = float(told.max() - told.min()) if told.size else 0.0
+    return (told - told.min()) / span if span > 0.0 else np.zeros(told.size)
+
+
+def _newest(cubes: Sequence[MemCube], seconds: Floats) -> Floats:
+    """How late each was said, from the oldest (0) to the newest (1) of those that come into consideration."""
+    return _from_lowest(seconds)
+
+
+def _important(cubes: Sequence[MemCube], seconds: Floats) -> Floats:
+    """The priority that its owner gave it (-100..100), and half as much that it was helpful when it was recalled."""
+    priority = np.array([(cube.governance.priority + 100) / 200.0 for cube in cubes])
+    helped = np.array([min(1.0, cube.behaviour.helpful / 4.0) for cube in cubes])
+    return _from_lowest(priority + 0.5 * helped)
+
+
+def _trusted(cubes: Sequence[MemCube], seconds: Floats) -> Floats:
+    """How far its label lets it be relied on, beside the others'."""
+    order = list(TrustLabel)
+    return _from_lowest(np.array([float(order.index(cube.trust.label)) for cube in cubes]))
+
+
+def _used(cubes: Sequence[MemCube], seconds: Floats) -> Floats:
+    """How warm recalls have kept it, beside the warmest."""
+    return _from_lowest(np.array([cube.behaviour.heat for cube in cubes]))
+
+
+_FROM_HEADER = {"recency": _newest, "importance": _important, "trust": _trusted, "heat": _used}
+"""What counts of a memory's header where the question asks for it."""
 
 
 def standing(cube: MemCube, now: datetime, *, past: bool, at: datetime | None = None) -> float:
@@ -269,6 +325,8 @@ def standing(cube: MemCube, now: datetime, *, past: bool, at: datetime | None = 
     or no longer, unless the past is asked for; up to half as much more, or less, by its priority.
     """
     rules, since, until = cube.governance, cube.descriptive.valid_from, cube.descriptive.valid_to
+    if since is None and until is None and rules.half_life is None and not rules.priority:
+        return 1.0  # most are so
     weight = 1.0 + rules.priority / 200.0
     if rules.half_life is not None:
         age = max(0.0, (now - said_at(cube)).total_seconds())

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from memos_integrations.core.cube import Label, Value
 
+BEHIND = "rank behind the last hit"
+"""Why most candidates are left out."""
+
 
 class HitReasons(Value):
     """One hit: its score, the shares that make it up, and what was done to it since."""
@@ -25,8 +28,8 @@ class Explanation(Value):
 
     `adapters` tells which adapter a local model is to load, and why.
 
-    `considered` counts the candidates that the asker may see, `left_out` those of them that did not fit into k or the
-    token budget. What the asker may not see is in no count.
+    `considered` counts the candidates that the asker may see, `left_out` those of them that are no hits, and
+    `left_out_as` how many of these for which reason. What the asker may not see is in no count.
     """
 
     question: str
@@ -40,6 +43,7 @@ class Explanation(Value):
     hits: tuple[HitReasons, ...]
     considered: int
     left_out: int
+    left_out_as: dict[str, int] = Field(default_factory=dict)
     tokens: int
     token_budget: int
     search: str
@@ -55,4 +59,6 @@ class Explanation(Value):
             for number, hit in enumerate(self.hits, 1)
         ]
         lines += [f"Adapter   {self.adapters}"] if self.adapters else []
-        return "\n".join([*lines, f"Left out  {self.left_out}; {self.tokens} of {self.token_budget} tokens"])
+        why = ", ".join(f"{count} {reason}" for reason, count in self.left_out_as.items())
+        told = f"Left out  {self.left_out}" + (f" ({why})" if self.left_out_as.keys() - {BEHIND} else "")
+        return "\n".join([*lines, f"{told}; {self.tokens} of {self.token_budget} tokens"])

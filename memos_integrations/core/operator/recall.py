@@ -24,6 +24,7 @@ from memos_integrations.core.operator.evidence import (
     SUPERSEDED_WEIGHT,
     Candidate,
     around_by_tokens,
+    as_read,
     as_scored,
     coverage,
     held_share,
@@ -34,7 +35,7 @@ from memos_integrations.core.operator.evidence import (
     standing,
     stretched,
 )
-from memos_integrations.core.operator.excerpt import excerpt
+from memos_integrations.core.operator.excerpt import CHARACTERS_PER_TOKEN, excerpt
 from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
 from memos_integrations.core.operator.scopes import Considered, Finding, ScopeSearch
@@ -49,9 +50,6 @@ from memos_integrations.core.scheduler import MemoryPlan
 from memos_integrations.core.standings import Standings
 from memos_integrations.core.text import terms as terms_of
 
-CHARACTERS_PER_TOKEN = 3
-"""How many characters a token has at least, in most texts: a memory longer than half the budget is shown in part."""
-
 LATE_CHARACTERS = 200_000
 """So much text is looked at token by token, the nearest by vector first; of long memories fewer, the rest by vector."""
 
@@ -63,6 +61,10 @@ RERANKED = 50
 
 RERANK_WEIGHT = 4.0
 """More than all other signals together: the order of those shown is the reranker's, near ties go by the rest."""
+
+NOT_TRUSTED = "held back as not trusted"
+TOO_LONG = "too long for what is left of the token budget"
+USED_UP = "used up by others meanwhile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ class MemOperator:
         if self._reranker is not None and candidates and not plan.newest_first:
             best = _reranked(ranked, self._reranker, call.query, max(RERANKED, plan.k))
             best = _told_first(best, _asked(considered, call), frozenset(ranked.beside.superseded))
-        hits, text, tokens = self._trim(best, plan, call.terms, partial(self._use_up, caller, recall_id))
+        hits, lines, tokens, passed = self._trim(best, plan, call.terms, partial(self._use_up, caller, recall_id))
+        text = "\n".join(lines)
         detail = {"prompt": sha256(call.prompt.encode()), "candidates": len(candidates), "k": plan.k}
         detail |= {"tokens": tokens, "bytes": len(text.encode())}
         detail["wall_s"] = round(time.perf_counter() - started, 6)
@@ -159,6 +162,7 @@ class MemOperator:
             token_count=tokens,
             how=considered.how,
             visited=considered.visited,
+            passed_over=dict(passed),
             cost=cost,
             prefix=tuple(cube.id for cube in prefix),
             lead=tuple(lead),
@@ -186,13 +190,14 @@ class MemOperator:
         asked = _asked(considered, call)
         held = held_share(candidates, traits, asked) if plan.weights.get("late") else 1.0
         before = places_before(cubes, traits) if plan.weights.get("late") or plan.weights.get("late_before") else []
-        late, strange = self._look_at_tokens(candidates, traits, before, call.query, caller) if before else ({}, 0.0)
+        looked = self._look_at_tokens(candidates, traits, before, call.query, caller) if before else ({}, 0.0, 0.0)
+        late, strange, unread = looked
         weights = in_shape(plan.weights, traits, held, strange)
         signals = stretched(candidates, late)
         if before:
             sessions = sessions_of(traits)
             signals |= around_by_tokens(before, sessions, signals)
-            weights = as_scored(weights, signals, sessions, strange)
+            weights = as_read(as_scored(weights, signals, sessions, strange), unread)
         signals |= own_signals(cubes, traits, call, newest, weights)
         nothing = np.zeros(len(cubes))
         shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
@@ -225,10 +230,10 @@ class MemOperator:
         before: Sequence[int],
         query: str,
         caller: Caller,
-    ) -> tuple[dict[str, Floats], float]:
+    ) -> tuple[dict[str, Floats], float, float]:
         """The candidates' scores by late interaction, the nearest by vector first; NaN where none was worked out.
 
-        Told is also how strange the language is to the embedder, 0..1.
+        Told is also how strange the language is to the embedder, 0..1, and how far it does not read it at all.
         """
 
         def stored(places: Sequence[int]) -> dict[int, bytes]:
@@ -248,36 +253,43 @@ class MemOperator:
             for tokens, each, missing in zip(late.tokens.tolist(), traits, np.isnan(late.own).tolist(), strict=False)
             if not missing
         ]
-        return scores, strangeness((self._embedding.tokens_asked(query), units_of(query)), told)
+        strange = strangeness((self._embedding.tokens_asked(query), units_of(query)), told)
+        return scores, max(strange, late.unread), late.unread
 
     def _use_up(self, caller: Caller, recall_id: str, hit: Hit) -> bool:
         return self._governance.use_up(hit.cube, caller, operation="recall", recall_id=recall_id)
 
     def _trim(
         self, ranked: Iterable[Hit], plan: MemoryPlan, terms: Sequence[str], use_up: Callable[[Hit], bool]
-    ) -> tuple[list[Hit], str, int]:
+    ) -> tuple[list[Hit], list[str], int, Counter[str]]:
         """The best hits that fit into k and the token budget, and whose licence lets itself be used up.
 
+        Told beside them is why others that stand before the last of them were passed over, and how many each time.
         A long memory is shown in part, around the first word asked for; one too long for what is left is passed over.
         """
         kept: list[Hit] = []
         lines: list[str] = []
-        spent, taken = 0, Counter[str]()
+        spent, taken, passed = 0, Counter[str](), Counter[str]()
         for hit in ranked:
             if len(kept) == plan.k:
                 break
             if not self._trust.lets(hit.cube, taken, plan.k):
+                passed[NOT_TRUSTED] += 1
                 continue
             line = excerpt(render(hit), terms, plan.token_budget * CHARACTERS_PER_TOKEN // 2)
             tokens = self._count_tokens(f"\n{line}" if lines else line)
             if not kept and tokens > plan.token_budget:
                 line = excerpt(line, terms, max(1, len(line) * plan.token_budget // (2 * tokens)))
                 tokens = self._count_tokens(line)
-            if spent + tokens <= plan.token_budget and use_up(hit):
+            if spent + tokens > plan.token_budget:
+                passed[TOO_LONG] += 1
+            elif not use_up(hit):
+                passed[USED_UP] += 1
+            else:
                 kept.append(hit)
                 lines.append(line)
                 spent += tokens
-        return kept, "\n".join(lines), spent
+        return kept, lines, spent, passed
 
 
 def _asked(considered: Considered, call: MemoryCall) -> dict[str, float]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import Label, MemCube, Provenance, Value
-from memos_integrations.core.operator.explain import Explanation, HitReasons
+from memos_integrations.core.operator.explain import BEHIND, Explanation, HitReasons
 from memos_integrations.core.operator.surfacing import Surfaced, surfaced_as, warning
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import MemoryPlan
@@ -80,7 +80,8 @@ class Recall(Value):
     """What is remembered about a prompt: best first, with provenance, reasons, token count and cost.
 
     `text` is ready for a prompt: data, one line per memory, never more than the plan's token budget. `visited` says
-    what came of the narrower stops of the plan's path. `prefix` and `adapters` are for a local model (`MemoryPlan`):
+    what came of the narrower stops of the plan's path; `passed_over` why candidates that rank before the last hit are
+    none, and how many each time. `prefix` and `adapters` are for a local model (`MemoryPlan`):
     the activation cubes of those memories that stand first in its prompt, `lead`; at most one parameter cube for each
     base model, and `why_adapters`. `caller` is who asked; it is in no
     dump, so what was read back from one loads no activation cube.
@@ -94,6 +95,7 @@ class Recall(Value):
     token_count: int = 0
     how: str = ""
     visited: tuple[str, ...] = ()
+    passed_over: dict[str, int] = Field(default_factory=dict)
     cost: Cost = Cost()
     prefix: tuple[Label, ...] = ()
     lead: tuple[Label, ...] = ()
@@ -107,8 +109,10 @@ class Recall(Value):
         yield from (("candidates", self.cost.candidates), ("token_count", self.token_count))
 
     def explain(self) -> Explanation:
-        """Each hit's shares, the plan, the path, and how many candidates were left out; print it to read it."""
+        """Each hit's shares, the plan, the path, and how many candidates were left out and why; print it to read it."""
         plan = self.plan
+        left_out = max(0, self.cost.candidates - len(self.hits))
+        beyond = left_out - sum(self.passed_over.values())
         return Explanation(
             question=self.call.prompt,
             query=self.call.query,
@@ -130,7 +134,8 @@ class Recall(Value):
                 for hit in self.hits
             ),
             considered=self.cost.candidates,
-            left_out=max(0, self.cost.candidates - len(self.hits)),
+            left_out=left_out,
+            left_out_as={**({BEHIND: beyond} if beyond > 0 else {}), **self.passed_over},
             tokens=self.token_count,
             token_budget=plan.token_budget,
             search=self.how,

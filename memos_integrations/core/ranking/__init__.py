@@ -14,8 +14,9 @@ from memos_integrations.core.ranking.around import (
     likeness_in_sessions,
     neighbours,
     shape_of,
+    unevenness,
 )
-from memos_integrations.core.ranking.late import TokenRows, late_interaction, packed_rows, strangeness
+from memos_integrations.core.ranking.late import TokenRows, late_interaction, packed_rows, strangeness, unread
 from memos_integrations.core.ranking.signals import (
     COMMON_ONE_IN,
     MANY,
@@ -54,4 +55,6 @@ __all__ = [
     "shape_of",
     "strangeness",
     "telling",
+    "unevenness",
+    "unread",
 ]

@@ -22,6 +22,10 @@ CONTEXT_ROWS = 2_000
 SHORT, LONG = 25.0, 75.0
 """Mean terms of a memory: up to the first a message says one thing, beyond the second it is a text of its own."""
 
+BY_CHANCE, UNEVEN = 0.8, 1.0
+"""Spread of the lengths (standard deviation over mean): messages of one kind stay below the first; from the second on
+there are remarks and whole pages side by side."""
+
 BEFORE, AFTER = 0.4, 0.2
 """What a term of the message before, and of the one after, counts beside one of the message itself."""
 
@@ -39,14 +43,21 @@ class Shape:
     near: float
 
 
-def shape_of(average: float) -> Shape:
-    """The shape of memories of *average* terms.
+def shape_of(average: float, uneven: float = 0.0) -> Shape:
+    """The shape of memories of *average* terms, whose lengths are so *uneven* (see `unevenness`).
 
     Short messages differ in length by chance (b 0.4), long ones by how much they tell, so that length must be paid for
-    (b 1); the neighbours of a long message dilute it.
+    (b 1); so it must where pages stand beside remarks. The neighbours of a long message dilute it.
     """
     length = min(1.0, max(0.0, (average - SHORT) / (LONG - SHORT)))
-    return Shape(b=0.4 + 0.6 * length, near=1.0 - length)
+    return Shape(b=0.4 + 0.6 * max(length, uneven), near=1.0 - length)
+
+
+def unevenness(lengths: Floats) -> float:
+    """How far the lengths differ by more than chance, 0..1."""
+    mean = float(lengths.mean()) if lengths.size else 0.0
+    spread = float(lengths.std()) / mean if mean > 0.0 else 0.0
+    return min(1.0, max(0.0, (spread - BY_CHANCE) / (UNEVEN - BY_CHANCE)))
 
 
 def neighbours(sessions: Numbers) -> tuple[Numbers, Numbers]:
@@ -80,7 +91,7 @@ def around(
     is their mean length. A term that is in more than a quarter of many documents is passed over in `context`, unless
     all are.
     """
-    shape = shape_of(average)
+    shape = shape_of(average, unevenness(lengths))
     before, after = neighbours(sessions)
     both = lengths + shape.near * (BEFORE * _at(lengths, before) + AFTER * _at(lengths, after))
     widened = float(both.mean()) if both.size else 1.0

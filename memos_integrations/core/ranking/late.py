@@ -30,6 +30,13 @@ LEARNED, STRANGE = 1.3, 1.7
 WHOLE = 100
 """A text of so many words and signs stands whole before every embedder; of longer ones the end may be cut."""
 
+READ, UNREAD = 0.2, 0.5
+"""Share of one and the same token: no word of a language that an embedder reads stands so often; from the second on
+most of what was said is the token for whatever it has no token for."""
+
+ENOUGH_TOKENS = 64
+"""Of fewer tokens a share says nothing."""
+
 TOGETHER = 16
 """A question's tokens are filled up with nothing to a multiple of so many: a product takes that many columns in one go,
 and 13 columns longer than 16."""
@@ -95,6 +102,21 @@ def strangeness(asked: tuple[int, int], told: Sequence[tuple[int, int]]) -> floa
     sums = [asked, (sum(tokens for tokens, _ in whole), sum(units for _, units in whole))]
     least = min((tokens / units for tokens, units in sums if units), default=0.0)
     return min(1.0, max(0.0, (least - LEARNED) / (STRANGE - LEARNED)))
+
+
+def unread(ids: TokenIds, told: Sequence[TokenIds]) -> float:
+    """How far an embedder does not read the signs at all, from 0 to 1: what it has no token for is one and the same.
+
+    *ids* are the tokens of the question, *told* those of the memories. Unread is what is so on both sides.
+    """
+    different, counts = np.unique(ids, return_counts=True)
+    often = different[(counts > 1) & (counts > READ * ids.size)]
+    total = sum(map(len, told))
+    if not often.size or total < ENOUGH_TOKENS:
+        return 0.0
+    every = np.concatenate(told)
+    shares = [min(np.count_nonzero(ids == each) / ids.size, np.count_nonzero(every == each) / total) for each in often]
+    return float(min(1.0, max(0.0, (max(shares) - READ) / (UNREAD - READ))))
 
 
 def _weights(ids: TokenIds, held: Sequence[TokenIds]) -> Floats:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from memos_integrations.core.reader.emphasis import OfHeader
 from memos_integrations.core.when import TimeWindow
 
 MAX_PROMPT = 100_000
@@ -90,6 +91,9 @@ class MemoryCall(BaseModel):
     - `asks_when`: the answer is a time or a length of time. `about_past`: it asks for what used to be true.
     - `question_type` is what kind of thing would answer, None when nothing is asked; `slots` what is asked for, of
       whom, about what, in which time.
+    - `asks_for` says what of a memory's header counts: "recency" (the latest is asked for), "importance", "trust" (what
+      is confirmed), "heat" (what is often asked). `statement_of` is whose words are asked for in a chat with an
+      assistant: "What did you recommend?", "What did I tell you?".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -112,6 +116,8 @@ class MemoryCall(BaseModel):
     about_past: bool = False
     question_type: QuestionType | None = None
     slots: Slots = NO_SLOTS
+    asks_for: tuple[OfHeader, ...] = ()
+    statement_of: Literal["user", "assistant"] | None = None
 
     @property
     def asks_name(self) -> bool:

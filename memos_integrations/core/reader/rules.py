@@ -9,6 +9,7 @@ from datetime import datetime
 from memos_integrations.core.errors import InvalidMemoryError, MemOSError
 from memos_integrations.core.reader.call import MAX_PROMPT, Intent, MemoryCall, Turn
 from memos_integrations.core.reader.coreference import resolve
+from memos_integrations.core.reader.emphasis import asks_for, statement_of
 from memos_integrations.core.reader.intent import asks_when, intent_of, is_about_past, semantic_types, straight
 from memos_integrations.core.reader.need import unquote, why_no_memory, without_languages
 from memos_integrations.core.reader.question import question_type, slots_of
@@ -104,6 +105,7 @@ def read_by_rules(
     words = keywords(query, 8)
     window = _over_all(windows) if intent is Intent.COMPARE else most_specific(windows)
     said_by = _named_speakers(timeless, history, speakers)
+    is_when = asks_when(asked, looked_at)
     asked_for = None if why_not else question_type(query, looked_at, summary=intent is Intent.SUMMARISE)
     return MemoryCall(
         prompt=prompt,
@@ -120,10 +122,12 @@ def read_by_rules(
         semantic_types=semantic_types(asked),
         speakers=said_by,
         resolved=resolved,
-        asks_when=asks_when(asked, looked_at),
+        asks_when=is_when,
         about_past=is_about_past(_without(windows, asked)),
         question_type=asked_for,
         slots=slots_of(query, asked_for, entities=names, speakers=said_by, window=window),
+        asks_for=asks_for(looked_at, of_then=is_when or window is not None),
+        statement_of=statement_of(straight(looked_at)),
     )
 
 
