@@ -36,7 +36,8 @@ def insert_values(
         size = next((size for size in _SIZES if size <= left), left) if left >= _SIZES[-1] else left
         step = width * size
         part = values[start : start + step] if start or size < left else values
-        done += connection.execute(_statement(into, width, size, otherwise), part).rowcount
+        statement = _statement(into, width, size, otherwise)
+        done += connection.execute(statement, part).rowcount
         start, left = start + step, left - size
     return done
 
