@@ -30,9 +30,14 @@ def unit_rows(rows: Any, *, count: int, dim: int | None, source: str) -> Vectors
         raise EmbeddingError(f"{source} returned shape {matrix.shape} for {count} texts; one vector each was expected.")
     if dim is not None and matrix.shape[1] != dim:
         raise EmbeddingError(f"{source} returned vectors of length {matrix.shape[1]}, not {dim}. Is it another model?")
+    # As `np.linalg.norm` adds them up, without what it decides first: it costs more than all the rest on one row.
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.sqrt(np.add.reduce(matrix * matrix, axis=1, keepdims=True))
+    if lengths.min() > 0.0 and lengths.max() < np.inf:  # then every number is finite
+        usual: Vectors = (matrix / lengths).astype(np.float32)
+        return usual
     if not np.isfinite(matrix).all():
         raise EmbeddingError(f"{source} returned NaN or infinity; such a vector cannot be compared. Nothing was kept.")
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
     unit: Vectors = np.divide(matrix, lengths, out=np.zeros_like(matrix), where=lengths > 0).astype(np.float32)
     return unit
 

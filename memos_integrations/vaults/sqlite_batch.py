@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 
 from memos_integrations.core.errors import AlreadyRememberedError, ForgottenError, MemOSError, VersionConflictError
 from memos_integrations.core.ports import Receipt
@@ -178,9 +179,14 @@ class Batch:
             number = self._ledger.tenant(self._connection, name).number
             self._connection.execute("DELETE FROM forgotten WHERE tenant = ? AND key = ?", (number, key))
             self._ledger.note_forgotten(self._connection, name, key, -1)
+        if len(self._touched) > 1:  # words stand by tenant: those of one go on one page after another
+            words = self._values["words"]
+            rows = sorted(zip(words[::3], words[1::3], words[2::3], strict=True))
+            self._values["words"] = [*chain.from_iterable(rows)]
         for into, values in self._values.items():
-            otherwise = "ON CONFLICT DO NOTHING" if into == "audiences" else ""
-            insert_values(self._connection, into, _TABLES[into], values, otherwise)
+            if values:
+                otherwise = "ON CONFLICT DO NOTHING" if into == "audiences" else ""
+                insert_values(self._connection, into, _TABLES[into], values, otherwise)
         touched = self._touched.values()
         insert_rows(self._connection, "tenants", [each.fields for each in touched], _CHANGED)
         for tenant in touched:

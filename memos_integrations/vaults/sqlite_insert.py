@@ -31,17 +31,14 @@ def insert_values(
 ) -> int:
     """As `insert_rows`, of rows of *width* values that stand one behind the other."""
     start = done = 0
-    for size in _SIZES:
+    left = len(values) // width
+    while left:
+        size = next((size for size in _SIZES if size <= left), left) if left >= _SIZES[-1] else left
         step = width * size
-        while len(values) - start >= step:
-            part = values if step == len(values) else values[start : start + step]
-            statement = _statement(into, width, size, otherwise)
-            done += connection.execute(statement, part).rowcount
-            start += step
-    if start < len(values):
-        rest = values[start:] if start else values
-        statement = _statement(into, width, len(rest) // width, otherwise)
-        done += connection.execute(statement, rest).rowcount
+        part = values[start : start + step] if start or size < left else values
+        statement = _statement(into, width, size, otherwise)
+        done += connection.execute(statement, part).rowcount
+        start, left = start + step, left - size
     return done
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -172,7 +172,7 @@ class GroupWriter:
                 return [exc if isinstance(exc, MemOSError) else _poisoned(exc)]
             # A row that is refused is one transaction's matter: find out whose.
             outcomes = self._transact(connection, jobs, self._singly)
-        return [replace(each, durability=survives) if isinstance(each, Receipt) else each for each in outcomes]
+        return [Receipt(each.commit, survives) if isinstance(each, Receipt) else each for each in outcomes]
 
     def _transact(self, connection: sqlite3.Connection, jobs: list[Job], work: Together) -> list[Any]:
         """Do jobs in one transaction, and commit it."""

@@ -278,8 +278,9 @@ def new_id() -> str:
         if not _randomness:
             _randomness.extend(unpack(f">{_DRAWN}Q", os.urandom(8 * _DRAWN)))
         random = _randomness.pop() & ((1 << 62) - 1)
-    ms, low = stamp >> 12, random & ((1 << 48) - 1)
-    return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7{stamp & 0xFFF:03x}-{0x8000 | random >> 48:04x}-{low:012x}"
+    # 48 bits of milliseconds, version 7, 12 bits that count, variant 0b10, 62 random bits.
+    told = "%032x" % (stamp >> 12 << 80 | 7 << 76 | (stamp & 0xFFF) << 64 | 1 << 63 | random)
+    return f"{told[:8]}-{told[8:12]}-{told[12:16]}-{told[16:20]}-{told[20:]}"
 
 
 def id_beside(cube_id: str) -> str:

@@ -240,7 +240,7 @@ _LANES = Kept(_lanes, 1 << 15)
 def says_change(text: str) -> bool:
     """Whether a statement in *text* announces that something is no longer as it was."""
     folded = text.casefold()
-    if not any(hint in folded for hint in _CHANGE_HINTS) or CHANGE_WORDS.search(text) is None:
+    if not any(map(folded.__contains__, _CHANGE_HINTS)) or CHANGE_WORDS.search(text) is None:
         return False
     return any(CHANGE_WORDS.search(sentence) for sentence in _statements(text))
 
