@@ -26,6 +26,8 @@ from memos_integrations.vaults.integrity import Sealed
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.sealing import opened
 from memos_integrations.vaults.seals import MARKS, Sealer
+from memos_integrations.vaults.verified import Verified
+from memos_integrations.vaults.vouched import Outline, Vouched
 
 KEPT = 8192
 """How many rows that were checked are kept: about 8 kB each, with the cube."""
@@ -43,7 +45,7 @@ _BY_ID = _HANDED.format("CROSS JOIN cubes AS i ON i.id = asked.value CROSS JOIN 
 _USES = "SELECT b.cube, b.body FROM json_each(?) AS asked CROSS JOIN behaviour AS b ON b.cube = asked.value"
 _SEALS = "SELECT s.cube, s.mac, s.used FROM json_each(?) AS asked CROSS JOIN seals AS s ON s.cube = asked.value"
 
-MAC, SEQ, CUBE_ID, CHANGED = 2, 14, 15, -1
+_TENANT, MAC, SEQ, CUBE_ID, CHANGED = 1, 2, 14, 15, -1
 _USED, _BEHAVIOUR, _VERSION, _STATE = 11, 12, 17, 18
 """Where these columns stand in such a row."""
 _VECTOR_MARK = 5 + MARKS.index("vector")
@@ -59,9 +61,6 @@ Row = tuple[Any, ...]
 
 Stored = Callable[[Sequence[int]], Mapping[int, bytes]]
 """The stored vectors of cubes; those without one are left out."""
-
-Trusted = Callable[[sqlite3.Connection, str, Sequence[tuple[int, str, int, bytes]], Sequence[str]], None]
-"""Refuses rows `(number, id, change number, seal)` of a tenant, and ids that were not found, where it knows better."""
 
 
 def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
@@ -104,7 +103,7 @@ def _as_used(text: str) -> Behaviour:
     return Behaviour.of_checked(**said | {"recalls": tuple(said.get("recalls", ()))})
 
 
-def _outline(row: Row) -> tuple[int, str, int, bytes]:
+def _outline(row: Row) -> Outline:
     return row[SEQ], row[CUBE_ID], row[CHANGED], row[MAC]
 
 
@@ -113,12 +112,14 @@ class Known:
     """A row that was checked, and what it says; `vector` once that was checked as well, empty when it has none.
 
     Good without being read again for as long as its seals are the same and nobody else changed the file (`epoch`).
+    `by` is what it was held against that is known of its tenant: the same says the same again.
     """
 
     row: Row
     epoch: int
     said: MemCube | None = None
     vector: bytes | None = None
+    by: Verified | None = None
 
     @property
     def cube(self) -> MemCube:
@@ -139,9 +140,9 @@ class Handing:
     Thread-safe.
     """
 
-    def __init__(self, sealer: Sealer, trusted: Trusted, epoch: Callable[[], int]) -> None:
-        self._sealer, self._trusted, self._epoch = sealer, trusted, epoch
-        self._held: OrderedDict[int, Known] = OrderedDict()
+    def __init__(self, sealer: Sealer, vouched: Vouched, epoch: Callable[[], int]) -> None:
+        self._sealer, self._vouched, self._epoch = sealer, vouched, epoch
+        self._kept: OrderedDict[int, Known] = OrderedDict()
         self._numbers = dict[str, int]()  # of those that are held, by id
         self._lock = Lock()
 
@@ -196,10 +197,7 @@ class Handing:
             cube_id = str(min(strange, key=str))
             raise IntegrityError(f"The index of ids leads to cube {cube_id!r}, which was not asked for", cube_id)
         lost = [each for each in missing if each not in given] if len(given) < len(missing) else []
-        self._trusted(
-            connection, tenant, [_outline(each.row) for each in known.values()] + [*map(_outline, rows)], lost
-        )
-        known |= self._met(rows, tenant)
+        known |= self._held(connection, tenant, known, rows, lost)
         return [(seq, each.cube) for seq, each in known.items()]
 
     def written(self, fresh: Sequence[tuple[Row, MemCube | None]]) -> None:
@@ -214,7 +212,7 @@ class Handing:
     def forget(self) -> None:
         """Keep nothing any more: the keys to it are gone."""
         with self._lock:
-            self._held.clear()
+            self._kept.clear()
             self._numbers.clear()
 
     def check_vector(self, row: Sealed, vector: bytes | None) -> None:
@@ -231,24 +229,42 @@ class Handing:
     ) -> dict[int, Known]:
         known = self._as_before(connection, tenant, seqs)
         missing = [seq for seq in seqs if seq not in known] if len(known) < len(seqs) else []
-        rows = connection.execute(_BY_SEQ, (json.dumps(missing), tenant)).fetchall() if missing else []
-        outlines = [_outline(each.row) for each in known.values()]
-        self._trusted(connection, tenant, [*outlines, *map(_outline, rows)], ())
-        known |= self._met(rows, tenant, keep)
+        rows = connection.execute(_BY_SEQ, (str(missing), tenant)).fetchall() if missing else []
+        return self._held(connection, tenant, known, rows, keep=keep)
+
+    def _held(
+        self,
+        connection: sqlite3.Connection,
+        tenant: str,
+        known: dict[int, Known],
+        rows: Sequence[Row],
+        lost: Sequence[str] = (),
+        *,
+        keep: bool = True,
+    ) -> dict[int, Known]:
+        """All of them, held against what is known of their tenant, if that was not done before."""
+        by = self._vouched.of(tenant)
+        outlines = [_outline(each.row) for each in known.values() if each.by is not by]
+        outlines += map(_outline, rows)
+        if outlines or lost:
+            self._vouched.check(connection, tenant, outlines, lost)
+            known |= self._met(rows, tenant, keep)
+            for each in known.values():
+                each.by = by
         return known
 
     def _as_before(self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int]) -> dict[int, Known]:
         """Those of these cubes that were checked before and, as this read has it, are still sealed alike."""
         epoch = self._epoch()
         with self._lock:
-            there = ((seq, self._held.get(seq)) for seq in seqs)
-            held = {seq: each for seq, each in there if each is not None and each.epoch == epoch}
+            get = self._kept.get
+            held = {seq: each for seq in seqs if (each := get(seq)) is not None and each.epoch == epoch}
         if not held:
             return {}
         same, uses = dict[int, Known](), dict[int, Any]()
-        for seq, mac, used in connection.execute(_SEALS, (json.dumps([*held]),)):
+        for seq, mac, used in connection.execute(_SEALS, (str([*held]),)).fetchall():
             known = held[seq]
-            if mac == known.row[MAC] and known.cube.tenant == tenant:
+            if mac == known.row[MAC] and known.row[_TENANT] == tenant:
                 if used == known.row[_USED]:
                     same[seq] = known
                 else:
@@ -260,20 +276,20 @@ class Handing:
     ) -> dict[int, Known]:
         """Cubes that were used since they were checked: only what stands beside their row is another one."""
         made = dict[int, Known]()
-        for seq, body in connection.execute(_USES, (json.dumps([*held]),)):
+        for seq, body in connection.execute(_USES, (str([*held]),)):
             known = held[seq]
             if isinstance(body, str) and self._sealer.used(known.cube.id, body) == uses[seq]:
                 row = (*known.row[:_USED], uses[seq], body, *known.row[_BEHAVIOUR + 1 :])
-                made[seq] = Known(row, known.epoch, with_beside(known.cube, row[_STATE], body), known.vector)
+                made[seq] = Known(row, known.epoch, with_beside(known.cube, row[_STATE], body), known.vector, known.by)
         with self._lock:
-            self._held.update(made)
+            self._kept.update(made)
         return made
 
     def _met(self, rows: Sequence[Row], tenant: str, keep: bool = True) -> dict[int, Known]:
         """Rows that were just read, each held against its seal unless it is to the byte one that is known."""
         epoch, met = self._epoch(), dict[int, Known]()
         with self._lock:
-            before = {row[SEQ]: self._held.get(row[SEQ]) for row in rows}
+            before = {row[SEQ]: self._kept.get(row[SEQ]) for row in rows}
         for row in rows:
             known = before[row[SEQ]]
             if known is None or known.row != row:
@@ -289,7 +305,7 @@ class Handing:
         return met
 
     def _keep(self, fresh: Sequence[Known]) -> None:
-        held, numbers = self._held, self._numbers
+        held, numbers = self._kept, self._numbers
         for known in fresh:
             seq = known.row[SEQ]
             held[seq] = known
