@@ -40,6 +40,9 @@ _HANDED = """SELECT v.body, t.name, s.mac, s.digest, s.history, s.labels, s.word
     LEFT JOIN behaviour AS b ON b.cube = c.seq
     LEFT JOIN versions AS v ON v.cube = c.seq AND v.version = c.version WHERE +t.name = ?"""
 _BY_SEQ = _HANDED.format("CROSS JOIN cubes AS c ON c.seq = asked.value")
+_WITH_VECTOR = _BY_SEQ.replace("SELECT ", "SELECT x.row, ").replace(
+    " WHERE ", " LEFT JOIN vectors AS x ON x.number = c.vector WHERE "
+)
 # Found by the index, read from the table: else SQLite takes the id from the index, where an edited row has the old one.
 _BY_ID = _HANDED.format("CROSS JOIN cubes AS i ON i.id = asked.value CROSS JOIN cubes AS c ON c.seq = i.seq")
 _USES = "SELECT b.cube, b.body FROM json_each(?) AS asked CROSS JOIN behaviour AS b ON b.cube = asked.value"
@@ -142,7 +145,7 @@ class Handing:
 
     def __init__(self, sealer: Sealer, vouched: Vouched, epoch: Callable[[], int]) -> None:
         self._sealer, self._vouched, self._epoch = sealer, vouched, epoch
-        self._kept: OrderedDict[int, Known] = OrderedDict()
+        self._held: OrderedDict[int, Known] = OrderedDict()
         self._numbers = dict[str, int]()  # of those that are held, by id
         self._lock = Lock()
 
@@ -166,11 +169,13 @@ class Handing:
         Raises:
             IntegrityError: A cube or its vector is not what was sealed; it is named.
         """
-        known = self._known(connection, tenant, list(seqs))
+        found = dict[int, bytes | None]()
+        known = self._known(connection, tenant, list(seqs), vectors=found)
         unread = [seq for seq, each in known.items() if each.vector is None]
-        found = stored(unread) if unread else {}
+        if missing := [seq for seq in unread if seq not in found]:
+            found |= stored(missing)
         for seq in unread:
-            each, vector = known[seq], found.get(seq, b"")
+            each, vector = known[seq], found.get(seq) or b""
             if self._sealer.vector(vector) != each.row[_VECTOR_MARK]:
                 raise IntegrityError(f"The vector of cube {each.cube.id!r} does not match its seal", each.cube.id)
             each.vector = vector
@@ -197,7 +202,7 @@ class Handing:
             cube_id = str(min(strange, key=str))
             raise IntegrityError(f"The index of ids leads to cube {cube_id!r}, which was not asked for", cube_id)
         lost = [each for each in missing if each not in given] if len(given) < len(missing) else []
-        known |= self._held(connection, tenant, known, rows, lost)
+        known |= self._vouched_for(connection, tenant, known, rows, lost)
         return [(seq, each.cube) for seq, each in known.items()]
 
     def written(self, fresh: Sequence[tuple[Row, MemCube | None]]) -> None:
@@ -212,7 +217,7 @@ class Handing:
     def forget(self) -> None:
         """Keep nothing any more: the keys to it are gone."""
         with self._lock:
-            self._kept.clear()
+            self._held.clear()
             self._numbers.clear()
 
     def check_vector(self, row: Sealed, vector: bytes | None) -> None:
@@ -225,14 +230,26 @@ class Handing:
             raise IntegrityError(f"The vector of cube {row.cube_id!r} does not match its seal", row.cube_id)
 
     def _known(
-        self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int], keep: bool = True
+        self,
+        connection: sqlite3.Connection,
+        tenant: str,
+        seqs: Sequence[int],
+        keep: bool = True,
+        vectors: dict[int, bytes | None] | None = None,
     ) -> dict[int, Known]:
+        """Those of these cubes that stand in the tenant; *vectors* is given those of the rows that are read for it."""
         known = self._as_before(connection, tenant, seqs)
         missing = [seq for seq in seqs if seq not in known] if len(known) < len(seqs) else []
-        rows = connection.execute(_BY_SEQ, (str(missing), tenant)).fetchall() if missing else []
-        return self._held(connection, tenant, known, rows, keep=keep)
+        rows: list[Row] = []
+        if missing and vectors is None:
+            rows = connection.execute(_BY_SEQ, (str(missing), tenant)).fetchall()
+        elif missing and vectors is not None:
+            for vector, *row in connection.execute(_WITH_VECTOR, (str(missing), tenant)).fetchall():
+                rows.append(tuple(row))
+                vectors[row[SEQ]] = vector
+        return self._vouched_for(connection, tenant, known, rows, keep=keep)
 
-    def _held(
+    def _vouched_for(
         self,
         connection: sqlite3.Connection,
         tenant: str,
@@ -257,7 +274,7 @@ class Handing:
         """Those of these cubes that were checked before and, as this read has it, are still sealed alike."""
         epoch = self._epoch()
         with self._lock:
-            get = self._kept.get
+            get = self._held.get
             held = {seq: each for seq in seqs if (each := get(seq)) is not None and each.epoch == epoch}
         if not held:
             return {}
@@ -282,14 +299,14 @@ class Handing:
                 row = (*known.row[:_USED], uses[seq], body, *known.row[_BEHAVIOUR + 1 :])
                 made[seq] = Known(row, known.epoch, with_beside(known.cube, row[_STATE], body), known.vector, known.by)
         with self._lock:
-            self._kept.update(made)
+            self._held.update(made)
         return made
 
     def _met(self, rows: Sequence[Row], tenant: str, keep: bool = True) -> dict[int, Known]:
         """Rows that were just read, each held against its seal unless it is to the byte one that is known."""
         epoch, met = self._epoch(), dict[int, Known]()
         with self._lock:
-            before = {row[SEQ]: self._kept.get(row[SEQ]) for row in rows}
+            before = {row[SEQ]: self._held.get(row[SEQ]) for row in rows}
         for row in rows:
             known = before[row[SEQ]]
             if known is None or known.row != row:
@@ -305,7 +322,7 @@ class Handing:
         return met
 
     def _keep(self, fresh: Sequence[Known]) -> None:
-        held, numbers = self._kept, self._numbers
+        held, numbers = self._held, self._numbers
         for known in fresh:
             seq = known.row[SEQ]
             held[seq] = known

@@ -18,7 +18,7 @@ from memos_integrations.core.errors import IntegrityError, VaultCorruptError
 from memos_integrations.core.ports import Found, Match, VaultQuery, Vectors, Visibility
 from memos_integrations.core.ranking import Floats
 from memos_integrations.vaults.allowed import Asked, CheckIds, allowed
-from memos_integrations.vaults.columns import Allowed, Columns, Numbers, TenantColumns, integers
+from memos_integrations.vaults.columns import Allowed, Columns, Numbers, TenantColumns
 from memos_integrations.vaults.handing import Handed, Handing, with_beside
 from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.planner import Sought
@@ -138,7 +138,9 @@ def tenant_at(connection: sqlite3.Connection, name: str) -> tuple[int | None, in
     row = connection.execute("SELECT number, changed FROM tenants WHERE name = ?", (name,)).fetchone()
     if row is None:
         return None, 0
-    number, changed = integers([row], 2)[:, 0].tolist()
+    number, changed = row
+    if not isinstance(number, int) or not isinstance(changed, int):
+        raise VaultCorruptError("A tenant's row in the vault is damaged. Restore the vault from a backup.")
     return number, changed
 
 
