@@ -22,6 +22,7 @@ import orjson
 
 from memos_integrations.core.cube import Behaviour, MemCube, State
 from memos_integrations.core.errors import IntegrityError
+from memos_integrations.core.unswept import Unswept
 from memos_integrations.vaults.integrity import Sealed
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.sealing import opened
@@ -240,13 +241,11 @@ class Handing:
         """Those of these cubes that stand in the tenant; *vectors* is given those of the rows that are read for it."""
         known = self._as_before(connection, tenant, seqs)
         missing = [seq for seq in seqs if seq not in known] if len(known) < len(seqs) else []
-        rows: list[Row] = []
-        if missing and vectors is None:
-            rows = connection.execute(_BY_SEQ, (str(missing), tenant)).fetchall()
-        elif missing and vectors is not None:
-            for vector, *row in connection.execute(_WITH_VECTOR, (str(missing), tenant)).fetchall():
-                rows.append(tuple(row))
-                vectors[row[SEQ]] = vector
+        read = _BY_SEQ if vectors is None else _WITH_VECTOR
+        rows = connection.execute(read, (str(missing), tenant)).fetchall() if missing else []
+        if vectors is not None:
+            vectors |= {row[1 + SEQ]: row[0] for row in rows}
+            rows = [row[1:] for row in rows]
         return self._vouched_for(connection, tenant, known, rows, keep=keep)
 
     def _vouched_for(
@@ -307,15 +306,17 @@ class Handing:
         epoch, met = self._epoch(), dict[int, Known]()
         with self._lock:
             before = {row[SEQ]: self._held.get(row[SEQ]) for row in rows}
-        for row in rows:
-            known = before[row[SEQ]]
-            if known is None or known.row != row:
-                known = Known(row, epoch, self._checked(row))
-            cube = known.cube
-            if cube.tenant != tenant:
-                raise IntegrityError(f"Cube {cube.id!r} stands in a tenant that its body does not name", cube.id)
-            # The vector beside the row is not in the row: after somebody else's change it is read again.
-            met[row[SEQ]] = known if known.epoch == epoch else Known(row, epoch, cube)
+        with Unswept() as sweeping:  # hundreds at once would set off a search each time, and none is in a cycle
+            for row in rows:
+                known = before[row[SEQ]]
+                if known is None or known.row != row:
+                    known = Known(row, epoch, self._checked(row))
+                cube = known.cube
+                if cube.tenant != tenant:
+                    raise IntegrityError(f"Cube {cube.id!r} stands in a tenant that its body does not name", cube.id)
+                # The vector beside the row is not in the row: after somebody else's change it is read again.
+                met[row[SEQ]] = known if known.epoch == epoch else Known(row, epoch, cube)
+            sweeping.made(len(rows))
         if keep:
             with self._lock:
                 self._keep([*met.values()])
