@@ -134,7 +134,8 @@ class Witness:
         Raises:
             IntegrityError: Something was changed.
         """
-        asks = (("words", query.terms), ("vector", query.vector is not None), ("past", query.as_of is not None))
+        then = query.as_of is not None  # the log tells in what states the cubes were
+        asks = (("words", query.terms), ("vector", query.vector is not None), ("past", then), ("log", then))
         labels = "labels" if by_labels(query, visible) else "audiences"
         self.check(connection, visible.tenant, labels, *(group for group, asked in asks if asked))
         if query.filter.ids and self.vouched.of(visible.tenant) is not None:

@@ -14,7 +14,7 @@ import pytest
 
 from memos_integrations.core.cube import MemCube, State, sha256
 from memos_integrations.core.errors import IntegrityError, MemOSError
-from memos_integrations.core.ports import CubeFilter, Erase, Move, Vault, VaultQuery
+from memos_integrations.core.ports import CubeFilter, Erase, Move, Transaction, Vault, VaultQuery
 from memos_integrations.testing.cubes import (
     EMBEDDER,
     NOW,
@@ -22,6 +22,7 @@ from memos_integrations.testing.cubes import (
     cube,
     link,
     put,
+    record,
     revised,
     seen_by,
     stored,
@@ -290,5 +291,30 @@ def test_an_earlier_version_is_not_handed_out_of_an_edited_row(
         forged = body.replace(b"kettle 1", b"kettle 7")
         told = (forged, sha256(forged))
         raw.execute("UPDATE versions SET body = ?, digest = ? WHERE cube = 2 AND version = 1", told)
+    with SQLiteVault(folder) as vault, pytest.raises(IntegrityError):
+        vault.search(when, seen_by())
+
+
+LOGGED = {
+    "gone": "DELETE FROM audit WHERE operation = 'to_archived'",
+    "another": "UPDATE audit SET operation = 'read' WHERE operation = 'to_archived'",
+}
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize("edit", LOGGED)
+def test_the_states_of_then_are_not_told_by_an_edited_log(folder: Path, edit: str, sealed: bool) -> None:
+    when = VaultQuery(9, as_of=NOW + timedelta(hours=1))
+    with SQLiteVault(folder) as vault:
+        vault.bind_embedder(EMBEDDER)
+        there = [stored(vault, cube(f"kettle {n}"), vector=unit(n)) for n in range(3)]
+        told = {"from": "generated", "to": "archived"}
+        moved = record(there[1], "to_archived", at=NOW + timedelta(hours=2), detail=told)
+        vault.submit(Transaction((Move(there[1].id, State.GENERATED, State.ARCHIVED),), (moved,), ())).result()
+        if sealed:
+            asked(vault, vector=unit(3))
+        assert len(vault.search(when, seen_by()).matches) == 3
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        assert raw.execute(LOGGED[edit]).rowcount == 1
     with SQLiteVault(folder) as vault, pytest.raises(IntegrityError):
         vault.search(when, seen_by())
