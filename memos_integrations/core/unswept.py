@@ -18,20 +18,19 @@ EVERY = 8_192
 class Unswept:
     """`with Unswept() as sweeping`: no search but those of `made`, in the whole process; as it was before, afterwards.
 
-    Several may overlap, in whatever threads: the last to end sets it back. Who has no automatic search keeps none.
+    Several may overlap, in whatever threads: what they made counts together, and the last to end sets it back, so that
+    where one always follows on another it is still searched. Who has no automatic search keeps none.
     """
 
     _lock = Lock()
-    _open = 0
+    _open = _made = _searched = 0
     _was_on = False
-
-    def __init__(self) -> None:
-        self._made = self._searched = 0
 
     def __enter__(self) -> Self:
         with Unswept._lock:
             if not Unswept._open:
                 Unswept._was_on = gc.isenabled()
+                Unswept._made = Unswept._searched = 0
                 gc.disable()
             Unswept._open += 1
         return self
@@ -46,7 +45,9 @@ class Unswept:
 
     def made(self, count: int) -> None:
         """So many more values were made: search when it is time."""
-        self._made += count
-        if Unswept._was_on and self._made >= (self._searched + 1) * EVERY:
-            self._searched = self._made // EVERY
-            gc.collect(1 if self._searched % 8 else 2)
+        with Unswept._lock:
+            Unswept._made += count
+            if not Unswept._was_on or Unswept._made < (Unswept._searched + 1) * EVERY:
+                return
+            Unswept._searched = searched = Unswept._made // EVERY
+        gc.collect(1 if searched % 8 else 2)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import CubeFilter, ValueTest, Visibility
 from memos_integrations.vaults.columns import (
     AUDIENCE,
@@ -37,12 +38,18 @@ from memos_integrations.vaults.leaves import as_number
 from memos_integrations.vaults.numbering import Kind, Words
 from memos_integrations.vaults.rules import micros, storable
 
-_BY_ID = 50
+_FEW = 50
+_BY_ID = """SELECT c.seq, c.id FROM json_each(?) AS asked CROSS JOIN cubes AS i ON i.id = asked.value
+    CROSS JOIN cubes AS c ON c.seq = i.seq"""
 
 MERGED = """SELECT m.cube FROM json_each(?) AS asked CROSS JOIN links AS m CROSS JOIN links AS d
     ON m.cube = asked.value AND m.relation = 'merged_from'
     AND d.cube = m.cube AND d.relation = 'derived_from' AND d.target = m.target"""
 """Which of these were merged by hand."""
+
+
+CheckIds = Callable[[sqlite3.Connection, str, Mapping[int, str]], None]
+"""Refuses ids of a tenant's cubes, by number, that are not those that were sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,7 @@ class Asked:
     tenant: int
     visible: Visibility
     wanted: CubeFilter
+    check_ids: CheckIds
 
 
 def allowed(asked: Asked, columns: Columns) -> Allowed:
@@ -102,6 +110,13 @@ def audiences_of(asked: Asked) -> list[int]:
         )
         rows += [row[0] for row in found]
     return integers([(row,) for row in set(rows)], 1)[0].tolist()  # type: ignore[no-any-return]
+
+
+def readable_after(asked: Asked, table: Numbers, after: int, until: int, most: int) -> list[int]:
+    """The next cubes above *after* and up to *until* that the asker is a reader of."""
+    part = slice(*table[SEQ].searchsorted([after + 1, until + 1]))
+    seen: list[int] = table[SEQ, part][among(table[AUDIENCE, part], audiences_of(asked))][:most].tolist()
+    return seen
 
 
 def _wanted(asked: Asked, columns: Columns, keep: Mask) -> Mask:
@@ -180,16 +195,21 @@ def among(column: npt.NDArray[np.integer[Any]], values: Collection[int]) -> Mask
 
 
 def _numbered(asked: Asked) -> list[int]:
-    ids = json.dumps([cube_id for cube_id in asked.wanted.ids if storable(cube_id)])
-    found = asked.connection.execute("SELECT seq FROM cubes WHERE id IN (SELECT value FROM json_each(?))", (ids,))
-    return [row[0] for row in found]
+    """The numbers of the cubes wanted by id: found by the index, named by the table."""
+    wanted = {cube_id for cube_id in asked.wanted.ids if storable(cube_id)}
+    found = dict(asked.connection.execute(_BY_ID, (json.dumps([*wanted]),)).fetchall())
+    if strange := {*found.values()}.difference(wanted):
+        cube_id = str(min(strange, key=str))
+        raise IntegrityError(f"The index of ids leads to cube {cube_id!r}, which was not asked for", cube_id)
+    asked.check_ids(asked.connection, asked.visible.tenant, found)
+    return [*found]
 
 
 def _labelled(asked: Asked, table: Numbers, among: Mask, kind: Kind, numbers: Iterable[int]) -> Mask:
     """Which cubes carry one of these labels; only those *among* are looked at where they are few."""
     values = json.dumps(sorted(numbers))
     seqs = table[SEQ][among]
-    if seqs.size <= _BY_ID:
+    if seqs.size <= _FEW:
         found = asked.connection.execute(
             """SELECT cube FROM labels WHERE cube IN (SELECT value FROM json_each(?)) AND kind = ?
             AND value IN (SELECT value FROM json_each(?))""",

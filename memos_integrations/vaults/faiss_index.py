@@ -52,6 +52,7 @@ class FaissIndex:
         faiss.omp_set_num_threads(1)
         self._blind = blind  # no vector may stand on the disk in clear
         self._database, self._vault, self._identity, self._sealer = database, vault, identity, sealer
+        self._manifest = manifest_file(database)
         self._lock, self._sealing = threading.Lock(), threading.Lock()
         self._stamp: tuple[int, int] | None = None
         self._segments: tuple[Segment, ...] = ()
@@ -89,7 +90,7 @@ class FaissIndex:
 
     def _current(self, connection: sqlite3.Connection) -> tuple[Segment, ...]:
         """The segments of the manifest that stands on the disk now."""
-        file = manifest_file(self._database)
+        file = self._manifest
         try:
             found = os.stat(file)
             stamp = (found.st_mtime_ns, found.st_ino)

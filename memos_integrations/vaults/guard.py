@@ -20,7 +20,8 @@ from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.notary import Notary
 from memos_integrations.vaults.seals import SEAL_KEY_BYTES, Sealer, key_file_of, key_from
 from memos_integrations.vaults.sqlite_write import Head
-from memos_integrations.vaults.witness import Beside, Witness
+from memos_integrations.vaults.vouched import Beside
+from memos_integrations.vaults.witness import Witness
 
 
 class Guard:

@@ -22,10 +22,13 @@ import orjson
 
 from memos_integrations.core.cube import Behaviour, MemCube, State
 from memos_integrations.core.errors import IntegrityError
+from memos_integrations.core.unswept import Unswept
 from memos_integrations.vaults.integrity import Sealed
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.sealing import opened
 from memos_integrations.vaults.seals import MARKS, Sealer
+from memos_integrations.vaults.verified import Verified
+from memos_integrations.vaults.vouched import Outline, Vouched
 
 KEPT = 8192
 """How many rows that were checked are kept: about 8 kB each, with the cube."""
@@ -38,12 +41,15 @@ _HANDED = """SELECT v.body, t.name, s.mac, s.digest, s.history, s.labels, s.word
     LEFT JOIN behaviour AS b ON b.cube = c.seq
     LEFT JOIN versions AS v ON v.cube = c.seq AND v.version = c.version WHERE +t.name = ?"""
 _BY_SEQ = _HANDED.format("CROSS JOIN cubes AS c ON c.seq = asked.value")
+_WITH_VECTOR = _BY_SEQ.replace("SELECT ", "SELECT x.row, ").replace(
+    " WHERE ", " LEFT JOIN vectors AS x ON x.number = c.vector WHERE "
+)
 # Found by the index, read from the table: else SQLite takes the id from the index, where an edited row has the old one.
 _BY_ID = _HANDED.format("CROSS JOIN cubes AS i ON i.id = asked.value CROSS JOIN cubes AS c ON c.seq = i.seq")
 _USES = "SELECT b.cube, b.body FROM json_each(?) AS asked CROSS JOIN behaviour AS b ON b.cube = asked.value"
 _SEALS = "SELECT s.cube, s.mac, s.used FROM json_each(?) AS asked CROSS JOIN seals AS s ON s.cube = asked.value"
 
-MAC, SEQ, CUBE_ID, CHANGED = 2, 14, 15, -1
+_TENANT, MAC, SEQ, CUBE_ID, CHANGED = 1, 2, 14, 15, -1
 _USED, _BEHAVIOUR, _VERSION, _STATE = 11, 12, 17, 18
 """Where these columns stand in such a row."""
 _VECTOR_MARK = 5 + MARKS.index("vector")
@@ -59,9 +65,6 @@ Row = tuple[Any, ...]
 
 Stored = Callable[[Sequence[int]], Mapping[int, bytes]]
 """The stored vectors of cubes; those without one are left out."""
-
-Trusted = Callable[[sqlite3.Connection, str, Sequence[tuple[int, str, int, bytes]], Sequence[str]], None]
-"""Refuses rows `(number, id, change number, seal)` of a tenant, and ids that were not found, where it knows better."""
 
 
 def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
@@ -104,7 +107,7 @@ def _as_used(text: str) -> Behaviour:
     return Behaviour.of_checked(**said | {"recalls": tuple(said.get("recalls", ()))})
 
 
-def _outline(row: Row) -> tuple[int, str, int, bytes]:
+def _outline(row: Row) -> Outline:
     return row[SEQ], row[CUBE_ID], row[CHANGED], row[MAC]
 
 
@@ -113,12 +116,14 @@ class Known:
     """A row that was checked, and what it says; `vector` once that was checked as well, empty when it has none.
 
     Good without being read again for as long as its seals are the same and nobody else changed the file (`epoch`).
+    `by` is what it was held against that is known of its tenant: the same says the same again.
     """
 
     row: Row
     epoch: int
     said: MemCube | None = None
     vector: bytes | None = None
+    by: Verified | None = None
 
     @property
     def cube(self) -> MemCube:
@@ -139,8 +144,8 @@ class Handing:
     Thread-safe.
     """
 
-    def __init__(self, sealer: Sealer, trusted: Trusted, epoch: Callable[[], int]) -> None:
-        self._sealer, self._trusted, self._epoch = sealer, trusted, epoch
+    def __init__(self, sealer: Sealer, vouched: Vouched, epoch: Callable[[], int]) -> None:
+        self._sealer, self._vouched, self._epoch = sealer, vouched, epoch
         self._held: OrderedDict[int, Known] = OrderedDict()
         self._numbers = dict[str, int]()  # of those that are held, by id
         self._lock = Lock()
@@ -165,11 +170,13 @@ class Handing:
         Raises:
             IntegrityError: A cube or its vector is not what was sealed; it is named.
         """
-        known = self._known(connection, tenant, list(seqs))
+        found = dict[int, bytes | None]()
+        known = self._known(connection, tenant, list(seqs), vectors=found)
         unread = [seq for seq, each in known.items() if each.vector is None]
-        found = stored(unread) if unread else {}
+        if missing := [seq for seq in unread if seq not in found]:
+            found |= stored(missing)
         for seq in unread:
-            each, vector = known[seq], found.get(seq, b"")
+            each, vector = known[seq], found.get(seq) or b""
             if self._sealer.vector(vector) != each.row[_VECTOR_MARK]:
                 raise IntegrityError(f"The vector of cube {each.cube.id!r} does not match its seal", each.cube.id)
             each.vector = vector
@@ -196,10 +203,7 @@ class Handing:
             cube_id = str(min(strange, key=str))
             raise IntegrityError(f"The index of ids leads to cube {cube_id!r}, which was not asked for", cube_id)
         lost = [each for each in missing if each not in given] if len(given) < len(missing) else []
-        self._trusted(
-            connection, tenant, [_outline(each.row) for each in known.values()] + [*map(_outline, rows)], lost
-        )
-        known |= self._met(rows, tenant)
+        known |= self._vouched_for(connection, tenant, known, rows, lost)
         return [(seq, each.cube) for seq, each in known.items()]
 
     def written(self, fresh: Sequence[tuple[Row, MemCube | None]]) -> None:
@@ -227,28 +231,56 @@ class Handing:
             raise IntegrityError(f"The vector of cube {row.cube_id!r} does not match its seal", row.cube_id)
 
     def _known(
-        self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int], keep: bool = True
+        self,
+        connection: sqlite3.Connection,
+        tenant: str,
+        seqs: Sequence[int],
+        keep: bool = True,
+        vectors: dict[int, bytes | None] | None = None,
     ) -> dict[int, Known]:
+        """Those of these cubes that stand in the tenant; *vectors* is given those of the rows that are read for it."""
         known = self._as_before(connection, tenant, seqs)
         missing = [seq for seq in seqs if seq not in known] if len(known) < len(seqs) else []
-        rows = connection.execute(_BY_SEQ, (json.dumps(missing), tenant)).fetchall() if missing else []
-        outlines = [_outline(each.row) for each in known.values()]
-        self._trusted(connection, tenant, [*outlines, *map(_outline, rows)], ())
-        known |= self._met(rows, tenant, keep)
+        read = _BY_SEQ if vectors is None else _WITH_VECTOR
+        rows = connection.execute(read, (str(missing), tenant)).fetchall() if missing else []
+        if vectors is not None:
+            vectors |= {row[1 + SEQ]: row[0] for row in rows}
+            rows = [row[1:] for row in rows]
+        return self._vouched_for(connection, tenant, known, rows, keep=keep)
+
+    def _vouched_for(
+        self,
+        connection: sqlite3.Connection,
+        tenant: str,
+        known: dict[int, Known],
+        rows: Sequence[Row],
+        lost: Sequence[str] = (),
+        *,
+        keep: bool = True,
+    ) -> dict[int, Known]:
+        """All of them, held against what is known of their tenant, if that was not done before."""
+        by = self._vouched.of(tenant)
+        outlines = [_outline(each.row) for each in known.values() if each.by is not by]
+        outlines += map(_outline, rows)
+        if outlines or lost:
+            self._vouched.check(connection, tenant, outlines, lost)
+            known |= self._met(rows, tenant, keep)
+            for each in known.values():
+                each.by = by
         return known
 
     def _as_before(self, connection: sqlite3.Connection, tenant: str, seqs: Sequence[int]) -> dict[int, Known]:
         """Those of these cubes that were checked before and, as this read has it, are still sealed alike."""
         epoch = self._epoch()
         with self._lock:
-            there = ((seq, self._held.get(seq)) for seq in seqs)
-            held = {seq: each for seq, each in there if each is not None and each.epoch == epoch}
+            get = self._held.get
+            held = {seq: each for seq in seqs if (each := get(seq)) is not None and each.epoch == epoch}
         if not held:
             return {}
         same, uses = dict[int, Known](), dict[int, Any]()
-        for seq, mac, used in connection.execute(_SEALS, (json.dumps([*held]),)):
+        for seq, mac, used in connection.execute(_SEALS, (str([*held]),)).fetchall():
             known = held[seq]
-            if mac == known.row[MAC] and known.cube.tenant == tenant:
+            if mac == known.row[MAC] and known.row[_TENANT] == tenant:
                 if used == known.row[_USED]:
                     same[seq] = known
                 else:
@@ -260,11 +292,11 @@ class Handing:
     ) -> dict[int, Known]:
         """Cubes that were used since they were checked: only what stands beside their row is another one."""
         made = dict[int, Known]()
-        for seq, body in connection.execute(_USES, (json.dumps([*held]),)):
+        for seq, body in connection.execute(_USES, (str([*held]),)):
             known = held[seq]
             if isinstance(body, str) and self._sealer.used(known.cube.id, body) == uses[seq]:
                 row = (*known.row[:_USED], uses[seq], body, *known.row[_BEHAVIOUR + 1 :])
-                made[seq] = Known(row, known.epoch, with_beside(known.cube, row[_STATE], body), known.vector)
+                made[seq] = Known(row, known.epoch, with_beside(known.cube, row[_STATE], body), known.vector, known.by)
         with self._lock:
             self._held.update(made)
         return made
@@ -274,15 +306,17 @@ class Handing:
         epoch, met = self._epoch(), dict[int, Known]()
         with self._lock:
             before = {row[SEQ]: self._held.get(row[SEQ]) for row in rows}
-        for row in rows:
-            known = before[row[SEQ]]
-            if known is None or known.row != row:
-                known = Known(row, epoch, self._checked(row))
-            cube = known.cube
-            if cube.tenant != tenant:
-                raise IntegrityError(f"Cube {cube.id!r} stands in a tenant that its body does not name", cube.id)
-            # The vector beside the row is not in the row: after somebody else's change it is read again.
-            met[row[SEQ]] = known if known.epoch == epoch else Known(row, epoch, cube)
+        with Unswept() as sweeping:  # hundreds at once would set off a search each time, and none is in a cycle
+            for row in rows:
+                known = before[row[SEQ]]
+                if known is None or known.row != row:
+                    known = Known(row, epoch, self._checked(row))
+                cube = known.cube
+                if cube.tenant != tenant:
+                    raise IntegrityError(f"Cube {cube.id!r} stands in a tenant that its body does not name", cube.id)
+                # The vector beside the row is not in the row: after somebody else's change it is read again.
+                met[row[SEQ]] = known if known.epoch == epoch else Known(row, epoch, cube)
+            sweeping.made(len(rows))
         if keep:
             with self._lock:
                 self._keep([*met.values()])

@@ -68,6 +68,11 @@ class Sealed:
         """What `past` keeps of the version when it is replaced: version, recorded_at, audience."""
         return (self.row[3], self.row[_RECORDED_AT], self.row[_AUDIENCE])
 
+    @property
+    def outline(self) -> tuple[int, str, int, bytes]:
+        """Number, id, change number and seal."""
+        return self.seq, self.cube_id, int(str(self.row[-1])), self.mac or b""
+
     def problem(self, sealer: Sealer) -> str | None:
         """What is wrong with it, or None."""
         if self.mac is None or self.tenant is None:

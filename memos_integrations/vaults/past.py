@@ -8,8 +8,9 @@ versions are read one by one, and scored with the others, by the rules of `memor
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -35,6 +36,10 @@ _VERSION = """SELECT c.id, v.version, c.state, v.digest, v.body, b.body
     FROM cubes AS c JOIN versions AS v ON v.cube = c.seq AND v.version = ifnull(?, c.version)
     LEFT JOIN behaviour AS b ON b.cube = c.seq WHERE c.seq = ?"""
 _VECTORS = "SELECT cube, row FROM vectors WHERE cube IN (SELECT value FROM json_each(?)) ORDER BY cube"
+
+
+CheckVersions = Callable[[sqlite3.Connection, str, Collection[int]], None]
+"""Refuses cubes of a tenant, by number, any version of which is not what was sealed."""
 
 
 class Moment(NamedTuple):
@@ -75,9 +80,17 @@ class Then:
         )
 
 
-def search_past(asked: Asked, columns: Columns, query: VaultQuery, moment: datetime, postings: Postings) -> Found:
+def search_past(
+    asked: Asked,
+    columns: Columns,
+    query: VaultQuery,
+    moment: datetime,
+    postings: Postings,
+    *,
+    check_versions: CheckVersions,
+) -> Found:
     """The answer to a query with `as_of`; see `VaultQuery`."""
-    there = _then(asked, columns, query.filter, moment)
+    there = _then(asked, columns, query.filter, moment, check_versions)
     at = f"as of {moment.isoformat()}"
     if not query.terms and query.vector is None:
         return Found(_latest(there, query), there.count, f"the latest of {there.count} visible cubes, {at}")
@@ -106,7 +119,7 @@ def search_past(asked: Asked, columns: Columns, query: VaultQuery, moment: datet
 # --- what was there
 
 
-def _then(asked: Asked, columns: Columns, wanted: CubeFilter, moment: datetime) -> Then:
+def _then(asked: Asked, columns: Columns, wanted: CubeFilter, moment: datetime, check_versions: CheckVersions) -> Then:
     moves = moves_in(read_moves(asked.connection, asked.visible.tenant))
     table, at = columns.table, micros(moment)
     newest = table[SEQ][table[RECORDED] <= at]
@@ -122,7 +135,10 @@ def _then(asked: Asked, columns: Columns, wanted: CubeFilter, moment: datetime) 
         over = keep & (table[VALID_TO][places] <= at)
         merged = asked.connection.execute(MERGED, (json.dumps(passing.seq[over].tolist()),))
         keep &= ~over | among(passing.seq, [seq for (seq,) in merged])
-    older = {seq: row for seq, row in _older(asked, columns, moves, moment) if _is_wanted(row, asked, wanted, moment)}
+    replaced = dict(_older(asked, columns, moves, moment))
+    if replaced:  # all of them: what a version says decides whether it is wanted, and what the others score
+        check_versions(asked.connection, asked.visible.tenant, replaced)
+    older = {seq: row for seq, row in replaced.items() if _is_wanted(row, asked, wanted, moment)}
     seqs, lengths, occurred = (column[keep] for column in (passing.seq, passing.length, passing.occurred))
     return Then(asked, seqs, lengths, occurred, older, Moment(moment, moves))
 

@@ -30,12 +30,15 @@ EXACT_MOST = 20_000
 TAIL_BYTES = 128_000_000
 """How many vectors from the table are kept in memory at most."""
 
+NO_NUMBERS: Numbers = np.zeros(0, dtype=np.int64)
+_EPS = float(np.finfo(np.float32).eps)
 _PER_HIT, _LEAST = 24, 320
 _SCAN_SHARE, _CODES_SHARE = 4, 8
 _CODES_MOST, _SURE = 16, 2.5
 _MATCHES = 16
 
 Scores = npt.NDArray[np.float32]
+NO_SCORES: Scores = np.zeros(0, dtype=np.float32)
 
 
 class Tail:
@@ -128,6 +131,8 @@ class Matches:
 
 def matched(numbers: Numbers, held: Numbers) -> Match:
     """Which of the sorted *numbers* are among those that are *held*, sorted too."""
+    if numbers.size == held.size and (numbers == held).all():  # the whole tenant, as in most searches
+        return Match(slice(0, held.size), slice(None), held.size, None)
     first = int(np.searchsorted(numbers, held[0]))
     last = int(np.searchsorted(numbers, held[-1], side="right"))
     if last - first == held.size and np.array_equal(numbers[first:last], held):
@@ -152,8 +157,8 @@ class Plan:
         self._matches = matches
         self._looked_at: list[Match] = []
         self._unsound: list[Numbers] = []
-        self._scored: list[tuple[Numbers, Scores]] = [(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))]
-        self._open: Numbers = np.zeros(0, dtype=np.int64)
+        self._scored: list[tuple[Numbers, Scores]] = []
+        self._open: Numbers = NO_NUMBERS
         self._ways: dict[str, int] = {}
 
     def among(self, segment: Segment, codes: Codes | None) -> None:
@@ -193,13 +198,20 @@ class Plan:
 
     def best(self) -> tuple[Numbers, str]:
         """The places of the numbers that hold the k best, and perhaps some more; and how they were found."""
-        places, scores = (np.concatenate(parts) for parts in zip(*self._scored, strict=True))
+        places, scores = NO_NUMBERS, NO_SCORES
+        if len(self._scored) == 1:
+            places, scores = self._scored[0]
+        elif self._scored:
+            places, scores = (np.concatenate(parts) for parts in zip(*self._scored, strict=True))
         if places.size > self._k > 0:
             # Twice the worst rounding of a single-precision dot product of unit rows, on either side.
-            margin = 4.0 * self._query.size * float(np.finfo(np.float32).eps)
-            places = places[scores >= np.partition(scores, scores.size - self._k)[scores.size - self._k] - margin]
+            margin = 4.0 * self._query.size * _EPS
+            nth = scores.size - self._k
+            places = places[scores >= np.partition(scores, nth)[nth] - margin]
         # What could not be scored is proposed too: reading it from the table says what is wrong with it.
-        best = np.concatenate([places, self._open]) if self._k > 0 else places[:0]
+        best = places if self._k > 0 else places[:0]
+        if self._open.size and self._k > 0:
+            best = np.concatenate([best, self._open])
         ways = ", ".join(f"{way} of {count:,}" for way, count in self._ways.items())
         exact = "cosine" if "codes and exact" in ways else "exact cosine"
         return best, f"{exact} ({ways})" if ways else exact
@@ -209,7 +221,7 @@ class Plan:
     def _left(self) -> Numbers:
         """The places that no segment gave a score."""
         if not self._unsound and sum(match.count for match in self._looked_at) == self._numbers.size:
-            return np.zeros(0, dtype=np.int64)
+            return NO_NUMBERS
         left = np.ones(self._numbers.size, dtype=np.bool_)
         for match in self._looked_at:
             left[match.mine] = False

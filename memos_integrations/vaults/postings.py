@@ -214,7 +214,10 @@ class Tails:
                 self._held.move_to_end(tenant)
         if held is not None and (held.changed, held.merged) == (changed, merged):
             return held
-        fresh = Tail(changed, merged, *_words(connection, tenant, merged))
+        if held is not None and held.merged == merged and held.changed < changed:
+            fresh = _level(connection, tenant, held, changed)
+        else:
+            fresh = Tail(changed, merged, *_words(connection, tenant, merged))
         with self._lock:
             before = self._held.pop(tenant, None)
             self._bytes += fresh.held_bytes - (0 if before is None else before.held_bytes)
@@ -222,6 +225,29 @@ class Tails:
             while self._bytes > HELD_BYTES and len(self._held) > 1:
                 self._bytes -= self._held.popitem(last=False)[1].held_bytes
         return fresh
+
+
+def _level(connection: sqlite3.Connection, tenant: int, before: Tail, changed: int) -> Tail:
+    """The tail *before*, with what was committed since."""
+    since = (tenant, before.changed)
+    rows = connection.execute(
+        """SELECT c.seq, w.packed FROM cubes AS c LEFT JOIN words AS w ON w.tenant = c.tenant AND w.cube = c.seq
+        WHERE c.tenant = ? AND c.changed > ? ORDER BY c.seq""",
+        since,
+    ).fetchall()
+    rows = [row for row in rows if row[0] > before.merged]
+    gone = connection.execute("SELECT cube FROM gone WHERE tenant = ? AND changed > ?", since).fetchall()
+    terms, tf, sizes = _unpacked([row[1] or b"" for row in rows])
+    fresh = np.repeat(np.array([row[0] for row in rows], dtype=np.int64), sizes), terms, tf
+    told = (before.cubes, before.terms, before.tf)
+    stale = np.zeros(before.cubes.size, dtype=np.bool_)
+    for seq, *_ in [*rows, *gone]:
+        stale[slice(*before.cubes.searchsorted([seq, seq + 1]))] = True
+    if all(np.array_equal(old[stale], new) for old, new in zip(told, fresh, strict=True)):
+        return Tail(changed, before.merged, *told)  # states moved, as at every first use
+    every = [np.concatenate([old[~stale], new]) for old, new in zip(told, fresh, strict=True)]
+    order = np.argsort(every[0], kind="stable")
+    return Tail(changed, before.merged, *(column[order] for column in every))
 
 
 class Postings:

@@ -52,7 +52,8 @@ from memos_integrations.vaults.sqlite_search import Searching, search
 from memos_integrations.vaults.sqlite_whole import Afterwards, Whole
 from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
 from memos_integrations.vaults.verified import Kept
-from memos_integrations.vaults.witness import MOST_ADDED_UP, Beside
+from memos_integrations.vaults.vouched import Beside
+from memos_integrations.vaults.witness import MOST_ADDED_UP
 from memos_integrations.vaults.writer import GroupWriter, Job
 
 
@@ -119,7 +120,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
             self._blobs.files.locks = self.locks
             watching = connect(self._file, busy_timeout_s=busy_timeout_s, reading=True)
             self._guard.watch(watching, Beside(self._kept, self._whole), added_up)
-            self._columns, self._tails = TenantColumns(self._guard.witness.columns), Tails()
+            self._columns, self._tails = TenantColumns(self._guard.witness.vouched.columns), Tails()
             self._pool = ReadPool(
                 self._file, size=max(1, read_connections), busy_timeout_s=busy_timeout_s, prepare=self.unlock
             )
@@ -236,13 +237,16 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
         def nearest(connection: sqlite3.Connection, sought: Sought) -> tuple[Numbers, str]:
             return self._faiss().nearest(connection, sought)
 
-        handing = self._guard.witness.handing
-        return Searching(self._words, self._columns, self._tails, nearest, handing, search_past)
+        witness = self._guard.witness
+        past = partial(search_past, check_versions=witness.check_versions)
+        ids = witness.vouched.check_ids
+        return Searching(self._words, self._columns, self._tails, nearest, witness.handing, ids, past)
 
     def places(self, wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
         """One cube of every namespace in which there is a visible one; see `Vault.places`."""
         with self._reading() as connection:
             self._guard.witness.check_search(connection, VaultQuery(k=1, filter=wanted), visible)
+            self._guard.witness.check(connection, visible.tenant, "labels")  # which say where the cubes stand
             return places(connection, self._searching(), wanted, visible)
 
     def generation(self, tenant: str) -> int:

@@ -26,7 +26,8 @@ def places(connection: sqlite3.Connection, by: Searching, wanted: CubeFilter, vi
     tenant, changed = tenant_at(connection, visible.tenant)
     if tenant is None:
         return []
-    there = allowed(Asked(connection, by.words, tenant, visible, wanted), by.columns.at(connection, tenant, changed))
+    asked = Asked(connection, by.words, tenant, visible, wanted, by.check_ids)
+    there = allowed(asked, by.columns.at(connection, tenant, changed))
     seqs = json.dumps(there.seq.tolist())
     found = [row[0] for row in connection.execute(_BY_LABELS, (seqs, int(Kind.NAMESPACE)))]
     cubes = [cube for _, cube in cubes_at(connection, by.handing, visible.tenant, found)]

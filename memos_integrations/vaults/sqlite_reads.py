@@ -24,6 +24,8 @@ from memos_integrations.core.ports import (
     LogQuery,
     Visibility,
 )
+from memos_integrations.vaults.allowed import Asked, readable_after
+from memos_integrations.vaults.columns import SEQ, TenantColumns
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.memory_search import is_allowed
 from memos_integrations.vaults.naming import Naming, check_named
@@ -32,13 +34,9 @@ from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.signed_log import Checkpoint, CheckpointAnchor, LogSigner, check_anchored, sign_log
 from memos_integrations.vaults.sqlite_audit import bounded, read_log, verify
 from memos_integrations.vaults.sqlite_rows import event_of
-from memos_integrations.vaults.sqlite_search import check_tenant, read_cube, tenant_number
+from memos_integrations.vaults.sqlite_search import check_tenant, cubes_at, read_cube, tenant_at, tenant_number
 from memos_integrations.vaults.sqlite_write import read_identity
 from memos_integrations.vaults.token_rows import read_tokens
-
-_NEXT_SEEN = """SELECT seq FROM cubes WHERE tenant = ? AND seq > ? AND seq <= ? AND audience IN (
-    SELECT audience FROM audiences WHERE subject IN (SELECT value FROM json_each(?))) ORDER BY seq LIMIT ?"""
-"""The next cubes of a tenant that have a reader among some subjects."""
 
 
 class SQLiteReads(ABC):
@@ -46,6 +44,7 @@ class SQLiteReads(ABC):
 
     _guard: Guard
     _words: Words
+    _columns: TenantColumns
     _identity: EmbedderIdentity | None
 
     @abstractmethod
@@ -69,17 +68,19 @@ class SQLiteReads(ABC):
         Each page is a read of its own, so that nothing is held up, and nothing is held of the pages before.
         """
         tenant, after, end = visible.tenant, 0, None
-        subjects = json.dumps([self._words.subject(each) for each in visible.subjects])
         while end is None or after < end:
             with self._reading() as connection:
-                self._guard.witness.check(connection, tenant, *(("audiences",) if end is None else ()))
-                number = tenant_number(connection, tenant)
-                if end is None:
-                    (end,) = connection.execute("SELECT ifnull(max(seq), 0) FROM cubes").fetchone()
-                rows = connection.execute(_NEXT_SEEN, (number, after, end, subjects, page))
-                seqs = [seq for (seq,) in rows]
-                handed = self._guard.witness.handing.by_number(connection, tenant, seqs, keep=False)
-                found = sorted(handed, key=itemgetter(0))
+                witness = self._guard.witness
+                witness.check(connection, tenant, *(("audiences",) if end is None else ()))
+                number, changed = tenant_at(connection, tenant)
+                if number is None:
+                    return
+                # What was sealed says which there are, not the table: an edit there would leave one out without a word.
+                table = self._columns.at(connection, number, changed).table
+                end = int(table[SEQ].max(initial=0)) if end is None else end
+                asked = Asked(connection, self._words, number, visible, wanted, witness.vouched.check_ids)
+                seqs = readable_after(asked, table, after, end, page)
+                found = sorted(cubes_at(connection, witness.handing, tenant, seqs, keep=False), key=itemgetter(0))
             after = seqs[-1] if seqs else end
             if given := [cube for _, cube in found if is_allowed(cube, wanted, visible)]:
                 yield given

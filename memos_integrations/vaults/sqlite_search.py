@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from heapq import nsmallest
 
 import numpy as np
 
@@ -16,8 +17,8 @@ from memos_integrations.core.cube import MemCube, unique
 from memos_integrations.core.errors import IntegrityError, VaultCorruptError
 from memos_integrations.core.ports import Found, Match, VaultQuery, Vectors, Visibility
 from memos_integrations.core.ranking import Floats
-from memos_integrations.vaults.allowed import Asked, allowed
-from memos_integrations.vaults.columns import Allowed, Columns, Numbers, TenantColumns, integers
+from memos_integrations.vaults.allowed import Asked, CheckIds, allowed
+from memos_integrations.vaults.columns import Allowed, Columns, Numbers, TenantColumns
 from memos_integrations.vaults.handing import Handed, Handing, with_beside
 from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.planner import Sought
@@ -69,6 +70,7 @@ class Searching:
     tails: Tails
     nearest: Nearest
     handing: Handing
+    check_ids: CheckIds
     past: Callable[[Asked, Columns, VaultQuery, datetime, Postings], Found]
 
 
@@ -78,14 +80,14 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
     if tenant is None:
         return Found((), 0, "nothing is stored in this tenant")
     columns = by.columns.at(connection, tenant, changed)
-    asked = Asked(connection, by.words, tenant, visible, query.filter)
+    asked = Asked(connection, by.words, tenant, visible, query.filter, by.check_ids)
     if query.as_of is not None:
         postings = Postings(connection, tenant, by.tails.at(connection, tenant, changed))
         return by.past(asked, columns, query, query.as_of, postings)
     there = allowed(asked, columns)
     k = max(0, min(query.k, there.count))
     if not query.terms and query.vector is None:
-        latest = latest_page(connection, there, query)
+        latest = latest_page(asked, there, query)
         rows = cubes_at(connection, by.handing, visible.tenant, latest)
         rows.sort(key=lambda row: (-int(there.occurred[np.searchsorted(there.seq, row[0])]), row[1].id))
         return Found(tuple(Match(cube) for _, cube in rows), there.count, f"the latest of {there.count} visible cubes")
@@ -99,11 +101,11 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
         postings = Postings(connection, tenant, by.tails.at(connection, tenant, changed))
         bm25, counts, how = _bm25(postings, terms, there, there.count == columns.table.shape[1])
         matching = dict(zip(unique(query.terms), counts, strict=True))
-        best.update(_top(connection, *bm25, k))
+        best.update(_top(asked, *bm25, k))
         told.append(how)
         if query.around:
             around = scores_around(postings, terms, there, columns, bm25)
-            best.update(_top(connection, around.seqs, around.context, k))
+            best.update(_top(asked, around.seqs, around.context, k))
     cosine: dict[int, float] = {}
     if query.vector is not None:
         numbers, seqs = there.numbered
@@ -114,7 +116,7 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
         rows, vectors = by.handing.with_vectors(connection, visible.tenant, near | best, stored)
         _check_found(rows, near | best)
         cosine = _cosines(vectors, query.vector)
-        best.update(_top(connection, *_columns({seq: cosine[seq] for seq in near}), k))
+        best.update(_top(asked, *_columns({seq: cosine[seq] for seq in near}), k))
         told.append(how)
     else:
         rows = cubes_at(connection, by.handing, visible.tenant, best)
@@ -136,7 +138,9 @@ def tenant_at(connection: sqlite3.Connection, name: str) -> tuple[int | None, in
     row = connection.execute("SELECT number, changed FROM tenants WHERE name = ?", (name,)).fetchone()
     if row is None:
         return None, 0
-    number, changed = integers([row], 2)[:, 0].tolist()
+    number, changed = row
+    if not isinstance(number, int) or not isinstance(changed, int):
+        raise VaultCorruptError("A tenant's row in the vault is damaged. Restore the vault from a backup.")
     return number, changed
 
 
@@ -196,7 +200,7 @@ def _vectors(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int]
         raise VaultCorruptError("A vector of the vault is not where its cube says. Restore it from a backup.")
     for _, seq, row in found:
         if not isinstance(row, bytes) or len(row) != 4 * dim:
-            cube_id = _ids(connection, [seq])[seq]
+            cube_id = _ids_read(connection, [seq])[seq]
             raise IntegrityError(f"The vector of cube {cube_id!r} has the wrong length", cube_id)
     return {seq: row for _, seq, row in found}
 
@@ -213,7 +217,7 @@ def _columns(scores: dict[int, float]) -> tuple[Numbers, Floats]:
     return seqs, np.fromiter(scores.values(), dtype=np.float64, count=len(scores))
 
 
-def _top(connection: sqlite3.Connection, seqs: Numbers, scores: Floats | Numbers, k: int) -> list[int]:
+def _top(asked: Asked, seqs: Numbers, scores: Floats | Numbers, k: int) -> list[int]:
     """The k cubes with the highest scores, in no order; of equal scores the smaller id."""
     if k <= 0 or seqs.size <= k:
         return seqs.tolist() if k > 0 else []
@@ -221,48 +225,46 @@ def _top(connection: sqlite3.Connection, seqs: Numbers, scores: Floats | Numbers
     above: list[int] = seqs[scores > threshold].tolist()
     tied: list[int] = seqs[scores == threshold].tolist()
     if len(above) + len(tied) > k:
-        tied = _smallest(connection, tied, k - len(above))
+        ids = _ids(asked, tied)
+        tied = nsmallest(k - len(above), tied, key=ids.__getitem__)
     return above + tied
 
 
-def _smallest(connection: sqlite3.Connection, seqs: Sequence[int], k: int) -> list[int]:
-    """The k of these cubes with the smallest ids. A common word ties thousands: their ids stay in SQLite."""
-    found = connection.execute(
-        """SELECT a.value, c.id FROM json_each(?) AS a LEFT JOIN cubes AS c ON c.seq = a.value
-        ORDER BY c.id LIMIT ?""",  # no id comes before every id: what is missing is met
-        (json.dumps(seqs), k),
-    ).fetchall()
-    if any(cube_id is None for _, cube_id in found):
-        raise _missing()
-    return [seq for seq, _ in found]
-
-
-def latest_page(connection: sqlite3.Connection, there: Allowed, query: VaultQuery) -> list[int]:
+def latest_page(asked: Asked, there: Allowed, query: VaultQuery) -> list[int]:
     """The latest k, after the `skip` latest; only the ids of those left out are read."""
     k = max(0, query.k)
-    latest = _top(connection, there.seq, there.occurred, min(k + query.skip, there.count))
+    latest = _top(asked, there.seq, there.occurred, min(k + query.skip, there.count))
     if not query.skip:
         return latest
-    ids = _ids(connection, latest)
+    ids = _ids(asked, latest)
     at = dict(zip(latest, there.occurred[np.searchsorted(there.seq, latest)].tolist(), strict=True))
     latest.sort(key=lambda seq: (-at[seq], ids[seq]))
     return latest[query.skip :]
 
 
-def _ids(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, str]:
+def _ids(asked: Asked, seqs: Sequence[int]) -> dict[int, str]:
+    """The ids of cubes; held against what was sealed, as those that are not handed out decide what is."""
+    ids = _ids_read(asked.connection, seqs)
+    asked.check_ids(asked.connection, asked.visible.tenant, ids)
+    return ids
+
+
+def _ids_read(connection: sqlite3.Connection, seqs: Sequence[int]) -> dict[int, str]:
     found = connection.execute(
-        "SELECT seq, id FROM cubes WHERE seq IN (SELECT value FROM json_each(?))", (json.dumps(seqs),)
+        "SELECT c.seq, c.id FROM json_each(?) AS a CROSS JOIN cubes AS c ON c.seq = a.value", (str(seqs),)
     )
-    ids = {seq: str(cube_id) for seq, cube_id in found}
+    ids = dict(found.fetchall())
     if len(ids) < len(seqs):
         raise _missing()
     return ids
 
 
-def cubes_at(connection: sqlite3.Connection, handing: Handing, tenant: str, seqs: Iterable[int]) -> Handed:
-    """The current versions of the cubes with these numbers, each held against its seal, in no order."""
+def cubes_at(
+    connection: sqlite3.Connection, handing: Handing, tenant: str, seqs: Iterable[int], *, keep: bool = True
+) -> Handed:
+    """The current versions of the cubes with these numbers, each held against its seal, in no order; see `Handing`."""
     asked = list(seqs)
-    found = handing.by_number(connection, tenant, asked)
+    found = handing.by_number(connection, tenant, asked, keep=keep)
     _check_found(found, asked)
     return found
 

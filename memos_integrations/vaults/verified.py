@@ -12,7 +12,7 @@ added up from the table.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from struct import Struct
 
@@ -69,12 +69,18 @@ class Block:
 
     def holds(self, seqs: Numbers, macs: Bytes) -> Numbers:
         """Of each cube whether this is its seal: 1, -1 when it has another, 0 when it is not here."""
+        return self._alike(seqs, lambda places: (self.macs[places] == macs).all(axis=1))
+
+    def calls(self, seqs: Numbers, ids: Numbers) -> Numbers:
+        """Of each cube whether this (hashed) is its id; as `holds`."""
+        return self._alike(seqs, lambda places: self.ids[places] == ids)
+
+    def _alike(self, seqs: Numbers, same: Callable[[Numbers], npt.NDArray[np.bool_]]) -> Numbers:
         if not self.count:
             return np.zeros(seqs.size, dtype=np.int64)
         places = np.minimum(self.table[SEQ].searchsorted(seqs), self.count - 1)
         there = self.table[SEQ, places] == seqs
-        same = (self.macs[places] == macs).all(axis=1)
-        return np.where(there, np.where(same, 1, -1), 0)
+        return np.where(there, np.where(same(places), 1, -1), 0)
 
     def without(self, seqs: Numbers) -> Block:
         """The others."""
@@ -138,6 +144,17 @@ class Verified:
         before = np.isin(self.before.ids, asked) & ~np.isin(self.before.table[SEQ], self.stale)
         found = [*self.since.ids[np.isin(self.since.ids, asked)].tolist(), *self.before.ids[before].tolist()]
         return wanted[found[0]] if found else None
+
+    def misnamed(self, sealer: Sealer, named: Mapping[int, str]) -> str | None:
+        """One of these ids, by number, that is not the cube's; what came later is not known here."""
+        if wrong := [cube_id for cube_id in named.values() if not isinstance(cube_id, str)]:  # in a damaged file
+            return str(wrong[0])
+        seqs, ids = np.array([*named], dtype=np.int64), [*named.values()]
+        said = np.frombuffer(b"".join([sealer.called(each)[: _ID.size] for each in ids]), dtype="<i8")
+        other = self.since.calls(seqs, said) == -1
+        other |= (self.before.calls(seqs, said) == -1) & ~np.isin(seqs, self.stale)
+        wrong_at = np.flatnonzero(other)
+        return ids[int(wrong_at[0])] if wrong_at.size else None
 
     def marked(self, seqs: Sequence[int], group: str) -> bytes | None:
         """The marks that these cubes (by rising number) have of a group of `KEPT_MARKS`; None when they are others."""

@@ -17,36 +17,30 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import NamedTuple
 
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import VaultQuery, Visibility
 from memos_integrations.vaults import sums
 from memos_integrations.vaults.audiences import audiences_hold, by_labels
-from memos_integrations.vaults.columns import Columns
 from memos_integrations.vaults.handing import Handing
 from memos_integrations.vaults.integrity import sealed
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.seals import Sealer
-from memos_integrations.vaults.verified import KEPT_MARKS, Kept, Verified, verified
+from memos_integrations.vaults.verified import KEPT_MARKS
+from memos_integrations.vaults.vouched import Beside, Vouched
 
 MOST_ADDED_UP = 20_000
 _REST = 20.0
 _COUNT = """SELECT count(*) FROM (
     SELECT 1 FROM cubes AS c JOIN tenants AS t ON t.number = c.tenant WHERE t.name = ? LIMIT ?)"""
+_VERSIONS = """SELECT cube, version, digest FROM versions WHERE cube IN (SELECT value FROM json_each(?))
+    ORDER BY cube, version"""
 _GROUPS = {"cubes": sums.cubes_wrong, "log": sums.log_wrong, "forgotten": sums.forgotten_wrong}
-
-
-class Beside(NamedTuple):
-    """What stands sealed beside the vault of the tenant with a number: its cubes, and whether all its vectors do."""
-
-    kept: Callable[[sqlite3.Connection, int], Kept | None]
-    whole: Callable[[sqlite3.Connection, int], bool]
 
 
 @dataclass(slots=True)
@@ -65,11 +59,10 @@ class Witness:
     """
 
     def __init__(self, sealer: Sealer, watch: sqlite3.Connection, beside: Beside, *, most: int = MOST_ADDED_UP) -> None:
-        self._sealer, self._watch, self._beside, self._most = sealer, watch, beside, most
-        self.handing = Handing(sealer, self._trusted, lambda: self._epoch)
-        self._verified: dict[str, Verified] = {}
-        self._numbers: dict[int, str] = {}
+        self._sealer, self._watch, self._most = sealer, watch, most
         self._lock, self._checking = Lock(), Lock()
+        self.vouched = Vouched(sealer, beside, self.is_giant, self._checking)
+        self.handing = Handing(sealer, self.vouched, lambda: self._epoch)
         self._epoch = self._forced = 0
         self._writing = False
         self._root: _Checked | None = None
@@ -141,15 +134,16 @@ class Witness:
         Raises:
             IntegrityError: Something was changed.
         """
-        asks = (("words", query.terms), ("vector", query.vector is not None), ("past", query.as_of is not None))
+        then = query.as_of is not None  # the log tells in what states the cubes were
+        asks = (("words", query.terms), ("vector", query.vector is not None), ("past", then), ("log", then))
         labels = "labels" if by_labels(query, visible) else "audiences"
         self.check(connection, visible.tenant, labels, *(group for group, asked in asks if asked))
-        if query.filter.ids and visible.tenant in self._verified:
+        if query.filter.ids and self.vouched.of(visible.tenant) is not None:
             ids = list(filter(storable, query.filter.ids))
             found = connection.execute(
                 "SELECT id FROM cubes WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
             )
-            self._trusted(connection, visible.tenant, (), list({*ids}.difference(row[0] for row in found)))
+            self.vouched.check(connection, visible.tenant, (), list({*ids}.difference(row[0] for row in found)))
 
     def check_whole(self, connection: sqlite3.Connection, tenant: str) -> None:
         """As `check`, but only for cubes that are missing, added or set back: damaged ones are met when handed out.
@@ -192,34 +186,26 @@ class Witness:
         return known
 
     def _added_up(self, connection: sqlite3.Connection, tenant: str, group: str) -> list[tuple[str, str]]:
-        if group == "cubes" and self._by_kept(connection, tenant):
+        if group == "cubes" and self.vouched.added_up(connection, tenant):
             return []
         if group == "audiences":
-            known = self._verified.get(tenant)
+            known = self.vouched.of(tenant)
             held = None if known is None else audiences_hold(connection, self._sealer, tenant, known)
             if held is not None:
                 return [] if held else sums.marks_wrong(connection, self._sealer, tenant, "labels")
             group = "labels"
         giant = group not in {"log", "forgotten"} and self.is_giant(connection, tenant)
-        if giant or (group == "vector" and self._whole(connection, tenant)):
+        if giant or (group == "vector" and self.vouched.has_vectors(connection, tenant)):
             return []
-        if group in KEPT_MARKS and tenant in self._verified:
-            known = self._by_kept(connection, tenant)
+        if group in KEPT_MARKS and self.vouched.of(tenant) is not None:
+            known = self.vouched.added_up(connection, tenant)
             if known is not None and sums.marks_hold(connection, self._sealer, known, tenant, group):
                 return []
         # What is sealed beside the vault cannot vouch for the ids that keys and links hand out as the table has them,
         # nor for the marks that the others are held against.
-        named = group in {"keys", *KEPT_MARKS} and tenant in self._verified
+        named = group in {"keys", *KEPT_MARKS} and self.vouched.of(tenant) is not None
         bad = sums.cubes_wrong(connection, self._sealer, tenant, group) if named else []
         return bad + _GROUPS.get(group, sums.marks_wrong)(connection, self._sealer, tenant, group)
-
-    def _whole(self, connection: sqlite3.Connection, tenant: str) -> bool:
-        """Whether a search goes by vectors that were sealed beside the vault, or by newer ones that were checked."""
-        known = self._verified.get(tenant)
-        if known is None or not known.before.count:
-            return False
-        (number,) = connection.execute("SELECT number FROM tenants WHERE name = ?", (tenant,)).fetchone()
-        return self._beside.whole(connection, number)
 
     def is_giant(self, connection: sqlite3.Connection, tenant: str) -> bool:
         """Whether a tenant is too large for its labels, words, links and keys to be added up."""
@@ -228,32 +214,6 @@ class Witness:
                 return False
             self._giants.add(tenant)
         return True
-
-    def _by_kept(self, connection: sqlite3.Connection, tenant: str) -> Verified | None:
-        """Add a tenant's cubes up by what was sealed of them; None when nothing was, or it does not add up.
-
-        A tenant that would be too large to be added up otherwise is added up from the table when it does not.
-
-        Raises:
-            IntegrityError: It is such a tenant, and that does not add up either.
-        """
-        found = connection.execute("SELECT name, number, changed FROM tenants WHERE name = ?", (tenant,)).fetchone()
-        kept = None if found is None else self._beside.kept(connection, found[1])
-        known = None if kept is None else verified(connection, self._sealer, found, kept)
-        if known is None and kept is not None and self.is_giant(connection, tenant):
-            known = verified(connection, self._sealer, found, None)
-            if known is None:
-                raise IntegrityError(f"A cube of tenant {tenant!r} was changed, is missing, was added, or set back")
-        if known is None:
-            self._verified.pop(tenant, None)
-        else:
-            self._verified[tenant], self._numbers[found[1]] = known, tenant
-        return known
-
-    def columns(self, connection: sqlite3.Connection, number: int) -> Columns | None:
-        """The columns of a tenant as they were sealed, when its cubes add up to them."""
-        known = self._verified.get(self._numbers.get(number, ""))
-        return None if known is None or not known.before.count else Columns.of(known.at, known.before.table)
 
     def check_events(self, connection: sqlite3.Connection) -> None:
         """Refuse the outbox when an event was changed, added or taken away.
@@ -269,26 +229,6 @@ class Witness:
             self._outbox = _Checked(epoch, _due(started))
 
     # --- what is handed out
-
-    def _trusted(
-        self,
-        connection: sqlite3.Connection,
-        tenant: str,
-        rows: Sequence[tuple[int, str, int, bytes]],
-        lost: Sequence[str] = (),
-    ) -> None:
-        known = self._verified.get(tenant)
-        if known is None or (_refused(self._sealer, known, rows, lost) is None):
-            return
-        # Another reader may have looked at another moment: this one decides.
-        with self._checking:
-            known = self._by_kept(connection, tenant)
-            if known is None:
-                for cube_id, problem in sums.cubes_wrong(connection, self._sealer, tenant, ""):
-                    raise IntegrityError(f"Cube {cube_id!r} {problem}", cube_id)
-                return
-        if (said := _refused(self._sealer, known, rows, lost)) is not None:
-            raise IntegrityError(f"Cube {said[0]!r} {said[1]}", said[0])
 
     def check_cubes(
         self, connection: sqlite3.Connection, tenant: str, ids: Iterable[str], *, vectors: bool = False
@@ -307,12 +247,28 @@ class Witness:
         where = "c.id IN (SELECT value FROM json_each(?)) AND +t.name = ?"
         for row in list(sealed(connection, where, (json.dumps(asked), tenant))):
             row.check(self._sealer)
-            self._trusted(connection, tenant, [(row.seq, row.cube_id, int(str(row.row[-1])), row.mac or b"")])
+            self.vouched.check(connection, tenant, [row.outline])
             asked.remove(row.cube_id)
             if vectors:
                 there = connection.execute("SELECT row FROM vectors WHERE cube = ?", (row.seq,)).fetchone()
                 self.handing.check_vector(row, None if there is None else there[0])
-        self._trusted(connection, tenant, (), asked)
+        self.vouched.check(connection, tenant, (), asked)
+
+    def check_versions(self, connection: sqlite3.Connection, tenant: str, seqs: Collection[int]) -> None:
+        """Refuse cubes of a tenant, by number, of which an earlier version, or the row, is not what was sealed.
+
+        Raises:
+            IntegrityError: One is not; it is named.
+        """
+        asked, histories = (json.dumps([*seqs]),), dict[int, bytes]()
+        for cube, version, digest in connection.execute(_VERSIONS, asked):
+            histories[cube] = self._sealer.history(histories.get(cube, b""), version, digest)
+        rows = list(sealed(connection, "c.seq IN (SELECT value FROM json_each(?))", asked))
+        for row in rows:
+            row.check(self._sealer)
+            if histories.get(row.seq) != row.history:
+                raise IntegrityError(f"The history of cube {row.cube_id!r} does not match its seal", row.cube_id)
+        self.vouched.check(connection, tenant, [row.outline for row in rows])
 
     def check_history(
         self, connection: sqlite3.Connection, tenant: str, cube_id: str, versions: Sequence[MemCube]
@@ -328,19 +284,6 @@ class Witness:
                 history = self._sealer.history(history, version.version, version.digest)
             if history != row.history:
                 raise IntegrityError(f"The history of cube {cube_id!r} does not match its seal", cube_id)
-
-
-def _refused(
-    sealer: Sealer, known: Verified, rows: Sequence[tuple[int, str, int, bytes]], lost: Sequence[str]
-) -> tuple[str, str] | None:
-    """A cube that is not as it is known, with what is wrong; rows that changed later are not known here."""
-    then = [row for row in rows if row[2] <= known.changed]
-    if then:
-        wrong = known.unfit([row[0] for row in then], [row[3] for row in then])
-        if wrong >= 0:
-            return then[wrong][1], "was changed, added, or set back"
-    missing = known.there(sealer, lost) if lost else None
-    return None if missing is None else (missing, "is missing")
 
 
 def _due(started: float) -> float:

@@ -122,6 +122,8 @@ class World:
         state = "generated" if old is None else old.state
         if old is not None:
             new = new.model_copy(update={"id": old.cube.id, "version": old.cube.version + 1})
+            if state == "merged" and new.text != old.cube.text and not header["quarantined"]:
+                state = "activated"  # given other words, it speaks for itself again
         caller = Caller(by, CallContext(), NOW)
         vector = unit(self.random.randrange(50))
         future = self.governance.put(new, caller, operation="remember", terms=sorted(words), vector=vector)
@@ -139,7 +141,7 @@ class World:
         old, choice = self.known[number], self.random.random()
         if old.gone:
             return old, None
-        if choice < 0.6:
+        if choice < 0.6 and old.state != "frozen":  # which nobody rewrites
             user = old.owner.removeprefix("user:")
             return self.told(Principal(tenant=old.header["namespace"][0], user=user), old)
         if choice < 0.8:

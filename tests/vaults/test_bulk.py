@@ -182,6 +182,12 @@ def test_while_many_are_made_no_cycles_are_searched_for_and_afterwards_it_is_as_
             one.made(10_000)
             assert seen == ["start", "stop"]
         assert gc.isenabled()
+        seen.clear()
+        with Unswept():
+            for _ in range(10):  # however short each, together they are searched
+                with Unswept() as one:
+                    one.made(1_000)
+            assert seen == ["start", "stop"]
         gc.disable()
         with Unswept():
             pass

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memos_integrations.core.cube import MemCube
+from memos_integrations.core.cube import MemCube, State
 from memos_integrations.core.errors import IntegrityError
-from memos_integrations.core.ports import Erase, Put, Transaction
+from memos_integrations.core.ports import Erase, Move, Put, Transaction
 from memos_integrations.testing.cubes import asked, cube, put, record, revised, seen_by, stored, submit
 from memos_integrations.vaults import InMemoryVault, postings
 from memos_integrations.vaults.doctor import examine
@@ -27,7 +27,7 @@ WORDS = st.lists(st.sampled_from(["tea", "pot", "blue", "cup"]), max_size=4)
 ACTS = st.lists(
     st.tuples(st.just("new"), st.lists(WORDS, min_size=1, max_size=4))
     | st.tuples(st.just("words"), st.tuples(st.integers(0, 20), WORDS))
-    | st.tuples(st.just("erase"), st.integers(0, 20)),
+    | st.tuples(st.sampled_from(["erase", "used"]), st.integers(0, 20)),
     max_size=12,
 )
 
@@ -42,6 +42,11 @@ def problems(folder: Path) -> list[str]:
     return [each for finding in examine(folder).findings for each in finding.problems if "no audit record" not in each]
 
 
+def same_words(vault: SQLiteVault, reference: InMemoryVault, words: str) -> None:
+    found, expected = asked(vault, words, k=99), asked(reference, words, k=99)
+    assert [(m.cube.id, m.bm25) for m in found.matches] == [(m.cube.id, m.bm25) for m in expected.matches]
+
+
 @given(ACTS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_of_writes_changes_and_erasures_finds_what_the_reference_finds(
@@ -51,7 +56,7 @@ def test_any_order_of_writes_changes_and_erasures_finds_what_the_reference_finds
     with SQLiteVault(folder) as vault, InMemoryVault() as reference:
         there: list[MemCube] = []
         for act, said in acts:
-            changes: list[Put | Erase] = []
+            changes: list[Put | Erase | Move] = []
             if act == "new":
                 new = [(cube("something"), words) for words in said]  # type: ignore[attr-defined]
                 changes = [put(each, terms=" ".join(words)) for each, words in new]
@@ -60,13 +65,16 @@ def test_any_order_of_writes_changes_and_erasures_finds_what_the_reference_finds
                 number, words = said  # type: ignore[misc]
                 there[number % len(there)] = newer = revised(there[number % len(there)], "else")
                 changes = [put(newer, terms=" ".join(words))]
+            elif there and act == "used":
+                present = reference.get("acme", [there[said % len(there)].id])[0]  # type: ignore[operator]
+                changes = [Move(present.id, present.state, State.ACTIVATED)]
             elif there:
                 changes = [Erase(there.pop(said % len(there)).id)]  # type: ignore[operator]
             for each in (vault, reference):
                 each.submit(Transaction(tuple(changes))).result()
+            same_words(vault, reference, "tea pot")  # what is kept of the words goes along with every commit
         for words in ("tea", "pot blue", "cup tea blue pot"):
-            found, expected = asked(vault, words, k=99), asked(reference, words, k=99)
-            assert [(m.cube.id, m.bm25) for m in found.matches] == [(m.cube.id, m.bm25) for m in expected.matches]
+            same_words(vault, reference, words)
     assert problems(folder) == []
 
 
@@ -147,3 +155,15 @@ def test_of_many_equal_matches_those_with_the_smallest_ids_are_found(folder: Pat
         there = [stored(vault, cube("the same")) for _ in range(12)]
         found = asked(vault, "same", k=5).matches
         assert [match.cube.id for match in found] == sorted(each.id for each in there)[:5]
+
+
+def test_words_that_no_commit_touched_are_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first use changes a cube's state, and so the tenant: else every recall would make the next one read it all."""
+    monkeypatch.setattr(postings, "FOLD_AT", 99)
+    with SQLiteVault(folder) as vault:
+        there = [stored(vault, cube(f"kettle {n}")) for n in range(5)]
+        before = asked(vault, "kettle", k=9)
+        submit(vault, Move(there[1].id, State.GENERATED, State.ACTIVATED))
+        monkeypatch.setattr(postings, "_words", lambda *_: pytest.fail("all words are read again"))
+        after = asked(vault, "kettle", k=9)
+        assert [(m.cube.id, m.bm25) for m in after.matches] == [(m.cube.id, m.bm25) for m in before.matches]

@@ -6,14 +6,29 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.cube import MemCube, State, sha256
 from memos_integrations.core.errors import IntegrityError, MemOSError
-from memos_integrations.core.ports import Erase, Move, Vault
-from memos_integrations.testing.cubes import EMBEDDER, asked, cube, link, put, revised, stored, submit, unit
+from memos_integrations.core.ports import CubeFilter, Erase, Move, Transaction, Vault, VaultQuery
+from memos_integrations.testing.cubes import (
+    EMBEDDER,
+    NOW,
+    asked,
+    cube,
+    link,
+    put,
+    record,
+    revised,
+    seen_by,
+    stored,
+    submit,
+    unit,
+)
 from memos_integrations.vaults.doctor import examine
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.vaults.conftest import changed
@@ -202,3 +217,104 @@ def test_a_tenant_too_large_that_no_longer_adds_up_is_refused(folder: Path, kept
     changed(folder, "DELETE FROM cubes WHERE seq = 13")
     with opened(folder) as vault, pytest.raises(IntegrityError, match="acme"):
         asked(vault, k=1)
+
+
+ALIKE: dict[str, Callable[[Vault], object]] = {
+    "by words": lambda vault: asked(vault, "kettle", k=4).matches,
+    "by vector": lambda vault: asked(vault, vector=unit(3), k=4).matches,
+    "the latest": lambda vault: asked(vault, k=4).matches,
+    "a later page": lambda vault: vault.search(VaultQuery(k=3, skip=3), seen_by()).matches,
+}
+
+
+@pytest.mark.parametrize("most", [MANY, MANY - 1], ids=["added up", "giant"])
+@pytest.mark.parametrize("ask", ALIKE)
+def test_the_id_of_what_is_not_handed_out_decides_no_tie(folder: Path, ask: str, most: int) -> None:
+    with SQLiteVault(folder) as vault:
+        vault.bind_embedder(EMBEDDER)
+        submit(vault, *(put(cube("kettle"), vector=unit(3)) for _ in range(MANY)))
+        asked(vault, vector=unit(3))
+    with SQLiteVault(folder, added_up=most) as vault:
+        right = ALIKE[ask](vault)
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        raw.execute("UPDATE cubes SET id = 'x' || substr(id, 2) WHERE seq = 2")  # one of the first by id until now
+    with SQLiteVault(folder, added_up=most) as vault, pytest.raises(IntegrityError):
+        assert ALIKE[ask](vault) == right
+
+
+WALKS = {name: edit for name, edit in EDITS.items() if name in {"gone", "hidden", "elsewhere", "nobody may read"}}
+
+
+@pytest.mark.parametrize("edit", WALKS)
+def test_a_walk_leaves_nothing_out_for_an_edit(folder: Path, kept: list[MemCube], edit: str) -> None:
+    with opened(folder) as vault:
+        assert sum(len(page) for page in vault.walk(CubeFilter(), seen_by(), page=5)) == MANY
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        raw.execute("PRAGMA foreign_keys = OFF")
+        raw.execute(WALKS[edit])
+    with pytest.raises(MemOSError), opened(folder) as vault:
+        list(vault.walk(CubeFilter(), seen_by(), page=5))
+
+
+def test_places_are_not_told_by_edited_labels(folder: Path) -> None:
+    with SQLiteVault(folder) as vault:
+        vault.bind_embedder(EMBEDDER)
+        submit(vault, *(put(cube("kettle", namespace=("acme", name)), vector=unit(3)) for name in "ab"))
+        asked(vault, vector=unit(3))
+    with SQLiteVault(folder) as vault:
+        assert [each.namespace for each in vault.places(CubeFilter(), seen_by())] == [("acme", "a"), ("acme", "b")]
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        theirs = "SELECT value FROM labels WHERE cube = 1 AND kind = 4"
+        raw.execute("DELETE FROM labels WHERE cube = 2 AND kind = 4")
+        raw.execute(f"INSERT INTO labels SELECT 2, 4, value FROM ({theirs})")
+    with SQLiteVault(folder) as vault, pytest.raises(IntegrityError):
+        vault.places(CubeFilter(), seen_by())
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize("terms", [(), ("kettle",)])
+def test_an_earlier_version_is_not_handed_out_of_an_edited_row(
+    folder: Path, sealed: bool, terms: tuple[str, ...]
+) -> None:
+    """Its digest stands beside it: only the history of digests that was sealed tells that both are new."""
+    when = VaultQuery(9, terms, as_of=NOW + timedelta(hours=1))
+    with SQLiteVault(folder) as vault:
+        vault.bind_embedder(EMBEDDER)
+        cubes = [stored(vault, cube(f"kettle {n}"), vector=unit(n)) for n in range(3)]
+        later = cubes[1].descriptive.model_copy(update={"recorded_at": NOW + timedelta(days=1)})
+        stored(vault, revised(cubes[1], "pot", descriptive=later), vector=unit(9))
+        if sealed:
+            asked(vault, vector=unit(3))
+        assert "kettle 1" in {match.cube.text for match in vault.search(replace(when, terms=()), seen_by()).matches}
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        (body,) = raw.execute("SELECT body FROM versions WHERE cube = 2 AND version = 1").fetchone()
+        forged = body.replace(b"kettle 1", b"kettle 7")
+        told = (forged, sha256(forged))
+        raw.execute("UPDATE versions SET body = ?, digest = ? WHERE cube = 2 AND version = 1", told)
+    with SQLiteVault(folder) as vault, pytest.raises(IntegrityError):
+        vault.search(when, seen_by())
+
+
+LOGGED = {
+    "gone": "DELETE FROM audit WHERE operation = 'to_archived'",
+    "another": "UPDATE audit SET operation = 'read' WHERE operation = 'to_archived'",
+}
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize("edit", LOGGED)
+def test_the_states_of_then_are_not_told_by_an_edited_log(folder: Path, edit: str, sealed: bool) -> None:
+    when = VaultQuery(9, as_of=NOW + timedelta(hours=1))
+    with SQLiteVault(folder) as vault:
+        vault.bind_embedder(EMBEDDER)
+        there = [stored(vault, cube(f"kettle {n}"), vector=unit(n)) for n in range(3)]
+        told = {"from": "generated", "to": "archived"}
+        moved = record(there[1], "to_archived", at=NOW + timedelta(hours=2), detail=told)
+        vault.submit(Transaction((Move(there[1].id, State.GENERATED, State.ARCHIVED),), (moved,), ())).result()
+        if sealed:
+            asked(vault, vector=unit(3))
+        assert len(vault.search(when, seen_by()).matches) == 3
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        assert raw.execute(LOGGED[edit]).rowcount == 1
+    with SQLiteVault(folder) as vault, pytest.raises(IntegrityError):
+        vault.search(when, seen_by())

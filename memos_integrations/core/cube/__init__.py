@@ -7,7 +7,7 @@ never change; what changes with use (`Behaviour`, `state`) stands beside the ver
 
 from __future__ import annotations
 
-from memos_integrations.core.cube.checked import checked_cube
+from memos_integrations.core.cube.checked import checked_cube, known_cube
 from memos_integrations.core.cube.cube import SCHEMA, MemCube
 from memos_integrations.core.cube.frozen import thawed
 from memos_integrations.core.cube.header import (
@@ -100,6 +100,7 @@ __all__ = [
     "cube_of",
     "first_problem",
     "id_beside",
+    "known_cube",
     "new_id",
     "parts_of",
     "sha256",

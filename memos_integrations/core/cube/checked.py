@@ -45,18 +45,22 @@ def checked_cube(body: bytes, digest: str, state: State, behaviour: Behaviour) -
     Raises:
         InvalidMemoryError: They are not a cube.
     """
-    try:
-        made = _made(body, state, behaviour)
-    except (ValueError, LookupError, TypeError):
-        made = None
+    made = known_cube(body, digest, state, behaviour)
     if made is None:
         made = cube_of(body).with_checked(state=state, behaviour=behaviour)
-        made.__dict__["_canonical"] = body
-    made.__dict__["digest"] = digest
+        made.__dict__.update(_canonical=body, digest=digest)
     return made
 
 
-def _made(body: bytes, state: State, behaviour: Behaviour) -> MemCube | None:
+def known_cube(body: bytes, digest: str, state: State, behaviour: Behaviour) -> MemCube | None:
+    """As `checked_cube`; None where that is not known at once."""
+    try:
+        return _made(body, digest, state, behaviour)
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _made(body: bytes, digest: str, state: State, behaviour: Behaviour) -> MemCube | None:
     pieces = pieces_of(body)
     text = None if pieces is None else words_in(pieces[4])
     if pieces is None or text is None:
@@ -74,7 +78,8 @@ def _made(body: bytes, state: State, behaviour: Behaviour) -> MemCube | None:
             "behaviour": behaviour,
         }
     )
-    made.__dict__["_canonical"] = body
+    beside = made.__dict__
+    beside["_canonical"], beside["digest"] = body, digest
     return made
 
 

@@ -62,9 +62,12 @@ Pieces = tuple[bytes, bytes, bytes, bytes, bytes, bytes]
 def pieces_of(body: bytes) -> Pieces | None:
     """The fields of a cube's canonical bytes; None where they are not such."""
     # No name can stand inside a text, where quotes are escaped; a structured payload may hold any, so from behind.
-    middle, head, place = body.find(_GOVERNANCE), body.find(_ID), body.find(_NAMESPACE)
-    payload, tail = body.find(_PAYLOAD), body.rfind(_PROVENANCE)
-    if not 0 < middle < head < place < payload < tail or not body.startswith(_DESCRIPTIVE):
+    middle = body.find(_GOVERNANCE)
+    head = body.find(_ID, middle)
+    place = body.find(_NAMESPACE, head)
+    payload = body.find(_PAYLOAD, place)
+    tail = body.rfind(_PROVENANCE, payload)
+    if min(middle, head, place, payload, tail) < 0 or not body.startswith(_DESCRIPTIVE):
         return None
     return (
         body[_DESCRIPTIVE_BYTES:middle],
