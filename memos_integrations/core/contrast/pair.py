@@ -31,7 +31,7 @@ class Pair(NamedTuple):
     @property
     def couple(self) -> bool:
         """Whether both are about the same two people: "Renske is married to Anders", "Renske and Anders"."""
-        people = [key for key in self.shared if self.n.matter[key].kind == "name" or key in self.n.holder]
+        people = [k for k in self.shared & self.n.matter.keys() if self.n.matter[k].kind == "name" or k in self.n.holder]
         return len(people) > 1
 
     @property
