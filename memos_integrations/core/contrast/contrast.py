@@ -149,7 +149,8 @@ def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR09
     """Something that the earlier says goes on is over."""
     if o.ended or pair.o.denied or not pair.shared or pair.o.ending & pair.shared or pair.opposed:
         return 0
-    if not (pair.n.ended or pair.n.ending & pair.shared):
+    over = any(not _is_one_of_them(key, pair) for key in pair.n.ending & pair.shared)
+    if not (over or (pair.n.ended and _is_what_ended(pair))):
         return 0
     if pair.only_o and pair.only_n and not pair.argument:
         return 0
@@ -161,6 +162,19 @@ def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR09
     if n.passing and pair.only_o and not o.passing and _FOR_ONCE.search(fold(n.text)):
         return 0  # "I take the train to work", "The train was cancelled today"
     return 2 if pair.cover >= 0.5 else 1
+
+
+def _is_what_ended(pair: Pair) -> bool:
+    """Whether the earlier tells of what is so no longer: "the library no longer charges a fee" is of its fee alone."""
+    behind = {key for key, word in pair.n.matter.items() if word.place > pair.n.denied_at}
+    over = behind & (pair.shared | {"@employ", "@reside"}) or pair.n.matter.keys() <= behind
+    return pair.n.denied_at < 0 or bool(over) or not behind
+
+
+def _is_one_of_them(key: str, pair: Pair) -> bool:
+    """Whether the earlier tells of many, the later of one: "I read novels", "I finished the novel"."""
+    mine, theirs = pair.n.matter.get(key), pair.o.matter.get(key)
+    return mine is not None and theirs is not None and theirs.low in {f"{mine.low}s", f"{mine.low}es"}
 
 
 _FOR_ONCE = re.compile(r"\b(?:cancell?ed|missed|skipped|failed|called off|broke down)\b")
@@ -236,9 +250,16 @@ def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR
     many = not pair.argument and not single
     if pair.kinds and not many:
         return 2
-    if pair.only_n and pair.only_o and (single or begun or (pair.argument and pair.n.changes)):
+    if pair.only_n and pair.only_o and (single or begun or (pair.argument and pair.n.changes and _is_changed(pair))):
         return 1
     return 1 if n.instead and _in_the_place(pair) else 0
+
+
+def _is_changed(pair: Pair) -> bool:
+    """Whether what they share is changed itself, and not something of it: "changed the colours in vim"."""
+    place = next((place for place, low in enumerate(pair.n.lows) if root(low) in CHANGING), len(pair.n.lows))
+    done_to = next((word for word in pair.n.words if word.place > place), None)
+    return done_to is None or done_to not in pair.only_n or not done_to.after_determiner
 
 
 def _in_the_place(pair: Pair) -> bool:

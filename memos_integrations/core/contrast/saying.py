@@ -78,6 +78,7 @@ class Saying:
     scales: frozenset[tuple[int, int]]
     ending: frozenset[str] = frozenset()
     denied: bool = False
+    denied_at: int = -1
     ended: bool = False
     changes: bool = False
     begins: bool = False
@@ -87,6 +88,7 @@ class Saying:
     heads: dict[str, str] = field(default_factory=dict)
     numbered: dict[str, str] = field(default_factory=dict)
     matter: dict[str, Word] = field(default_factory=dict)
+    lows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,7 @@ def _saying(tokens: list[str]) -> Saying:
         frozenset(scales),
         frozenset(_ended(tokens, lows)),
         denied=any(low in NEGATIONS for low in lows),
+        denied_at=next((place for place, low in enumerate(lows) if low in _NO), -1),
         changes=any(root(low) in CHANGING for low in lows),
         owners={word.root: found for word in content if (found := owners_of(tokens, lows, word))},
         acts=frozenset(map(root, lows)),
@@ -255,9 +258,11 @@ def _saying(tokens: list[str]) -> Saying:
         numbered=dict(_numbered(lows)),
         begins=any(root(low) in BEGINNING for low in lows),
         matter={word.root: word for word in content},
+        lows=tuple(lows),
     )
 
 
+_NO = frozenset({"no", "not"})
 _NOUN_FOLLOWS = frozenset("of on in at for per by without".split())
 
 
@@ -288,11 +293,33 @@ def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
             continue
         if pair and root(low) in FRAMES:
             yield FRAMES[root(low)]  # "moved out": of where one lives
-        after = [each for each in lows[place + 1 :] if each not in FILLERS | _WHEN and not each.isdigit()]
+        if lows[place + 1 : place + 3] == ["out", "of"] and root(low) == _RUN:
+            continue  # "ran out of milk"
+        after = list(_object(lows[place + 1 :]))
         before = [each for each in lows[:place] if each not in FILLERS]
         passive = verb and place > 0 and lows[place - 1] in _PASSIVE and not low.endswith("ing")
         chosen = before if (low in OVER and root(low) not in ENDING) or not after or passive else after
         yield from (FRAMES.get(root(each), root(each)) for each in chosen[:5])
+
+
+def _object(lows: list[str]) -> Iterator[str]:
+    """The content words of what a verb is done to, without what says which one it is: "the chain of my bike"."""
+    told = False
+    for each in lows:
+        if told and each in _LEADING_ON:
+            return
+        if each not in FILLERS | _WHEN and not each.isdigit():
+            told = each not in _LIGHT
+            yield each
+
+
+_LEADING_ON = frozenset("of about in at for from with on about to".split())
+_LIGHT = frozenset(
+    "job position work subscription membership contract account habit course degree use lessons classes plan plans idea"
+    " member dose supply rid notice trip flight price rent fee talk talking thinking going career post role part half share".split()
+)
+"""Nouns of which what follows tells the matter: "my job at Bosch", "the subscription to Netflix"."""
+_RUN = root("run")
 
 
 def _is_told(low: str) -> bool:
