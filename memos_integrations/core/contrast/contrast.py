@@ -19,6 +19,7 @@ from memos_integrations.core.contrast.lexicon import (
     DETERMINERS,
     FILLERS,
     FRAMES,
+    KINDRED,
     MANY,
     OPPOSED,
     SINGLE,
@@ -75,7 +76,12 @@ def _unsure(n: Statement, o: Statement) -> bool:
 
 
 def _wishes(n: Statement, o: Statement) -> bool:
+    if _WANTS.search(fold(n.text)) and _WANTS.search(fold(o.text)) and (n.instead or FORMER.search(fold(n.text))):
+        return True
     return bool(n.unsure and o.unsure and n.wish and n.wish == o.wish and (n.fresh or n.corrects))
+
+
+_WANTS = re.compile(r"\b(?:prefers?|wants?|wished?|asks?|asked|likes?|would rather|requests?|requested)\b")
 
 
 def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
@@ -88,8 +94,8 @@ def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
 
 
 def _pairs(n: Statement, o: Statement) -> Iterator[Pair]:
-    for mine in n.sayings:
-        for theirs in o.sayings:
+    for mine in (_of_things(each, o) for each in n.sayings):
+        for theirs in (_of_things(each, n) for each in o.sayings):
             both = mine.matter.keys() & theirs.matter.keys() - (_named(FORMER, o) if theirs.changes else frozenset())
             shared = frozenset(key for key in both if _one_head(key, mine, theirs))
             if not _one_holder(mine, n, theirs, o) or modified_apart(mine, theirs, corrected=n.corrects):
@@ -104,6 +110,12 @@ def _pairs(n: Statement, o: Statement) -> Iterator[Pair]:
                 tuple(word for key, word in theirs.matter.items() if key not in shared and key not in kin),
             )
             yield pair
+
+
+def _of_things(saying: Saying, other: Statement) -> Saying:
+    """The clause; of nobody, where the other text has in small letters what only begins it: "Lunch", "the lunch"."""
+    named = saying.holder and saying.holder <= other.small and not saying.holder & KINDRED
+    return replace(saying, holder=frozenset()) if named else saying
 
 
 def _kin(mine: Saying, theirs: Saying, shared: frozenset[str]) -> Iterator[tuple[str, str]]:
@@ -184,7 +196,8 @@ _ITS_FORMER = re.compile(r"^(?:[A-Z]\w*'s|my|our|his|her|their) (?:old|former|pr
 
 def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """One denies what the other says, or says the opposite."""
-    if pair.n.denied == pair.o.denied or not (pair.shared - pair.o.holder) or n.passing or n.past:
+    done = pair.o.denied and _NOT_YET.search(fold(o.text)) and not n.besides
+    if pair.n.denied == pair.o.denied or not (pair.shared - pair.o.holder) or (n.passing and not done) or n.past:
         return 0
     if pair.opposed or (pair.n.ending | pair.o.ending) & pair.shared:
         return 0  # "I do not like it", "I hate it"
@@ -199,6 +212,8 @@ def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR09
     return 2 if pair.cover >= 0.5 else 1
 
 
+_NOT_YET = re.compile(r"\b(?:has|have) not (?!(?:a|an|any|the|got)\b)|\bnot \w+(?: \w+)* yet\b")
+"""What has not happened may happen once, and has happened from then on."""
 _HAS_NONE = re.compile(r"\b(?:have|has) (?:no|not any)\b|\b(?:do|does) not have\b")
 
 
@@ -250,9 +265,19 @@ def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR
     many = not pair.argument and not single
     if pair.kinds and not many:
         return 2
+    if pair.kinds & _CALLED and pair.held and pair.n.holder not in OWN and pair.n.changes and _goes_to(pair):
+        return 1
     if pair.only_n and pair.only_o and (single or begun or (pair.argument and pair.n.changes and _is_changed(pair))):
         return 1
     return 1 if n.instead and _in_the_place(pair) else 0
+
+
+_CALLED = {"name", "number"}
+
+
+def _goes_to(pair: Pair) -> bool:
+    """Whether a change ends in a value: "CI moved to Actions", "Northwind upgraded to Enterprise"."""
+    return any(word.kind in _CALLED and word.lead in {"to", "into"} for word in pair.only_n)
 
 
 def _is_changed(pair: Pair) -> bool:
@@ -266,7 +291,8 @@ def _in_the_place(pair: Pair) -> bool:
     """Whether little else differs, so that what is told takes the place of what was: "with milk", "black now"."""
     little = 0 < len(pair.only_n) <= MOST_APART and 0 < len(pair.only_o) <= MOST_APART
     doing = {key for key in pair.shared - pair.o.holder if key in MANY or key.startswith("@")}
-    return little and bool(doing) and pair.argument and pair.held and pair.alike >= ALIKE_ENOUGH
+    of_one = pair.held or not (pair.n.holder and pair.o.holder)
+    return little and bool(doing) and pair.argument and of_one and pair.alike >= ALIKE_ENOUGH
 
 
 def _is_where(word: Word) -> bool:

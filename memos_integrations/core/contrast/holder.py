@@ -45,8 +45,25 @@ def holder_of(tokens: list[str], lows: list[str]) -> frozenset[str]:
     listed = root(first) in FRAMES.keys() | MANY | CHANGING | ENDING and not first.endswith("s")
     if listed or _told_first(lows, place):
         return frozenset({"@me"})  # without a subject, as in a diary or in Spanish
-    named = tokens[place][0].isupper() and (first not in FILLERS or first in TITLES)
+    named = tokens[place][0].isupper() and (first not in FILLERS or first in TITLES) and not _is_noun(tokens, lows, place)
     return _named(tokens, lows, place) if named else frozenset()
+
+
+def _is_noun(tokens: list[str], lows: list[str], place: int) -> bool:
+    """Whether the first word belongs to nouns before "is": "Feature flag beta is off", "Budget for the trip"."""
+    if tokens[place].endswith(("'s", "s'")):
+        return False
+    if lows[place + 1 : place + 2] in (["for"], ["of"]):
+        return True
+    for each in range(place + 1, min(place + 4, len(lows))):
+        if lows[each] in _AUXILIARIES:
+            return each > place + 1
+        if lows[each] in IRREGULAR or lows[each] in FILLERS or lows[each].endswith(("s", "ed", "ing")):
+            return False
+    return False
+
+
+_AUXILIARIES = frozenset("is are was were has have had must can will does do".split())
 
 
 def _told_first(lows: list[str], place: int) -> bool:

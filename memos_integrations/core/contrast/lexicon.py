@@ -113,6 +113,9 @@ KIN = frozenset(
 )
 """Nouns that name somebody by what they are to the speaker."""
 
+KINDRED = _roots(" ".join(KIN)) | {"@me", "@mine"}
+"""Their roots, and the speaker's marks."""
+
 NEGATIONS = frozenset("not no never none nor neither cannot without nobody nothing n't nicht kein keine keinen keiner"
                       " keinem nie niemals ohne nunca jamas ningun ninguna sin".split())  # fmt: skip
 
@@ -149,7 +152,7 @@ CHANGING = _roots(
     " relocate reschedule postpone delay extend shorten convert rewrite rebuild redesign become turn promote"
     " replace swap"
     " trade exchange revise adjust update reassign elect appoint graduate climb shrink grow repaint"
-    " outsource switch overhaul cut sell verschoben gewechselt gezogen umgezogen geandert"
+    " outsource switch overhaul cut sell slip waive reassign escalate double halve revise reset verschoben gewechselt gezogen umgezogen geandert"
     " mude mudo mudado muda verlangert verlegt erhoht gesenkt cambie cambiado"
     " traslade"
 )

@@ -93,7 +93,7 @@ class Saying:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A sentence: its clauses, and the marks that count for all of it."""
+    """A sentence: its clauses, and the marks that count for all of it; `small`: its words that are no names."""
 
     text: str
     sayings: tuple[Saying, ...]
@@ -110,6 +110,7 @@ class Statement:
     instead: bool = False
     drops: bool = False
     planned: bool = False
+    small: frozenset[str] = frozenset()
 
     @property
     def roots(self) -> frozenset[str]:
@@ -178,6 +179,7 @@ def _statement(sentence: str) -> Statement:
         instead=SUBSTITUTES.search(plain) is not None,
         planned=PLANNED.search(plain) is not None,
         drops=DROPPED.search(plain) is not None,
+        small=frozenset(root(word) for word in _WORD.findall(sentence) if word[0].islower()),
     )
 
 
@@ -197,7 +199,8 @@ _YES = re.compile(r"\bsí\s", re.IGNORECASE)
 
 
 def _sayings(sentence: str) -> Iterator[Saying]:
-    parts = [part for part in _SPLIT.split(sentence.rstrip(".!")) if part and part.strip()]
+    told = _SHORT_FIELD.sub(r"\1 \2", sentence.rstrip(".!"))
+    parts = [part for part in _SPLIT.split(told) if part and part.strip()]
     before: Saying | None = None
     for part in parts:
         tokens = _WORD.findall(part)
@@ -210,6 +213,10 @@ def _sayings(sentence: str) -> Iterator[Saying]:
                 saying = replace(saying, holder=before.holder)
             before = saying
             yield saying
+
+
+_SHORT_FIELD = re.compile(r"^(\w[\w'/-]*(?: [\w'/-]+){0,5})(?<!ed):\s+([^\s,]+(?: [^\s,]+){0,4})$")
+"""What a note tells by a colon: "Budget for the offsite: 12k"."""
 
 
 def _is_bare(saying: Saying, first: str) -> bool:

@@ -25,6 +25,9 @@ answer reply / wait
 finish complete submit pass / read write study work learn prepare draft
 retire / work employ
 sell / own sale
+fill staff / open vacant
+resume restart pick / hold pause suspend freeze shelve
+reinstate restore reactivate / suspend lock block freeze
 open reopen / close closed shut
 close shut / open
 switch turn / off on
