@@ -74,7 +74,7 @@ def is_of_somebody(sentence: str) -> bool:
 
 _USUALLY_MANY = frozenset("friend colleague cousin neighbour neighbor uncle aunt child kid nephew niece".split())
 _SOMEBODY = re.compile(
-    r"^(?:(?:another|one of|some|several|many|most|a few) |an? (?!new )(?:\w+ )?(?:{})\b)".format(
+    r"^(?:(?:another|other|others|one of|some|several|many|most|a few) |an? (?!new )(?:\w+ )?(?:{})\b)".format(
         "|".join(sorted(PERSONAL | _USUALLY_MANY | {"cat", "dog", "pet"}))
     ),
     re.IGNORECASE,
@@ -128,6 +128,8 @@ def _of_its_end(n: Claim, o: Claim) -> Found | None:
     if n.subject == o.subject and n.attribute in {ANY, o.attribute}:
         return None if o.attribute in _FOR_EVER and n.changed else Found(2, "it is over")
     mine = words_of(n.subject)
+    if n.was == ALL and n.attribute == ANY and o.attribute == "name" and mine and mine == words_of(o.value):
+        return Found(1, "who is called so is no more")
     called = n.subject.title()
     if n.was == ALL and n.attribute == ANY and o.subject.endswith(f" {n.subject}") and f" {called}" in o.sentence:
         return Found(2, "it is over")  # "my dog Bella", "Bella"

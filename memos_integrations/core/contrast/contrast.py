@@ -207,11 +207,13 @@ def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR09
         return 0  # "I work with children", "I have no children"
     if pair.compound or pair.of_its_owner:
         return 0  # "fish", "fish fingers"; "I do not eat fish", "my cat eats fish"
+    learnt = pair.o.denied and _CAN_NOW.search(fold(n.text)) and pair.held and pair.shared - pair.o.holder
     if (_told(pair.only_n) and _told(pair.only_o)) or not (pair.argument or pair.held):
-        return 0
+        return 1 if learnt and len(pair.only_n) <= MOST_APART else 0
     return 2 if pair.cover >= 0.5 else 1
 
 
+_CAN_NOW = re.compile(r"\b(?:learn(?:ed|t)|taught (?:my|him|her|them)sel(?:f|ves)) (?:how )?to\b")
 _NOT_YET = re.compile(r"\b(?:has|have) not (?!(?:a|an|any|the|got)\b)|\bnot \w+(?: \w+)* yet\b")
 """What has not happened may happen once, and has happened from then on."""
 _HAS_NONE = re.compile(r"\b(?:have|has) (?:no|not any)\b|\b(?:do|does) not have\b")
@@ -269,15 +271,19 @@ def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR
         return 1
     if pair.only_n and pair.only_o and (single or begun or (pair.argument and pair.n.changes and _is_changed(pair))):
         return 1
+    if pair.kinds & _OF_ONE_STATE and pair.held and not pair.other_doing:
+        return 1
     return 1 if n.instead and _in_the_place(pair) else 0
 
 
-_CALLED = {"name", "number"}
+_CALLED = {"name", "number", "ordinal", "day"}
+_OF_ONE_STATE = {"shift", "marital", "diet", "standing", "seat"}
+"""Kinds of which one is in one at a time, whatever else is told."""
 
 
 def _goes_to(pair: Pair) -> bool:
     """Whether a change ends in a value: "CI moved to Actions", "Northwind upgraded to Enterprise"."""
-    return any(word.kind in _CALLED and word.lead in {"to", "into"} for word in pair.only_n)
+    return any(word.kind in _CALLED and word.lead in {"to", "into", "for"} for word in pair.only_n)
 
 
 def _is_changed(pair: Pair) -> bool:

@@ -152,7 +152,7 @@ CHANGING = _roots(
     " relocate reschedule postpone delay extend shorten convert rewrite rebuild redesign become turn promote"
     " replace swap"
     " trade exchange revise adjust update reassign elect appoint graduate climb shrink grow repaint"
-    " outsource switch overhaul cut sell slip waive reassign escalate double halve revise reset verschoben gewechselt gezogen umgezogen geandert"
+    " outsource switch overhaul cut sell slip push waive reassign escalate double halve revise reset verschoben gewechselt gezogen umgezogen geandert"
     " mude mudo mudado muda verlangert verlegt erhoht gesenkt cambie cambiado"
     " traslade"
 )

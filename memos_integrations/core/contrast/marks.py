@@ -19,7 +19,7 @@ FRESH = re.compile(
     r"|march|april|may|june|july|august|september|october|november|december)"
     r"|, so (?:i|we|he|she|they|it|my|our|the)"
     r"|(?:cancell?ed|full|closed|sold out|booked up|broke down), (?:i|we|he|she|they|it|my|our|the)"
-    r"|down to|up to|back to|has been|have been|have had|has become|became"
+    r"|down to|up to|back (?:to|on)|brought forward|put back|has been|have been|have had|has become|became"
     r"|jetzt|nun|neuerdings|mittlerweile|inzwischen|seit|ab sofort|neue[rsn]?|ahora|actualmente|desde|nuev[oa])\b",
     re.IGNORECASE,
 )

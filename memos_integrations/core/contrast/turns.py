@@ -26,6 +26,7 @@ finish complete submit pass / read write study work learn prepare draft
 retire / work employ
 sell / own sale
 fill staff / open vacant
+close resolve uphold dismiss decide / investigate investigation dispute
 resume restart pick / hold pause suspend freeze shelve
 reinstate restore reactivate / suspend lock block freeze
 open reopen / close closed shut
