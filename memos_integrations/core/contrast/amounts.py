@@ -9,7 +9,7 @@ from memos_integrations.core.contrast.pair import Pair
 from memos_integrations.core.contrast.saying import Statement
 from memos_integrations.core.text.words import fold
 
-MEASURED = frozenset({"number", "time", "day", "month", "ordinal"})
+MEASURED = frozenset({"number", "time", "day", "month", "ordinal", "address"})
 """Kinds of values of which two that differ cannot both be the value of one thing."""
 
 

@@ -40,6 +40,9 @@ ALIKE, SURELY = 0.2, 0.3
 """Two clauses that share less of their content are not about the same; that share less than this, not surely."""
 
 
+FEW = 0.12
+"""What the two share at least where one thing's value is said to have moved to another of its kind."""
+
 MOST_APART = 2
 """Words that only one has, where the later is said to be so in the place of the earlier."""
 
@@ -76,7 +79,7 @@ def _unsure(n: Statement, o: Statement) -> bool:
 
 
 def _wishes(n: Statement, o: Statement) -> bool:
-    if _WANTS.search(fold(n.text)) and _WANTS.search(fold(o.text)) and (n.instead or FORMER.search(fold(n.text))):
+    if _WANTS.search(fold(n.text)) and _WANTS.search(fold(o.text)) and (n.fresh or FORMER.search(fold(n.text))):
         return True
     return bool(n.unsure and o.unsure and n.wish and n.wish == o.wish and (n.fresh or n.corrects))
 
@@ -87,10 +90,15 @@ _WANTS = re.compile(r"\b(?:prefers?|wants?|wished?|asks?|asked|likes?|would rath
 def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
     for pair in _pairs(n, o):
         for rule in _RULES:
-            weight = rule(n, o, pair) if pair.alike >= ALIKE or rule is _it_ends_the_state else 0
+            near = pair.alike >= ALIKE or rule is _it_ends_the_state or (pair.alike >= FEW and _moves(pair))
+            weight = rule(n, o, pair) if near else 0
             if weight:
                 sure = pair.alike >= SURELY and not o.unsure
                 yield weight if sure else 1, rule.__name__.strip("_").replace("_", " ")
+
+
+def _moves(pair: Pair) -> bool:
+    return bool(pair.kinds) and pair.held and pair.n.changes and pair.n.holder not in OWN and _goes_to(pair)
 
 
 def _pairs(n: Statement, o: Statement) -> Iterator[Pair]:
@@ -142,6 +150,12 @@ def _one_holder(mine: Saying, n: Statement, theirs: Saying, o: Statement) -> boo
     two = not {mine.holder, theirs.holder} & {*OWN, frozenset()} and not mine.holder & theirs.holder
     if not two and any("@me" in mine.owners.get(key, ()) and "@me" in theirs.owners.get(key, ()) for key in shared):
         return True
+    if mine.changes and not theirs.holder and shared and not n.besides:
+        done_to = _done_to(mine)
+        if done_to is not None and done_to.root in shared:
+            return True  # "Finance cut the budget": of the budget, whoever does it
+    if mine.changes and theirs.holder in OWN and mine.holder & theirs.matter.keys() and not mine.holder & KINDRED:
+        return True  # "We target Python 3.9", "Python was raised to 3.11"
     person = theirs.holder - {"@me", "@mine"}
     return n.succeeds and bool(person & n.mentions or (SUCCESSION.search(fold(n.text)) and len(shared) > 1))
 
@@ -199,7 +213,7 @@ def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR09
     done = pair.o.denied and _NOT_YET.search(fold(o.text)) and not n.besides
     if pair.n.denied == pair.o.denied or not (pair.shared - pair.o.holder) or (n.passing and not done) or n.past:
         return 0
-    if pair.opposed or (pair.n.ending | pair.o.ending) & pair.shared:
+    if pair.opposed or (not done and (pair.n.ending | pair.o.ending) & pair.shared):
         return 0  # "I do not like it", "I hate it"
     if o.past and not n.past:
         return 0  # "I had a dog when I was little", "I do not have a dog"
@@ -288,9 +302,20 @@ def _goes_to(pair: Pair) -> bool:
 
 def _is_changed(pair: Pair) -> bool:
     """Whether what they share is changed itself, and not something of it: "changed the colours in vim"."""
-    place = next((place for place, low in enumerate(pair.n.lows) if root(low) in CHANGING), len(pair.n.lows))
-    done_to = next((word for word in pair.n.words if word.place > place), None)
+    done_to = _done_to(pair.n)
     return done_to is None or done_to not in pair.only_n or not done_to.after_determiner
+
+
+def _done_to(saying: Saying) -> Word | None:
+    """What a verb of change is done to: the last word of the noun phrase right after it."""
+    place = next((place for place, low in enumerate(saying.lows) if root(low) in CHANGING), len(saying.lows))
+    after = [word for word in saying.words if word.place > place]
+    last = after[0] if after else None
+    for word in after[1:]:
+        if last is None or word.place != last.place + 1 or word.kind:
+            break
+        last = word
+    return last
 
 
 def _in_the_place(pair: Pair) -> bool:
@@ -298,7 +323,20 @@ def _in_the_place(pair: Pair) -> bool:
     little = 0 < len(pair.only_n) <= MOST_APART and 0 < len(pair.only_o) <= MOST_APART
     doing = {key for key in pair.shared - pair.o.holder if key in MANY or key.startswith("@")}
     of_one = pair.held or not (pair.n.holder and pair.o.holder)
+    if little and pair.argument and of_one and _both_led(pair):
+        return True
     return little and bool(doing) and pair.argument and of_one and pair.alike >= ALIKE_ENOUGH
+
+
+def _both_led(pair: Pair) -> bool:
+    """Whether both tell of the thing that they begin with where, from whom or with what it is."""
+    first = pair.n.words[:1], pair.o.words[:1]
+    of_one = bool(first[0] and first[1]) and first[0][0].root == first[1][0].root and not first[0][0].kind
+    led = (any(word.lead in _LEADING and not word.kind.strip("placenm") for word in only) for only in (pair.only_n, pair.only_o))
+    return of_one and all(led)
+
+
+_LEADING = frozenset("with by from at on in near via under".split())
 
 
 def _is_where(word: Word) -> bool:

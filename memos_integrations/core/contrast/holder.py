@@ -51,13 +51,15 @@ def holder_of(tokens: list[str], lows: list[str]) -> frozenset[str]:
 
 def _is_noun(tokens: list[str], lows: list[str], place: int) -> bool:
     """Whether the first word belongs to nouns before "is": "Feature flag beta is off", "Budget for the trip"."""
-    if tokens[place].endswith(("'s", "s'")):
+    if tokens[place].endswith(("'s", "s'")) or lows[place] in TITLES:
         return False
-    if lows[place + 1 : place + 2] in (["for"], ["of"]):
-        return True
     for each in range(place + 1, min(place + 4, len(lows))):
+        if lows[each] in {"for", "of"} or (lows[each] == "with" and each > place + 1):
+            return True
         if lows[each] in _AUXILIARIES:
             return each > place + 1
+        if not tokens[each].islower():
+            return False
         if lows[each] in IRREGULAR or lows[each] in FILLERS or lows[each].endswith(("s", "ed", "ing")):
             return False
     return False

@@ -76,7 +76,7 @@ UNSURE = re.compile(
     r"|expects|trying"
     r"|try|tries|hoping|need|needs) to(?! (?:the|a|an|my|our|his|her|their)\b)"
     r"|(?:think|thinking|dreaming|talking) (?:about|of)|idea is|goal is|dream is"
-    r"|ask(?:ed|ing)? (?:to|for)|request\w*|propos\w*|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying"
+    r"|ask(?:ed|ing)? (?:to|for)|request(?:ed|ing)|propos\w*|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying"
     r"|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?!not\b)(?=[a-z])|(?<!from )next (?:week|month"
     r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now |not )?be\b)"
     r"|vielleicht|mochte|mochten|wurde gern|wenn|falls|konnte|plane|quiza|quizas|si (?=\w)|quiero|gustaria|podria)\b",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memos_integrations.core.contrast.lexicon import CHANGING, MANY, NEGATING_PREFIXES
+from memos_integrations.core.contrast.lexicon import CHANGING, MANY, NEGATING_PREFIXES, WISHING
 from memos_integrations.core.contrast.saying import Saying
 from memos_integrations.core.contrast.word import Word
 
@@ -64,7 +64,7 @@ class Pair(NamedTuple):
     @property
     def other_doing(self) -> bool:
         """Whether each says another predicate of many values of it."""
-        mine, theirs = ({word.root for word in words} & MANY for words in (self.only_n, self.only_o))
+        mine, theirs = ({word.root for word in words} & MANY - WISHING for words in (self.only_n, self.only_o))
         return bool(mine and theirs)
 
     @property

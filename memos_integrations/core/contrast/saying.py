@@ -48,7 +48,7 @@ from memos_integrations.core.contrast.word import Word, heads_of, owners_of, qua
 from memos_integrations.core.text.chat import apostrophised
 from memos_integrations.core.text.words import fold
 
-_WORD = re.compile(r"\d+(?:st|nd|rd|th)\b|\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
+_WORD = re.compile(r"[A-Za-z]\w*(?:[._]\w+)+|\d+(?:st|nd|rd|th)\b|\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
 _QUOTED = re.compile(r"[\"“„«][^\"”“»]{3,}[\"”“»]")
 _REPORTED = re.compile(
     r"\b(?:says?|said|saying|wrote|writes|asked|asks|goes|motto|replied|claims?|told me)\b", re.IGNORECASE

@@ -131,6 +131,8 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
     if token[0].isdigit():
         hour = ":" in token or lead in _BEFORE_TIMES or lows[place + 1 : place + 2] in (["am"], ["pm"])
         return "time" if hour else "number"
+    if "." in token or "_" in token:
+        return "address"
     if low in NUMERALS:
         return "number"
     if low in ORDINALS:
