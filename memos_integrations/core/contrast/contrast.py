@@ -358,8 +358,9 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
     if of_two_things(pair):
         return 0
     left = pair.o.matter.keys() - pair.o.holder - pair.shared - ended
-    if pair.argument and ended and pair.alike >= ALIKE:
-        return 2 if not left and pair.held else 1
+    named = pair.held and pair.n.holder not in OWN and not pair.n.holder & KINDRED and pair.n.acts & {"again", "up"}
+    if (pair.argument or named) and ended and pair.alike >= ALIKE:
+        return 2 if not left and pair.held and pair.argument else 1
     alone = turned(OF_PEOPLE, pair.n.acts, frozenset(pair.o.matter)) - told_again
     return 1 if alone and pair.held else 0
 

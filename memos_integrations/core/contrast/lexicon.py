@@ -27,7 +27,7 @@ IRREGULAR = {
         "ride": "rode ridden", "think": "thought", "bring": "brought", "build": "built", "rebuild": "rebuilt",
         "die": "died dying", "lie": "lying", "hide": "hid hidden", "hurt": "hurts", "forbid": "forbade forbidden",
         "spend": "spent", "send": "sent", "lend": "lent", "draw": "drew drawn", "withdraw": "withdrew withdrawn",
-        "undergo": "underwent", "sing": "sang sung", "tear": "tore torn", "swear": "swore sworn", "do": "did"
+        "undergo": "underwent", "overcome": "overcame", "outgrow": "outgrew outgrown", "sing": "sang sung", "tear": "tore torn", "swear": "swore sworn", "do": "did"
                    " done does",
     }.items()
     for form in forms.split()
@@ -125,6 +125,7 @@ ENDING = _roots(
     " sunset"
     " decommission dissolve dismiss fire sack outsource hand pass recover heal remove delete disband dismantle"
     " replace"
+    " overcome outgrow vacate evict deactivate deregister demolish axe purge disconnect relinquish forfeit"
     " swap trade exchange donate forgo forsake renounce lapse cure revoke repeal withdraw"
     " kundigen gekundigt aufgehort verkauft beendet abgesagt abgemeldet abgeschafft weggegeben"
     " dejar dejado deje dejo vendi vendio vendido cancele cancelado terminado acabado"
@@ -139,7 +140,9 @@ ENDING_PAIRS = frozenset(
      ("give", "away"), ("turn", "down"), ("fall", "through"), ("fall", "out"),
      ("grow", "out"), ("wear", "out"), ("get", "over"),
      ("let", "lapse"),
-     ("let", "go"), ("come", "off"), ("run", "out"), ("do", "away"), ("take", "down")}
+     ("let", "go"), ("come", "off"), ("run", "out"), ("do", "away"), ("take", "down"),
+     ("pass", "away"), ("back", "out"), ("shut", "off"), ("wean", "off"), ("wear", "off"), ("clear", "up"),
+     ("write", "off"), ("throw", "out"), ("kick", "out"), ("rip", "out"), ("cut", "off")}
 )  # fmt: skip
 """The same of a verb and its particle."""
 
@@ -281,6 +284,15 @@ urgent / unimportant
 crowded / deserted
 loud noisy / quiet silent
 happy glad content / unhappy sad miserable
+manual / automatic automated
+upstairs / downstairs
+temporary / permanent
+remote / on-site onsite
+strict / lenient lax
+fixed / variable
+junior / senior
+high / low
+wired / wireless
 """
 OPPOSED: dict[str, tuple[tuple[int, int], ...]] = {}
 """Roots of words to the scales that they are on, and to which side."""

@@ -11,7 +11,8 @@ ENDED = re.compile(
 
 FRESH = re.compile(
     r"\b(?:now|nowadays|these days|from now on|at the moment|currently|recently|lately|as of|since|instead"
-    r"|henceforth|new"
+    r"|henceforth|finally|at last|for good|permanently|effective|starting (?:from|in|on|with)|as from"
+    r"|from (?:here|this point|that point) on(?:wards?)?|change of plans?|on second thoughts?|new"
     r"|newly|current|latest|updated|again|going forward|any ?more|no longer|by now|only \w+ left|meanwhile"
     r"|from (?:\w+ ){0,2}(?:on(?! (?:\d|the|a|mon|tues|wednes|thurs|fri|satur|sun|january|february|march|april|may|june"
     r"|july|august|september|october|november|december))|onwards?)"
@@ -45,7 +46,7 @@ CORRECTING = re.compile(
     r"^no, |\b(?:please fix|was off)\b"
     r"|\b(?:actually|sorry|mistaken?|misread|misspoke|misheard|mistyped|misremember\w*|incorrect|inaccurate|correct"
     r"|correction|corrected|clarif\w+|confus\w+|mix(?:ed|ing)?\b.{0,20}\bup|turns out|turned out|look(?:ed)? it up"
-    r"|(?:double-)?checked|in fact|typo|my bad|scratch that|i meant|rather than"
+    r"|strike that|make that|on second thoughts?|disregard|as opposed to|erratum|(?:double-)?checked|in fact|typo|my bad|scratch that|i meant|rather than"
     r"|korrektur|eigentlich|sondern|falsch|irrtum|vertan|perdon|en realidad|equivoqu\w+|sino)\b"
     r"|\bwrong\b(?=\s*(?:\w+\s*)?(?:[,;:.]|$))",
     re.IGNORECASE,
@@ -87,7 +88,7 @@ UNSURE = re.compile(
 PAST = re.compile(
     r"\b(?:used to|(?:was|were)(?! (?:not )?(?:\w+ly )?(?:\w+(?:ed|en)|brought|put|set|cut|made|sent|sold|built"
     r"|lost|held|found|paid|shut|split"
-    r"|kept|bought|born|put|hit|let)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
+    r"|kept|bought|born|put|hit|let|upheld|won|told|taught|spent|drawn|withdrawn|thrown|torn|left|met|read)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
     r"|months? ago|long ago|back then|back in (?:the|my|\d)"
     r"|previously|previous|formerly|former|before that|earlier|at school|once(?! (?:an?|per|every|each)\b)"
     r"|in (?:19|20)\d\d|last (?:time|year|car"
@@ -141,7 +142,7 @@ DROPPED = re.compile(
 """Says that a plan is given up, or another one made."""
 
 SUBSTITUTES = re.compile(
-    r"\binstead\b(?! of)|\b(?:these days|nowadays|from now on|now|jetzt|inzwischen|neuerdings|ahora|ya(?! no))\b",
+    r"\binstead\b(?! of)|\b(?:from here on|going forward|since(?! \d)|as of)\b|\b(?:these days|nowadays|from now on|now|jetzt|inzwischen|neuerdings|ahora|ya(?! no))\b",
     re.IGNORECASE,
 )
 """Says that what follows is so in the place of what was."""

@@ -296,6 +296,8 @@ def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
         no_verb = place > 0 and lows[place - 1] in DETERMINERS | _NOUN_FOLLOWS
         verb = root(low) in ENDING and (_is_told(low) or lows[max(0, place - 2) : place] == ["had", "to"])
         named = place > 0 and tokens[place][0].isupper()
+        if low in {"done", "through"} and lows[place + 1 : place + 2] == ["with"]:
+            yield from (FRAMES.get(root(each), root(each)) for each in _object(lows[place + 2 :]))
         if no_verb or named or low == "die" or not (verb or pair or low in OVER):
             continue
         if pair and root(low) in FRAMES:
