@@ -90,7 +90,8 @@ _WANTS = re.compile(r"\b(?:prefers?|wants?|wished?|asks?|asked|likes?|would rath
 def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
     for pair in _pairs(n, o):
         for rule in _RULES:
-            near = pair.alike >= ALIKE or rule is _it_ends_the_state or (pair.alike >= FEW and _moves(pair))
+            near = pair.alike >= ALIKE or rule is _it_ends_the_state
+            near = near or (pair.alike >= FEW and (rule is _it_names_the_former or _moves(pair)))
             weight = rule(n, o, pair) if near else 0
             if weight:
                 sure = pair.alike >= SURELY and not o.unsure
@@ -131,7 +132,8 @@ def _kin(mine: Saying, theirs: Saying, shared: frozenset[str]) -> Iterator[tuple
     for key, word in theirs.matter.items():
         for other, its in mine.matter.items():
             short, long = sorted((key, other), key=len)
-            one = len(short) >= FAMILY and long.startswith(short) and "name" not in {word.kind, its.kind}
+            akin = (len(short) >= FAMILY and long.startswith(short)) or long == f"{short}ment"
+            one = akin and "name" not in {word.kind, its.kind}
             if one and not {key, other} & shared and not short.startswith("@"):
                 yield key, other
 
@@ -194,7 +196,8 @@ def _is_what_ended(pair: Pair) -> bool:
     """Whether the earlier tells of what is so no longer: "the library no longer charges a fee" is of its fee alone."""
     behind = {key for key, word in pair.n.matter.items() if word.place > pair.n.denied_at}
     over = behind & (pair.shared | {"@employ", "@reside"}) or pair.n.matter.keys() <= behind
-    return pair.n.denied_at < 0 or bool(over) or not behind
+    akin = pair.shared - pair.n.matter.keys()
+    return pair.n.denied_at < 0 or bool(over or akin) or not behind
 
 
 def _is_one_of_them(key: str, pair: Pair) -> bool:
@@ -210,7 +213,9 @@ _ITS_FORMER = re.compile(r"^(?:[A-Z]\w*'s|my|our|his|her|their) (?:old|former|pr
 
 def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """One denies what the other says, or says the opposite."""
-    done = pair.o.denied and _NOT_YET.search(fold(o.text)) and not n.besides
+    done = pair.o.denied and not n.besides and (_NOT_YET.search(fold(o.text)) or _CAN_NOW.search(fold(n.text)))
+    if pair.n.denied and not _is_what_ended(pair):
+        return 0  # "I have a daughter", "My daughter does not like spinach"
     if pair.n.denied == pair.o.denied or not (pair.shared - pair.o.holder) or (n.passing and not done) or n.past:
         return 0
     if pair.opposed or (not done and (pair.n.ending | pair.o.ending) & pair.shared):
@@ -355,7 +360,8 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
     told_again = _told_again(n)
     acts = pair.n.acts - AJAR if n.passing else pair.n.acts
     ended = turned(TURNS, acts, pair.o.acts) - told_again
-    if of_two_things(pair):
+    matter = pair.shared - pair.o.holder
+    if of_two_things(pair) or (matter and all(_is_one_of_them(key, pair) for key in matter)):
         return 0
     left = pair.o.matter.keys() - pair.o.holder - pair.shared - ended
     named = pair.held and pair.n.holder not in OWN and not pair.n.holder & KINDRED and pair.n.acts & {"again", "up"}

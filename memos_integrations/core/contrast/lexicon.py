@@ -155,7 +155,7 @@ CHANGING = _roots(
     " relocate reschedule postpone delay extend shorten convert rewrite rebuild redesign become turn promote"
     " replace swap"
     " trade exchange revise adjust update reassign elect appoint graduate climb shrink grow repaint"
-    " outsource switch overhaul cut sell slip push waive reassign escalate double halve revise reset verschoben gewechselt gezogen umgezogen geandert"
+    " outsource switch overhaul cut sell slip push dye bleach rebrand remodel refit waive reassign escalate double halve revise reset verschoben gewechselt gezogen umgezogen geandert"
     " mude mudo mudado muda verlangert verlegt erhoht gesenkt cambie cambiado"
     " traslade"
 )
@@ -301,7 +301,8 @@ for _number, _line in enumerate(_OPPOSED.strip().splitlines()):
         for _each in _roots(_words):
             OPPOSED[_each] = (*OPPOSED.get(_each, ()), (_number, _side))
 
-NEGATING_PREFIXES = ("un", "in", "dis", "non", "im", "ir")
+NEGATING_PREFIXES = ("un", "in", "dis", "non", "im", "ir", "non-", "un-")
+NEGATING_SUFFIXES = ("less", "-free", "-less")
 NUMERALS = frozenset(
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
     " eighteen"

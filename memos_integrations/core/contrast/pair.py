@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memos_integrations.core.contrast.lexicon import CHANGING, MANY, NEGATING_PREFIXES, WISHING
+from memos_integrations.core.contrast.lexicon import CHANGING, MANY, NEGATING_PREFIXES, NEGATING_SUFFIXES, WISHING
 from memos_integrations.core.contrast.saying import Saying
 from memos_integrations.core.contrast.word import Word
 
 OWN = (frozenset({"@me"}), frozenset({"@mine"}))
 _MEASURED = {"number", "time", "day", "month", "ordinal"}
-_BESIDE = {"well", "badli", "fine", "properli", "wieder", "again", "nuevo", "after", "before", "without"}
+_BESIDE = {"well", "badli", "fine", "properli", "wieder", "again", "nuevo", "after", "before", "without"} | {
+    "yesterday", "todai", "tonight", "tomorrow", "weekend", "morn", "even", "afternoon", "week", "month", "year"
+}
 _OF_MANY = {"@like", "@drink", "@favourite", "@fear"}
 
 
@@ -134,4 +136,4 @@ def _prefixed(pair: Pair) -> bool:
         for a in mine
         for b in theirs
         if a != b
-    )
+    ) or any(f"{a}{suffix}" == b or f"{b}{suffix}" == a for suffix in NEGATING_SUFFIXES for a in mine for b in theirs)

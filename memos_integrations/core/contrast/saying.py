@@ -179,7 +179,7 @@ def _statement(sentence: str) -> Statement:
         instead=SUBSTITUTES.search(plain) is not None,
         planned=PLANNED.search(plain) is not None,
         drops=DROPPED.search(plain) is not None,
-        small=frozenset(root(word) for word in _WORD.findall(sentence) if word[0].islower()),
+        small=frozenset(root(word) for word in _WORD.findall(sentence) if word[0].islower() or word[1:].isupper()),
     )
 
 
