@@ -337,7 +337,10 @@ def _both_led(pair: Pair) -> bool:
     """Whether both tell of the thing that they begin with where, from whom or with what it is."""
     first = pair.n.words[:1], pair.o.words[:1]
     of_one = bool(first[0] and first[1]) and first[0][0].root == first[1][0].root and not first[0][0].kind
-    led = (any(word.lead in _LEADING and not word.kind.strip("placenm") for word in only) for only in (pair.only_n, pair.only_o))
+    led = (
+        any(word.lead in _LEADING and not word.kind.strip("placenm") for word in only)
+        for only in (pair.only_n, pair.only_o)
+    )
     return of_one and all(led)
 
 

@@ -45,7 +45,9 @@ def holder_of(tokens: list[str], lows: list[str]) -> frozenset[str]:
     listed = root(first) in FRAMES.keys() | MANY | CHANGING | ENDING and not first.endswith("s")
     if listed or _told_first(lows, place):
         return frozenset({"@me"})  # without a subject, as in a diary or in Spanish
-    named = tokens[place][0].isupper() and (first not in FILLERS or first in TITLES) and not _is_noun(tokens, lows, place)
+    named = (
+        tokens[place][0].isupper() and (first not in FILLERS or first in TITLES) and not _is_noun(tokens, lows, place)
+    )
     return _named(tokens, lows, place) if named else frozenset()
 
 

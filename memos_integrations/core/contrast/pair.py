@@ -11,7 +11,17 @@ from memos_integrations.core.contrast.word import Word
 OWN = (frozenset({"@me"}), frozenset({"@mine"}))
 _MEASURED = {"number", "time", "day", "month", "ordinal"}
 _BESIDE = {"well", "badli", "fine", "properli", "wieder", "again", "nuevo", "after", "before", "without"} | {
-    "yesterday", "todai", "tonight", "tomorrow", "weekend", "morn", "even", "afternoon", "week", "month", "year"
+    "yesterday",
+    "todai",
+    "tonight",
+    "tomorrow",
+    "weekend",
+    "morn",
+    "even",
+    "afternoon",
+    "week",
+    "month",
+    "year",
 }
 _OF_MANY = {"@like", "@drink", "@favourite", "@fear"}
 
@@ -33,7 +43,9 @@ class Pair(NamedTuple):
     @property
     def couple(self) -> bool:
         """Whether both are about the same two people: "Renske is married to Anders", "Renske and Anders"."""
-        people = [k for k in self.shared & self.n.matter.keys() if self.n.matter[k].kind == "name" or k in self.n.holder]
+        people = [
+            k for k in self.shared & self.n.matter.keys() if self.n.matter[k].kind == "name" or k in self.n.holder
+        ]
         return len(people) > 1
 
     @property

@@ -215,7 +215,10 @@ def _sayings(sentence: str) -> Iterator[Saying]:
             yield saying
 
 
-_SHORT_FIELD = re.compile(r"^(\w[\w'/-]*(?: [\w'/-]+){0,5})(?<!ed):\s+((?!(?:my|our|the|i|we|he|she|they|it|please|not|no)\b)[^\s,]+(?: [^\s,]+){0,4})$", re.IGNORECASE)
+_SHORT_FIELD = re.compile(
+    r"^(\w[\w'/-]*(?: [\w'/-]+){0,5})(?<!ed):\s+((?!(?:my|our|the|i|we|he|she|they|it|please|not|no)\b)[^\s,]+(?: [^\s,]+){0,4})$",
+    re.IGNORECASE,
+)
 """What a note tells by a colon: "Budget for the offsite: 12k"."""
 
 

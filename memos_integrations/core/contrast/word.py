@@ -92,7 +92,12 @@ def qualifiers_of(content: list[Word], word: Word) -> frozenset[str]:
     else:
         found.clear()  # what stands there is no noun phrase
     after = next((each for each in content if each.place > word.place), None)
-    if after is not None and (after.lead in {"for", "of"} or _is_partner(after)) and after.place <= word.place + 3 and not after.predicate:
+    if (
+        after is not None
+        and (after.lead in {"for", "of"} or _is_partner(after))
+        and after.place <= word.place + 3
+        and not after.predicate
+    ):
         found.add(after.root)
     return frozenset(found)
 
