@@ -126,7 +126,7 @@ KINDS: dict[str, frozenset[str]] = {
     for name, words in {
         "drink": "tea coffee decaf espresso latte cappuccino water juice milk beer wine cocoa matcha soda lemonade"
         " cider kombucha whisky gin rum chai",
-        "colour": "red green blue teal yellow orange purple pink black white grey gray brown turquoise violet"
+        "colour": "blonde brunette ginger red green blue teal yellow orange purple pink black white grey gray brown turquoise violet"
         " indigo crimson"
         " navy magenta beige gold silver maroon cyan lavender ochre emerald amber scarlet burgundy khaki olive"
         " coral ivory",

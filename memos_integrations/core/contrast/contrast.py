@@ -79,12 +79,19 @@ def _unsure(n: Statement, o: Statement) -> bool:
 
 
 def _wishes(n: Statement, o: Statement) -> bool:
-    if _WANTS.search(fold(n.text)) and _WANTS.search(fold(o.text)) and (n.fresh or FORMER.search(fold(n.text))):
+    if (
+        _WANTS.search(fold(n.text))
+        and _WANTS.search(fold(o.text))
+        and (n.fresh or FORMER.search(fold(n.text)) or _NOT_TO.search(fold(n.text)))
+    ):
         return True
     return bool(n.unsure and o.unsure and n.wish and n.wish == o.wish and (n.fresh or n.corrects))
 
 
-_WANTS = re.compile(r"\b(?:prefers?|wants?|wished?|asks?|asked|likes?|would rather|requests?|requested)\b")
+_NOT_TO = re.compile(r"\b(?:to stop|not to|no more)\b")
+_WANTS = re.compile(
+    r"\b(?:prefers?|wants?|wished?|asks?|asked|likes?|would (?:now |much )?rather|requests?|requested)\b"
+)
 
 
 def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
@@ -99,7 +106,19 @@ def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
 
 
 def _moves(pair: Pair) -> bool:
-    return bool(pair.kinds) and pair.held and pair.n.changes and pair.n.holder not in OWN and _goes_to(pair)
+    of_one = (pair.held and pair.n.holder not in OWN) or _begin_alike(pair)
+    return bool(pair.kinds) and of_one and pair.n.changes and _goes_to(pair)
+
+
+def _begin_alike(pair: Pair) -> bool:
+    """Whether both begin with the same thing, called by one word: not "server alpha", "server beta"."""
+    first = pair.n.words[:1], pair.o.words[:1]
+    of_one = bool(first[0] and first[1]) and first[0][0].root == first[1][0].root and not first[0][0].kind
+    return of_one and not any(
+        word.place == saying.words[0].place + 1 and word in only and word.root not in CHANGING | MANY
+        for saying, only in ((pair.n, pair.only_n), (pair.o, pair.only_o))
+        for word in saying.words[1:2]
+    )
 
 
 def _pairs(n: Statement, o: Statement) -> Iterator[Pair]:
@@ -232,7 +251,7 @@ def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR09
     return 2 if pair.cover >= 0.5 else 1
 
 
-_CAN_NOW = re.compile(r"\b(?:learn(?:ed|t)|taught (?:my|him|her|them)sel(?:f|ves)) (?:how )?to\b")
+_CAN_NOW = re.compile(r"\bfound out\b|\b(?:learn(?:ed|t)|taught (?:my|him|her|them)sel(?:f|ves)) (?:how )?to\b")
 _NOT_YET = re.compile(r"\b(?:has|have) not (?!(?:a|an|any|the|got)\b)|\bnot \w+(?: \w+)* yet\b")
 """What has not happened may happen once, and has happened from then on."""
 _HAS_NONE = re.compile(r"\b(?:have|has) (?:no|not any)\b|\b(?:do|does) not have\b")
@@ -308,7 +327,14 @@ def _goes_to(pair: Pair) -> bool:
 def _is_changed(pair: Pair) -> bool:
     """Whether what they share is changed itself, and not something of it: "changed the colours in vim"."""
     done_to = _done_to(pair.n)
+    where = any(word.kind in _WHERE_KINDS or word.lead in _LEADING for word in pair.only_o)
+    if _MOVE in pair.n.acts and not where:
+        return False  # "The sofa is grey", "We moved the sofa"
     return done_to is None or done_to not in pair.only_n or not done_to.after_determiner
+
+
+_MOVE = root("move")
+_WHERE_KINDS = {"place", "name", "time", "day", "month", "number", "ordinal"}
 
 
 def _done_to(saying: Saying) -> Word | None:
@@ -330,18 +356,17 @@ def _in_the_place(pair: Pair) -> bool:
     of_one = pair.held or not (pair.n.holder and pair.o.holder)
     if little and pair.argument and of_one and _both_led(pair):
         return True
-    return little and bool(doing) and pair.argument and of_one and pair.alike >= ALIKE_ENOUGH
+    wanted = _WANTS.search(" ".join(pair.n.lows)) and _WANTS.search(" ".join(pair.o.lows))
+    return little and bool(doing or wanted) and pair.argument and of_one and pair.alike >= ALIKE_ENOUGH
 
 
 def _both_led(pair: Pair) -> bool:
     """Whether both tell of the thing that they begin with where, from whom or with what it is."""
-    first = pair.n.words[:1], pair.o.words[:1]
-    of_one = bool(first[0] and first[1]) and first[0][0].root == first[1][0].root and not first[0][0].kind
     led = (
         any(word.lead in _LEADING and not word.kind.strip("placenm") for word in only)
         for only in (pair.only_n, pair.only_o)
     )
-    return of_one and all(led)
+    return _begin_alike(pair) and all(led)
 
 
 _LEADING = frozenset("with by from at on in near via under".split())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memos_integrations.core.claims.frames import ONE_AT_A_TIME, PERSONAL
 from memos_integrations.core.contrast.lexicon import (
     ANYBODY,
     CHANGING,
@@ -55,6 +56,11 @@ def _is_noun(tokens: list[str], lows: list[str], place: int) -> bool:
     """Whether the first word belongs to nouns before "is": "Feature flag beta is off", "Budget for the trip"."""
     if tokens[place].endswith(("'s", "s'")) or lows[place] in TITLES:
         return False
+    after = tokens[place + 1 : place + 2]
+    if lows[place] in _THINGS and (not after or after[0].islower()):
+        return True
+    if lows[place + 1 : place + 2] and lows[place + 1] in _NO_VERBS:
+        return True
     for each in range(place + 1, min(place + 4, len(lows))):
         if lows[each] in {"for", "of"} or (lows[each] == "with" and each > place + 1):
             return True
@@ -67,6 +73,13 @@ def _is_noun(tokens: list[str], lows: list[str], place: int) -> bool:
     return False
 
 
+_THINGS = (ONE_AT_A_TIME - PERSONAL - KIN) | frozenset(
+    "repo project service server build model api docs tests customer client ticket order parcel invoice contract policy"
+    " wifi staging production frontend backend website app cluster pipeline queue cache config lunch dinner breakfast"
+    " meeting training practice rehearsal delivery parking travel login access support".split()
+)
+"""Nouns with which a note may begin, without an article."""
+_NO_VERBS = frozenset("above below over under of for per".split())
 _AUXILIARIES = frozenset("is are was were has have had must can will does do".split())
 
 

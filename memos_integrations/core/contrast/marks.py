@@ -58,7 +58,7 @@ DENIED_VALUE = re.compile(r"(?:,|\band)\s*not\s+(?P<after>[^,.;]+)|\b(?:not|n't|
 """The value that a correction says is the wrong one."""
 
 FORMER = re.compile(
-    r"\b(?:from|succeed\w*|instead of|rather than|in place of|replac\w+|von|en vez de|statt)\s+((?:\w+ ?){1,3})"
+    r"\b(?:from|succeed\w*|instead of|rather than|in place of|replac\w+|von|en vez de|statt)\s+((?:(?!instead\b|rather\b|in place\b)\.?\w[\w-]*(?:\.\w+)* ?){1,3})"
 )
 """What was before, in a statement of change."""
 
@@ -114,7 +114,7 @@ PASSING = re.compile(
 """Says that it is so for once."""
 
 BESIDES = re.compile(
-    r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch"
+    r"\b(?:(?:my|our|the|his|her|their) other|also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch"
     r"|tambien|también)\b",
     re.IGNORECASE,
 )

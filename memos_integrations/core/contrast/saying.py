@@ -20,6 +20,7 @@ from memos_integrations.core.contrast.lexicon import (
     FILLERS,
     FRAMES,
     IRREGULAR,
+    KIN,
     ME,
     MONTHS,
     NEGATIONS,
@@ -60,6 +61,7 @@ _SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (
     (r"\bcan't\b|\bcannot\b", "can not"), (r"\bwon't\b", "will not"), (r"n't\b", " not"), (r"'ve\b", " have"),
     (r"'re\b", " are"), (r"'ll\b", " will"), (r"'m\b", " am"), (r"'d\b", " would"),
     (r"\b(it|he|she|that|there|what|here)'s\b", r"\1 is"),
+    (r"\b([a-z]\w+)'s (?=(?:now|not|no longer|back|alive|dead|broken|fine|gone|open|closed|ready|full|empty|over|fixed)\b)", r"\1 is "),
 )]  # fmt: skip
 
 
@@ -172,7 +174,7 @@ def _statement(sentence: str) -> Statement:
         succeeds=SUCCESSION.search(plain) is not None or GIVEN_UP.search(plain) is not None,
         besides=BESIDES.search(plain) is not None,
         unsure=UNSURE.search(_REASON.sub("", plain)) is not None,
-        past=PAST.search(plain) is not None,
+        past=PAST.search(_SINCE_WHEN.sub("", plain)) is not None,
         passing=PASSING.search(plain) is not None,
         quoted=_QUOTED.search(sentence) is not None or (":" in sentence and _REPORTED.search(plain) is not None),
         wish=root(wish[1]) if (wish := WISHES.search(plain)) else "",
@@ -183,6 +185,8 @@ def _statement(sentence: str) -> Statement:
     )
 
 
+_SINCE_WHEN = re.compile(r"\bsince (?:i|we|he|she|they|it|the|my|our) .*$")
+"""Since when something is so is told of the past; that it is so is not."""
 _REASON = re.compile(r"\b(?:because|weil|porque)\b.*$")
 """Why something is so is no part of whether it is so."""
 
@@ -297,7 +301,7 @@ def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
     for place, low in enumerate(lows):
         pair = any((root(low), low_after) in PAIRS for low_after in lows[place + 1 : place + 6])
         no_verb = place > 0 and lows[place - 1] in DETERMINERS | _NOUN_FOLLOWS
-        verb = root(low) in ENDING and (_is_told(low) or lows[max(0, place - 2) : place] == ["had", "to"])
+        verb = root(low) in ENDING and (_is_told(low) or " ".join(lows[max(0, place - 2) : place]) in _HAD_TO)
         named = place > 0 and tokens[place][0].isupper()
         if low in {"done", "through"} and lows[place + 1 : place + 2] == ["with"]:
             yield from (FRAMES.get(root(each), root(each)) for each in _object(lows[place + 2 :]))
@@ -308,7 +312,7 @@ def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
         if lows[place + 1 : place + 3] == ["out", "of"] and root(low) == _RUN:
             continue  # "ran out of milk"
         after = list(_object(lows[place + 1 :]))
-        before = [each for each in lows[:place] if each not in FILLERS]
+        before = _subject_of(lows[:place])
         passive = verb and place > 0 and lows[place - 1] in _PASSIVE and not low.endswith("ing")
         chosen = before if (low in OVER and root(low) not in ENDING) or not after or passive else after
         yield from (FRAMES.get(root(each), root(each)) for each in chosen[:5])
@@ -325,6 +329,16 @@ def _object(lows: list[str]) -> Iterator[str]:
             yield each
 
 
+def _subject_of(lows: list[str]) -> list[str]:
+    """The content words of what a verb is said of; of "the oboe teacher" the last."""
+    if "had" in lows:
+        return list(_object(lows[lows.index("had") + 1 :]))[-1:]  # "had the tiles in the bathroom replaced"
+    content = [each for each in lows if each not in FILLERS]
+    phrase = list(_object([each for each in lows if each not in FILLERS or each in _LEADING_ON]))
+    return phrase[-1:] if phrase and phrase[-1] in KIN else content
+
+
+_HAD_TO = frozenset({"had to", "asked to", "decided to", "wants to"})
 _LEADING_ON = frozenset("of about in at for from with on about to".split())
 _LIGHT = frozenset(
     "job position work subscription membership contract account habit course degree use lessons classes plan plans idea"
@@ -336,7 +350,7 @@ _RUN = root("run")
 
 def _is_told(low: str) -> bool:
     """Whether a verb is in a form that tells of an event: "sells" is a habit."""
-    return low.endswith(("ed", "ing")) or low in _EVENTS or low.startswith("ge")
+    return low.endswith(("ed", "ing")) or low in _EVENTS or IRREGULAR.get(low, low) != low or low.startswith("ge")
 
 
 _WHEN = DAYS | MONTHS | PARTS | frozenset("yesterday today tonight ago early late".split())
