@@ -57,18 +57,19 @@ def _is_noun(tokens: list[str], lows: list[str], place: int) -> bool:
     if tokens[place].endswith(("'s", "s'")) or lows[place] in TITLES:
         return False
     after = tokens[place + 1 : place + 2]
-    if lows[place] in _THINGS and (not after or after[0].islower()):
-        return True
-    if lows[place + 1 : place + 2] and lows[place + 1] in _NO_VERBS:
+    if (lows[place] in _THINGS and "".join(after).islower()) or {*after} & _NO_VERBS:
         return True
     for each in range(place + 1, min(place + 4, len(lows))):
         if lows[each] in {"for", "of"} or (lows[each] == "with" and each > place + 1):
             return True
         if lows[each] in _AUXILIARIES:
             return each > place + 1
-        if not tokens[each].islower():
-            return False
-        if lows[each] in IRREGULAR or lows[each] in FILLERS or lows[each].endswith(("s", "ed", "ing")):
+        if (
+            not tokens[each].islower()
+            or lows[each] in IRREGULAR
+            or lows[each] in FILLERS
+            or lows[each].endswith(("s", "ed", "ing"))
+        ):
             return False
     return False
 

@@ -27,7 +27,9 @@ IRREGULAR = {
         "ride": "rode ridden", "think": "thought", "bring": "brought", "build": "built", "rebuild": "rebuilt",
         "die": "died dying", "lie": "lying", "hide": "hid hidden", "hurt": "hurts", "forbid": "forbade forbidden",
         "spend": "spent", "send": "sent", "lend": "lent", "draw": "drew drawn", "withdraw": "withdrew withdrawn",
-        "undergo": "underwent", "overcome": "overcame", "outgrow": "outgrew outgrown", "sing": "sang sung", "tear": "tore torn", "swear": "swore sworn", "do": "did"
+        "undergo": "underwent",
+        "overcome": "overcame", "outgrow": "outgrew outgrown",
+        "sing": "sang sung", "tear": "tore torn", "swear": "swore sworn", "do": "did"
                    " done does",
     }.items()
     for form in forms.split()
@@ -155,7 +157,8 @@ CHANGING = _roots(
     " relocate reschedule postpone delay extend shorten convert rewrite rebuild redesign become turn promote"
     " replace swap"
     " trade exchange revise adjust update reassign elect appoint graduate climb shrink grow repaint"
-    " outsource switch overhaul cut sell slip push dye bleach rebrand remodel refit waive reassign escalate double halve revise reset verschoben gewechselt gezogen umgezogen geandert"
+    " outsource switch overhaul cut sell slip push dye bleach rebrand remodel refit waive reassign"
+    " escalate double halve revise reset verschoben gewechselt gezogen umgezogen geandert"
     " mude mudo mudado muda verlangert verlegt erhoht gesenkt cambie cambiado"
     " traslade"
 )

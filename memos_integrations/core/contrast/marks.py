@@ -46,7 +46,8 @@ CORRECTING = re.compile(
     r"^no, |\b(?:please fix|was off)\b"
     r"|\b(?:actually|sorry|mistaken?|misread|misspoke|misheard|mistyped|misremember\w*|incorrect|inaccurate|correct"
     r"|correction|corrected|clarif\w+|confus\w+|mix(?:ed|ing)?\b.{0,20}\bup|turns out|turned out|look(?:ed)? it up"
-    r"|strike that|make that|on second thoughts?|disregard|as opposed to|erratum|(?:double-)?checked|in fact|typo|my bad|scratch that|i meant|rather than"
+    r"|strike that|make that|on second thoughts?|disregard|as opposed to|erratum|(?:double-)?checked"
+    r"|in fact|typo|my bad|scratch that|i meant|rather than"
     r"|korrektur|eigentlich|sondern|falsch|irrtum|vertan|perdon|en realidad|equivoqu\w+|sino)\b"
     r"|\bwrong\b(?=\s*(?:\w+\s*)?(?:[,;:.]|$))",
     re.IGNORECASE,
@@ -58,7 +59,8 @@ DENIED_VALUE = re.compile(r"(?:,|\band)\s*not\s+(?P<after>[^,.;]+)|\b(?:not|n't|
 """The value that a correction says is the wrong one."""
 
 FORMER = re.compile(
-    r"\b(?:from|succeed\w*|instead of|rather than|in place of|replac\w+|von|en vez de|statt)\s+((?:(?!instead\b|rather\b|in place\b)\.?\w[\w-]*(?:\.\w+)* ?){1,3})"
+    r"\b(?:from|succeed\w*|instead of|rather than|in place of|replac\w+|von|en vez de"
+    r"|statt)\s+((?:(?!instead\b|rather\b|in place\b)\.?\w[\w-]*(?:\.\w+)* ?){1,3})"
 )
 """What was before, in a statement of change."""
 
@@ -88,7 +90,8 @@ UNSURE = re.compile(
 PAST = re.compile(
     r"\b(?:used to|(?:was|were)(?! (?:not )?(?:\w+ly )?(?:\w+(?:ed|en)|brought|put|set|cut|made|sent|sold|built"
     r"|lost|held|found|paid|shut|split"
-    r"|kept|bought|born|put|hit|let|upheld|won|told|taught|spent|drawn|withdrawn|thrown|torn|left|met|read)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
+    r"|kept|bought|born|put|hit|let|upheld|won|told|taught|spent|drawn|withdrawn|thrown|torn|left|met"
+    r"|read)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
     r"|months? ago|long ago|back then|back in (?:the|my|\d)"
     r"|previously|previous|formerly|former|before that|earlier|at school|once(?! (?:an?|per|every|each)\b)"
     r"|in (?:19|20)\d\d|last (?:time|year|car"
@@ -114,7 +117,8 @@ PASSING = re.compile(
 """Says that it is so for once."""
 
 BESIDES = re.compile(
-    r"\b(?:(?:my|our|the|his|her|their) other|also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch"
+    r"\b(?:(?:my|our|the|his|her|their) other|also|too|as well|in addition|besides"
+    r"|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch"
     r"|tambien|también)\b",
     re.IGNORECASE,
 )
@@ -142,7 +146,8 @@ DROPPED = re.compile(
 """Says that a plan is given up, or another one made."""
 
 SUBSTITUTES = re.compile(
-    r"\binstead\b(?! of)|\b(?:from here on|going forward|since(?! \d)|as of)\b|\b(?:these days|nowadays|from now on|now|jetzt|inzwischen|neuerdings|ahora|ya(?! no))\b",
+    r"\binstead\b(?! of)|\b(?:from here on|going forward|since(?! \d)|as of)\b|\b(?:these days|nowadays"
+    r"|from now on|now|jetzt|inzwischen|neuerdings|ahora|ya(?! no))\b",
     re.IGNORECASE,
 )
 """Says that what follows is so in the place of what was."""

@@ -9,24 +9,17 @@ from functools import lru_cache
 
 from memos_integrations.core.claims import statements_of
 from memos_integrations.core.claims.plainer import plainly
+from memos_integrations.core.contrast.ending import ended_in
 from memos_integrations.core.contrast.holder import holder_of
 from memos_integrations.core.contrast.lexicon import (
     BEGINNING,
     CHANGING,
-    DAYS,
     DETERMINERS,
-    ENDING,
-    ENDING_PAIRS,
     FILLERS,
-    FRAMES,
     IRREGULAR,
-    KIN,
     ME,
-    MONTHS,
     NEGATIONS,
     OPPOSED,
-    OVER,
-    PARTS,
     root,
 )
 from memos_integrations.core.contrast.marks import (
@@ -50,18 +43,28 @@ from memos_integrations.core.text.chat import apostrophised
 from memos_integrations.core.text.words import fold
 
 _WORD = re.compile(r"[A-Za-z]\w*(?:[._]\w+)+|\d+(?:st|nd|rd|th)\b|\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
+
+
 _QUOTED = re.compile(r"[\"“„«][^\"”“»]{3,}[\"”“»]")
+
+
 _REPORTED = re.compile(
     r"\b(?:says?|said|saying|wrote|writes|asked|asks|goes|motto|replied|claims?|told me)\b", re.IGNORECASE
 )
+
+
 _SPLIT = re.compile(r"\s*[;:]\s+|,\s+|\s+(?:but|because|although|while|whereas|so that|weil|aber|porque|pero|sino)\s+|"
-                    r"\s+and\s+(?=(?:nobody|everybody|everyone|i|we|he|she|they|it|now|is|am|are|has|have|bought|got|adopted|joined|rented"
+                    r"\s+and\s+(?=(?:nobody|everybody|everyone|i|we|he|she|they|it|now|is|am|are|has|have|bought|got"
+                    r"|adopted|joined|rented"
                     r"|began)\s)", re.IGNORECASE)  # fmt: skip
+
+
 _SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (
     (r"\bcan't\b|\bcannot\b", "can not"), (r"\bwon't\b", "will not"), (r"n't\b", " not"), (r"'ve\b", " have"),
     (r"'re\b", " are"), (r"'ll\b", " will"), (r"'m\b", " am"), (r"'d\b", " would"),
     (r"\b(it|he|she|that|there|what|here)'s\b", r"\1 is"),
-    (r"\b([a-z]\w+)'s (?=(?:now|not|no longer|back|alive|dead|broken|fine|gone|open|closed|ready|full|empty|over|fixed)\b)", r"\1 is "),
+    (r"\b([a-z]\w+)'s (?=(?:now|not|no longer|back"
+     r"|alive|dead|broken|fine|gone|open|closed|ready|full|empty|over|fixed)\b)", r"\1 is "),
 )]  # fmt: skip
 
 
@@ -187,6 +190,8 @@ def _statement(sentence: str) -> Statement:
 
 _SINCE_WHEN = re.compile(r"\bsince (?:i|we|he|she|they|it|the|my|our) .*$")
 """Since when something is so is told of the past; that it is so is not."""
+
+
 _REASON = re.compile(r"\b(?:because|weil|porque)\b.*$")
 """Why something is so is no part of whether it is so."""
 
@@ -220,7 +225,8 @@ def _sayings(sentence: str) -> Iterator[Saying]:
 
 
 _SHORT_FIELD = re.compile(
-    r"^(\w[\w'/-]*(?: [\w'/-]+){0,5})(?<!ed):\s+((?!(?:my|our|the|i|we|he|she|they|it|please|not|no)\b)[^\s,]+(?: [^\s,]+){0,4})$",
+    r"^(\w[\w'/-]*(?: [\w'/-]+){0,5})(?<!ed):\s+((?!(?:my|our|the|i|we|he|she|they|it|please|not"
+    r"|no)\b)[^\s,]+(?: [^\s,]+){0,4})$",
     re.IGNORECASE,
 )
 """What a note tells by a colon: "Budget for the offsite: 12k"."""
@@ -246,6 +252,7 @@ def _leaning(saying: Saying, before: Saying) -> Saying:
 _GOING_ON = frozenset("bought got adopted joined rented began".split())
 """Verbs that a clause may begin with whose subject is that of the one before: "Jonas sold it and bought a boat"."""
 
+
 _LEANING = frozenset("it he she they not now er sie es nicht".split())
 
 
@@ -261,7 +268,7 @@ def _saying(tokens: list[str]) -> Saying:
         holder,
         frozenset(_names(lows)),
         frozenset(scales),
-        frozenset(_ended(tokens, lows)),
+        frozenset(ended_in(tokens, lows)),
         denied=any(low in NEGATIONS for low in lows),
         denied_at=next((place for place, low in enumerate(lows) if low in _NO), -1),
         changes=any(root(low) in CHANGING for low in lows),
@@ -277,7 +284,6 @@ def _saying(tokens: list[str]) -> Saying:
 
 
 _NO = frozenset({"no", "not"})
-_NOUN_FOLLOWS = frozenset("of on in at for per by without".split())
 
 
 def _numbered(lows: list[str]) -> Iterator[tuple[str, str]]:
@@ -294,70 +300,3 @@ _AUXILIARIES = frozenset("is are was were has have had does do will can must ist
 def _names(lows: list[str]) -> Iterator[str]:
     for low in lows:
         yield "@me" if low in ME else root(low)
-
-
-def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
-    """The roots of what the clause says has ended: what follows the verb of ending, else what goes before it."""
-    for place, low in enumerate(lows):
-        pair = any((root(low), low_after) in PAIRS for low_after in lows[place + 1 : place + 6])
-        no_verb = place > 0 and lows[place - 1] in DETERMINERS | _NOUN_FOLLOWS
-        verb = root(low) in ENDING and (_is_told(low) or " ".join(lows[max(0, place - 2) : place]) in _HAD_TO)
-        named = place > 0 and tokens[place][0].isupper()
-        if low in {"done", "through"} and lows[place + 1 : place + 2] == ["with"]:
-            yield from (FRAMES.get(root(each), root(each)) for each in _object(lows[place + 2 :]))
-        if no_verb or named or low == "die" or not (verb or pair or low in OVER):
-            continue
-        if pair and root(low) in FRAMES:
-            yield FRAMES[root(low)]  # "moved out": of where one lives
-        if lows[place + 1 : place + 3] == ["out", "of"] and root(low) == _RUN:
-            continue  # "ran out of milk"
-        after = list(_object(lows[place + 1 :]))
-        before = _subject_of(lows[:place])
-        passive = verb and place > 0 and lows[place - 1] in _PASSIVE and not low.endswith("ing")
-        chosen = before if (low in OVER and root(low) not in ENDING) or not after or passive else after
-        yield from (FRAMES.get(root(each), root(each)) for each in chosen[:5])
-
-
-def _object(lows: list[str]) -> Iterator[str]:
-    """The content words of what a verb is done to, without what says which one it is: "the chain of my bike"."""
-    told = False
-    for each in lows:
-        if told and each in _LEADING_ON:
-            return
-        if each not in FILLERS | _WHEN and not each.isdigit():
-            told = each not in _LIGHT
-            yield each
-
-
-def _subject_of(lows: list[str]) -> list[str]:
-    """The content words of what a verb is said of; of "the oboe teacher" the last."""
-    if "had" in lows:
-        return list(_object(lows[lows.index("had") + 1 :]))[-1:]  # "had the tiles in the bathroom replaced"
-    content = [each for each in lows if each not in FILLERS]
-    phrase = list(_object([each for each in lows if each not in FILLERS or each in _LEADING_ON]))
-    return phrase[-1:] if phrase and phrase[-1] in KIN else content
-
-
-_HAD_TO = frozenset({"had to", "asked to", "decided to", "wants to"})
-_LEADING_ON = frozenset("of about in at for from with on about to".split())
-_LIGHT = frozenset(
-    "job position work subscription membership contract account habit course degree use lessons classes plan plans idea"
-    " member dose supply rid notice trip flight price rent fee talk talking thinking going career post role part half share".split()
-)
-"""Nouns of which what follows tells the matter: "my job at Bosch", "the subscription to Netflix"."""
-_RUN = root("run")
-
-
-def _is_told(low: str) -> bool:
-    """Whether a verb is in a form that tells of an event: "sells" is a habit."""
-    return low.endswith(("ed", "ing")) or low in _EVENTS or IRREGULAR.get(low, low) != low or low.startswith("ge")
-
-
-_WHEN = DAYS | MONTHS | PARTS | frozenset("yesterday today tonight ago early late".split())
-_PASSIVE = frozenset("was were been is are be got being wurde wurden fue".split())
-_EVENTS = frozenset(
-    "left sold lost withdrawn thrown sworn quit split gave swore withdrew sought aufgehort verkauft beendet"
-    " abgesagt abgemeldet abgeschafft"
-    " weggegeben vendi vendio vendido dejado deje dejo cancele cancelado terminado acabado".split()
-)
-PAIRS = frozenset((root(verb), particle) for verb, particle in ENDING_PAIRS)
