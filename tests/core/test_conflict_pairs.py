@@ -21,12 +21,13 @@ first sight: `conflict_ninth_hand.tsv` 87.8, 60.0, 4 of 42; `conflict_tenth_hand
 `conflict_eleventh_hand.tsv` 100, 66.7, 0 of 40; `conflict_twelfth_hand.tsv` 95.7, 73.3, 1 of 40;
 `conflict_thirteenth_hand.tsv` 96.4, 64.3, 0 of 33.
 Three in other registers, each read for the first time after the rules had been mended against those before it:
-`conflict_fourteenth_hand.tsv`, teams and coding agents: 92.3, 40.0, 0 of 32; `conflict_fifteenth_hand.tsv`, families and
-help desks: 96.6, 46.7, 1 of 32; `conflict_sixteenth_hand.tsv`, profiles, chat, long sentences, policies, settings: 96.8,
-45.5, 0 of 36 (the rules as they were before the first of the three: 96.3, 39.4). So much of what is told in new words is
-found; what the floors keep was mended afterwards.
-`conflict_beside.tsv` has news of a thing that leave what was known of it as it is: at first sight 11 of its 70 pairs were
-false alarms, and 6 true facts retired; of the 50 of `conflict_beside_more.tsv`, seen after that was mended, 4 and 2.
+`conflict_fourteenth_hand.tsv`, teams and coding agents: 92.3, 40.0, 0 of 32; `conflict_fifteenth_hand.tsv`, families
+and help desks: 96.6, 46.7, 1 of 32; `conflict_sixteenth_hand.tsv`, profiles, chat, long sentences, policies, settings:
+96.8, 45.5, 0 of 36 (the rules as they were before the first of the three: 96.3, 39.4). So much of what is told in such
+words is found; what the floors keep was mended afterwards.
+`conflict_beside.tsv` has news of a thing that leave what was known of it as it is: at first sight 11 of its 70 pairs
+were false alarms, and 6 true facts retired; of the 50 of `conflict_beside_more.tsv`, seen after that was mended, 4 and
+2.
 `conflict_denied.tsv` is what the rule on denials of another particular was written against.
 """
 
