@@ -20,6 +20,14 @@ against those before; everyday changes, and what stands beside them, jest, plans
 first sight: `conflict_ninth_hand.tsv` 87.8, 60.0, 4 of 42; `conflict_tenth_hand.tsv` 93.5, 48.3, 1 of 40;
 `conflict_eleventh_hand.tsv` 100, 66.7, 0 of 40; `conflict_twelfth_hand.tsv` 95.7, 73.3, 1 of 40;
 `conflict_thirteenth_hand.tsv` 96.4, 64.3, 0 of 33.
+Three in other registers, each read for the first time after the rules had been mended against those before it:
+`conflict_fourteenth_hand.tsv`, teams and coding agents: 92.3, 40.0, 0 of 32; `conflict_fifteenth_hand.tsv`, families
+and help desks: 96.6, 46.7, 1 of 32; `conflict_sixteenth_hand.tsv`, profiles, chat, long sentences, policies, settings:
+96.8, 45.5, 0 of 36 (the rules as they were before the first of the three: 96.3, 39.4). So much of what is told in such
+words is found; what the floors keep was mended afterwards.
+`conflict_beside.tsv` has news of a thing that leave what was known of it as it is: at first sight 11 of its 70 pairs
+were false alarms, and 6 true facts retired; of the 50 of `conflict_beside_more.tsv`, seen after that was mended, 4 and
+2.
 `conflict_denied.tsv` is what the rule on denials of another particular was written against.
 """
 
@@ -129,6 +137,9 @@ def test_rules_reach_what_is_wanted_on_pairs_that_they_were_never_mended_against
         ("conflict_eleventh_hand.tsv", 100, 95),
         ("conflict_twelfth_hand.tsv", 100, 85),
         ("conflict_thirteenth_hand.tsv", 100, 76),
+        ("conflict_fourteenth_hand.tsv", 100, 78),
+        ("conflict_fifteenth_hand.tsv", 100, 61),
+        ("conflict_sixteenth_hand.tsv", 100, 56),
         ("conflict_worked_on_more.tsv", 100, 90),
     ],
 )
@@ -136,6 +147,13 @@ def test_rules_reach_what_they_reached_on_pairs_by_other_hands(name: str, precis
     reached = scored(read(name))
     assert reached.precision >= precision
     assert reached.recall >= recall
+    assert reached.wrongly_retired == 0
+
+
+@pytest.mark.parametrize(("name", "false_alarms"), [("conflict_beside.tsv", 2), ("conflict_beside_more.tsv", 1)])
+def test_news_of_a_thing_leave_what_was_known_of_it(name: str, false_alarms: int) -> None:
+    reached = scored(read(name))
+    assert reached.false_alarms <= false_alarms
     assert reached.wrongly_retired == 0
 
 

@@ -30,6 +30,11 @@ from memos_integrations.core.contrast import contrast, frames_of
             "it names the former",
         ),
         ("Ich spiele Harfe.", "Ich habe die Harfe verkauft.", "it has ended"),
+        ("Billing runs on Umbra.", "Billing has moved to Solis.", "it has changed"),
+        ("Budget for the fair: 9k.", "Kofi cut the fair budget to 7k.", "it has changed"),
+        ("The grain is with Umbra.", "The grain is at Solis since May.", "it has changed"),
+        ("Rui has not signed the lease.", "Rui signed the lease yesterday.", "it is denied"),
+        ("We have three boats.", "We ordered two more boats.", "it is one more"),
     ],
 )
 def test_each_signal_is_told_by_its_name(older: str, newer: str, rule: str) -> None:
@@ -113,3 +118,32 @@ def test_a_part_is_not_the_whole_and_one_thing_not_another() -> None:
 def test_the_spanish_yes_is_no_if() -> None:
     assert contrast("Ahora sí bebo vino.", "No bebo vino.") is not None
     assert contrast("Ahora, si bebo vino, canto.", "No bebo vino.") is None
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("My loom is a Solis.", "I replaced the pedal of my loom."),
+        ("My aunt lives in Bari.", "My aunt lost her ring in Bari."),
+        ("The archive is on Mill Lane.", "The archive no longer lends films."),
+        ("I take zinc drops.", "I've run out of zinc drops."),
+        ("I have a nephew.", "My nephew does not eat plums."),
+        ("I read biographies.", "I've finished the biography of Curie."),
+        ("I play the zither.", "The zither teacher retired."),
+        ("I use Umbra.", "I've changed the font in Umbra."),
+        ("The barn is green.", "We've moved the plough to the barn."),
+        ("The barn has a window.", "We had the tiles of the barn replaced."),
+    ],
+)
+def test_news_of_something_of_it_retire_nothing(older: str, newer: str) -> None:
+    assert contrast(newer, older) is None
+
+
+def test_words_of_one_family_that_have_many_values_are_read() -> None:
+    contrast("My visitors are outside.", "I visit him inside.")
+
+
+def test_a_noun_that_begins_a_sentence_is_nobody() -> None:
+    found = contrast("We upgraded the press to model 9.", "Press is model 7.")
+    assert found is not None
+    assert found.rule == "it has changed"

@@ -83,7 +83,8 @@ _ARTICLES = re.compile(
 )
 _CLOCK = re.compile(
     r"\b(?:(?P<h>\d{1,2})(?::(?P<m>[0-5]\d))?\s?(?P<half>[ap])\.?m\b\.?|(?P<h24>[01]?\d|2[0-3])[:.](?P<m24>[0-5]\d)"
-    r"|(?P<word>noon|midnight)|at\s(?P<bare>2[0-4]|1\d|[1-9])$|(?P<half_past>half|quarter)\s(?P<way>past|to)\s(?P<spelt>\w+))",
+    r"|(?P<word>noon|midnight)|at\s(?P<bare>2[0-4]|1\d|[1-9])$|(?P<half_past>half|quarter)\s(?P<way>past"
+    r"|to)\s(?P<spelt>\w+))",
     re.IGNORECASE,
 )
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
@@ -126,7 +127,8 @@ KINDS: dict[str, frozenset[str]] = {
     for name, words in {
         "drink": "tea coffee decaf espresso latte cappuccino water juice milk beer wine cocoa matcha soda lemonade"
         " cider kombucha whisky gin rum chai",
-        "colour": "red green blue teal yellow orange purple pink black white grey gray brown turquoise violet"
+        "colour": "blonde brunette ginger red green blue teal yellow orange purple pink black white grey gray brown"
+        " turquoise violet"
         " indigo crimson"
         " navy magenta beige gold silver maroon cyan lavender ochre emerald amber scarlet burgundy khaki olive"
         " coral ivory",

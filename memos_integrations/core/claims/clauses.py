@@ -66,7 +66,7 @@ _UNSURE = re.compile(
     r"|until recently i thought"
     r"|suggest(?:s|ed)|recommend(?:s|ed)|propos(?:es|ed)|requested|used to think|in the (?:novel|film|movie|book"
     r"|story|game))\b"
-    r"|\bmay (?!\d)(?=[a-z])|\b(?:next|coming) (?:week|month|year)\b(?= (?:i|we|he|she|they) )",
+    r"|\bmay (?!\d|not\b)(?=[a-z])|\b(?:next|coming) (?:week|month|year)\b(?= (?:i|we|he|she|they) )",
     re.IGNORECASE,
 )
 _FUTURE = re.compile(r"\bwill(?: now| then)? (?!now\b|be\b|take place\b|start\b|begin\b|happen\b|not\b)", re.IGNORECASE)
@@ -111,6 +111,8 @@ _TOLD_TERSELY = (
 _TERSE = re.compile(_TOLD_TERSELY + r" (?:is|are|moved|changed|switched|went|rose|dropped|was|were|got) )")
 _TERSE_NOW = re.compile(_TOLD_TERSELY + r") now (\S+(?: \S+)?)$")
 """As in a note: "dentist appointment moved to 21 June", "parking spot now C4"."""
+_SETTING = re.compile(r"^([A-Za-z][\w.-]*) ?= ?(\S+)$")
+"""As in a file of settings: "timeout=30"."""
 _FIELD_CHANGED = re.compile(
     r"^(?!(?:my|our|the|i|we)\b)([A-Za-z]\w*(?: \w+){0,2}): ((?:upgraded|changed|moved|raised|lowered|switched|cut"
     r"|reduced|extended|increased|renamed) (?:from|to) .+)$",
@@ -193,7 +195,11 @@ def statements_of(text: str) -> list[str]:
     """The sentences of a text that state something: no questions, no orders of a word."""
     told = text[: LONGEST + 1].translate(_QUOTES)
     plain = _NOTE_THAT.sub(r"\1.", _MARVEL.sub(r"\1.", _TAG.sub(".", told))) if "?" in told else told
-    return [each for each in sentences(plain) if not each.rstrip(" \"')").endswith("?") and len(each.split()) > 1]
+    return [
+        each
+        for each in sentences(plain)
+        if not each.rstrip(" \"')").endswith("?") and (len(each.split()) > 1 or _SETTING.match(each))
+    ]
 
 
 def clauses_of(text: str, said_at: datetime) -> Iterator[Clause]:
@@ -223,6 +229,7 @@ def _clause(part: str, sentence: str, said_at: datetime) -> Clause | None:
         plain = _TERSE_CHANGE.sub(r"\1 my \2 ", plain)
         plain = _TERSE.sub(r"my \1", _TERSE_NOW.sub(r"\1 is now \2", plain))
     plain = _NEW_ONE.sub(_new_one, plain)
+    plain = _SETTING.sub(r"\1: \2", plain)
     plain = _FIELD_CHANGED.sub(r"my \1 \2", plain)
     plain = _FIELD.sub(lambda found: f"my {found[1].replace('_', ' ')} is {found[2]}", plain)
     plain = _AT_FIRST.sub(r"\2 \1", _NAMED.sub(r"\1 is \2", plain))

@@ -69,7 +69,7 @@ _TREATED = re.compile(
     r"\bhad ((?:my|his|her|the) (?:[\w-]+ )?(?:operation|surgery|exam|interview|check-?up|scan|procedure|treatment))\b",
     re.IGNORECASE,
 )
-_WAITS = re.compile(r"\bon (?:a|the) waiting list for\b", re.IGNORECASE)
+_WAITS = re.compile(r"\bon (?:a|the) (?:waiting list|waitlist) for\b", re.IGNORECASE)
 _REACHED_AT = re.compile(
     r"^(?:please |from now on,? |you can )*(?:use|write to|e-?mail me (?:at|on)|mail me at|reach me (?:at|on)"
     r"|send (?:it|mail|everything) to) (\S+@[\w.-]+\w)",

@@ -90,7 +90,7 @@ def split_subject(clause: str) -> tuple[list[str], list[str]] | None:  # noqa: C
 
 def _is_last(words: list[str], place: int) -> bool:
     """Whether a verb stands there after which nothing need follow: "died", "passed away", "retired"."""
-    low, after = words[place].lower(), [word.lower() for word in words[place + 1 : place + 2]]
+    low, after = words[place].lower(), [word.lower().strip(",") for word in words[place + 1 : place + 2]]
     return low in _COMPLETE or (low == "passed" and after in (["away"], ["on"]))
 
 

@@ -74,7 +74,7 @@ def is_of_somebody(sentence: str) -> bool:
 
 _USUALLY_MANY = frozenset("friend colleague cousin neighbour neighbor uncle aunt child kid nephew niece".split())
 _SOMEBODY = re.compile(
-    r"^(?:(?:another|one of|some|several|many|most|a few) |an? (?!new )(?:\w+ )?(?:{})\b)".format(
+    r"^(?:(?:another|other|others|one of|some|several|many|most|a few) |an? (?!new )(?:\w+ )?(?:{})\b)".format(
         "|".join(sorted(PERSONAL | _USUALLY_MANY | {"cat", "dog", "pet"}))
     ),
     re.IGNORECASE,
@@ -128,6 +128,8 @@ def _of_its_end(n: Claim, o: Claim) -> Found | None:
     if n.subject == o.subject and n.attribute in {ANY, o.attribute}:
         return None if o.attribute in _FOR_EVER and n.changed else Found(2, "it is over")
     mine = words_of(n.subject)
+    if n.was == ALL and n.attribute == ANY and o.attribute == "name" and mine and mine == words_of(o.value):
+        return Found(1, "who is called so is no more")
     called = n.subject.title()
     if n.was == ALL and n.attribute == ANY and o.subject.endswith(f" {n.subject}") and f" {called}" in o.sentence:
         return Found(2, "it is over")  # "my dog Bella", "Bella"
@@ -232,6 +234,8 @@ def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911, PLR0912 
         return Found(1, "it may be told in another way") if n.changed and n.attribute in _NAMED_PLACES else None
     if n.attribute != "when" and _is_narrowed(n.value) != _is_narrowed(o.value) and not n.was:
         return Found(1, "it may be so at times only") if n.changed else None
+    if n.attribute in {"is", "price"} and not n.changed and not n.was and _of_two_scopes(n.value, o.value):
+        return None
     periods = {period_of(n.value), period_of(o.value)} - {""}
     if len(periods) > 1 and not n.changed:
         return None
@@ -321,6 +325,15 @@ def _likely(  # noqa: PLR0911 - a table of cases
     if kinds[0] == "words" and not head:
         return Found(1, "said to have changed") if n.changed else None
     return Found(2, "said to have changed") if n.changed else Found(1, "one as a rule")
+
+
+def _of_two_scopes(one: str, other: str) -> bool:
+    """Whether each holds in another place or for another one: "off in staging", "on in production"."""
+    mine, theirs = _SCOPE.search(one), _SCOPE.search(other)
+    return bool(mine and theirs and mine[1].lower() == theirs[1].lower() and words_of(mine[2]) != words_of(theirs[2]))
+
+
+_SCOPE = re.compile(r"\s(in|on|for|at|with)\s(.+)$", re.IGNORECASE)
 
 
 def _core(value: str) -> list[str]:

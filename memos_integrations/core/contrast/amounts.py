@@ -9,7 +9,7 @@ from memos_integrations.core.contrast.pair import Pair
 from memos_integrations.core.contrast.saying import Statement
 from memos_integrations.core.text.words import fold
 
-MEASURED = frozenset({"number", "time", "day", "month", "ordinal"})
+MEASURED = frozenset({"number", "time", "day", "month", "ordinal", "address"})
 """Kinds of values of which two that differ cannot both be the value of one thing."""
 
 
@@ -52,11 +52,19 @@ def it_is_one_more(n: Statement, o: Statement, pair: Pair) -> int:
     """What there were so many of, there is one more of: "two children", "our third child was born"."""
     if n.past or o.past or pair.n.denied or pair.o.denied:
         return 0
-    after = {mine.place + 1 for mine in pair.only_n if mine.low in _ORDER}
+    after = {mine.place + 1 for mine in pair.only_n if mine.low in _ORDER} | _more_at(pair)
     things = {key for key in pair.shared & pair.n.matter.keys() if pair.n.matter[key].place in after and key[0] != "@"}
+    more = {mine.place + 2 for mine in pair.only_n if mine.kind == "number"} & _more_at(pair)
+    if things and more and any(theirs.kind == "number" for theirs in pair.only_o):
+        return 1  # "bought two more licences"
     counts = {_ORDER[mine.low] for mine in pair.only_n if mine.low in _ORDER}
     before = {_COUNT.get(theirs.low, theirs.low) for theirs in pair.only_o if theirs.kind == "number"}
     return 1 if things and any(str(count - 1) in before for count in counts) else 0
+
+
+def _more_at(pair: Pair) -> set[int]:
+    """The places after "more"."""
+    return {place + 1 for place, low in enumerate(pair.n.lows) if low == "more"}
 
 
 _COUNT = {word: str(number) for number, word in enumerate("one two three four five six seven eight nine".split(), 1)}

@@ -4,45 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from memos_integrations.core.contrast.amounts import (
-    a_part,
     it_is_one_more,
     it_is_so_at_other_times,
     it_measures_otherwise,
 )
-from memos_integrations.core.contrast.apart import modified_apart, named_apart, of_two_things, two_subjects
+from memos_integrations.core.contrast.apart import named_apart, of_two_things
+from memos_integrations.core.contrast.changed import WANTS, it_has_changed, moves
 from memos_integrations.core.contrast.lexicon import (
     CHANGING,
-    DETERMINERS,
-    FILLERS,
-    FRAMES,
+    KINDRED,
     MANY,
     OPPOSED,
-    SINGLE,
-    WISHING,
     root,
 )
 from memos_integrations.core.contrast.marks import DENIED_VALUE, FORMER, SUCCESSION
+from memos_integrations.core.contrast.meeting import named_by, pairs_of
+from memos_integrations.core.contrast.over import is_one_of_them, it_has_ended, it_is_denied
 from memos_integrations.core.contrast.pair import OWN, Pair
-from memos_integrations.core.contrast.saying import Saying, Statement, said
+from memos_integrations.core.contrast.saying import Statement, said
 from memos_integrations.core.contrast.turns import AJAR, OF_PEOPLE, TURNS, turned
-from memos_integrations.core.contrast.word import Word
 from memos_integrations.core.text.words import fold
-
-FAMILY = 5
-"""Letters that words of one family begin with."""
 
 ALIKE, SURELY = 0.2, 0.3
 """Two clauses that share less of their content are not about the same; that share less than this, not surely."""
 
 
-MOST_APART = 2
-"""Words that only one has, where the later is said to be so in the place of the earlier."""
-
-ALIKE_ENOUGH = 0.4
+FEW = 0.12
+"""What the two share at least where one thing's value is said to have moved to another of its kind."""
 
 
 class Contrast(NamedTuple):
@@ -75,127 +66,28 @@ def _unsure(n: Statement, o: Statement) -> bool:
 
 
 def _wishes(n: Statement, o: Statement) -> bool:
+    if (
+        WANTS.search(fold(n.text))
+        and WANTS.search(fold(o.text))
+        and (n.fresh or FORMER.search(fold(n.text)) or _NOT_TO.search(fold(n.text)))
+    ):
+        return True
     return bool(n.unsure and o.unsure and n.wish and n.wish == o.wish and (n.fresh or n.corrects))
 
 
+_NOT_TO = re.compile(r"\b(?:to stop|not to|no more)\b")
+
+
 def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
-    for pair in _pairs(n, o):
+    for pair in pairs_of(n, o):
+        alike = pair.alike
+        near = alike >= ALIKE or (alike >= FEW and moves(pair))
         for rule in _RULES:
-            weight = rule(n, o, pair) if pair.alike >= ALIKE or rule is _it_ends_the_state else 0
+            named = rule is _it_names_the_former and alike >= FEW
+            weight = rule(n, o, pair) if near or named or rule is _it_ends_the_state else 0
             if weight:
-                sure = pair.alike >= SURELY and not o.unsure
+                sure = alike >= SURELY and not o.unsure
                 yield weight if sure else 1, rule.__name__.strip("_").replace("_", " ")
-
-
-def _pairs(n: Statement, o: Statement) -> Iterator[Pair]:
-    for mine in n.sayings:
-        for theirs in o.sayings:
-            both = mine.matter.keys() & theirs.matter.keys() - (_named(FORMER, o) if theirs.changes else frozenset())
-            shared = frozenset(key for key in both if _one_head(key, mine, theirs))
-            if not _one_holder(mine, n, theirs, o) or modified_apart(mine, theirs, corrected=n.corrects):
-                continue
-            kin = dict(_kin(mine, theirs, shared))
-            over = {key for key, its in kin.items() if its in mine.ending}
-            pair = Pair(
-                replace(mine, ending=mine.ending | over) if over else mine,
-                theirs,
-                shared | kin.keys(),
-                tuple(word for key, word in mine.matter.items() if key not in shared and key not in kin.values()),
-                tuple(word for key, word in theirs.matter.items() if key not in shared and key not in kin),
-            )
-            yield pair
-
-
-def _kin(mine: Saying, theirs: Saying, shared: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Words of one family ("therapy", "therapist"), the earlier's first."""
-    for key, word in theirs.matter.items():
-        for other, its in mine.matter.items():
-            short, long = sorted((key, other), key=len)
-            one = len(short) >= FAMILY and long.startswith(short) and "name" not in {word.kind, its.kind}
-            if one and not {key, other} & shared and not short.startswith("@"):
-                yield key, other
-
-
-def _one_head(key: str, mine: Saying, theirs: Saying) -> bool:
-    """Whether a shared word belongs to one thing in both: in "the Cobalt review" and "the Cobalt fund" it does not."""
-    one, other = mine.heads.get(key), theirs.heads.get(key)
-    return one is None or other is None or one == other
-
-
-def _one_holder(mine: Saying, n: Statement, theirs: Saying, o: Statement) -> bool:
-    """Whether both can be about the same one: each one's holder is named by the other."""
-    if _held(mine.holder, o, theirs) and _held(theirs.holder, n, mine):
-        return True
-    shared = mine.matter.keys() & theirs.matter.keys() - theirs.holder
-    two = not {mine.holder, theirs.holder} & {*OWN, frozenset()} and not mine.holder & theirs.holder
-    if not two and any("@me" in mine.owners.get(key, ()) and "@me" in theirs.owners.get(key, ()) for key in shared):
-        return True
-    person = theirs.holder - {"@me", "@mine"}
-    return n.succeeds and bool(person & n.mentions or (SUCCESSION.search(fold(n.text)) and len(shared) > 1))
-
-
-def _held(holder: frozenset[str], other: Statement, by: Saying) -> bool:
-    if not holder or not by.holder:
-        return not holder or holder in OWN or bool(holder & other.mentions)
-    if holder in OWN:
-        return by.holder in OWN or "@me" in other.mentions
-    return bool(holder & other.mentions)
-
-
-# --- the signals
-
-
-def _it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
-    """Something that the earlier says goes on is over."""
-    if o.ended or pair.o.denied or not pair.shared or pair.o.ending & pair.shared or pair.opposed:
-        return 0
-    if not (pair.n.ended or pair.n.ending & pair.shared):
-        return 0
-    if pair.only_o and pair.only_n and not pair.argument:
-        return 0
-    if of_two_things(pair) or _ITS_FORMER.search(n.text):
-        return 0
-    matter = pair.shared - (pair.o.holder & pair.n.holder)
-    if pair.only_o and pair.only_n and matter and matter <= SINGLE:
-        return 0  # "I work at the hospital", "I stopped working nights"
-    if n.passing and pair.only_o and not o.passing and _FOR_ONCE.search(fold(n.text)):
-        return 0  # "I take the train to work", "The train was cancelled today"
-    return 2 if pair.cover >= 0.5 else 1
-
-
-_FOR_ONCE = re.compile(r"\b(?:cancell?ed|missed|skipped|failed|called off|broke down)\b")
-"""Said of today, it says nothing of other days."""
-_ITS_FORMER = re.compile(r"^(?:[A-Z]\w*'s|my|our|his|her|their) (?:old|former|previous|ex|first) ", re.IGNORECASE)
-
-
-def _it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
-    """One denies what the other says, or says the opposite."""
-    if pair.n.denied == pair.o.denied or not (pair.shared - pair.o.holder) or n.passing or n.past:
-        return 0
-    if pair.opposed or (pair.n.ending | pair.o.ending) & pair.shared:
-        return 0  # "I do not like it", "I hate it"
-    if o.past and not n.past:
-        return 0  # "I had a dog when I was little", "I do not have a dog"
-    if pair.only_o and _HAS_NONE.search(fold(n.text)) and any(_led(pair, key) for key in pair.shared):
-        return 0  # "I work with children", "I have no children"
-    if pair.compound or pair.of_its_owner:
-        return 0  # "fish", "fish fingers"; "I do not eat fish", "my cat eats fish"
-    if (_told(pair.only_n) and _told(pair.only_o)) or not (pair.argument or pair.held):
-        return 0
-    return 2 if pair.cover >= 0.5 else 1
-
-
-_HAS_NONE = re.compile(r"\b(?:have|has) (?:no|not any)\b|\b(?:do|does) not have\b")
-
-
-def _led(pair: Pair, key: str) -> bool:
-    word = pair.o.matter.get(key)
-    return word is not None and word.lead in {"with", "for", "about", "to"}
-
-
-def _told(words: tuple[Word, ...]) -> tuple[Word, ...]:
-    """The words but for how it is wished for: "does not want it", "likes it"."""
-    return tuple(word for word in words if word.root not in WISHING)
 
 
 def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
@@ -217,42 +109,6 @@ def _is_for_some(n: Statement, pair: Pair) -> bool:
     return not n.fresh and any(word.lead in {"for", "to"} and word.predicate for word in pair.only_n)
 
 
-def _it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
-    """It says that something is news, and gives another value."""
-    begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
-    if pair.one_of_many or pair.other_doing or a_part(n, pair) or two_subjects(pair):
-        return 0
-    if not (n.fresh or begun) or n.besides or n.passing or n.past or o.past or pair.n.denied or not pair.shared:
-        return 0
-    framed = not any(not key.startswith("@") for key in pair.shared - pair.o.holder - CHANGING)
-    if framed and pair.n.holder != pair.o.holder and not pair.n.holder & pair.o.holder:
-        return 0  # "I live in Bremen", "My parents moved to Hannover"
-    moved = "@reside" in pair.n.matter and pair.n.changes and pair.held
-    if moved and pair.only_o and all(_is_where(word) for word in pair.only_o):
-        return 1
-    if framed and not (pair.held and (pair.kinds or begun)):
-        return 0  # they share a predicate alone
-    single = bool(pair.shared & SINGLE)
-    many = not pair.argument and not single
-    if pair.kinds and not many:
-        return 2
-    if pair.only_n and pair.only_o and (single or begun or (pair.argument and pair.n.changes)):
-        return 1
-    return 1 if n.instead and _in_the_place(pair) else 0
-
-
-def _in_the_place(pair: Pair) -> bool:
-    """Whether little else differs, so that what is told takes the place of what was: "with milk", "black now"."""
-    little = 0 < len(pair.only_n) <= MOST_APART and 0 < len(pair.only_o) <= MOST_APART
-    doing = {key for key in pair.shared - pair.o.holder if key in MANY or key.startswith("@")}
-    return little and bool(doing) and pair.argument and pair.held and pair.alike >= ALIKE_ENOUGH
-
-
-def _is_where(word: Word) -> bool:
-    """Whether it is where something is: "is in Bergen"."""
-    return word.predicate and word.kind in {"place", "name"} and word.lead in {"in", "at", "on"}
-
-
 def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
     """It tells of an event that ends what the earlier says is so: found what was looked for."""
     if pair.n.denied or pair.o.denied or n.besides or o.past or not (pair.shared or pair.held):
@@ -264,11 +120,13 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
     told_again = _told_again(n)
     acts = pair.n.acts - AJAR if n.passing else pair.n.acts
     ended = turned(TURNS, acts, pair.o.acts) - told_again
-    if of_two_things(pair):
+    matter = pair.shared - pair.o.holder
+    if of_two_things(pair) or (matter and all(is_one_of_them(key, pair) for key in matter)):
         return 0
     left = pair.o.matter.keys() - pair.o.holder - pair.shared - ended
-    if pair.argument and ended and pair.alike >= ALIKE:
-        return 2 if not left and pair.held else 1
+    named = pair.held and pair.n.holder not in OWN and not pair.n.holder & KINDRED and pair.n.acts & {"again", "up"}
+    if (pair.argument or named) and ended and pair.alike >= ALIKE:
+        return 2 if not left and pair.held and pair.argument else 1
     alone = turned(OF_PEOPLE, pair.n.acts, frozenset(pair.o.matter)) - told_again
     return 1 if alone and pair.held else 0
 
@@ -276,11 +134,11 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
 def _told_again(n: Statement) -> frozenset[str]:
     """What it says of the present; "paid what I owed", "back from hospital" do not say that it is so still."""
     words = (word for word in fold(n.text).replace(".", " ").split() if not word.endswith("ed"))
-    return frozenset(map(root, words)) - _named(FORMER, n)
+    return frozenset(map(root, words)) - named_by(FORMER, n)
 
 
 def _it_is_corrected(n: Statement, o: Statement, pair: Pair) -> int:
-    if pair.shared and _named(DENIED_VALUE, n) & (pair.o.matter.keys() - pair.o.holder):
+    if pair.shared and named_by(DENIED_VALUE, n) & (pair.o.matter.keys() - pair.o.holder):
         return 2
     if not n.corrects or not pair.shared:
         return 0
@@ -303,7 +161,7 @@ def _it_is_taken_over(n: Statement, o: Statement, pair: Pair) -> int:
 
 def _it_names_the_former(n: Statement, o: Statement, pair: Pair) -> int:
     """It names the earlier's value as what was before: "from X", "instead of X"."""
-    named = _named(FORMER, n) & pair.shared
+    named = named_by(FORMER, n) & pair.shared
     former = named - pair.o.holder
     if n.succeeds and not former and named and pair.argument and pair.cover > 0.5 and not o.ended:
         return 2  # "Lindqvist succeeded Oduya as chair"
@@ -315,19 +173,11 @@ def _it_is_given_up(n: Statement, o: Statement, pair: Pair) -> int:
     return 1 if n.drops and o.planned and pair.argument and pair.held and not o.past else 0
 
 
-def _named(mark: re.Pattern[str], n: Statement) -> frozenset[str]:
-    """The roots of the words that *mark* finds in its groups."""
-    found = mark.finditer(fold(n.text))
-    words = [word for each in found for group in each.groups() if group for word in group.split()]
-    plain = (word.removesuffix("'s") for word in words if word not in FILLERS | DETERMINERS)
-    return frozenset(FRAMES.get(root(word), root(word)) for word in plain)
-
-
 _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
-    _it_has_ended,
-    _it_is_denied,
+    it_has_ended,
+    it_is_denied,
     _it_is_the_opposite,
-    _it_has_changed,
+    it_has_changed,
     _it_ends_the_state,
     _it_is_corrected,
     _it_is_taken_over,

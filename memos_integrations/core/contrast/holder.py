@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memos_integrations.core.claims.frames import ONE_AT_A_TIME, PERSONAL
 from memos_integrations.core.contrast.lexicon import (
     ANYBODY,
     CHANGING,
@@ -45,8 +46,42 @@ def holder_of(tokens: list[str], lows: list[str]) -> frozenset[str]:
     listed = root(first) in FRAMES.keys() | MANY | CHANGING | ENDING and not first.endswith("s")
     if listed or _told_first(lows, place):
         return frozenset({"@me"})  # without a subject, as in a diary or in Spanish
-    named = tokens[place][0].isupper() and (first not in FILLERS or first in TITLES)
+    named = (
+        tokens[place][0].isupper() and (first not in FILLERS or first in TITLES) and not _is_noun(tokens, lows, place)
+    )
     return _named(tokens, lows, place) if named else frozenset()
+
+
+def _is_noun(tokens: list[str], lows: list[str], place: int) -> bool:
+    """Whether the first word belongs to nouns before "is": "Feature flag beta is off", "Budget for the trip"."""
+    if tokens[place].endswith(("'s", "s'")) or lows[place] in TITLES:
+        return False
+    after = tokens[place + 1 : place + 2]
+    if (lows[place] in _THINGS and "".join(after).islower()) or {*after} & _NO_VERBS:
+        return True
+    for each in range(place + 1, min(place + 4, len(lows))):
+        if lows[each] in {"for", "of"} or (lows[each] == "with" and each > place + 1):
+            return True
+        if lows[each] in _AUXILIARIES:
+            return each > place + 1
+        if (
+            not tokens[each].islower()
+            or lows[each] in IRREGULAR
+            or lows[each] in FILLERS
+            or lows[each].endswith(("s", "ed", "ing"))
+        ):
+            return False
+    return False
+
+
+_THINGS = (ONE_AT_A_TIME - PERSONAL - KIN) | frozenset(
+    "repo project service server build model api docs tests customer client ticket order parcel invoice contract policy"
+    " wifi staging production frontend backend website app cluster pipeline queue cache config lunch dinner breakfast"
+    " meeting training practice rehearsal delivery parking travel login access support".split()
+)
+"""Nouns with which a note may begin, without an article."""
+_NO_VERBS = frozenset("above below over under of for per".split())
+_AUXILIARIES = frozenset("is are was were has have had must can will does do".split())
 
 
 def _told_first(lows: list[str], place: int) -> bool:

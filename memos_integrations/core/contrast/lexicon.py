@@ -27,7 +27,9 @@ IRREGULAR = {
         "ride": "rode ridden", "think": "thought", "bring": "brought", "build": "built", "rebuild": "rebuilt",
         "die": "died dying", "lie": "lying", "hide": "hid hidden", "hurt": "hurts", "forbid": "forbade forbidden",
         "spend": "spent", "send": "sent", "lend": "lent", "draw": "drew drawn", "withdraw": "withdrew withdrawn",
-        "undergo": "underwent", "sing": "sang sung", "tear": "tore torn", "swear": "swore sworn", "do": "did"
+        "undergo": "underwent",
+        "overcome": "overcame", "outgrow": "outgrew outgrown",
+        "sing": "sang sung", "tear": "tore torn", "swear": "swore sworn", "do": "did"
                    " done does",
     }.items()
     for form in forms.split()
@@ -113,6 +115,9 @@ KIN = frozenset(
 )
 """Nouns that name somebody by what they are to the speaker."""
 
+KINDRED = _roots(" ".join(KIN)) | {"@me", "@mine"}
+"""Their roots, and the speaker's marks."""
+
 NEGATIONS = frozenset("not no never none nor neither cannot without nobody nothing n't nicht kein keine keinen keiner"
                       " keinem nie niemals ohne nunca jamas ningun ninguna sin".split())  # fmt: skip
 
@@ -122,6 +127,7 @@ ENDING = _roots(
     " sunset"
     " decommission dissolve dismiss fire sack outsource hand pass recover heal remove delete disband dismantle"
     " replace"
+    " overcome outgrow vacate evict deactivate deregister demolish axe purge disconnect relinquish forfeit"
     " swap trade exchange donate forgo forsake renounce lapse cure revoke repeal withdraw"
     " kundigen gekundigt aufgehort verkauft beendet abgesagt abgemeldet abgeschafft weggegeben"
     " dejar dejado deje dejo vendi vendio vendido cancele cancelado terminado acabado"
@@ -136,7 +142,9 @@ ENDING_PAIRS = frozenset(
      ("give", "away"), ("turn", "down"), ("fall", "through"), ("fall", "out"),
      ("grow", "out"), ("wear", "out"), ("get", "over"),
      ("let", "lapse"),
-     ("let", "go"), ("come", "off"), ("run", "out"), ("do", "away"), ("take", "down")}
+     ("let", "go"), ("come", "off"), ("run", "out"), ("do", "away"), ("take", "down"),
+     ("pass", "away"), ("back", "out"), ("shut", "off"), ("wean", "off"), ("wear", "off"), ("clear", "up"),
+     ("write", "off"), ("throw", "out"), ("kick", "out"), ("rip", "out"), ("cut", "off")}
 )  # fmt: skip
 """The same of a verb and its particle."""
 
@@ -149,7 +157,8 @@ CHANGING = _roots(
     " relocate reschedule postpone delay extend shorten convert rewrite rebuild redesign become turn promote"
     " replace swap"
     " trade exchange revise adjust update reassign elect appoint graduate climb shrink grow repaint"
-    " outsource switch overhaul cut sell verschoben gewechselt gezogen umgezogen geandert"
+    " outsource switch overhaul cut sell slip push dye bleach rebrand remodel refit waive reassign"
+    " escalate double halve revise reset verschoben gewechselt gezogen umgezogen geandert"
     " mude mudo mudado muda verlangert verlegt erhoht gesenkt cambie cambiado"
     " traslade"
 )
@@ -278,6 +287,15 @@ urgent / unimportant
 crowded / deserted
 loud noisy / quiet silent
 happy glad content / unhappy sad miserable
+manual / automatic automated
+upstairs / downstairs
+temporary / permanent
+remote / on-site onsite
+strict / lenient lax
+fixed / variable
+junior / senior
+high / low
+wired / wireless
 """
 OPPOSED: dict[str, tuple[tuple[int, int], ...]] = {}
 """Roots of words to the scales that they are on, and to which side."""
@@ -286,7 +304,8 @@ for _number, _line in enumerate(_OPPOSED.strip().splitlines()):
         for _each in _roots(_words):
             OPPOSED[_each] = (*OPPOSED.get(_each, ()), (_number, _side))
 
-NEGATING_PREFIXES = ("un", "in", "dis", "non", "im", "ir")
+NEGATING_PREFIXES = ("un", "in", "dis", "non", "im", "ir", "non-", "un-")
+NEGATING_SUFFIXES = ("less", "-free", "-less")
 NUMERALS = frozenset(
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
     " eighteen"

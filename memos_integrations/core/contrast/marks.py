@@ -11,7 +11,8 @@ ENDED = re.compile(
 
 FRESH = re.compile(
     r"\b(?:now|nowadays|these days|from now on|at the moment|currently|recently|lately|as of|since|instead"
-    r"|henceforth|new"
+    r"|henceforth|finally|at last|for good|permanently|effective|starting (?:from|in|on|with)|as from"
+    r"|from (?:here|this point|that point) on(?:wards?)?|change of plans?|on second thoughts?|new"
     r"|newly|current|latest|updated|again|going forward|any ?more|no longer|by now|only \w+ left|meanwhile"
     r"|from (?:\w+ ){0,2}(?:on(?! (?:\d|the|a|mon|tues|wednes|thurs|fri|satur|sun|january|february|march|april|may|june"
     r"|july|august|september|october|november|december))|onwards?)"
@@ -19,7 +20,7 @@ FRESH = re.compile(
     r"|march|april|may|june|july|august|september|october|november|december)"
     r"|, so (?:i|we|he|she|they|it|my|our|the)"
     r"|(?:cancell?ed|full|closed|sold out|booked up|broke down), (?:i|we|he|she|they|it|my|our|the)"
-    r"|down to|up to|back to|has been|have been|have had|has become|became"
+    r"|down to|up to|back (?:to|on)|brought forward|put back|has been|have been|have had|has become|became"
     r"|jetzt|nun|neuerdings|mittlerweile|inzwischen|seit|ab sofort|neue[rsn]?|ahora|actualmente|desde|nuev[oa])\b",
     re.IGNORECASE,
 )
@@ -45,7 +46,8 @@ CORRECTING = re.compile(
     r"^no, |\b(?:please fix|was off)\b"
     r"|\b(?:actually|sorry|mistaken?|misread|misspoke|misheard|mistyped|misremember\w*|incorrect|inaccurate|correct"
     r"|correction|corrected|clarif\w+|confus\w+|mix(?:ed|ing)?\b.{0,20}\bup|turns out|turned out|look(?:ed)? it up"
-    r"|(?:double-)?checked|in fact|typo|my bad|scratch that|i meant|rather than"
+    r"|strike that|make that|on second thoughts?|disregard|as opposed to|erratum|(?:double-)?checked"
+    r"|in fact|typo|my bad|scratch that|i meant|rather than"
     r"|korrektur|eigentlich|sondern|falsch|irrtum|vertan|perdon|en realidad|equivoqu\w+|sino)\b"
     r"|\bwrong\b(?=\s*(?:\w+\s*)?(?:[,;:.]|$))",
     re.IGNORECASE,
@@ -57,7 +59,8 @@ DENIED_VALUE = re.compile(r"(?:,|\band)\s*not\s+(?P<after>[^,.;]+)|\b(?:not|n't|
 """The value that a correction says is the wrong one."""
 
 FORMER = re.compile(
-    r"\b(?:from|succeed\w*|instead of|rather than|in place of|replac\w+|von|en vez de|statt)\s+((?:\w+ ?){1,3})"
+    r"\b(?:from|succeed\w*|instead of|rather than|in place of|replac\w+|von|en vez de"
+    r"|statt)\s+((?:(?!instead\b|rather\b|in place\b)\.?\w[\w-]*(?:\.\w+)* ?){1,3})"
 )
 """What was before, in a statement of change."""
 
@@ -76,8 +79,8 @@ UNSURE = re.compile(
     r"|expects|trying"
     r"|try|tries|hoping|need|needs) to(?! (?:the|a|an|my|our|his|her|their)\b)"
     r"|(?:think|thinking|dreaming|talking) (?:about|of)|idea is|goal is|dream is"
-    r"|ask(?:ed|ing)? (?:to|for)|request\w*|propos\w*|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying"
-    r"|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?=[a-z])|(?<!from )next (?:week|month"
+    r"|ask(?:ed|ing)? (?:to|for)|request(?:ed|ing)|propos\w*|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying"
+    r"|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?!not\b)(?=[a-z])|(?<!from )next (?:week|month"
     r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now |not )?be\b)"
     r"|vielleicht|mochte|mochten|wurde gern|wenn|falls|konnte|plane|quiza|quizas|si (?=\w)|quiero|gustaria|podria)\b",
     re.IGNORECASE,
@@ -87,7 +90,8 @@ UNSURE = re.compile(
 PAST = re.compile(
     r"\b(?:used to|(?:was|were)(?! (?:not )?(?:\w+ly )?(?:\w+(?:ed|en)|brought|put|set|cut|made|sent|sold|built"
     r"|lost|held|found|paid|shut|split"
-    r"|kept|bought|born|put|hit|let)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
+    r"|kept|bought|born|put|hit|let|upheld|won|told|taught|spent|drawn|withdrawn|thrown|torn|left|met"
+    r"|read)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
     r"|months? ago|long ago|back then|back in (?:the|my|\d)"
     r"|previously|previous|formerly|former|before that|earlier|at school|once(?! (?:an?|per|every|each)\b)"
     r"|in (?:19|20)\d\d|last (?:time|year|car"
@@ -113,7 +117,8 @@ PASSING = re.compile(
 """Says that it is so for once."""
 
 BESIDES = re.compile(
-    r"\b(?:also|too|as well|in addition|besides|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch"
+    r"\b(?:(?:my|our|the|his|her|their) other|also|too|as well|in addition|besides"
+    r"|(?<!to )(?<!in )(?<!at )(?<!for )another|moreover|on top|auch"
     r"|tambien|también)\b",
     re.IGNORECASE,
 )
@@ -141,7 +146,8 @@ DROPPED = re.compile(
 """Says that a plan is given up, or another one made."""
 
 SUBSTITUTES = re.compile(
-    r"\binstead\b(?! of)|\b(?:these days|nowadays|from now on|now|jetzt|inzwischen|neuerdings|ahora|ya(?! no))\b",
+    r"\binstead\b(?! of)|\b(?:from here on|going forward|since(?! \d)|as of)\b|\b(?:these days|nowadays"
+    r"|from now on|now|jetzt|inzwischen|neuerdings|ahora|ya(?! no))\b",
     re.IGNORECASE,
 )
 """Says that what follows is so in the place of what was."""

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memos_integrations.core.contrast.lexicon import CHANGING, MANY, NEGATING_PREFIXES
+from memos_integrations.core.contrast.lexicon import CHANGING, MANY, NEGATING_PREFIXES, NEGATING_SUFFIXES, WISHING
 from memos_integrations.core.contrast.saying import Saying
 from memos_integrations.core.contrast.word import Word
 
 OWN = (frozenset({"@me"}), frozenset({"@mine"}))
 _MEASURED = {"number", "time", "day", "month", "ordinal"}
-_BESIDE = {"well", "badli", "fine", "properli", "wieder", "again", "nuevo", "after", "before", "without"}
+_BESIDE = {"well", "badli", "fine", "properli", "wieder", "again", "nuevo", "after", "before", "without"} | {
+    "yesterday",
+    "todai",
+    "tonight",
+    "tomorrow",
+    "weekend",
+    "morn",
+    "even",
+    "afternoon",
+    "week",
+    "month",
+    "year",
+}
 _OF_MANY = {"@like", "@drink", "@favourite", "@fear"}
 
 
@@ -31,7 +43,9 @@ class Pair(NamedTuple):
     @property
     def couple(self) -> bool:
         """Whether both are about the same two people: "Renske is married to Anders", "Renske and Anders"."""
-        people = [key for key in self.shared if self.n.matter[key].kind == "name" or key in self.n.holder]
+        people = [
+            k for k in self.shared & self.n.matter.keys() if self.n.matter[k].kind == "name" or k in self.n.holder
+        ]
         return len(people) > 1
 
     @property
@@ -64,7 +78,7 @@ class Pair(NamedTuple):
     @property
     def other_doing(self) -> bool:
         """Whether each says another predicate of many values of it."""
-        mine, theirs = ({word.root for word in words} & MANY for words in (self.only_n, self.only_o))
+        mine, theirs = ({word.root for word in words} & MANY - WISHING for words in (self.only_n, self.only_o))
         return bool(mine and theirs)
 
     @property
@@ -134,4 +148,4 @@ def _prefixed(pair: Pair) -> bool:
         for a in mine
         for b in theirs
         if a != b
-    )
+    ) or any(f"{a}{suffix}" == b or f"{b}{suffix}" == a for suffix in NEGATING_SUFFIXES for a in mine for b in theirs)

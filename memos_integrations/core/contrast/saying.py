@@ -9,23 +9,17 @@ from functools import lru_cache
 
 from memos_integrations.core.claims import statements_of
 from memos_integrations.core.claims.plainer import plainly
+from memos_integrations.core.contrast.ending import ended_in
 from memos_integrations.core.contrast.holder import holder_of
 from memos_integrations.core.contrast.lexicon import (
     BEGINNING,
     CHANGING,
-    DAYS,
     DETERMINERS,
-    ENDING,
-    ENDING_PAIRS,
     FILLERS,
-    FRAMES,
     IRREGULAR,
     ME,
-    MONTHS,
     NEGATIONS,
     OPPOSED,
-    OVER,
-    PARTS,
     root,
 )
 from memos_integrations.core.contrast.marks import (
@@ -48,18 +42,29 @@ from memos_integrations.core.contrast.word import Word, heads_of, owners_of, qua
 from memos_integrations.core.text.chat import apostrophised
 from memos_integrations.core.text.words import fold
 
-_WORD = re.compile(r"\d+(?:st|nd|rd|th)\b|\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
+_WORD = re.compile(r"[A-Za-z]\w*(?:[._]\w+)+|\d+(?:st|nd|rd|th)\b|\d+(?:[.,:/]\d+)*|[^\W\d_]+(?:['-][^\W\d_]+)*")
+
+
 _QUOTED = re.compile(r"[\"“„«][^\"”“»]{3,}[\"”“»]")
+
+
 _REPORTED = re.compile(
     r"\b(?:says?|said|saying|wrote|writes|asked|asks|goes|motto|replied|claims?|told me)\b", re.IGNORECASE
 )
+
+
 _SPLIT = re.compile(r"\s*[;:]\s+|,\s+|\s+(?:but|because|although|while|whereas|so that|weil|aber|porque|pero|sino)\s+|"
-                    r"\s+and\s+(?=(?:nobody|everybody|everyone|i|we|he|she|they|it|now|is|am|are|has|have|bought|got|adopted|joined|rented"
+                    r"\s+and\s+(?=(?:nobody|everybody|everyone|i|we|he|she|they|it|now|is|am|are|has|have|bought|got"
+                    r"|adopted|joined|rented"
                     r"|began)\s)", re.IGNORECASE)  # fmt: skip
+
+
 _SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (
     (r"\bcan't\b|\bcannot\b", "can not"), (r"\bwon't\b", "will not"), (r"n't\b", " not"), (r"'ve\b", " have"),
     (r"'re\b", " are"), (r"'ll\b", " will"), (r"'m\b", " am"), (r"'d\b", " would"),
     (r"\b(it|he|she|that|there|what|here)'s\b", r"\1 is"),
+    (r"\b([a-z]\w+)'s (?=(?:now|not|no longer|back"
+     r"|alive|dead|broken|fine|gone|open|closed|ready|full|empty|over|fixed)\b)", r"\1 is "),
 )]  # fmt: skip
 
 
@@ -78,6 +83,7 @@ class Saying:
     scales: frozenset[tuple[int, int]]
     ending: frozenset[str] = frozenset()
     denied: bool = False
+    denied_at: int = -1
     ended: bool = False
     changes: bool = False
     begins: bool = False
@@ -87,11 +93,12 @@ class Saying:
     heads: dict[str, str] = field(default_factory=dict)
     numbered: dict[str, str] = field(default_factory=dict)
     matter: dict[str, Word] = field(default_factory=dict)
+    lows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A sentence: its clauses, and the marks that count for all of it."""
+    """A sentence: its clauses, and the marks that count for all of it; `small`: its words that are no names."""
 
     text: str
     sayings: tuple[Saying, ...]
@@ -108,6 +115,7 @@ class Statement:
     instead: bool = False
     drops: bool = False
     planned: bool = False
+    small: frozenset[str] = frozenset()
 
     @property
     def roots(self) -> frozenset[str]:
@@ -169,14 +177,19 @@ def _statement(sentence: str) -> Statement:
         succeeds=SUCCESSION.search(plain) is not None or GIVEN_UP.search(plain) is not None,
         besides=BESIDES.search(plain) is not None,
         unsure=UNSURE.search(_REASON.sub("", plain)) is not None,
-        past=PAST.search(plain) is not None,
+        past=PAST.search(_SINCE_WHEN.sub("", plain)) is not None,
         passing=PASSING.search(plain) is not None,
         quoted=_QUOTED.search(sentence) is not None or (":" in sentence and _REPORTED.search(plain) is not None),
         wish=root(wish[1]) if (wish := WISHES.search(plain)) else "",
         instead=SUBSTITUTES.search(plain) is not None,
         planned=PLANNED.search(plain) is not None,
         drops=DROPPED.search(plain) is not None,
+        small=frozenset(root(word) for word in _WORD.findall(sentence) if word[0].islower() or word[1:].isupper()),
     )
+
+
+_SINCE_WHEN = re.compile(r"\bsince (?:i|we|he|she|they|it|the|my|our) .*$")
+"""Since when something is so is told of the past; that it is so is not."""
 
 
 _REASON = re.compile(r"\b(?:because|weil|porque)\b.*$")
@@ -195,7 +208,8 @@ _YES = re.compile(r"\bsí\s", re.IGNORECASE)
 
 
 def _sayings(sentence: str) -> Iterator[Saying]:
-    parts = [part for part in _SPLIT.split(sentence.rstrip(".!")) if part and part.strip()]
+    told = _SHORT_FIELD.sub(r"\1 \2", sentence.rstrip(".!"))
+    parts = [part for part in _SPLIT.split(told) if part and part.strip()]
     before: Saying | None = None
     for part in parts:
         tokens = _WORD.findall(part)
@@ -208,6 +222,14 @@ def _sayings(sentence: str) -> Iterator[Saying]:
                 saying = replace(saying, holder=before.holder)
             before = saying
             yield saying
+
+
+_SHORT_FIELD = re.compile(
+    r"^(\w[\w'/-]*(?: [\w'/-]+){0,5})(?<!ed):\s+((?!(?:my|our|the|i|we|he|she|they|it|please|not"
+    r"|no)\b)[^\s,]+(?: [^\s,]+){0,4})$",
+    re.IGNORECASE,
+)
+"""What a note tells by a colon: "Budget for the offsite: 12k"."""
 
 
 def _is_bare(saying: Saying, first: str) -> bool:
@@ -230,6 +252,7 @@ def _leaning(saying: Saying, before: Saying) -> Saying:
 _GOING_ON = frozenset("bought got adopted joined rented began".split())
 """Verbs that a clause may begin with whose subject is that of the one before: "Jonas sold it and bought a boat"."""
 
+
 _LEANING = frozenset("it he she they not now er sie es nicht".split())
 
 
@@ -245,8 +268,9 @@ def _saying(tokens: list[str]) -> Saying:
         holder,
         frozenset(_names(lows)),
         frozenset(scales),
-        frozenset(_ended(tokens, lows)),
+        frozenset(ended_in(tokens, lows)),
         denied=any(low in NEGATIONS for low in lows),
+        denied_at=next((place for place, low in enumerate(lows) if low in _NO), -1),
         changes=any(root(low) in CHANGING for low in lows),
         owners={word.root: found for word in content if (found := owners_of(tokens, lows, word))},
         acts=frozenset(map(root, lows)),
@@ -255,10 +279,11 @@ def _saying(tokens: list[str]) -> Saying:
         numbered=dict(_numbered(lows)),
         begins=any(root(low) in BEGINNING for low in lows),
         matter={word.root: word for word in content},
+        lows=tuple(lows),
     )
 
 
-_NOUN_FOLLOWS = frozenset("of on in at for per by without".split())
+_NO = frozenset({"no", "not"})
 
 
 def _numbered(lows: list[str]) -> Iterator[tuple[str, str]]:
@@ -275,36 +300,3 @@ _AUXILIARIES = frozenset("is are was were has have had does do will can must ist
 def _names(lows: list[str]) -> Iterator[str]:
     for low in lows:
         yield "@me" if low in ME else root(low)
-
-
-def _ended(tokens: list[str], lows: list[str]) -> Iterator[str]:
-    """The roots of what the clause says has ended: what follows the verb of ending, else what goes before it."""
-    for place, low in enumerate(lows):
-        pair = any((root(low), low_after) in PAIRS for low_after in lows[place + 1 : place + 6])
-        no_verb = place > 0 and lows[place - 1] in DETERMINERS | _NOUN_FOLLOWS
-        verb = root(low) in ENDING and (_is_told(low) or lows[max(0, place - 2) : place] == ["had", "to"])
-        named = place > 0 and tokens[place][0].isupper()
-        if no_verb or named or low == "die" or not (verb or pair or low in OVER):
-            continue
-        if pair and root(low) in FRAMES:
-            yield FRAMES[root(low)]  # "moved out": of where one lives
-        after = [each for each in lows[place + 1 :] if each not in FILLERS | _WHEN and not each.isdigit()]
-        before = [each for each in lows[:place] if each not in FILLERS]
-        passive = verb and place > 0 and lows[place - 1] in _PASSIVE and not low.endswith("ing")
-        chosen = before if (low in OVER and root(low) not in ENDING) or not after or passive else after
-        yield from (FRAMES.get(root(each), root(each)) for each in chosen[:5])
-
-
-def _is_told(low: str) -> bool:
-    """Whether a verb is in a form that tells of an event: "sells" is a habit."""
-    return low.endswith(("ed", "ing")) or low in _EVENTS or low.startswith("ge")
-
-
-_WHEN = DAYS | MONTHS | PARTS | frozenset("yesterday today tonight ago early late".split())
-_PASSIVE = frozenset("was were been is are be got being wurde wurden fue".split())
-_EVENTS = frozenset(
-    "left sold lost withdrawn thrown sworn quit split gave swore withdrew sought aufgehort verkauft beendet"
-    " abgesagt abgemeldet abgeschafft"
-    " weggegeben vendi vendio vendido dejado deje dejo cancele cancelado terminado acabado".split()
-)
-PAIRS = frozenset((root(verb), particle) for verb, particle in ENDING_PAIRS)

@@ -25,6 +25,19 @@ answer reply / wait
 finish complete submit pass / read write study work learn prepare draft
 retire / work employ
 sell / own sale
+fill staff / open vacant
+wake / asleep coma
+land / flight fly
+refill restock / low empty
+charge recharge / flat empty
+wash clean / dirty
+merge / review draft
+submit / draft
+certify qualify / trainee learner
+* reconcile forgive / fight quarrel feud
+close resolve uphold dismiss decide / investigate investigation dispute
+resume restart pick / hold pause suspend freeze shelve
+reinstate restore reactivate / suspend lock block freeze
 open reopen / close closed shut
 close shut / open
 switch turn / off on

@@ -92,9 +92,19 @@ def qualifiers_of(content: list[Word], word: Word) -> frozenset[str]:
     else:
         found.clear()  # what stands there is no noun phrase
     after = next((each for each in content if each.place > word.place), None)
-    if after is not None and after.lead in {"for", "of"} and after.place <= word.place + 3 and not after.predicate:
+    if (
+        after is not None
+        and (after.lead in {"for", "of"} or _is_partner(after))
+        and after.place <= word.place + 3
+        and not after.predicate
+    ):
         found.add(after.root)
     return frozenset(found)
+
+
+def _is_partner(word: Word) -> bool:
+    """Whether it is with whom: "the contract with Datacorp"."""
+    return word.lead == "with" and not (word.indefinite or word.after_determiner or word.kind)
 
 
 def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
@@ -131,6 +141,8 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
     if token[0].isdigit():
         hour = ":" in token or lead in _BEFORE_TIMES or lows[place + 1 : place + 2] in (["am"], ["pm"])
         return "time" if hour else "number"
+    if "." in token or "_" in token:
+        return "address"
     if low in NUMERALS:
         return "number"
     if low in ORDINALS:
