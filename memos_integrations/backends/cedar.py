@@ -93,6 +93,11 @@ class CedarPolicy:
         """False: Cedar decides about whole memories."""
         return False
 
+    @property
+    def kept(self) -> tuple[str, str]:
+        """The text."""
+        return "cedar", self.text
+
     def hidden_fields(self, cube: MemCube, caller: Asker) -> frozenset[Part]:
         """None."""
         return frozenset()

@@ -18,6 +18,7 @@ from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator import ErasureReceipt
 from memos_integrations.core.operator.redaction import Redacted
+from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.walk import Walk
 
@@ -25,7 +26,19 @@ PAGE = 1_000
 
 
 class Guarding(Walk):
-    """`Walk`, with what is done about memories that are not to be trusted."""
+    """`Walk`, with what is done about memories that are not to be trusted, and the rules of a tenant."""
+
+    def adopt_policy(self, policy: Engine | None, *, by: Principal) -> None:
+        """Put rules in place for *by*'s tenant, on record and for good; only the role admin may, and no tool does.
+
+        They are kept in the vault, and hold in every program that opens it; elsewhere within a second. None takes them
+        away; what was passed as `MemOS(policy=...)` holds beside them.
+
+        Raises:
+            AccessDeniedError: *by* is no admin; the rules stay.
+        """
+        caller = self._caller(by, None, ruled=False)
+        self._rules.adopted(by.tenant, self._governance.adopted(policy, caller).version, policy, self._policy)
 
     def quarantine(
         self,
