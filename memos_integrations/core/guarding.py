@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from memos_integrations.core.access import CallContext, Caller, Principal, Verb, as_subject
+from memos_integrations.core.access import ADMIN_ROLE, RULES, CallContext, Caller, Principal, Verb, as_subject
 from memos_integrations.core.asked import known_id
 from memos_integrations.core.cube import Channel, MemCube, Tier
 from memos_integrations.core.errors import (
@@ -20,6 +20,7 @@ from memos_integrations.core.operator import ErasureReceipt
 from memos_integrations.core.operator.redaction import Redacted
 from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, VaultQuery
+from memos_integrations.core.ruling import PolicyChange, compared
 from memos_integrations.core.walk import Walk
 
 PAGE = 1_000
@@ -39,6 +40,44 @@ class Guarding(Walk):
         """
         caller = self._caller(by, None, ruled=False)
         self._rules.adopted(by.tenant, self._governance.adopted(policy, caller).version, policy, self._policy)
+
+    def adopted_policy(self, *, by: Principal) -> Engine | None:
+        """The rules that *by*'s tenant adopted; None: none. For the role admin.
+
+        Raises:
+            AccessDeniedError: *by* is no admin.
+            PolicyError: They are of an engine that this program does not have.
+        """
+        caller = self._caller(by, None, ruled=False)
+        if ADMIN_ROLE not in by.subjects:
+            self._governance.note_denied("adopted_policy", "only an admin looks at the rules", caller)
+            raise AccessDeniedError("Only the role admin may look at the rules of a tenant.")
+        return self._rules.only(by.tenant)
+
+    def try_policy(
+        self,
+        policy: Engine | None,
+        *,
+        by: Principal,
+        before: Engine | None = None,
+        verb: Verb = Verb.READ,
+        accounts: Sequence[Sequence[str]] = (),
+        context: CallContext | None = None,
+    ) -> PolicyChange:
+        """What *policy* would open and close over *before*, in all memories of the tenant; nothing is put in place.
+
+        For the role admin, who reads no word; on record. Each name that a memory or a rule knows is asked alone, and
+        *accounts*, such as `["user:tom", "role:intern"]`, as what they are at once.
+
+        Raises:
+            AccessDeniedError: *by* is no admin.
+            IdentityError: An account is none.
+        """
+        officer = self._caller(by, context, ruled=False)
+        ids = self._governance.everyones(officer, operation="try_policy")
+        held = self._governance.held([each for owned in ids.values() for each in owned], officer)
+        mine = [cube for _, cube in sorted(held.items()) if cube.governance.owner != RULES]
+        return compared(mine, (before, policy), officer, verb=verb, accounts=accounts)
 
     def quarantine(
         self,

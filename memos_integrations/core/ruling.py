@@ -7,13 +7,13 @@ holds beside them, for every tenant.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
-from memos_integrations.core.access import RULES, Caller
+from memos_integrations.core.access import EVERYONE, RULES, Caller, Principal, Verb, decide, hidden_fields
 from memos_integrations.core.cube import Descriptive, Governance, MemCube, PlaintextPayload, Trust, TrustLabel, sha256
-from memos_integrations.core.errors import PolicyError
+from memos_integrations.core.errors import IdentityError, PolicyError
 from memos_integrations.core.policy import Engine, Policy, Several
 
 AGAIN_S = 1.0
@@ -54,6 +54,73 @@ def engine_of(kind: str, words: str) -> Engine | None:
     return Policy.model_validate_json(words) if kind == "rules" else None
 
 
+def known_names(cube: MemCube, *engines: Engine) -> list[str]:
+    """Every name that a memory or rules know, but for `owner` and everybody."""
+    rules = cube.governance
+    named = {rules.owner, *rules.readers, *rules.writers, *rules.sharers}
+    return sorted(named.union(*(each.subjects for each in engines)) - {"owner", EVERYONE})
+
+
+def account_of(tenant: str, names: Iterable[str]) -> Principal:
+    """Who has these names at once; a group or a role alone is nobody's in particular: of a name that no account has.
+
+    Raises:
+        IdentityError: One of them is no subject (`user:NAME`, `group:NAME`, `role:NAME`), or two are users.
+    """
+    parted: dict[str, list[str]] = {"user": [], "group": [], "role": []}
+    for subject in names:
+        kind, _, name = subject.partition(":")
+        if kind not in parted or not name:
+            raise IdentityError(f"{subject!r} is nobody: write user:NAME, group:NAME or role:NAME.")
+        parted[kind].append(name)
+    if len(set(parted["user"])) > 1:
+        raise IdentityError(f"An account is one user, not {' and '.join(parted['user'])}.")
+    user = parted["user"][0] if parted["user"] else "\u2205"
+    return Principal(tenant=tenant, user=user, groups=frozenset(parted["group"]), roles=frozenset(parted["role"]))
+
+
+class PolicyChange(NamedTuple):
+    """What other rules would open and close: who, and which memory (`id`, or `id:tags` for a part of it)."""
+
+    memories: int
+    opens: tuple[tuple[str, str], ...]
+    closes: tuple[tuple[str, str], ...]
+
+
+def compared(
+    cubes: Iterable[MemCube],
+    policies: tuple[Engine | None, Engine | None],
+    officer: Caller,
+    *,
+    verb: Verb = Verb.READ,
+    accounts: Sequence[Sequence[str]] = (),
+) -> PolicyChange:
+    """What the second of two policies would open and close, for each name alone, and for *accounts* of several."""
+    engines = [each for each in policies if each is not None]
+    told: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
+    count = 0
+    for cube in cubes:
+        count += 1
+        for names in [*([each] for each in known_names(cube, *engines)), *accounts]:
+            asks = officer._replace(by=account_of(officer.by.tenant, names))
+            old, new = (_kept_from(cube, verb, asks._replace(policy=policy)) for policy in policies)
+            for pairs, given in zip(told, (_given(old, new), _given(new, old)), strict=True):
+                pairs += [(" + ".join(names), f"{cube.id}{part}") for part in given]
+    return PolicyChange(count, *map(tuple, told))
+
+
+def _kept_from(cube: MemCube, verb: Verb, caller: Caller) -> frozenset[str] | None:
+    """The parts of a memory that somebody does not get; None where they get nothing of it."""
+    return frozenset(hidden_fields(cube, caller)) if decide(cube, verb, caller).allowed else None
+
+
+def _given(before: frozenset[str] | None, after: frozenset[str] | None) -> list[str]:
+    """What *after* gives over *before*: the whole memory (""), or some parts (":tags")."""
+    if after is None or before is None:
+        return [] if after is None else [""]
+    return [f":{part}" for part in sorted(before - after)]
+
+
 class _Held(NamedTuple):
     """What holds for a tenant, as of a version of its rules, and when to ask again."""
 
@@ -86,6 +153,14 @@ class Rules:
         version = 0 if cube is None else cube.version
         adopted = held.adopted if held is not None and held.version == version else self._again(tenant, cube, beside)
         return self._put(tenant, version, adopted, beside).engine
+
+    def only(self, tenant: str) -> Engine | None:
+        """What a tenant adopted, without what holds beside it.
+
+        Raises:
+            PolicyError: This program cannot apply it.
+        """
+        return self._again(tenant, self._kept(tenant), None)
 
     def adopted(self, tenant: str, version: int, adopted: Engine | None, beside: Engine | None) -> None:
         """Hold what was just put in place."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from memos_integrations import MemOS, Principal
 from memos_integrations.backends.cedar import CedarPolicy
+from memos_integrations.cli import app
 from memos_integrations.core import ruling
-from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, IntegrityError, PolicyError
+from memos_integrations.core.errors import (
+    AccessDeniedError,
+    CubeNotFoundError,
+    IdentityError,
+    IntegrityError,
+    PolicyError,
+)
 from memos_integrations.core.policy import Memories, Policy, Rule
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.ruling import rules_id
@@ -152,3 +161,48 @@ def test_rules_that_were_taken_out_of_the_file_are_missed(tmp_path: Path) -> Non
         connection.execute("DELETE FROM cubes WHERE seq = ?", (seq,))
     with opened(tmp_path) as memos, pytest.raises(IntegrityError):
         seen(memos)
+
+
+def test_an_admin_sees_what_a_change_opens_and_closes_for_everybody(tmp_path: Path) -> None:
+    with opened(tmp_path) as memos:
+        pay = told(memos)
+        memos.remember("Bob plants trees.", by=BOB)
+        memos.adopt_policy(RULES, by=ADMIN)
+        wider = SALARIES.model_copy(update={"who": ("group:personnel", "role:manager", "owner")})
+        both = ["user:bob", "role:manager"]
+        found = memos.try_policy(Policy(rules=(wider,)), before=RULES, by=ADMIN, accounts=[both])
+        assert found == (2, (("role:manager", pay), ("user:bob + role:manager", pay)), ())
+        lost = memos.try_policy(RULES, by=ADMIN, accounts=[["user:bob"]])
+        assert lost.closes == (("user:bob", pay),)
+        with pytest.raises(AccessDeniedError):
+            memos.try_policy(None, by=ANA)
+        with pytest.raises(AccessDeniedError):
+            memos.adopted_policy(by=ANA)
+        with pytest.raises(IdentityError):
+            memos.try_policy(None, by=ADMIN, accounts=[["user:bob", "user:tom"]])
+        assert memos.adopted_policy(by=ADMIN) == RULES
+
+
+def test_rules_are_adopted_shown_and_obeyed_from_the_shell(tmp_path: Path) -> None:
+    at = ["--vault", str(tmp_path / "v"), "--tenant", "acme"]
+    admin = [*at, "--user", "root", "--role", "admin"]
+    with opened(tmp_path) as memos:
+        pay = told(memos)
+    (tmp_path / "new.cedar").write_text(CEDAR, "utf-8")
+
+    def run(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, [*words])
+        return done.exit_code, done.output
+
+    asked = ("ask", "What does Tom earn?", *at, "--user", "bob")
+    assert "4000" in run(*asked)[1]
+    new = str(tmp_path / "new.cedar")
+    assert run("policy", "adopt", new, *at, "--user", "ana")[0] != 0
+    said = json.loads(run("policy", "dry-run", "adopted", new, *admin, "--as", "user:bob", "--json")[1])
+    assert said["closes"] == [["user:bob", pay]]
+    assert run("policy", "adopt", new, *admin)[0] == 0
+    assert "4000" not in run(*asked)[1]
+    assert "salary" in run("policy", "show", *admin)[1]
+    assert run("policy", "explain", new, pay, *at, "--user", "ana", "--as", "user:bob", "--as", "user:eve")[0] == 2
+    assert run("policy", "adopt", "none", *admin)[0] == 0
+    assert "4000" in run(*asked)[1]
