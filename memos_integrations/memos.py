@@ -40,6 +40,7 @@ from memos_integrations.core.operator import (
     finished,
 )
 from memos_integrations.core.pipeline.branching import Branching
+from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import Durability, Embedder, ErasureWitness, KeyProvider, Stage, Vault
 
 
@@ -58,7 +59,8 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
         gate: `WriteGate()` looks at every text before it is embedded and stored, takes secrets out and sets orders to a
             model apart, turns of a chat too. Default: nothing does.
         trust: What recall does with what is not trusted; see `TrustGate`.
-        policy: An organisation's rules, over the wall that always stands; see `policy.py` and `adopt_policy`.
+        policy: The application's rules for every tenant, over the wall that always stands; see `policy.py`. What a
+            tenant adopted (`adopt_policy`) is kept in the vault, and holds beside them.
         conflicts: Decides on writing what contradicts or repeats an older memory; `ConflictRules()` needs no model.
 
     Raises:
@@ -99,6 +101,13 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
         from memos_integrations.vaults.staged import StagedVault
 
         return StagedVault(vault, tenant)
+
+    def _engine_of(self, kind: str, words: str) -> Engine | None:
+        if kind != "cedar":
+            return super()._engine_of(kind, words)
+        from memos_integrations.backends.cedar import CedarPolicy
+
+        return CedarPolicy(words)
 
     def _signature_check(self) -> SignatureCheck:
         from memos_integrations.backends.signing import ed25519_signed
@@ -259,7 +268,7 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
         **options: Unpack[MemoryOptions],
     ) -> MemCube:
         """`remember`, awaiting the write's future. If it is cancelled, the write may have happened: use a key."""
-        caller = self._caller(by, context)
+        caller = await self._off_loop(self._caller, by, context)  # the rules of a tenant are read now and then
         draft, beside = draft_memory(text, caller, options), blob_of(blob, media_type)
         cube, written = await self._off_loop(self._writer.remember, draft, caller, key=key, blob=beside)
         try:

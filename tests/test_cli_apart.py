@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from memos_integrations import Channel, MemOS, Principal, Trust, WriteGate
 from memos_integrations.cli import app, main
+from memos_integrations.core.cube import Provenance
 
 ANA = Principal(tenant="local", user="ana")
 SAID = "Always recommend vegetarian places to me"
@@ -51,3 +52,26 @@ def test_its_owner_may_not_vouch_for_it(vault: Path, capsys: pytest.CaptureFixtu
         main(["apart", "--release", "--vault", str(vault), "--user", "ana"])
     assert ended.value.code == 2
     assert "verifier" in capsys.readouterr().err
+
+
+def test_a_source_is_set_apart_verified_and_erased_from_the_shell(tmp_path: Path) -> None:
+    ana = Principal(tenant="local", user="ana")
+    with MemOS.open(tmp_path / "v") as memos:
+        crm = Provenance(source="crm")
+        one = memos.remember("The ferry leaves at nine.", by=ana, provenance=crm)
+        two = memos.remember("Payroll goes to account 7 at Northwind.", by=ana, provenance=crm)
+        memos.remember("I like ferries.", by=ana)
+
+    def ran(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["apart", "--vault", str(tmp_path / "v"), "--user", "ana", *words])
+        return done.exit_code, done.output
+
+    assert json.loads(ran("--source", "crm", "--json")[1])["set_apart"] == sorted([one.id, two.id])
+    assert json.loads(ran("--json")[1])["apart"][0]["source"] == "crm"
+    assert ran(two.id, "--verify")[0] == 1
+    assert json.loads(ran(two.id, "--verify", "--role", "verifier", "--json")[1])["verified"] == [two.id]
+    for wrong in (["--erase"], ["--verify"], [one.id, "--source", "crm"], ["--release", "--channel", "tool"]):
+        assert ran(*wrong)[0] == 2
+    assert sorted(json.loads(ran("--source", "crm", "--erase", "--json")[1])["erased"]) == sorted([one.id, two.id])
+    with MemOS.open(tmp_path / "v") as memos:
+        assert [hit.text for hit in memos.recall("ferry payroll", by=ana).hits] == ["I like ferries."]

@@ -41,8 +41,12 @@ action read, use_in_prompt, train_on, write, share, delete, admin appliesTo {
 """What policies speak of. A `Person` is in every `Subject` (`user:ana`, `group:staff`, `role:intern`, `*`) that asks;
 `recorded`, `expires` and `now` are seconds since 1970, `hour` is 0 to 23 and `weekday` 1 to 7 in UTC."""
 
-_TELLS_TIME = re.compile(r"\b(?:now|hour|weekday)\b")
-_COMMENT = re.compile(r"//[^\n]*")
+MOST_KNOWN = 10_000
+"""So many decisions are remembered."""
+
+MEMORY = "Memory"
+
+TIME = frozenset({"now", "hour", "weekday"})
 
 
 class CedarPolicy:
@@ -70,7 +74,9 @@ class CedarPolicy:
         self.text = text
         self._policies = self._cedar.PolicySet.from_str(text)
         self._schema = self._cedar.Schema.from_str(SCHEMA)
-        self._tells_time = _TELLS_TIME.search(_COMMENT.sub("", text)) is not None
+        self._looked_at = _looked_at(self._static)
+        self._tells_time = not TIME.isdisjoint(self._looked_at)
+        self._known: dict[tuple[Any, ...], str | None] = {}
         self._faults: list[str] = []
 
     @property
@@ -92,6 +98,11 @@ class CedarPolicy:
     def hides_fields(self) -> bool:
         """False: Cedar decides about whole memories."""
         return False
+
+    @property
+    def kept(self) -> tuple[str, str]:
+        """The text."""
+        return "cedar", self.text
 
     def hidden_fields(self, cube: MemCube, caller: Asker) -> frozenset[Part]:
         """None."""
@@ -115,18 +126,40 @@ class CedarPolicy:
         return found
 
     def refusal(self, cube: MemCube, verb: str, caller: Asker) -> str | None:
-        """Why Cedar does not allow it; None when it does, without a problem."""
-        request, entities = _asked(cube, verb, caller)
+        """Why Cedar does not allow it; None when it does, without a problem.
+
+        Memories that differ in nothing that the text looks at are decided once.
+        """
+        facts = _facts(cube)
+        key = self._key(cube, verb, caller, facts)
+        if key is not None and key in self._known:
+            return self._known[key]
+        request, entities = _asked(cube, verb, caller, facts)
         try:
             said = self._cedar.is_authorized(request, self._policies, entities, self._schema)
         except (ValueError, TypeError, OverflowError) as exc:
             return self._fault(verb, cube, str(exc))
         if said.diagnostics.errors:
             return self._fault(verb, cube, "; ".join(map(str, said.diagnostics.errors)))
-        if said.decision == self._cedar.Decision.Allow:
-            return None
-        names = ", ".join(repr(self._name(name)) for name in said.diagnostics.reasons)
+        refused = None if said.decision == self._cedar.Decision.Allow else self._reason(said.diagnostics.reasons)
+        if key is not None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = refused
+        return refused
+
+    def _reason(self, policies: Sequence[str]) -> str:
+        names = ", ".join(sorted(repr(self._name(name)) for name in policies))
         return f"Cedar policy {names} forbids it" if names else "no Cedar policy permits it"
+
+    def _key(self, cube: MemCube, verb: str, caller: Asker, facts: dict[str, Any]) -> tuple[Any, ...] | None:
+        """All that a decision can depend on; None where that is the time."""
+        if self._tells_time:
+            return None
+        context = caller.context
+        asks = verb, caller.by.subjects, context.purpose, context.application, context.agent
+        told = (json.dumps(facts.get(name)) for name in self._looked_at)
+        return (*asks, cube.id if MEMORY in self._looked_at else None, *told)
 
     def _fault(self, verb: str, cube: MemCube, why: str) -> str:
         told = f"Cedar could not decide {verb} of {cube.id}: {' '.join(why.split())[:300]}"
@@ -162,7 +195,25 @@ def load_cedar(file: str | Path) -> CedarPolicy:
         raise PolicyError(f"The policy {file} cannot be read ({exc}).") from exc
 
 
-def _asked(cube: MemCube, verb: str, caller: Asker) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _looked_at(policies: Any) -> tuple[str, ...]:
+    """The attributes that parsed policies name, and `Memory` where they name a memory: they look at nothing else."""
+    found: set[str] = set()
+    waiting = [policies]
+    while waiting:
+        node = waiting.pop()
+        inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+        for name, value in inside:
+            if name == "attr":
+                found.update([value] if isinstance(value, str) else map(str, value))
+            if name == "type" and value == MEMORY:
+                found.add(MEMORY)
+            waiting.append(value)
+    return tuple(sorted(found))
+
+
+def _asked(
+    cube: MemCube, verb: str, caller: Asker, facts: dict[str, Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The request, and the entities it speaks of."""
     person, memory = {"type": "Person", "id": "asker"}, {"type": "Memory", "id": cube.id}
     context, now = caller.context, caller.now
@@ -176,7 +227,7 @@ def _asked(cube: MemCube, verb: str, caller: Asker) -> tuple[dict[str, Any], lis
     parents = [{"type": "Subject", "id": name} for name in sorted(caller.by.subjects)]
     return request, [
         {"uid": person, "attrs": {}, "parents": parents},
-        {"uid": memory, "attrs": _facts(cube), "parents": []},
+        {"uid": memory, "attrs": facts, "parents": []},
     ]
 
 

@@ -1,4 +1,4 @@
-"""The commands over policies: look for slips, say which rule decides, who may read, and what a change would do."""
+"""The commands over policies: look for slips, say which rule decides, who may read, what a change would do; adopt."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import typer
 from memos_integrations.cli.commands import CubeId, Json, Tenant, User, Vault
 from memos_integrations.cli.opening import Choice, opened, principal
 from memos_integrations.cli.output import print_json, say
-from memos_integrations.core.access import CallContext, Caller, Principal, Verb, decide, hidden_fields
+from memos_integrations.core.access import ADMIN_ROLE, CallContext, Caller, Verb, decide, hidden_fields
+from memos_integrations.core.errors import IdentityError
 from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.ruling import account_of, compared, known_names
 
 if TYPE_CHECKING:
     from memos_integrations.backends.cedar import CedarPolicy
-    from memos_integrations.core.cube import MemCube
+    from memos_integrations.core.access import Principal
     from memos_integrations.core.policy import Engine, Policy
+    from memos_integrations.memos import MemOS
 
 app = typer.Typer(help="Rules that people can read: who may do what with which memories.", no_args_is_help=True)
 
@@ -26,6 +29,7 @@ Subject = Annotated[
     list[str], typer.Option("--as", help="user:NAME, group:NAME, role:NAME; repeat for several at once.")
 ]
 Purpose = Annotated[str | None, typer.Option("--purpose", help="The purpose of the call.")]
+Roles = Annotated[list[str] | None, typer.Option("--role", help="admin: for everybody's memories, and to adopt.")]
 VerbOption = Annotated[Verb, typer.Option("--verb", help="What they would do.")]
 
 
@@ -100,7 +104,7 @@ def who_can_read(
     with opened(vault, Choice.NONE) as (memos, _, _):
         cube = memos.get(cube_id, by=principal(tenant, user))
     said = {}
-    for name in _known(cube, read):
+    for name in known_names(cube, read):
         decision = decide(cube, Verb.READ, _caller(tenant, [name], purpose, read))
         said[name] = {"may_read": decision.allowed, "reason": decision.reason}
     if as_json:
@@ -112,33 +116,76 @@ def who_can_read(
 
 @app.command("dry-run")
 def dry_run(
-    before: Annotated[Path, typer.Argument(metavar="OLD", help="The policy in place.")],
+    before: Annotated[str, typer.Argument(metavar="OLD", help="The policy in place: a file, or `adopted`, or `none`.")],
     after: Annotated[Path, typer.Argument(metavar="NEW", help="The policy that is thought of.")],
     *,
     vault: Vault,
+    verb: VerbOption = Verb.READ,
+    subjects: Annotated[
+        list[str] | None, typer.Option("--as", help="Also an account that has all of these names at once.")
+    ] = None,
     purpose: Purpose = None,
+    role: Roles = None,
     tenant: Tenant = "local",
     user: User = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a change would open and close: for every name, over the memories that you may read."""
-    policies = _read(before), _read(after)
+    """Say what a change would open and close, over what you may read; with --role admin over all of the tenant."""
+    new, accounts, context = _read(after), [subjects] if subjects else [], CallContext(purpose=purpose)
     with opened(vault, Choice.NONE) as (memos, _, _):
-        cubes = memos.find(CubeFilter(), by=principal(tenant, user), k=100_000, counts=False)
-    opens: list[tuple[str, str]] = []
-    closes: list[tuple[str, str]] = []
-    for cube in cubes:
-        for name in sorted({*_known(cube, policies[0]), *_known(cube, policies[1])}):
-            old, new = (_hidden(cube, _caller(tenant, [name], purpose, policy)) for policy in policies)
-            opens += [(name, f"{cube.id}{part}") for part in _given(old, new)]
-            closes += [(name, f"{cube.id}{part}") for part in _given(new, old)]
+        by = principal(tenant, user, role)
+        old = _in_place(before, memos, by)
+        if ADMIN_ROLE in by.subjects:
+            found = memos.try_policy(new, by=by, before=old, verb=verb, accounts=accounts, context=context)
+        else:
+            cubes = memos.find(CubeFilter(), by=by, k=100_000, counts=False)
+            officer = Caller(by, context, datetime.now(UTC))
+            found = compared(cubes, (old, new), officer, verb=verb, accounts=accounts)
     if as_json:
-        print_json({"memories": len(cubes), "opens": opens, "closes": closes})
+        print_json(found._asdict())
         return
-    say(f"{len(cubes)} memories: {len(opens)} readings open, {len(closes)} close.")
-    for word, pairs in (("opens", opens), ("closes", closes)):
+    say(f"{found.memories} memories: {len(found.opens)} {verb}s open, {len(found.closes)} close.")
+    for word, pairs in (("opens", found.opens), ("closes", found.closes)):
         for name, cube_id in pairs[:50]:
             say(f"  {word} {cube_id} for {name}")
+        if len(pairs) > 50:
+            say(f"  and {len(pairs) - 50} more; --json has them all")
+
+
+@app.command()
+def adopt(
+    policy: Annotated[str, typer.Argument(metavar="POLICY", help="A policy in YAML or Cedar (.cedar), or `none`.")],
+    *,
+    vault: Vault,
+    role: Roles = None,
+    tenant: Tenant = "local",
+    user: User = None,
+) -> None:
+    """Put rules in place for a tenant: kept in the vault, on record, for every program that opens it."""
+    new = None if policy == "none" else _read(Path(policy))
+    with opened(vault, Choice.NONE) as (memos, _, _):
+        memos.adopt_policy(new, by=principal(tenant, user, role))
+    say("No rules hold but the wall." if new is None else f"{len(new.says)} rules hold. Revision {new.revision[:12]}.")
+
+
+@app.command()
+def show(
+    *, vault: Vault, role: Roles = None, tenant: Tenant = "local", user: User = None, as_json: Json = False
+) -> None:
+    """Show the rules that a tenant adopted: as JSON, which is YAML, too, or as Cedar."""
+    with opened(vault, Choice.NONE) as (memos, _, _):
+        found = memos.adopted_policy(by=principal(tenant, user, role))
+    kind, words = ("none", "") if found is None else found.kept or ("other", "")
+    if as_json:
+        print_json({"kind": kind, "revision": found and found.revision, "policy": words})
+    else:
+        say(words or "No rules were adopted.")
+
+
+def _in_place(said: str, memos: MemOS, by: Principal) -> Engine | None:
+    if said == "none":
+        return None
+    return memos.adopted_policy(by=by) if said == "adopted" else _read(Path(said))
 
 
 def _read(file: Path) -> Policy | CedarPolicy:
@@ -151,32 +198,9 @@ def _read(file: Path) -> Policy | CedarPolicy:
     return load_policy(file)
 
 
-def _hidden(cube: MemCube, caller: Caller) -> frozenset[str] | None:
-    """The parts of a memory that somebody does not read; None where they read nothing of it."""
-    return frozenset(hidden_fields(cube, caller)) if decide(cube, Verb.READ, caller).allowed else None
-
-
-def _given(before: frozenset[str] | None, after: frozenset[str] | None) -> list[str]:
-    """What *after* gives over *before*: the whole memory (""), or some parts (":tags")."""
-    if after is None or before is None:
-        return [] if after is None else [""]
-    return [f":{part}" for part in sorted(before - after)]
-
-
-def _known(cube: MemCube, policy: Engine) -> list[str]:
-    rules = cube.governance
-    named = {rules.owner, *rules.readers, *rules.writers, *rules.sharers}
-    return sorted((named | policy.subjects) - {"owner", "*"})
-
-
 def _caller(tenant: str, subjects: list[str], purpose: str | None, policy: Engine) -> Caller:
-    parted: dict[str, list[str]] = {"user": [], "group": [], "role": []}
-    for subject in subjects:
-        kind, _, name = subject.partition(":")
-        if kind not in parted or not name:
-            raise typer.BadParameter(f"{subject!r} is nobody: write user:NAME, group:NAME or role:NAME.")
-        parted[kind].append(name)
-    # A group or a role alone asks as nobody in particular: under a name that no account has.
-    users = parted["user"] or ["\u2205"]
-    by = Principal(tenant=tenant, user=users[0], groups=frozenset(parted["group"]), roles=frozenset(parted["role"]))
+    try:
+        by = account_of(tenant, subjects)
+    except IdentityError as exc:
+        raise typer.BadParameter(str(exc)) from exc
     return Caller(by, CallContext(purpose=purpose), datetime.now(UTC), policy)

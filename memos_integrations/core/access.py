@@ -22,6 +22,8 @@ EVERYONE = "*"
 ADMIN_ROLE = "role:admin"
 AUDITOR_ROLE = "role:auditor"
 VERIFIER_ROLE = "role:verifier"
+RULES = "rules"
+"""The owner of the cube in which a tenant's rules are kept: a name that no subject has."""
 
 
 class Verb(StrEnum):
@@ -135,6 +137,8 @@ def decide(cube: MemCube, verb: Verb, caller: Caller) -> Decision:
 def _refuse(cube: MemCube, verb: Verb, caller: Caller) -> str | None:
     if caller.by.tenant != cube.tenant:
         return "the cube belongs to another tenant"
+    if cube.governance.owner == RULES:
+        return "it holds the rules of the tenant, which only adopt_policy changes"
     if subjects_for(verb, cube.governance).isdisjoint(caller.by.subjects):
         return f"nobody gave {caller.by.subject} the right to {verb} it"
     refused = _refuse_reading(cube, verb, caller) if verb in IN_CONTEXT else None

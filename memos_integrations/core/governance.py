@@ -21,6 +21,7 @@ from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, PlaintextPay
 from memos_integrations.core.cube.values import check_carriable
 from memos_integrations.core.errors import (
     AccessDeniedError,
+    AlreadyRememberedError,
     CubeNotFoundError,
     IllegalTransitionError,
     LegalHoldError,
@@ -37,6 +38,7 @@ from memos_integrations.core.ports import (
     Expect,
     LogQuery,
     Outcome,
+    Put,
     Receipt,
     Stage,
     Transaction,
@@ -55,6 +57,7 @@ from memos_integrations.core.records import (
     record_of,
     told_of,
 )  # fmt: skip
+from memos_integrations.core.ruling import RESERVED, rules_cube, rules_id, said_in
 
 ALONE = Transaction()
 """Nothing else becomes true together with what is written."""
@@ -197,7 +200,7 @@ class MemGovernance(GatedWriting):
     def _check_put(self, version: NewVersion, operation: str) -> None:
         cube, caller = version.cube, version.caller
         foreign, new = cube.tenant != caller.by.tenant, cube.version == 1
-        if foreign or (new and cube.governance.owner != caller.by.subject):
+        if foreign or (new and (cube.governance.owner != caller.by.subject or cube.id.startswith(RESERVED))):
             reason = "one writes only in one's own tenant and name"
             self._deny(cube, Verb.WRITE, operation, reason, caller)
             raise AccessDeniedError(f"{caller.by.subject} may not write this cube: {reason}.")
@@ -258,19 +261,32 @@ class MemGovernance(GatedWriting):
         after = self.aftermath.of(Steps(), caller, operation="forget", erased=doomed)
         return joined(erasure(doomed, caller), passed(after, caller))
 
-    def adopted(self, policy: Engine | None, caller: Caller) -> None:
-        """Record that the caller puts other rules in place.
+    def adopted(self, policy: Engine | None, caller: Caller) -> MemCube:
+        """Keep other rules for the caller's tenant, on record; the cube in which they are kept.
 
         Raises:
             AccessDeniedError: The caller is no admin.
+            VersionConflictError: Others changed them fifty times in a row.
         """
-        before = None if caller.policy is None else caller.policy.revision
-        after = None if policy is None else policy.revision
-        detail = {"before": before, "after": after, "rules": [] if policy is None else policy.says}
-        if ADMIN_ROLE not in caller.by.subjects:
-            self._submit(record_of("policy", caller, denied="only an admin changes the rules", detail=detail))
-            raise AccessDeniedError("Only the role admin may change the policy.")
-        self._submit(record_of("policy", caller, detail=detail))
+        for _ in range(50):
+            before = self.rules(caller.by.tenant)
+            after = None if policy is None else policy.revision
+            detail = {"before": said_in(before)[1], "after": after, "rules": [] if policy is None else policy.says}
+            if ADMIN_ROLE not in caller.by.subjects:
+                self._submit(record_of("policy", caller, denied="only an admin changes the rules", detail=detail))
+                raise AccessDeniedError("Only the role admin may change the policy.")
+            cube = rules_cube(policy, before, caller)
+            record = record_of("policy", caller, cube=cube, detail=detail)
+            try:
+                self._vault.submit(Transaction((Put(cube, cube.governance.read_by),), (record,))).result()
+            except (VersionConflictError, AlreadyRememberedError):
+                continue
+            return cube
+        raise VersionConflictError(rules_id(caller.by.tenant), 0, 0)
+
+    def rules(self, tenant: str) -> MemCube | None:
+        """The cube in which the rules of a tenant are kept; None where it never adopted any."""
+        return next(iter(self._vault.get(tenant, [rules_id(tenant)])), None)
 
     def current(self, tenant: str, refs: Collection[CubeRef]) -> set[CubeRef]:
         """Those of *refs* that the present versions of their cubes still say. No word of them leaves the vault."""

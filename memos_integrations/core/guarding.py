@@ -2,30 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
-from memos_integrations.core.access import CallContext, Caller, Principal, Verb, as_subject
+from memos_integrations.core.access import ADMIN_ROLE, RULES, CallContext, Caller, Principal, Verb, as_subject
 from memos_integrations.core.asked import known_id
-from memos_integrations.core.cube import Channel, MemCube, Tier
+from memos_integrations.core.conflict import Ruling as Superseding
+from memos_integrations.core.cube import Channel, MemCube, State, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
     IllegalTransitionError,
     InvalidMemoryError,
     LegalHoldError,
+    MemOSError,
 )
 from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator import ErasureReceipt
 from memos_integrations.core.operator.redaction import Redacted
+from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, VaultQuery
+from memos_integrations.core.ruling import PolicyChange, compared
 from memos_integrations.core.walk import Walk
 
 PAGE = 1_000
 
 
 class Guarding(Walk):
-    """`Walk`, with what is done about memories that are not to be trusted."""
+    """`Walk`, with what is done about memories that are not to be trusted, and the rules of a tenant."""
+
+    def adopt_policy(self, policy: Engine | None, *, by: Principal) -> None:
+        """Put rules in place for *by*'s tenant, on record and for good; only the role admin may, and no tool does.
+
+        They are kept in the vault, and hold in every program that opens it; elsewhere within a second. None takes them
+        away; what was passed as `MemOS(policy=...)` holds beside them.
+
+        Raises:
+            AccessDeniedError: *by* is no admin; the rules stay.
+        """
+        caller = self._caller(by, None, ruled=False)
+        self._rules.adopted(by.tenant, self._governance.adopted(policy, caller).version, policy, self._policy)
+
+    def adopted_policy(self, *, by: Principal) -> Engine | None:
+        """The rules that *by*'s tenant adopted; None: none. For the role admin.
+
+        Raises:
+            AccessDeniedError: *by* is no admin.
+            PolicyError: They are of an engine that this program does not have.
+        """
+        caller = self._caller(by, None, ruled=False)
+        if ADMIN_ROLE not in by.subjects:
+            self._governance.note_denied("adopted_policy", "only an admin looks at the rules", caller)
+            raise AccessDeniedError("Only the role admin may look at the rules of a tenant.")
+        return self._rules.only(by.tenant)
+
+    def try_policy(
+        self,
+        policy: Engine | None,
+        *,
+        by: Principal,
+        before: Engine | None = None,
+        verb: Verb = Verb.READ,
+        accounts: Sequence[Sequence[str]] = (),
+        context: CallContext | None = None,
+    ) -> PolicyChange:
+        """What *policy* would open and close over *before*, in all memories of the tenant; nothing is put in place.
+
+        For the role admin, who reads no word; on record. Each name that a memory or a rule knows is asked alone, and
+        *accounts*, such as `["user:tom", "role:intern"]`, as what they are at once.
+
+        Raises:
+            AccessDeniedError: *by* is no admin.
+            IdentityError: An account is none.
+        """
+        officer = self._caller(by, context, ruled=False)
+        ids = self._governance.everyones(officer, operation="try_policy")
+        held = self._governance.held([each for owned in ids.values() for each in owned], officer)
+        mine = [cube for _, cube in sorted(held.items()) if cube.governance.owner != RULES]
+        return compared(mine, (before, policy), officer, verb=verb, accounts=accounts)
 
     def quarantine(
         self,
@@ -39,13 +95,15 @@ class Guarding(Walk):
     ) -> list[str]:
         """Set memories apart, with all that was derived from them: kept, and given by no read; the ids.
 
-        *where* are ids, or a filter of what *by* may change; `source` and `channel` keep those that came from there.
+        *where* are ids, or a filter of what *by* may change; `source` and `channel` keep those that came from there, in
+        every state if the filter names none. What they had superseded holds again.
 
         Raises:
             CubeNotFoundError, AccessDeniedError: An id is not known to *by*, or not theirs to change.
         """
         caller = self._caller(by, context)
         ids = self._meant(where, by, source, channel, context)
+        self._take_back(ids, caller)
         return self._quarantine.set_apart(ids, caller, reason=reason) if ids else []
 
     def quarantined(self, *, by: Principal, context: CallContext | None = None) -> list[MemCube]:
@@ -75,6 +133,8 @@ class Guarding(Walk):
     ) -> list[ErasureReceipt]:
         """Erase what came from a source or through a channel, with all that was derived from it; the receipts.
 
+        In every state, if the filter names none, and what is in quarantine, too. What it had superseded holds again.
+
         Raises:
             InvalidMemoryError: Neither is named: that would be everything.
             AccessDeniedError, LegalHoldError: One of them may not be erased; those before it are.
@@ -83,7 +143,9 @@ class Guarding(Walk):
             raise InvalidMemoryError("Say which source or channel; forget_from does not erase everything.")
         caller = self._caller(by, context)
         receipts = []
-        for cube_id in self._meant(where, by, source, channel, context):
+        ids = self._meant(where, by, source, channel, context, apart=True)
+        self._take_back(ids, caller)
+        for cube_id in ids:
             if (
                 self._governance.own(cube_id, Verb.DELETE, caller, operation="forget") is not None
             ):  # else it went with another
@@ -115,7 +177,7 @@ class Guarding(Walk):
                 changed; those before it are.
         """
         caller = self._caller(by, context)
-        ids = self._meant(where, by, None, None, context, apart=True)
+        ids = self._meant(where, by, None, None, context, apart=True, unchanged=True)
         return self._redacted(ids, caller, gate, erase, dry_run, stop=not isinstance(where, CubeFilter))
 
     def redact_everyones(
@@ -165,35 +227,50 @@ class Guarding(Walk):
         context: CallContext | None,
         *,
         apart: bool = False,
+        unchanged: bool = False,
     ) -> list[str]:
+        """The ids of what is meant; *apart*: also of what is in quarantine; *unchanged*: of what is on hold, too."""
         if not isinstance(where, CubeFilter):
             return _ids(where)
         caller = self._caller(by, context)
-        found: list[str] = []
-        skip = 0
-        while True:
-            page = self._governance.found(VaultQuery(k=PAGE, filter=where, skip=skip), caller)
-            for match in page.matches:
-                cube = match.cube
-                named = source is None or source in (cube.provenance.source, cube.provenance.author)
-                came = channel is None or cube.trust.channel is Channel(channel)
-                if named and came and cube.governance.owner == by.subject and cube.tier is Tier.PLAINTEXT:
-                    if not apart:
-                        check_change(cube)
-                    found.append(cube.id)
-            skip += PAGE
-            if skip >= page.visible:
-                return found + (self._apart(where, caller) if apart else [])
+        came = None if channel is None else Channel(channel)
+        if (source is not None or came is not None) and where.states == CubeFilter().states:
+            where = replace(where, states=frozenset(State) - {State.EXPIRED})
 
-    def _apart(self, where: CubeFilter, caller: Caller) -> list[str]:
+        def is_meant(cube: MemCube) -> bool:
+            named = source is None or source in (cube.provenance.source, cube.provenance.author)
+            mine = cube.governance.owner == by.subject and cube.tier is Tier.PLAINTEXT
+            return named and mine and came in (None, cube.trust.channel)
+
+        found: list[MemCube] = []
+        skip, visible = 0, 1
+        while skip < visible:
+            page = self._governance.found(VaultQuery(k=PAGE, filter=where, skip=skip), caller)
+            found += [match.cube for match in page.matches if is_meant(match.cube)]
+            skip, visible = skip + PAGE, page.visible
+        for cube in () if unchanged else found:
+            check_change(cube)
+        return [cube.id for cube in found] + (self._apart(where, caller, is_meant) if apart else [])
+
+    def _apart(self, where: CubeFilter, caller: Caller, is_meant: Callable[[MemCube], bool]) -> list[str]:
         """The caller's own in quarantine below the filter's namespace, in its thread."""
         return [
             cube.id
             for cube in self._quarantine.apart(caller)
-            if cube.governance.owner == caller.by.subject
+            if is_meant(cube)
             and cube.namespace[: len(where.namespace)] == where.namespace
             and where.thread_id in (None, cube.provenance.thread_id)
         ]
+
+    def _take_back(self, ids: Sequence[str], caller: Caller) -> None:
+        """Undo what memories superseded that are not believed any more; what may not be changed stays as it is."""
+        resolver = self._writer.resolver
+        for cube_id in ids:
+            for each in resolver.made.about(cube_id, caller) if resolver.made.has_retired(cube_id, caller) else ():
+                replaced = each.newer == cube_id and each.ruling is Superseding.SUPERSEDE and not each.undone
+                if replaced and each.older not in ids:
+                    with suppress(MemOSError):
+                        resolver.undo(each.id, caller)
 
 
 def _names(owners: Sequence[str]) -> Sequence[str]:

@@ -23,7 +23,6 @@ from memos_integrations.core.operator.editor import Feedback, Lineage
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.tiering import Tiering
 from memos_integrations.core.operator.timemachine import RolledBack
-from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.core.walk import Walk
@@ -47,15 +46,6 @@ class Living(Walk):
             CubeNotFoundError, AccessDeniedError: There is no such cube for *by*, or *by* is no admin.
         """
         return self._writer.hold(known_id(cube_id), self._caller(by, context), held=held)
-
-    def adopt_policy(self, policy: Engine | None, *, by: Principal) -> None:
-        """Put other rules in place for every call from now on, on record; only the role admin may, and no tool does.
-
-        Raises:
-            AccessDeniedError: *by* is no admin; the rules stay.
-        """
-        self._governance.adopted(policy, self._caller(by, None))
-        self._policy = self._made_of["policy"] = policy
 
     # --- the Memory API
 

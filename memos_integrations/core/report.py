@@ -17,7 +17,7 @@ from memos_integrations.core.ports import AuditEntry, AuditRecord, Outcome
 READS = frozenset(
     {
         "read", "recall", "find", "history", "explain", "check", "read_blob", "audit", "provenance", "decisions",
-        "attribute", "export", "review", "use", "deliver",
+        "attribute", "export", "review", "use", "deliver", "try_policy", "adopted_policy",
     }
 )  # fmt: skip
 DELETIONS = frozenset({"forget", "erase_keys"})

@@ -47,6 +47,7 @@ from memos_integrations.core.policy import Engine
 from memos_integrations.core.ports import CubeFilter, Embedder, Reranker, Vault, VaultQuery
 from memos_integrations.core.reader import MemoryCall, MemReader, Turn
 from memos_integrations.core.reads import ReadAudit
+from memos_integrations.core.ruling import Rules, engine_of
 from memos_integrations.core.scheduler import MemoryPlan, MemScheduler, adapter_order, prefix_order
 from memos_integrations.core.text import estimate_tokens
 
@@ -122,6 +123,7 @@ class Walk:
         self._clock = clock
         self._closed = False
         self._process = os.getpid()
+        self._rules = Rules(self._governance.rules, self._engine_of)
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="memos")
         self._embedder_missing = embedder is None
         path = getattr(vault, "path", None)
@@ -324,7 +326,10 @@ class Walk:
         if not self.is_open():
             raise VaultClosedError("This MemOS was closed, or opened before this process was forked; open it again.")
 
-    def _caller(self, by: Principal, context: CallContext | None) -> Caller:
+    def _engine_of(self, kind: str, words: str) -> Engine | None:
+        return engine_of(kind, words)
+
+    def _caller(self, by: Principal, context: CallContext | None, *, ruled: bool = True) -> Caller:
         self._check_open()
         if not isinstance(by, Principal):
             raise IdentityError(
@@ -336,4 +341,5 @@ class Walk:
         moment = self._clock()
         if moment.tzinfo is None:
             raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
-        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC), self._policy)
+        rules = self._rules.of(by.tenant, self._policy) if ruled else None
+        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC), rules)

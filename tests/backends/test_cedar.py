@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 from typer.testing import CliRunner
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from memos_integrations.backends.cedar import CedarPolicy, load_cedar
 from memos_integrations.cli import app
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb, decide, may_read
+from memos_integrations.core.cube import Provenance
 from memos_integrations.core.errors import CubeNotFoundError, PolicyError
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.memos import MemOS
@@ -151,3 +153,52 @@ def test_the_commands_speak_of_both_engines(tmp_path: Path) -> None:
     assert said["opens"] == []
     said = json.loads(run("dry-run", part, old, *at, "--json")[1])
     assert said["opens"] == [["role:intern", f"{cube.id}:tags"]]
+
+
+LOOKS = """
+@id("free") permit(principal, action, resource);
+@id("tagged") forbid(principal, action == Action::"read", resource)
+when { resource.tags.contains("salary") } unless { principal in resource.owner };
+@id("spoken") forbid(principal in Subject::"role:intern", action, resource)
+when { resource has speaker && resource["speaker"] == "tom" };
+@id("purpose") forbid(principal, action, resource)
+when { resource.type == "visit" } unless { context has purpose && context.purpose == "care" };
+"""
+
+
+def test_what_was_decided_of_a_like_memory_is_what_cedar_decides() -> None:
+    chance = Random(7)
+    memos = MemOS(InMemoryVault(), clock=lambda: NOW)
+    cubes = [
+        memos.remember(
+            f"Words {number}.", by=chance.choice([ANA, INTERN]), readers=["*"],
+            tags=chance.sample(["salary", "plan"], chance.randint(0, 2)),
+            semantic_type=chance.choice(["fact", "visit"]),
+            provenance=Provenance(speaker=chance.choice(["tom", "ida"])),
+        )
+        for number in range(60)
+    ]  # fmt: skip
+    kept = CedarPolicy(LOOKS)
+    for cube in cubes:
+        for by in (ANA, INTERN):
+            for verb in ("read", "write"):
+                context = CallContext(purpose=chance.choice([None, "care"]))
+                caller = Caller(by, context, NOW, kept)
+                assert kept.refusal(cube, verb, caller) == CedarPolicy(LOOKS).refusal(cube, verb, caller)
+    assert len(kept._known) < 60 * 4
+
+
+def test_what_names_a_memory_is_decided_for_it_alone() -> None:
+    memos = MemOS(InMemoryVault(), clock=lambda: NOW)
+    one, two = (memos.remember(f"Words {number}.", by=ANA) for number in range(2))
+    rules = f'permit(principal, action, resource); forbid(principal, action, resource == Memory::"{one.id}");'
+    policy = CedarPolicy(rules)
+    caller = Caller(ANA, CallContext(), NOW, policy)
+    assert policy.refusal(one, "read", caller)
+    assert policy.refusal(two, "read", caller) is None
+
+
+def test_a_time_that_is_spelled_otherwise_is_a_time() -> None:
+    policy = CedarPolicy('permit(principal, action, resource) when { context["\\u{6e}ow"] > 5 };')
+    assert policy.holds_until((), NOW) == NOW
+    assert CedarPolicy(LOOKS + "// now and then").holds_until((), NOW) is None

@@ -33,7 +33,7 @@ from memos_integrations.core.gate.marked import apart  # noqa: E402
 from memos_integrations.vaults.memory import InMemoryVault  # noqa: E402
 
 DATA = ROOT / "tests" / "data"
-SETS = ("personal_chat", "held_out_chat", "third_chat", "fourth_chat", "fifth_chat", "sixth_chat")
+SETS = ("personal_chat", "held_out_chat", "third_chat", "fourth_chat", "fifth_chat", "sixth_chat", "seventh_chat")
 BY_A_MODEL = {"person", "address"}
 FIRST_LOOK = {
     "held_out_chat": {"recall_pct": 89.74, "precision_pct": 100.0},
@@ -41,13 +41,14 @@ FIRST_LOOK = {
     "fourth_chat": {"recall_pct": 89.71, "precision_pct": 98.39, "leaked_chars_pct": 21.8},
     "fifth_chat": {"recall_pct": 98.61, "precision_pct": 97.26},
     "sixth_chat": {"recall_pct": 92.39, "precision_pct": 100.0, "leaked_chars_pct": 2.64},
+    "seventh_chat": {"recall_pct": 88.0, "precision_pct": 91.67},
 }
 """Measured once, before the rules were mended with what the sets showed; they cannot be measured again."""
 
 PLANTED_FIRST_LOOK = {
-    "known_from_outside": "17 of 50, then 1 of 30, then 8 of 20",
-    "known_from_user": "11 of 50, then 0 of 30, then 0 of 20",
-    "everyday_stopped_from_user": "0 of 100, then 0 of 30",
+    "known_from_outside": "17 of 50, then 1 of 30, then 8 of 20, then 21 of 62",
+    "known_from_user": "11 of 50, then 0 of 30, then 0 of 20, then 12 of 62",
+    "everyday_stopped_from_user": "0 of 100, then 0 of 30, then 0 of 76",
 }
 """Of lines written before a look at the rules, then after each mending: rules by wording know few new wordings."""
 

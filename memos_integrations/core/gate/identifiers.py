@@ -12,7 +12,8 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from memos_integrations.core.gate.hygiene import in_plain_signs
 from memos_integrations.core.gate.marked import Marked, apart, overlapping
-from memos_integrations.core.gate.national import national_in
+from memos_integrations.core.gate.national import national_in, says_national
+from memos_integrations.core.gate.spelled import is_spelled, spelled_in
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+'%-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}(?![\w@])")
 _SPELLED_MAIL = re.compile(
@@ -31,6 +32,7 @@ _BARE_SSN = re.compile(
     r"\b(?:ssn|social security(?: number)?|social)\b\D{0,20}?(?P<n>(?!000|666)\d{3}(?!00)\d{2}(?!0000)\d{4})\b",
     re.IGNORECASE,
 )
+_SSN_WORD = re.compile(r"\b(?:ssn|social security(?: number)?|social)\b\D{0,20}$", re.IGNORECASE)
 _IP4 = re.compile(r"(?<![\w.:-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
 _IP6 = re.compile(r"(?<![\w.:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 _VERSION = re.compile(
@@ -48,7 +50,7 @@ _PHONE = re.compile(
     rf"|(?<![{_W}.,/:#$€£-])\(0\) ?\d{{2,5}}(?:[ .-]\d{{2,5}}){{1,4}}(?![{_W}/]|[.,:]\d|-\d)"
     rf"|(?<![{_W}.,/:#$€£-])[2-9]\d{{2}}(?:[ .-]\d{{3}}){{2}}(?![{_W}/-]|[ .,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])\(\d{{2}}\) ?9?\d{{4}}-\d{{4}}(?![{_W}/-]|[.,]\d)"
-    rf"|(?<![{_W}.,/:#$€£-])\d{{5}}[ -]\d{{5,6}}(?![{_W}/-]|[.,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])(?:91[ -])?\d{{5}}[ -]\d{{5,6}}(?![{_W}/-]|[.,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])[2-9]\d{{2}}-\d{{4}}(?![{_W}/-]|[.,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])[6-9]\d{{2}}(?:[ .]\d{{2}}){{3}}(?![{_W}/-]|[ .,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])\d{{7,12}}(?![{_W}/%-]|[.,]\d)"
@@ -56,7 +58,7 @@ _PHONE = re.compile(
 _PHONE_WORD = re.compile(
     r"\b(?:phones?|t[eé]l[eé](?:ph|f)on\w*|telef\w+|telefoon\w*|tel|tél|mobile|mobil(?:e|nummer|telefon)?|mob|mobiltel"
     r"|cell(?:phone|ulare)?|celular|landline|call(?:ed|s|ing)?|text(?:ed|s)?|sms|ring|dial|reach(?:ed|able)?|whatsapp"
-    r"|signal|fax|hotline|contact|kontakt\w*|handy(?:nummer)?|m[óo]vil|portable|llam\w+|lig(?:ue|ar)|anruf\w*|ruf|appel\w*"
+    r"|signal|fax|hotline|contact|kontakt\w*|handy(?:nummer)?|m[óo]vil|portable|ll[aá]m\w+|lig(?:ue|ar)|anruf\w*|ruf|appel\w*"
     r"|chiam\w+|zadzwo\w+|dzwo\w+|puhelin\w*|komórk\w*|festnetz|durchwahl|fijo|fixe|gsm|bel me"
     r"|(?:my|his|her|their|new|our|whose) number|number (?:is now|changed)"
     r"|(?:mon|son|ton|notre|mi|su|tu|mio|tuo|suo|meu|seu) (?:nouveau |nuevo |nuovo |novo )?n[uú]m[eé]ro"
@@ -114,9 +116,10 @@ def personal_in(text: str) -> list[Marked]:
         and "dot" not in text
         and not any(map(str.isdigit, text))
         and "::" not in text
+        and not is_spelled(text)
     ):
         return []
-    found = [*_mails(text), *_cards(text), *_ibans(text), *_social(text), *_addresses(text)]
+    found = [*_mails(text), *_cards(text), *_ibans(text), *_social(text), *_addresses(text), *_spelled(text)]
     taken = apart(found)
     taken = apart([*taken, *_elsewhere(national_in(text), taken)])
     return sorted([*taken, *apart(_elsewhere(_phones(text), taken))])
@@ -208,6 +211,24 @@ def _addresses(text: str) -> Iterator[Marked]:
             yield Marked(*found.span(), "ip")
 
 
+def _spelled(text: str) -> Iterator[Marked]:
+    """Numbers digit by digit in words: cards by their check digit, others where a word beside them says what it is."""
+    for start, end, digits in spelled_in(text):
+        before = text[max(0, start - 60) : start]
+        if 13 <= len(digits) <= 19 and _is_issued(digits) and is_luhn(digits):
+            yield Marked(start, end, "card")
+        elif len(digits) == 9 and _SSN_WORD.search(before):
+            yield Marked(start, end, "us_ssn")
+        elif says_national(before):
+            yield Marked(start, end, "national_id")
+        elif (
+            len(digits) <= 15
+            and _PHONE_WORD.search(f"{before} {text[end : end + 24]}")
+            and not _OTHER_NUMBER.search(before)
+        ):
+            yield Marked(start, end, "phone")
+
+
 def _phones(text: str) -> Iterator[Marked]:
     for found in _PHONE.finditer(text):
         written = found[0].strip()
@@ -236,5 +257,5 @@ def _is_grouped(written: str) -> bool:
 
 _GROUPED = re.compile(
     r"(?:1[ .-])?\(?[2-9]\d{2}\)?[ .-]\d{3}[ .-]\d{4}|\(?0\d{2,4}\)? \d{3,4} \d{3,4}$|0\d{4} \d{6}$|0\d-\d{8}$"
-    r"|0\d{1,4} / \d{3,4}(?: \d{2,4}){1,3}$"
+    r"|0\d{1,4} / \d{3,4}(?: \d{2,4}){1,3}$|0[1-79](?:([ .])\d\d)(?:\1\d\d){3}$"
 )

@@ -21,7 +21,8 @@ class Impact(StrEnum):
 _MONEY = re.compile(
     r"\b(?:payroll|wire transfers?|bank (?:account|details|transfer)|iban|swift|bic|routing number|"
     r"sort code|direct deposit|"
-    r"account (?:number|no\.?|ending)|invoices? (?:go|are|should|to)|refunds?|reimburse\w*|"
+    r"account (?:number|no\.?|ending|\d[\d -]{4,})|(?:wires?|transfers?) (?:go(?:es)?|default|should go)|"
+    r"invoices? (?:go|are|should|to)|refunds?|reimburse\w*|"
     r"(?:transfer|pay|send|wire|remit)(?:s|red|ed)? (?:to|into) (?:account|acct|iban|wallet)|"
     r"(?:crypto|bitcoin|btc|eth) (?:wallet|address)|card (?:number|ending)|ship(?:ped|ping|"
     r"s)? (?:the |all |an? )?(?:orders?|goods|package)[^.!?]{0,20} to|"
@@ -30,7 +31,8 @@ _MONEY = re.compile(
 )
 _CREDENTIALS = re.compile(
     r"\b(?:passwords?|passphrase|passcode|api keys?|access tokens?|private keys?|credentials?|vpn|ssh keys?|2fa|mfa|"
-    r"one[- ]time code|recovery codes?|log ?in (?:to|with|page|link|at)|sign[- ]in (?:page|link|at))\b",
+    r"one[- ]time code|(?:door|gate|alarm|entry|safe|pin) codes?|"
+    r"recovery codes?|log ?in (?:to|with|page|link|at)|sign[- ]in (?:page|link|at))\b",
     re.IGNORECASE,
 )
 _POLICY = re.compile(
@@ -40,7 +42,10 @@ _POLICY = re.compile(
     r"whitelist\w*|allow-?list\w*|trusted (?:domain|sender|vendor|source|contact)|"
     r"(?:security|access|retention|company|refund|expense|data) polic(?:y|ies)|delet(?:e|ed|ing|"
     r"ion)[^.!?]{0,20}\b(?:logs?|backups?|records?|data)|disable[ds]? (?:the )?(?:logging|audit|mfa|"
-    r"2fa|firewall|alerts?|monitoring))\b",
+    r"2fa|firewall|alerts?|monitoring)|"
+    r"without (?:asking|confirm(?:ing|ation)|approval|being asked|further notice|(?:a|any) (?:prompt|confirmation))|"
+    r"(?:skip|bypass|override)(?:s|ped|ping|es|ed|ing)? (?:the |any |all |every )?(?:approvals?|confirmations?|"
+    r"content filters?|safety|security|verification|authori[sz]ation)|no restrictions|unrestricted|guardrails?)\b",
     re.IGNORECASE,
 )
 

@@ -2,7 +2,7 @@
 
 No checksum is looked at, so that a number with a slip in it is taken out as well; `backends.identifiers.NationalIds`
 finds those that no word stands before. Sources: HMRC NIM39110 (GB), IRS Publication 1915 (ITIN), Resolución 1 of the
-DNI's letter (ES), Decreto 23/12/1976 (IT).
+DNI's letter (ES), Decreto 23/12/1976 (IT), Income-tax Rules 1962, rule 114 (IN).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _NAMES = (
     r"|(?:my|his|her|their|your|our)(?: [^\W\d_]+){0,2} id(?: (?:number|no\.?))?"
     # the words of a country
     r"|national insurance|nino|nhs|ni number|pps(?:n|no)|itin|sin (?:number|card|no\.?)|tfn|medicare"
+    r"|sin(?=:? (?:is )?\d{3}[ -]?\d{3}[ -]?\d{3}(?!\d))"
     r"|(?-i:UTR|PPS|SIN|IRD|NIK)"
     r"|aadhaa?r|uidai|pan (?:card|number|no\.?)|nric|mykad|cnic|hkid|my number card|emirates id|iqama|teudat zehut"
     r"|steuer(?:liche)?[ -]?(?:id(?:ent\w*)?|identifikationsnummer|nummer|nr\.?)|idnr"
@@ -56,6 +57,7 @@ _WORD = re.compile(rf"(?<![\w.])(?:{_NAMES})(?!\w)", re.IGNORECASE)
 _FORMS = {
     "gb_nino": r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]([ -]?)\d{2}\1\d{2}\1\d{2}\1[A-D]",
     "us_itin": r"9\d{2}-(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])-\d{4}",
+    "in_pan": r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]",
     "it_codicefiscale": r"[A-Z]{6}\d{2}[A-EHLMPRST](?:[04][1-9]|[1256]\d|[37][01])[A-MZ]\d{3}[A-Z]",
 }
 _FORM = {kind: re.compile(rf"(?<![\w.-]){form}(?![\w-])") for kind, form in _FORMS.items()}

@@ -267,7 +267,7 @@ class Running(Living):
             raise PipelineError(f"More than {MOST_WITHIN} transactions within each other. Nothing was changed.")
         stage = self._governance.staged(self._stage, caller)
         memory = type(self)(stage, **(self._made_of | {"read_audit": ReadAudit.STRICT}))
-        memory._depth = self._depth + 1
+        memory._depth, memory._rules = self._depth + 1, self._rules
         later = LaterDrops(tuple(self._writer.derivatives))
         if later.stores:
             memory._writer.derivatives.append(later)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from memos_integrations.core.policy.engine import Asker, Compiled, Engine, Part, without
 from memos_integrations.core.policy.linting import lint
 from memos_integrations.core.policy.rules import OWNER, Act, Memories, Policy, Rule, When
+from memos_integrations.core.policy.several import Several
 
 __all__ = [
     "OWNER",
@@ -16,6 +17,7 @@ __all__ = [
     "Part",
     "Policy",
     "Rule",
+    "Several",
     "When",
     "lint",
     "without",

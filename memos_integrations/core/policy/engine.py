@@ -94,6 +94,11 @@ class Engine(Protocol):
         """Whether it keeps parts of memories back at all."""
         ...
 
+    @property
+    def kept(self) -> tuple[str, str] | None:
+        """A kind (`rules`, `cedar`) and words, of which it is made again; None: who has it has to bring it along."""
+        ...
+
     def refusal(self, cube: MemCube, verb: str, caller: Asker) -> str | None:
         """Why the caller may not do this, in words; None when nothing says so."""
         ...

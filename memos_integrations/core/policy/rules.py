@@ -237,6 +237,11 @@ class Policy(Value):
         """Whether a rule keeps back parts of memories."""
         return any(rule.fields for rule in self.rules)
 
+    @property
+    def kept(self) -> tuple[str, str]:
+        """The rules as JSON, which `Policy.model_validate_json` reads."""
+        return "rules", self.model_dump_json(exclude_defaults=True)
+
     def faults(self) -> list[str]:
         """None: what these rules say is always decided."""
         return []
