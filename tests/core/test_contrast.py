@@ -133,6 +133,8 @@ def test_the_spanish_yes_is_no_if() -> None:
         ("I use Umbra.", "I've changed the font in Umbra."),
         ("The barn is green.", "We've moved the plough to the barn."),
         ("The barn has a window.", "We had the tiles of the barn replaced."),
+        ("The number of my phone is 744.", "Kofi changed the phone number to 800."),
+        ("Ana works at Halvorsen.", "Ana has relocated from Bari to Porto."),
     ],
 )
 def test_news_of_something_of_it_retire_nothing(older: str, newer: str) -> None:

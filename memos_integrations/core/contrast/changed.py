@@ -65,6 +65,7 @@ def it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0
 
 
 _CALLED = {"name", "number", "ordinal", "day"}
+_FOR_WHEN = {("for", kind) for kind in ("number", "ordinal", "day")}
 
 
 _OF_ONE_STATE = {"shift", "marital", "diet", "standing", "seat"}
@@ -73,7 +74,10 @@ _OF_ONE_STATE = {"shift", "marital", "diet", "standing", "seat"}
 
 def _goes_to(pair: Pair) -> bool:
     """Whether a change ends in a value: "CI moved to Actions", "Northwind upgraded to Enterprise"."""
-    ends = {word.kind for word in pair.only_n if word.kind in _CALLED and word.lead in {"to", "into", "for"}}
+    if all(any(word.root.startswith("@") for word in only) for only in (pair.only_n, pair.only_o)):
+        return False  # "works at Halvorsen", "relocated to Porto"
+    ends = {word.kind for word in pair.only_n if word.lead in {"to", "into"} or (word.lead, word.kind) in _FOR_WHEN}
+    ends &= _CALLED
     return any(word.kind in ends and (word.kind != "name" or word.lead in _LEADING) for word in pair.only_o)
 
 

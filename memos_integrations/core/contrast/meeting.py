@@ -71,7 +71,7 @@ def _one_holder(mine: Saying, n: Statement, theirs: Saying, o: Statement) -> boo
         return True
     if mine.changes and not theirs.holder and shared and not n.besides:
         thing = done_to(mine)
-        if thing is not None and thing.root in shared:
+        if thing is not None and thing.root in shared and not any(theirs.owners.get(key) for key in shared):
             return True  # "Finance cut the budget": of the budget, whoever does it
     if mine.changes and theirs.holder in OWN and mine.holder & theirs.matter.keys() and not mine.holder & KINDRED:
         return True  # "We target Python 3.9", "Python was raised to 3.11"
