@@ -11,6 +11,7 @@ from memos_integrations.cli.opening import Choice, opened, principal
 from memos_integrations.cli.output import print_json, say
 from memos_integrations.core.cube import Channel
 from memos_integrations.core.ports import CubeFilter
+from memos_integrations.memos import MemOS
 
 
 def apart(
@@ -54,10 +55,7 @@ def apart(
     with opened(vault, Choice.AUTO) as (memos, _, _):
         by = principal(tenant, user, role)
         if named:
-            where: dict[str, Any] = {"by": by, "source": source, "channel": channel}
-            gone = memos.forget_from(**where) if erase else []
-            ids = [each.cube_id for each in gone] if erase else memos.quarantine(CubeFilter(), **where)
-            _told(ids, "erased" if erase else "set apart", as_json=as_json)
+            _told(*_withdrawn(memos, erase, by=by, source=source, channel=channel), as_json=as_json)
             return
         if verify:
             _told(memos.verify(cube_ids or [], by=by), "verified", as_json=as_json)
@@ -75,6 +73,13 @@ def apart(
         said = " ".join(cube.text.split())
         say(f"{cube.id}  from {cube.provenance.source or cube.trust.channel.value}: {said[:100]}")
     say(f"{len(released)} given back." if release else f"{len(found)} set apart.")
+
+
+def _withdrawn(memos: MemOS, erase: bool, **where: Any) -> tuple[list[str], str]:
+    """What came from a source is set apart, or erased: the ids, and the word for it."""
+    if erase:
+        return [each.cube_id for each in memos.forget_from(**where)], "erased"
+    return memos.quarantine(CubeFilter(), **where), "set apart"
 
 
 def _told(ids: list[str], word: str, *, as_json: bool) -> None:
