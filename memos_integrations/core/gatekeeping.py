@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from memos_integrations.core.access import (
     ADMIN_ROLE,
+    EVERYONE,
     READING,
     VERIFIER_ROLE,
     Caller,
@@ -17,8 +18,9 @@ from memos_integrations.core.access import (
     is_elsewhere,
     is_own,
     ruled_out,
+    subjects_for,
 )
-from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.cube import MemCube, Relation, State, Tier
 from memos_integrations.core.delivering import GovernedDelivery
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -319,3 +321,21 @@ class GatedWriting(GovernedDelivery):
     def embedder(self) -> EmbedderIdentity | None:
         """The embedder that the vault remembers."""
         return self._vault.embedder()
+
+    def _check_sources(self, version: NewVersion, operation: str) -> None:
+        cube, caller = version.cube, version.caller
+        for ref in cube.provenance.derived_from:
+            source = version.sources.get(ref.id) or self.fetch(ref.id, Verb.READ, caller, operation=operation)
+            if cube.tier is not Tier.PLAINTEXT and self._sight.is_partial(ref.id, caller):
+                reason = f"a rule keeps a part of its source {ref.id!r} from you"
+                self._deny(cube, Verb.WRITE, operation, reason, caller)
+                raise AccessDeniedError(f"Nothing is computed from what is seen in part: {reason}.")
+            theirs = subjects_for(Verb.READ, source.governance)
+            ours = subjects_for(Verb.READ, cube.governance) - {cube.governance.owner}
+            if EVERYONE not in theirs and not ours <= theirs:
+                reason = f"its source {ref.id!r} has fewer readers"
+                self._deny(cube, Verb.WRITE, operation, reason, caller)
+                raise AccessDeniedError(f"A derived memory obeys its sources, but {reason}. Narrow its readers.")
+        for link in cube.provenance.links:
+            if link.relation is Relation.SUPERSEDES and link.target not in version.beside:
+                self.fetch(link.target, Verb.WRITE, caller, operation=operation)

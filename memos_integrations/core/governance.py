@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
-from memos_integrations.core.access import ADMIN_ROLE, EVERYONE, VERIFIER_ROLE, Caller, Verb, is_own, subjects_for
+from memos_integrations.core.access import ADMIN_ROLE, VERIFIER_ROLE, Caller, Verb, is_own
 from memos_integrations.core.aftermath import check_dying
-from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, PlaintextPayload, Relation, Tier, TrustLabel
+from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, PlaintextPayload, TrustLabel
 from memos_integrations.core.cube.values import check_carriable
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -317,24 +317,6 @@ class MemGovernance(GatedWriting):
         return self._vault.scrub(now, gently=gently)
 
     # --- parts --------------------------------------------------------------------------------------------------
-
-    def _check_sources(self, version: NewVersion, operation: str) -> None:
-        cube, caller = version.cube, version.caller
-        for ref in cube.provenance.derived_from:
-            source = version.sources.get(ref.id) or self.fetch(ref.id, Verb.READ, caller, operation=operation)
-            if cube.tier is not Tier.PLAINTEXT and self._sight.is_partial(ref.id, caller):
-                reason = f"a rule keeps a part of its source {ref.id!r} from you"
-                self._deny(cube, Verb.WRITE, operation, reason, caller)
-                raise AccessDeniedError(f"Nothing is computed from what is seen in part: {reason}.")
-            theirs = subjects_for(Verb.READ, source.governance)
-            ours = subjects_for(Verb.READ, cube.governance) - {cube.governance.owner}
-            if EVERYONE not in theirs and not ours <= theirs:
-                reason = f"its source {ref.id!r} has fewer readers"
-                self._deny(cube, Verb.WRITE, operation, reason, caller)
-                raise AccessDeniedError(f"A derived memory obeys its sources, but {reason}. Narrow its readers.")
-        for link in cube.provenance.links:
-            if link.relation is Relation.SUPERSEDES and link.target not in version.beside:
-                self.fetch(link.target, Verb.WRITE, caller, operation=operation)
 
     def _check_erasable(self, cube: MemCube, doomed: Sequence[MemCube], caller: Caller) -> None:
         try:
