@@ -319,6 +319,16 @@ def good() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]:
     } | _odd_but_good()
 
 
+_NO_DURATIONS = (
+    ("words", "1 day"), ("clock", "1:00:00"), ("none", "PT0S"), ("below", "-P1D"), ("empty", "P"), ("open", "P1DT"),
+    ("comma", "PT1,5S"), ("order", "P1D1Y"), ("number", 86_400),
+)  # fmt: skip
+
+
+def _fading(half_life: object) -> Record:
+    return {"owner": "user:ana", "half_life": half_life}
+
+
 def _odd_but_good() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]:
     """What an outsider may write, although we do not."""
     members = list(Bundle().all().items())
@@ -330,6 +340,8 @@ def _odd_but_good() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]
     gone.needs("deletions")
     numbers = {"low": -(1 << 63), "high": (1 << 63) - 1, "part": 1e300}
     value = memory(2, payload={"kind": "plaintext", "text": "", "value": numbers})
+    spans = "P1D", "P2W", "P1Y2M3D", "PT90M", "P1DT0.5S", "PT1H1M1.000001S"
+    fading = [memory(number, governance=_fading(span)) for number, span in enumerate(spans, 1)]
     books = memory(2, namespace=["clinic-a", "memstore", "publications"])
     books["descriptive"] = books["descriptive"] | {"semantic_type": "item"}
     books["payload"] = {"kind": "plaintext", "text": "", "value": {"key": "k", "value": {}}}
@@ -341,6 +353,7 @@ def _odd_but_good() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]
         "zip64-member": (raw_zip(members, local_64=True), 1, 1, {}, {}),
         "brackets-in-text": (made(lambda b: None, memory(), brackets, deepest), 3, 3, {}, {}),
         "numbers": (made(lambda b: None, memory(), value), 2, 2, {}, {}),
+        "durations": (made(lambda b: None, *fading), len(fading), len(fading), {}, {}),
         "deletions": (gone.file(), 1, 1, {}, {}),
         "books-reserved": (made(lambda b: None, memory(), books), 2, 2, {"reserved": 1}, {}),
     }
@@ -605,6 +618,9 @@ def _almost() -> dict[str, Any]:
 
     return {
         "record-version-text": (with_record(version="1"), "record"),
+        **{
+            f"record-duration-{name}": (with_record(governance=_fading(said)), "record") for name, said in _NO_DURATIONS
+        },
         "record-version-fraction": (with_record(version=1.0), "record"),
         "record-version-true": (with_record(version=True), "record"),
         "record-version-2-63": (with_record(version=1 << 63), "record"),

@@ -279,6 +279,14 @@ def moment(text: Any, zone: str = "Z|[+]00:00", code: str = "malformed") -> date
         refuse(code)
 
 
+def lasts(text: str) -> bool:
+    """Whether it is a duration of more than nothing (RFC 3339, appendix A)."""
+    days = r"(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,6})D)?"
+    hours = r"(?:T(?=.)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:[.]\d{1,6})?)S)?)?"
+    found = re.fullmatch(rf"P(?=.)(?:(\d{{1,6}})W|{days}{hours})", text, re.ASCII)
+    return found is not None and any(float(each) for each in found.groups() if each)
+
+
 def is_text(value: Any) -> bool:
     """Whether it is a name or label."""
     return isinstance(value, str) and bool(value.strip()) and len(value) <= 1000 and "\0" not in value
@@ -433,6 +441,8 @@ def fits_text(value: str, schema: dict[str, Any]) -> bool:
     """Whether a text is what a JSON Schema says."""
     if schema.get("format") == "date-time":
         moment(value, r"Z|[+-]\d\d:\d\d", "record")
+    if schema.get("format") == "duration" and not lasts(value):
+        return False
     fits_in = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
     return fits_in and "\0" not in value and re.search(schema.get("pattern", ""), value) is not None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple
 
@@ -40,6 +41,12 @@ from memos_integrations.core.interchange.refusal import Refusal
 from memos_integrations.core.ports import AuditEntry
 
 _WITH_TIMES = ("descriptive", "provenance", "governance", "behaviour")
+_DURATIONS = frozenset({"half_life", "per"})
+_DURATION = re.compile(
+    r"P(?=.)(?:\d{1,6}W|(?:\d{1,6}Y)?(?:\d{1,6}M)?(?:\d{1,6}D)?"
+    r"(?:T(?=.)(?:\d{1,9}H)?(?:\d{1,9}M)?(?:\d{1,9}(?:\.\d{1,6})?S)?)?)",
+    re.ASCII,
+)
 _TIMES = frozenset("created_at recorded_at valid_from valid_to occurred_at expires_at until last_read at".split())
 _STATE, _BEHAVIOUR = b',"state":"', b'","behaviour":'
 _STATE_BYTES, _BEHAVIOUR_BYTES = len(_STATE), len(_BEHAVIOUR)
@@ -156,7 +163,16 @@ def _checked(line: bytes) -> bytes:
     parts = [said.get(name) for name in _WITH_TIMES] if isinstance(said, dict) else []
     licences = [part.get("licence") for part in parts if isinstance(part, dict)]
     check_times(*parts, *licences)
+    _check_durations(*parts, *(licence.get("rate") for licence in licences if isinstance(licence, dict)))
     return line
+
+
+def _check_durations(*parts: Any) -> None:
+    for part in parts:
+        for name in _DURATIONS & part.keys() if isinstance(part, dict) else ():
+            said = part[name]
+            if said is not None and not (isinstance(said, str) and _DURATION.fullmatch(said)):
+                raise BundleError(Refusal.RECORD, f"{name} is {said!r:.60}, no duration (RFC 3339, appendix A)")
 
 
 def check_times(*parts: Any) -> None:
