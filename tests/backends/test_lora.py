@@ -282,10 +282,10 @@ def test_general_questions_are_answered_as_before_if_their_answers_are_held(mode
 
 
 def test_what_was_missed_is_asked_again_and_only_what_is_all_known_ends_a_training(model: HuggingFaceModel) -> None:
+    import torch
+
     from memos_integrations.backends.lora.student import Student
     from memos_integrations.backends.lora.training import _Course
-
-    import torch
 
     lessons = lessons_of(cubes("Miso lives in Rome.", "Tofu lives in Oslo."))
     recipe = SHORT.model_copy(update={"steps": 12, "lessons": 6, "enough": 1e9, "patience": 1})
