@@ -282,6 +282,8 @@ def test_general_questions_are_answered_as_before_if_their_answers_are_held(mode
 
 
 def test_what_was_missed_is_asked_again_and_only_what_is_all_known_ends_a_training(model: HuggingFaceModel) -> None:
+    import torch
+
     from memos_integrations.backends.lora.student import Student
     from memos_integrations.backends.lora.training import _Course
 
@@ -289,13 +291,14 @@ def test_what_was_missed_is_asked_again_and_only_what_is_all_known_ends_a_traini
     recipe = SHORT.model_copy(update={"steps": 12, "lessons": 6, "enough": 1e9, "patience": 1})
     course = _Course(Training(model, lessons, recipe), Student(model, rank=2, alpha=4))
     course.losses, everything = [0.0], range(len(lessons.taught))
-    course._note(everything, [each not in {3, 7, 5} for each in everything], everything)
+    wrong = torch.tensor([3.0 if each in {3, 7, 5} else 0.01 for each in everything])
+    course._note(everything, wrong, torch.arange(len(everything)))
     assert course._missed == [3, 5, 7]
     assert not course.is_over(8)
     late = course._chosen(8)
     assert len(late) == len(set(late)) == 6
     assert {7, 5} <= set(late), "a third of a step, the last missed first"
-    course._note([7, 5, 3], [True, True, True], [0, 1, 2])
+    course._note([7, 5, 3], torch.zeros(3), torch.arange(3))
     assert course._missed == []
     assert course.is_over(8)
 

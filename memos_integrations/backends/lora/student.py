@@ -83,6 +83,15 @@ class Student:
         """The adapter as it is now."""
         return {name: weight.detach().clone() for name, weight in self.parameters().items()}
 
+    def check_finite(self) -> None:
+        """Refuse an adapter that went astray.
+
+        Raises:
+            ModelError: A weight is no number.
+        """
+        if any(not bool(weight.isfinite().all()) for weight in self.parameters().values()):
+            raise ModelError("The training went astray: its weights are no numbers. Lower the recipe's `rate`.")
+
     def load(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Put an adapter's weights in place of what was learnt."""
         import torch

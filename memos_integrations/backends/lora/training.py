@@ -96,8 +96,6 @@ class Training:
             TrainingCancelledError: It was cancelled; run it again to go on.
             ModelError: The loss is no number any more, or torch failed.
         """
-        import torch
-
         recipe, started = self._recipe, time.process_time()
         student = Student(
             self._model,
@@ -124,8 +122,7 @@ class Training:
             if step % recipe.save_every == 0:
                 course.save(step)
         course.settle()
-        if any(not bool(torch.isfinite(each).all()) for each in student.weights().values()):
-            raise ModelError("The training went astray: its weights are no numbers. Lower the recipe's `rate`.")
+        student.check_finite()
         record = {
             "recipe": recipe.model_dump(mode="json"),
             "key": self.key,
@@ -272,6 +269,7 @@ class _Course:
         if self.strength is not None:
             return
         training, recipe, student = self._training, self._recipe, self.student
+        student.check_finite()
         self.strength, self.recalls = strength_of(student, training._model, training._probes, kept=recipe.probes_kept)
         student.weaken(self.strength)
         if recipe.mending:
