@@ -49,7 +49,8 @@ def bm25(tf: Floats, lengths: Floats, *, weight: float, average: float, b: float
     `tf` is how often each document holds the term, `lengths` their lengths in terms, `weight` the term's `idf`,
     `average` the mean length of all documents searched, `b` how far a long one is held back.
     """
-    scores: Floats = weight * tf / (tf + K1 * (1.0 - b + b * lengths / max(average, 1e-9)))
+    held_back = K1 * (1.0 - b + b * lengths / max(average, 1e-9))
+    scores: Floats = weight * tf / np.maximum(tf + held_back, 1e-9)  # none without words, at b 1
     return scores
 
 
