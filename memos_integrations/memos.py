@@ -268,8 +268,9 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
         **options: Unpack[MemoryOptions],
     ) -> MemCube:
         """`remember`, awaiting the write's future. If it is cancelled, the write may have happened: use a key."""
-        caller = await self._off_loop(self._caller, by, context)  # the rules of a tenant are read now and then
-        draft, beside = draft_memory(text, caller, options), blob_of(blob, media_type)
+        caller = self._caller(by, context, ruled=False)
+        draft, beside = draft_memory(text, caller, options), blob_of(blob, media_type)  # ids in the order of the calls
+        caller = await self._off_loop(self._ruled, caller)  # the rules of a tenant are read now and then
         cube, written = await self._off_loop(self._writer.remember, draft, caller, key=key, blob=beside)
         try:
             if written is not None:

@@ -341,5 +341,9 @@ class Walk:
         moment = self._clock()
         if moment.tzinfo is None:
             raise InvalidMemoryError(f"The clock is naive ({moment}); it must say which time zone it is in.")
-        rules = self._rules.of(by.tenant, self._policy) if ruled else None
-        return Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC), rules)
+        caller = Caller(by, context or NOBODY_IN_PARTICULAR, moment.astimezone(UTC))
+        return self._ruled(caller) if ruled else caller
+
+    def _ruled(self, caller: Caller) -> Caller:
+        """The caller under the rules of the tenant, as they are now."""
+        return caller._replace(policy=self._rules.of(caller.by.tenant, self._policy))

@@ -145,6 +145,15 @@ def test_an_open_call_and_an_orphaned_result_are_not_shown(home: MemOS) -> None:
     assert len(memory.get_all()) == 3
 
 
+def test_what_is_written_at_once_keeps_its_order(tmp_path: Path) -> None:
+    talk = [user(f"Step {n}.") for n in range(40)]
+    for n in range(10):
+        with MemOS.open(tmp_path / str(n)) as memos:
+            memory = MemOSMemory(memos, principal=ANA, session_id="steps")
+            asyncio.run(memory.aput_messages(talk))
+            assert [message.content for message in memory.get_all()] == [message.content for message in talk]
+
+
 def test_short_messages_are_shown_as_far_as_the_limit_goes(home: MemOS) -> None:
     memory = MemOSMemory(home, principal=ANA, session_id="long", recall_from="session")
     talk = [message for n in range(150) for message in (user(f"Question {n}?"), says(f"Answer {n}."))]
