@@ -21,6 +21,11 @@ def test_bm25_by_hand() -> None:
     assert score[0] == pytest.approx(weight * 2 / (2 + 0.9 * (0.25 + 0.75 * 2)))
 
 
+def test_a_memory_without_words_has_no_share_where_length_is_paid_for_in_full() -> None:
+    scores = bm25(np.array([1.0, 0.0]), np.array([3.0, 0.0]), weight=1.0, average=1.5, b=1.0)
+    assert scores.tolist() == [pytest.approx(1 / (1 + 0.9 * 2)), 0.0]
+
+
 @given(st.integers(1, 10**6), st.data())
 def test_a_rarer_term_tells_more_and_none_tells_less_than_nothing(documents: int, data: st.DataObject) -> None:
     often = data.draw(st.integers(1, documents))
