@@ -42,6 +42,9 @@ _FEW = 50
 _BY_ID = """SELECT c.seq, c.id FROM json_each(?) AS asked CROSS JOIN cubes AS i ON i.id = asked.value
     CROSS JOIN cubes AS c ON c.seq = i.seq"""
 
+_NEXT = """SELECT seq FROM cubes WHERE tenant = ? AND seq > ? AND seq <= ? AND audience IN (
+    SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?"""
+
 MERGED = """SELECT m.cube FROM json_each(?) AS asked CROSS JOIN links AS m CROSS JOIN links AS d
     ON m.cube = asked.value AND m.relation = 'merged_from'
     AND d.cube = m.cube AND d.relation = 'derived_from' AND d.target = m.target"""
@@ -117,6 +120,20 @@ def readable_after(asked: Asked, table: Numbers, after: int, until: int, most: i
     part = slice(*table[SEQ].searchsorted([after + 1, until + 1]))
     seen: list[int] = table[SEQ, part][among(table[AUDIENCE, part], audiences_of(asked))][:most].tolist()
     return seen
+
+
+def last_of(asked: Asked) -> int:
+    """The number of the tenant's last cube, read from the rows."""
+    (last,) = asked.connection.execute(
+        "SELECT ifnull(max(seq), 0) FROM cubes WHERE tenant = ?", (asked.tenant,)
+    ).fetchone()
+    return int(last)
+
+
+def next_readable(asked: Asked, after: int, until: int, most: int) -> list[int]:
+    """As `readable_after`, read from the rows: of a tenant too large to be read as columns for it."""
+    audiences = json.dumps(list(audiences_of(asked)))
+    return [seq for (seq,) in asked.connection.execute(_NEXT, (asked.tenant, after, until, audiences, most))]
 
 
 def _wanted(asked: Asked, columns: Columns, keep: Mask) -> Mask:

@@ -24,7 +24,7 @@ from memos_integrations.core.ports import (
     LogQuery,
     Visibility,
 )
-from memos_integrations.vaults.allowed import Asked, readable_after
+from memos_integrations.vaults.allowed import Asked, last_of, next_readable, readable_after
 from memos_integrations.vaults.columns import SEQ, TenantColumns
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.memory_search import is_allowed
@@ -75,11 +75,14 @@ class SQLiteReads(ABC):
                 number, changed = tenant_at(connection, tenant)
                 if number is None:
                     return
-                # What was sealed says which there are, not the table: an edit there would leave one out without a word.
-                table = self._columns.at(connection, number, changed).table
-                end = int(table[SEQ].max(initial=0)) if end is None else end
                 asked = Asked(connection, self._words, number, visible, wanted, witness.vouched.check_ids)
-                seqs = readable_after(asked, table, after, end, page)
+                if (columns := self._columns.known_at(connection, number, changed)) is not None:
+                    # What was sealed says which there are: an edit of the rows would leave one out without a word.
+                    end = int(columns.table[SEQ].max(initial=0)) if end is None else end
+                    seqs = readable_after(asked, columns.table, after, end, page)
+                else:
+                    end = last_of(asked) if end is None else end
+                    seqs = next_readable(asked, after, end, page)
                 found = sorted(cubes_at(connection, witness.handing, tenant, seqs, keep=False), key=itemgetter(0))
             after = seqs[-1] if seqs else end
             if given := [cube for _, cube in found if is_allowed(cube, wanted, visible)]:

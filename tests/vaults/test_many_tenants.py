@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from memos_integrations import MemOS, Principal
 from memos_integrations.core.cube import stored
+from memos_integrations.core.ports import CubeFilter
+from memos_integrations.testing.cubes import cube, put, seen_by, submit
 from memos_integrations.vaults import handing
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.words_embedder import WordsEmbedder
@@ -41,3 +44,22 @@ def test_no_more_cubes_pass_their_models_than_are_handed_out(
             assert all(hit.cube.tenant == by.tenant for hit in found.hits)
             assert modelled() - before <= K
             assert len(vault._guard.witness.handing._held) <= 32
+
+
+def walked_in(folder: Path, count: int) -> int:
+    """The bytes that a walk over so many cubes needs at most; only what is added up is known of the tenant."""
+    with SQLiteVault(folder) as vault:
+        submit(vault, *(put(cube(f"note {number}")) for number in range(count)))
+    with SQLiteVault(folder, added_up=10) as vault:
+        tracemalloc.start()
+        try:
+            seen = sum(len(page) for page in vault.walk(CubeFilter(), seen_by(), page=100))
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert seen == count
+    return most
+
+
+def test_a_walk_holds_a_page_however_many_there_are(tmp_path: Path) -> None:
+    assert walked_in(tmp_path / "many", 4_000) < 1.3 * walked_in(tmp_path / "few", 500)
