@@ -200,6 +200,16 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
         return self._blobs.files.open(ref)
 
     @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Around a look at what is known without a read."""
+        if os.getpid() != self._process:
+            raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
+        if self._closed:
+            raise VaultClosedError("The vault was closed; open it again.")
+        with translating():
+            yield
+
+    @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         if os.getpid() != self._process:
             raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")

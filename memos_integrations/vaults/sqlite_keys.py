@@ -136,6 +136,7 @@ class SQLiteKeys(ABC):
         self._writer.submit(Job(work, erases=(_KEYS,), alone=True)).result()
         locks.forget()
         self._guard.witness.handing.forget()
+        self._guard.witness.absent.forget()
         drop_files(self._file)
         with translating(), closing(self._connect()) as connection:
             written_anew(connection)

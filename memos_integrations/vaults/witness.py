@@ -26,6 +26,7 @@ from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import VaultQuery, Visibility
 from memos_integrations.vaults import sums
+from memos_integrations.vaults.absent import Absent, Moment
 from memos_integrations.vaults.audiences import audiences_hold, by_labels
 from memos_integrations.vaults.handing import Handing
 from memos_integrations.vaults.integrity import sealed
@@ -63,6 +64,7 @@ class Witness:
         self._lock, self._checking = Lock(), Lock()
         self.vouched = Vouched(sealer, beside, self.is_giant, self._checking)
         self.handing = Handing(sealer, self.vouched, lambda: self._epoch)
+        self.absent = Absent()
         self._epoch = self._forced = 0
         self._writing = False
         self._root: _Checked | None = None
@@ -95,6 +97,11 @@ class Witness:
                 self._epoch += 1
                 if self._commit <= before:
                     self._forced = self._epoch
+
+    def moment(self) -> Moment:
+        """The present, before a read begins; see `Absent`."""
+        self.look()
+        return self.absent.begun(self._epoch)
 
     @contextmanager
     def own(self) -> Iterator[None]:
