@@ -49,8 +49,9 @@ from memos_integrations.vaults.sqlite_reads import SQLiteReads
 from memos_integrations.vaults.sqlite_rows import prepared
 from memos_integrations.vaults.sqlite_scrub import SQLiteScrub
 from memos_integrations.vaults.sqlite_search import Searching, search
-from memos_integrations.vaults.sqlite_whole import Afterwards, Whole
+from memos_integrations.vaults.sqlite_whole import MAKING, Whole
 from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
+from memos_integrations.vaults.turns import Afterwards
 from memos_integrations.vaults.verified import Kept
 from memos_integrations.vaults.vouched import Beside
 from memos_integrations.vaults.witness import MOST_ADDED_UP
@@ -163,8 +164,8 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
         survives = Durability.COMMIT if erases else durability or self._durability
         new = rows if rows.is_new else None
         job = Job(partial(self._guard.notary.apply, transaction=rows), erases, new, survives)
-        if get_ident() in self._making:
-            job.future = Afterwards()
+        if (me := get_ident()) in self._making:
+            job.future = Afterwards(MAKING, lambda: me in self._making)
         return self._writer.submit(job)
 
     def submit_whole(self, transactions: Iterable[Transaction]) -> Receipt:

@@ -103,6 +103,14 @@ class Witness:
         self.look()
         return self.absent.begun(self._epoch)
 
+    def doubt(self) -> None:
+        """A change by this process was broken off, nobody knows where: whatever was known is looked at anew."""
+        with self._lock:
+            self._writing = False
+            self._epoch += 1
+            self._forced = self._epoch
+        self.absent.forget()
+
     @contextmanager
     def own(self) -> Iterator[None]:
         """Around a change by this process, while it holds the write lock: the change is nobody else's."""
