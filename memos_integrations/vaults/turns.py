@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import signal
+from _signal import getsignal  # type: ignore[import-not-found]  # `signal`'s own takes fifteen times as long
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import get_ident, main_thread
-from time import monotonic
 from typing import Any
 
 from memos_integrations.core.errors import VaultError
 
 WITHIN = "This was called in the middle of another write of the same thread: wait for it when that is over."
 
-AGAIN_S = 1.0
-"""After so many seconds it is looked again which handlers of signals there are."""
-
 _HARMLESS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler, None)
-_SIGNALS = sorted(signal.valid_signals())
+_SIGNALS = sorted(map(int, signal.valid_signals()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,24 +25,12 @@ class Turn:
     thread: int
 
 
-class Undisturbed:
+def undisturbed(thread: int) -> bool:
     """Whether no handler of a signal can run in the middle of what a thread does, and wait there for another write.
 
-    They run in the main thread. An interrupt (Ctrl-C) may come: it breaks off what is under way. Who installs a handler
-    and is called by it within `AGAIN_S` is refused by `Afterwards`.
+    They run in the main thread. An interrupt (Ctrl-C) may come: it breaks off what is under way.
     """
-
-    def __init__(self) -> None:
-        self._again, self._quiet = 0.0, False
-
-    def __call__(self, thread: int) -> bool:
-        """Whether this thread is."""
-        if thread != main_thread().ident:
-            return True
-        if (now := monotonic()) >= self._again:
-            self._quiet = all(signal.getsignal(each) in _HARMLESS for each in _SIGNALS)
-            self._again = now + AGAIN_S
-        return self._quiet
+    return thread != main_thread().ident or all(getsignal(each) in _HARMLESS for each in _SIGNALS)
 
 
 class Afterwards(Future[Any]):

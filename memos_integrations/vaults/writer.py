@@ -22,7 +22,7 @@ from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.scrubbing import written_anew
 from memos_integrations.vaults.sqlite_rows import Prepared
 from memos_integrations.vaults.sqlite_write import Head, write_head
-from memos_integrations.vaults.turns import WITHIN, Afterwards, Turn, Undisturbed
+from memos_integrations.vaults.turns import WITHIN, Afterwards, Turn, undisturbed
 
 GROUP = 512
 """Most transactions per commit: enough that the fsync is shared, few enough that nobody waits long."""
@@ -85,7 +85,7 @@ class GroupWriter:
         self._lock = threading.RLock()  # a signal's handler may come by in the middle
         self._turn: Turn | None = None  # whose turn it is to write
         self._closed = False
-        self._process, self._undisturbed = os.getpid(), Undisturbed()
+        self._process = os.getpid()
         self._unsettled: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="vault-writer", daemon=True)
         self._thread.start()
@@ -104,7 +104,7 @@ class GroupWriter:
         if os.getpid() != self._process:
             raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
         mine = Turn(threading.get_ident())
-        here = job.is_one_new and self._undisturbed(mine.thread)
+        here = job.is_one_new and undisturbed(mine.thread)
         # Whatever interrupts this thread, and wherever: that it is its turn stands in one place alone.
         try:
             with self._lock:
