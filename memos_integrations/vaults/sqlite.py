@@ -46,7 +46,7 @@ from memos_integrations.vaults.sqlite_blobs import GRACE, BlobShelf, beside
 from memos_integrations.vaults.sqlite_keys import SQLiteKeys
 from memos_integrations.vaults.sqlite_places import generation, places
 from memos_integrations.vaults.sqlite_reads import SQLiteReads
-from memos_integrations.vaults.sqlite_rows import prepared
+from memos_integrations.vaults.sqlite_rows import is_one_new, prepared, prepared_together
 from memos_integrations.vaults.sqlite_scrub import SQLiteScrub
 from memos_integrations.vaults.sqlite_search import Searching, search
 from memos_integrations.vaults.sqlite_whole import MAKING, Whole
@@ -125,7 +125,8 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
             self._pool = ReadPool(
                 self._file, size=max(1, read_connections), busy_timeout_s=busy_timeout_s, prepare=self.unlock
             )
-            self._writer = GroupWriter(self._connect, self._drop_files, self._guard)
+            prepare = partial(prepared_together, words=self._words, sealer=self._guard.sealer)
+            self._writer = GroupWriter(self._connect, self._drop_files, self._guard, prepare)
         self._rekeyed()
 
     def _drop_files(self) -> bool:
@@ -157,16 +158,21 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
 
         Raises:
             VaultClosedError: The vault was closed, or opened before this process was forked.
-            EmbeddingError: A vector is not one finite unit row.
+            EmbeddingError: A vector is not one finite unit row (of a single new cube the future raises it).
         """
+        job = self._job(transaction, durability)
+        if (me := get_ident()) in self._making:
+            job.future = Afterwards(MAKING, lambda: me in self._making)
+        return self._writer.submit(job)
+
+    def _job(self, transaction: Transaction, durability: Durability | None) -> Job:
+        if self.locks is None and is_one_new(transaction):  # what wraps keys may be far away: many wait for it at once
+            return Job.of_one(transaction, durability or self._durability)
         rows = prepared(transaction, self._words, self._guard.sealer, self.locks)
         erases = tuple(change.cube_id for change in transaction.changes if isinstance(change, Erase))
         survives = Durability.COMMIT if erases else durability or self._durability
         new = rows if rows.is_new else None
-        job = Job(partial(self._guard.notary.apply, transaction=rows), erases, new, survives)
-        if (me := get_ident()) in self._making:
-            job.future = Afterwards(MAKING, lambda: me in self._making)
-        return self._writer.submit(job)
+        return Job(partial(self._guard.notary.apply, transaction=rows), erases, new, survives)
 
     def submit_whole(self, transactions: Iterable[Transaction]) -> Receipt:
         """Make all of *transactions* true in one commit, or none; see `Vault.submit_whole`."""
