@@ -38,6 +38,7 @@ from memos_integrations.vaults.columns import TenantColumns
 from memos_integrations.vaults.connection import ReadPool, connect, located, translating
 from memos_integrations.vaults.faiss_index import SEAL_AT, FaissIndex, Numbers, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.jobs import Job
 from memos_integrations.vaults.past import search_past
 from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Tails
@@ -55,7 +56,7 @@ from memos_integrations.vaults.turns import Afterwards
 from memos_integrations.vaults.verified import Kept
 from memos_integrations.vaults.vouched import Beside
 from memos_integrations.vaults.witness import MOST_ADDED_UP
-from memos_integrations.vaults.writer import GroupWriter, Job
+from memos_integrations.vaults.writer import GroupWriter
 
 
 class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):

@@ -10,13 +10,14 @@ from threading import get_ident
 
 from memos_integrations.core.errors import MemOSError, VaultError
 from memos_integrations.core.ports import Erase, Receipt, Transaction
+from memos_integrations.vaults.jobs import Job
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.notary import Notary
 from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.sqlite_rows import Prepared, prepared
 from memos_integrations.vaults.sqlite_write import Head
-from memos_integrations.vaults.writer import GroupWriter, Job
+from memos_integrations.vaults.writer import GroupWriter
 
 AHEAD = 2
 """So many transactions are made ahead of the one that is being written."""

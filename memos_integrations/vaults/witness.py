@@ -71,7 +71,8 @@ class Witness:
         self._outbox: _Checked | None = None
         self._tenants: dict[str, _Checked] = {}
         self._giants: set[str] = set()
-        self._version, self._commit = self._state()
+        (self._version,) = watch.execute("PRAGMA data_version").fetchone()
+        self._commit = self._newest()
 
     def close(self) -> None:
         """Release the connection."""
@@ -80,10 +81,9 @@ class Witness:
 
     # --- noticing changes
 
-    def _state(self) -> tuple[int, int]:
-        (version,) = self._watch.execute("PRAGMA data_version").fetchone()
-        (commit,) = self._watch.execute("SELECT commit_number FROM head").fetchone() or (-1,)
-        return version, commit
+    def _newest(self) -> int:
+        row = self._watch.execute("SELECT commit_number FROM head").fetchone()
+        return -1 if row is None else int(row[0])
 
     def look(self) -> None:
         """Notice whether the file was changed by somebody else since the last look."""
@@ -91,8 +91,7 @@ class Witness:
             (version,) = self._watch.execute("PRAGMA data_version").fetchone()
             if version == self._version:
                 return
-            before = self._commit
-            self._version, self._commit = self._state()
+            before, self._version, self._commit = self._commit, version, self._newest()
             if not self._writing:
                 self._epoch += 1
                 if self._commit <= before:

@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
 from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -20,6 +18,7 @@ from memos_integrations.core.errors import InvalidMemoryError, MemOSError, Vault
 from memos_integrations.core.ports import Durability, Receipt, Transaction
 from memos_integrations.vaults.connection import FOREIGN, translated
 from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.jobs import Job, Preparing
 from memos_integrations.vaults.scrubbing import written_anew
 from memos_integrations.vaults.sqlite_rows import Prepared
 from memos_integrations.vaults.sqlite_write import Head, write_head
@@ -34,43 +33,10 @@ WAL_WAIT_S = 5.0
 POISON = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError, TypeError, ValueError)
 """What one transaction's values can raise: its own failure, not that of the others in the group."""
 
-UNFIT = (MemOSError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-"""What the rows of one transaction may fail with: its own failure too."""
-
 LOOK_S = 0.05
 """How often the thread looks whether who writes is still there; it is told so besides."""
 
-Work = Callable[[sqlite3.Connection, Head], tuple[Head, Any]]
 Together = Callable[[sqlite3.Connection, Head, "list[Job]"], tuple[Head, list[Any]]]
-
-
-@dataclass(slots=True)
-class Job:
-    """One transaction in the queue. `erases` names the cubes that it takes away.
-
-    `new` is the transaction itself when it only brings something new: then it may share its statements with others.
-    `alone`: it is a commit of its own, and is done at most once. `anew`: before it the file is written anew. `raw`: its
-    rows are yet to be made.
-    """
-
-    work: Work
-    erases: tuple[str, ...] = ()
-    new: Prepared | None = None
-    durability: Durability = Durability.COMMIT
-    alone: bool = False
-    anew: bool = False
-    raw: Transaction | None = None
-    future: Future[Any] = field(default_factory=Future)
-
-    @classmethod
-    def of_one(cls, transaction: Transaction, durability: Durability) -> Job:
-        """One new cube, whose rows are made where it is written."""
-        return cls(_unmade, durability=durability, raw=transaction)
-
-    @property
-    def is_one_new(self) -> bool:
-        """Whether it brings one new cube: whoever writes so waits for it."""
-        return self.raw is not None or (self.new is not None and len(self.new.changes) == 1)
 
 
 class GroupWriter:
@@ -91,7 +57,8 @@ class GroupWriter:
         guard: Guard,
         prepare: Callable[[Sequence[Transaction]], list[Prepared]],
     ) -> None:
-        self._connect, self._drop_index_files, self._guard, self._prepare = connect, drop_index_files, guard, prepare
+        self._connect, self._drop_index_files, self._guard = connect, drop_index_files, guard
+        self._ready = Preparing(prepare, guard)
         self._connection: sqlite3.Connection | None = connect()
         self._survives: Durability | None = Durability.COMMIT  # as `connect` sets it
         self._settled = True  # the last transaction ended as it should
@@ -190,22 +157,6 @@ class GroupWriter:
                 jobs.append(job)
         return jobs
 
-    def _ready(self, jobs: list[Job]) -> list[Job]:
-        """Those of them that can be written, with their rows."""
-        raw = [job for job in jobs if job.raw is not None]
-        if not raw:
-            return jobs
-        try:
-            rows = self._prepare([job.raw for job in raw if job.raw is not None])
-        except UNFIT as exc:
-            if len(raw) == 1:
-                raw[0].future.set_exception(exc)
-                return [job for job in jobs if job.raw is None]
-            return [job for each in jobs for job in self._ready([each])]
-        for job, new in zip(raw, rows, strict=True):
-            job.work, job.new, job.raw = partial(self._guard.notary.apply, transaction=new), new, None
-        return jobs
-
     def _commit(self, jobs: list[Job]) -> None:
         if not jobs:
             return
@@ -254,6 +205,8 @@ class GroupWriter:
                 return [exc if isinstance(exc, MemOSError) else _poisoned(exc)]
             # A row that is refused is one transaction's matter: find out whose.
             outcomes = self._transact(connection, jobs, self._singly)
+        if survives is Durability.COMMIT:  # as they say already
+            return outcomes
         return [Receipt(each.commit, survives) if isinstance(each, Receipt) else each for each in outcomes]
 
     def _transact(self, connection: sqlite3.Connection, jobs: list[Job], work: Together) -> list[Any]:
@@ -347,10 +300,6 @@ class GroupWriter:
             job = self._queue.popleft()
             if job.future.set_running_or_notify_cancel():
                 job.future.set_exception(VaultClosedError("The vault was closed; open it again."))
-
-
-def _unmade(connection: sqlite3.Connection, head: Head) -> tuple[Head, Any]:
-    raise VaultError("The rows of this transaction were not made.")
 
 
 def _alone(connection: sqlite3.Connection, head: Head, jobs: list[Job]) -> tuple[Head, list[Any]]:

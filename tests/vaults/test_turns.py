@@ -9,10 +9,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from memos_integrations.core.errors import VaultError, VersionConflictError
-from memos_integrations.core.ports import Durability, Receipt, Transaction
+from memos_integrations.core.errors import EmbeddingError, VaultError, VersionConflictError
+from memos_integrations.core.ports import Durability, EmbedderIdentity, Receipt, Transaction
 from memos_integrations.testing.cubes import asked, cube, put, record, stored
 from memos_integrations.vaults.sqlite import SQLiteVault
 
@@ -188,3 +189,30 @@ def test_a_handler_of_a_signal_may_close_and_leave(folder: Path) -> None:
     with SQLiteVault(folder) as vault:
         assert asked(vault).visible in {1 + written, 2 + written}
         assert vault.verify_audit().problems == ()
+
+
+def test_vectors_that_do_not_fit_fail_alone_in_a_group(folder: Path) -> None:
+    good, bad = np.eye(1, 4, dtype=np.float32)[0], np.full(4, np.nan, dtype=np.float32)
+    with SQLiteVault(folder) as vault:
+        vault.bind_embedder(EmbedderIdentity("four", 4))
+        hold = threading.Event()
+        with ThreadPoolExecutor(1) as other:
+            waits = other.submit(vault.submit_whole, (hold.wait(5) and Transaction() for _ in range(1)))
+            while vault._writer._turn is None:
+                pass
+            cubes = [cube(f"n {number}") for number in range(9)]
+            futures = [
+                vault.submit(Transaction((put(each, vector=bad if n % 3 == 1 else good),), (record(each),)))
+                for n, each in enumerate(cubes)
+            ]
+            hold.set()
+            waits.result()
+        refused = [n for n, future in enumerate(futures) if isinstance(future.exception(), EmbeddingError)]
+        assert refused == [1, 4, 7]
+        commits = [future.result().commit for n, future in enumerate(futures) if n not in refused]
+        assert commits == sorted(commits)
+        assert asked(vault).visible == 6
+        assert vault.verify_audit().problems == ()
+        with pytest.raises(EmbeddingError):  # and alone
+            vault.submit(Transaction((put(cube("last"), vector=bad),))).result()
+        stored(vault, cube("after"), vector=good)
