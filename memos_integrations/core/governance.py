@@ -113,7 +113,9 @@ class MemGovernance(GatedWriting):
         Raises:
             AccessDeniedError: See `put`. Nothing was stored.
         """
-        transaction = joined(first, self._transaction(versions, operation, first))
+        transaction = self._transaction(versions, operation, first)
+        if first is not ALONE:
+            transaction = joined(first, transaction)
         self._reads.send()
         return self._told(self._vault.submit(transaction, durability=durability))
 

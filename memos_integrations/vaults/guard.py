@@ -119,7 +119,7 @@ class Guard:
     def committing(self, connection: sqlite3.Connection, head: Head) -> Iterator[None]:
         """Around the COMMIT of a group, whose new counters are *head*."""
         self.notary.finish(connection, head)
-        with self.witness.own():
+        with self.witness.own(), self.witness.absent.making(self.notary.made.taken()):
             yield
         self.witness.handing.written(self.notary.written())
         self._newest = head

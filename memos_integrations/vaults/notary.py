@@ -15,6 +15,7 @@ from typing import Any
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError, MemOSError
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Room, Use
+from memos_integrations.vaults.absent import Made
 from memos_integrations.vaults.integrity import (
     ENTRY,
     Sealed,
@@ -64,6 +65,7 @@ class Notary:
         self._none = {group: nothing(sealer, group) for group in ("keys", "past")}
         self._block_full = False
         self._fresh: list[tuple[tuple[Any, ...], MemCube | None]] = []
+        self.made = Made()
 
     def encrypted(self, locks: Locks) -> None:
         """The vault was encrypted a moment ago."""
@@ -82,6 +84,7 @@ class Notary:
         self._ledger.forget()
         self._block_full = False
         self._fresh = []
+        self.made.taken()
 
     def written(self) -> list[tuple[tuple[Any, ...], MemCube | None]]:
         """The new cubes of the group that was just committed, as the rows that `Handing` would read.
@@ -99,6 +102,7 @@ class Notary:
             MemOSError: The transaction is refused; the caller undoes what it did so far.
         """
         self._open_accounts(connection, [transaction])
+        self.made.note([transaction])
         held = self._before(connection, transaction)
         back = self._coming_back(connection, transaction)
         forgotten = self._keys_of(connection, transaction)
@@ -135,6 +139,7 @@ class Notary:
             IntegrityError: The counts of a tenant are not what was sealed; the caller undoes what was done.
         """
         self._open_accounts(connection, transactions)
+        self.made.note(transactions)
         batch = Batch(connection, self._ledger, head)
         outcomes = [batch.add(transaction) for transaction in transactions]
         batch.flush()

@@ -38,6 +38,7 @@ from memos_integrations.vaults.columns import TenantColumns
 from memos_integrations.vaults.connection import ReadPool, connect, located, translating
 from memos_integrations.vaults.faiss_index import SEAL_AT, FaissIndex, Numbers, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.jobs import Job
 from memos_integrations.vaults.past import search_past
 from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Tails
@@ -46,15 +47,16 @@ from memos_integrations.vaults.sqlite_blobs import GRACE, BlobShelf, beside
 from memos_integrations.vaults.sqlite_keys import SQLiteKeys
 from memos_integrations.vaults.sqlite_places import generation, places
 from memos_integrations.vaults.sqlite_reads import SQLiteReads
-from memos_integrations.vaults.sqlite_rows import prepared
+from memos_integrations.vaults.sqlite_rows import is_one_new, prepared, prepared_together
 from memos_integrations.vaults.sqlite_scrub import SQLiteScrub
 from memos_integrations.vaults.sqlite_search import Searching, search
-from memos_integrations.vaults.sqlite_whole import Afterwards, Whole
+from memos_integrations.vaults.sqlite_whole import MAKING, Whole
 from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_identity
+from memos_integrations.vaults.turns import Afterwards
 from memos_integrations.vaults.verified import Kept
 from memos_integrations.vaults.vouched import Beside
 from memos_integrations.vaults.witness import MOST_ADDED_UP
-from memos_integrations.vaults.writer import GroupWriter, Job
+from memos_integrations.vaults.writer import GroupWriter
 
 
 class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
@@ -124,7 +126,8 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
             self._pool = ReadPool(
                 self._file, size=max(1, read_connections), busy_timeout_s=busy_timeout_s, prepare=self.unlock
             )
-            self._writer = GroupWriter(self._connect, self._drop_files, self._guard)
+            prepare = partial(prepared_together, words=self._words, sealer=self._guard.sealer)
+            self._writer = GroupWriter(self._connect, self._drop_files, self._guard, prepare)
         self._rekeyed()
 
     def _drop_files(self) -> bool:
@@ -156,16 +159,21 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
 
         Raises:
             VaultClosedError: The vault was closed, or opened before this process was forked.
-            EmbeddingError: A vector is not one finite unit row.
+            EmbeddingError: A vector is not one finite unit row (of a single new cube the future raises it).
         """
+        job = self._job(transaction, durability)
+        if (me := get_ident()) in self._making:
+            job.future = Afterwards(MAKING, lambda: me in self._making)
+        return self._writer.submit(job)
+
+    def _job(self, transaction: Transaction, durability: Durability | None) -> Job:
+        if self.locks is None and is_one_new(transaction):  # what wraps keys may be far away: many wait for it at once
+            return Job.of_one(transaction, durability or self._durability)
         rows = prepared(transaction, self._words, self._guard.sealer, self.locks)
         erases = tuple(change.cube_id for change in transaction.changes if isinstance(change, Erase))
         survives = Durability.COMMIT if erases else durability or self._durability
         new = rows if rows.is_new else None
-        job = Job(partial(self._guard.notary.apply, transaction=rows), erases, new, survives)
-        if get_ident() in self._making:
-            job.future = Afterwards()
-        return self._writer.submit(job)
+        return Job(partial(self._guard.notary.apply, transaction=rows), erases, new, survives)
 
     def submit_whole(self, transactions: Iterable[Transaction]) -> Receipt:
         """Make all of *transactions* true in one commit, or none; see `Vault.submit_whole`."""
@@ -198,6 +206,16 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
         with self._reading():
             pass
         return self._blobs.files.open(ref)
+
+    @contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Around a look at what is known without a read."""
+        if os.getpid() != self._process:
+            raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
+        if self._closed:
+            raise VaultClosedError("The vault was closed; open it again.")
+        with translating():
+            yield
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -15,6 +15,7 @@ from memos_integrations.core.ports import AuditRecord, KeyProvider, Outcome, Rec
 from memos_integrations.vaults.connection import translating
 from memos_integrations.vaults.faiss_index import drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.jobs import Job
 from memos_integrations.vaults.key_status import KeyStatus, check_no_holds, erase_all_keys, key_status
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.numbering import Words
@@ -24,7 +25,7 @@ from memos_integrations.vaults.scrubbing import written_anew
 from memos_integrations.vaults.sqlite_blobs import BlobShelf, beside
 from memos_integrations.vaults.sqlite_rows import Prepared, prepared
 from memos_integrations.vaults.sqlite_write import Head, read_head
-from memos_integrations.vaults.writer import GroupWriter, Job
+from memos_integrations.vaults.writer import GroupWriter
 
 _KEYS = "\0keys"
 """Stands for the keys where a job says what it takes away, so that the write-ahead log is emptied of them."""
@@ -136,6 +137,7 @@ class SQLiteKeys(ABC):
         self._writer.submit(Job(work, erases=(_KEYS,), alone=True)).result()
         locks.forget()
         self._guard.witness.handing.forget()
+        self._guard.witness.absent.forget()
         drop_files(self._file)
         with translating(), closing(self._connect()) as connection:
             written_anew(connection)

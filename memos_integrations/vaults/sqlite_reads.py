@@ -50,17 +50,26 @@ class SQLiteReads(ABC):
     @abstractmethod
     def _reading(self) -> AbstractContextManager[sqlite3.Connection]: ...
 
+    @abstractmethod
+    def _looking(self) -> AbstractContextManager[None]: ...
+
     def get(self, tenant: str, ids: Sequence[str]) -> list[MemCube]:
         """The current versions of those of *ids* that exist in *tenant*, in the order asked, each once.
 
         Raises:
             IntegrityError: A row does not match its digest.
         """
+        witness, asked = self._guard.witness, unique(ids)
+        with self._looking():
+            moment = witness.moment()
+        if asked and witness.absent.holds(tenant, asked, moment):
+            return []
         with self._reading() as connection:
-            self._guard.witness.check_whole(connection, tenant)
-            asked = unique(ids)
-            cubes = {cube.id: cube for _, cube in self._guard.witness.handing.by_id(connection, tenant, asked)}
-            return [cubes[cube_id] for cube_id in asked if cube_id in cubes]
+            witness.check_whole(connection, tenant)
+            cubes = {cube.id: cube for _, cube in witness.handing.by_id(connection, tenant, asked)}
+        if len(cubes) < len(asked):
+            witness.absent.note(tenant, [each for each in asked if each not in cubes], moment)
+        return [cubes[cube_id] for cube_id in asked if cube_id in cubes]
 
     def walk(self, wanted: CubeFilter, visible: Visibility, *, page: int = 500) -> Iterator[list[MemCube]]:
         """All that is visible and wanted, page by page, in the order of first writing; see `Vault.walk`.

@@ -1,12 +1,12 @@
 """From values to rows: what a transaction becomes before it meets the writer thread.
 
-Runs in the caller's thread, so that many callers prepare at once and the one writer only executes SQL.
+Runs in the caller's thread, but for single new cubes: those of a group are made together where they are written.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -169,8 +169,25 @@ def prepared(transaction: Transaction, words: Words, sealer: Sealer, locks: Lock
     Raises:
         EmbeddingError: A vector is not one finite unit row.
     """
-    told = [change for change in transaction.changes if isinstance(change, Put | PutVector)]
+    return prepared_together([transaction], words, sealer, locks)[0]
+
+
+def prepared_together(
+    transactions: Sequence[Transaction], words: Words, sealer: Sealer, locks: Locks | None = None
+) -> list[Prepared]:
+    """The rows of many transactions: made one after another, they take a fraction of the time that each takes alone.
+
+    Raises:
+        EmbeddingError: A vector of one of them is not one finite unit row.
+    """
+    told = [change for each in transactions for change in each.changes if isinstance(change, Put | PutVector)]
     vectors = iter(checked_rows([change.vector for change in told if change.vector is not None]))
+    return [_prepared(each, vectors, words, sealer, locks) for each in transactions]
+
+
+def _prepared(
+    transaction: Transaction, vectors: Iterator[bytes], words: Words, sealer: Sealer, locks: Locks | None
+) -> Prepared:
     changes: list[PutRows | VectorRow | Direct] = []
     for change in transaction.changes:
         if isinstance(change, Put):
@@ -186,6 +203,14 @@ def prepared(transaction: Transaction, words: Words, sealer: Sealer, locks: Lock
         audit=tuple([(outline(record), record_json(record)) for record in transaction.audit]),
         events=tuple([event._canonical for event in transaction.events]),
     )
+
+
+def is_one_new(transaction: Transaction) -> bool:
+    """Whether it brings one new cube, without blobs, and changes nothing else."""
+    if len(transaction.changes) != 1:
+        return False
+    (change,) = transaction.changes
+    return isinstance(change, Put) and change.cube.version == 1 and not change.cube.blobs
 
 
 _micros = lru_cache(256)(micros)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from memos_integrations.core.errors import VaultBusyError, VaultFullError
 from memos_integrations.vaults.guard import Guard
+from memos_integrations.vaults.jobs import Job
 from memos_integrations.vaults.scrubbing import is_due, last_scrubbed, note_scrubbed
 from memos_integrations.vaults.sqlite_blobs import beside
 from memos_integrations.vaults.sqlite_write import read_head
-from memos_integrations.vaults.writer import GroupWriter, Job
+from memos_integrations.vaults.writer import GroupWriter
 
 _SCRUBBED = "\0scrubbed"
 """Stands for all that was erased where a job says what it takes away, so that the write-ahead log is emptied."""

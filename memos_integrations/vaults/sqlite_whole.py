@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from queue import Empty, Full, Queue
 from threading import get_ident
-from typing import Any
 
 from memos_integrations.core.errors import MemOSError, VaultError
 from memos_integrations.core.ports import Erase, Receipt, Transaction
+from memos_integrations.vaults.jobs import Job
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.notary import Notary
 from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.sqlite_rows import Prepared, prepared
 from memos_integrations.vaults.sqlite_write import Head
-from memos_integrations.vaults.writer import GroupWriter, Job
+from memos_integrations.vaults.writer import GroupWriter
 
 AHEAD = 2
 """So many transactions are made ahead of the one that is being written."""
@@ -25,23 +25,7 @@ AHEAD = 2
 LOOK_S = 0.05
 """How often whoever waits looks whether the other one is still there."""
 
-
-class Afterwards(Future[Any]):
-    """What the thread that makes transactions queued meanwhile: true after them, so that it must not wait for it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._maker = get_ident()
-
-    def result(self, timeout: float | None = None) -> Any:
-        """The receipt.
-
-        Raises:
-            VaultError: It is waited for before the commit that it comes after.
-        """
-        if timeout is None and get_ident() == self._maker and not self.done():
-            raise VaultError("While `submit_whole` asks for its transactions, making them may not write to the vault.")
-        return super().result(timeout)
+MAKING = "While `submit_whole` asks for its transactions, making them may not write to the vault."
 
 
 class Whole:

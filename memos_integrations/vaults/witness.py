@@ -26,6 +26,7 @@ from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import VaultQuery, Visibility
 from memos_integrations.vaults import sums
+from memos_integrations.vaults.absent import Absent, Moment
 from memos_integrations.vaults.audiences import audiences_hold, by_labels
 from memos_integrations.vaults.handing import Handing
 from memos_integrations.vaults.integrity import sealed
@@ -63,13 +64,15 @@ class Witness:
         self._lock, self._checking = Lock(), Lock()
         self.vouched = Vouched(sealer, beside, self.is_giant, self._checking)
         self.handing = Handing(sealer, self.vouched, lambda: self._epoch)
+        self.absent = Absent()
         self._epoch = self._forced = 0
         self._writing = False
         self._root: _Checked | None = None
         self._outbox: _Checked | None = None
         self._tenants: dict[str, _Checked] = {}
         self._giants: set[str] = set()
-        self._version, self._commit = self._state()
+        (self._version,) = watch.execute("PRAGMA data_version").fetchone()
+        self._commit = self._newest()
 
     def close(self) -> None:
         """Release the connection."""
@@ -78,10 +81,9 @@ class Witness:
 
     # --- noticing changes
 
-    def _state(self) -> tuple[int, int]:
-        (version,) = self._watch.execute("PRAGMA data_version").fetchone()
-        (commit,) = self._watch.execute("SELECT commit_number FROM head").fetchone() or (-1,)
-        return version, commit
+    def _newest(self) -> int:
+        row = self._watch.execute("SELECT commit_number FROM head").fetchone()
+        return -1 if row is None else int(row[0])
 
     def look(self) -> None:
         """Notice whether the file was changed by somebody else since the last look."""
@@ -89,12 +91,24 @@ class Witness:
             (version,) = self._watch.execute("PRAGMA data_version").fetchone()
             if version == self._version:
                 return
-            before = self._commit
-            self._version, self._commit = self._state()
+            before, self._version, self._commit = self._commit, version, self._newest()
             if not self._writing:
                 self._epoch += 1
                 if self._commit <= before:
                     self._forced = self._epoch
+
+    def moment(self) -> Moment:
+        """The present, before a read begins; see `Absent`."""
+        self.look()
+        return self.absent.begun(self._epoch)
+
+    def doubt(self) -> None:
+        """A change by this process was broken off, nobody knows where: whatever was known is looked at anew."""
+        with self._lock:
+            self._writing = False
+            self._epoch += 1
+            self._forced = self._epoch
+        self.absent.forget()
 
     @contextmanager
     def own(self) -> Iterator[None]:

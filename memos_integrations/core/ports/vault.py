@@ -25,6 +25,8 @@ class Vault(Protocol):
     def submit(self, transaction: Transaction, *, durability: Durability | None = None) -> Future[Receipt]:
         """Queue a transaction; the future gives the receipt when it is durable, or the reason why nothing happened.
 
+        It may be done on return: a vault writes in the calling thread where that costs nobody else time.
+
         *durability* says what the acknowledged transaction must survive; None means what the vault was opened with.
         Transactions of one thread become true in the order in which they were submitted.
 

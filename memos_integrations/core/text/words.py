@@ -150,17 +150,20 @@ def _most(known: Iterable[_Known], k: int) -> tuple[str, ...]:
 _ONCE = 1 << 32
 
 
-@lru_cache(maxsize=1 << 14)
-def _keyword(word: str) -> str | None:
-    """The stem under which a word counts as a keyword; None when it cannot be one."""
-    if word in STOP_WORDS or word in LIGHT_WORDS or word.isdigit():
-        return None
-    if len(word) < 3 and _CJK_RUN.match(word) is None:
-        return None
-    return stem(word)
+def _is_light(word: str) -> bool:
+    """Whether a word that is searched for cannot be a keyword."""
+    if word in LIGHT_WORDS or word.isdigit():
+        return True
+    return len(word) < 3 and _CJK_RUN.match(word) is None
 
 
-_KNOWN: Kept[str, _Known] = Kept(lambda word: (_term(word), _keyword(word), word, _ONCE + len(word)), 1 << 16)
+def _as_known(word: str) -> _Known:
+    term = _term(word)
+    # A stop word is no keyword, and the stem of any other is its term.
+    return term, None if term is None or _is_light(word) else term, word, _ONCE + len(word)
+
+
+_KNOWN: Kept[str, _Known] = Kept(_as_known, 1 << 16)
 
 
 def estimate_tokens(text: str) -> int:
