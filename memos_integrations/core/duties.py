@@ -1,4 +1,4 @@
-"""Conflict of duties: who held a memory does not erase it, and who wrote it does not vouch for it. By log and history."""
+"""Conflict of duties: who held a memory does not erase it, and who wrote it does not vouch for it."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ class MemGovernance(GatedWriting):
             raise AccessDeniedError(f"{caller.by.subject} may not write this cube: {reason}.")
         if cube.trust.label is TrustLabel.VERIFIED and not self.duties.vouched(cube, caller, operation):
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
-            raise AccessDeniedError("New words are not written as verified: write them, and let a verifier verify them.")
+            raise AccessDeniedError("Words are not written as verified; write them, and let a verifier verify them.")
         if isinstance(cube.payload, PlaintextPayload) and cube.payload.value is not None:
             check_carriable(cube.payload.value)
         if not new and self._sight.would_lose(cube, caller):
