@@ -150,7 +150,9 @@ class PhoneNumbers:
                 if (match.start, match.end) not in seen and may_be_phone(text, match.start, match.end):
                     seen.add((match.start, match.end))
                     yield Marked(match.start, match.end, "phone")
-        yield from (Marked(*found.span(), "phone") for found in _FROM_ABROAD.finditer(text) if self._is_known(found["n"]))
+        yield from (
+            Marked(*found.span(), "phone") for found in _FROM_ABROAD.finditer(text) if self._is_known(found["n"])
+        )
 
     def _is_known(self, written: str) -> bool:
         """Whether digits after the 00 that one dials for another country are a number there."""

@@ -1,8 +1,8 @@
 """Numbers that a state gives to a person, where a word says what they are, or their form belongs to nothing else.
 
 No checksum is looked at, so that a number with a slip in it is taken out as well; `backends.identifiers.NationalIds`
-finds those that no word stands before. Sources: HMRC NIM39110 and DVLA INF45 (GB), IRS Publication 1915 (ITIN), Resolución 1 of the
-DNI's letter (ES), Decreto 23/12/1976 (IT), Income-tax Rules 1962, rule 114 (IN).
+finds those that no word stands before. Sources: HMRC NIM39110 and DVLA INF45 (GB), IRS Publication 1915 (ITIN),
+Resolución 1 of the DNI's letter (ES), Decreto 23/12/1976 (IT), Income-tax Rules 1962, rule 114 (IN).
 """
 
 from __future__ import annotations

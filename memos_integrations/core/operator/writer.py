@@ -173,7 +173,7 @@ class CubeWriter:
                 self._governance.check_own(cube, Verb.SHARE, caller, operation="update")
             draft = begins_now(revised(cube, caller.now, text=text, changes=changes), cube, caller.now, changes)
             draft = written_by(draft, caller) if text is not None else draft
-            if text is not None or "tags" in changes["descriptive"]:
+            if text is not None or changes["descriptive"]:
                 draft = admitted(draft, caller, self._governance)
             steps = revising(cube, draft, caller, self.resolver, self._embedding)
             try:
