@@ -18,6 +18,7 @@ from urllib.parse import unquote
 _BASE64 = re.compile(r"(?<![\w+/=-])[A-Za-z0-9+/_-]{24,8000}={0,2}(?![\w+/=-])")
 _LINES = re.compile(r"(?<=[A-Za-z0-9+/_-]{16})\r?\n(?=[A-Za-z0-9+/_-]{4})")
 _HEX = re.compile(r"(?<![\w])(?:[0-9a-fA-F]{2}[ :]?){16,4000}(?!\w)")
+_HEX_HINT = re.compile(r"\d[0-9a-fA-F][ :]?\d[0-9a-fA-F][ :]?\d")
 _PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2}[^%\s]{0,12}){3}")
 _ENTITY = re.compile(r"(?:&#?\w{1,8};[^&\s]{0,12}){3}")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2}))")
@@ -98,11 +99,11 @@ def _joined(text: str) -> str:
 def _decoded(text: str, deep: int) -> list[str]:
     """The texts that stand in a text, encoded, and in those."""
     told = [*_of_bytes(text)]
-    if _PERCENT.search(text):
+    if "%" in text and _PERCENT.search(text):
         told.append(unquote(text))
-    if _ENTITY.search(text):
+    if "&" in text and _ENTITY.search(text):
         told.append(html.unescape(text))
-    if len(_ESCAPE.findall(text)) > 7:
+    if "\\" in text and len(_ESCAPE.findall(text)) > 7:
         told.append(_ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), text))
     inside = [other for each in told if deep > 1 for other in _decoded(each, deep - 1)]
     return [*(each for each in told if " " in each), *inside]
@@ -111,12 +112,13 @@ def _decoded(text: str, deep: int) -> list[str]:
 def _of_bytes(text: str) -> list[str]:
     """What base64 and hexadecimal digits spell."""
     written: list[bytes] = []
-    joined = _LINES.sub("", text)
+    joined = _LINES.sub("", text) if "\n" in text else text
     for found in [*_BASE64.findall(text)[:16], *(_BASE64.findall(joined)[:16] if joined != text else ())]:
         try:
             written.append(base64.b64decode(found.replace("-", "+").replace("_", "/") + "=" * (-len(found) % 4)))
         except binascii.Error:
             continue
-    written += [bytes.fromhex(re.sub(r"[ :]", "", found)) for found in _HEX.findall(text)[:16]]
+    digits = _HEX.findall(text)[:16] if _HEX_HINT.search(text) else ()
+    written += [bytes.fromhex(re.sub(r"[ :]", "", found)) for found in digits]
     told = [raw.decode("utf-8", "replace") for raw in written]
     return [plain for plain in told if plain.isprintable() and "\ufffd" not in plain]
