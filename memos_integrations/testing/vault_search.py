@@ -171,15 +171,9 @@ class VaultSearchContract:
         both = stored(vault, cube("kettle both", tags=("salary", "plan"), semantic_type="visit"))
         stored(vault, cube("kettle pay", tags=("salary",)))
         stored(vault, cube("kettle plan", tags=("plan",)))
-        pay, plan, visit, one = (
-            CubeFilter(**named, states=frozenset(), tiers=frozenset())
-            for named in (
-                {"tags": ("salary",)},
-                {"tags": ("plan",)},
-                {"semantic_types": ("visit",)},
-                {"ids": (both.id,)},
-            )
-        )
+        everything = CubeFilter(states=frozenset(), tiers=frozenset())
+        pay, plan = replace(everything, tags=("salary",)), replace(everything, tags=("plan",))
+        visit, one = replace(everything, semantic_types=("visit",)), replace(everything, ids=(both.id,))
         kept = {
             Limit((pay, plan), ()): ["kettle pay", "kettle plan"],
             Limit((pay,), (plan,)): ["kettle both", "kettle plan"],
