@@ -22,7 +22,7 @@ from memos_integrations.core.cube import (
     Tier,
 )
 from memos_integrations.core.errors import EmbedderMismatchError, EmbeddingError
-from memos_integrations.core.ports import CubeFilter, EmbedderIdentity, Erase, Limit, Move, PutVector, Vault, VaultQuery
+from memos_integrations.core.ports import CubeFilter, EmbedderIdentity, Erase, Move, PutVector, Vault, VaultQuery
 from memos_integrations.core.ranking import around
 from memos_integrations.testing.cubes import (
     EMBEDDER,
@@ -166,28 +166,6 @@ class VaultSearchContract:
             stored(vault, cube("kettle", namespace=("other",)))
             stored(vault, cube("kettle", state=State.ARCHIVED))
         assert asked(vault, "kettle").matches[0].bm25 == alone
-
-    def test_a_limit_keeps_back_what_passes_all_and_none_of_what_it_leaves(self, vault: Vault) -> None:
-        both = stored(vault, cube("kettle both", tags=("salary", "plan"), semantic_type="visit"))
-        stored(vault, cube("kettle pay", tags=("salary",)))
-        stored(vault, cube("kettle plan", tags=("plan",)))
-        everything = CubeFilter(states=frozenset(), tiers=frozenset())
-        pay, plan = replace(everything, tags=("salary",)), replace(everything, tags=("plan",))
-        visit, one = replace(everything, semantic_types=("visit",)), replace(everything, ids=(both.id,))
-        kept = {
-            Limit((pay, plan), ()): ["kettle pay", "kettle plan"],
-            Limit((pay,), (plan,)): ["kettle both", "kettle plan"],
-            Limit((pay,), (visit, plan)): ["kettle both", "kettle plan"],
-            Limit((), (plan,)): ["kettle both", "kettle plan"],
-            Limit((one,), ()): ["kettle pay", "kettle plan"],
-            Limit((), ()): [],
-        }
-        for limit, there in kept.items():
-            sight = replace(seen_by(), limits=(limit,))
-            assert sorted(texts(asked(vault, "kettle", by=sight))) == there
-            walked = [each.text for page in vault.walk(CubeFilter(), sight) for each in page]
-            assert sorted(walked) == there
-            assert len(vault.places(CubeFilter(), sight)) == min(1, len(there))
 
     # --- what is wanted
 
