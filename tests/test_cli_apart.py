@@ -69,7 +69,9 @@ def test_a_source_is_set_apart_verified_and_erased_from_the_shell(tmp_path: Path
     assert json.loads(ran("--source", "crm", "--json")[1])["set_apart"] == sorted([one.id, two.id])
     assert json.loads(ran("--json")[1])["apart"][0]["source"] == "crm"
     assert ran(two.id, "--verify")[0] == 1
-    assert json.loads(ran(two.id, "--verify", "--role", "verifier", "--json")[1])["verified"] == [two.id]
+    assert json.loads(ran(two.id, "--verify", "--user", "vera", "--role", "verifier", "--json")[1])["verified"] == [
+        two.id
+    ]
     for wrong in (["--erase"], ["--verify"], [one.id, "--source", "crm"], ["--release", "--channel", "tool"]):
         assert ran(*wrong)[0] == 2
     assert sorted(json.loads(ran("--source", "crm", "--erase", "--json")[1])["erased"]) == sorted([one.id, two.id])

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from memos_integrations.backends.cedar_query import Asked, compiled
 from memos_integrations.core.cube import MemCube, sha256
 from memos_integrations.core.errors import PolicyError
 from memos_integrations.core.extras import require
@@ -109,8 +110,9 @@ class CedarPolicy:
         return frozenset()
 
     def compiled(self, caller: Asker) -> Compiled:
-        """Nothing: every memory is decided by itself, once per version."""
-        return Compiled((), is_whole=False)
+        """What it says of types, tags and ids; the rest is decided memory by memory, once per version."""
+        asked = Asked(caller.by.subjects, Act.READ.value, _context(caller))
+        return compiled(self._static.values(), asked)
 
     def partly(self, caller: Asker, wanted: CubeFilter) -> tuple[CubeFilter, ...]:
         """None."""
@@ -216,19 +218,23 @@ def _asked(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The request, and the entities it speaks of."""
     person, memory = {"type": "Person", "id": "asker"}, {"type": "Memory", "id": cube.id}
-    context, now = caller.context, caller.now
-    said = {"purpose": context.purpose, "application": context.application, "agent": context.agent}
     request = {
         "principal": person,
         "action": {"type": "Action", "id": Act(verb).value},
         "resource": memory,
-        "context": {"now": int(now.timestamp()), "hour": now.hour, "weekday": now.isoweekday()} | _there(said),
+        "context": _context(caller),
     }
     parents = [{"type": "Subject", "id": name} for name in sorted(caller.by.subjects)]
     return request, [
         {"uid": person, "attrs": {}, "parents": parents},
         {"uid": memory, "attrs": facts, "parents": []},
     ]
+
+
+def _context(caller: Asker) -> dict[str, Any]:
+    context, now = caller.context, caller.now
+    said = {"purpose": context.purpose, "application": context.application, "agent": context.agent}
+    return {"now": int(now.timestamp()), "hour": now.hour, "weekday": now.isoweekday()} | _there(said)
 
 
 def _facts(cube: MemCube) -> dict[str, Any]:

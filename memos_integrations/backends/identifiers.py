@@ -50,7 +50,7 @@ WEAK = {
 }
 """One check digit, which every tenth number passes: found only where a word near it says what it is."""
 
-NATIONAL = frozenset({*STRONG, *WEAK, VAGUE, "gb_nino", "us_itin"})
+NATIONAL = frozenset({*STRONG, *WEAK, VAGUE, "gb_driver", "gb_nino", "us_itin"})
 """Every kind that is the number of a person, by a state."""
 
 _OWN = {"de_idnr": "steuer", "no_fodselsnummer": "dselsn", "tr_tckimlik": "kimlik", "jp_in": "my number"}
@@ -62,6 +62,7 @@ _GOODS = re.compile(
     re.IGNORECASE,
 )
 NEAR = 40
+_FROM_ABROAD = re.compile(r"(?<![\w.,/:#$€£+-])00(?P<n>[1-9]\d{0,2}(?:[ .\u00a0-]\d{1,5}){2,6})(?![\w/%-]|[.,:]\d)")
 
 
 class NationalIds:
@@ -149,6 +150,16 @@ class PhoneNumbers:
                 if (match.start, match.end) not in seen and may_be_phone(text, match.start, match.end):
                     seen.add((match.start, match.end))
                     yield Marked(match.start, match.end, "phone")
+        yield from (
+            Marked(*found.span(), "phone") for found in _FROM_ABROAD.finditer(text) if self._is_known(found["n"])
+        )
+
+    def _is_known(self, written: str) -> bool:
+        """Whether digits after the 00 that one dials for another country are a number there."""
+        try:
+            return bool(self._plans.is_valid_number(self._plans.parse(f"+{written}")))
+        except self._plans.NumberParseException:
+            return False
 
 
 def _module(name: str) -> Any:

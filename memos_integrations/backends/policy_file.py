@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ MAY_BE_EMPTY = ("rules", "memories")
 PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in "map seq str int float bool null timestamp merge".split()
 )
+
+_WHOLE = "tag:yaml.org,2002:int"
+_DECIMAL = re.compile(r"[+-]?(?:0|[1-9]\d*)")
+"""010 is eight to YAML, and 8:00 is 480."""
 
 TEMPLATES = {
     "need-to-know": """\
@@ -138,6 +143,10 @@ def _check(node: Any, yaml: Any, seen: set[int]) -> None:
     inside: list[Any] = []
     if isinstance(node, yaml.ScalarNode):
         _check_words(node.value, node.start_mark.line + 1)
+        if node.tag == _WHOLE and _DECIMAL.fullmatch(node.value) is None:
+            raise PolicyError(
+                f"{node.value!r} on line {node.start_mark.line + 1} is another number to YAML: write 8, not 08."
+            )
     elif isinstance(node, yaml.MappingNode):
         _check_keys(node)
         inside = [each for pair in node.value for each in pair]

@@ -194,7 +194,7 @@ def _refuse_here(rules: Governance, caller: Caller) -> str | None:
 
 def _refuse_licensee(cube: MemCube, caller: Caller) -> str | None:
     """What its licence says against it; it binds neither the owner, nor whoever administers the tenant."""
-    licence = cube.governance.licence
+    licence = cube.governance.licence_for(caller.by.subjects)
     if licence is None or is_own(cube, caller) or ADMIN_ROLE in caller.by.subjects:
         return None
     if licence.is_over(caller.now):

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from memos_integrations.core.access import CallContext, Principal, as_subject
+from memos_integrations.core.access import CallContext, Caller, Principal, as_subject
 from memos_integrations.core.cube import MemCube, ModelFingerprint, TrustLabel
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.gate import WriteGate
@@ -37,6 +37,7 @@ from memos_integrations.core.interchange.changes import check_series, last_of_se
 from memos_integrations.core.interchange.dumper import check_name
 from memos_integrations.core.interchange.redacting import cut_for
 from memos_integrations.core.interchange.syncing import EVERYTHING, KEY_DIGITS
+from memos_integrations.core.interchange.writing import Passes
 from memos_integrations.core.operator import parts
 from memos_integrations.core.operator.about import About
 from memos_integrations.core.operator.options import labels
@@ -101,7 +102,7 @@ class Carrying(Walk):
             VaultError: The disk failed; nothing is left of the bundle.
         """
         caller, reader = self._caller(by, context), reader_of(recipient, to)
-        passes = self._passing(where, owners, about, at_least)
+        passes = self._passing(where, owners, about, at_least, caller)
         changes = None if since is None else changed(self._governance, caller, since, owner=None, most=most)
         cut = cut_for(reader, redact)
         wanted = Wanted(where, history, access_log, cut, to, changes, None, progress, passes, reader)
@@ -109,8 +110,8 @@ class Carrying(Walk):
         return MemDumper(self._governance, signer, issuer=issuer).dump(Path(path), caller, wanted, terms)
 
     def _passing(
-        self, where: CubeFilter, owners: Iterable[str], about: str, at_least: float
-    ) -> Callable[[MemCube], bool] | None:
+        self, where: CubeFilter, owners: Iterable[str], about: str, at_least: float, caller: Caller
+    ) -> Passes | None:
         """What a memory that passes *where* has to pass besides; None: nothing.
 
         Raises:
@@ -119,12 +120,15 @@ class Carrying(Walk):
         if not isinstance(where, CubeFilter):
             raise InvalidMemoryError(f"`where` is a CubeFilter, not {type(where).__name__}.")
         theirs = frozenset(as_subject(each) for each in labels(owners))
-        topic = About(about, at_least, self._embedding) if about != "" else None
+        topic = About(about, at_least, self._embedding, caller) if about != "" else None
         if not theirs and topic is None:
             return None
 
-        def passes(cube: MemCube) -> bool:
-            return (not theirs or cube.governance.owner in theirs) and (topic is None or topic(cube))
+        def passes(cubes: Sequence[MemCube]) -> list[bool]:
+            mine = [not theirs or cube.governance.owner in theirs for cube in cubes]
+            asked = [cube for cube, one in zip(cubes, mine, strict=True) if one]
+            told = iter([True] * len(asked) if topic is None else topic(asked))
+            return [one and next(told) for one in mine]
 
         return passes
 

@@ -6,6 +6,7 @@ that they were given before and may no longer have, they are told that it went, 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import groupby
@@ -184,13 +185,13 @@ class GovernedDelivery(GovernedReading):
 
     def lapsed(self, cubes: Sequence[MemCube], caller: Caller) -> int:
         """Say in the outbox, once for each version, that the licences of those of *cubes* whose time is over ended."""
-        over = [cube for cube in cubes if (of := cube.governance.licence) is not None and of.is_over(caller.now)]
+        over = [cube for cube in cubes if _ended(cube, caller)]
         told = 0
         for start in range(0, len(over), MOST_ASKED):
             page = {cube.id: cube for cube in over[start : start + MOST_ASKED]}
             query = LogQuery(tenant=caller.by.tenant, cube_ids=tuple(page), operation=LAPSE, limit=MOST_ENTRIES)
-            known = {(entry.record.cube_id, entry.record.version) for entry in self._vault.log(query)}
-            fresh = [cube for cube in page.values() if (cube.id, cube.version) not in known]
+            known = Counter((entry.record.cube_id, entry.record.version) for entry in self._vault.log(query))
+            fresh = [cube for cube in page.values() if known[cube.id, cube.version] < _ended(cube, caller)]
             at, tenant, actor = caller.now, caller.by.tenant, caller.by.subject
             events = tuple(LicenceEnded(at=at, tenant=tenant, cube_id=cube.id, actor=actor) for cube in fresh)
             if fresh:
@@ -225,6 +226,12 @@ class GovernedDelivery(GovernedReading):
         return self._vault.verify_audit()
 
 
+def _ended(cube: MemCube, caller: Caller) -> int:
+    """How many of its licences are over."""
+    licence = cube.governance.licence
+    return 0 if licence is None else sum(each.is_over(caller.now) for each in (licence, *licence.apart))
+
+
 def _is_use(sending: Sending, caller: Caller) -> bool:
     return is_counted(sending.cube, caller) and not sending.again
 
@@ -235,6 +242,6 @@ def _metered(sending: Sending, caller: Caller) -> Iterator[VaultChange]:
     if _is_use(sending, caller):
         yield Expect(cube.id, cube.version)
         yield from rooms(cube, caller)
-        yield Use(cube.id, caller.now, "", cube.governance.licence)
+        yield Use(cube.id, caller.now, "", cube.governance.licence_for(caller.by.subjects))
     for count, per in sending.rates:
         yield Room(cube.id, cube.version, caller.by.tenant, caller.by.subject, DELIVER, caller.now - per, count)

@@ -13,9 +13,9 @@ from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from memos_integrations.core.access import ADMIN_ROLE, VERIFIER_ROLE, Caller, Verb, is_own
+from memos_integrations.core.access import ADMIN_ROLE, Caller, Verb, is_own
 from memos_integrations.core.aftermath import check_dying
 from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, PlaintextPayload, TrustLabel
 from memos_integrations.core.cube.values import check_carriable
@@ -36,8 +36,6 @@ from memos_integrations.core.ports import (
     Change,
     Durability,
     Expect,
-    LogQuery,
-    Outcome,
     Put,
     Receipt,
     Stage,
@@ -206,9 +204,9 @@ class MemGovernance(GatedWriting):
             reason = "one writes only in one's own tenant and name"
             self._deny(cube, Verb.WRITE, operation, reason, caller)
             raise AccessDeniedError(f"{caller.by.subject} may not write this cube: {reason}.")
-        if cube.trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
+        if cube.trust.label is TrustLabel.VERIFIED and not self.duties.vouched(cube, caller, operation):
             self._deny(cube, Verb.WRITE, operation, "nobody verifies their own memory", caller)
-            raise AccessDeniedError("Only the roles admin and verifier may write a memory as verified.")
+            raise AccessDeniedError("Words are not written as verified; write them, and let a verifier verify them.")
         if isinstance(cube.payload, PlaintextPayload) and cube.payload.value is not None:
             check_carriable(cube.payload.value)
         if not new and self._sight.would_lose(cube, caller):
@@ -306,6 +304,19 @@ class MemGovernance(GatedWriting):
             self._deny(cube, verb, operation, reason, caller)
             raise AccessDeniedError(f"You may not {operation} cube {cube.id!r} so: {reason}.")
 
+    def check_apart(self, cubes: Sequence[MemCube], caller: Caller, *, operation: str) -> None:
+        """Refuse who vouches for what they own, wrote, or wrote the source of; a refusal is recorded.
+
+        Raises:
+            AccessDeniedError: One of the cubes is such.
+        """
+        for cube in cubes:
+            if self.duties.wrote(cube, caller):
+                self._deny(cube, Verb.WRITE, operation, "conflict of duties", caller)
+                raise AccessDeniedError(
+                    f"You wrote memory {cube.id!r}, or a source of it: let somebody else vouch for it."
+                )
+
     def put_blob(self, source: bytes | BinaryIO, media_type: str) -> BlobRef:
         """Store bytes that a cube is about to name; see `Vault.put_blob`."""
         return self._vault.put_blob(source, media_type)
@@ -326,7 +337,7 @@ class MemGovernance(GatedWriting):
         except (LegalHoldError, IllegalTransitionError) as exc:
             self._deny(cube, Verb.DELETE, "forget", type(exc).__name__, caller)
             raise
-        if self._had_duty(doomed, caller):
+        if self.duties.held(doomed, caller):
             self._deny(cube, Verb.DELETE, "forget", "conflict of duties", caller)
             raise AccessDeniedError(
                 "Whoever put this memory under legal hold, or lifted the hold, does not erase it: let somebody else."
@@ -336,11 +347,3 @@ class MemGovernance(GatedWriting):
         except (LegalHoldError, IllegalTransitionError) as exc:
             self._deny(cube, Verb.DELETE, "forget", type(exc).__name__, caller)
             raise
-
-    def _had_duty(self, doomed: Sequence[MemCube], caller: Caller) -> bool:
-        """Whether the caller held or released one of the cubes, by the log; only admins ever could."""
-        if ADMIN_ROLE not in caller.by.subjects:
-            return False
-        asked = [(each, operation) for each in doomed for operation in ("hold", "release")]
-        by: dict[str, Any] = {"tenant": caller.by.tenant, "actor": caller.by.subject, "outcome": Outcome.ALLOWED}
-        return any(self._vault.log(LogQuery(cube_id=each.id, operation=name, limit=1, **by)) for each, name in asked)

@@ -24,6 +24,7 @@ from memos_integrations.core.aftermath import Aftermath
 from memos_integrations.core.asked import whole
 from memos_integrations.core.before import with_before
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
+from memos_integrations.core.duties import Duties
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -73,6 +74,7 @@ class GovernedReading:
         self._news = News()
         self._sight = Sight(vault)
         self.aftermath = Aftermath(vault)
+        self.duties = Duties(vault)
         self._reads = ReadLog(vault, ReadAudit(read_audit))
         self.handed = Handed()
 

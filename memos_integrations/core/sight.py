@@ -15,8 +15,8 @@ from typing import Any
 from memos_integrations.core.access import Caller, Verb, hidden_fields
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.events import CubeErased, CubeWritten
-from memos_integrations.core.policy import Engine, without
-from memos_integrations.core.ports import CubeFilter, Stage, Vault, VaultQuery, Visibility
+from memos_integrations.core.policy import Compiled, Engine, without
+from memos_integrations.core.ports import CubeFilter, Limit, Stage, Vault, VaultQuery, Visibility
 
 MOST_DECIDED = 64
 """For so many askers it is remembered what rules refuse them."""
@@ -59,10 +59,10 @@ class Sight:
         compiled = caller.policy.compiled(caller)
         partly = caller.policy.partly(caller, wanted)
         if compiled.is_whole:
-            return _visible_to(caller, compiled.hidden + partly)
-        refused = self._refused(caller.policy, caller, compiled.hidden)
+            return _visible_to(caller, compiled.hidden + partly, compiled.limits)
+        refused = self._refused(caller.policy, caller, compiled)
         more = (CubeFilter(ids=refused, states=frozenset(), tiers=frozenset()),) if refused else ()
-        return _visible_to(caller, compiled.hidden + partly + more)
+        return _visible_to(caller, compiled.hidden + partly + more, compiled.limits)
 
     @staticmethod
     def bare(caller: Caller) -> Visibility:
@@ -98,25 +98,26 @@ class Sight:
         lost = any(without(cube, hidden) != cube for cube in present)
         return lost and without(newer, hidden) == newer
 
-    def _refused(self, policy: Engine, caller: Caller, hidden: tuple[CubeFilter, ...]) -> tuple[str, ...]:
+    def _refused(self, policy: Engine, caller: Caller, said: Compiled) -> tuple[str, ...]:
         """Which memories are refused by rules that only the engine can decide; remembered until something changes."""
         key = (id(policy), caller.by, caller.context)
         generation = self._vault.generation(caller.by.tenant)
         known = self._decided.get(key)
         if known is None or not known.holds(policy, caller.now):
-            fresh = self._anew(policy, caller, hidden, generation)
+            fresh = self._anew(policy, caller, said, generation)
         elif known.generation == generation:
             return known.ids
         else:
-            fresh = self._caught_up(known, caller, generation) or self._anew(policy, caller, hidden, generation)
+            fresh = self._caught_up(known, caller, generation) or self._anew(policy, caller, said, generation)
         if len(self._decided) >= MOST_DECIDED:
             self._decided.clear()
         self._decided[key] = fresh
         return fresh.ids
 
-    def _anew(self, policy: Engine, caller: Caller, hidden: tuple[CubeFilter, ...], generation: int) -> _Decided:
+    def _anew(self, policy: Engine, caller: Caller, said: Compiled, generation: int) -> _Decided:
         event = self._last_event() if self._tells else 0
-        found = self._vault.search(VaultQuery(k=sys.maxsize, filter=_EVERYTHING), _visible_to(caller, hidden))
+        sight = _visible_to(caller, said.hidden, said.limits)
+        found = self._vault.search(VaultQuery(k=sys.maxsize, filter=_EVERYTHING), sight)
         cubes = [match.cube for match in found.matches]
         refused = frozenset(cube.id for cube in cubes if policy.refusal(cube, Verb.READ, caller))
         until = policy.holds_until(cubes, caller.now)
@@ -148,7 +149,7 @@ class Sight:
         return high if self._vault.events(low, 1) else low
 
 
-def _visible_to(caller: Caller, hidden: tuple[CubeFilter, ...]) -> Visibility:
+def _visible_to(caller: Caller, hidden: tuple[CubeFilter, ...], limits: tuple[Limit, ...] = ()) -> Visibility:
     return Visibility(
         tenant=caller.by.tenant,
         subjects=caller.by.subjects,
@@ -156,4 +157,5 @@ def _visible_to(caller: Caller, hidden: tuple[CubeFilter, ...]) -> Visibility:
         purpose=caller.context.purpose,
         application=caller.context.application,
         hidden=hidden,
+        limits=limits,
     )

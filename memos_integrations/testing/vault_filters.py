@@ -17,6 +17,7 @@ from memos_integrations.core.ports import (
     CubeFilter,
     Erase,
     Found,
+    Limit,
     Move,
     Put,
     Transaction,
@@ -216,6 +217,28 @@ class VaultFilterContract:
         stored(vault, revised(first, "offer", descriptive=now))
         assert asked_then(vault, NOW - days(1), tags=("old",)).visible == 1
         assert asked_then(vault, NOW, tags=("old",)).visible == 0
+
+    def test_a_limit_keeps_back_what_passes_all_and_none_of_what_it_leaves(self, vault: Vault) -> None:
+        both = stored(vault, cube("kettle both", tags=("salary", "plan"), semantic_type="visit"))
+        stored(vault, cube("kettle pay", tags=("salary",)))
+        stored(vault, cube("kettle plan", tags=("plan",)))
+        everything = CubeFilter(states=frozenset(), tiers=frozenset())
+        pay, plan = replace(everything, tags=("salary",)), replace(everything, tags=("plan",))
+        visit, one = replace(everything, semantic_types=("visit",)), replace(everything, ids=(both.id,))
+        kept = {
+            Limit((pay, plan), ()): ["kettle pay", "kettle plan"],
+            Limit((pay,), (plan,)): ["kettle both", "kettle plan"],
+            Limit((pay,), (visit, plan)): ["kettle both", "kettle plan"],
+            Limit((), (plan,)): ["kettle both", "kettle plan"],
+            Limit((one,), ()): ["kettle pay", "kettle plan"],
+            Limit((), ()): [],
+        }
+        for limit, there in kept.items():
+            sight = replace(seen_by(), limits=(limit,))
+            assert sorted(texts(asked(vault, "kettle", by=sight))) == there
+            walked = [each.text for page in vault.walk(CubeFilter(), sight) for each in page]
+            assert sorted(walked) == there
+            assert len(vault.places(CubeFilter(), sight)) == min(1, len(there))
 
 
 def _pass(vault: Vault, one: MemCube, before: State, after: State, at: datetime | None) -> None:

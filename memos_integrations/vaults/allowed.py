@@ -70,7 +70,8 @@ class Asked:
 def allowed(asked: Asked, columns: Columns) -> Allowed:
     """The cubes that pass visibility and filter."""
     visible, wanted = asked.visible, asked.wanted
-    key = (visible.subjects, visible.purpose, visible.application, visible.hidden, visible.anywhere, wanted)
+    who, context = visible.subjects, (visible.purpose, visible.application)
+    key = (who, *context, visible.hidden, visible.limits, visible.anywhere, wanted)
     found = columns.answers.get(key)
     if found is None:
         keep = _visible(asked, columns.table)
@@ -95,13 +96,26 @@ def _visible(asked: Asked, table: Numbers) -> Mask:
             named = [] if said is None else [words.label(kind, said)]
             keep &= ~limited | _labelled(asked, table, keep & limited, kind, named)
     for hidden in visible.hidden:
-        away = keep & _typed(hidden, table)
-        if hidden.ids:
-            away &= among(table[SEQ], _numbered(replace(asked, wanted=hidden)))
-        for kind, numbers in _labels(replace(asked, wanted=hidden)):
-            away &= _labelled(asked, table, away, kind, numbers)
+        keep &= ~_passing(asked, table, keep, hidden)
+    for limit in visible.limits:
+        away = keep.copy()
+        for each in limit.of:
+            away = _passing(asked, table, away, each)
+        for each in limit.to:
+            away &= ~_passing(asked, table, away, each)
         keep &= ~away
     return keep
+
+
+def _passing(asked: Asked, table: Numbers, keep: Mask, wanted: CubeFilter) -> Mask:
+    """Those of what is to keep that pass a filter of a visibility."""
+    asked = replace(asked, wanted=wanted)
+    found = keep & _typed(wanted, table)
+    if wanted.ids:
+        found &= among(table[SEQ], _numbered(asked))
+    for kind, numbers in _labels(asked):
+        found &= _labelled(asked, table, found, kind, numbers)
+    return found
 
 
 def audiences_of(asked: Asked) -> list[int]:

@@ -28,6 +28,7 @@ def by_labels(query: VaultQuery, visible: Visibility) -> bool:
     wanted = query.filter
     if (
         visible.hidden
+        or visible.limits
         or visible.anywhere
         or query.around
         or query.as_of is not None

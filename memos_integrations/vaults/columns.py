@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from memos_integrations.core.cube import State, Tier
 from memos_integrations.core.errors import VaultCorruptError
-from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.ports import CubeFilter, Limit
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Question = tuple[frozenset[str], str | None, str | None, tuple[CubeFilter, ...], bool, CubeFilter]
+Question = tuple[frozenset[str], str | None, str | None, tuple[CubeFilter, ...], tuple[Limit, ...], bool, CubeFilter]
 """Whose, for what, where, and which cubes."""
 
 NEVER = (1 << 63) - 1

@@ -25,6 +25,7 @@ from memos_integrations.core.ports import (
     Change,
     CubeFilter,
     Found,
+    Limit,
     Match,
     Put,
     Use,
@@ -160,7 +161,12 @@ def is_visible(row: Row, visible: Visibility) -> bool:
         and not cube.governance.is_expired(visible.now)
         and (visible.anywhere or _is_for(cube.governance, visible))
         and not any(passes(row, hidden) for hidden in visible.hidden)
+        and not any(_is_kept_back(row, limit) for limit in visible.limits)
     )
+
+
+def _is_kept_back(row: Row, limit: Limit) -> bool:
+    return all(passes(row, each) for each in limit.of) and not any(passes(row, each) for each in limit.to)
 
 
 def _is_for(rules: Governance, visible: Visibility) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from memos_integrations.core.cube import Behaviour, MemCube, check_text
+from memos_integrations.core.cube import Behaviour, Licensed, MemCube, check_text
 from memos_integrations.core.errors import (
     EmbedderMismatchError,
     EmbeddingError,
@@ -147,10 +147,14 @@ def used(behaviour: Behaviour, use: Use) -> Behaviour:
         "recalls": tuple(recalls[-RECALLS_KEPT:]),
     }
     if use.licence is not None and use.licence.uses_left is not None:
-        licensed = behaviour.licensed if behaviour.licence == use.licence else 0
+        licensed = behaviour.uses_of(use.licence)
         if licensed >= use.licence.uses_left:
             raise LicenceSpentError(use.cube_id)
         counted |= {"licensed": licensed + 1, "licence": use.licence}
+        if behaviour.licence not in (None, use.licence):
+            before = Licensed(licence=behaviour.licence, uses=behaviour.licensed)
+            others = (each for each in behaviour.beside if each.licence not in (use.licence, before.licence))
+            counted["beside"] = (*others, before)[-COUNTS_KEPT:]
     return Behaviour.of_checked(**{**behaviour.__dict__, **counted})
 
 
@@ -162,6 +166,8 @@ def state_conflict(cube_id: str, version: int, expected: str, found: str) -> Ver
 
 
 MOST_COUNTED = 10_000
+COUNTS_KEPT = 64
+"""So many licences of one memory are counted beside the last that was used."""
 
 
 def given_of(room: Room) -> LogQuery:

@@ -16,7 +16,7 @@ from memos_integrations.cli import app
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb, decide, may_read
 from memos_integrations.core.cube import Provenance
 from memos_integrations.core.errors import CubeNotFoundError, PolicyError
-from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
 
@@ -202,3 +202,72 @@ def test_a_time_that_is_spelled_otherwise_is_a_time() -> None:
     policy = CedarPolicy('permit(principal, action, resource) when { context["\\u{6e}ow"] > 5 };')
     assert policy.holds_until((), NOW) == NOW
     assert CedarPolicy(LOOKS + "// now and then").holds_until((), NOW) is None
+
+
+TESTS = (
+    'resource.type == "visit"', 'resource.type != "fact"', 'resource.tags.contains("salary")',
+    'resource.tags.containsAny(["plan", "salary"])', 'resource.tags.containsAll(["plan", "salary"])',
+    '["visit", "note"].contains(resource.type)', 'context has purpose && context.purpose == "care"',
+    'principal in Subject::"role:intern"', "context.hour >= 9", "true", "false",
+    "principal in resource.owner", 'resource has speaker && resource.speaker == "tom"',
+    'resource.sensitivity.contains("health")',
+)  # fmt: skip
+
+
+def any_policy(chance: Random) -> str:
+    def test(depth: int) -> str:
+        if not depth or chance.random() < 0.4:
+            return chance.choice(TESTS)
+        if chance.random() < 0.3:
+            return f"!({test(depth - 1)})"
+        return f"({test(depth - 1)}) {chance.choice(['&&', '||'])} ({test(depth - 1)})"
+
+    def rule(effect: str) -> str:
+        who = chance.choice(["principal", 'principal in Subject::"role:intern"', "principal is Person"])
+        act = chance.choice(["action", 'action == Action::"read"', 'action in [Action::"read", Action::"write"]'])
+        when = f"when {{ {test(2)} }}" if chance.random() < 0.8 else ""
+        unless = f" unless {{ {test(1)} }}" if chance.random() < 0.4 else ""
+        return f"{effect}({who}, {act}, resource) {when}{unless};"
+
+    rules = [rule("permit") for _ in range(chance.randint(1, 3))] + [
+        rule("forbid") for _ in range(chance.randint(0, 3))
+    ]
+    return "\n".join([FREE, *rules] if chance.random() < 0.5 else rules)
+
+
+def test_what_a_query_is_told_is_what_cedar_decides_of_each_memory(memos: MemOS) -> None:
+    """150 policies, two askers, two purposes: what a query is told and what is left together decide alike."""
+    chance = Random(11)
+    for number in range(40):
+        memos.remember(
+            f"Words {number}.", by=chance.choice([ANA, INTERN]), readers=["*"],
+            tags=chance.sample(["salary", "plan"], chance.randint(0, 2)),
+            semantic_type=chance.choice(["fact", "visit", "note"]),
+            sensitivity=chance.sample(["health"], chance.randint(0, 1)),
+            provenance=Provenance(speaker=chance.choice(["tom", "ida"])),
+        )  # fmt: skip
+    cubes = memos.find(CubeFilter(), by=ANA, k=99)
+    kinds = {True: 0, False: 0}
+    for _ in range(150):
+        policy, purpose = CedarPolicy(any_policy(chance)), CallContext(purpose=chance.choice([None, "care"]))
+        memos.adopt_policy(policy, by=ADMIN)
+        for by in (ANA, INTERN):
+            caller = Caller(by, purpose, NOW, policy)
+            said = policy.compiled(caller)
+            kinds[said.is_whole] += 1
+            wanted = {cube.id for cube in cubes if may_read(cube, caller)}
+            found = memos._governance._vault.search(
+                VaultQuery(k=99, filter=CubeFilter()), memos._governance._sight.of(caller, CubeFilter())
+            )
+            assert {match.cube.id for match in found.matches} == wanted, policy.text
+    assert min(kinds.values()) > 50
+
+
+def test_a_policy_of_types_and_tags_is_not_asked_about_every_memory(memos: MemOS) -> None:
+    policy = CedarPolicy(INTERNS)
+    memos.adopt_policy(policy, by=ADMIN)
+    for number in range(30):
+        memos.remember(f"Pay {number}.", by=ANA, readers=["*"], tags=["salary"])
+    assert [cube.text for cube in memos.find(CubeFilter(), by=INTERN)] == ["Tom plants trees."]
+    assert not any(refused for refused in policy._known.values() if refused)
+    assert policy.compiled(Caller(INTERN, CallContext(), NOW, policy)).is_whole

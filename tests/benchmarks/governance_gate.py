@@ -33,7 +33,10 @@ from memos_integrations.core.gate.marked import apart  # noqa: E402
 from memos_integrations.vaults.memory import InMemoryVault  # noqa: E402
 
 DATA = ROOT / "tests" / "data"
-SETS = ("personal_chat", "held_out_chat", "third_chat", "fourth_chat", "fifth_chat", "sixth_chat", "seventh_chat")
+SETS = (
+    "personal_chat", "held_out_chat", "third_chat", "fourth_chat", "fifth_chat", "sixth_chat", "seventh_chat",
+    "eighth_chat",
+)  # fmt: skip
 BY_A_MODEL = {"person", "address"}
 FIRST_LOOK = {
     "held_out_chat": {"recall_pct": 89.74, "precision_pct": 100.0},
@@ -42,6 +45,7 @@ FIRST_LOOK = {
     "fifth_chat": {"recall_pct": 98.61, "precision_pct": 97.26},
     "sixth_chat": {"recall_pct": 92.39, "precision_pct": 100.0, "leaked_chars_pct": 2.64},
     "seventh_chat": {"recall_pct": 88.0, "precision_pct": 91.67},
+    "eighth_chat": {"recall_pct": 95.65, "precision_pct": 97.06},
 }
 """Measured once, before the rules were mended with what the sets showed; they cannot be measured again."""
 

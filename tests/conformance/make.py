@@ -341,6 +341,7 @@ def _odd_but_good() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]
     numbers = {"low": -(1 << 63), "high": (1 << 63) - 1, "part": 1e300}
     value = memory(2, payload={"kind": "plaintext", "text": "", "value": numbers})
     spans = "P1D", "P2W", "P1Y2M3D", "PT90M", "P1DT0.5S", "PT1H1M1.000001S"
+    offered = memory(governance=_offered({"to": ["user:ben"], "uses_left": 1}))
     fading = [memory(number, governance=_fading(span)) for number, span in enumerate(spans, 1)]
     books = memory(2, namespace=["clinic-a", "memstore", "publications"])
     books["descriptive"] = books["descriptive"] | {"semantic_type": "item"}
@@ -354,6 +355,7 @@ def _odd_but_good() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]
         "brackets-in-text": (made(lambda b: None, memory(), brackets, deepest), 3, 3, {}, {}),
         "numbers": (made(lambda b: None, memory(), value), 2, 2, {}, {}),
         "durations": (made(lambda b: None, *fading), len(fading), len(fading), {}, {}),
+        "licences-apart": (made(lambda b: None, offered), 1, 1, {}, {}),
         "deletions": (gone.file(), 1, 1, {}, {}),
         "books-reserved": (made(lambda b: None, memory(), books), 2, 2, {"reserved": 1}, {}),
     }
@@ -637,6 +639,11 @@ def _almost() -> dict[str, Any]:
             "record",
         ),
         "record-private-readers": (with_record(governance={"owner": "user:ana", "readers": ["user:ben"]}), "record"),
+        "record-licence-for-nobody": (with_record(governance=_offered({"uses_left": 1})), "record"),
+        "record-licence-nested": (
+            with_record(governance=_offered({"to": ["user:ben"], "apart": [{"to": ["user:cat"]}]})),
+            "record",
+        ),
         "record-surrogate": raw(b"The ward", b"\\ud800"),
         "record-id-blank": (with_record(id=" "), "record"),
         "record-namespace-blank": (with_record(namespace=["clinic-a", " "]), "record"),
@@ -720,6 +727,10 @@ def write() -> None:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     (HERE / "vectors.json").write_text(json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _offered(apart: dict[str, Any]) -> dict[str, Any]:
+    return {"owner": "user:ana", "licence": {"apart": [apart]}}
 
 
 if __name__ == "__main__":

@@ -519,7 +519,11 @@ def makes_sense(cube: dict[str, Any]) -> bool:
     shared = any(rules.get(name) for name in ("readers", "writers", "sharers"))
     sizes = payload.get("text", ""), json.dumps(payload.get("value"), ensure_ascii=False)
     small = all(len(each.encode()) <= 1_000_000 for each in sizes)
-    return cube.get("schema", 1) <= 1 and says_something(payload) and small and ordered and not (private and shared)
+    licence = rules.get("licence") or {}
+    apart = [licence, cube.get("behaviour", {}).get("licence") or {}]
+    flat = all(each.get("to") and not each.get("apart") for one in apart for each in one.get("apart", ()))
+    whole = says_something(payload) and small and ordered and flat
+    return cube.get("schema", 1) <= 1 and whole and not (private and shared)
 
 
 def says_something(payload: dict[str, Any]) -> bool:

@@ -95,7 +95,7 @@ def test_what_is_verified_stands_first_where_the_sure_is_asked_for(memos: MemOS)
         trust=Trust(channel=Channel.USER, label=TrustLabel.UNVERIFIED),
     )
     sure = memos.remember("The leak comes from the gutter, which the plumber has opened.", by=ANA)
-    memos.verify([sure.id], by=Principal(tenant="acme", user="ana", roles=frozenset({"verifier"})))
+    memos.verify([sure.id], by=Principal(tenant="acme", user="vera", roles=frozenset({"verifier"})))
     assert "roof" in best(memos, "Where does the leak come from?")
     assert "gutter" in best(memos, "What is verified about the leak?")
 

@@ -13,7 +13,7 @@ import pytest
 from memos_integrations import MemCube, MemOS, Principal, Rate
 from memos_integrations.backends.signing import Ed25519Signer
 from memos_integrations.core.cube import Licence
-from memos_integrations.core.errors import AccessDeniedError, LicenceSpentError, RateSpentError
+from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, LicenceSpentError, RateSpentError
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
@@ -144,3 +144,79 @@ def test_who_is_refused_is_told_which_it_is(memos: MemOS) -> None:
     with pytest.raises(LicenceSpentError) as caught:
         memos.get(cube.id, by=BEN)
     assert isinstance(caught.value, AccessDeniedError)
+
+
+def refused(memos: MemOS, cube_id: str, by: Principal) -> bool:
+    try:
+        return not memos.get(cube_id, by=by).text
+    except (LicenceSpentError, RateSpentError, CubeNotFoundError):
+        return True
+
+
+def told(memos: MemOS, by: Principal) -> list[str]:
+    batch = memos.store.pull("all", by=by)
+    memos.store.acknowledge("all", batch.upto, by=by)
+    return [each.kind for each in batch.deliveries]
+
+
+def test_each_is_bound_by_the_offer_that_is_for_them(memos: MemOS) -> None:
+    cube = memos.remember("The kiln is hot.", by=ANA)
+    memos.store.publish("cats", by=ANA, to=["cat"], cube_id=cube.id, licence=Licence(uses_left=2))
+    assert not refused(memos, cube.id, CAT)
+    memos.store.publish("bens", by=ANA, to=["ben"], cube_id=cube.id)
+    assert not any(refused(memos, cube.id, BEN) for _ in range(5))
+    assert [refused(memos, cube.id, CAT) for _ in range(3)] == [False, True, True], "what she used before counts"
+    assert not refused(memos, cube.id, BEN)
+    memos.store.withdraw("bens", by=ANA)
+    assert refused(memos, cube.id, BEN)
+    assert refused(memos, cube.id, CAT)
+    memos.store.withdraw("cats", by=ANA)
+    assert memos.get(cube.id, by=ANA).governance.licence is None
+
+
+def test_equal_licences_of_two_offers_are_counted_apart(memos: MemOS) -> None:
+    cube = memos.remember("The kiln is hot.", by=ANA)
+    for name in ("ben", "cat"):
+        memos.store.publish(name, by=ANA, to=[name], cube_id=cube.id, licence=Licence(uses_left=2))
+    seen = [(refused(memos, cube.id, BEN), refused(memos, cube.id, CAT)) for _ in range(3)]
+    assert seen == [(False, False), (False, False), (True, True)]
+
+
+def test_the_end_of_one_offer_is_no_end_of_the_other(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("The kiln is hot.", by=ANA)
+    for by in (BEN, CAT):
+        memos.store.subscribe("all", by=by)
+    for name, hours in (("ben", 1), ("cat", 3)):
+        until = clock.now + timedelta(hours=hours)
+        memos.store.publish(name, by=ANA, to=[name], cube_id=cube.id, licence=Licence(until=until))
+    news = [[told(memos, by) for by in (BEN, CAT)]]
+    for hours, gone in ((0, (False, False)), (2, (True, False)), (2, (True, True))):
+        clock.now += timedelta(hours=hours)
+        assert (refused(memos, cube.id, BEN), refused(memos, cube.id, CAT)) == gone
+        memos.tick(by=ANA)
+        news.append([told(memos, by) for by in (BEN, CAT)])
+    assert news[:3] == [[["written"], ["written"]], [[], []], [["withdrawn"], []]]
+    assert news[3][1] == ["withdrawn"]
+    assert not refused(memos, cube.id, ANA)
+
+
+def test_whom_two_offers_name_the_closer_one_binds(memos: MemOS) -> None:
+    cube = memos.remember("The kiln is hot.", by=ANA)
+    memos.store.publish("bens", by=ANA, to=["ben"], cube_id=cube.id)
+    memos.store.publish("all", by=ANA, to=["*"], cube_id=cube.id, licence=Licence(uses_left=1))
+    assert not any(refused(memos, cube.id, BEN) for _ in range(3))
+    assert [refused(memos, cube.id, CAT) for _ in range(2)] == [False, True]
+
+
+def test_several_licences_leave_and_arrive(memos: MemOS, tmp_path: Path) -> None:
+    cube = memos.remember("The kiln is hot.", by=ANA)
+    for name, licence in (("ben", Licence(uses_left=2, rate=TWICE.rate)), ("cat", Licence(until=NOW + timedelta(1)))):
+        memos.store.publish(name, by=ANA, to=[name], cube_id=cube.id, licence=licence)
+    memos.dump(tmp_path / "a.mip", by=ANA, signer=KEY, issuer="ana", recipient="bo")
+    with MemOS(InMemoryVault(), clock=lambda: NOW) as other:
+        bo = Principal(tenant="other", user="bo")
+        other.load(tmp_path / "a.mip", by=bo, trusted={KEY.key: "ana"}, recipient="bo")
+        licence = other.find(CubeFilter(), by=bo)[0].governance.licence
+        assert licence == memos.get(cube.id, by=ANA).governance.licence
+        assert licence is not None
+        assert len(licence.apart) == 2

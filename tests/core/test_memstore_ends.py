@@ -153,11 +153,11 @@ def test_the_licence_is_that_of_the_last_offer_that_stands(memos: MemOS, clock: 
     for name, licence in (("one", one), ("two", two)):
         clock.now += HOUR
         memos.store.publish(name, by=ANA, to=["ben"], cube_id=cube.id, licence=licence)
-        told.append(memos.get(cube.id, by=ANA).governance.licence)
+        told.append(memos.get(cube.id, by=ANA).governance.licence_for(BEN.subjects))
     assert memos.store.renew("one", by=ANA) == 0
     for name in ("two", "one"):
         memos.store.withdraw(name, by=ANA)
-        told.append(memos.get(cube.id, by=ANA).governance.licence)
+        told.append(memos.get(cube.id, by=ANA).governance.licence_for(BEN.subjects))
     assert told == [one, two, one, mine]
 
 

@@ -265,6 +265,11 @@ def test_k_are_found_though_nearer_ones_are_hidden(memos: MemOS) -> None:
         "rules: [{name: a, who: ['*'], may_not: [read], memories: {tags: ['cafe\u0301']}}]",
         "rules: [{name: a, who: ['group:*'], may_not: [read]}]",
         "rules: [{name: a, who: ['*'], may_not: [read], memories: {tags: [!!binary aGk=]}}]",
+        # a number that is another one, and a time that never comes
+        "rules: [{name: a, who: ['*'], may: [read], when: {hours: [010, 18]}}]",
+        "rules: [{name: a, who: ['*'], may: [read], when: {hours: [true, 18]}}]",
+        "rules: [{name: a, who: ['*'], may: [read], when: {days: [0x1]}}]",
+        "rules: [{name: a, who: ['*'], may: [read], when: {since: 2027-01-01T00:00:00Z, until: 2026-01-01T00:00:00Z}}]",
     ],
 )  # fmt: skip
 def test_a_slip_is_an_error_and_never_a_hole(text: str) -> None:

@@ -433,3 +433,47 @@ def test_a_label_that_is_said_stands() -> None:
 def test_what_would_hurt_if_it_were_false_is_known(text: str, impact: str) -> None:
     assert impact in impacts_of(text)
     assert impacts_of("We transferred at the second stop without luggage, the gate was open.") == frozenset()
+
+
+BOTH = Principal(tenant="acme", user="ana", roles=frozenset({"verifier"}))
+
+
+@pytest.mark.answers("ASI06 9", "poison 21")
+def test_a_verifier_vouches_for_nothing_of_their_own(memos: MemOS) -> None:
+    """Owned, written into somebody's, or the source of it: and the refusal is on record."""
+    own = memos.remember(BANK, by=BOTH)
+    written = memos.remember("Payroll is late.", by=VERA, readers=["ana"], writers=["ana"])
+    memos.update(written.id, by=BOTH, text="Payroll goes to the bank at Fabrikam.")
+    source = memos.remember("The gate code is on the wall of hall 3.", by=BOTH, readers=["*"])
+    refs = Provenance(derived_from=(CubeRef(id=source.id, version=source.version),))
+    drawn = memos.remember("Gate code: hall 3.", by=VERA, provenance=refs)
+    for cube in (own, written, drawn):
+        for act in (memos.verify, memos.release):
+            with pytest.raises(AccessDeniedError, match="somebody else"):
+                act([cube.id], by=BOTH)
+    boss = Principal(tenant="acme", user="root", roles=frozenset({"admin", "auditor"}))
+    told = memos.audit(by=boss, operation="verify", outcome="denied")
+    assert [entry.record.reason for entry in told] == ["conflict of duties"] * 3
+    with pytest.raises(AccessDeniedError):
+        memos.remember(BANK, by=BOTH, trust=Trust(label=TrustLabel.VERIFIED, verified_by="user:vera"))
+    assert memos.verify([own.id], by=VERA) == [own.id]
+
+
+def test_other_words_of_a_verifier_are_not_verified(memos: MemOS) -> None:
+    cube = memos.remember(BANK, by=BOTH)
+    memos.verify([cube.id], by=VERA)
+    now = memos.update(cube.id, by=BOTH, text="Payroll goes to the bank account at Fabrikam.")
+    assert (now.trust.label, now.trust.verified_by) == (TrustLabel.STATED, None)
+
+
+def test_what_is_verified_can_be_labelled_and_shared_by_its_owner(memos: MemOS) -> None:
+    cube = memos.remember("I live in Lisbon.", by=ANA)
+    memos.verify([cube.id], by=VERA)
+    memos.relabel(cube.id, by=ANA, add=["home"])
+    memos.feedback(cube.id, "helpful", by=ANA)
+    now = memos.update(cube.id, by=ANA, readers=["ben"])
+    assert (now.trust.label, now.trust.verified_by) == (TrustLabel.VERIFIED, "user:vera")
+    merged = memos.merge([cube.id, memos.remember("I play the cello.", by=ANA).id], by=ANA)
+    assert merged.trust.label is TrustLabel.STATED
+    with pytest.raises(AccessDeniedError):
+        memos.update(cube.id, by=ANA, text="I live in Porto.")

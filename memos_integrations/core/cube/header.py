@@ -158,9 +158,10 @@ class Licence(Value):
 
     `uses_left`: how often its words are handed out to others than the owner: each recall that gives it, each reading by
     id, each listing. Counted in the vault, beside the version, before the words are given; at none they are refused.
-    A new version goes on counting under an equal licence, and starts anew under another. `until`: the last moment at
-    which they may read it. `purposes`: the calling contexts in which they may; empty: any. `rate`: how often one person
-    is handed its words within a time, counted likewise, by the audit log.
+    A new version goes on counting under an equal licence. `until`: the last moment at which they may read it.
+    `purposes`: the calling contexts in which they may; empty: any. `rate`: how often one person is handed its words
+    within a time, counted likewise, by the audit log. `apart`: others, each for whom it names in `to`, each counted by
+    itself; `offer` tells those apart that say the same. Such a one binds whom it names instead of this one.
     """
 
     text: Text = ""
@@ -168,6 +169,24 @@ class Licence(Value):
     until: Moment | None = None
     purposes: Labels = ()
     rate: Rate | None = None
+    to: Labels = ()
+    offer: Label | None = None
+    apart: Annotated[tuple[Licence, ...], Field(max_length=64)] = ()
+
+    @model_validator(mode="after")
+    def _is_flat(self) -> Self:
+        if any(each.apart or not each.to for each in self.apart):
+            raise ValueError("a licence apart says whom it is for, and has none apart itself")
+        return self
+
+    def binding(self, subjects: frozenset[str]) -> Licence:
+        """The one that binds somebody of these names: that by name before those by group or role, the last of equals.
+
+        Without whom it is for, so that it counts as the same when that changes.
+        """
+        mine = [each for each in self.apart if not subjects.isdisjoint(each.to)]
+        chosen = max(reversed(mine), key=lambda each: _nearness(subjects.intersection(each.to)), default=None)
+        return self if chosen is None else chosen.model_copy(update={"to": ()})
 
     def is_over(self, now: datetime) -> bool:
         """Whether it is past its end. The last instant still counts."""
@@ -175,16 +194,38 @@ class Licence(Value):
 
     @Once
     def _canonical(self) -> bytes:
-        # Without purposes, or a rate, it is spelled as before there were any: what was stored keeps its digest.
+        # What it does not say is spelled as before one could say it: what was stored keeps its digest.
         spelled: bytes = super()._canonical
-        spelled = spelled if self.purposes else spelled.replace(b'{"purposes":[],', b"{", 1)
-        return spelled if self.rate is not None else spelled.replace(b'"rate":null,', b"", 1)
+        for name, unsaid in _UNSAID.items():
+            spelled = spelled if getattr(self, name) else spelled.replace(unsaid, b"", 1)
+        return spelled
 
     @model_serializer(mode="wrap")
     def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
         said: dict[str, Any] = told(self)
-        unsaid = {name for name in ("purposes", "rate") if not getattr(self, name)}
+        unsaid = {name for name in _UNSAID if not getattr(self, name)}
         return {name: value for name, value in said.items() if name not in unsaid}
+
+
+_UNSAID = {
+    "apart": b'"apart":[],',
+    "offer": b'"offer":null,',
+    "purposes": b'"purposes":[],',
+    "rate": b'"rate":null,',
+    "to": b'"to":[],',
+}
+"""How the canonical form spells what a licence does not say."""
+
+
+def _nearness(names: frozenset[str]) -> int:
+    return 2 if any(name.startswith("user:") for name in names) else int(names != {"*"})
+
+
+class Licensed(Value):
+    """How often a licence was used."""
+
+    licence: Licence
+    uses: int = Field(ge=0)
 
 
 class Governance(Value):
@@ -221,6 +262,10 @@ class Governance(Value):
         everyone = ("*",) if self.layer is Layer.GLOBAL else ()
         return frozenset((self.owner, *everyone, *self.readers, *self.writers, *self.sharers))
 
+    def licence_for(self, subjects: frozenset[str]) -> Licence | None:
+        """The licence that binds somebody of these names; see `Licence.binding`."""
+        return None if self.licence is None else self.licence.binding(subjects)
+
     def is_expired(self, now: datetime) -> bool:
         """Whether the cube is past its time. The last instant still counts as alive."""
         return self.expires_at is not None and now > self.expires_at
@@ -229,7 +274,7 @@ class Governance(Value):
 class Behaviour(Value):
     """How the cube has been used. Stored beside the version; changes on every read.
 
-    `licensed` uses were counted under `licence`; under another one, counting starts anew.
+    `licensed` uses were counted under `licence`, the last that was used; `beside` has the counts of others.
     """
 
     reads: int = Field(default=0, ge=0)
@@ -242,13 +287,24 @@ class Behaviour(Value):
     trust: float | None = Field(default=None, ge=0.0, le=1.0)
     licensed: int = Field(default=0, ge=0)
     licence: Licence | None = None
+    beside: Annotated[tuple[Licensed, ...], Field(max_length=64)] = ()
+
+    def uses_of(self, licence: Licence) -> int:
+        """How often a licence was used."""
+        counted = {each.licence: each.uses for each in self.beside}
+        return self.licensed if self.licence == licence else counted.get(licence, 0)
 
     @Once
     def _canonical(self) -> bytes:
         if self.__pydantic_fields_set__ == _NEVER_USED:  # of a new cube
             return _NEW % orjson.dumps(self.fingerprint)
         spelled: bytes = super()._canonical
-        return spelled
+        return spelled if self.beside else spelled.replace(b'{"beside":[],', b"{", 1)
+
+    @model_serializer(mode="wrap")
+    def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = told(self)
+        return said if self.beside else {name: value for name, value in said.items() if name != "beside"}
 
 
 _NEVER_USED = {"fingerprint"}

@@ -17,7 +17,7 @@ from memos_integrations.core.gate.spelled import is_spelled, spelled_in
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+'%-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}(?![\w@])")
 _SPELLED_MAIL = re.compile(
-    r"(?<![\w.])[\w.+-]{1,64}\s?(?:\(at\)|\[at\]|\{at\}|\sat\s)\s?[\w-]{1,63}"
+    r"(?<![\w.])(?:[\w+-]{1,32}(?:\s?(?:\(dot\)|\[dot\]|\{dot\})\s?|\sdot\s)){0,3}[\w.+-]{1,64}\s?(?:\(at\)|\[at\]|\{at\}|\sat\s)\s?[\w-]{1,63}"
     r"(?:\s?(?:\(dot\)|\[dot\]|\{dot\}|\sdot\s|\.)\s?[\w-]{1,63})*\s?(?:\(dot\)|\[dot\]|\{dot\}|\sdot\s)\s?"
     r"(?:com|org|net|edu|gov|io|dev|co|uk|de|fr|es|it|nl|in|example|test|invalid)\b",
     re.IGNORECASE,
@@ -205,10 +205,11 @@ def _addresses(text: str) -> Iterator[Marked]:
             if kind is IPv6Address and sum(map(str.isalnum, found[0])) < 3:
                 continue
             try:
-                kind(found[0])
+                address = kind(found[0])
             except AddressValueError:
                 continue
-            yield Marked(*found.span(), "ip")
+            if not (address.is_unspecified or address.is_loopback):  # every machine's, so nobody's
+                yield Marked(*found.span(), "ip")
 
 
 def _spelled(text: str) -> Iterator[Marked]:

@@ -1,8 +1,8 @@
 """Numbers that a state gives to a person, where a word says what they are, or their form belongs to nothing else.
 
 No checksum is looked at, so that a number with a slip in it is taken out as well; `backends.identifiers.NationalIds`
-finds those that no word stands before. Sources: HMRC NIM39110 (GB), IRS Publication 1915 (ITIN), Resolución 1 of the
-DNI's letter (ES), Decreto 23/12/1976 (IT), Income-tax Rules 1962, rule 114 (IN).
+finds those that no word stands before. Sources: HMRC NIM39110 and DVLA INF45 (GB), IRS Publication 1915 (ITIN),
+Resolución 1 of the DNI's letter (ES), Decreto 23/12/1976 (IT), Income-tax Rules 1962, rule 114 (IN).
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ _NAMED = re.compile(
 _WORD = re.compile(rf"(?<![\w.])(?:{_NAMES})(?!\w)", re.IGNORECASE)
 _FORMS = {
     "gb_nino": r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]([ -]?)\d{2}\1\d{2}\1\d{2}\1[A-D]",
+    "gb_driver": r"[A-Z]{1,5}9{0,4}(?<=[A-Z9]{5})\d(?:[05][1-9]|[16][0-2])(?:0[1-9]|[12]\d|3[01])\d[A-Z9]{2}\d[A-Z]{2}",
     "us_itin": r"9\d{2}-(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])-\d{4}",
     "in_pan": r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]",
     "it_codicefiscale": r"[A-Z]{6}\d{2}[A-EHLMPRST](?:[04][1-9]|[1256]\d|[37][01])[A-MZ]\d{3}[A-Z]",

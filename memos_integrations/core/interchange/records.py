@@ -162,9 +162,15 @@ def _checked(line: bytes) -> bytes:
     said = strict_json(line, "it")
     parts = [said.get(name) for name in _WITH_TIMES] if isinstance(said, dict) else []
     licences = [part.get("licence") for part in parts if isinstance(part, dict)]
+    licences += [each for one in licences if isinstance(one, dict) for each in _apart(one)]
     check_times(*parts, *licences)
     _check_durations(*parts, *(licence.get("rate") for licence in licences if isinstance(licence, dict)))
     return line
+
+
+def _apart(licence: dict[str, Any]) -> list[Any]:
+    there = licence.get("apart")
+    return there if isinstance(there, list) else []
 
 
 def _check_durations(*parts: Any) -> None:

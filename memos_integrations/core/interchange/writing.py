@@ -42,6 +42,9 @@ PAGE = 250
 LOG_PAGE = 10_000
 Progress = Callable[[int], object]
 
+Passes = Callable[[Sequence[MemCube]], Sequence[bool]]
+"""Says of several memories at once which of them are wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -58,7 +61,7 @@ class Wanted:
     changes: Changes | None = None
     lives: Lives | None = None
     progress: Progress | None = None
-    passes: Callable[[MemCube], bool] | None = None
+    passes: Passes | None = None
     recipient: str = ""
 
 
@@ -138,9 +141,7 @@ class Writing:
         waiting: list[int] = []
         for page in self._pages():
             given: list[MemCube] = []
-            for cube in page:
-                if self._is_of_this_vault(cube) or not self._passes(cube):
-                    continue
+            for cube in self._passing(page):
                 if (why := self._refused(cube)) is not None:
                     self._decline(cube.id, why)
                 elif cube.provenance.derived_from:
@@ -156,13 +157,17 @@ class Writing:
 
     def _leave(self, cube: MemCube) -> None:
         """It is for other purposes than the caller's, and not theirs to give away here."""
-        if self._passes(cube):
+        if self._passing([cube]):
             self._decline(cube.id, Declined.NOT_SHARED)
 
-    def _passes(self, cube: MemCube) -> bool:
-        """Whether it is wanted; of what changed, a source of something wanted is."""
+    def _passing(self, page: Sequence[MemCube]) -> list[MemCube]:
+        """Those of a page that are wanted; of what changed, a source of something wanted is."""
+        cubes = [cube for cube in page if not self._is_of_this_vault(cube)]
         passes, changes = self._wanted.passes, self._wanted.changes
-        return passes is None or (changes is not None and cube.id not in changes.written) or passes(cube)
+        if passes is None:
+            return cubes
+        beside = set() if changes is None else {cube.id for cube in cubes} - set(changes.written)
+        return [cube for cube, wanted in zip(cubes, passes(cubes), strict=True) if wanted or cube.id in beside]
 
     def _is_of_this_vault(self, cube: MemCube) -> bool:
         """Whether it concerns nobody else: what the vault notes of its arrivals, and `MemStore`'s books."""

@@ -67,8 +67,9 @@ class Offering:
 
         *to* are users, `group:NAME`, `role:NAME` or `*`. The memories are shared now; those that come later are by
         `renew`. The offer itself can be seen by the audience (`offers`). Licence and purposes bind the audience, never
-        *by*; a memory has one licence, that of the last of its offers. A name that was offered before is offered anew:
-        who is not in the audience any more, and what the query does not name any more, is as if it were withdrawn.
+        *by*; of a memory with several offers each binds its own audience, and is counted by itself (whom two name: the
+        one that names them more closely, then the later). A name that was offered before is offered anew: who is not
+        in the audience any more, and what the query does not name any more, is as if it were withdrawn.
         Without a *context*, an offer for purposes is made for the first of them. Within `MemOS.atomic` all of it
         becomes true at once, and not memory by memory.
 

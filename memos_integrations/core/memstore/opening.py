@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -64,8 +64,8 @@ def settled(
     """What an offer changes on a memory of these rules, of which *known* is remembered, and what to remember then.
 
     Where it *opens* the memory, its audience are readers; else, and whoever was in its audience once, they are not,
-    unless by the owner's own hand or by one of the *others*: the offers that stand. Of the licences of all of them the
-    one that was offered last is put on the memory; where there is none, that from before the first comes back.
+    unless by the owner's own hand or by one of the *others*: the offers that stand. Where they all say the same, that
+    is the licence of the memory; else each binds its audience. Where none says any, that from before the first is back.
     """
     left = known.without_offer(offer)
     after = left.with_offer(offer, rules, known) if opens else left
@@ -73,9 +73,23 @@ def settled(
     audience = offer.audience if opens else ()
     changes: dict[str, Any] = {"readers": tuple(e for e in unique((*rules.readers, *audience)) if e not in gone)}
     standing = [each for each in others if each.name in left.offers] + [offer] * opens
-    granted = [terms for each in sorted(standing, key=lambda e: (e.at, e.name)) if (terms := terms_of(each))]
-    if granted:
-        changes["licence"] = granted[-1]
+    granted = _licence(sorted(standing, key=lambda e: (e.at, e.name)), known.licence)
+    if granted is not None:
+        changes["licence"] = granted
     elif rules.licence is not None and rules.licence in (known.granted, terms_of(offer)):
         changes["licence"] = known.licence
-    return changes, after.model_copy(update={"granted": granted[-1] if granted else None})
+    return changes, after.model_copy(update={"granted": granted})
+
+
+def _licence(standing: Sequence[Publication], before: Licence | None) -> Licence | None:
+    """The licence of a memory with these offers, by age; None where none of them says any."""
+    said = [terms_of(each) for each in standing]
+    if len(said) < 2 or (len({*said}) == 1 and (said[0] is None or said[0].uses_left is None)):
+        return said[0] if said else None  # an equal rate is each person's own
+    told = [terms or Licence() for terms in said]
+    apart = tuple(
+        # An equal one is another only by its offer: the uses of the first are not those of the second.
+        terms.model_copy(update={"to": each.audience, "offer": each.name if terms in told[:number] else None})
+        for number, (each, terms) in enumerate(zip(standing, told, strict=True))
+    )
+    return (before or Licence()).model_copy(update={"apart": apart})

@@ -37,7 +37,7 @@ class Matcher:
         self._wants, self._caller = wants, caller
         tenant = caller.by.tenant
         self._place = wants.namespace if wants.namespace[:1] in ((), (tenant,)) else (tenant, *wants.namespace)
-        self._about = About(wants.about, wants.at_least, embedding) if wants.about.strip() else None
+        self._about = About(wants.about, wants.at_least, embedding, caller) if wants.about.strip() else None
 
     def hears(self, kind: Kind) -> bool:
         """Whether it listens for such events."""
@@ -47,4 +47,4 @@ class Matcher:
         """Whether this is news that it wants."""
         named = _names(self._place, self._wants.tags, self._wants.semantic_types, cube)
         theirs = self._wants.own or not is_own(cube, self._caller)
-        return self.hears(kind) and named and theirs and (self._about is None or self._about(cube))
+        return self.hears(kind) and named and theirs and (self._about is None or self._about([cube])[0])

@@ -13,7 +13,9 @@ from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.write import Draft, finished, reworded
 
 SHORTEST = 8
-"""A tag shorter than that is neither a key nor an order."""
+"""A label shorter than that is neither a key nor an order."""
+
+_IN_WORDS = {"descriptive": ("topic", "concept"), "provenance": ("speaker", "source")}
 
 
 def admitted(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
@@ -86,7 +88,25 @@ def looked_at(cube: MemCube, gate: WriteGate, *, tenant: str | None = None) -> t
     text = verdicts[0].text if verdicts[0].ruling is not Ruling.REFUSE else cube.text
     if text != cube.text or value != before or any(each.text != tag for tag, each in tags.items()):
         cube = reworded(cube, text, value, {tag: each.text for tag, each in tags.items()})
-    return cube, [*verdicts, *tags.values()]
+    cube, beside = _header_looked_at(cube, gate, told)
+    return cube, [*verdicts, *tags.values(), *beside]
+
+
+def _header_looked_at(cube: MemCube, gate: WriteGate, tenant: str) -> tuple[MemCube, list[Verdict]]:
+    """The cube with what its header says in words as the gate leaves it: a prompt and an embedder read that, too."""
+    verdicts: list[Verdict] = []
+    parts: dict[str, Any] = {}
+    for part, names in _IN_WORDS.items():
+        said = getattr(cube, part)
+        words = {name: each for name in names if (each := getattr(said, name)) and len(each) >= SHORTEST}
+        found = {name: gate.examine(each, cube.trust.channel, tenant=tenant) for name, each in words.items()}
+        verdicts += found.values()
+        other = {
+            n: each.text for n, each in found.items() if each.text != words[n] and each.ruling is not Ruling.REFUSE
+        }
+        if other:
+            parts[part] = said.model_copy(update=other)
+    return (cube.model_copy(update=parts) if parts else cube), verdicts
 
 
 def _looked_through(value: Any, gate: WriteGate, cube: MemCube, tenant: str, verdicts: list[Verdict]) -> Any:
@@ -96,6 +116,8 @@ def _looked_through(value: Any, gate: WriteGate, cube: MemCube, tenant: str, ver
         verdicts.append(verdict)
         return verdict.text
     if isinstance(value, Mapping):
+        keys = [gate.examine(key, cube.trust.channel, tenant=tenant) for key in value if len(key) >= SHORTEST]
+        verdicts += [each for each in keys if each.ruling is Ruling.QUARANTINE]
         return {key: _looked_through(each, gate, cube, tenant, verdicts) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_looked_through(each, gate, cube, tenant, verdicts) for each in value]

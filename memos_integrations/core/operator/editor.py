@@ -20,6 +20,7 @@ from memos_integrations.core.cube import (
     Provenance,
     Relation,
     State,
+    Trust,
     TrustLabel,
     Value,
     unique,
@@ -30,7 +31,7 @@ from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.inheriting import inherited
-from memos_integrations.core.operator.write import Draft, draft_cube, finished, layer_for
+from memos_integrations.core.operator.write import UNREAD, Draft, draft_cube, finished, layer_for
 from memos_integrations.core.operator.writer import CubeWriter
 from memos_integrations.core.records import NewVersion, Steps, record_of
 
@@ -144,7 +145,7 @@ class Editor:
             governance=rules,
             now=caller.now,
             provenance=Provenance(author=caller.by.subject, source="memos.merge", derived_from=refs),
-            trust=sources[0].trust,
+            trust=_unread(sources[0].trust),
             tags=unique(tag for each in sources for tag in each.descriptive.tags),
             links=[Link(relation=Relation.MERGED_FROM, target=each.id) for each in sources],
             semantic_type=sources[0].descriptive.semantic_type,
@@ -226,6 +227,11 @@ class Editor:
             recalls=cube.behaviour.recalls,
             reads=cube.behaviour.reads,
         )
+
+
+def _unread(trust: Trust) -> Trust:
+    """The trust of other words than those that were verified."""
+    return trust.model_copy(update=UNREAD) if trust.label is TrustLabel.VERIFIED else trust
 
 
 def _after(cube: MemCube, said: Feedback, caller: Caller) -> MemCube:

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from memos_integrations.core.access import Caller
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import EmbeddingError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.tokens import Stored, TokenCache
 from memos_integrations.core.operator.write import search_text
-from memos_integrations.core.ports import Embedder, EmbedderIdentity, TokenEmbedder, Vectors
+from memos_integrations.core.ports import CubeFilter, Embedder, EmbedderIdentity, TokenEmbedder, VaultQuery, Vectors
 from memos_integrations.core.ranking import Floats, Numbers, late_interaction, unread
 from memos_integrations.core.vectors import unit_rows
 
@@ -119,6 +120,23 @@ class Embedding:
             return self._checked(self._tokens.question(query))
         row: Vectors = self._rows(self._embedder, [query])[0]
         return row
+
+    def cosines(self, cubes: Sequence[MemCube], row: Vectors, caller: Caller) -> list[float]:
+        """The cosine of each memory with the unit *row* of a question; by the vector in the vault, where it is there.
+
+        Raises:
+            EmbeddingError: A memory has no vector yet, and the embedder failed.
+        """
+        if not cubes:
+            return []
+        wanted = CubeFilter(ids=tuple(cube.id for cube in cubes), states=frozenset(), tiers=frozenset())
+        query = VaultQuery(k=len(cubes), vector=row, filter=wanted)
+        found = {match.cube.ref: match.cosine for match in self._governance.search(query, caller).matches}
+        known = (found.get(cube.ref) for cube in cubes)
+        return [
+            float(self.asked(cube.text) @ row) if cosine is None else cosine
+            for cube, cosine in zip(cubes, known, strict=True)
+        ]
 
     def written(self, texts: Sequence[str]) -> Vectors | None:
         """Unit rows for texts that are about to be written, or None without an embedder.

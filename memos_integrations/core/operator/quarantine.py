@@ -58,7 +58,7 @@ class Quarantine:
         """Give memories back to recall, no more trusted than they were.
 
         Raises:
-            AccessDeniedError: The caller is neither verifier nor admin. Nothing was changed.
+            AccessDeniedError: The caller is neither verifier nor admin, or wrote one of them. Nothing was changed.
         """
         return self._by_authority(cube_ids, {"quarantined": False}, caller, "release_quarantine")
 
@@ -66,7 +66,7 @@ class Quarantine:
         """Confirm memories: they surface as trusted from now on.
 
         Raises:
-            AccessDeniedError: The caller is neither verifier nor admin. Nothing was changed.
+            AccessDeniedError: The caller is neither verifier nor admin, or wrote one of them. Nothing was changed.
         """
         told = {"label": TrustLabel.VERIFIED, "verified_by": caller.by.subject, "quarantined": False}
         return self._by_authority(cube_ids, told, caller, "verify")
@@ -74,11 +74,10 @@ class Quarantine:
     def _by_authority(self, ids: Sequence[str], told: dict[str, Any], caller: Caller, operation: str) -> list[str]:
         if not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
             self._governance.note_denied(operation, "only a verifier or an admin may", caller)
-            raise AccessDeniedError(
-                "Only the roles verifier and admin may do that: nobody vouches for their own memory."
-            )
+            raise AccessDeniedError("Only the roles verifier and admin may do that.")
         for _ in range(MAX_RETRIES):
             cubes = self._governance.in_tenant(ids, caller)
+            self._governance.check_apart(cubes, caller, operation=operation)
             if self._written(cubes, told, caller, operation, None):
                 self._dropped([cube.id for cube in cubes], ())
                 return sorted(cube.id for cube in cubes)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from memos_integrations.core.access import ADMIN_ROLE, VERIFIER_ROLE, Caller, Verb, is_own
+from memos_integrations.core.access import Caller, Verb, is_own
 from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import Behaviour, Label, MemCube, State, TrustLabel, Value, id_beside
 from memos_integrations.core.errors import CubeNotFoundError, VersionConflictError
@@ -18,7 +18,7 @@ from memos_integrations.core.item import Address, content_of, vault_key
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.admission import admitted, looked_at
 from memos_integrations.core.operator.embedding import Embedding
-from memos_integrations.core.operator.write import finished
+from memos_integrations.core.operator.write import UNREAD, finished
 from memos_integrations.core.operator.writer import CubeWriter
 from memos_integrations.core.records import Instead, NewVersion
 
@@ -100,8 +100,8 @@ class Redactor:
     def _replaced(self, cube: MemCube, told: Redacted, caller: Caller, gate: WriteGate) -> Redacted:
         clean, _ = looked_at(cube, gate)
         trust = clean.trust
-        if trust.label is TrustLabel.VERIFIED and not caller.by.subjects & {ADMIN_ROLE, VERIFIER_ROLE}:
-            trust = trust.model_copy(update={"label": TrustLabel.STATED, "verified_by": None})  # other words, now
+        if trust.label is TrustLabel.VERIFIED:
+            trust = trust.model_copy(update=UNREAD)  # other words, now
         fresh = {
             "id": id_beside(cube.id),
             "version": 1,

@@ -10,10 +10,11 @@ from typing import Any
 from memos_integrations.core.access import Caller
 from memos_integrations.core.conflict.forms import joined
 from memos_integrations.core.conflict.rules import JUDGED
-from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.cube import MemCube, State, TrustLabel
+from memos_integrations.core.duties import may_vouch
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.resolver import Resolver
-from memos_integrations.core.operator.write import Draft
+from memos_integrations.core.operator.write import UNREAD, Draft
 from memos_integrations.core.records import NewVersion, Steps
 from memos_integrations.core.text import same_words
 
@@ -51,12 +52,18 @@ def begins_now(draft: Draft, cube: MemCube, now: datetime, changes: Mapping[str,
     )
 
 
-def written_by(draft: Draft, author: str) -> Draft:
-    """The draft with who wrote its words: what another writer puts into a memory is not its owner's word."""
-    told = draft.cube.provenance
-    if told.author in (author, None):
-        return draft
-    return replace(draft, cube=draft.cube.model_copy(update={"provenance": told.model_copy(update={"author": author})}))
+def written_by(draft: Draft, caller: Caller) -> Draft:
+    """The draft with who wrote its words: what another writer puts into a memory is not its owner's word.
+
+    Other words of a verifier are not verified; who is none may not change what is.
+    """
+    told, trust = draft.cube.provenance, draft.cube.trust
+    changes: dict[str, Any] = {}
+    if told.author not in (caller.by.subject, None):
+        changes["provenance"] = told.model_copy(update={"author": caller.by.subject})
+    if trust.label is TrustLabel.VERIFIED and may_vouch(caller):
+        changes["trust"] = trust.model_copy(update=UNREAD)
+    return replace(draft, cube=draft.cube.model_copy(update=changes)) if changes else draft
 
 
 def _is_over(cube: MemCube, now: datetime) -> bool:

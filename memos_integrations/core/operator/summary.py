@@ -33,7 +33,7 @@ from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.options import TRUST_OF_ROLE, MemoryOptions, draft_memory
-from memos_integrations.core.operator.write import finished, revised
+from memos_integrations.core.operator.write import UNREAD, finished, revised
 from memos_integrations.core.operator.writer import CubeWriter
 from memos_integrations.core.ports import RECALLABLE
 from memos_integrations.core.records import NewVersion, Steps
@@ -42,7 +42,6 @@ from memos_integrations.core.text import terms as terms_of
 
 SUMMARY = "summary"
 SOURCE = "memos.summarise"
-UNREAD = {"label": TrustLabel.STATED, "verified_by": None}
 MOST_SOURCES = 1_000
 MOST_SENTENCES = 50
 NOVELTY = 0.5

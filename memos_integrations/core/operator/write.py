@@ -57,6 +57,8 @@ MIN_STATEMENT_WORDS = 4
 MIN_OVERLAP = 0.5
 MAX_FOUND_LABELS = 64
 MAX_FOUND_LENGTH = 120
+UNREAD: dict[str, Any] = {"label": TrustLabel.STATED, "verified_by": None}
+"""What the trust of verified words becomes where they are put in other words, which nobody has verified."""
 
 
 @dataclass(frozen=True, slots=True)

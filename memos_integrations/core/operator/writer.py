@@ -172,8 +172,8 @@ class CubeWriter:
             if "licence" in changes["governance"]:
                 self._governance.check_own(cube, Verb.SHARE, caller, operation="update")
             draft = begins_now(revised(cube, caller.now, text=text, changes=changes), cube, caller.now, changes)
-            draft = written_by(draft, caller.by.subject) if text is not None else draft
-            if text is not None or "tags" in changes["descriptive"]:
+            draft = written_by(draft, caller) if text is not None else draft
+            if text is not None or changes["descriptive"]:
                 draft = admitted(draft, caller, self._governance)
             steps = revising(cube, draft, caller, self.resolver, self._embedding)
             try:

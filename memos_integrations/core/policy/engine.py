@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from memos_integrations.core.cube import MemCube, Relation
-from memos_integrations.core.ports.query import CubeFilter
+from memos_integrations.core.ports.query import CubeFilter, Limit
 
 
 class _Subjects(Protocol):
@@ -65,10 +65,14 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What of a policy a query is told: what is `hidden`, and whether more has to be decided memory by memory."""
+    """What of a policy a query is told: what is `hidden` or kept back by `limits`, and whether that is all of it.
+
+    The rest is decided memory by memory.
+    """
 
     hidden: tuple[CubeFilter, ...]
     is_whole: bool
+    limits: tuple[Limit, ...] = ()
 
 
 class Engine(Protocol):

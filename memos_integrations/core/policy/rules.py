@@ -37,7 +37,7 @@ _TICK = timedelta(microseconds=1)
 _QUARTER = timedelta(minutes=15)
 """Offsets of time zones are multiples of it, so that no hour begins between two."""
 
-_Hour = Annotated[int, Given(ge=0, le=24)]
+_Hour = Annotated[int, Given(ge=0, le=24, strict=True)]
 
 
 class Act(StrEnum):
@@ -118,7 +118,7 @@ class When(Value):
     since: Moment | None = None
     until: Moment | None = None
     hours: tuple[_Hour, _Hour] | None = None
-    days: tuple[Annotated[int, Given(ge=1, le=7)], ...] = ()
+    days: tuple[Annotated[int, Given(ge=1, le=7, strict=True)], ...] = ()
     zone: str = "UTC"
 
     @field_validator("zone")
@@ -136,6 +136,12 @@ class When(Value):
         if hours is not None and hours[0] % 24 == hours[1] % 24 and hours != (0, 24):
             raise ValueError("hours begin and end at different hours")
         return hours
+
+    @model_validator(mode="after")
+    def _ever_holds(self) -> Self:
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ValueError("`since` is not before `until`: that is never")
+        return self
 
     @property
     def tells_hours(self) -> bool:

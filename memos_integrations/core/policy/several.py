@@ -52,7 +52,9 @@ class Several:
     def compiled(self, caller: Asker) -> Compiled:
         """All that is hidden; whole where all of them are."""
         said = [each.compiled(caller) for each in self._engines]
-        return Compiled(tuple(one for each in said for one in each.hidden), all(each.is_whole for each in said))
+        hidden = tuple(one for each in said for one in each.hidden)
+        limits = tuple(one for each in said for one in each.limits)
+        return Compiled(hidden, all(each.is_whole for each in said), limits)
 
     def partly(self, caller: Asker, wanted: CubeFilter) -> tuple[CubeFilter, ...]:
         """What any leaves out of such a look."""

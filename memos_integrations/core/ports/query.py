@@ -22,8 +22,8 @@ class Visibility:
 
     A cube is visible when it is in `tenant`, one of its readers is in `subjects`, it is not quarantined, not past
     its `expires_at` at `now`, its `purposes` (`applications`) are empty or hold `purpose` (`application`), and it
-    passes none of the filters in `hidden` (which name namespace, labels or times of writing down, no states or tiers).
-    `anywhere`: purposes and applications keep nothing back.
+    passes none of the filters in `hidden` and is kept back by none of `limits` (whose filters name namespace, labels,
+    ids or times of writing down, no states or tiers). `anywhere`: purposes and applications keep nothing back.
     """
 
     tenant: str
@@ -32,7 +32,16 @@ class Visibility:
     purpose: str | None = None
     application: str | None = None
     hidden: tuple[CubeFilter, ...] = ()
+    limits: tuple[Limit, ...] = ()
     anywhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Keeps back what passes all filters in `of` (without any: everything) and none of those in `to`."""
+
+    of: tuple[CubeFilter, ...]
+    to: tuple[CubeFilter, ...]
 
 
 Scalar = str | int | float | bool | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from memos_integrations import MemOS, Principal
 from memos_integrations.backends.signing import Ed25519Signer
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.interchange.syncing import EVERYTHING
+from memos_integrations.core.ports import Vectors
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.words_embedder import WordsEmbedder
@@ -66,6 +67,25 @@ def test_a_part_that_makes_no_sense_is_an_error_of_ours(source: MemOS, tmp_path:
     with pytest.raises(InvalidMemoryError):
         source.dump(tmp_path / "a.mip", **(OUT | how))
     assert [*tmp_path.iterdir()] == []
+
+
+def test_what_the_vault_has_a_vector_of_is_not_embedded_again(tmp_path: Path) -> None:
+    """Of 30 memories only the question is; and it decides as a new embedding would."""
+
+    class Counting(WordsEmbedder):
+        texts = 0
+
+        def embed(self, texts: Sequence[str]) -> Vectors:
+            self.texts += len(texts)
+            return super().embed(texts)
+
+    embedder = Counting()
+    with MemOS(SQLiteVault(tmp_path / "v"), embedder=embedder, clock=lambda: NOW) as memos:
+        memos.remember_many([f"Kiln number {number} is hot." for number in range(15)], by=ANA)
+        memos.remember_many([f"Lunch number {number} was soup." for number in range(15)], by=ANA)
+        before = embedder.texts
+        assert memos.dump(tmp_path / "a.mip", about="hot kiln", at_least=0.5, **OUT).cubes == 15
+        assert embedder.texts - before == 1
 
 
 def test_words_without_meaning_name_nothing(tmp_path: Path) -> None:
