@@ -11,7 +11,9 @@ from pydantic import ValidationError
 from memos_integrations.core.cube import Behaviour
 from memos_integrations.core.errors import CubeNotFoundError, IntegrityError
 from memos_integrations.core.ports import Move, Room, Use
+from memos_integrations.vaults.behaviours import behaviour_of
 from memos_integrations.vaults.rules import check_room, given_of, micros, state_conflict, used
+from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.sqlite_insert import insert_rows
 
 _ASKED = " FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value "
@@ -42,6 +44,36 @@ def use_all(connection: sqlite3.Connection, uses: Sequence[Use]) -> None:
         [(seq, counted[cube_id].model_dump_json()) for cube_id, seq, _ in rows],
         "ON CONFLICT (cube) DO UPDATE SET body = excluded.body",
     )
+
+
+def use_sealed(connection: sqlite3.Connection, sealer: Sealer, uses: Sequence[Use]) -> None:
+    """As `use_all`, sealed: each cube is written once, however often it was used.
+
+    The seal of a behaviour covers its cube's id, and stands apart from that of the row: the row is not looked at.
+
+    Raises:
+        IntegrityError: The behaviour of a cube is not what was sealed; it is named.
+    """
+    of_each: dict[str, list[Use]] = {}
+    for use in uses:
+        of_each.setdefault(use.cube_id, []).append(use)
+    rows = connection.execute(
+        f"SELECT c.id, c.seq, b.body, s.used {_ASKED}"
+        "LEFT JOIN behaviour AS b ON b.cube = c.seq LEFT JOIN seals AS s ON s.cube = c.seq",
+        (json.dumps([*of_each]),),
+    ).fetchall()
+    bodies, seals = list[tuple[str, int]](), list[tuple[bytes, int]]()
+    for cube_id, seq, body, seal in rows:
+        if not isinstance(body, str) or sealer.used(cube_id, body) != seal:
+            raise IntegrityError(f"Cube {cube_id!r} has a behaviour that was not sealed", str(cube_id))
+        after = behaviour_of(body)
+        for use in of_each.get(cube_id, ()):
+            after = used(after, use)
+        said = after.model_dump_json()
+        bodies.append((said, seq))
+        seals.append((sealer.used(cube_id, said), seq))
+    connection.executemany("UPDATE behaviour SET body = ? WHERE cube = ?", bodies)
+    connection.executemany("UPDATE seals SET used = ? WHERE cube = ?", seals)
 
 
 def move_all(connection: sqlite3.Connection, commit: int, moves: Sequence[Move]) -> None:
