@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from threading import Lock
 
-from memos_integrations.core.errors import MemOSError
+from memos_integrations.core.errors import IntegrityError, MemOSError
 from memos_integrations.core.ports import Change, Durability, Move, Receipt, Transaction, Use, Vault
 
 MOST_READS = 32
@@ -91,12 +91,21 @@ class Uses:
 
     def _hand_over(self, uses: Sequence[Use]) -> None:
         self._written = written = Future[None]()
+        self._submit(uses, written)
 
+    def _submit(self, uses: Sequence[Use], written: Future[None]) -> None:
         def ended(done: Future[Receipt]) -> None:
+            # Runs in the vault's writer thread, which must not wait.
             failure = done.exception()
             if isinstance(failure, MemOSError):
                 self._failed = failure
-            written.set_result(None)
+            rest = (
+                [use for use in uses if use.cube_id != failure.cube_id] if isinstance(failure, IntegrityError) else ()
+            )
+            if rest and len(rest) < len(uses):  # what is damaged does not take the others along
+                self._submit(rest, written)
+            else:
+                written.set_result(None)
 
         try:
             submitted = self._vault.submit(Transaction(tuple(uses)), durability=Durability.PROCESS)
