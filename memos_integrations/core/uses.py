@@ -99,10 +99,9 @@ class Uses:
             failure = done.exception()
             if isinstance(failure, MemOSError):
                 self._failed = failure
-            rest = (
-                [use for use in uses if use.cube_id != failure.cube_id] if isinstance(failure, IntegrityError) else ()
-            )
-            if rest and len(rest) < len(uses):  # what is damaged does not take the others along
+            bad = failure.cube_id if isinstance(failure, IntegrityError) else None
+            rest = [use for use in uses if use.cube_id != bad]
+            if 0 < len(rest) < len(uses):  # what is damaged does not take the others along
                 self._submit(rest, written)
             else:
                 written.set_result(None)

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from memos_integrations import MemOS, Principal
+from memos_integrations.core.access import CallContext, Caller
 from memos_integrations.core.cube import State
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import Durability, Move, Receipt, Transaction, Use
 from memos_integrations.core.reads import ReadAudit, ReadLog
+from memos_integrations.core.records import handed_out, record_of
 from memos_integrations.core.uses import MOST_READS, Uses, apart
 from memos_integrations.testing.cubes import NOW, cube, record, stored
 from memos_integrations.vaults.memory import InMemoryVault
@@ -61,7 +63,10 @@ def with_uses(vault: TellingVault) -> list[Transaction]:
     return [each for each in vault.given if any(isinstance(change, Use) for change in each.changes)]
 
 
-def test_recalls_leave_the_writer_their_records_and_one_transaction_of_uses(vault: TellingVault) -> None:
+def test_recalls_leave_the_writer_their_records_and_one_transaction_of_uses(
+    vault: TellingVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memos_integrations.core.uses.GATHERED_S", 60.0)
     memos = MemOS(vault)
     kettle = memos.remember("The kettle is blue.", by=ANA)
     memos.recall("kettle", by=ANA, needed=True)
@@ -153,3 +158,11 @@ def test_a_damaged_cube_takes_no_other_use_along_and_is_told(tmp_path: Path) -> 
             uses.settle()
         assert caught.value.cube_id == bad.id
         assert vault.get("acme", [good.id])[0].behaviour.reads == 1
+
+
+def test_the_record_of_a_recall_is_spelled_as_any_other() -> None:
+    caller = Caller(ANA, CallContext(purpose="tea"), NOW)
+    detail = {"recall": "r", "cubes": ["a", "b"], "k": 10, "wall_s": 0.25, "prompt": "0" * 64}
+    made, checked = handed_out(caller, detail), record_of("recall", caller, detail=detail)
+    assert (made, made._canonical) == (checked, checked._canonical)
+    assert made.model_dump() == checked.model_dump()
