@@ -13,6 +13,7 @@ from memos_integrations.core.cube import Behaviour
 from memos_integrations.core.errors import CubeNotFoundError, IntegrityError
 from memos_integrations.core.ports import Move, Room, Use
 from memos_integrations.vaults.behaviours import behaviour_of
+from memos_integrations.vaults.integrity import sealed
 from memos_integrations.vaults.rules import check_room, given_of, micros, state_conflict, used
 from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.sqlite_insert import insert_rows
@@ -51,33 +52,26 @@ def use_all(connection: sqlite3.Connection, uses: Sequence[Use]) -> None:
 
 
 def use_sealed(connection: sqlite3.Connection, sealer: Sealer, uses: Sequence[Use]) -> None:
-    """As `use_all`, sealed: each cube is written once, however often it was used.
-
-    The seal of a behaviour covers its cube's id, and stands apart from that of the row: the row is not looked at.
+    """As `use_all`, sealed: each cube is read and written once, however often it was used.
 
     Raises:
-        IntegrityError: The behaviour of a cube is not what was sealed; it is named.
+        IntegrityError: A cube or its behaviour is not what was sealed; it is named.
     """
     of_each: dict[str, list[Use]] = {}
     for use in uses:
         of_each.setdefault(use.cube_id, []).append(use)
-    rows = connection.execute(
-        f"SELECT c.id, c.seq, b.body, s.used {_ASKED}"
-        "LEFT JOIN behaviour AS b ON b.cube = c.seq LEFT JOIN seals AS s ON s.cube = c.seq",
-        (json.dumps([*of_each]),),
-    ).fetchall()
     bodies, seals = list[tuple[str, int]](), list[tuple[bytes, int]]()
-    for place, (cube_id, seq, body, seal) in enumerate(rows):
+    asked = (json.dumps([*of_each]),)
+    for place, row in enumerate(sealed(connection, "c.id IN (SELECT value FROM json_each(?))", asked)):
         if place % AT_ONCE == 0:
             time.sleep(0)  # hands the interpreter to a search that waits for it, which else waits 5 ms
-        if not isinstance(body, str) or sealer.used(cube_id, body) != seal:
-            raise IntegrityError(f"Cube {cube_id!r} has a behaviour that was not sealed", str(cube_id))
-        after = behaviour_of(body)
-        for use in of_each.get(cube_id, ()):
+        row.check(sealer)
+        after = behaviour_of(row.behaviour)
+        for use in of_each.get(row.cube_id, ()):
             after = used(after, use)
         said = after.model_dump_json()
-        bodies.append((said, seq))
-        seals.append((sealer.used(cube_id, said), seq))
+        bodies.append((said, row.seq))
+        seals.append((sealer.used(row.cube_id, said), row.seq))
     connection.executemany("UPDATE behaviour SET body = ? WHERE cube = ?", bodies)
     connection.executemany("UPDATE seals SET used = ? WHERE cube = ?", seals)
 
