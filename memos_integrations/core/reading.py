@@ -52,7 +52,7 @@ from memos_integrations.core.ports import (
     VaultQuery,
 )
 from memos_integrations.core.reads import ReadAudit, ReadLog
-from memos_integrations.core.records import denied, moved, record_of, used_in
+from memos_integrations.core.records import denied, handed_out, moved, record_of, used_in
 from memos_integrations.core.sight import Sight
 from memos_integrations.core.standings import TELLING, Standings, contradicting, standings_of, told_by
 from memos_integrations.core.widening import allowed
@@ -122,7 +122,7 @@ class GovernedReading:
         `use_up` counted this one.
         """
         uses = tuple(Use(cube.id, caller.now, recall_id) for cube in cubes if not is_counted(cube, caller))
-        entry = record_of("recall", caller, detail={**detail, "recall": recall_id, "cubes": [c.id for c in cubes]})
+        entry = handed_out(caller, {**detail, "recall": recall_id, "cubes": [cube.id for cube in cubes]})
         fresh = [cube for cube in cubes if cube.state is State.GENERATED]
         moves = tuple(Move(cube.id, State.GENERATED, State.ACTIVATED) for cube in fresh)
         events = tuple(moved(cube, State.ACTIVATED, caller) for cube in fresh)

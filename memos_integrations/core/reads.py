@@ -14,6 +14,7 @@ from threading import Event, Lock, Semaphore, Thread
 from memos_integrations.core.errors import CubeNotFoundError, MemOSError, VersionConflictError
 from memos_integrations.core.events import CubeMoved, MemEvent
 from memos_integrations.core.ports import Change, Durability, Move, Receipt, Transaction, Vault
+from memos_integrations.core.uses import Uses, apart, without
 
 MOST_UNDER_WAY = 64
 """How many records of reads may be unacknowledged at once."""
@@ -39,7 +40,8 @@ class ReadAudit(StrEnum):
     When the process dies (`kill -9`) the records of at most the last `MOST_UNDER_WAY` (64) reads are missing. When the
     machine dies, up to 64 more: every 64th record asks for the durability of the vault's writes, and flushes those
     before it. Any durable write, and `flush`, do too. Nothing goes missing from the middle, and the chain holds. What
-    is denied, and everything that writes, is waited for.
+    is denied, and everything that writes, is waited for. How often and when cubes were used is written for several
+    reads together (`uses.py`), within the same bounds; what asks for a cube by id, or lists, sees it all.
     """
 
     BATCHED = "batched"
@@ -67,7 +69,8 @@ class ReadLog:
         self._first = Event()
         self._sender: Thread | None = None
         self._since_durable = 0
-        self._uses: list[Future[None]] = []
+        self._moving: list[Future[None]] = []
+        self._uses = Uses(vault)
 
     def record(self, transaction: Transaction, instead: Transaction | None = None) -> None:
         """Record a read; *instead* is what is recorded when a cube moved or went in the meantime.
@@ -76,18 +79,24 @@ class ReadLog:
             VaultError: This record (STRICT), or one before it, failed.
         """
         self.settle()
-        read = _Read(transaction, instead)
         if self._how is ReadAudit.STRICT:
+            read = _Read(transaction, instead)
             self._alone(read, None)
             read.recorded.result()
             return
+        transaction, uses = apart(transaction)
+        if uses:
+            self._uses.add(uses)
+            if instead is not None:
+                instead = Transaction(without(instead.changes, uses), instead.audit, instead.events)
+        read = _Read(transaction, instead)
         self._room.acquire()
         read.recorded.add_done_callback(lambda _: self._room.release())
         with self._lock:
             self._gathered.append(read)
             self._under_way.append(read.recorded)
             if transaction.changes:
-                self._uses = [use for use in self._uses if not use.done()] + [read.recorded]
+                self._moving = [each for each in self._moving if not each.done()] + [read.recorded]
             count = len(self._gathered)
         if count >= MOST_GATHERED:
             self.send()
@@ -100,6 +109,7 @@ class ReadLog:
         Raises:
             VaultError: A record failed; it is not in the log.
         """
+        self._uses.settle()
         while True:
             with self._lock:
                 if not self._under_way or not self._under_way[0].done():
@@ -117,17 +127,18 @@ class ReadLog:
         with self._lock:
             under_way = list(self._under_way)
         wait(under_way)
+        self._uses.flush()
         self.settle()
 
     def wait_for_uses(self) -> None:
         """Wait until the uses that were recorded before this call show in the cubes."""
         # All uses: one that was written a second time, without its moves, comes later than those after it.
         with self._lock:
-            self._uses = [use for use in self._uses if not use.done()]
-            uses = list(self._uses)
-        if uses:
+            self._moving = moving = [each for each in self._moving if not each.done()]
+        if moving:
             self.send()
-        wait(uses)
+        wait(moving)
+        self._uses.flush()
         self.settle()
 
     # --- to the vault
@@ -143,14 +154,18 @@ class ReadLog:
     def _sends(self) -> None:
         # One thread for as long as reads go on: to start one costs more than to record a read.
         while True:
-            if not self._first.wait(IDLE_S):
+            due = self._uses.due_in
+            if due == 0.0:
+                self._uses.send()
+            elif self._first.wait(IDLE_S if due is None else due):
+                self._first.clear()
+                time.sleep(GATHERED_S)
+                self.send()
+            elif due is None:
                 with self._lock:
                     if not self._first.is_set():
                         self._sender = None
                         return
-            self._first.clear()
-            time.sleep(GATHERED_S)
-            self.send()
 
     def send(self) -> None:
         """Hand over what was gathered, as one transaction: what is written next comes after it in the log."""

@@ -12,6 +12,7 @@ import orjson
 from memos_integrations.core.access import Caller, Verb, subjects_for
 from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
+from memos_integrations.core.cube.frozen import frozen
 from memos_integrations.core.events import AccessDenied, AlarmRaised, CubeErased, CubeMoved, CubeWritten, MemEvent
 from memos_integrations.core.ports import (
     AuditEntry,
@@ -129,6 +130,12 @@ def record_of(
         agent=caller.context.agent,
         detail=detail,
     )
+
+
+def handed_out(caller: Caller, detail: dict[str, Any]) -> AuditRecord:
+    """The record of a recall; *detail* is made by the engine, of what was checked before."""
+    plain = record_of("recall", caller)
+    return plain.with_checked(detail=frozen(detail))
 
 
 _RECORD = (

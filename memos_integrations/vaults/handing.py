@@ -13,16 +13,13 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import lru_cache
 from threading import Lock
 from typing import Any
-
-import orjson
 
 from memos_integrations.core.cube import Behaviour, MemCube, State
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.unswept import Unswept
+from memos_integrations.vaults.behaviours import behaviour_of
 from memos_integrations.vaults.integrity import Sealed
 from memos_integrations.vaults.rules import storable
 from memos_integrations.vaults.sealing import opened
@@ -55,9 +52,6 @@ _USED, _BEHAVIOUR, _VERSION, _STATE = 11, 12, 17, 18
 _VECTOR_MARK = 5 + MARKS.index("vector")
 
 _STATES = {state.value: state for state in State}
-_BESIDE = frozenset(Behaviour.model_fields)
-_NEW, _UNUSED = Behaviour(fingerprint="|")._canonical.decode().split("|")
-"""What stands around the fingerprint of a cube that was never used."""
 
 Handed = list[tuple[int, MemCube]]
 Row = tuple[Any, ...]
@@ -82,29 +76,9 @@ def with_beside(cube: MemCube, state: str, behaviour: str) -> MemCube:
 
 def _beside(cube_id: str, state: str, behaviour: str) -> tuple[State, Behaviour]:
     try:
-        return _STATES[state], _behaviour(behaviour or "")
+        return _STATES[state], behaviour_of(behaviour or "")
     except (ValueError, TypeError, KeyError) as exc:
         raise IntegrityError(f"The state or behaviour of cube {cube_id!r} is damaged", cube_id) from exc
-
-
-def _behaviour(text: str) -> Behaviour:
-    """What stands beside a cube; of one that was never used only the fingerprint says anything."""
-    if text.startswith(_NEW) and text.endswith(_UNUSED):
-        told = orjson.loads(text[len(_NEW) - 1 : 1 - len(_UNUSED)])
-        if isinstance(told, str):
-            return Behaviour.of_checked(fingerprint=told)
-    return _as_used(text)
-
-
-@lru_cache(1024)
-def _as_used(text: str) -> Behaviour:
-    """It changes with every use, so every search comes by here: no model checks it, as its seal says that one did."""
-    said = orjson.loads(text)
-    if not isinstance(said, dict) or said.get("licence") is not None or not said.keys() <= _BESIDE:
-        return Behaviour.model_validate_json(text)
-    if said.get("last_read") is not None:
-        said["last_read"] = datetime.fromisoformat(said["last_read"]).astimezone(UTC)
-    return Behaviour.of_checked(**said | {"recalls": tuple(said.get("recalls", ()))})
 
 
 def _outline(row: Row) -> Outline:

@@ -33,6 +33,7 @@ from memos_integrations.vaults.seals import MARKS, Sealer, added
 from memos_integrations.vaults.sqlite_batch import Batch
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows, insert_values
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow
+from memos_integrations.vaults.sqlite_use import use_sealed
 from memos_integrations.vaults.sqlite_write import Head, apply, bind, write_head
 
 Change = PutRows | VectorRow | Erase | Use | Move
@@ -101,6 +102,9 @@ class Notary:
             IntegrityError: A row that is to be changed is not what was sealed.
             MemOSError: The transaction is refused; the caller undoes what it did so far.
         """
+        if uses := transaction.only_uses:
+            use_sealed(connection, self._sealer, uses)
+            return head._replace(commit=head.commit + 1), Receipt(head.commit + 1)
         self._open_accounts(connection, [transaction])
         self.made.note([transaction])
         held = self._before(connection, transaction)

@@ -23,6 +23,7 @@ from memos_integrations.core.ports import (
     Put,
     PutVector,
     Transaction,
+    Use,
 )
 from memos_integrations.vaults.audit_chain import Outline, outline, record_json
 from memos_integrations.vaults.leaves import as_number, leaves
@@ -161,6 +162,12 @@ class Prepared:
             isinstance(change, PutRows) and change.cube.version == 1 and not change.cube.blobs
             for change in self.changes
         )
+
+    @property
+    def only_uses(self) -> tuple[Use, ...]:
+        """The uses of which it is made; empty when there is something else in it."""
+        uses = tuple([change for change in self.changes if isinstance(change, Use)])
+        return () if self.audit or self.events or len(uses) < len(self.changes) else uses
 
 
 def prepared(transaction: Transaction, words: Words, sealer: Sealer, locks: Locks | None = None) -> Prepared:
