@@ -9,6 +9,8 @@ whose fact is among the first ten. Nothing in the package was weighed on the sha
 (`invented_more.json`), nor on those of `UNSEEN` (`invented_unseen.json`) and `LATER` (`invented_later.json`): what is
 tried on the others has to hold on them as well. The questions of `FRESH` (`invented_fresh.json`) were written before
 the first look, which showed what an embedder that does not read Chinese spoils (see `ranking.unread`).
+Those of `LATEST` (`invented_latest.json`) were, too: chats with long answers, chats about tasks, documents, and a chat
+in a language that none of the others has.
 """
 
 from __future__ import annotations
@@ -41,12 +43,17 @@ MATERIAL = {name: MORE["technical"] for name in ("tickets", "review", "manual")}
 UNSEEN = json.loads(Path(__file__).with_name("invented_unseen.json").read_text("utf-8"))
 LATER = json.loads(Path(__file__).with_name("invented_later.json").read_text("utf-8"))
 FRESH = json.loads(Path(__file__).with_name("invented_fresh.json").read_text("utf-8"))
-MATERIAL |= UNSEEN | LATER | FRESH
+LATEST = json.loads(Path(__file__).with_name("invented_latest.json").read_text("utf-8"))
+MATERIAL |= UNSEEN | LATER | FRESH | LATEST
 """What is told where it is not `TOLD`."""
-TALKED = ("talk", "assistant", "tasks", "tickets", "choir", "helpdesk", "french", "chinese", "taches", "coach")
+TALKED = (
+    "talk", "assistant", "tasks", "tickets", "choir", "helpdesk", "french", "chinese", "taches", "coach", "counsel",
+    "sprints", "svenska",
+)  # fmt: skip
 """Shapes that are conversations; the others are remembered one by one."""
 SHAPES = ("talk", "assistant", "tasks", "log", "documents", "notes")
-HELD_OUT = tuple(name for name in MATERIAL if name not in UNSEEN | LATER | FRESH)
+HELD_OUT = tuple(name for name in MATERIAL if name not in UNSEEN | LATER | FRESH | LATEST)
+BETWEEN = {"helpdesk": ("customer", "Saskia"), "french": ("Rémi", "Solène"), "svenska": ("Lena", "Åke")}
 SENTENCES = {"talk": (0, 2), "assistant": (1, 4), "tasks": (3, 8), "log": (2, 5), "notes": (0, 0)} | {
     "tickets": (3, 7),
     "review": (0, 1),
@@ -59,9 +66,12 @@ SENTENCES = {"talk": (0, 2), "assistant": (1, 4), "tasks": (3, 8), "log": (2, 5)
     "projektlog": (1, 3),
     "taches": (2, 5),
     "coach": (1, 2),
+    "counsel": (1, 3),
+    "sprints": (3, 8),
+    "svenska": (1, 3),
 }
 LONG = {"assistant": (150, 330), "documents": (80, 130), "manual": (180, 320), "helpdesk": (160, 240)}
-LONG["coach"] = (240, 330)
+LONG |= {"coach": (240, 330), "counsel": (270, 330), "bylaws": (180, 320)}
 """Words of a text (of an `assistant` collection only the assistant's), where it is long."""
 
 
@@ -130,9 +140,13 @@ def facts(told: Mapping[str, Any]) -> list[tuple[str, str, tuple[str, str]]]:
     return [(one["topic"], one["said"], (one["asked_in_other_words"], one["asked_alike"])) for one in told["facts"]]
 
 
-def collection(shape: str, *, first: int = 200, distractors: int = 5, seed: int = 7) -> Collection:
-    """The *first* so many facts in a collection of a *shape*, each session or group with so many other texts."""
+def collection(shape: str, *, first: int = 200, distractors: int | None = None, seed: int = 7) -> Collection:
+    """The *first* so many facts in a collection of a *shape*, each in a session or group with so many other texts.
+
+    These are 5, of `LATEST` 11, unless *distractors* says otherwise.
+    """
     tell = _Teller(seed, MATERIAL.get(shape, TOLD))
+    others = (11 if shape in LATEST else 5) if distractors is None else distractors
     chosen = facts(tell.told)
     tell.dice.shuffle(chosen)
     texts: list[str] = []
@@ -147,8 +161,8 @@ def collection(shape: str, *, first: int = 200, distractors: int = 5, seed: int 
 
     for number, (topic, said, asked) in enumerate(chosen[:first]):
         session = f"s{number:03}" if shape in TALKED else None
-        at = tell.dice.randrange(distractors + 1)
-        for place in range(distractors + 1):
+        at = tell.dice.randrange(others + 1)
+        for place in range(others + 1):
             who, told = _speaker(shape, place, number), said if place == at else ""
             if told:
                 questions += [(one, len(texts)) for one in asked]
@@ -159,10 +173,10 @@ def collection(shape: str, *, first: int = 200, distractors: int = 5, seed: int 
 def _speaker(shape: str, place: int, number: int) -> str | None:
     if shape == "talk":
         return ("Nora", "Idris")[place % 2]
-    if shape in {"assistant", "tasks", "chinese", "taches", "coach"}:
+    if shape in {"assistant", "tasks", "chinese", "taches", "coach", "counsel", "sprints"}:
         return ("user", "assistant")[place % 2]
-    if shape in {"helpdesk", "french"}:
-        return {"helpdesk": ("customer", "Saskia"), "french": ("Rémi", "Solène")}[shape][place % 2]
+    if shape in BETWEEN:
+        return BETWEEN[shape][place % 2]
     if shape == "choir":
         return ("Odile", "Hamid", "Wanda")[place % 3]
     if shape == "tickets":
@@ -242,7 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--track", choices=("lexical", "minilm"), default="lexical")
     parser.add_argument("--model", type=Path, default=Path(".models/all-MiniLM-L6-v2"))
-    parser.add_argument("--shapes", default=",".join((*SHAPES, *HELD_OUT, *UNSEEN, *LATER, *FRESH)))
+    parser.add_argument("--shapes", default=",".join((*SHAPES, *HELD_OUT, *UNSEEN, *LATER, *FRESH, *LATEST)))
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
