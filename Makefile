@@ -88,7 +88,7 @@ bench-vault: .venv-bench/.ready
 TRACK ?= lexical
 bench-recall: .venv-bench/.ready
 	.venv-bench/bin/python tests/benchmarks/recall.py --data $(DATA) --track $(TRACK) --peers --crossfit \
-		$(if $(ABLATION),--ablation) $(if $(JSON),--json $(JSON))
+		$(if $(ABLATION),--ablation) $(if $(SWITCHES),--switches) $(if $(JSON),--json $(JSON))
 
 bench-ttft: .venv/.models
 	$(BIN)/python tests/benchmarks/ttft.py $(ARGS) $(if $(JSON),--json $(JSON))

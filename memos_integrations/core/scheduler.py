@@ -210,6 +210,7 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
         "recency": 0.02,
         "speaker": 0.15,
         "tells": 0.1,
+        "pieces": 0.3,
     }
     if has_vectors:
         weights["dense"] = 0.25

@@ -36,6 +36,8 @@ from memos_integrations.core.text import STOP_WORDS
 
 TOLD = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
 ME = Principal(tenant="bench", user="me")
+NOWHERE = 1_000
+"""The place of what was not found."""
 BEGUN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 TOLD["days"] = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MORE = json.loads(Path(__file__).with_name("invented_more.json").read_text("utf-8"))
@@ -205,19 +207,19 @@ class Only(MemScheduler):
         return super().plan(call, **how).model_copy(update={"weights": self._only})
 
 
-def full_text(made: Collection, k: int) -> float:
-    """What SQLite FTS5 finds as it comes: porter, any of the words, stop words out."""
+def full_text(made: Collection, k: int) -> list[int]:
+    """The places of the texts asked for in what SQLite FTS5 finds: porter, any of the words, stop words out."""
     with sqlite3.connect(":memory:") as db:
         db.execute("CREATE VIRTUAL TABLE texts USING fts5(words, tokenize = 'porter unicode61')")
         spoken = ((f"{who}: {text}" if who else text,) for who, text in zip(made.speakers, made.texts, strict=True))
         db.executemany("INSERT INTO texts VALUES (?)", spoken)
-        found = 0
+        places = []
         for asked, gold in made.questions:
             words = [word for word in re.findall(r"\w+", asked.lower()) if word not in STOP_WORDS]
             query = " OR ".join(f'"{word}"' for word in words)
             rows = db.execute("SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY rank LIMIT ?", (query, k))
-            found += any(row[0] == gold + 1 for row in rows)
-    return found / len(made.questions)
+            places.append(_place(gold + 1, [row[0] for row in rows]))
+    return places
 
 
 def fill(memos: MemOS, made: Collection) -> list[str]:
@@ -228,19 +230,36 @@ def fill(memos: MemOS, made: Collection) -> list[str]:
     return [memos.remember(text, by=ME, provenance=Provenance(speaker=who)).id for text, who in said]
 
 
-def recalled(memos: MemOS, made: Collection, ids: Sequence[str], k: int) -> float:
-    """The share of questions whose text is among the first *k* hits."""
-    found = 0
+def recalled(memos: MemOS, made: Collection, ids: Sequence[str], k: int) -> list[int]:
+    """The places of the texts asked for among the first *k* hits, from 0; `NOWHERE` where they are not."""
+    places = []
     for asked, gold in made.questions:
         hits = memos.recall(asked, by=ME, k=k, token_budget=1_000_000, needed=True).hits
-        found += ids[gold] in {hit.cube.id for hit in hits}
-    return found / len(made.questions)
+        places.append(_place(ids[gold], [hit.cube.id for hit in hits]))
+    return places
+
+
+def _place(wanted: object, found: Sequence[object]) -> int:
+    return found.index(wanted) if wanted in found else NOWHERE
 
 
 def measured(
     made: Collection, embedder: Embedder | None, *, k: int = 10, alone: Sequence[str] = ()
 ) -> dict[str, float]:
     """R@k of FTS5, of `memos.recall`, and of single signals *alone*."""
+    found = placed(made, embedder, k=k, alone=alone)
+    return {name: within(places, k) for name, places in found.items()}
+
+
+def within(places: Sequence[int], k: int) -> float:
+    """How many of the places are among the first *k*, in percent."""
+    return round(100 * sum(place < k for place in places) / len(places), 1)
+
+
+def placed(
+    made: Collection, embedder: Embedder | None, *, k: int = 10, alone: Sequence[str] = ()
+) -> dict[str, list[int]]:
+    """The places of the texts asked for: by FTS5, by `memos.recall`, and by single signals *alone*."""
     with tempfile.TemporaryDirectory() as folder, MemOS.open(folder, embedder=embedder, durability="process") as memos:
         ids = fill(memos, made)
         found = {"fts5": full_text(made, k), "memos": recalled(memos, made, ids, k)}
@@ -249,7 +268,7 @@ def measured(
             memos._scheduler = Only({signal: 1.0})
             found[signal] = recalled(memos, made, ids, k)
         memos._scheduler = given
-    return {name: round(100 * value, 1) for name, value in found.items()}
+    return found
 
 
 def main() -> None:
@@ -265,12 +284,13 @@ def main() -> None:
         from memos_integrations.backends.minilm import MiniLMEmbedder
 
         embedder, alone = MiniLMEmbedder(arguments.model), ["bm25", "context", "late", "dense"]
-    table = {}
+    table: dict[str, dict[str, Any]] = {}
     for shape in arguments.shapes.split(","):
         made = collection(shape, seed=arguments.seed)
         words = sum(len(text.split()) for text in made.texts) / len(made.texts)
         table[shape] = {"texts": len(made.texts), "words": round(words, 1), "questions": len(made.questions)}
-        table[shape] |= measured(made, embedder, alone=alone)
+        found = placed(made, embedder, alone=alone)
+        table[shape] |= {f"recall_at_{k}": {name: within(each, k) for name, each in found.items()} for k in (5, 10)}
         print(shape, table[shape], flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(table, indent=1))
