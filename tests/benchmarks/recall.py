@@ -43,7 +43,7 @@ KS = (5, 10, 20, 50)
 BUDGETS = (500, 1_000, 2_000)
 SIGNALS = (
     "late", "late_before", "late_next", "late_session", "late_first", "context", "earlier", "session", "dense",
-    "speaker", "time", "when", "statement", "recency", "bm25", "tells", "names",
+    "speaker", "time", "when", "statement", "recency", "bm25", "tells", "names", "pieces",
 )  # fmt: skip
 ME = Principal(tenant="bench", user="me")
 

@@ -61,7 +61,6 @@ class Asked:
         gold = {turn.split(":")[0] for turn in self.question.gold}
         return len(gold & set(ranked)) / len(gold)
 
-
     @property
     def is_plain(self) -> bool:
         """Whether what it asks was said; adversarial questions are counted apart."""

@@ -11,7 +11,7 @@ from memos_integrations.core.ranking import Floats, bm25, idf, shape_of, unevenn
 from memos_integrations.core.text import pieces
 
 FEW, ENOUGH = 0.15, 0.25
-"""Share of English function words: of texts in other languages at most the first, of English ones the second or more."""
+"""Share of English function words: texts in other languages have the first at most, English ones the second or more."""
 
 TOLD_BY = 50
 """So many memories tell the language."""
