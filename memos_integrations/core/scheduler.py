@@ -194,8 +194,8 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
     one counts little, because a question may be mistaken about who said a thing; more where a list is asked for, which
     is gathered from what one said over time.
 
-    Where memories are in another language than English, whose endings and compounds the stemmer does not know, pieces of
-    words count as well (see `as_spelt`).
+    Where memories are not in English, whose endings and compounds the stemmer does not know, pieces of words count as
+    well (see `as_spelt`).
 
     Tried on long conversations and left out, because what they gave questions of several pieces of evidence (at most
     one point of R@10) they took from others: feedback from what was found first, evidence spread over sessions (MMR),
