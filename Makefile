@@ -18,7 +18,7 @@ help:
 	@echo "test-matrix  the doors' tests on the lowest and the highest supported frameworks"
 	@echo "bench-doors  what the doors add to a turn: CUBES=10000 JSON=file"
 	@echo "bench-vault  the storage engine beside others: SIZE=5k|100k|1m PEERS=none|all|a,b KEEP=dir REUSE=dir AT_ONCE=1 JSON=file"
-	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm ABLATION=1 JSON=file"
+	@echo "bench-recall recall on long conversations: DATA=locomo10.json TRACK=lexical|minilm ABLATION=1 SWITCHES=1 JSON=file"
 	@echo "bench-ttft  activation memory: ARGS=\"--lengths 256,1024,2048,4096 --prompts 200\" JSON=file"
 	@echo "bench-drift memory over a year of change: EVENTS=10000 SEED=1 JSON=file"
 	@echo "bench-governance  gate, redaction, attacks: DATA=locomo10.json JSON=file"
@@ -88,7 +88,7 @@ bench-vault: .venv-bench/.ready
 TRACK ?= lexical
 bench-recall: .venv-bench/.ready
 	.venv-bench/bin/python tests/benchmarks/recall.py --data $(DATA) --track $(TRACK) --peers --crossfit \
-		$(if $(ABLATION),--ablation) $(if $(JSON),--json $(JSON))
+		$(if $(ABLATION),--ablation) $(if $(SWITCHES),--switches) $(if $(JSON),--json $(JSON))
 
 bench-ttft: .venv/.models
 	$(BIN)/python tests/benchmarks/ttft.py $(ARGS) $(if $(JSON),--json $(JSON))

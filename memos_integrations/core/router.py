@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from memos_integrations.core.cube import Label, Labels, MemCube, Value
+from memos_integrations.core.cube import Labels, MemCube, Value
 from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.when import TimeWindow
 
@@ -34,7 +34,6 @@ class PathStop(Value):
     namespace: Labels = ()
     semantic_types: Labels = ()
     entities: Labels = ()
-    session: Label | None = None
     window: TimeWindow | None = None
 
     @property
@@ -44,7 +43,6 @@ class PathStop(Value):
             "namespace": "/".join(self.namespace),
             "kind": ", ".join(self.semantic_types),
             "about": ", ".join(self.entities),
-            "session": self.session or "",
             "time": self.window.text if self.window else "",
         }
         return "; ".join(f"{name} {value}" for name, value in named.items() if value) or "everything that may be read"
@@ -69,8 +67,8 @@ class MemoryPath(Value):
 class MemoryPathResolver:
     """Says where a call should be looked for; pass your own with the same `resolve` to route in another way."""
 
-    def resolve(self, call: MemoryCall, *, namespace: Labels = (), session: str | None = None) -> MemoryPath:
-        """The path of *call* below *namespace*; *session* is the one that is going on, if there is one.
+    def resolve(self, call: MemoryCall, *, namespace: Labels = ()) -> MemoryPath:
+        """The path of *call* below *namespace*.
 
         Every path begins with everything below the namespace, so that a wrong guess costs time, never a memory.
         """
@@ -85,8 +83,6 @@ class MemoryPathResolver:
 
         stop(Layer.EVERYTHING, call.query, "nothing is lost by a wrong guess")
         stop(Layer.TOPIC, call.topic, "whatever belongs to the topic")
-        if session is not None and call.resolved:
-            stop(Layer.CONCEPT, call.concept or fact, "a pronoun points at what was just said", session=session)
         if call.entities:
             names = call.entities[:8]
             stop(Layer.CONCEPT, call.concept or names[0], "memories that name the same", entities=names)
@@ -101,17 +97,16 @@ class MemoryPathResolver:
 
 def is_narrow(stop: PathStop) -> bool:
     """Whether a stop is a place of its own, that no step of the plan searches (those of time are steps)."""
-    return bool(stop.semantic_types or stop.entities or stop.session) and stop.window is None
+    return bool(stop.semantic_types or stop.entities) and stop.window is None
 
 
 def lies_in(cube: MemCube, stop: PathStop) -> bool:
     """Whether a memory stands where the stop looks, time aside."""
-    said, names = cube.provenance, {name.casefold() for name in cube.descriptive.entities}
+    names = {name.casefold() for name in cube.descriptive.entities}
     return (
         cube.namespace[: len(stop.namespace)] == stop.namespace
         and (not stop.semantic_types or cube.descriptive.semantic_type in stop.semantic_types)
         and (not stop.entities or any(name.casefold() in names for name in stop.entities))
-        and (stop.session is None or said.session_id == stop.session)
     )
 
 

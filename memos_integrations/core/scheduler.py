@@ -194,12 +194,16 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
     one counts little, because a question may be mistaken about who said a thing; more where a list is asked for, which
     is gathered from what one said over time.
 
+    Where memories are not in English, whose endings and compounds the stemmer does not know, pieces of words count as
+    well (see `as_spelt`).
+
     Tried on long conversations and left out, because what they gave questions of several pieces of evidence (at most
     one point of R@10) they took from others: feedback from what was found first, evidence spread over sessions (MMR),
     and greedy cover of the question's tokens. A graph of what memories share is a switch of the scheduler (*graph*): on
     the first four of ten long conversations, 0.2 of it took R@10 from 83.7 to 83.9, of questions of several pieces of
     evidence from 57.1 to 57.7, with words as nodes; with other weights, or over the best 60 or 120 only, R@10 was 0.4
     lower to 0.3 higher than without, and with names alone it was the same.
+    `tests/benchmarks/recall.py --switches` measures them anew.
     """
     weights = {
         "context": 0.5,
@@ -210,6 +214,7 @@ def _weights(call: MemoryCall, has_vectors: bool, has_tokens: bool) -> dict[str,
         "recency": 0.02,
         "speaker": 0.15,
         "tells": 0.1,
+        "pieces": 0.3,
     }
     if has_vectors:
         weights["dense"] = 0.25

@@ -9,6 +9,8 @@ whose fact is among the first ten. Nothing in the package was weighed on the sha
 (`invented_more.json`), nor on those of `UNSEEN` (`invented_unseen.json`) and `LATER` (`invented_later.json`): what is
 tried on the others has to hold on them as well. The questions of `FRESH` (`invented_fresh.json`) were written before
 the first look, which showed what an embedder that does not read Chinese spoils (see `ranking.unread`).
+Those of `LATEST` (`invented_latest.json`) were, too: chats with long answers, chats about tasks, documents, and a chat
+in a language that none of the others has.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from memos_integrations.core.text import STOP_WORDS
 
 TOLD = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
 ME = Principal(tenant="bench", user="me")
+NOWHERE = 1_000
+"""The place of what was not found."""
 BEGUN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 TOLD["days"] = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MORE = json.loads(Path(__file__).with_name("invented_more.json").read_text("utf-8"))
@@ -41,12 +45,17 @@ MATERIAL = {name: MORE["technical"] for name in ("tickets", "review", "manual")}
 UNSEEN = json.loads(Path(__file__).with_name("invented_unseen.json").read_text("utf-8"))
 LATER = json.loads(Path(__file__).with_name("invented_later.json").read_text("utf-8"))
 FRESH = json.loads(Path(__file__).with_name("invented_fresh.json").read_text("utf-8"))
-MATERIAL |= UNSEEN | LATER | FRESH
+LATEST = json.loads(Path(__file__).with_name("invented_latest.json").read_text("utf-8"))
+MATERIAL |= UNSEEN | LATER | FRESH | LATEST
 """What is told where it is not `TOLD`."""
-TALKED = ("talk", "assistant", "tasks", "tickets", "choir", "helpdesk", "french", "chinese", "taches", "coach")
+TALKED = (
+    "talk", "assistant", "tasks", "tickets", "choir", "helpdesk", "french", "chinese", "taches", "coach", "counsel",
+    "sprints", "svenska",
+)  # fmt: skip
 """Shapes that are conversations; the others are remembered one by one."""
 SHAPES = ("talk", "assistant", "tasks", "log", "documents", "notes")
-HELD_OUT = tuple(name for name in MATERIAL if name not in UNSEEN | LATER | FRESH)
+HELD_OUT = tuple(name for name in MATERIAL if name not in UNSEEN | LATER | FRESH | LATEST)
+BETWEEN = {"helpdesk": ("customer", "Saskia"), "french": ("Rémi", "Solène"), "svenska": ("Lena", "Åke")}
 SENTENCES = {"talk": (0, 2), "assistant": (1, 4), "tasks": (3, 8), "log": (2, 5), "notes": (0, 0)} | {
     "tickets": (3, 7),
     "review": (0, 1),
@@ -59,9 +68,12 @@ SENTENCES = {"talk": (0, 2), "assistant": (1, 4), "tasks": (3, 8), "log": (2, 5)
     "projektlog": (1, 3),
     "taches": (2, 5),
     "coach": (1, 2),
+    "counsel": (1, 3),
+    "sprints": (3, 8),
+    "svenska": (1, 3),
 }
 LONG = {"assistant": (150, 330), "documents": (80, 130), "manual": (180, 320), "helpdesk": (160, 240)}
-LONG["coach"] = (240, 330)
+LONG |= {"coach": (240, 330), "counsel": (270, 330), "bylaws": (180, 320)}
 """Words of a text (of an `assistant` collection only the assistant's), where it is long."""
 
 
@@ -130,9 +142,13 @@ def facts(told: Mapping[str, Any]) -> list[tuple[str, str, tuple[str, str]]]:
     return [(one["topic"], one["said"], (one["asked_in_other_words"], one["asked_alike"])) for one in told["facts"]]
 
 
-def collection(shape: str, *, first: int = 200, distractors: int = 5, seed: int = 7) -> Collection:
-    """The *first* so many facts in a collection of a *shape*, each session or group with so many other texts."""
+def collection(shape: str, *, first: int = 200, distractors: int | None = None, seed: int = 7) -> Collection:
+    """The *first* so many facts in a collection of a *shape*, each in a session or group with so many other texts.
+
+    These are 5, of `LATEST` 11, unless *distractors* says otherwise.
+    """
     tell = _Teller(seed, MATERIAL.get(shape, TOLD))
+    others = (11 if shape in LATEST else 5) if distractors is None else distractors
     chosen = facts(tell.told)
     tell.dice.shuffle(chosen)
     texts: list[str] = []
@@ -147,8 +163,8 @@ def collection(shape: str, *, first: int = 200, distractors: int = 5, seed: int 
 
     for number, (topic, said, asked) in enumerate(chosen[:first]):
         session = f"s{number:03}" if shape in TALKED else None
-        at = tell.dice.randrange(distractors + 1)
-        for place in range(distractors + 1):
+        at = tell.dice.randrange(others + 1)
+        for place in range(others + 1):
             who, told = _speaker(shape, place, number), said if place == at else ""
             if told:
                 questions += [(one, len(texts)) for one in asked]
@@ -159,10 +175,10 @@ def collection(shape: str, *, first: int = 200, distractors: int = 5, seed: int 
 def _speaker(shape: str, place: int, number: int) -> str | None:
     if shape == "talk":
         return ("Nora", "Idris")[place % 2]
-    if shape in {"assistant", "tasks", "chinese", "taches", "coach"}:
+    if shape in {"assistant", "tasks", "chinese", "taches", "coach", "counsel", "sprints"}:
         return ("user", "assistant")[place % 2]
-    if shape in {"helpdesk", "french"}:
-        return {"helpdesk": ("customer", "Saskia"), "french": ("Rémi", "Solène")}[shape][place % 2]
+    if shape in BETWEEN:
+        return BETWEEN[shape][place % 2]
     if shape == "choir":
         return ("Odile", "Hamid", "Wanda")[place % 3]
     if shape == "tickets":
@@ -191,19 +207,19 @@ class Only(MemScheduler):
         return super().plan(call, **how).model_copy(update={"weights": self._only})
 
 
-def full_text(made: Collection, k: int) -> float:
-    """What SQLite FTS5 finds as it comes: porter, any of the words, stop words out."""
+def full_text(made: Collection, k: int) -> list[int]:
+    """The places of the texts asked for in what SQLite FTS5 finds: porter, any of the words, stop words out."""
     with sqlite3.connect(":memory:") as db:
         db.execute("CREATE VIRTUAL TABLE texts USING fts5(words, tokenize = 'porter unicode61')")
         spoken = ((f"{who}: {text}" if who else text,) for who, text in zip(made.speakers, made.texts, strict=True))
         db.executemany("INSERT INTO texts VALUES (?)", spoken)
-        found = 0
+        places = []
         for asked, gold in made.questions:
             words = [word for word in re.findall(r"\w+", asked.lower()) if word not in STOP_WORDS]
             query = " OR ".join(f'"{word}"' for word in words)
             rows = db.execute("SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY rank LIMIT ?", (query, k))
-            found += any(row[0] == gold + 1 for row in rows)
-    return found / len(made.questions)
+            places.append(_place(gold + 1, [row[0] for row in rows]))
+    return places
 
 
 def fill(memos: MemOS, made: Collection) -> list[str]:
@@ -214,19 +230,36 @@ def fill(memos: MemOS, made: Collection) -> list[str]:
     return [memos.remember(text, by=ME, provenance=Provenance(speaker=who)).id for text, who in said]
 
 
-def recalled(memos: MemOS, made: Collection, ids: Sequence[str], k: int) -> float:
-    """The share of questions whose text is among the first *k* hits."""
-    found = 0
+def recalled(memos: MemOS, made: Collection, ids: Sequence[str], k: int) -> list[int]:
+    """The places of the texts asked for among the first *k* hits, from 0; `NOWHERE` where they are not."""
+    places = []
     for asked, gold in made.questions:
         hits = memos.recall(asked, by=ME, k=k, token_budget=1_000_000, needed=True).hits
-        found += ids[gold] in {hit.cube.id for hit in hits}
-    return found / len(made.questions)
+        places.append(_place(ids[gold], [hit.cube.id for hit in hits]))
+    return places
+
+
+def _place(wanted: object, found: Sequence[object]) -> int:
+    return found.index(wanted) if wanted in found else NOWHERE
 
 
 def measured(
     made: Collection, embedder: Embedder | None, *, k: int = 10, alone: Sequence[str] = ()
 ) -> dict[str, float]:
     """R@k of FTS5, of `memos.recall`, and of single signals *alone*."""
+    found = placed(made, embedder, k=k, alone=alone)
+    return {name: within(places, k) for name, places in found.items()}
+
+
+def within(places: Sequence[int], k: int) -> float:
+    """How many of the places are among the first *k*, in percent."""
+    return round(100 * sum(place < k for place in places) / len(places), 1)
+
+
+def placed(
+    made: Collection, embedder: Embedder | None, *, k: int = 10, alone: Sequence[str] = ()
+) -> dict[str, list[int]]:
+    """The places of the texts asked for: by FTS5, by `memos.recall`, and by single signals *alone*."""
     with tempfile.TemporaryDirectory() as folder, MemOS.open(folder, embedder=embedder, durability="process") as memos:
         ids = fill(memos, made)
         found = {"fts5": full_text(made, k), "memos": recalled(memos, made, ids, k)}
@@ -235,14 +268,14 @@ def measured(
             memos._scheduler = Only({signal: 1.0})
             found[signal] = recalled(memos, made, ids, k)
         memos._scheduler = given
-    return {name: round(100 * value, 1) for name, value in found.items()}
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--track", choices=("lexical", "minilm"), default="lexical")
     parser.add_argument("--model", type=Path, default=Path(".models/all-MiniLM-L6-v2"))
-    parser.add_argument("--shapes", default=",".join((*SHAPES, *HELD_OUT, *UNSEEN, *LATER, *FRESH)))
+    parser.add_argument("--shapes", default=",".join((*SHAPES, *HELD_OUT, *UNSEEN, *LATER, *FRESH, *LATEST)))
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -251,12 +284,13 @@ def main() -> None:
         from memos_integrations.backends.minilm import MiniLMEmbedder
 
         embedder, alone = MiniLMEmbedder(arguments.model), ["bm25", "context", "late", "dense"]
-    table = {}
+    table: dict[str, dict[str, Any]] = {}
     for shape in arguments.shapes.split(","):
         made = collection(shape, seed=arguments.seed)
         words = sum(len(text.split()) for text in made.texts) / len(made.texts)
         table[shape] = {"texts": len(made.texts), "words": round(words, 1), "questions": len(made.questions)}
-        table[shape] |= measured(made, embedder, alone=alone)
+        found = placed(made, embedder, alone=alone)
+        table[shape] |= {f"recall_at_{k}": {name: within(each, k) for name, each in found.items()} for k in (5, 10)}
         print(shape, table[shape], flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(table, indent=1))

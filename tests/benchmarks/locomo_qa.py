@@ -33,7 +33,8 @@ from memos_integrations.core.conversation import Conversation
 from memos_integrations.core.text import estimate_tokens
 from tests.benchmarks.meta import meta
 from tests.benchmarks.qa_score import score
-from tests.benchmarks.recall import CATEGORIES, questions
+from tests.benchmarks.recall import questions
+from tests.benchmarks.recall_asked import CATEGORIES
 
 ME = Principal(tenant="bench", user="me")
 SYSTEMS = ("memos", "full_context", "no_memory", "extractive")

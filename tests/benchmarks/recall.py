@@ -19,9 +19,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from hashlib import sha256
-from math import log2
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +31,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from memos_integrations import MemOS, Principal
 from memos_integrations.backends.minilm import MiniLMEmbedder
 from memos_integrations.core.conversation import Conversation
-from memos_integrations.core.reader import MemoryCall
-from memos_integrations.core.scheduler import MemoryPlan, MemScheduler
 from memos_integrations.core.text import STOP_WORDS, estimate_tokens
 from tests.benchmarks import qa_score
-from tests.benchmarks.crossfit import Shares, cross_fitted, shares_of
+from tests.benchmarks.crossfit import cross_fitted
 from tests.benchmarks.meta import meta, single_threaded
+from tests.benchmarks.recall_asked import CATEGORIES, Asked, Question, mean, peer_figures, ranked_by, shares
 from tests.benchmarks.recall_peers import PEERS, not_run
+from tests.benchmarks.recall_trials import Trials
 
 KS = (5, 10, 20, 50)
 BUDGETS = (500, 1_000, 2_000)
-CATEGORIES = {1: "multi_hop", 2: "temporal", 3: "open_domain", 4: "single_hop", 5: "adversarial"}
 SIGNALS = (
     "late", "late_before", "late_next", "late_session", "late_first", "context", "earlier", "session", "dense",
-    "speaker", "time", "when", "statement", "recency", "bm25", "tells", "names",
+    "speaker", "time", "when", "statement", "recency", "bm25", "tells", "names", "pieces",
 )  # fmt: skip
 ME = Principal(tenant="bench", user="me")
 
@@ -55,65 +54,6 @@ CANDIDATES = 200
 """So many hits of each question the weights are fitted on."""
 INDEXES = ("vectors", "words", "postings", "labels", "links", "leaves")
 """The vault's tables (with their indexes) that are there to find by."""
-
-
-class Without(MemScheduler):
-    """The scheduler with one signal's weight at nothing."""
-
-    def __init__(self, signal: str) -> None:
-        self._signal = signal
-
-    def plan(self, call: MemoryCall, **how: Any) -> MemoryPlan:
-        plan = super().plan(call, **how)
-        return plan.model_copy(update={"weights": {k: w for k, w in plan.weights.items() if k != self._signal}})
-
-
-@dataclass(frozen=True)
-class Question:
-    conversation: int
-    text: str
-    category: str
-    gold: tuple[str, ...]
-    answer: str = ""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question with the ids of the turns that were found, best first, the tokens of each, and the time taken."""
-
-    question: Question
-    found: tuple[str, ...]
-    scores: tuple[float, ...]
-    parts: tuple[dict[str, float], ...]
-    tokens: tuple[int, ...]
-    ms: float
-    cpu_ms: float
-
-    def recall(self, k: int) -> float:
-        return len(set(self.found[:k]) & set(self.question.gold)) / len(self.question.gold)
-
-    def within(self, budget: int) -> float:
-        return self.recall(int((np.cumsum(self.tokens) <= budget).sum()))
-
-    @property
-    def ndcg(self) -> float:
-        gains = sum(1 / log2(n + 2) for n, turn in enumerate(self.found[:10]) if turn in self.question.gold)
-        return gains / sum(1 / log2(n + 2) for n in range(min(10, len(self.question.gold))))
-
-    @property
-    def reciprocal(self) -> float:
-        return next((1 / (n + 1) for n, turn in enumerate(self.found) if turn in self.question.gold), 0.0)
-
-    @property
-    def sessions(self) -> float:
-        """How many of the evidence's sessions are among the first ten by the mean of their best three turns."""
-        best: dict[str, list[float]] = defaultdict(list)
-        for turn, score in zip(self.found, self.scores, strict=True):
-            best[turn.split(":")[0]].append(score)
-        # A turn that was not found counts nothing.
-        ranked = sorted(best, key=lambda session: -sum(sorted(best[session], reverse=True)[:3]))[:10]
-        gold = {turn.split(":")[0] for turn in self.question.gold}
-        return len(gold & set(ranked)) / len(gold)
 
 
 def questions(data: list[dict[str, Any]], number: int, turns: set[str]) -> Iterator[Question]:
@@ -183,34 +123,6 @@ def full_text(conversation: Conversation, asked: Sequence[Question]) -> list[Ask
     return found
 
 
-def recorded(one: Asked) -> Shares:
-    """What the weights are fitted on."""
-    asked = one.question
-    plain = asked.category != "adversarial"
-    return shares_of(asked.conversation, plain, one.parts, one.scores, one.found, asked.gold, SIGNALS)
-
-
-def ranked_by(found: Sequence[tuple[str, ...]], asked: Sequence[Question]) -> list[Asked]:
-    """What a peer found, of which only the order is known."""
-    return [
-        Asked(one, turns, tuple(1 / (n + 1) for n in range(len(turns))), (), (0,) * len(turns), 0.0, 0.0)
-        for one, turns in zip(asked, found, strict=True)
-    ]
-
-
-def peer_figures(asked: Sequence[Asked]) -> dict[str, float]:
-    """Beside ours: R@5, R@10, MRR, and R@10 of the adversarial questions."""
-    plain = [one for one in asked if one.question.category != "adversarial"]
-    odd = [one.recall(10) for one in asked if one.question.category == "adversarial"]
-    found = {f"recall_at_{k}": mean([one.recall(k) for one in plain]) for k in (5, 10)}
-    mrr = round(mean([one.reciprocal for one in plain]) / 100, 4)
-    return {**found, "mrr": mrr, "adversarial_recall_at_10": mean(odd)}
-
-
-def mean(values: Sequence[float]) -> float:
-    return round(100 * float(np.mean(values)), 2) if values else 0.0
-
-
 def interval(asked: Sequence[Asked]) -> list[float]:
     """95 % of R@10, drawn over conversations."""
     rng, groups = np.random.default_rng(0), defaultdict(list)
@@ -257,7 +169,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     kept: Counter[str] = Counter()
     peers: dict[str, list[Asked]] = defaultdict(list)
     lacking = not_run(embedder)
-    ablated: dict[str, list[Asked]] = defaultdict(list)
+    trials = Trials(arguments.track, ablation=arguments.ablation, switches=arguments.switches)
     size = turns = 0
     for number in [int(one) for one in arguments.conversations.split(",")]:
         conversation = Conversation.load(arguments.data, sample=data[number]["sample_id"])
@@ -270,9 +182,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                 timed += [ask(memos, question, turn_of, k=USUAL_K) for question in asked[:40]]
                 answers += [answer_score(memos, one) for one in asked if one.category != "adversarial"]
                 wide += [ask(memos, one, turn_of, k=CANDIDATES) for one in asked if arguments.crossfit]
-                for signal in SIGNALS if arguments.ablation else ():
-                    memos._scheduler = Without(signal)
-                    ablated[signal] += [ask(memos, question, turn_of, k=USUAL_K) for question in asked]
+                trials.add(memos, ME, asked, partial(ask, memos, turn_of=turn_of), turn_of)
                 kept.update(index_bytes(Path(folder), memos))
             size += sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
             turns += len(cubes)
@@ -292,15 +202,16 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "index_bytes_per_turn": round(kept.total() / turns),
         "index_bytes_per_turn_of": {name: round(each / turns) for name, each in kept.items()},
         "vault_bytes_per_turn": round(size / turns),
-        "ablation": {name: mean([one.recall(10) for one in those if one.question.category != "adversarial"])
-                     for name, those in ablated.items()},
-        "crossfit": cross_fitted([recorded(one) for one in wide], SIGNALS) if arguments.crossfit else {},
+        "ablation": trials.ablated(SIGNALS),
+        "switches": trials.switched(),
+        "crossfit": cross_fitted([shares(one, SIGNALS) for one in wide], SIGNALS) if arguments.crossfit else {},
         "peers": {name: peer_figures(those) for name, those in peers.items()},
         "not_run": {
             **({} if arguments.crossfit else {"crossfit": "--crossfit was not given"}),
             **{f"peers.{name}": why for name, why in lacking.items()},
             **({} if arguments.peers else {"peers": "--peers was not given"}),
             **({} if arguments.ablation else {"ablation": "--ablation was not given"}),
+            **({} if arguments.switches else {"switches": "--switches was not given"}),
         },
     }  # fmt: skip
     if arguments.json:
@@ -318,7 +229,8 @@ def main() -> None:
     parser.add_argument("--conversations", default="0,1,2,3,4,5,6,7,8,9", help="places in the file, with commas")
     parser.add_argument("--model", type=Path, default=Path(".models/all-MiniLM-L6-v2"))
     parser.add_argument("--peers", action="store_true", help="other stores on the same questions (extra bench)")
-    parser.add_argument("--ablation", action="store_true", help="ask everything again without each signal")
+    parser.add_argument("--ablation", action="store_true", help="R@10 without each signal")
+    parser.add_argument("--switches", action="store_true", help="what the means of gathering several pieces give")
     parser.add_argument("--crossfit", action="store_true", help="fit the weights on one half, try them on the other")
     parser.add_argument("--json", type=Path)
     result = run(parser.parse_args())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memos_integrations import MemOS, MemScheduler, Principal, Turn
+from memos_integrations import MemOS, MemScheduler, Principal
 from memos_integrations.core.cube import Labels
 from memos_integrations.core.operator import scopes_of
 from memos_integrations.core.reader import MemoryCall, read_by_rules
@@ -35,13 +35,6 @@ def test_every_path_begins_with_everything(prompt: str) -> None:
     assert first.window is None
 
 
-def test_a_pronoun_leads_into_the_session_that_is_going_on() -> None:
-    history = [Turn(role="user", text="I met Noor at the harbour.")]
-    call = read_by_rules("What does she do?", history=history, now=NOW)
-    path = MemoryPathResolver().resolve(call, session="s1")
-    assert [stop.session for stop in path.stops if stop.session] == ["s1"]
-
-
 def test_the_plan_of_a_recall_shows_its_path() -> None:
     call = read_by_rules("What did Noor decide about the paint?", now=NOW)
     path = MemScheduler().plan(call, k=5, namespace=("acme",)).path
@@ -56,8 +49,8 @@ QUIET = "The afternoon went by with ropes, sails, a long walk along the quay, tw
 class Nowhere(MemoryPathResolver):
     """Searches everything, and nothing else."""
 
-    def resolve(self, call: MemoryCall, *, namespace: Labels = (), session: str | None = None) -> MemoryPath:
-        path = super().resolve(call, namespace=namespace, session=session)
+    def resolve(self, call: MemoryCall, *, namespace: Labels = ()) -> MemoryPath:
+        path = super().resolve(call, namespace=namespace)
         return path.model_copy(update={"stops": path.stops[:1]})
 
 

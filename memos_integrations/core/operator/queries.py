@@ -44,11 +44,10 @@ def narrowed_to(stop: PathStop, wide: VaultQuery, plan: MemoryPlan) -> VaultQuer
     scope = wide.filter
     entities = scope.entities or stop.entities
     types = scope.semantic_types or stop.semantic_types
-    sessions = scope.sessions or ((stop.session,) if stop.session else ())
     return replace(
         wide,
         k=plan.k + len(plan.shown),
-        filter=replace(scope, entities=entities, semantic_types=types, sessions=sessions),
+        filter=replace(scope, entities=entities, semantic_types=types),
     )
 
 

@@ -39,6 +39,7 @@ from memos_integrations.core.operator.excerpt import CHARACTERS_PER_TOKEN, excer
 from memos_integrations.core.operator.prefix import fitting_prefix
 from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
 from memos_integrations.core.operator.scopes import Considered, Finding, ScopeSearch
+from memos_integrations.core.operator.spelling import as_spelt
 from memos_integrations.core.operator.surfacing import TrustGate, told_first
 from memos_integrations.core.operator.telling import units_of
 from memos_integrations.core.operator.traits import Traits, traits_of
@@ -198,7 +199,9 @@ class MemOperator:
             sessions = sessions_of(traits)
             signals |= around_by_tokens(before, sessions, signals)
             weights = as_read(as_scored(weights, signals, sessions, strange), unread)
+        weights, spelt = as_spelt(weights, traits, call.query)
         signals |= own_signals(cubes, traits, call, newest, weights)
+        signals |= spelt
         nothing = np.zeros(len(cubes))
         shares = {name: weight * signals.get(name, nothing) for name, weight in weights.items()}
         if cubes and weights.get("graph"):

@@ -14,7 +14,7 @@ from memos_integrations.core.cube import Descriptive, MemCube, Once, Provenance,
 from memos_integrations.core.operator.telling import length_of, names_somebody, says_something, tells_when, units_of
 from memos_integrations.core.operator.tokens import key_of
 from memos_integrations.core.operator.write import spoken
-from memos_integrations.core.text import terms
+from memos_integrations.core.text import english, pieces, terms
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -66,6 +66,16 @@ class Traits:
     def names(self) -> float:
         """1 when it holds a name, else 0."""
         return float(names_somebody(self.words))
+
+    @Once
+    def english(self) -> float:
+        """The share of English function words among its words."""
+        return english(self.words)
+
+    @Once
+    def pieces(self) -> frozenset[str]:
+        """The pieces of its words."""
+        return pieces(self.text)
 
     @Once
     def units(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from memos_integrations.core.text.forms import forms, with_forms
 from memos_integrations.core.text.names import entities
+from memos_integrations.core.text.pieces import english, pieces
 from memos_integrations.core.text.repeats import same_words
 from memos_integrations.core.text.stem import stem
 from memos_integrations.core.text.words import (
@@ -22,10 +23,12 @@ from memos_integrations.core.text.words import (
 
 __all__ = [
     "STOP_WORDS",
+    "english",
     "entities",
     "estimate_tokens",
     "forms",
     "keywords",
+    "pieces",
     "same_words",
     "sentences",
     "stem",

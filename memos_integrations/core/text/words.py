@@ -79,7 +79,7 @@ def terms(text: str) -> list[str]:
     spaces and pairs need no dictionary (the indexing unit of Lucene's `CJKBigramFilter`); a lone character stands
     for itself.
     """
-    return _content(_words(text))
+    return _content(words_of(text))
 
 
 def _content(words: list[str]) -> list[str]:
@@ -95,14 +95,14 @@ def _term(word: str) -> str | None:
 
 def terms_and_keywords(text: str, speaker: str | None = None) -> tuple[list[str], tuple[str, ...]]:
     """`terms` of the text under the name of who said it, and `keywords` of the text alone, in one walk over it."""
-    words = _words(text)
+    words = words_of(text)
     known = [*map(_KNOWN.__getitem__, words)]
     keys = _most(known, 5)
     if speaker and not (text.isascii() and speaker.isascii()):
-        return _content(_words(f"{speaker}: {text}")), keys
-    named = [*map(_term, _words(speaker))] if speaker else []
+        return _content(words_of(f"{speaker}: {text}")), keys
+    named = [*map(_term, words_of(speaker))] if speaker else []
     content = [term for term in named if term is not None] + [each[0] for each in known if each[0] is not None]
-    return content or [*(_words(speaker) if speaker else ()), *words], keys
+    return content or [*(words_of(speaker) if speaker else ()), *words], keys
 
 
 def sentences(text: str) -> list[str]:
@@ -124,7 +124,7 @@ def keywords(text: str, k: int = 5) -> tuple[str, ...]:
     Forms of one word ("run", "running") count together and are shown as first met. Left out: stop words, words that
     say little ("went", "really"), numbers, and words of fewer than three letters except in scripts without spaces.
     """
-    return _ranked(_words(text), k)
+    return _ranked(words_of(text), k)
 
 
 def _ranked(words: list[str], k: int) -> tuple[str, ...]:
@@ -186,7 +186,8 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", _DIACRITICS.sub("", opened)).translate(_UNDIVIDED).translate(_APOSTROPHES)
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """The words of a text in order, folded, stop words too; of CJK runs the overlapping pairs."""
     folded = fold(text)
     if folded.isascii():
         found = _ASCII_WORD.findall(folded)
