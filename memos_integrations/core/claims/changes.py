@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from memos_integrations.core.claims.claim import ANY, KINDS, Claim, Strength, kind_of
 from memos_integrations.core.claims.frames import CHANGED, NOUNS, ONE_AT_A_TIME, SEVERAL, verb_of
+from memos_integrations.core.claims.sorts import sort_of
 from memos_integrations.core.claims.subjects import Subject, subject_of
 
 _CHANGES = "|".join(
@@ -94,7 +95,7 @@ def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]
         return [Claim(subject.key, "name", value, Strength.ONE, changed=True, was=was)]
     if not subject.personal or (subject.attribute and verb == "change"):  # "my manager changed from A to B"
         return [valued(subject, value, was=was)] if verb in CHANGED else []
-    if not was and verb in SWITCHING and kind_of(value) in KINDS:
+    if not was and verb in SWITCHING and (kind_of(value) in KINDS or sort_of(value)):
         return [Claim(subject.key, SWITCHED, value, changed=True)]
     moved = verb in {"move", "relocate"}
     claims = [Claim(subject.key, ANY, value, changed=True, was=was)] if was else []
@@ -127,10 +128,18 @@ def _named_in(found: re.Match[str]) -> tuple[tuple[str | None, ...], tuple[str |
     return tuple(map(told.get, ("was", "sold", "old"))), tuple(map(told.get, ("value", "bought", "new")))
 
 
+_SETTING = frozenset(
+    "landlord landlady boss manager company employer doctor dentist teacher school bank insurer gym".split()
+)
+"""Who sets what is somebody else's: "my landlord raised the rent" is my rent."""
+
+
 def _named(thing: str, subject: Subject) -> str:
     """The thing with its owner: in "Ana changed her number" it is the number of Ana."""
     head, _, rest = thing.partition(" ")
     own = head.lower() == "the" and rest in NOUNS
+    if head.lower() == "the" and subject.plain in _SETTING and subject.key != subject.plain:
+        return f"{subject.key.rsplit(' ', 1)[0]}'s {rest}"
     if subject.personal and (own or head.lower() in {"his", "her", "their"}):
         return f"{subject.key}'s {rest}"
     return thing
@@ -197,7 +206,8 @@ def being(subject: Subject, rest: list[str]) -> Claim:
     rather = RATHER.match(tail)
     was, tail = (rather["was"], rather["value"]) if rather else ("", tail)
     first = rest[0].lower()
-    if first in {"at", "on", "in"} and kind_of(tail) == "time":
+    when = {"time", "day", "hour", "hours"} & set(subject.key.split()[:3]) and not subject.personal
+    if first in {"at", "on", "in"} and (when or kind_of(tail) == "time"):
         return valued(subject, tail, was=was, changed=bool(was))
     if subject.personal and first in {"a", "an"}:
         return Claim(subject.key, "is a", tail, Strength.MANY, was=was)

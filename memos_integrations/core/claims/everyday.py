@@ -20,6 +20,8 @@ def habit(subject: Subject, verb: str, rest: list[str], *, past: bool) -> Claim 
         return Claim(subject.key, attribute, state[0], Strength.ONE, changed=True)
     if past:
         return None
+    if place := _where_one_works(verb, told):
+        return Claim(subject.key, "workplace", place, Strength.LIKELY)
     best = _BEST.match(told) if verb == "like" else None
     if best is not None and (kind := kind_of(best[1])) in KINDS:
         return Claim(f"{subject.key} favourite {kind}", "is", best[1], Strength.ONE)
@@ -38,6 +40,19 @@ def _price(subject: Subject, verb: str, told: str) -> Claim | None:
 
 _FOR_WHAT = re.compile(r"^(?P<price>\D{0,2}\d[\d.,]*(?: [a-z]+)?) for (?P<thing>(?:(?:my|our|the) )?[A-Za-z][\w' -]*)$")
 _BEST = re.compile(r"^(\w+) (?:best|most|the (?:best|most))$", re.IGNORECASE)
+
+
+def _where_one_works(verb: str, told: str) -> str:
+    """Whether somebody works at home or where the firm is; empty where it is so on some days only."""
+    found = _WORKS.match(f"{verb} {told}")
+    return "" if found is None else "home" if found["home"] else "office"
+
+
+_WORKS = re.compile(
+    r"^(?:work|come|go) (?:fully |entirely |completely )?(?:(?P<home>remotely|remote|from home)|(?:back )?(?:in|into|from|at|to)"
+    r" the office|on[- ]site|in[- ]person)(?: (?:full[- ]time|every day|daily|all the time|all week|five days a week))?$",
+    re.IGNORECASE,
+)
 
 
 def _way_to_work(verb: str, told: str) -> str:

@@ -187,6 +187,7 @@ NOUNS: dict[str, str] = {
         "diet": "diet",
         "age": "age",
         "weight": "weight",
+        "subject": "major,college major,field of study",
         "bank": "bank",
         "name": "name",
     }.items()

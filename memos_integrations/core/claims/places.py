@@ -1,4 +1,4 @@
-"""Countries, so that a town is not taken for the rival of the country that it may lie in. Pure."""
+"""Countries and their parts, so that a town is not taken for the rival of the country that it may lie in. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,17 @@ COUNTRIES = frozenset(
     deutschland,frankreich,italien,spanien,schweiz,osterreich,espana,francia,italia,alemania
     """.replace("\n", ",").split(",")
 )
-_NAMES = frozenset(each.strip() for each in COUNTRIES if each.strip())
+REGIONS = frozenset(
+    """
+    alabama,alaska,arizona,arkansas,california,colorado,connecticut,delaware,florida,hawaii,idaho,illinois,indiana,iowa
+    kansas,kentucky,louisiana,maine,maryland,massachusetts,michigan,minnesota,mississippi,missouri,montana,nebraska
+    nevada,new hampshire,new jersey,new mexico,north carolina,north dakota,ohio,oklahoma,oregon,pennsylvania
+    rhode island,south carolina,south dakota,tennessee,texas,utah,vermont,virginia,west virginia,wisconsin,wyoming
+    ontario,quebec,british columbia,alberta,manitoba,saskatchewan,nova scotia,queensland,victoria,new south wales
+    bavaria,saxony,hesse,tuscany,sicily,catalonia,andalusia,brittany,normandy,provence,kerala,punjab
+    """.replace("\n", ",").split(",")
+)
+_NAMES = frozenset(each.strip() for each in COUNTRIES | REGIONS if each.strip())
 
 
 def is_within(one: str, other: str) -> bool:

@@ -131,6 +131,12 @@ _HABIT_OF = re.compile(
     r"(?=\w+ing\b)",
     re.IGNORECASE,
 )
+_BOUGHT_A_HOME = re.compile(
+    r"\b(?:have |has )?(?:bought|rented|found|got|purchased) "
+    r"((?:an?|our|my|his|her|their|the) (?:[\w-]+ ){0,3}?(?:house|home|flat|apartment|condo|place|townhouse|studio)\b[^,.;]*?)"
+    r",? and (?:have |has |are |am |is |just )*(?:moved|moving) in(?:to it)?\b",
+    re.IGNORECASE,
+)
 _RENAMED = re.compile(r"\brenamed (?=[A-Z])")
 _AN_HOUR = re.compile(r"\b(takes?|lasts?|took|lasted) (?:about |only |around )?an? (hour|day|week|minute|month|year)\b")
 _HALF_AN_HOUR = re.compile(r"\bhalf an hour\b", re.IGNORECASE)
@@ -149,7 +155,12 @@ _REPORTED = re.compile(
 )
 
 
+_IN_OFFICE_AGAIN = re.compile(
+    r"\b(?:am|are|is) (?:now )?back in(?:to)? the office (?=(?:\w+ )?(?:days?|full[- ]time|daily|every)\b)", re.IGNORECASE
+)
+
 _TURNS = (
+    (_IN_OFFICE_AGAIN, "now work in the office "),
     (_RESUMED, "resumed work"),
     (_GAVE_BIRTH, "gave birth"),
     (_TREATED, r"completed \1"),
@@ -163,6 +174,7 @@ _TURNS = (
     (_OWN_TASTE, ""),
     (_NOT_UNTIL, r"\2s at \3"),
     (_OUT_OF, "was discharged from "),
+    (_BOUGHT_A_HOME, r"moved into \1"),
     (_RENAMED, "renamed to "),
     (_AN_HOUR, r"\1 one \2"),
     (_HALF_AN_HOUR, "30 minutes"),

@@ -10,6 +10,7 @@ from memos_integrations.core.claims.changes import SWITCHED
 from memos_integrations.core.conflict.rules import JUDGED, claims_in
 from memos_integrations.core.conflict.standing import SWITCHABLE
 from memos_integrations.core.contrast import frames_of
+from memos_integrations.core.contrast.kinds import sorts_of
 from memos_integrations.core.cube import MemCube, unique
 
 
@@ -29,7 +30,7 @@ _LOOKED_FOR: dict[str, tuple[str, ...]] = {
 
 def frame_marks(text: str) -> tuple[str, ...]:
     """The tags of who says what sort of thing, in whichever words: "lives in", "moved to"."""
-    return tuple(mark(holder, frame) for holder, frame in frames_of(text))[:8]
+    return tuple(mark(holder, frame) for holder, frame in (*frames_of(text), *sorts_of(text)))[:8]
 
 
 def marked(cube: MemCube) -> MemCube:

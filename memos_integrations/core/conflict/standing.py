@@ -11,8 +11,10 @@ from memos_integrations.core.claims import Claim, Strength, kind_of, mark, refin
 from memos_integrations.core.claims.changes import SWITCHED
 from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, bare, measured, period_of, words_of
 from memos_integrations.core.claims.frames import JUDGING, PERSONAL, SEVERAL
-from memos_integrations.core.claims.places import is_within
+from memos_integrations.core.claims.places import REGIONS, is_within
+from memos_integrations.core.claims.sorts import sort_of
 from memos_integrations.core.conflict.called import renames, told_short
+from memos_integrations.core.conflict.turning import turned_about
 from memos_integrations.core.contrast import is_in_passing
 from memos_integrations.core.text import terms as terms_of
 
@@ -98,10 +100,13 @@ def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of 
     if o.attribute == "name" and o.stands and n.changed and renames(n, o.value):
         return Found(2, "it is called otherwise")
     if n.was == ALL or (n.subject != o.subject and not told_short(n, o)):
-        return _of_its_end(n, o)
+        why = turned_about(n, o)
+        return Found(1, why) if why else _of_its_end(n, o)
     named = n.was and o.stands and o.value and _names(n.was, o.value)
     if named and (n.attribute != "prefers" or n.changed) and _of_one_matter(n, o):
         return _of_named(n, o)
+    if why := turned_about(n, o):
+        return Found(1, why)
     if ANY in {o.attribute, n.attribute} or not n.value or not o.value:
         return None
     if {n.attribute, o.attribute} == {"marital", "partner"} and o.stands and n.stands:
@@ -154,7 +159,8 @@ def _of_one_kind(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table
         return Found(2, "it is at another time") if {kind_of(n.value), kind_of(o.value)} == {"time"} else None
     sort = kind_of(n.value)
     if n.attribute == SWITCHED and o.attribute in SWITCHABLE and o.stands:
-        other = sort == kind_of(o.value) and not same_value(n.value, o.value)
+        one = sort == kind_of(o.value) in KINDS or sort_of(n.value) == sort_of(o.value) != ""
+        other = one and not same_value(n.value, o.value)
         return Found(1, "one of a kind, and a change") if other else None
     if {n.attribute, o.attribute} != {"prefers", "drink"} or not (n.changed and n.stands and o.stands):
         return None
@@ -227,7 +233,10 @@ def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911, PLR0912 
     if n.attribute == "name" and n.subject.split()[-1] in SEVERAL and not n.changed and not n.was:
         return None
     if n.attribute in {"home", "where"} and not n.was and is_within(n.value, o.value):
-        return None if not n.changed else Found(1, "it may be a place within the other")
+        if not n.changed:
+            return None
+        if not {bare(n.value), bare(o.value)} & REGIONS:
+            return Found(1, "it may be a place within the other")
     if refines(n.value, o.value) and not (n.attribute == "role" and n.changed):
         return None
     if _of_two_sorts(n, o):

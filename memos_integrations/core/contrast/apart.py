@@ -138,10 +138,20 @@ def modified_apart(mine: Saying, theirs: Saying, *, corrected: bool) -> bool:
                 told = corrected or said_of or _reached(mine, key)
                 if one is mine.owners or not told:
                     return True
+        if _ways(mine, theirs, key) == {"to", "from"}:
+            return True  # "the flight to London", "the flight from London"
         here, there = _behind(mine, key), _behind(theirs, key)
         if here and there and here.root != there.root:
             return True
     return False
+
+
+def _ways(mine: Saying, theirs: Saying, key: str) -> set[str]:
+    """The words that lead it where it says which one is meant of what both begin with."""
+    firsts = [saying.words[0] for saying in (mine, theirs)]
+    close = all(saying.matter[key].place - first.place <= 3 for saying, first in zip((mine, theirs), firsts, strict=True))
+    one = firsts[0].root == firsts[1].root and firsts[0].root != key and close
+    return {saying.matter[key].lead for saying in (mine, theirs)} if one else set()
 
 
 def _reached(saying: Saying, key: str) -> bool:

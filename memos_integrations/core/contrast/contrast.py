@@ -13,6 +13,8 @@ from memos_integrations.core.contrast.amounts import (
 )
 from memos_integrations.core.contrast.apart import named_apart, of_two_things
 from memos_integrations.core.contrast.changed import WANTS, it_has_changed, moves
+from memos_integrations.core.contrast.kinds import it_is_had_now
+from memos_integrations.core.contrast.leaving import it_is_born, it_is_out_of_it
 from memos_integrations.core.contrast.lexicon import (
     CHANGING,
     KINDRED,
@@ -84,9 +86,9 @@ def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
         near = alike >= ALIKE or (alike >= FEW and moves(pair))
         for rule in _RULES:
             named = rule is _it_names_the_former and alike >= FEW
-            weight = rule(n, o, pair) if near or named or rule is _it_ends_the_state else 0
+            weight = rule(n, o, pair) if near or named or rule in _OF_ITSELF else 0
             if weight:
-                sure = alike >= SURELY and not o.unsure
+                sure = (alike >= SURELY or rule is it_is_had_now) and not o.unsure
                 yield weight if sure else 1, rule.__name__.strip("_").replace("_", " ")
 
 
@@ -186,4 +188,9 @@ _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
     _it_is_given_up,
     it_is_so_at_other_times,
     it_is_one_more,
+    it_is_had_now,
+    it_is_out_of_it,
+    it_is_born,
 )
+_OF_ITSELF = frozenset({_it_ends_the_state, it_is_had_now, it_is_born})
+"""Rules for which two statements need not share words."""

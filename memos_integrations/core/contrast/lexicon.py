@@ -122,7 +122,7 @@ NEGATIONS = frozenset("not no never none nor neither cannot without nobody nothi
                       " keinem nie niemals ohne nunca jamas ningun ninguna sin".split())  # fmt: skip
 
 ENDING = _roots(
-    "stop quit cease discontinue cancel terminate drop ditch scrap abandon abolish finish complete conclude end sell"
+    "wipe erase stop quit cease discontinue cancel terminate drop ditch scrap abandon abolish finish complete conclude end sell"
     " return leave lose resign retire withdraw unsubscribe unfollow uninstall divorce separate split die expire"
     " sunset"
     " decommission dissolve dismiss fire sack outsource hand pass recover heal remove delete disband dismantle"

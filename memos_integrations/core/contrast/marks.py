@@ -88,7 +88,7 @@ UNSURE = re.compile(
 """Says that it is not so, or not yet: a wish, a plan, a condition."""
 
 PAST = re.compile(
-    r"\b(?:used to|(?:was|were)(?! (?:not )?(?:\w+ly )?(?:\w+(?:ed|en)|brought|put|set|cut|made|sent|sold|built"
+    r"\b(?:used to|(?:was|were)(?! (?:not )?(?:(?:\w+ly|just|finally) )?(?:\w+(?:ed|en)|brought|put|set|cut|made|sent|sold|built"
     r"|lost|held|found|paid|shut|split"
     r"|kept|bought|born|put|hit|let|upheld|won|told|taught|spent|drawn|withdrawn|thrown|torn|left|met"
     r"|read)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"

@@ -157,7 +157,8 @@ def frames_of(text: str) -> tuple[tuple[str, str], ...]:
         for key in sorted(saying.acts & LIVES.keys())
         for line in sorted(LIVES[key])
     ]
-    return tuple(dict.fromkeys([*found, *lives]))
+    births = [("@me", line) for holder, line in lives if line == "@life0" and holder != "@me"]  # whoever gives birth
+    return tuple(dict.fromkeys([*found, *lives, *births]))
 
 
 def _whose(saying: Saying) -> str:

@@ -36,7 +36,7 @@ submit / draft
 certify qualify / trainee learner
 * reconcile forgive / fight quarrel feud
 close resolve uphold dismiss decide / investigate investigation dispute
-resume restart pick / hold pause suspend freeze shelve
+resume restart pick run underway / hold pause suspend freeze shelve
 reinstate restore reactivate / suspend lock block freeze
 open reopen / close closed shut
 close shut / open
@@ -45,7 +45,7 @@ fine better heal / hurt ache sore
 normal / high low elevated overweight underweight irregular
 run finish complete / train
 renew extend / expire lapse
-pick collect fetch / workshop repair garage cleaner
+pick collect fetch / workshop repair garage cleaner shop mechanic vet dealership
 expire lapse terminate revoke / valid active force run
 sign / negotiate unsigned
 buy order / need want save look
