@@ -196,6 +196,7 @@ def turned(subject: Subject, tail: str, me: str) -> Claim | None:
     return replace(claim, strength=Strength.ONE)
 
 
+_STUDIES = re.compile(r"^in (?:an? |my )?(?:[\w-]+ ){0,2}(?:college|university|uni|school|phd program|master's program)$", re.IGNORECASE)
 _PLACES = frozenset({"home", "employer"})
 """Attributes whose value is told by where it is: "my home is in Bonn"; "my car is in the workshop" tells no car."""
 
@@ -213,6 +214,8 @@ def being(subject: Subject, rest: list[str]) -> Claim:
         return Claim(subject.key, "is a", tail, Strength.MANY, was=was)
     if first in {"at", "on", "in", "near"} and subject.attribute in _PLACES:
         return valued(subject, " ".join(rest[1:]), was=was, changed=bool(was))
+    if subject.personal and first == "in" and _STUDIES.match(tail):
+        return Claim(subject.key, "school", " ".join(rest[1:]), Strength.MANY, was=was)
     if first in {"at", "on", "in"} and kind_of(tail) != "time":
         return Claim(subject.key, "where", tail, Strength.MANY if subject.personal else Strength.LIKELY, was=was)
     if subject.personal and not (subject.plain in ONE_AT_A_TIME and kind_of(tail) == "name"):

@@ -20,6 +20,8 @@ def habit(subject: Subject, verb: str, rest: list[str], *, past: bool) -> Claim 
         return Claim(subject.key, attribute, state[0], Strength.ONE, changed=True)
     if past:
         return None
+    if verb in {"make", "earn"} and kind_of(told) == "money" and _PER.search(told):
+        return Claim(subject.key, "income", told, Strength.ONE)
     if place := _where_one_works(verb, told):
         return Claim(subject.key, "workplace", place, Strength.LIKELY)
     best = _BEST.match(told) if verb == "like" else None
@@ -48,6 +50,7 @@ def _where_one_works(verb: str, told: str) -> str:
     return "" if found is None else "home" if found["home"] else "office"
 
 
+_PER = re.compile(r"\b(?:an?|per|each|every) (?:hour|day|week|month|year)\b|\bannually\b", re.IGNORECASE)
 _WORKS = re.compile(
     r"^(?:work|come|go) (?:fully |entirely |completely )?(?:(?P<home>remotely|remote|from home)|(?:back )?(?:in|into|from|at|to)"
     r" the office|on[- ]site|in[- ]person)(?: (?:full[- ]time|every day|daily|all the time|all week|five days a week))?$",

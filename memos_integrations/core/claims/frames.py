@@ -96,7 +96,7 @@ _frames("work ends", ONE, "finish end stop", "work at")
 _frames("work starts", ONE, "start begin", "work at")
 _frames("ends", ONE, "end finish", "at|on|in")
 _frames("leaves", LIKELY, "leave depart", "at|on")
-_frames("arrives", LIKELY, "arrive", "at|on")
+_frames("arrives", LIKELY, "arrive land", "at|on")
 _frames("when", ONE, "take", "place on|place at|place in")
 _frames("age", ONE, "turn", "")
 
@@ -187,6 +187,7 @@ NOUNS: dict[str, str] = {
         "diet": "diet",
         "age": "age",
         "weight": "weight",
+        "income": "income,salary,wage,monthly income,annual income,annual salary,yearly salary,monthly salary,hourly wage",
         "subject": "major,college major,field of study",
         "bank": "bank",
         "name": "name",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from collections.abc import Callable
+
 from memos_integrations.core.claims.frames import is_known, verb_of
 
 _I = r"(?:I|we|he|she|they|my|our|his|her|their)"
@@ -159,7 +161,32 @@ _IN_OFFICE_AGAIN = re.compile(
     r"\b(?:am|are|is) (?:now )?back in(?:to)? the office (?=(?:\w+ )?(?:days?|full[- ]time|daily|every)\b)", re.IGNORECASE
 )
 
-_TURNS = (
+_TIRED = re.compile(r"\b(?:have |has )?(?:got|gotten|grown|grew|become|became) (tired|sick|weary|fond) of\b", re.IGNORECASE)
+_WEARY = {"tired": "am now tired of", "sick": "am now sick of", "weary": "am now tired of", "fond": "am now fond of"}
+_PROLONGED = re.compile(r"\b(extended|prolonged|renewed) ((?:my|our|the|his|her|their) [\w-]+(?: [\w-]+)?) (?:until|till|through) ", re.I)
+_WILL_NOW = re.compile(
+    r"\bwill (?:now )?(land|leave|depart|arrive|open|close|end|start|begin|meet)(?= (?:at|on) [^.;]*\b(?:instead|now|from now on))",
+    re.IGNORECASE,
+)
+_NOT_RENEWED = re.compile(
+    r"\b(?:(?:did|will|am going to|have|has|are going to) not renew(?:ed)?|decided not to renew|let (?=[^.;,]{3,40} (?:expire|lapse|run out)))\b",
+    re.IGNORECASE,
+)
+_TAKEN_JOB = re.compile(
+    r"\b(took|accepted|got|landed|started|found) (?:an?|my) (?:[\w-]+ ){0,4}?(?:job|position|role|post|gig) (at|with) (?=\w)", re.I
+)
+_AVOIDS = re.compile(
+    r"\b(?:avoid|(?:am|are) avoiding|stay away from) (?=(?:all |any )?(?:dairy|meat|alcohol|sugar|gluten|carbs|caffeine|lactose|pork|seafood)\b)",
+    re.IGNORECASE,
+)
+
+_TURNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_TIRED, lambda found: _WEARY[found[1].lower()]),
+    (_PROLONGED, r"\1 \2 to "),
+    (_WILL_NOW, r"now \1s"),
+    (_NOT_RENEWED, "cancelled"),
+    (_TAKEN_JOB, r"\1 a job \2 "),
+    (_AVOIDS, "do not have "),
     (_IN_OFFICE_AGAIN, "now work in the office "),
     (_RESUMED, "resumed work"),
     (_GAVE_BIRTH, "gave birth"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from memos_integrations.core.claims import Claim, kind_of, same_value
+from memos_integrations.core.claims.changes import SWITCHED
 from memos_integrations.core.claims.claim import ALL, ANY, KINDS, bare, words_of
 from memos_integrations.core.claims.sorts import sort_of
 
@@ -13,6 +14,8 @@ _DOING = frozenset({"hobby", "use", "drink", "eat", "play", "smoke", "take", "di
 _USING = frozenset(
     {"use", "write", "code in", "program in", "work with", "work in", "drive", "drink", "eat", "play", "take", "have"}
 )
+_ON_ONES_OWN = re.compile(r"\b(?:self-employed|freelanc\w+|work for myself)\b", re.I)
+_HELD = re.compile(r"\b(?:owns?|leads?|manages?|runs?|heads?|chairs?|maintains?|coaches|is (?:responsible for|in charge of))\b")
 _CHIEF = re.compile(r"\b(?:main|primary|default|usual|preferred|favourite|go-to|daily|everyday)\b")
 
 
@@ -24,6 +27,10 @@ def turned_about(n: Claim, o: Claim) -> str:
         return _again(n, o)
     if not o.stands:
         return ""
+    if _hired(n, o):
+        return "who was without an employer has one"
+    if _handed_on(n, o):
+        return "somebody else has it now"
     if _moved_out(n, o):
         return "who lived there moved elsewhere"
     return "another of its sort, and a change" if _another_chief(n, o) else ""
@@ -38,6 +45,18 @@ def _again(n: Claim, o: Claim) -> str:
     return "it was over, and is so again" if taken_up and words_of(o.was) == words_of(n.value) != frozenset() else ""
 
 
+def _hired(n: Claim, o: Claim) -> bool:
+    """Whether somebody found an employer who worked for none: "I'm self-employed"."""
+    return n.attribute == "employer" and n.changed and n.subject == o.subject and _ON_ONES_OWN.search(o.sentence) is not None
+
+
+def _handed_on(n: Claim, o: Claim) -> bool:
+    """Whether another one has now what one alone has: "Nina owns the document", "Omar owns the document now"."""
+    alone = n.attribute == o.attribute and _HELD.search(n.sentence) and _HELD.search(o.sentence)
+    one = n.value.lower().startswith("the ") and same_value(n.value, o.value)
+    return bool(alone and one and n.changed and n.subject != o.subject)
+
+
 def _moved_out(n: Claim, o: Claim) -> bool:
     """Whether somebody who lives with the speaker moved: "my mother lives with us", "my mother moved to Bonn"."""
     with_us = o.attribute == "lives with" and bare(o.value) in {"me", "us"}
@@ -46,7 +65,11 @@ def _moved_out(n: Claim, o: Claim) -> bool:
 
 def _another_chief(n: Claim, o: Claim) -> bool:
     """Whether one mostly uses another thing of the sort of what is told to be the main one."""
-    if not (n.changed and n.attribute in _USING and o.attribute == "is" and _CHIEF.search(o.subject)):
+    if n.attribute == "prefers" and n.changed and n.was and o.attribute == "is" and "favourite" in o.subject:
+        return same_value(n.was, o.value)
+    switched = n.attribute == SWITCHED and sort_of(o.value) != ""
+    chief = n.attribute in _USING and _CHIEF.search(o.subject)
+    if not (n.changed and o.attribute == "is" and (switched or chief)):
         return False
     owner = o.subject.split()[0] == n.subject.split()[0]
     sort, kind = sort_of(o.value), kind_of(o.value)

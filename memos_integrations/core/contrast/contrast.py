@@ -93,6 +93,8 @@ def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
 
 
 def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
+    if "time" in pair.kinds and not pair.n.changes:
+        return 0  # "opens at 9", "closes at 6"
     if not pair.opposed or pair.n.denied != pair.o.denied or n.past or o.past or n.passing or named_apart(pair):
         return 0
     left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
@@ -129,6 +131,8 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
     named = pair.held and pair.n.holder not in OWN and not pair.n.holder & KINDRED and pair.n.acts & {"again", "up"}
     if (pair.argument or named) and ended and pair.alike >= ALIKE:
         return 2 if not left and pair.held and pair.argument else 1
+    if ended and pair.alike >= FEW and any(pair.o.matter[key].kind == "name" for key in matter & pair.o.matter.keys()):
+        return 1  # "our cat Milo is missing", "we found Milo"
     alone = turned(OF_PEOPLE, pair.n.acts, frozenset(pair.o.matter)) - told_again
     return 1 if alone and pair.held else 0
 

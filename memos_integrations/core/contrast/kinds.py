@@ -17,7 +17,7 @@ _GOT = re.compile(
 )
 """Says that one has it from then on."""
 _HAS = re.compile(r"\b(?:have|has|own|owns|drink|drinks|eat|eats|play|plays|enjoy|enjoys|keep|keeps|raise)\b")
-_MOSTLY = re.compile(r"\b(?:main|primary|default|mostly|mainly|primarily|usually|use|uses|write|writes|drive|drives)\b")
+_MOSTLY = re.compile(r"\b(?:main|primary|default|mostly|mainly|primarily|usually|use|uses|write|writes|drive|drives|my|our|switched|upgraded|changed|moved|migrated)\b")
 _HABIT = frozenset({"alcohol", "meat", "dairy", "instrument"})
 """Sorts of which one has something by doing it, whatever was bought."""
 _FOR_ANOTHER = re.compile(r"\bfor (?:my|our|his|her|their|a|the) \w+(?:[.,;!]|$)|\btoy\b|\brental\b")

@@ -12,7 +12,8 @@ _SKIPPED = frozenset("the my our his her their a an of".split())
 
 def it_is_out_of_it(n: Statement, o: Statement, pair: Pair) -> int:
     """What was in it, or on it, is out of it, or off it: "in beta", "out of beta"; "on the list", "off the list"."""
-    if n.past or o.past or pair.n.denied or pair.o.denied or n.besides or not _one_subject(pair):
+    told = n.past or o.past or pair.n.denied or pair.o.denied or n.besides
+    if told or {"people", "some", "many"} & {*pair.n.lows} or not _one_subject(pair):
         return 0
     inside = {key for key in pair.shared & pair.o.matter.keys() if _led(pair.o, key, _IN) and pair.o.matter[key].lead}
     out = any(_led(pair.n, key, frozenset({"out", "off"})) for key in inside & pair.n.matter.keys())

@@ -144,7 +144,7 @@ ENDING_PAIRS = frozenset(
      ("let", "lapse"),
      ("let", "go"), ("come", "off"), ("run", "out"), ("do", "away"), ("take", "down"),
      ("pass", "away"), ("back", "out"), ("shut", "off"), ("wean", "off"), ("wear", "off"), ("clear", "up"),
-     ("write", "off"), ("throw", "out"), ("kick", "out"), ("rip", "out"), ("cut", "off")}
+     ("write", "off"), ("pay", "off"), ("check", "out"), ("throw", "out"), ("kick", "out"), ("rip", "out"), ("cut", "off")}
 )  # fmt: skip
 """The same of a verb and its particle."""
 

@@ -15,7 +15,7 @@ repair fix mend replace unblock / break broken defective leak damage out fail ja
 pay repay settle transfer / owe unpaid due outstanding debt overdue
 * hire / unemployed jobless unemployment
 * resume / leave sabbatical vacation holiday sick ill
-* recover heal cure / ill sick injure broken flu cold fever
+* recover heal cure / ill sick injure injury broken flu cold fever surgery operation concussion
 back return home discharge / hospital clinic rehab ward prison jail
 back return home discharge / holiday vacation leave trip travel abroad away hospital workshop repair garage sick
 * marry wed engage meet / single engaged fiance fiancee unmarried
