@@ -208,7 +208,9 @@ def being(subject: Subject, rest: list[str]) -> Claim:
     was, tail = (rather["was"], rather["value"]) if rather else ("", tail)
     first = rest[0].lower()
     when = {"time", "day", "hour", "hours"} & set(subject.key.split()[:3]) and not subject.personal
-    if first in {"at", "on", "in"} and (when or kind_of(tail) == "time"):
+    if when and first in {"at", "on", "in", "after", "before"} and kind_of(tail) == "words":
+        return Claim(subject.key, "when", tail, Strength.ONE, was=was, changed=bool(was))
+    if first in {"at", "on", "in"} and kind_of(tail) == "time":
         return valued(subject, tail, was=was, changed=bool(was))
     if subject.personal and first in {"a", "an"}:
         return Claim(subject.key, "is a", tail, Strength.MANY, was=was)

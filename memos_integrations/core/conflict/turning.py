@@ -69,7 +69,7 @@ def _another_chief(n: Claim, o: Claim) -> bool:
         return same_value(n.was, o.value)
     switched = n.attribute == SWITCHED and sort_of(o.value) != ""
     chief = n.attribute in _USING and _CHIEF.search(o.subject)
-    if not (n.changed and o.attribute == "is" and (switched or chief)):
+    if not (n.changed and o.attribute in {"is", "phone", "vehicle"} and (switched or chief)):
         return False
     owner = o.subject.split()[0] == n.subject.split()[0]
     sort, kind = sort_of(o.value), kind_of(o.value)

@@ -14,7 +14,7 @@ from memos_integrations.core.contrast.amounts import (
 from memos_integrations.core.contrast.apart import named_apart, of_two_things
 from memos_integrations.core.contrast.changed import WANTS, it_has_changed, moves
 from memos_integrations.core.contrast.kinds import it_is_had_now
-from memos_integrations.core.contrast.leaving import it_is_born, it_is_out_of_it
+from memos_integrations.core.contrast.leaving import is_born, it_is_out_of_it
 from memos_integrations.core.contrast.lexicon import (
     CHANGING,
     KINDRED,
@@ -81,6 +81,8 @@ _NOT_TO = re.compile(r"\b(?:to stop|not to|no more)\b")
 
 
 def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
+    if is_born(n, o):
+        yield 1, "it is born"
     for pair in pairs_of(n, o):
         alike = pair.alike
         near = alike >= ALIKE or (alike >= FEW and moves(pair))
@@ -117,7 +119,7 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
     """It tells of an event that ends what the earlier says is so: found what was looked for."""
     if pair.n.denied or pair.o.denied or n.besides or o.past or not (pair.shared or pair.held):
         return 0
-    if "number" in pair.kinds or named_apart(pair) or _is_for_some(n, pair):
+    if pair.kinds & {"number", "time"} or named_apart(pair) or _is_for_some(n, pair):
         return 0  # "ticket 8841", "ticket 8850"
     if pair.of_two_heads:
         return 0  # "blood pressure", "blood sugar"
@@ -194,7 +196,6 @@ _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
     it_is_one_more,
     it_is_had_now,
     it_is_out_of_it,
-    it_is_born,
 )
-_OF_ITSELF = frozenset({_it_ends_the_state, it_is_had_now, it_is_born})
+_OF_ITSELF = frozenset({_it_ends_the_state, it_is_had_now})
 """Rules for which two statements need not share words."""

@@ -40,9 +40,8 @@ _EXPECTING = frozenset(map(root, "pregnant expecting".split()))
 _PARENT = frozenset(map(root, "wife partner girlfriend fiancee".split())) | {"@me"}
 
 
-def it_is_born(n: Statement, o: Statement, pair: Pair) -> int:
-    """The child that a couple expected is there: "my wife is pregnant", "our daughter was born"."""
-    if not (pair.n.acts & _BORN and pair.o.acts & _EXPECTING) or pair.n.denied or pair.o.denied or o.past:
-        return 0
-    ours = pair.n.holder in OWN or bool(pair.n.holder & _CHILD)
-    return 1 if ours and pair.o.holder & _PARENT else 0
+def is_born(n: Statement, o: Statement) -> bool:
+    """Whether the child that a couple expected is there: "my wife is pregnant", "our daughter was born"."""
+    born = (each for each in n.sayings if each.acts & _BORN and not each.denied)
+    ours = any(each.holder in OWN or each.holder & _CHILD for each in born)
+    return ours and any(each.acts & _EXPECTING and each.holder & _PARENT and not each.denied for each in o.sayings)
