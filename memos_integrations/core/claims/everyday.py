@@ -22,6 +22,13 @@ def habit(subject: Subject, verb: str, rest: list[str], *, past: bool) -> Claim 
         return None
     if verb in {"make", "earn"} and kind_of(told) == "money" and _PER.search(told):
         return Claim(subject.key, "income", told, Strength.ONE)
+    if verb == "have" and (allergy := _ALLERGY.match(told)) is not None:
+        none = "no " if told.lower().startswith("no ") else ""
+        return Claim(subject.key, "allergy", none + (allergy["to"] or "anything"))
+    if verb == "have" and (booked := _BOOKED.match(told)) is not None and kind_of(booked["when"]) == "time":
+        return Claim(f"{subject.key} {booked['what'].lower()}", "when", booked["when"])
+    if verb in {"transfer", "move", "switch", "work"} and (part := _DEPARTMENT.match(told)) is not None:
+        return Claim(subject.key, "work in", part["what"], changed=verb != "work")
     if place := _where_one_works(verb, told):
         return Claim(subject.key, "workplace", place, Strength.LIKELY)
     best = _BEST.match(told) if verb == "like" else None
@@ -50,6 +57,14 @@ def _where_one_works(verb: str, told: str) -> str:
     return "" if found is None else "home" if found["home"] else "office"
 
 
+_ALLERGY = re.compile(
+    r"^(?:(?:an?|any|no|known|severe|mild|the|serious) )*(?:(?P<to>[\w-]+(?: [\w-]+)?) )?allerg(?:y|ies)$", re.IGNORECASE
+)
+_BOOKED = re.compile(
+    r"^an? (?P<what>(?:[a-z'-]+ )?(?:appointment|meeting|interview|reservation|flight|exam|class|lesson|checkup|call|date)"
+    r"(?: with [\w.]+(?: [A-Z]\w+)?)?) (?P<when>(?:on|at|in|for) .+)$"
+)
+_DEPARTMENT = re.compile(r"^(?:in|to|into) the (?P<what>[\w-]+(?: [\w-]+)?) (?:department|team|division|unit)$", re.IGNORECASE)
 _PER = re.compile(r"\b(?:an?|per|each|every) (?:hour|day|week|month|year)\b|\bannually\b", re.IGNORECASE)
 _WORKS = re.compile(
     r"^(?:work|come|go) (?:fully |entirely |completely )?(?:(?P<home>remotely|remote|from home)|(?:back )?(?:in|into|from|at|to)"

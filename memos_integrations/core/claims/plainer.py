@@ -161,6 +161,15 @@ _IN_OFFICE_AGAIN = re.compile(
     r"\b(?:am|are|is) (?:now )?back in(?:to)? the office (?=(?:\w+ )?(?:days?|full[- ]time|daily|every)\b)", re.IGNORECASE
 )
 
+_DIAGNOSED = re.compile(r"\b(?:was|were|am|is|have been|has been|got|been) (?:just |recently |newly )?diagnosed with (?=\w)", re.IGNORECASE)
+_NO_JOB = re.compile(r"\b(do|does) not (?:currently )?have (?:a|any) (?:job|work)(?=[.,;!]|$| right now| at the moment)", re.IGNORECASE)
+_WAS_HIRED = re.compile(r"\b(?:was|were|am|is|has been|have been) (?:just |recently )?hired (by|at) ", re.IGNORECASE)
+
+
+def _jobless(found: re.Match[str]) -> str:
+    return "am unemployed" if found[1].lower() == "do" else "is unemployed"
+
+
 _TIRED = re.compile(r"\b(?:have |has )?(?:got|gotten|grown|grew|become|became) (tired|sick|weary|fond) of\b", re.IGNORECASE)
 _WEARY = {"tired": "am now tired of", "sick": "am now sick of", "weary": "am now tired of", "fond": "am now fond of"}
 _PROLONGED = re.compile(r"\b(extended|prolonged|renewed) ((?:my|our|the|his|her|their) [\w-]+(?: [\w-]+)?) (?:until|till|through) ", re.I)
@@ -181,6 +190,8 @@ _AVOIDS = re.compile(
 )
 
 _TURNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_DIAGNOSED, "now have "),
+    (_WAS_HIRED, r"got hired \1 "),
     (_TIRED, lambda found: _WEARY[found[1].lower()]),
     (_PROLONGED, r"\1 \2 to "),
     (_WILL_NOW, r"now \1s"),
@@ -226,6 +237,7 @@ def plainly(sentence: str) -> str:
         sentence = _WHY_FIRST.sub("", sentence)
     sentence = _HAVE_GOT.sub(r"\1 ", _MADE.sub("I ", sentence))
     sentence = _WHOSE_NAME.sub(r"\g<who> is ", _A_NAMED.sub(r"\1 ", sentence))
+    sentence = _NO_JOB.sub(_jobless, sentence)
     sentence = _HIRED.sub(r"\g<0>, got hired", _AFTER_ALL.sub("", sentence))
     for pattern, into in _TURNS:
         sentence = pattern.sub(into, sentence)

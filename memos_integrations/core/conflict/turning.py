@@ -6,16 +6,17 @@ import re
 
 from memos_integrations.core.claims import Claim, kind_of, same_value
 from memos_integrations.core.claims.changes import SWITCHED
-from memos_integrations.core.claims.claim import ALL, ANY, KINDS, bare, words_of
+from memos_integrations.core.claims.claim import ALL, ANY, KINDS, Strength, bare, refines, words_of
 from memos_integrations.core.claims.sorts import sort_of
 
-_WITHOUT_WORK = re.compile(r"\b(?:unemployed|jobless|out of (?:work|a job)|between jobs|(?:am|'m|is) retired)\b", re.I)
+_WITHOUT_WORK = re.compile(r"\b(?:unemployed|jobless|out of (?:work|a job)|between jobs|not? (?:currently )?(?:have )?(?:an? |any )?job|n.t (?:currently )?have (?:a|any) (?:job|work)|(?:am|'m|is) retired)\b", re.I)
 _DOING = frozenset({"hobby", "use", "drink", "eat", "play", "smoke", "take", "diet", "do", "practise", "practice"})
 _USING = frozenset(
     {"use", "write", "code in", "program in", "work with", "work in", "drive", "drink", "eat", "play", "take", "have"}
 )
 _ON_ONES_OWN = re.compile(r"\b(?:self-employed|freelanc\w+|work for myself)\b", re.I)
 _HELD = re.compile(r"\b(?:owns?|leads?|manages?|runs?|heads?|chairs?|maintains?|coaches|is (?:responsible for|in charge of))\b")
+_OWNED = re.compile(r"^(?:my|our|his|her|their|the) [a-z]")
 _CHIEF = re.compile(r"\b(?:main|primary|default|usual|preferred|favourite|go-to|daily|everyday)\b")
 
 
@@ -23,10 +24,15 @@ def turned_about(n: Claim, o: Claim) -> str:
     """Why the two cannot both hold now, although their attributes differ; empty where they can."""
     if not n.stands:
         return ""
+    none = o.attribute == n.attribute == "allergy" and o.value == "anything" and not o.holds
+    if none and n.subject == o.subject and n.sign == o.sign:
+        return "there were none"
     if o.ended and n.subject == o.subject:
         return _again(n, o)
     if not o.stands:
         return ""
+    if n.key == o.key and n.changed and not same_value(n.value, o.value) and _one_of_few(n, o):
+        return "said to have changed"
     if _hired(n, o):
         return "who was without an employer has one"
     if _handed_on(n, o):
@@ -43,6 +49,15 @@ def _again(n: Claim, o: Claim) -> str:
         return "who had no work has some"
     taken_up = o.attribute == ANY and o.was not in {"", ALL} and n.attribute in _DOING
     return "it was over, and is so again" if taken_up and words_of(o.was) == words_of(n.value) != frozenset() else ""
+
+
+def _one_of_few(n: Claim, o: Claim) -> bool:
+    """Whether what can have several values has one as a rule: an appointment's hour, a department, what a hint is."""
+    if n.attribute == "when":
+        return o.strength is Strength.MANY and kind_of(n.value) == kind_of(o.value) == "time"
+    if n.attribute == "is" and n.strength is Strength.MANY:
+        return bool(_OWNED.match(o.value) and _OWNED.match(n.value))
+    return n.attribute == "work in" and not refines(n.value, o.value)
 
 
 def _hired(n: Claim, o: Claim) -> bool:

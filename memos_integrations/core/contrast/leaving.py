@@ -16,14 +16,15 @@ def it_is_out_of_it(n: Statement, o: Statement, pair: Pair) -> int:
     if told or {"people", "some", "many"} & {*pair.n.lows} or not _one_subject(pair):
         return 0
     inside = {key for key in pair.shared & pair.o.matter.keys() if _led(pair.o, key, _IN) and pair.o.matter[key].lead}
-    out = any(_led(pair.n, key, frozenset({"out", "off"})) for key in inside & pair.n.matter.keys())
+    both = frozenset(low for low in pair.n.lows if root(low) in pair.shared)
+    out = any(_led(pair.n, key, frozenset({"out", "off"}), both) for key in inside & pair.n.matter.keys())
     return 2 if out else 0
 
 
-def _led(saying: Saying, key: str, leads: frozenset[str]) -> bool:
-    """Whether one of the leads stands before the word, with nothing but an article between."""
+def _led(saying: Saying, key: str, leads: frozenset[str], both: frozenset[str] = frozenset()) -> bool:
+    """Whether one of the leads stands before the word, with an article between, or words that *both* say."""
     place = saying.matter[key].place - 1
-    while place >= 0 and saying.lows[place] in _SKIPPED:
+    while place >= 0 and (saying.lows[place] in _SKIPPED - {"of"} | both or saying.lows[place : place + 1] == ("of",)):
         place -= 1
     return place >= 0 and saying.lows[place] in leads
 

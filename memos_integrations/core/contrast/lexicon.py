@@ -29,7 +29,7 @@ IRREGULAR = {
         "spend": "spent", "send": "sent", "lend": "lent", "draw": "drew drawn", "withdraw": "withdrew withdrawn",
         "undergo": "underwent",
         "overcome": "overcame", "outgrow": "outgrew outgrown",
-        "sing": "sang sung", "tear": "tore torn", "swear": "swore sworn", "do": "did"
+        "dye": "dyed dyeing", "sing": "sang sung", "tear": "tore torn", "swear": "swore sworn", "do": "did"
                    " done does",
     }.items()
     for form in forms.split()
@@ -41,9 +41,13 @@ def root(word: str) -> str:
     """A word in the form in which it is compared."""
     low = fold(word)
     low = _CALLED.get(low, low)
+    if low in _NOUNS:
+        return "appointment"
     return stem(IRREGULAR.get(low, low))
 
 
+_NOUNS = frozenset({"appointment", "appointments"})
+"""Who is appointed has an office; an appointment is on a day."""
 _CALLED = {
     "mum": "mother", "mom": "mother", "mama": "mother", "dad": "father", "papa": "father", "grandma": "grandmother",
     "grandpa": "grandfather", "child": "children", "kid": "child", "kids": "children",

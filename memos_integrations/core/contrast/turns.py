@@ -34,6 +34,7 @@ wash clean / dirty
 merge / review draft
 submit / draft
 certify qualify / trainee learner
+fluent / learn study
 * reconcile forgive / fight quarrel feud
 close resolve uphold dismiss decide / investigate investigation dispute
 resume restart pick run underway / hold pause suspend freeze shelve

@@ -158,6 +158,8 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
         return _KIND_OF[plain]
     if place > 0 and token[0].isupper():
         return "name"
+    if low in {"noon", "midnight"}:
+        return "time"
     if low in PARTS:
         return ""
     if lead == "to" and "next" in lows[:place]:
