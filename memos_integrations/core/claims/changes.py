@@ -196,12 +196,14 @@ def turned(subject: Subject, tail: str, me: str) -> Claim | None:
     return replace(claim, strength=Strength.ONE)
 
 
-_STUDIES = re.compile(r"^in (?:an? |my )?(?:[\w-]+ ){0,2}(?:college|university|uni|school|phd program|master's program)$", re.IGNORECASE)
+_STUDIES = re.compile(
+    r"^in (?:an? |my )?(?:[\w-]+ ){0,2}(?:college|university|uni|school|phd program|master's program)$", re.IGNORECASE
+)
 _PLACES = frozenset({"home", "employer"})
 """Attributes whose value is told by where it is: "my home is in Bonn"; "my car is in the workshop" tells no car."""
 
 
-def being(subject: Subject, rest: list[str]) -> Claim:
+def being(subject: Subject, rest: list[str]) -> Claim:  # noqa: PLR0911 - a table of forms
     """The claim that something is something: when, where, or what it is."""
     tail = " ".join(rest)
     rather = RATHER.match(tail)

@@ -6,7 +6,6 @@ Both readings, by claims and by contrast, take a sentence so. Contractions are w
 from __future__ import annotations
 
 import re
-
 from collections.abc import Callable
 
 from memos_integrations.core.claims.frames import is_known, verb_of
@@ -158,11 +157,20 @@ _REPORTED = re.compile(
 
 
 _IN_OFFICE_AGAIN = re.compile(
-    r"\b(?:am|are|is) (?:now )?back in(?:to)? the office (?=(?:\w+ )?(?:days?|full[- ]time|daily|every)\b)", re.IGNORECASE
+    r"\b(?:am|are|is) (?:now )?back in(?:to)? the office (?=(?:\w+ )?(?:days?|full[- ]time|daily|every)\b)",
+    re.IGNORECASE,
 )
 
-_DIAGNOSED = re.compile(r"\b(?:was|were|am|is|have been|has been|got|been) (?:just |recently |newly )?diagnosed with (?=\w)", re.IGNORECASE)
-_NO_JOB = re.compile(r"\b(do|does) not (?:currently )?have (?:a|any) (?:job|work)(?=[.,;!]|$| right now| at the moment)", re.IGNORECASE)
+_CALLED_ME = re.compile(
+    r"^(?:(?:please|just|you can|people|everybody|everyone|friends|most people) )*calls? me ([A-Z]\w+)(?=[.,;!]|$| now\b| from now on\b)"
+)
+_TIME = re.compile(r"\b(full|part) time\b", re.IGNORECASE)
+_DIAGNOSED = re.compile(
+    r"\b(?:was|were|am|is|have been|has been|got|been) (?:just |recently |newly )?diagnosed with (?=\w)", re.IGNORECASE
+)
+_NO_JOB = re.compile(
+    r"\b(do|does) not (?:currently )?have (?:a|any) (?:job|work)(?=[.,;!]|$| right now| at the moment)", re.IGNORECASE
+)
 _WAS_HIRED = re.compile(r"\b(?:was|were|am|is|has been|have been) (?:just |recently )?hired (by|at) ", re.IGNORECASE)
 
 
@@ -170,9 +178,13 @@ def _jobless(found: re.Match[str]) -> str:
     return "am unemployed" if found[1].lower() == "do" else "is unemployed"
 
 
-_TIRED = re.compile(r"\b(?:have |has )?(?:got|gotten|grown|grew|become|became) (tired|sick|weary|fond) of\b", re.IGNORECASE)
+_TIRED = re.compile(
+    r"\b(?:have |has )?(?:got|gotten|grown|grew|become|became) (tired|sick|weary|fond) of\b", re.IGNORECASE
+)
 _WEARY = {"tired": "am now tired of", "sick": "am now sick of", "weary": "am now tired of", "fond": "am now fond of"}
-_PROLONGED = re.compile(r"\b(extended|prolonged|renewed) ((?:my|our|the|his|her|their) [\w-]+(?: [\w-]+)?) (?:until|till|through) ", re.I)
+_PROLONGED = re.compile(
+    r"\b(extended|prolonged|renewed) ((?:my|our|the|his|her|their) [\w-]+(?: [\w-]+)?) (?:until|till|through) ", re.I
+)
 _WILL_NOW = re.compile(
     r"\bwill (?:now )?(land|leave|depart|arrive|open|close|end|start|begin|meet)(?= (?:at|on) [^.;]*\b(?:instead|now|from now on))",
     re.IGNORECASE,
@@ -182,7 +194,8 @@ _NOT_RENEWED = re.compile(
     re.IGNORECASE,
 )
 _TAKEN_JOB = re.compile(
-    r"\b(took|accepted|got|landed|started|found) (?:an?|my) (?:[\w-]+ ){0,4}?(?:job|position|role|post|gig) (at|with) (?=\w)", re.I
+    r"\b(took|accepted|got|landed|started|found) (?:an?|my) (?:[\w-]+ ){0,4}?(?:job|position|role|post|gig) (at|with) (?=\w)",
+    re.I,
 )
 _AVOIDS = re.compile(
     r"\b(?:avoid|(?:am|are) avoiding|stay away from) (?=(?:all |any )?(?:dairy|meat|alcohol|sugar|gluten|carbs|caffeine|lactose|pork|seafood)\b)",
@@ -190,6 +203,8 @@ _AVOIDS = re.compile(
 )
 
 _TURNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_CALLED_ME, r"my name is \1"),
+    (_TIME, r"\1-time"),
     (_DIAGNOSED, "now have "),
     (_WAS_HIRED, r"got hired \1 "),
     (_TIRED, lambda found: _WEARY[found[1].lower()]),

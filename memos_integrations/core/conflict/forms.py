@@ -32,7 +32,11 @@ def in_order(one: MemCube, other: MemCube) -> tuple[MemCube, MemCube]:
         return (one, other) if against else (other, one)
     later, earlier = (one, other) if _place(one) > _place(other) else (other, one)
     began, since = later.descriptive.valid_from, earlier.descriptive.valid_from
-    if began is not None and not _THIS.search(later.text) and began < (told_at(earlier) - WELL_BEFORE if since is None else since - ABOUT):
+    if (
+        began is not None
+        and not _THIS.search(later.text)
+        and began < (told_at(earlier) - WELL_BEFORE if since is None else since - ABOUT)
+    ):
         return earlier, later
     return later, earlier
 

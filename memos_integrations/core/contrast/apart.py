@@ -81,7 +81,7 @@ def denied_of_another(newer: str, older: str) -> bool:
 def _only_denies(told: tuple[Statement, ...]) -> bool:
     return all(
         each.sayings
-        and (_STOPPED.search(fold(each.text)) or all(saying.denied or saying.ended for saying in each.sayings))
+        and (all(saying.denied or saying.ended or _STOPPED.search(" ".join(saying.lows)) for saying in each.sayings))
         for each in told
     )
 
@@ -153,7 +153,9 @@ def _ways(mine: Saying, theirs: Saying, key: str) -> set[str]:
     if not (mine.words and theirs.words):
         return set()
     firsts = [saying.words[0] for saying in (mine, theirs)]
-    close = all(saying.matter[key].place - first.place <= 3 for saying, first in zip((mine, theirs), firsts, strict=True))
+    close = all(
+        saying.matter[key].place - first.place <= 3 for saying, first in zip((mine, theirs), firsts, strict=True)
+    )
     one = firsts[0].root == firsts[1].root and firsts[0].root != key and close
     return {saying.matter[key].lead for saying in (mine, theirs)} if one else set()
 

@@ -115,7 +115,7 @@ def _is_for_some(n: Statement, pair: Pair) -> bool:
     return not n.fresh and any(word.lead in {"for", "to"} and word.predicate for word in pair.only_n)
 
 
-def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
+def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """It tells of an event that ends what the earlier says is so: found what was looked for."""
     if pair.n.denied or pair.o.denied or n.besides or o.past or not (pair.shared or pair.held):
         return 0

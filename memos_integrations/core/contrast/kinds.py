@@ -17,10 +17,15 @@ _GOT = re.compile(
 )
 """Says that one has it from then on."""
 _HAS = re.compile(r"\b(?:have|has|own|owns|drink|drinks|eat|eats|play|plays|enjoy|enjoys|keep|keeps|raise)\b")
-_MOSTLY = re.compile(r"\b(?:main|primary|default|mostly|mainly|primarily|usually|use|uses|write|writes|drive|drives|my|our|switched|upgraded|changed|moved|migrated)\b")
+_MOSTLY = re.compile(
+    r"\b(?:main|primary|default|mostly|mainly|primarily|usually|use|uses|write|writes|drive|drives|my|our|switched|upgraded|changed|moved|migrated)\b"
+)
 _HABIT = frozenset({"alcohol", "meat", "dairy", "instrument"})
 """Sorts of which one has something by doing it, whatever was bought."""
-_FOR_ANOTHER = re.compile(r"\bfor (?:my|our|his|her|their|a|the) \w+(?:[.,;!]|$)|\btoy\b|\brental\b")
+_FOR_ANOTHER = re.compile(
+    r"\bfor (?:my|our|his|her|their|a|the) \w+(?:[.,;!]|$)|\btoy\b|\brental\b"
+    r"|\b(?:bought|got|gave|ordered) (?:my|our|his|her|their) \w+ an?\b"
+)
 
 
 def denied_sorts(saying: Saying) -> Iterator[str]:
@@ -58,7 +63,7 @@ def _sorts_told(statement: Statement) -> Iterator[tuple[str, str]]:
 def it_is_had_now(n: Statement, o: Statement, pair: Pair) -> int:
     """One had none of a sort, and has one now; or had one, and has none of the sort any more."""
     text, before = fold(n.text), fold(o.text)
-    if n.past or o.past or n.besides or not _of_one(pair) or _FOR_ANOTHER.search(text):
+    if n.past or o.past or n.besides or pair.of_its_owner or not _of_one(pair) or _FOR_ANOTHER.search(text):
         return 0
     denied = set(denied_sorts(pair.o)) & set(sorts_in(pair.n))
     if denied:

@@ -45,4 +45,8 @@ def is_born(n: Statement, o: Statement) -> bool:
     """Whether the child that a couple expected is there: "my wife is pregnant", "our daughter was born"."""
     born = (each for each in n.sayings if each.acts & _BORN and not each.denied)
     ours = any(each.holder in OWN or each.holder & _CHILD for each in born)
-    return ours and any(each.acts & _EXPECTING and each.holder & _PARENT and not each.denied for each in o.sayings)
+    return (
+        ours
+        and not n.past
+        and any(each.acts & _EXPECTING and each.holder & _PARENT and not each.denied for each in o.sayings)
+    )

@@ -276,7 +276,7 @@ left / right
 north / south
 east / west
 rise increase / fall decrease
-busy / free idle
+busy booked occupied taken / free idle vacant
 optional voluntary / mandatory compulsory required obligatory
 finished done complete completed / unfinished incomplete pending overdue ongoing
 repaired fixed / broken

@@ -56,7 +56,7 @@ _REPORTED = re.compile(
 _SPLIT = re.compile(r"\s*[;:]\s+|,\s+|\s+(?:but|because|although|while|whereas|so that|weil|aber|porque|pero|sino)\s+|"
                     r"\s+and\s+(?=(?:nobody|everybody|everyone|i|we|he|she|they|it|now|is|am|are|has|have|bought|got"
                     r"|adopted|joined|rented"
-                    r"|began)\s)", re.IGNORECASE)  # fmt: skip
+                    r"|began|works?|joined|started|took|installed|switched)\s)", re.IGNORECASE)  # fmt: skip
 
 
 _SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (

@@ -20,6 +20,7 @@ back return home discharge / hospital clinic rehab ward prison jail
 back return home discharge / holiday vacation leave trip travel abroad away hospital workshop repair garage sick
 * marry wed engage meet / single engaged fiance fiancee unmarried
 * divorce separate split break / marry married engaged together girlfriend boyfriend partner husband wife couple
+fix solve / open
 approve grant accept reject refuse / pending apply wait application review
 answer reply / wait
 finish complete submit pass / read write study work learn prepare draft
