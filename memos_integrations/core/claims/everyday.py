@@ -76,7 +76,8 @@ _ALLERGY = re.compile(
     re.IGNORECASE,
 )
 _BOOKED = re.compile(
-    r"^an? (?P<what>(?:[a-z'-]+ )?(?:appointment|meeting|interview|reservation|flight|exam|class|lesson|checkup|call|date)"
+    r"^an? (?P<what>(?:[a-z'-]+ )?(?:appointment|meeting|interview"
+    r"|reservation|flight|exam|class|lesson|checkup|call|date)"
     r"(?: with [\w.]+(?: [A-Z]\w+)?)?) (?P<when>(?:on|at|in|for) .+)$"
 )
 _DEPARTMENT = re.compile(
@@ -84,8 +85,10 @@ _DEPARTMENT = re.compile(
 )
 _PER = re.compile(r"\b(?:an?|per|each|every) (?:hour|day|week|month|year)\b|\bannually\b", re.IGNORECASE)
 _WORKS = re.compile(
-    r"^(?:work|come|go) (?:fully |entirely |completely )?(?:(?P<home>remotely|remote|from home)|(?:back )?(?:in|into|from|at|to)"
-    r" the office|on[- ]site|in[- ]person)(?: (?:full[- ]time|every day|daily|all the time|all week|five days a week))?$",
+    r"^(?:work|come|go) (?:fully |entirely |completely )?(?:(?P<home>remotely"
+    r"|remote|from home)|(?:back )?(?:in|into|from|at|to)"
+    r" the office|on[- ]site|in[- ]person)(?: (?:full[- ]time"
+    r"|every day|daily|all the time|all week|five days a week))?$",
     re.IGNORECASE,
 )
 

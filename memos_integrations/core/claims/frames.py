@@ -188,7 +188,8 @@ NOUNS: dict[str, str] = {
         "diet": "diet",
         "age": "age",
         "weight": "weight",
-        "income": "income,salary,wage,monthly income,annual income,annual salary,yearly salary,monthly salary,hourly wage",
+        "income": "income,salary,wage,monthly income,annual income,annual"
+        " salary,yearly salary,monthly salary,hourly wage",
         "subject": "major,college major,field of study",
         "bank": "bank",
         "name": "name",

@@ -134,7 +134,8 @@ _HABIT_OF = re.compile(
 )
 _BOUGHT_A_HOME = re.compile(
     r"\b(?:have |has )?(?:bought|rented|found|got|purchased) "
-    r"((?:an?|our|my|his|her|their|the) (?:[\w-]+ ){0,3}?(?:house|home|flat|apartment|condo|place|townhouse|studio)\b[^,.;]*?)"
+    r"((?:an?|our|my|his|her|their|the) (?:[\w-]+ ){0,3}?(?:house"
+    r"|home|flat|apartment|condo|place|townhouse|studio)\b[^,.;]*?)"
     r",? and (?:have |has |are |am |is |just )*(?:moved|moving) in(?:to it)?\b",
     re.IGNORECASE,
 )
@@ -162,7 +163,8 @@ _IN_OFFICE_AGAIN = re.compile(
 )
 
 _CALLED_ME = re.compile(
-    r"^(?:(?:please|just|you can|people|everybody|everyone|friends|most people) )*calls? me ([A-Z]\w+)(?=[.,;!]|$| now\b| from now on\b)"
+    r"^(?:(?:please|just|you can|people|everybody|everyone|friends"
+    r"|most people) )*calls? me ([A-Z]\w+)(?=[.,;!]|$| now\b| from now on\b)"
 )
 _TIME = re.compile(r"\b(full|part) time\b", re.IGNORECASE)
 _DIAGNOSED = re.compile(
@@ -186,19 +188,23 @@ _PROLONGED = re.compile(
     r"\b(extended|prolonged|renewed) ((?:my|our|the|his|her|their) [\w-]+(?: [\w-]+)?) (?:until|till|through) ", re.I
 )
 _WILL_NOW = re.compile(
-    r"\bwill (?:now )?(land|leave|depart|arrive|open|close|end|start|begin|meet)(?= (?:at|on) [^.;]*\b(?:instead|now|from now on))",
+    r"\bwill (?:now )?(land|leave|depart|arrive|open|close|end|start"
+    r"|begin|meet)(?= (?:at|on) [^.;]*\b(?:instead|now|from now on))",
     re.IGNORECASE,
 )
 _NOT_RENEWED = re.compile(
-    r"\b(?:(?:did|will|am going to|have|has|are going to) not renew(?:ed)?|decided not to renew|let (?=[^.;,]{3,40} (?:expire|lapse|run out)))\b",
+    r"\b(?:(?:did|will|am going to|have|has|are going to) not renew(?:ed)?"
+    r"|decided not to renew|let (?=[^.;,]{3,40} (?:expire|lapse|run out)))\b",
     re.IGNORECASE,
 )
 _TAKEN_JOB = re.compile(
-    r"\b(took|accepted|got|landed|started|found) (?:an?|my) (?:[\w-]+ ){0,4}?(?:job|position|role|post|gig) (at|with) (?=\w)",
+    r"\b(took|accepted|got|landed|started|found) (?:an?"
+    r"|my) (?:[\w-]+ ){0,4}?(?:job|position|role|post|gig) (at|with) (?=\w)",
     re.I,
 )
 _AVOIDS = re.compile(
-    r"\b(?:avoid|(?:am|are) avoiding|stay away from) (?=(?:all |any )?(?:dairy|meat|alcohol|sugar|gluten|carbs|caffeine|lactose|pork|seafood)\b)",
+    r"\b(?:avoid|(?:am|are) avoiding|stay away from) (?=(?:all |any )?(?:dairy"
+    r"|meat|alcohol|sugar|gluten|carbs|caffeine|lactose|pork|seafood)\b)",
     re.IGNORECASE,
 )
 

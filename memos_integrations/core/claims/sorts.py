@@ -7,7 +7,8 @@ from functools import lru_cache
 from memos_integrations.core.text import stem
 
 _SORTS = {
-    "pet": "dog puppy cat kitten hamster parrot rabbit bunny goldfish tortoise budgie canary gerbil ferret gecko terrier"
+    "pet": "dog puppy cat kitten hamster parrot rabbit bunny goldfish"
+    " tortoise budgie canary gerbil ferret gecko terrier"
     " retriever labrador poodle beagle dachshund",
     "car": "honda toyota ford mazda subaru bmw audi volkswagen vw skoda kia hyundai nissan volvo renault peugeot fiat"
     " citroen opel seat lexus chevrolet chevy jeep tesla mercedes porsche mini dacia truck suv van minivan pickup sedan"

@@ -10,7 +10,8 @@ from memos_integrations.core.claims.claim import ALL, ANY, KINDS, Strength, bare
 from memos_integrations.core.claims.sorts import sort_of
 
 _WITHOUT_WORK = re.compile(
-    r"\b(?:unemployed|jobless|out of (?:work|a job)|between jobs|not? (?:currently )?(?:have )?(?:an? |any )?job|n.t (?:currently )?have (?:a|any) (?:job|work)|(?:am|'m|is) retired)\b",
+    r"\b(?:unemployed|jobless|out of (?:work|a job)|between jobs|not? (?:currently )?(?:have )?(?:an? "
+    r"|any )?job|n.t (?:currently )?have (?:a|any) (?:job|work)|(?:am|'m|is) retired)\b",
     re.I,
 )
 _DOING = frozenset({"hobby", "use", "drink", "eat", "play", "smoke", "take", "diet", "do", "practise", "practice"})

@@ -126,7 +126,8 @@ NEGATIONS = frozenset("not no never none nor neither cannot without nobody nothi
                       " keinem nie niemals ohne nunca jamas ningun ninguna sin".split())  # fmt: skip
 
 ENDING = _roots(
-    "wipe erase stop quit cease discontinue cancel terminate drop ditch scrap abandon abolish finish complete conclude end sell"
+    "wipe erase stop quit cease discontinue cancel terminate drop"
+    " ditch scrap abandon abolish finish complete conclude end sell"
     " return leave lose resign retire withdraw unsubscribe unfollow uninstall divorce separate split die expire"
     " sunset"
     " decommission dissolve dismiss fire sack outsource hand pass recover heal remove delete disband dismantle"
@@ -148,7 +149,8 @@ ENDING_PAIRS = frozenset(
      ("let", "lapse"),
      ("let", "go"), ("come", "off"), ("run", "out"), ("do", "away"), ("take", "down"),
      ("pass", "away"), ("back", "out"), ("shut", "off"), ("wean", "off"), ("wear", "off"), ("clear", "up"),
-     ("write", "off"), ("pay", "off"), ("check", "out"), ("throw", "out"), ("kick", "out"), ("rip", "out"), ("cut", "off")}
+     ("write", "off"), ("pay", "off"),
+     ("check", "out"), ("throw", "out"), ("kick", "out"), ("rip", "out"), ("cut", "off")}
 )  # fmt: skip
 """The same of a verb and its particle."""
 

@@ -79,7 +79,8 @@ UNSURE = re.compile(
     r"|expects|trying"
     r"|try|tries|hoping|need|needs) to(?! (?:the|a|an|my|our|his|her|their)\b)"
     r"|(?:think|thinking|dreaming|talking) (?:about|of)|idea is|goal is|dream is"
-    r"|ask(?:ed|ing)? (?:to|for)|request(?:ed|ing)|propos(?:e|es|ed|ing)|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying"
+    r"|ask(?:ed|ing)? (?:to|for)|request(?:ed|ing)|propos(?:e|es|ed|ing)"
+    r"|suggest\w*|recommend\w*|discuss\w*|applied|apply|applying"
     r"|interview|rumou?r\w*|thinks? (?:that|he|she|they|i)|let's|may (?!not\b)(?=[a-z])|(?<!from )next (?:week|month"
     r"|year|spring|summer|autumn|winter)|some ?day|one day|will(?! (?:now |not )?be\b)"
     r"|vielleicht|mochte|mochten|wurde gern|wenn|falls|konnte|plane|quiza|quizas|si (?=\w)|quiero|gustaria|podria)\b",
@@ -88,7 +89,8 @@ UNSURE = re.compile(
 """Says that it is not so, or not yet: a wish, a plan, a condition."""
 
 PAST = re.compile(
-    r"\b(?:used to|(?:was|were)(?! (?:not )?(?:(?:\w+ly|just|finally) )?(?:\w+(?:ed|en)|brought|put|set|cut|made|sent|sold|built"
+    r"\b(?:used to|(?:was|were)(?! (?:not )?(?:(?:\w+ly|just|finally) )?(?:\w+(?:ed|en)"
+    r"|brought|put|set|cut|made|sent|sold|built"
     r"|lost|held|found|paid|shut|split"
     r"|kept|bought|born|put|hit|let|upheld|won|told|taught|spent|drawn|withdrawn|thrown|torn|left|met"
     r"|read)\b)|as a (?:child|kid|boy|girl|student|teenager)|years? ago"
