@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from memos_integrations.core.claims.frames import is_known, verb_of
 
@@ -180,6 +181,10 @@ def _jobless(found: re.Match[str]) -> str:
     return "am unemployed" if found[1].lower() == "do" else "is unemployed"
 
 
+_SELDOM = re.compile(
+    r"\b(?:hardly ever|rarely|seldom|barely ever) (?=[^.;]*\b(?:now|these days|nowadays|any ?more|lately)\b)",
+    re.IGNORECASE,
+)
 _TIRED = re.compile(
     r"\b(?:have |has )?(?:got|gotten|grown|grew|become|became) (tired|sick|weary|fond) of\b", re.IGNORECASE
 )
@@ -209,6 +214,7 @@ _AVOIDS = re.compile(
 )
 
 _TURNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_SELDOM, "never "),
     (_CALLED_ME, r"my name is \1"),
     (_TIME, r"\1-time"),
     (_DIAGNOSED, "now have "),
@@ -246,6 +252,7 @@ _TURNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 )
 
 
+@lru_cache(maxsize=1 << 12)
 def plainly(sentence: str) -> str:
     """The sentence with such turns in plain words, all else as it was."""
     if '"' not in sentence:

@@ -34,6 +34,7 @@ _SORTS = {
     "language": "python rust go java kotlin swift ruby javascript typescript scala haskell php perl",
     "forge": "github gitlab bitbucket",
     "framework": "react vue angular svelte django flask rails laravel",
+    "social": "instagram facebook tiktok twitter snapchat linkedin reddit threads bluesky",
     "notes": "notion evernote obsidian onenote",
 }
 SORT_OF = {stem(word): sort for sort, words in _SORTS.items() for word in words.split()}
@@ -43,7 +44,7 @@ CLASS_OF = {
     stem(word): sort
     for word, sort in (
         *((each, each) for each in _SORTS),
-        ("animal", "pet"), ("vehicle", "car"), ("children", "child"), ("kid", "child"), ("drink", "alcohol"),
+        ("animal", "pet"), ("vehicle", "car"), ("children", "child"), ("kid", "child"), ("drink", "alcohol"), ("media", "social"),
     )
 }  # fmt: skip
 """The stem of a word for a whole sort, to the sort: "pets", "kids"."""

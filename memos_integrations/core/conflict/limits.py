@@ -18,6 +18,16 @@ AT_TIMES = re.compile(
 _SIDE = re.compile(r"\s(?:in|at|for|on|during|with|when|while|by|as|after|before)\s.+$", re.IGNORECASE)
 
 
+def is_fewer(newer: str, older: str) -> bool:
+    """Whether one tells of some of those that the other counts: "we have three cats", "one of our cats died"."""
+    some = _SOME_OF.match(newer)
+    return some is not None and re.search(_COUNTED.format(some[1]), older, re.IGNORECASE) is not None
+
+
+_SOME_OF = re.compile(r"^(?:one|two|three) of (?:my|our) (?:\w+ )?(\w+s)\b", re.IGNORECASE)
+_COUNTED = r"\b(?:\d+|two|three|four|five|six|seven|eight|nine|ten) (?:\w+ )?{}\b"
+
+
 def is_limited(claim: Claim) -> bool:
     """Whether a sentence says when, or where, it is so: "not after 4 pm"."""
     return _LIMIT.search(claim.sentence) is not None

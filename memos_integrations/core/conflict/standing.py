@@ -49,7 +49,8 @@ def told(n: Claim, o: Claim) -> Found | None:
     how = relation(n, o)
     if how is None or not how.weight:
         return how
-    passing = is_in_passing(n.sentence) and not (n.changed and n.attribute in _LASTING)
+    told_of = n.sentence.replace(n.value, "") if n.changed and n.attribute in _DATES else n.sentence
+    passing = is_in_passing(told_of) and not (n.changed and n.attribute in _LASTING)
     silent = not n.ended and not n.was and (passing or _is_for_a_season(n))
     if silent or is_of_somebody(n.sentence):
         return None
@@ -57,6 +58,7 @@ def told(n: Claim, o: Claim) -> Found | None:
     return Found(1, "of one of several, perhaps") if one_of_many and how.weight == 2 else how
 
 
+_DATES = frozenset({"when", "ends", "leaves", "arrives", "opens", "closes"})
 _LASTING = frozenset({"home", "employer", "marital", "partner", "diet", "name", "school", "role"})
 """What changed of these yesterday, or last weekend, is so from then on."""
 

@@ -13,7 +13,7 @@ from memos_integrations.core.text.words import fold
 
 _GOT = re.compile(
     r"\b(?:adopted|bought|got|gave birth|had (?:a|our|my) (?:first )?(?:baby|son|daughter|boy|girl)|born|purchased"
-    r"|rescued|inherited|received|leased|brought home|picked up|welcomed|ordered)\b"
+    r"|rescued|inherited|received|leased|brought home|picked up|welcomed|ordered|joined|signed up for)\b"
 )
 """Says that one has it from then on."""
 _HAS = re.compile(r"\b(?:have|has|own|owns|drink|drinks|eat|eats|play|plays|enjoy|enjoys|keep|keeps|raise)\b")

@@ -302,6 +302,8 @@ fixed / variable
 junior / senior
 high / low
 wired / wireless
+up / down
+in-person / virtual
 """
 OPPOSED: dict[str, tuple[tuple[int, int], ...]] = {}
 """Roots of words to the scales that they are on, and to which side."""

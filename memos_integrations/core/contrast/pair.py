@@ -45,7 +45,8 @@ class Pair(NamedTuple):
     def _spans(self) -> frozenset[str]:
         """The units of time that both count: "34 years old", "married for 6 years"."""
         mine, theirs = ({word.unit for word in saying.words} for saying in (self.n, self.o))
-        return _UNITS & mine & theirs
+        other = [any(word.kind not in _MEASURED for word in only) for only in (self.only_n, self.only_o)]
+        return _UNITS & mine & theirs if all(other) else frozenset()
 
     @property
     def couple(self) -> bool:

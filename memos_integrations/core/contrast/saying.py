@@ -262,7 +262,7 @@ def _saying(tokens: list[str]) -> Saying:
     words = tuple(word_of(tokens, lows, place) for place in range(len(tokens)))
     content = [word for word in words if word is not None]
     holder = holder_of(tokens, lows)
-    scaled = [low for low in lows[:-1] if low not in {"on", "off", "last"}] + lows[-1:]
+    scaled = [low for low in lows[:-1] if low not in {"on", "off", "last", "up", "down"}] + lows[-1:]
     scales = {scale for low in scaled if low not in NEGATIONS for scale in OPPOSED.get(root(low), ())}
     return Saying(
         tuple(content),

@@ -11,7 +11,7 @@ back return / miss missing lose lost
 find found locate turn / look search seek lose lost miss missing
 arrive receive deliver come get got complete / wait await expect order outstanding transit delay overdue
 let rent lease / free vacant empty
-repair fix mend replace unblock / break broken defective leak damage out fail jam block
+repair fix mend replace unblock / flat break broken defective leak damage out fail jam block
 pay repay settle transfer / owe unpaid due outstanding debt overdue
 * hire / unemployed jobless unemployment
 * resume / leave sabbatical vacation holiday sick ill
