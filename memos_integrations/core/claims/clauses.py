@@ -310,7 +310,9 @@ def _dated(text: str, said_at: datetime) -> tuple[str, datetime | None]:
 
 _KEEPS = frozenset("is are was were to from for until till by at of than at between and or every each on".split())
 _IS_WHEN = re.compile(
-    r"\b(?:(?:is|are)(?! (?!leaving|arriving|departing|starting|ending|opening|closing|meeting)\w+ing\b| based| married| called| allergic)|takes? place|scheduled|due|starts?|begins?"
+    r"\b(?:(?:is|are)(?! (?!leaving|arriving|departing|starting|ending|opening|closing|meeting)\w+ing\b"
+    r"| based| married| called| allergic)"
+    r"|takes? place|scheduled|due|starts?|begins?"
     r"|ends?|opens?"
     r"|closes?|leaves?|arrives?|departs?|meets?|expires?)\b",
     re.IGNORECASE,

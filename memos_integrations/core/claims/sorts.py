@@ -44,7 +44,8 @@ CLASS_OF = {
     stem(word): sort
     for word, sort in (
         *((each, each) for each in _SORTS),
-        ("animal", "pet"), ("vehicle", "car"), ("children", "child"), ("kid", "child"), ("drink", "alcohol"), ("media", "social"),
+        ("animal", "pet"), ("vehicle", "car"), ("children", "child"), ("kid", "child"), ("drink", "alcohol"),
+        ("media", "social"),
     )
 }  # fmt: skip
 """The stem of a word for a whole sort, to the sort: "pets", "kids"."""
