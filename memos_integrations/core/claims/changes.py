@@ -16,7 +16,7 @@ _CHANGES = "|".join(
     " rose risen fell fallen dropped increased decreased lowered cut reduced gone went grown grew delayed reset"
     " extended"
     " shortened relocated bumped adjusted revised converted migrated upgraded downgraded transferred set put"
-    " turned doubled tripled halved".split()
+    " turned doubled tripled halved slipped slid climbed jumped".split()
 )
 _FROM_TO = re.compile(
     r"^(?:(?:has|have|had|was|were|been|is|got|are)\s+)*(?P<verb>"

@@ -130,7 +130,7 @@ CHANGED = frozenset(
     "change move switch reschedule postpone shift push bring rename update raise rise fall drop increase decrease lower"
     " cut reduce go delay reset extend shorten grow relocate upgrade downgrade bump adjust revise convert migrate"
     " transfer set put"
-    " turn".split()
+    " turn slip slide climb jump".split()
 )
 """Verbs that give something another value, with "to", "until" or "for"."""
 

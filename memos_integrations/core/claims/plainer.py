@@ -107,14 +107,15 @@ _PUT_OFF = re.compile(
     re.IGNORECASE,
 )
 _HEARD = re.compile(
-    r"^I (?:hear|heard|learned|learnt|found out)(?: from ([A-Z]\w+) that (?:he|she)| that)?\b ?(?!about|of|from)"
+    r"^I (?:hear|heard|learned|learnt|found out)(?: from ([A-Z]\w+) that (?:he|she)| that)?\b ?(?!about|of|from|how|to)"
 )
 _LET_GO = re.compile(
     r"^[A-Z][\w'-]+(?: [A-Z][\w'-]+)? (?:has |have )?(?:let me go|(?:fired|sacked|dismissed) me|laid me off"
     r"|made me redundant)\b"
 )
 _OWN_TASTE = re.compile(
-    r"^I (?:think|guess|believe|feel|would say)(?: that)? (?=.*\b(?:my (?:new )?favou?rite|I (?:like|love|prefer"
+    r"^I (?:think|guess|believe|feel|would say|(?:have )?decided|realized|realised)"
+    r"(?: that)? (?=.*\b(?:my (?:new )?favou?rite|I (?:like|love|prefer"
     r"|hate))\b)"
 )
 _NOT_UNTIL = re.compile(
@@ -198,10 +199,11 @@ _WILL_NOW = re.compile(
     re.IGNORECASE,
 )
 _NOT_RENEWED = re.compile(
-    r"\b(?:(?:did|will|am going to|have|has|are going to) not renew(?:ed)?"
-    r"|decided not to renew|let (?=[^.;,]{3,40} (?:expire|lapse|run out)))\b",
-    re.IGNORECASE,
+    r"\b(?:(?:did|will|am going to|have|has|are going to) not renew(?:ed)?|decided not to renew)\b", re.IGNORECASE
 )
+_LET_LAPSE = re.compile(r"\blet (?=[^.;,]{3,60} (?:expire|lapse|run out)\b)", re.IGNORECASE)
+_NO_INTEREST = re.compile(r"\b(?:(?:have|has) )?lost (?:all |my |his |her )?interest in\b", re.IGNORECASE)
+_REMARRIED = re.compile(r"\bremarried\b", re.IGNORECASE)
 _TAKEN_JOB = re.compile(
     r"\b(took|accepted|got|landed|started|found) (?:an?"
     r"|my) (?:[\w-]+ ){0,4}?(?:job|position|role|post|gig) (at|with) (?=\w)",
@@ -223,6 +225,9 @@ _TURNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
     (_PROLONGED, r"\1 \2 to "),
     (_WILL_NOW, r"now \1s"),
     (_NOT_RENEWED, "cancelled"),
+    (_LET_LAPSE, "cancelled "),
+    (_NO_INTEREST, "no longer like"),
+    (_REMARRIED, "married"),
     (_TAKEN_JOB, r"\1 a job \2 "),
     (_AVOIDS, "do not have "),
     (_IN_OFFICE_AGAIN, "now work in the office "),

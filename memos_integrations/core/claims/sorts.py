@@ -55,3 +55,9 @@ CLASS_OF = {
 def sort_of(value: str) -> str:
     """The sort of the first word of a value that names one; empty where none does."""
     return next((SORT_OF[each] for each in map(stem, value.lower().split()) if each in SORT_OF), "")
+
+
+def one_is_generic(one: str, other: str) -> bool:
+    """Whether both name something of one sort, and just one of them by its name: "an SUV", "a Honda"."""
+    named = [any(word[:1].isupper() and not word.isupper() for word in each.split()) for each in (one, other)]
+    return sort_of(one) == sort_of(other) != "" and named[0] != named[1]

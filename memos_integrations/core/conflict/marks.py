@@ -23,7 +23,7 @@ def marks_of(claims: Sequence[Claim]) -> tuple[str, ...]:
 
 _LOOKED_FOR: dict[str, tuple[str, ...]] = {
     "marital": ("partner",), "eat": ("diet",), "diet": ("eat",), "is a": ("role",),
-    SWITCHED: SWITCHABLE, "home": ("lives with",),
+    SWITCHED: SWITCHABLE, "home": ("lives with",), "employer": ("is", "is a"),
 }  # fmt: skip
 """Attributes whose memories are looked for beside those of the same attribute."""
 

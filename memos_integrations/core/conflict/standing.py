@@ -12,7 +12,7 @@ from memos_integrations.core.claims.changes import SWITCHED
 from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, bare, measured, period_of, words_of
 from memos_integrations.core.claims.frames import JUDGING, PERSONAL, SEVERAL
 from memos_integrations.core.claims.places import REGIONS, is_within
-from memos_integrations.core.claims.sorts import sort_of
+from memos_integrations.core.claims.sorts import one_is_generic, sort_of
 from memos_integrations.core.conflict.called import renames, told_short
 from memos_integrations.core.conflict.limits import AT_TIMES, core, is_limited, is_narrowed, of_two_scopes, qualified
 from memos_integrations.core.conflict.turning import turned_about
@@ -145,7 +145,7 @@ def _of_one_kind(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table
         return Found(2, "what the diet excludes is eaten") if n.changed else Found(1, "the diet excludes it")
     if {n.attribute, o.attribute} == {"eat", "diet"} and n.changed and n.stands and o.stands:
         return Found(2, "the diet excludes it") if words_of(o.value) & _MEAT and n.value in _NO_MEAT else None
-    if {n.attribute, o.attribute} == {"is a", "role"} and n.changed and n.stands and o.stands:
+    if {n.attribute, o.attribute} in ({"is a", "role"}, {"is", "role"}) and n.changed and n.stands and o.stands:
         mine, theirs = core(n.value), core(o.value)
         one = mine[-1:] == theirs[-1:] and mine != theirs
         return Found(2, "a post of another rank") if one else None
@@ -213,6 +213,8 @@ def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911, PLR0912 
     if same:
         return Found(0, "the same")
     if n.attribute == "name" and n.subject.split()[-1] in SEVERAL and not n.changed and not n.was:
+        return None
+    if not n.changed and one_is_generic(n.value, o.value):
         return None
     if n.attribute in {"home", "where"} and not n.was and is_within(n.value, o.value):
         if not n.changed:

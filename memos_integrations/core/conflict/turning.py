@@ -81,6 +81,8 @@ def _one_of_few(n: Claim, o: Claim) -> bool:
         return o.strength is Strength.MANY and kind_of(n.value) == kind_of(o.value) == "time"
     if n.attribute == "is" and n.strength is Strength.MANY:
         return bool(_OWNED.match(o.value) and _OWNED.match(n.value))
+    if _NOW.search(n.sentence) and _OWNED.match(n.value) and n.value.split()[:2] == o.value.split()[:2]:
+        return not refines(n.value, o.value)  # "I take my coffee with sugar", "I take my coffee black now"
     if n.attribute in _ONE_NOW and _NOW.search(n.sentence):
         return not (_PURPOSE.search(n.value) or _PURPOSE.search(o.value)) and not refines(n.value, o.value)
     return n.attribute == "work in" and not refines(n.value, o.value)
@@ -110,6 +112,12 @@ def _moved_out(n: Claim, o: Claim) -> bool:
     return elsewhere and with_us and n.subject == o.subject
 
 
+def _swapped(n: Claim, o: Claim) -> bool:
+    """Whether what was given for another is called by its sort: "a Ford", "sold the truck and bought a Tesla"."""
+    sorts = {sort_of(each) for each in (n.was, n.value, o.value)}
+    return n.attribute == ANY and n.changed and n.subject == o.subject and len(sorts) == 1 and sorts != {""}
+
+
 def _another_chief(n: Claim, o: Claim) -> bool:
     """Whether one mostly uses another thing of the sort of what is told to be the main one."""
     if n.attribute == "prefers" and n.changed and n.was and o.attribute == "is" and "favourite" in o.subject:
@@ -128,5 +136,6 @@ _TURNED = (
     (_hired, "who was without an employer has one"),
     (_handed_on, "somebody else has it now"),
     (_moved_out, "who lived there moved elsewhere"),
+    (_swapped, "another of its sort took its place"),
     (_another_chief, "another of its sort, and a change"),
 )

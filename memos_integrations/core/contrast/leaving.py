@@ -17,7 +17,7 @@ def it_is_out_of_it(n: Statement, o: Statement, pair: Pair) -> int:
         return 0
     inside = {key for key in pair.shared & pair.o.matter.keys() if _led(pair.o, key, _IN) and pair.o.matter[key].lead}
     both = frozenset(low for low in pair.n.lows if root(low) in pair.shared)
-    out = any(_led(pair.n, key, frozenset({"out", "off"}), both) for key in inside & pair.n.matter.keys())
+    out = any(_led(pair.n, key, frozenset({"out", "off", "behind"}), both) for key in inside & pair.n.matter.keys())
     return 2 if out else 0
 
 

@@ -10,7 +10,7 @@ from memos_integrations.core.contrast.word import Word
 
 OWN = (frozenset({"@me"}), frozenset({"@mine"}))
 _MEASURED = {"number", "time", "day", "month", "ordinal"}
-_BESIDE = {"well", "badli", "fine", "properli", "wieder", "again", "nuevo", "after", "before", "without"} | {
+_BESIDE = {"well", "badli", "fine", "properli", "wieder", "again", "nuevo", "after", "before", "without", "yet"} | {
     "yesterday",
     "todai",
     "tonight",
