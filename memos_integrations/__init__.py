@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memos_integrations.core.access import CallContext, Decision, Principal, Verb
-    from memos_integrations.core.conflict import ConflictRules, Decided
+    from memos_integrations.core.conflict import ConflictModel, ConflictRules, Decided
     from memos_integrations.core.conversation import Conversation, Message
     from memos_integrations.core.cube import (
         BlobRef,
@@ -56,6 +56,7 @@ _ROOMS = {
         "Verb",
     ),
     "memos_integrations.core.conflict": (
+        "ConflictModel",
         "ConflictRules",
         "Decided",
     ),
@@ -119,6 +120,7 @@ __all__ = [
     "BlobRef",
     "CallContext",
     "Channel",
+    "ConflictModel",
     "ConflictRules",
     "Conversation",
     "Decided",

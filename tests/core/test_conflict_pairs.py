@@ -25,9 +25,16 @@ Three in other registers, each read for the first time after the rules had been 
 and help desks: 96.6, 46.7, 1 of 32; `conflict_sixteenth_hand.tsv`, profiles, chat, long sentences, policies, settings:
 96.8, 45.5, 0 of 36 (the rules as they were before the first of the three: 96.3, 39.4). So much of what is told in such
 words is found; what the floors keep was mended afterwards.
+Three in plain everyday speech, statements of a user to an assistant, by kind (place, job, money, diet, …), each
+committed before the rules were run on it. At first sight: `conflict_seventeenth_hand.tsv` 96.0, 77.4, 0 of 62;
+`conflict_nineteenth_hand.tsv`, after the rules had been mended against that one: 96.2, 69.4, 1 of 44;
+`conflict_eighteenth_hand.tsv`, written with the first and held back until both had been mended against: 96.1, 70.5,
+0 of 62 (the rules as they were before: 96.0, 77.4; 96.2, 69.4; 96.0, 68.6). So seven of ten changes in everyday speech
+are found where nobody mended for them.
 `conflict_beside.tsv` has news of a thing that leave what was known of it as it is: at first sight 11 of its 70 pairs
 were false alarms, and 6 true facts retired; of the 50 of `conflict_beside_more.tsv`, seen after that was mended, 4 and
-2.
+2. `conflict_beside_third.tsv` is what the rules for everyday speech were tried on for false alarms: 5 of its 65, and
+1 true fact retired, before they were narrowed.
 `conflict_denied.tsv` is what the rule on denials of another particular was written against.
 """
 
@@ -41,7 +48,7 @@ from typing import NamedTuple
 import pytest
 
 from memos_integrations.core.access import Principal
-from memos_integrations.core.conflict import ConflictRules, Ruling
+from memos_integrations.core.conflict import ConflictJudge, ConflictModel, ConflictRules, Ruling
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
 
@@ -87,9 +94,9 @@ def pairs(third: str) -> list[Pair]:
     return read("conflict_pairs.tsv")[THIRDS.index(third) :: 3]
 
 
-def ruled(pair: Pair) -> set[Ruling]:
+def ruled(pair: Pair, judge: ConflictJudge | None = None) -> set[Ruling]:
     times = (SAID + timedelta(hours=hours) for hours in count())
-    with MemOS(InMemoryVault(), conflicts=ConflictRules(), clock=lambda: next(times)) as memos:
+    with MemOS(InMemoryVault(), conflicts=judge or ConflictRules(), clock=lambda: next(times)) as memos:
         memos.remember(pair.older, by=ANA)
         new = memos.remember(pair.newer, by=ANA)
         return {decision.ruling for decision in memos.decisions(new.id, by=ANA)} - {Ruling.MERGE}
@@ -140,6 +147,9 @@ def test_rules_reach_what_is_wanted_on_pairs_that_they_were_never_mended_against
         ("conflict_fourteenth_hand.tsv", 100, 76),
         ("conflict_fifteenth_hand.tsv", 100, 61),
         ("conflict_sixteenth_hand.tsv", 100, 56),
+        ("conflict_seventeenth_hand.tsv", 100, 96),
+        ("conflict_eighteenth_hand.tsv", 98, 78),
+        ("conflict_nineteenth_hand.tsv", 100, 91),
         ("conflict_worked_on_more.tsv", 100, 90),
     ],
 )
@@ -150,7 +160,10 @@ def test_rules_reach_what_they_reached_on_pairs_by_other_hands(name: str, precis
     assert reached.wrongly_retired == 0
 
 
-@pytest.mark.parametrize(("name", "false_alarms"), [("conflict_beside.tsv", 2), ("conflict_beside_more.tsv", 1)])
+@pytest.mark.parametrize(
+    ("name", "false_alarms"),
+    [("conflict_beside.tsv", 2), ("conflict_beside_more.tsv", 1), ("conflict_beside_third.tsv", 0)],
+)
 def test_news_of_a_thing_leave_what_was_known_of_it(name: str, false_alarms: int) -> None:
     reached = scored(read(name))
     assert reached.false_alarms <= false_alarms
@@ -174,3 +187,18 @@ def test_rules_reach_what_they_reached_on_the_pairs_that_they_were_mended_agains
     assert reached.precision >= 94
     assert reached.recall >= 93
     assert reached.wrongly_retired == 0
+
+
+@pytest.mark.parametrize("name", ["conflict_seventeenth_hand.tsv", "conflict_eighteenth_hand.tsv"])
+def test_a_model_that_knows_is_asked_about_nearly_all_changes(name: str) -> None:
+    """How many a model can find, not how many one does: this one is told the answer. Of both sets 191 of 198."""
+    found = [
+        bool(ruled(pair, ConflictModel(lambda _, pair=pair: f'{{"ruling": "{_answer(pair)}"}}'))) for pair in read(name)
+    ]
+    right = [pair.conflict for pair in read(name)]
+    assert not [pair for pair, said, so in zip(read(name), found, right, strict=True) if said and not so]
+    assert 100 * sum(found) / sum(right) >= 95
+
+
+def _answer(pair: Pair) -> str:
+    return "supersede" if pair.conflict else "none"

@@ -370,6 +370,44 @@ def test_a_model_decides_and_the_rules_where_it_cannot(reply: str, state: State)
         assert bool(memos.decisions(new.id, by=ANA)) is (state is State.ARCHIVED)
 
 
+def test_what_is_so_as_of_this_year_is_the_later() -> None:
+    with MemOS(InMemoryVault(), conflicts=ConflictRules(), clock=Clock()) as memos:
+        old = memos.remember("Ms Lund has a 10% loyalty discount.", by=ANA)
+        new = memos.remember("Ms Lund's loyalty discount is 15% as of this year.", by=ANA)
+        (decision,) = memos.decisions(new.id, by=ANA)
+        assert (decision.newer, decision.older) == (new.id, old.id)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("I gave up pottery.", "I'm into pottery again."),
+        ("I gave up pottery.", "I'm into pottery."),
+        ("We have no pets.", "We adopted a puppy."),
+        ("I don't have a job.", "I was hired by a bakery."),
+        ("The app is in beta.", "The app is out of beta."),
+        ("I'm on medication for anxiety.", "I'm off my anxiety medication."),
+        ("My wife is pregnant.", "Our daughter was born last night."),
+        ("I have an appointment on Monday.", "My appointment was moved to Tuesday."),
+        ("I work from home full time.", "I'm back in the office five days a week."),
+        ("My rent is $1,400 a month.", "My landlord raised the rent to $1,550."),
+        ("We have three cats.", "One of our cats died."),
+    ],
+)
+def test_what_cannot_both_hold_is_noticed_though_it_shares_few_words(older: str, newer: str) -> None:
+    with MemOS(InMemoryVault(), conflicts=ConflictRules(), clock=Clock()) as memos:
+        old = memos.remember(older, by=ANA)
+        new = memos.remember(newer, by=ANA)
+        assert [each.older for each in memos.decisions(new.id, by=ANA)] == [old.id]
+
+
+def test_who_has_no_job_was_not_hired() -> None:
+    with MemOS(InMemoryVault(), conflicts=ConflictRules(), clock=Clock()) as memos:
+        memos.remember("I'm unemployed.", by=ANA)
+        new = memos.remember("I still don't have a job.", by=ANA)
+        assert not memos.decisions(new.id, by=ANA)
+
+
 def test_where_a_model_gives_nonsense_the_rules_still_decide() -> None:
     with MemOS(InMemoryVault(), conflicts=ConflictModel(lambda _: "?"), clock=Clock()) as memos:
         old = memos.remember("I live in Lisbon.", by=ANA)

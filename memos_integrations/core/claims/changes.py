@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from memos_integrations.core.claims.claim import ANY, KINDS, Claim, Strength, kind_of
 from memos_integrations.core.claims.frames import CHANGED, NOUNS, ONE_AT_A_TIME, SEVERAL, verb_of
+from memos_integrations.core.claims.sorts import sort_of
 from memos_integrations.core.claims.subjects import Subject, subject_of
 
 _CHANGES = "|".join(
@@ -15,7 +16,7 @@ _CHANGES = "|".join(
     " rose risen fell fallen dropped increased decreased lowered cut reduced gone went grown grew delayed reset"
     " extended"
     " shortened relocated bumped adjusted revised converted migrated upgraded downgraded transferred set put"
-    " turned doubled tripled halved".split()
+    " turned doubled tripled halved slipped slid climbed jumped".split()
 )
 _FROM_TO = re.compile(
     r"^(?:(?:has|have|had|was|were|been|is|got|are)\s+)*(?P<verb>"
@@ -94,7 +95,7 @@ def replacing(subject: Subject, tail: str, me: str, said_of: str) -> list[Claim]
         return [Claim(subject.key, "name", value, Strength.ONE, changed=True, was=was)]
     if not subject.personal or (subject.attribute and verb == "change"):  # "my manager changed from A to B"
         return [valued(subject, value, was=was)] if verb in CHANGED else []
-    if not was and verb in SWITCHING and kind_of(value) in KINDS:
+    if not was and verb in SWITCHING and (kind_of(value) in KINDS or sort_of(value)):
         return [Claim(subject.key, SWITCHED, value, changed=True)]
     moved = verb in {"move", "relocate"}
     claims = [Claim(subject.key, ANY, value, changed=True, was=was)] if was else []
@@ -127,10 +128,18 @@ def _named_in(found: re.Match[str]) -> tuple[tuple[str | None, ...], tuple[str |
     return tuple(map(told.get, ("was", "sold", "old"))), tuple(map(told.get, ("value", "bought", "new")))
 
 
+_SETTING = frozenset(
+    "landlord landlady boss manager company employer doctor dentist teacher school bank insurer gym".split()
+)
+"""Who sets what is somebody else's: "my landlord raised the rent" is my rent."""
+
+
 def _named(thing: str, subject: Subject) -> str:
     """The thing with its owner: in "Ana changed her number" it is the number of Ana."""
     head, _, rest = thing.partition(" ")
     own = head.lower() == "the" and rest in NOUNS
+    if head.lower() == "the" and subject.plain in _SETTING and subject.key != subject.plain:
+        return f"{subject.key.rsplit(' ', 1)[0]}'s {rest}"
     if subject.personal and (own or head.lower() in {"his", "her", "their"}):
         return f"{subject.key}'s {rest}"
     return thing
@@ -187,22 +196,30 @@ def turned(subject: Subject, tail: str, me: str) -> Claim | None:
     return replace(claim, strength=Strength.ONE)
 
 
+_STUDIES = re.compile(
+    r"^in (?:an? |my )?(?:[\w-]+ ){0,2}(?:college|university|uni|school|phd program|master's program)$", re.IGNORECASE
+)
 _PLACES = frozenset({"home", "employer"})
 """Attributes whose value is told by where it is: "my home is in Bonn"; "my car is in the workshop" tells no car."""
 
 
-def being(subject: Subject, rest: list[str]) -> Claim:
+def being(subject: Subject, rest: list[str]) -> Claim:  # noqa: PLR0911 - a table of forms
     """The claim that something is something: when, where, or what it is."""
     tail = " ".join(rest)
     rather = RATHER.match(tail)
     was, tail = (rather["was"], rather["value"]) if rather else ("", tail)
     first = rest[0].lower()
+    when = {"time", "day", "hour", "hours"} & set(subject.key.split()[:3]) and not subject.personal
+    if when and first in {"at", "on", "in", "after", "before"} and kind_of(tail) == "words":
+        return Claim(subject.key, "when", tail, Strength.ONE, was=was, changed=bool(was))
     if first in {"at", "on", "in"} and kind_of(tail) == "time":
         return valued(subject, tail, was=was, changed=bool(was))
     if subject.personal and first in {"a", "an"}:
         return Claim(subject.key, "is a", tail, Strength.MANY, was=was)
     if first in {"at", "on", "in", "near"} and subject.attribute in _PLACES:
         return valued(subject, " ".join(rest[1:]), was=was, changed=bool(was))
+    if subject.personal and first == "in" and _STUDIES.match(tail):
+        return Claim(subject.key, "school", " ".join(rest[1:]), Strength.MANY, was=was)
     if first in {"at", "on", "in"} and kind_of(tail) != "time":
         return Claim(subject.key, "where", tail, Strength.MANY if subject.personal else Strength.LIKELY, was=was)
     if subject.personal and not (subject.plain in ONE_AT_A_TIME and kind_of(tail) == "name"):

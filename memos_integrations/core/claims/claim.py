@@ -142,6 +142,7 @@ KINDS: dict[str, frozenset[str]] = {
         "size": "xs s m l xl xxl small medium large",
         "shift": "nights days mornings evenings earlies lates",
         "theme": "dark light",
+        "school year": "freshman sophomore",
         "channel": "email phone text sms chat call letter post slack whatsapp signal telegram",
         "system": "linux windows macos ubuntu android ios iphone debian fedora",
         "language": "python rust go java kotlin swift ruby javascript typescript",

@@ -164,6 +164,7 @@ _LASTING = re.compile(
 _UNTIL = re.compile(r"(?:,\s*)?\b(?:until|till?|through|up to|up until|valid until|through to)\s+", re.IGNORECASE)
 _SPLIT = re.compile(
     r"\s*;\s*|(?<!said)(?<!says)(?<!wrote):\s+(?=(?:I|we|he|she|they|my|our)\s)|,?\s+(?:but|although|though|while|whereas|yet)\s+|,\s*(?:and|so)\s+|\s+and\s+(?="
+    r"it\s(?:now\s)?[a-z]+s\s)|\s+and\s+(?="
     r"(?:(?:now|also|then|currently|still|recently|no longer|just|I|we|he|she|they|my|his|her)\s)*"
     r"(?:(?:I|we|he|she|they)\s|(?:my|his|her|our|their)\s[\w ]{2,30}\s(?:is|are)\s"
     r"|(?:live|work|like|love|hate|prefer|enjoy|own|drive|use|drink|eat|play|speak|have|study|want|need)s?\s"
@@ -309,8 +310,10 @@ def _dated(text: str, said_at: datetime) -> tuple[str, datetime | None]:
 
 _KEEPS = frozenset("is are was were to from for until till by at of than at between and or every each on".split())
 _IS_WHEN = re.compile(
-    r"\b(?:(?:is|are)(?! \w+ing\b| based| married| called| allergic)|takes? place|scheduled|due|starts?|begins?"
+    r"\b(?:(?:is|are)(?! (?!leaving|arriving|departing|starting|ending|opening|closing|meeting)\w+ing\b"
+    r"| based| married| called| allergic)"
+    r"|takes? place|scheduled|due|starts?|begins?"
     r"|ends?|opens?"
-    r"|closes?|leaves?|arrives?|departs?|meets?)\b",
+    r"|closes?|leaves?|arrives?|departs?|meets?|expires?)\b",
     re.IGNORECASE,
 )

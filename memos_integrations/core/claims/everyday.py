@@ -20,12 +20,37 @@ def habit(subject: Subject, verb: str, rest: list[str], *, past: bool) -> Claim 
         return Claim(subject.key, attribute, state[0], Strength.ONE, changed=True)
     if past:
         return None
+    if (lived := _had(subject, verb, told) or _worked(subject, verb, told)) is not None:
+        return lived
     best = _BEST.match(told) if verb == "like" else None
     if best is not None and (kind := kind_of(best[1])) in KINDS:
         return Claim(f"{subject.key} favourite {kind}", "is", best[1], Strength.ONE)
     if way := _way_to_work(verb, told):
         return Claim(subject.key, "commute", way, Strength.LIKELY)
     return _price(subject, verb, told) if verb in {"charge", "pay"} else None
+
+
+def _had(subject: Subject, verb: str, told: str) -> Claim | None:
+    """An allergy that somebody has, or what is booked for them."""
+    if verb != "have":
+        return None
+    if (allergy := _ALLERGY.match(told)) is not None:
+        none = "no " if told.lower().startswith("no ") else ""
+        return Claim(subject.key, "allergy", none + (allergy["to"] or "anything"))
+    booked = _BOOKED.match(told)
+    if booked is None or kind_of(booked["when"]) != "time":
+        return None
+    return Claim(f"{subject.key} {booked['what'].lower()}", "when", booked["when"])
+
+
+def _worked(subject: Subject, verb: str, told: str) -> Claim | None:
+    """What somebody earns, in which part of a firm they work, and whether at home."""
+    if verb in {"make", "earn"} and kind_of(told) == "money" and _PER.search(told):
+        return Claim(subject.key, "income", told, Strength.ONE)
+    if verb in {"transfer", "move", "switch", "work"} and (part := _DEPARTMENT.match(told)) is not None:
+        return Claim(subject.key, "work in", part["what"], changed=verb != "work")
+    place = _where_one_works(verb, told)
+    return Claim(subject.key, "workplace", place, Strength.LIKELY) if place else None
 
 
 def _price(subject: Subject, verb: str, told: str) -> Claim | None:
@@ -38,6 +63,34 @@ def _price(subject: Subject, verb: str, told: str) -> Claim | None:
 
 _FOR_WHAT = re.compile(r"^(?P<price>\D{0,2}\d[\d.,]*(?: [a-z]+)?) for (?P<thing>(?:(?:my|our|the) )?[A-Za-z][\w' -]*)$")
 _BEST = re.compile(r"^(\w+) (?:best|most|the (?:best|most))$", re.IGNORECASE)
+
+
+def _where_one_works(verb: str, told: str) -> str:
+    """Whether somebody works at home or where the firm is; empty where it is so on some days only."""
+    found = _WORKS.match(f"{verb} {told}")
+    return "" if found is None else "home" if found["home"] else "office"
+
+
+_ALLERGY = re.compile(
+    r"^(?:(?:an?|any|no|known|severe|mild|the|serious) )*(?:(?P<to>[\w-]+(?: [\w-]+)?) )?allerg(?:y|ies)$",
+    re.IGNORECASE,
+)
+_BOOKED = re.compile(
+    r"^an? (?P<what>(?:[a-z'-]+ )?(?:appointment|meeting|interview"
+    r"|reservation|flight|exam|class|lesson|checkup|call|date)"
+    r"(?: with [\w.]+(?: [A-Z]\w+)?)?) (?P<when>(?:on|at|in|for) .+)$"
+)
+_DEPARTMENT = re.compile(
+    r"^(?:in|to|into) the (?P<what>[\w-]+(?: [\w-]+)?) (?:department|team|division|unit)$", re.IGNORECASE
+)
+_PER = re.compile(r"\b(?:an?|per|each|every) (?:hour|day|week|month|year)\b|\bannually\b", re.IGNORECASE)
+_WORKS = re.compile(
+    r"^(?:work|come|go) (?:fully |entirely |completely )?(?:(?P<home>remotely"
+    r"|remote|from home)|(?:back )?(?:in|into|from|at|to)"
+    r" the office|on[- ]site|in[- ]person)(?: (?:full[- ]time"
+    r"|every day|daily|all the time|all week|five days a week))?$",
+    re.IGNORECASE,
+)
 
 
 def _way_to_work(verb: str, told: str) -> str:

@@ -94,9 +94,10 @@ _frames("school", LIKELY, "attend", "")
 _frames("role", ONE, "get", "promoted to")
 _frames("work ends", ONE, "finish end stop", "work at")
 _frames("work starts", ONE, "start begin", "work at")
+_frames("ends", ONE, "expire", "in|on|at")
 _frames("ends", ONE, "end finish", "at|on|in")
 _frames("leaves", LIKELY, "leave depart", "at|on")
-_frames("arrives", LIKELY, "arrive", "at|on")
+_frames("arrives", LIKELY, "arrive land", "at|on")
 _frames("when", ONE, "take", "place on|place at|place in")
 _frames("age", ONE, "turn", "")
 
@@ -129,7 +130,7 @@ CHANGED = frozenset(
     "change move switch reschedule postpone shift push bring rename update raise rise fall drop increase decrease lower"
     " cut reduce go delay reset extend shorten grow relocate upgrade downgrade bump adjust revise convert migrate"
     " transfer set put"
-    " turn".split()
+    " turn slip slide climb jump".split()
 )
 """Verbs that give something another value, with "to", "until" or "for"."""
 
@@ -187,6 +188,9 @@ NOUNS: dict[str, str] = {
         "diet": "diet",
         "age": "age",
         "weight": "weight",
+        "income": "income,salary,wage,monthly income,annual income,annual"
+        " salary,yearly salary,monthly salary,hourly wage",
+        "subject": "major,college major,field of study",
         "bank": "bank",
         "name": "name",
     }.items()

@@ -6,6 +6,8 @@ Both readings, by claims and by contrast, take a sentence so. Contractions are w
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 
 from memos_integrations.core.claims.frames import is_known, verb_of
 
@@ -105,14 +107,15 @@ _PUT_OFF = re.compile(
     re.IGNORECASE,
 )
 _HEARD = re.compile(
-    r"^I (?:hear|heard|learned|learnt|found out)(?: from ([A-Z]\w+) that (?:he|she)| that)?\b ?(?!about|of|from)"
+    r"^I (?:hear|heard|learned|learnt|found out)(?: from ([A-Z]\w+) that (?:he|she)| that)?\b ?(?!about|of|from|how|to)"
 )
 _LET_GO = re.compile(
     r"^[A-Z][\w'-]+(?: [A-Z][\w'-]+)? (?:has |have )?(?:let me go|(?:fired|sacked|dismissed) me|laid me off"
     r"|made me redundant)\b"
 )
 _OWN_TASTE = re.compile(
-    r"^I (?:think|guess|believe|feel|would say)(?: that)? (?=.*\b(?:my (?:new )?favou?rite|I (?:like|love|prefer"
+    r"^I (?:think|guess|believe|feel|would say|(?:have )?decided|realized|realised)"
+    r"(?: that)? (?=.*\b(?:my (?:new )?favou?rite|I (?:like|love|prefer"
     r"|hate))\b)"
 )
 _NOT_UNTIL = re.compile(
@@ -129,6 +132,13 @@ _HABIT_OF = re.compile(
     r"\b(?:have |has )?(?:broken|broke|kicked|dropped|given up|gave up|got rid of|lost) (?:the|my|his|her"
     r"|their) habit of "
     r"(?=\w+ing\b)",
+    re.IGNORECASE,
+)
+_BOUGHT_A_HOME = re.compile(
+    r"\b(?:have |has )?(?:bought|rented|found|got|purchased) "
+    r"((?:an?|our|my|his|her|their|the) (?:[\w-]+ ){0,3}?(?:house"
+    r"|home|flat|apartment|condo|place|townhouse|studio)\b[^,.;]*?)"
+    r",? and (?:have |has |are |am |is |just )*(?:moved|moving) in(?:to it)?\b",
     re.IGNORECASE,
 )
 _RENAMED = re.compile(r"\brenamed (?=[A-Z])")
@@ -149,7 +159,78 @@ _REPORTED = re.compile(
 )
 
 
-_TURNS = (
+_IN_OFFICE_AGAIN = re.compile(
+    r"\b(?:am|are|is) (?:now )?back in(?:to)? the office (?=(?:\w+ )?(?:days?|full[- ]time|daily|every)\b)",
+    re.IGNORECASE,
+)
+
+_CALLED_ME = re.compile(
+    r"^(?:(?:please|just|you can|people|everybody|everyone|friends"
+    r"|most people) )*calls? me ([A-Z]\w+)(?=[.,;!]|$| now\b| from now on\b)"
+)
+_TIME = re.compile(r"\b(full|part) time\b", re.IGNORECASE)
+_DIAGNOSED = re.compile(
+    r"\b(?:was|were|am|is|have been|has been|got|been) (?:just |recently |newly )?diagnosed with (?=\w)", re.IGNORECASE
+)
+_NO_JOB = re.compile(
+    r"\b(do|does) not (?:currently )?have (?:a|any) (?:job|work)(?=[.,;!]|$| right now| at the moment)", re.IGNORECASE
+)
+_WAS_HIRED = re.compile(r"\b(?:was|were|am|is|has been|have been) (?:just |recently )?hired (by|at) ", re.IGNORECASE)
+
+
+def _jobless(found: re.Match[str]) -> str:
+    return "am unemployed" if found[1].lower() == "do" else "is unemployed"
+
+
+_SELDOM = re.compile(
+    r"\b(?:hardly ever|rarely|seldom|barely ever) (?=[^.;]*\b(?:now|these days|nowadays|any ?more|lately)\b)",
+    re.IGNORECASE,
+)
+_TIRED = re.compile(
+    r"\b(?:have |has )?(?:got|gotten|grown|grew|become|became) (tired|sick|weary|fond) of\b", re.IGNORECASE
+)
+_WEARY = {"tired": "am now tired of", "sick": "am now sick of", "weary": "am now tired of", "fond": "am now fond of"}
+_PROLONGED = re.compile(
+    r"\b(extended|prolonged|renewed) ((?:my|our|the|his|her|their) [\w-]+(?: [\w-]+)?) (?:until|till|through) ", re.I
+)
+_WILL_NOW = re.compile(
+    r"\bwill (?:now )?(land|leave|depart|arrive|open|close|end|start"
+    r"|begin|meet)(?= (?:at|on) [^.;]*\b(?:instead|now|from now on))",
+    re.IGNORECASE,
+)
+_NOT_RENEWED = re.compile(
+    r"\b(?:(?:did|will|am going to|have|has|are going to) not renew(?:ed)?|decided not to renew)\b", re.IGNORECASE
+)
+_LET_LAPSE = re.compile(r"\blet (?=[^.;,]{3,60} (?:expire|lapse|run out)\b)", re.IGNORECASE)
+_NO_INTEREST = re.compile(r"\b(?:(?:have|has) )?lost (?:all |my |his |her )?interest in\b", re.IGNORECASE)
+_REMARRIED = re.compile(r"\bremarried\b", re.IGNORECASE)
+_TAKEN_JOB = re.compile(
+    r"\b(took|accepted|got|landed|started|found) (?:an?"
+    r"|my) (?:[\w-]+ ){0,4}?(?:job|position|role|post|gig) (at|with) (?=\w)",
+    re.I,
+)
+_AVOIDS = re.compile(
+    r"\b(?:avoid|(?:am|are) avoiding|stay away from) (?=(?:all |any )?(?:dairy"
+    r"|meat|alcohol|sugar|gluten|carbs|caffeine|lactose|pork|seafood)\b)",
+    re.IGNORECASE,
+)
+
+_TURNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_SELDOM, "never "),
+    (_CALLED_ME, r"my name is \1"),
+    (_TIME, r"\1-time"),
+    (_DIAGNOSED, "now have "),
+    (_WAS_HIRED, r"got hired \1 "),
+    (_TIRED, lambda found: _WEARY[found[1].lower()]),
+    (_PROLONGED, r"\1 \2 to "),
+    (_WILL_NOW, r"now \1s"),
+    (_NOT_RENEWED, "cancelled"),
+    (_LET_LAPSE, "cancelled "),
+    (_NO_INTEREST, "no longer like"),
+    (_REMARRIED, "married"),
+    (_TAKEN_JOB, r"\1 a job \2 "),
+    (_AVOIDS, "do not have "),
+    (_IN_OFFICE_AGAIN, "now work in the office "),
     (_RESUMED, "resumed work"),
     (_GAVE_BIRTH, "gave birth"),
     (_TREATED, r"completed \1"),
@@ -163,6 +244,7 @@ _TURNS = (
     (_OWN_TASTE, ""),
     (_NOT_UNTIL, r"\2s at \3"),
     (_OUT_OF, "was discharged from "),
+    (_BOUGHT_A_HOME, r"moved into \1"),
     (_RENAMED, "renamed to "),
     (_AN_HOUR, r"\1 one \2"),
     (_HALF_AN_HOUR, "30 minutes"),
@@ -175,6 +257,7 @@ _TURNS = (
 )
 
 
+@lru_cache(maxsize=1 << 12)
 def plainly(sentence: str) -> str:
     """The sentence with such turns in plain words, all else as it was."""
     if '"' not in sentence:
@@ -187,6 +270,7 @@ def plainly(sentence: str) -> str:
         sentence = _WHY_FIRST.sub("", sentence)
     sentence = _HAVE_GOT.sub(r"\1 ", _MADE.sub("I ", sentence))
     sentence = _WHOSE_NAME.sub(r"\g<who> is ", _A_NAMED.sub(r"\1 ", sentence))
+    sentence = _NO_JOB.sub(_jobless, sentence)
     sentence = _HIRED.sub(r"\g<0>, got hired", _AFTER_ALL.sub("", sentence))
     for pattern, into in _TURNS:
         sentence = pattern.sub(into, sentence)

@@ -39,7 +39,7 @@ _POINTING = frozenset("it them that this him her one these those there so".split
 _RENT = re.compile(
     r"^(?P<value>\D{0,3}\d[\d.,]*(?: [a-z]+)?)(?: (?:a|per) month)? (?:in |for |of )?(?:my |the )?rent\b", re.IGNORECASE
 )
-_AGE = re.compile(r"^(?P<value>\d{1,3})(?: years? old| years? of age)?$", re.IGNORECASE)
+_AGE = re.compile(r"^(?P<value>\d{1,3}(?:(?:, |,? and )\d{1,3})*)(?: years? old| years? of age)?$", re.IGNORECASE)
 _TAIL = re.compile(
     r"\s*(?:,\s*(?:so|because|since|as|which|where|who|after|thanks|please|and)\b.*"
     r"|\s(?:because|so that|so (?=no\b|i\b|we\b|please\b|not\b|do\b)"

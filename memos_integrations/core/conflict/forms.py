@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
@@ -31,9 +32,17 @@ def in_order(one: MemCube, other: MemCube) -> tuple[MemCube, MemCube]:
         return (one, other) if against else (other, one)
     later, earlier = (one, other) if _place(one) > _place(other) else (other, one)
     began, since = later.descriptive.valid_from, earlier.descriptive.valid_from
-    if began is not None and began < (told_at(earlier) - WELL_BEFORE if since is None else since - ABOUT):
+    if (
+        began is not None
+        and not _THIS.search(later.text)
+        and began < (told_at(earlier) - WELL_BEFORE if since is None else since - ABOUT)
+    ):
         return earlier, later
     return later, earlier
+
+
+_THIS = re.compile(r"\bthis (?:year|quarter|season|semester|term|school year)\b", re.IGNORECASE)
+"""What is told of the time that it is told in began somewhere within it."""
 
 
 def _against(one: MemCube, other: MemCube) -> bool:

@@ -10,6 +10,7 @@ from memos_integrations.core.claims.changes import SWITCHED
 from memos_integrations.core.conflict.rules import JUDGED, claims_in
 from memos_integrations.core.conflict.standing import SWITCHABLE
 from memos_integrations.core.contrast import frames_of
+from memos_integrations.core.contrast.kinds import sorts_of
 from memos_integrations.core.cube import MemCube, unique
 
 
@@ -22,14 +23,14 @@ def marks_of(claims: Sequence[Claim]) -> tuple[str, ...]:
 
 _LOOKED_FOR: dict[str, tuple[str, ...]] = {
     "marital": ("partner",), "eat": ("diet",), "diet": ("eat",), "is a": ("role",),
-    SWITCHED: SWITCHABLE, "home": ("lives with",),
+    SWITCHED: SWITCHABLE, "home": ("lives with",), "employer": ("is", "is a"),
 }  # fmt: skip
 """Attributes whose memories are looked for beside those of the same attribute."""
 
 
 def frame_marks(text: str) -> tuple[str, ...]:
     """The tags of who says what sort of thing, in whichever words: "lives in", "moved to"."""
-    return tuple(mark(holder, frame) for holder, frame in frames_of(text))[:8]
+    return tuple(mark(holder, frame) for holder, frame in (*frames_of(text), *sorts_of(text)))[:8]
 
 
 def marked(cube: MemCube) -> MemCube:

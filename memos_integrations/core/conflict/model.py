@@ -37,6 +37,10 @@ class ConflictModel:
 
     The reply is a JSON object, with or without text around it. Where it does not parse, the rules' verdict counts. A
     less trusted memory retires nothing, whatever the model says. What the model raises, the write raises.
+
+    A chat model of LangChain: `MemOS(vault, conflicts=ConflictModel(lambda prompt: model.invoke(prompt).text))`. It is
+    asked once for each older memory that shares a subject's attribute or three tenths of its terms, or that the rules
+    decide about.
     """
 
     def __init__(self, ask: Callable[[str], str], rules: ConflictRules | None = None) -> None:

@@ -20,6 +20,7 @@ from memos_integrations.core.claims import (
 from memos_integrations.core.claims.ahead import is_ahead
 from memos_integrations.core.claims.claim import ANY
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
+from memos_integrations.core.conflict.limits import is_fewer
 from memos_integrations.core.conflict.standing import Found, is_of_somebody, learned, told
 from memos_integrations.core.contrast import contrast, denied_of_another, says_news
 from memos_integrations.core.cube import MemCube, TrustLabel
@@ -143,7 +144,8 @@ class ConflictRules:
 
 def _contrasted(newer: MemCube, older: MemCube) -> Verdict | None:
     """The verdict where no claims of the same frame meet: by what the two texts share, and a signal of change."""
-    if speaker_of(newer) != speaker_of(older) or is_of_somebody(newer.text):
+    fewer = is_fewer(newer.text, older.text)
+    if speaker_of(newer) != speaker_of(older) or (is_of_somebody(newer.text) and not fewer):
         return None
     found = contrast(newer.text, older.text)
     if found is None:
@@ -154,7 +156,7 @@ def _contrasted(newer: MemCube, older: MemCube) -> Verdict | None:
         doubt = doubt or NOT_YET
     if told_at(newer) == told_at(older) and newer.provenance.source != older.provenance.source:
         doubt = doubt or "two sources say different things at the same time"
-    if found.weight < 2 or doubt:
+    if found.weight < 2 or doubt or fewer:
         return Verdict(Ruling.FLAG, doubt or "both may be true", evidence)
     return Verdict(Ruling.SUPERSEDE, "what it states was replaced", evidence)
 

@@ -11,19 +11,13 @@ from memos_integrations.core.claims import Claim, Strength, kind_of, mark, refin
 from memos_integrations.core.claims.changes import SWITCHED
 from memos_integrations.core.claims.claim import ALL, ANY, KINDS, NO_ONE, bare, measured, period_of, words_of
 from memos_integrations.core.claims.frames import JUDGING, PERSONAL, SEVERAL
-from memos_integrations.core.claims.places import is_within
+from memos_integrations.core.claims.places import REGIONS, is_within
+from memos_integrations.core.claims.sorts import one_is_generic, sort_of
 from memos_integrations.core.conflict.called import renames, told_short
+from memos_integrations.core.conflict.limits import AT_TIMES, core, is_limited, is_narrowed, of_two_scopes, qualified
+from memos_integrations.core.conflict.turning import turned_about
 from memos_integrations.core.contrast import is_in_passing
-from memos_integrations.core.text import terms as terms_of
 
-_AT_TIMES = re.compile(
-    r"\b(?:on|every|each) (?:(?:mon|tues|wednes|thurs|fri|satur|sun)days?|weekends?|weekdays?|other day)"
-    r"|\bin (?:the )?(?:mornings?|evenings?|afternoons?|spring|summers?|autumn|fall|winters?)\b|\bat (?:night"
-    r"|weekends|lunch|work|home)\b"
-    r"|\bduring\b|\bpart[- ]time\b|\bfor (?:breakfast|lunch|dinner|work|fun|reading|travel(?:ling)?)\b",
-    re.IGNORECASE,
-)
-_SIDE = re.compile(r"\s(?:in|at|for|on|during|with|when|while|by|as|after|before)\s.+$", re.IGNORECASE)
 _OFTEN = re.compile(r"\s+(?:every|each|daily|once|twice|all the time|a lot)\b.*$", re.IGNORECASE)
 _KEPT_BY_CHANGE = frozenset({"likes", "fears", "allergy", "is a", "where", "visit", "want", "need", "know"})
 _NO_MEAT = frozenset({"vegan", "vegetarian", "pescatarian"})
@@ -55,7 +49,8 @@ def told(n: Claim, o: Claim) -> Found | None:
     how = relation(n, o)
     if how is None or not how.weight:
         return how
-    passing = is_in_passing(n.sentence) and not (n.changed and n.attribute in _LASTING)
+    told_of = n.sentence.replace(n.value, "") if n.changed and n.attribute in _DATES else n.sentence
+    passing = is_in_passing(told_of) and not (n.changed and n.attribute in _LASTING)
     silent = not n.ended and not n.was and (passing or _is_for_a_season(n))
     if silent or is_of_somebody(n.sentence):
         return None
@@ -63,6 +58,7 @@ def told(n: Claim, o: Claim) -> Found | None:
     return Found(1, "of one of several, perhaps") if one_of_many and how.weight == 2 else how
 
 
+_DATES = frozenset({"when", "ends", "leaves", "arrives", "opens", "closes"})
 _LASTING = frozenset({"home", "employer", "marital", "partner", "diet", "name", "school", "role"})
 """What changed of these yesterday, or last weekend, is so from then on."""
 
@@ -98,10 +94,13 @@ def relation(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of 
     if o.attribute == "name" and o.stands and n.changed and renames(n, o.value):
         return Found(2, "it is called otherwise")
     if n.was == ALL or (n.subject != o.subject and not told_short(n, o)):
-        return _of_its_end(n, o)
+        about = turned_about(n, o)
+        return Found(*about) if about[0] else _of_its_end(n, o)
     named = n.was and o.stands and o.value and _names(n.was, o.value)
     if named and (n.attribute != "prefers" or n.changed) and _of_one_matter(n, o):
         return _of_named(n, o)
+    if (about := turned_about(n, o))[0]:
+        return Found(*about)
     if ANY in {o.attribute, n.attribute} or not n.value or not o.value:
         return None
     if {n.attribute, o.attribute} == {"marital", "partner"} and o.stands and n.stands:
@@ -146,20 +145,21 @@ def _of_one_kind(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table
         return Found(2, "what the diet excludes is eaten") if n.changed else Found(1, "the diet excludes it")
     if {n.attribute, o.attribute} == {"eat", "diet"} and n.changed and n.stands and o.stands:
         return Found(2, "the diet excludes it") if words_of(o.value) & _MEAT and n.value in _NO_MEAT else None
-    if {n.attribute, o.attribute} == {"is a", "role"} and n.changed and n.stands and o.stands:
-        mine, theirs = _core(n.value), _core(o.value)
+    if {n.attribute, o.attribute} in ({"is a", "role"}, {"is", "role"}) and n.changed and n.stands and o.stands:
+        mine, theirs = core(n.value), core(o.value)
         one = mine[-1:] == theirs[-1:] and mine != theirs
         return Found(2, "a post of another rank") if one else None
     if n.attribute == "when" and n.changed and o.attribute in {"leaves", "arrives", "ends", "opens"} and o.stands:
         return Found(2, "it is at another time") if {kind_of(n.value), kind_of(o.value)} == {"time"} else None
     sort = kind_of(n.value)
     if n.attribute == SWITCHED and o.attribute in SWITCHABLE and o.stands:
-        other = sort == kind_of(o.value) and not same_value(n.value, o.value)
+        one = sort == kind_of(o.value) in KINDS or sort_of(n.value) == sort_of(o.value) != ""
+        other = one and not same_value(n.value, o.value)
         return Found(1, "one of a kind, and a change") if other else None
     if {n.attribute, o.attribute} != {"prefers", "drink"} or not (n.changed and n.stands and o.stands):
         return None
     other = sort in KINDS and sort == kind_of(o.value) and not same_value(n.value, o.value)
-    return Found(1, "one of a kind, and a change") if other and not _AT_TIMES.search(n.value) else None
+    return Found(1, "one of a kind, and a change") if other and not AT_TIMES.search(n.value) else None
 
 
 def _of_named(n: Claim, o: Claim) -> Found | None:
@@ -186,14 +186,14 @@ def _names(was: str, value: str) -> bool:
 def _turned(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of cases
     """Where one of the two denies, or says that something is over."""
     same = same_value(n.value, o.value) or (o.stands and words_of(n.value) <= words_of(o.value))
-    mine, theirs = _core(n.value), _core(o.value)
-    if not n.ended and (_is_limited(n) != _is_limited(o) or (len(mine) != len(theirs) and mine[-1:] != theirs[-1:])):
+    mine, theirs = core(n.value), core(o.value)
+    if not n.ended and (is_limited(n) != is_limited(o) or (len(mine) != len(theirs) and mine[-1:] != theirs[-1:])):
         return None  # "not after 4 pm"; "fish", "fish fingers"
     often = words_of(_OFTEN.sub("", n.value))
     never = n.stands and not o.stands and not o.ended and often == words_of(o.value)
     if not (same or never) or n.sign != o.sign:
         return None
-    if not never and _qualified(n.value) != _qualified(o.value) and not n.ended:
+    if not never and qualified(n.value) != qualified(o.value) and not n.ended:
         return None
     if o.stands:
         narrower = set(mine) < set(theirs)  # "dogs", "hot dogs"
@@ -205,18 +205,6 @@ def _turned(n: Claim, o: Claim) -> Found | None:  # noqa: PLR0911 - a table of c
     return Found(0, "the same")
 
 
-def _is_limited(claim: Claim) -> bool:
-    """Whether a sentence says when, or where, it is so: "not after 4 pm"."""
-    return _LIMIT.search(claim.sentence) is not None
-
-
-_LIMIT = re.compile(
-    r"\b(?:after(?! all)|before|during|when|while|unless|except|outside|in (?:the )?(?:mornings?|evenings?|public))\b"
-    r"|\bat night\b",
-    re.IGNORECASE,
-)
-
-
 def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911, PLR0912 - a table of cases
     """Where both say that something is so."""
     same = same_value(n.value, o.value)
@@ -226,24 +214,29 @@ def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911, PLR0912 
         return Found(0, "the same")
     if n.attribute == "name" and n.subject.split()[-1] in SEVERAL and not n.changed and not n.was:
         return None
+    if not n.changed and one_is_generic(n.value, o.value):
+        return None
     if n.attribute in {"home", "where"} and not n.was and is_within(n.value, o.value):
-        return None if not n.changed else Found(1, "it may be a place within the other")
+        if not n.changed:
+            return None
+        if not {bare(n.value), bare(o.value)} & REGIONS:
+            return Found(1, "it may be a place within the other")
     if refines(n.value, o.value) and not (n.attribute == "role" and n.changed):
         return None
     if _of_two_sorts(n, o):
         return Found(1, "it may be told in another way") if n.changed and n.attribute in _NAMED_PLACES else None
-    if n.attribute != "when" and _is_narrowed(n.value) != _is_narrowed(o.value) and not n.was:
+    if n.attribute != "when" and is_narrowed(n.value) != is_narrowed(o.value) and not n.was:
         return Found(1, "it may be so at times only") if n.changed else None
-    if n.attribute in {"is", "price"} and not n.changed and not n.was and _of_two_scopes(n.value, o.value):
+    if n.attribute in {"is", "price"} and not n.changed and not n.was and of_two_scopes(n.value, o.value):
         return None
     periods = {period_of(n.value), period_of(o.value)} - {""}
     if len(periods) > 1 and not n.changed:
         return None
-    often = _AT_TIMES.search(n.value), _AT_TIMES.search(o.value)
+    often = AT_TIMES.search(n.value), AT_TIMES.search(o.value)
     if often[0] and often[1] and often[0][0].lower() != often[1][0].lower() and n.attribute != "when":
         return None
     kinds = kind_of(n.value), kind_of(o.value)
-    at_times = bool(_AT_TIMES.search(n.value) or _AT_TIMES.search(o.value))
+    at_times = bool(AT_TIMES.search(n.value) or AT_TIMES.search(o.value))
     match min(n.strength, o.strength):
         case Strength.ONE:
             if n.attribute == "is" and kinds[0] != kinds[1] and not _one_sort(n, kinds):
@@ -253,7 +246,7 @@ def _alike(n: Claim, o: Claim) -> Found | None:  # noqa: C901, PLR0911, PLR0912 
         case Strength.LIKELY:
             return _likely(n, o, kinds, at_times)
         case _:
-            mine, theirs = _core(n.value), _core(o.value)
+            mine, theirs = core(n.value), core(o.value)
             apart = (
                 kinds[0] != "standing" and min(len(mine), len(theirs)) > 1 and mine[-1] != theirs[-1]
             )  # "brown eyes", "grey hair"
@@ -283,19 +276,6 @@ def _sort(value: str) -> str:
     return "a manner" if article is None or article[0].strip().lower() in {"a", "an"} else "a place"
 
 
-def _is_narrowed(value: str) -> bool:
-    """Whether a value holds on some days, at some hours or for some people only, besides saying what it is."""
-    limit = _AT_TIMES.search(value) or _FOR_SOME.search(value)
-    return limit is not None and bool(_core(f"{value[: limit.start()]} {value[limit.end() :]}"))
-
-
-_FOR_SOME = re.compile(
-    r"\s(?:for|to) (?:(?:all|non|new|the|our)[ -])?(?:children|kids|adults|members|staff|guests|students|visitors"
-    r"|residents|employees|men|women|seniors|\w+ers)\b",
-    re.IGNORECASE,
-)
-
-
 def _one_sort(n: Claim, kinds: tuple[str, str]) -> bool:
     """Whether values of two kinds can answer the same question."""
     return set(kinds) <= ({"name", "words", *KINDS} if "favourite" in n.subject else {"words", *KINDS})
@@ -306,10 +286,10 @@ def _likely(  # noqa: PLR0911 - a table of cases
 ) -> Found | None:
     if NO_ONE in {n.value, o.value}:
         return Found(2 if n.changed else 1, "alone, or not")
-    mine, theirs = _core(n.value), _core(o.value)
+    mine, theirs = core(n.value), core(o.value)
     head = bool(mine and theirs) and mine[-1] == theirs[-1]
     if n.attribute == "prefers":
-        if at_times or _qualified(n.value) != _qualified(o.value):
+        if at_times or qualified(n.value) != qualified(o.value):
             return None
         return Found(2, "one preference of a kind") if head or (kinds[0] == kinds[1] and kinds[0] in KINDS) else None
     counts = kinds[0] == "number" and len(mine) > 1 and not head and kind_of(bare(n.value).split()[0]) == "number"
@@ -325,21 +305,3 @@ def _likely(  # noqa: PLR0911 - a table of cases
     if kinds[0] == "words" and not head:
         return Found(1, "said to have changed") if n.changed else None
     return Found(2, "said to have changed") if n.changed else Found(1, "one as a rule")
-
-
-def _of_two_scopes(one: str, other: str) -> bool:
-    """Whether each holds in another place or for another one: "off in staging", "on in production"."""
-    mine, theirs = _SCOPE.search(one), _SCOPE.search(other)
-    return bool(mine and theirs and mine[1].lower() == theirs[1].lower() and words_of(mine[2]) != words_of(theirs[2]))
-
-
-_SCOPE = re.compile(r"\s(in|on|for|at|with)\s(.+)$", re.IGNORECASE)
-
-
-def _core(value: str) -> list[str]:
-    return terms_of(_SIDE.sub("", bare(value)) or value)
-
-
-def _qualified(value: str) -> str:
-    side = _SIDE.search(bare(value))
-    return " ".join(sorted(words_of(side[0]))) if side else ""

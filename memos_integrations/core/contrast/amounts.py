@@ -57,6 +57,9 @@ def it_is_one_more(n: Statement, o: Statement, pair: Pair) -> int:
     more = {mine.place + 2 for mine in pair.only_n if mine.kind == "number"} & _more_at(pair)
     if things and more and any(theirs.kind == "number" for theirs in pair.only_o):
         return 1  # "bought two more licences"
+    one_more = {word.root for word in pair.n.words if pair.n.lows[word.place - 1 : word.place] == ("another",)}
+    if one_more & pair.shared and _GOT.search(fold(n.text)) and any(word.kind == "number" for word in pair.only_o):
+        return 1
     counts = {_ORDER[mine.low] for mine in pair.only_n if mine.low in _ORDER}
     before = {_COUNT.get(theirs.low, theirs.low) for theirs in pair.only_o if theirs.kind == "number"}
     return 1 if things and any(str(count - 1) in before for count in counts) else 0
@@ -67,6 +70,7 @@ def _more_at(pair: Pair) -> set[int]:
     return {place + 1 for place, low in enumerate(pair.n.lows) if low == "more"}
 
 
+_GOT = re.compile(r"\b(?:got|adopted|bought|had|have got|hired|opened|joined|born|welcomed|added|acquired)\b")
 _COUNT = {word: str(number) for number, word in enumerate("one two three four five six seven eight nine".split(), 1)}
 _ORDER = {word: number for number, word in enumerate("second third fourth fifth sixth seventh".split(), 2)}
 _HOW_OFTEN = re.compile(

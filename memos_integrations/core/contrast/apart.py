@@ -22,6 +22,8 @@ _LED = {"without": "with", "ohne": "mit", "sin": "con"}
 _UNTIL = frozenset({"until", "till", "bis", "hasta"})
 _SINCE = frozenset({"after", "nach", "despues"})
 _LIMITS = frozenset("day time part before after during vor nach antes despues without".split())
+_SPANS = frozenset("day week month year hour while".split())
+"""How long something went on that is over, is no limit: "after a month"."""
 _REPEATED = frozenset(f"{day}s" for day in DAYS)
 _EXACT = frozenset({"day", "time", "ordinal"})
 _DATED = frozenset({"month", "number"})
@@ -79,7 +81,7 @@ def denied_of_another(newer: str, older: str) -> bool:
 def _only_denies(told: tuple[Statement, ...]) -> bool:
     return all(
         each.sayings
-        and (_STOPPED.search(fold(each.text)) or all(saying.denied or saying.ended for saying in each.sayings))
+        and (all(saying.denied or saying.ended or _STOPPED.search(" ".join(saying.lows)) for saying in each.sayings))
         for each in told
     )
 
@@ -111,7 +113,7 @@ def _particulars(saying: Saying) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     slot, end = "", 0
     for word in saying.words:
-        reason = word.lead in _SINCE and word.place <= 2
+        reason = word.lead in _SINCE and (word.place <= 2 or word.low.removesuffix("s") in _SPANS)
         led = word.lead in _WHERE and word.kind not in _DATED and not reason
         if word.kind in _EXACT and word.lead not in _UNTIL:
             slot = word.kind
@@ -138,10 +140,24 @@ def modified_apart(mine: Saying, theirs: Saying, *, corrected: bool) -> bool:
                 told = corrected or said_of or _reached(mine, key)
                 if one is mine.owners or not told:
                     return True
+        if _ways(mine, theirs, key) == {"to", "from"}:
+            return True  # "the flight to London", "the flight from London"
         here, there = _behind(mine, key), _behind(theirs, key)
         if here and there and here.root != there.root:
             return True
     return False
+
+
+def _ways(mine: Saying, theirs: Saying, key: str) -> set[str]:
+    """The words that lead it where it says which one is meant of what both begin with."""
+    if not (mine.words and theirs.words):
+        return set()
+    firsts = [saying.words[0] for saying in (mine, theirs)]
+    close = all(
+        saying.matter[key].place - first.place <= 3 for saying, first in zip((mine, theirs), firsts, strict=True)
+    )
+    one = firsts[0].root == firsts[1].root and firsts[0].root != key and close
+    return {saying.matter[key].lead for saying in (mine, theirs)} if one else set()
 
 
 def _reached(saying: Saying, key: str) -> bool:

@@ -38,7 +38,8 @@ def _begin_alike(pair: Pair) -> bool:
 
 def it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """It says that something is news, and gives another value."""
-    begun = pair.n.begins and pair.held and bool(pair.shared & SINGLE - {"@begin"})
+    steps = bool(pair.kinds & _STEPS) and pair.argument
+    begun = pair.n.begins and pair.held and (steps or bool(pair.shared & SINGLE - {"@begin"}))
     if pair.one_of_many or pair.other_doing or a_part(n, pair) or two_subjects(pair):
         return 0
     if not (n.fresh or begun) or n.besides or n.passing or n.past or o.past or pair.n.denied or not pair.shared:
@@ -64,6 +65,8 @@ def it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0
     return 1 if n.instead and _in_the_place(pair) else 0
 
 
+_STEPS = {"number", "ordinal"}
+"""Of what is told by its number, the next one begins when the one before is over: "third grade", "fourth grade"."""
 _CALLED = {"name", "number", "ordinal", "day"}
 _FOR_WHEN = {("for", kind) for kind in ("number", "ordinal", "day")}
 

@@ -13,6 +13,8 @@ from memos_integrations.core.contrast.amounts import (
 )
 from memos_integrations.core.contrast.apart import named_apart, of_two_things
 from memos_integrations.core.contrast.changed import WANTS, it_has_changed, moves
+from memos_integrations.core.contrast.kinds import it_is_had_now
+from memos_integrations.core.contrast.leaving import is_born, it_is_out_of_it
 from memos_integrations.core.contrast.lexicon import (
     CHANGING,
     KINDRED,
@@ -79,18 +81,22 @@ _NOT_TO = re.compile(r"\b(?:to stop|not to|no more)\b")
 
 
 def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
+    if is_born(n, o):
+        yield 1, "it is born"
     for pair in pairs_of(n, o):
         alike = pair.alike
         near = alike >= ALIKE or (alike >= FEW and moves(pair))
         for rule in _RULES:
             named = rule is _it_names_the_former and alike >= FEW
-            weight = rule(n, o, pair) if near or named or rule is _it_ends_the_state else 0
+            weight = rule(n, o, pair) if near or named or rule in _OF_ITSELF else 0
             if weight:
-                sure = alike >= SURELY and not o.unsure
+                sure = (alike >= SURELY or rule is it_is_had_now) and not o.unsure
                 yield weight if sure else 1, rule.__name__.strip("_").replace("_", " ")
 
 
 def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
+    if "time" in pair.kinds and not pair.n.changes:
+        return 0  # "opens at 9", "closes at 6"
     if not pair.opposed or pair.n.denied != pair.o.denied or n.past or o.past or n.passing or named_apart(pair):
         return 0
     left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
@@ -109,11 +115,11 @@ def _is_for_some(n: Statement, pair: Pair) -> bool:
     return not n.fresh and any(word.lead in {"for", "to"} and word.predicate for word in pair.only_n)
 
 
-def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
+def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
     """It tells of an event that ends what the earlier says is so: found what was looked for."""
     if pair.n.denied or pair.o.denied or n.besides or o.past or not (pair.shared or pair.held):
         return 0
-    if "number" in pair.kinds or named_apart(pair) or _is_for_some(n, pair):
+    if pair.kinds & {"number", "time"} or named_apart(pair) or _is_for_some(n, pair):
         return 0  # "ticket 8841", "ticket 8850"
     if pair.of_two_heads:
         return 0  # "blood pressure", "blood sugar"
@@ -127,6 +133,8 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:
     named = pair.held and pair.n.holder not in OWN and not pair.n.holder & KINDRED and pair.n.acts & {"again", "up"}
     if (pair.argument or named) and ended and pair.alike >= ALIKE:
         return 2 if not left and pair.held and pair.argument else 1
+    if ended and pair.alike >= FEW and any(pair.o.matter[key].kind == "name" for key in matter & pair.o.matter.keys()):
+        return 1  # "our cat Milo is missing", "we found Milo"
     alone = turned(OF_PEOPLE, pair.n.acts, frozenset(pair.o.matter)) - told_again
     return 1 if alone and pair.held else 0
 
@@ -186,4 +194,8 @@ _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
     _it_is_given_up,
     it_is_so_at_other_times,
     it_is_one_more,
+    it_is_had_now,
+    it_is_out_of_it,
 )
+_OF_ITSELF = frozenset({_it_ends_the_state, it_is_had_now})
+"""Rules for which two statements need not share words."""

@@ -31,7 +31,7 @@ def ended_in(tokens: list[str], lows: list[str]) -> Iterator[str]:
             yield from (FRAMES.get(root(each), root(each)) for each in _object(lows[place + 2 :]))
         if no_verb or named or low == "die" or not (verb or pair or low in OVER):
             continue
-        if pair and root(low) in FRAMES:
+        if pair and FRAMES.get(root(low), "@cost") != "@cost":
             yield FRAMES[root(low)]  # "moved out": of where one lives
         if lows[place + 1 : place + 3] == ["out", "of"] and root(low) == _RUN:
             continue  # "ran out of milk"

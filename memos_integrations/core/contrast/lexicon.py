@@ -29,7 +29,7 @@ IRREGULAR = {
         "spend": "spent", "send": "sent", "lend": "lent", "draw": "drew drawn", "withdraw": "withdrew withdrawn",
         "undergo": "underwent",
         "overcome": "overcame", "outgrow": "outgrew outgrown",
-        "sing": "sang sung", "tear": "tore torn", "swear": "swore sworn", "do": "did"
+        "dye": "dyed dyeing", "sing": "sang sung", "tear": "tore torn", "swear": "swore sworn", "do": "did"
                    " done does",
     }.items()
     for form in forms.split()
@@ -41,9 +41,13 @@ def root(word: str) -> str:
     """A word in the form in which it is compared."""
     low = fold(word)
     low = _CALLED.get(low, low)
+    if low in _NOUNS:
+        return "appointment"
     return stem(IRREGULAR.get(low, low))
 
 
+_NOUNS = frozenset({"appointment", "appointments"})
+"""Who is appointed has an office; an appointment is on a day."""
 _CALLED = {
     "mum": "mother", "mom": "mother", "mama": "mother", "dad": "father", "papa": "father", "grandma": "grandmother",
     "grandpa": "grandfather", "child": "children", "kid": "child", "kids": "children",
@@ -122,7 +126,8 @@ NEGATIONS = frozenset("not no never none nor neither cannot without nobody nothi
                       " keinem nie niemals ohne nunca jamas ningun ninguna sin".split())  # fmt: skip
 
 ENDING = _roots(
-    "stop quit cease discontinue cancel terminate drop ditch scrap abandon abolish finish complete conclude end sell"
+    "wipe erase stop quit cease discontinue cancel terminate drop"
+    " ditch scrap abandon abolish finish complete conclude end sell"
     " return leave lose resign retire withdraw unsubscribe unfollow uninstall divorce separate split die expire"
     " sunset"
     " decommission dissolve dismiss fire sack outsource hand pass recover heal remove delete disband dismantle"
@@ -144,7 +149,8 @@ ENDING_PAIRS = frozenset(
      ("let", "lapse"),
      ("let", "go"), ("come", "off"), ("run", "out"), ("do", "away"), ("take", "down"),
      ("pass", "away"), ("back", "out"), ("shut", "off"), ("wean", "off"), ("wear", "off"), ("clear", "up"),
-     ("write", "off"), ("throw", "out"), ("kick", "out"), ("rip", "out"), ("cut", "off")}
+     ("write", "off"), ("pay", "off"),
+     ("check", "out"), ("throw", "out"), ("kick", "out"), ("rip", "out"), ("cut", "off")}
 )  # fmt: skip
 """The same of a verb and its particle."""
 
@@ -272,7 +278,7 @@ left / right
 north / south
 east / west
 rise increase / fall decrease
-busy / free idle
+busy booked occupied taken / free idle vacant
 optional voluntary / mandatory compulsory required obligatory
 finished done complete completed / unfinished incomplete pending overdue ongoing
 repaired fixed / broken
@@ -296,6 +302,8 @@ fixed / variable
 junior / senior
 high / low
 wired / wireless
+up / down
+in-person / virtual
 """
 OPPOSED: dict[str, tuple[tuple[int, int], ...]] = {}
 """Roots of words to the scales that they are on, and to which side."""

@@ -6,7 +6,7 @@ import re
 
 from memos_integrations.core.contrast.apart import of_two_things
 from memos_integrations.core.contrast.changed import MOST_APART
-from memos_integrations.core.contrast.lexicon import SINGLE, WISHING
+from memos_integrations.core.contrast.lexicon import IRREGULAR, SINGLE, WISHING
 from memos_integrations.core.contrast.pair import Pair
 from memos_integrations.core.contrast.saying import Statement
 from memos_integrations.core.contrast.word import Word
@@ -72,10 +72,21 @@ def it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR091
         return 0  # "I work with children", "I have no children"
     if pair.compound or pair.of_its_owner:
         return 0  # "fish", "fish fingers"; "I do not eat fish", "my cat eats fish"
+    if pair.o.denied and not n.fresh and not done and any(_once(pair, key) for key in pair.shared):
+        return 0  # "I do not watch TV", "I watched the final on TV"
     learnt = pair.o.denied and _CAN_NOW.search(fold(n.text)) and pair.held and pair.shared - pair.o.holder
     if (_told(pair.only_n) and _told(pair.only_o)) or not (pair.argument or pair.held):
         return 1 if learnt and len(pair.only_n) <= MOST_APART else 0
     return 2 if pair.cover >= 0.5 else 1
+
+
+def _once(pair: Pair, key: str) -> bool:
+    """Whether what is denied as a habit was done at a time."""
+    mine, theirs = pair.n.matter.get(key), pair.o.matter.get(key)
+    if mine is None or theirs is None or mine.low == theirs.low or mine.predicate:
+        return False
+    past = mine.low.endswith("ed") or IRREGULAR.get(mine.low) == theirs.low
+    return past and not {"have", "has"} & {*pair.n.lows[: mine.place], *pair.o.lows}
 
 
 _CAN_NOW = re.compile(r"\bfound out\b|\b(?:learn(?:ed|t)|taught (?:my|him|her|them)sel(?:f|ves)) (?:how )?to\b")

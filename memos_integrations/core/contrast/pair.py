@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memos_integrations.core.contrast.lexicon import CHANGING, MANY, NEGATING_PREFIXES, NEGATING_SUFFIXES, WISHING
+from memos_integrations.core.contrast.lexicon import CHANGING, MANY, NEGATING_PREFIXES, NEGATING_SUFFIXES, WISHING, root
 from memos_integrations.core.contrast.saying import Saying
 from memos_integrations.core.contrast.word import Word
 
 OWN = (frozenset({"@me"}), frozenset({"@mine"}))
 _MEASURED = {"number", "time", "day", "month", "ordinal"}
-_BESIDE = {"well", "badli", "fine", "properli", "wieder", "again", "nuevo", "after", "before", "without"} | {
+_BESIDE = {"well", "badli", "fine", "properli", "wieder", "again", "nuevo", "after", "before", "without", "yet"} | {
     "yesterday",
     "todai",
     "tonight",
@@ -23,6 +23,7 @@ _BESIDE = {"well", "badli", "fine", "properli", "wieder", "again", "nuevo", "aft
     "month",
     "year",
 }
+_UNITS = frozenset(map(root, "year month week day hour minute second".split()))
 _OF_MANY = {"@like", "@drink", "@favourite", "@fear"}
 
 
@@ -38,7 +39,14 @@ class Pair(NamedTuple):
     @property
     def argument(self) -> bool:
         """Whether they share more than a predicate that can have many values."""
-        return bool(self.shared - MANY - CHANGING - _OF_MANY - self.o.holder - self.n.holder)
+        return bool(self.shared - MANY - CHANGING - _OF_MANY - self._spans - self.o.holder - self.n.holder)
+
+    @property
+    def _spans(self) -> frozenset[str]:
+        """The units of time that both count: "34 years old", "married for 6 years"."""
+        mine, theirs = ({word.unit for word in saying.words} for saying in (self.n, self.o))
+        other = [any(word.kind not in _MEASURED for word in only) for only in (self.only_n, self.only_o)]
+        return _UNITS & mine & theirs if all(other) else frozenset()
 
     @property
     def couple(self) -> bool:

@@ -56,7 +56,7 @@ _REPORTED = re.compile(
 _SPLIT = re.compile(r"\s*[;:]\s+|,\s+|\s+(?:but|because|although|while|whereas|so that|weil|aber|porque|pero|sino)\s+|"
                     r"\s+and\s+(?=(?:nobody|everybody|everyone|i|we|he|she|they|it|now|is|am|are|has|have|bought|got"
                     r"|adopted|joined|rented"
-                    r"|began)\s)", re.IGNORECASE)  # fmt: skip
+                    r"|began|works?|joined|started|took|installed|switched)\s)", re.IGNORECASE)  # fmt: skip
 
 
 _SHORT = [(re.compile(pattern, re.IGNORECASE), into) for pattern, into in (
@@ -157,7 +157,8 @@ def frames_of(text: str) -> tuple[tuple[str, str], ...]:
         for key in sorted(saying.acts & LIVES.keys())
         for line in sorted(LIVES[key])
     ]
-    return tuple(dict.fromkeys([*found, *lives]))
+    births = [("@me", line) for holder, line in lives if line == "@life0" and holder != "@me"]  # whoever gives birth
+    return tuple(dict.fromkeys([*found, *lives, *births]))
 
 
 def _whose(saying: Saying) -> str:
@@ -261,7 +262,7 @@ def _saying(tokens: list[str]) -> Saying:
     words = tuple(word_of(tokens, lows, place) for place in range(len(tokens)))
     content = [word for word in words if word is not None]
     holder = holder_of(tokens, lows)
-    scaled = [low for low in lows[:-1] if low not in {"on", "off", "last"}] + lows[-1:]
+    scaled = [low for low in lows[:-1] if low not in {"on", "off", "last", "up", "down"}] + lows[-1:]
     scales = {scale for low in scaled if low not in NEGATIONS for scale in OPPOSED.get(root(low), ())}
     return Saying(
         tuple(content),

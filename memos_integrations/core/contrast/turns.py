@@ -11,15 +11,16 @@ back return / miss missing lose lost
 find found locate turn / look search seek lose lost miss missing
 arrive receive deliver come get got complete / wait await expect order outstanding transit delay overdue
 let rent lease / free vacant empty
-repair fix mend replace unblock / break broken defective leak damage out fail jam block
+repair fix mend replace unblock / flat break broken defective leak damage out fail jam block
 pay repay settle transfer / owe unpaid due outstanding debt overdue
 * hire / unemployed jobless unemployment
 * resume / leave sabbatical vacation holiday sick ill
-* recover heal cure / ill sick injure broken flu cold fever
+* recover heal cure / ill sick injure injury broken flu cold fever surgery operation concussion
 back return home discharge / hospital clinic rehab ward prison jail
 back return home discharge / holiday vacation leave trip travel abroad away hospital workshop repair garage sick
 * marry wed engage meet / single engaged fiance fiancee unmarried
 * divorce separate split break / marry married engaged together girlfriend boyfriend partner husband wife couple
+fix solve / open
 approve grant accept reject refuse / pending apply wait application review
 answer reply / wait
 finish complete submit pass / read write study work learn prepare draft
@@ -34,9 +35,10 @@ wash clean / dirty
 merge / review draft
 submit / draft
 certify qualify / trainee learner
+fluent / learn study
 * reconcile forgive / fight quarrel feud
 close resolve uphold dismiss decide / investigate investigation dispute
-resume restart pick / hold pause suspend freeze shelve
+resume restart pick run underway / hold pause suspend freeze shelve
 reinstate restore reactivate / suspend lock block freeze
 open reopen / close closed shut
 close shut / open
@@ -45,7 +47,7 @@ fine better heal / hurt ache sore
 normal / high low elevated overweight underweight irregular
 run finish complete / train
 renew extend / expire lapse
-pick collect fetch / workshop repair garage cleaner
+pick collect fetch / workshop repair garage cleaner shop mechanic vet dealership
 expire lapse terminate revoke / valid active force run
 sign / negotiate unsigned
 buy order / need want save look

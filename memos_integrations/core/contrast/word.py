@@ -116,7 +116,8 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     after = place == 0 or lows[place - 1] in DETERMINERS
     if place and plain in ENDING and (after or lows[place - 1] in _OF_ABSENCE):
         plain = low  # "the left knee", "a finished book", "sick leave": no verb
-    if low in FILLERS | _NAMELESS or (plain in ENDING and plain not in FRAMES) or low in OVER:
+    shift = low == "day" and lows[place + 1 : place + 2] in (["shift"], ["shifts"])
+    if (low in FILLERS | _NAMELESS and not shift) or (plain in ENDING and plain not in FRAMES) or low in OVER:
         return None
     framed = FRAMES.get(plain, plain)
     if plain == _MOVE and (lows[place + 1 : place + 2] or ("",))[0] in DETERMINERS:
@@ -157,6 +158,8 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
         return _KIND_OF[plain]
     if place > 0 and token[0].isupper():
         return "name"
+    if low in {"noon", "midnight"}:
+        return "time"
     if low in PARTS:
         return ""
     if lead == "to" and "next" in lows[:place]:
