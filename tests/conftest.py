@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """What is imported and collected lives as long as the run: the collector neither looks at it meanwhile nor after."""
+    """What is imported and collected lives as long as the run: the collector looks at none of it, then or later."""
     gc.disable()
     try:
         return (yield)

@@ -119,7 +119,7 @@ def test_a_request_that_needs_both_gets_both_and_another_only_its_own(taught: Ta
 
 
 def test_it_goes_with_either_source_and_with_either_part(taught: Taught, memory: ParameterMemory) -> None:
-    memos, cubes, (one, other) = taught.memos, taught.cubes, taught.names
+    cubes, (one, other) = taught.cubes, taught.names
     before = logits(memory.model, (other,))
     made = memory.compose(one, other)
     memory.drop({cubes[0].id})

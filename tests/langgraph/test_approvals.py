@@ -445,7 +445,7 @@ def asked(folder, request):
     return done
 
 requests = json.loads(sys.argv[2])
-for action, request in requests.items():  # each in a process of its own, which has imported already and shares nothing else
+for action, request in requests.items():  # each in a process of its own, which has imported already
     child = os.fork()
     if not child:
         asked(sys.argv[1] + "/" + action, request)
