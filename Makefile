@@ -63,7 +63,7 @@ tests test-slow: export OMP_NUM_THREADS := 1
 # Hundreds of tests start a Python of their own; what it imports is compiled once, whatever the caller's shell says.
 tests test-slow: export PYTHONDONTWRITEBYTECODE :=
 # Vaults wait for the disk at each commit. No power is cut while tests run, so they stand in memory where 4 GB of it are
-# free for files: a kill -9 loses nothing there either, and what a cut would lose is tried on a file system of our own.
+# free for files: a kill -9 loses nothing there either, and what a cut would lose is tried on what a vault wrote, cut anywhere.
 tests: export PYTEST_DEBUG_TEMPROOT := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'END {print $$4}')" -gt 4000000 \
 	2>/dev/null && echo /dev/shm)
 # Each worker takes a half of the files in their order, so that most modules' fixtures are made once; who is done first
