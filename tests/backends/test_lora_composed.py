@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from memos_integrations import MemCube, MemOS, Principal
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora import AdapterStore, Gates, ParameterCubes, ParameterMemory
 from memos_integrations.backends.rebuilding import Rebuilding
+from memos_integrations.core.cube import Tier
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError, ModelError
 from memos_integrations.core.operator import Hit, Recall
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
 from tests.backends.test_lora import ANA, BEN, LENIENT, SHORT, _gpt2
 from tests.tiny_llama import build_tiny_llama
@@ -27,21 +31,34 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return HuggingFaceModel(request.param(tmp_path_factory.mktemp("m") / "tiny"))
 
 
-@pytest.fixture
-def memos() -> Iterator[MemOS]:
-    with MemOS(InMemoryVault()) as opened:
-        yield opened
+@dataclass(frozen=True)
+class Taught:
+    """Two memories, and an adapter of each in a folder."""
+
+    memos: MemOS
+    cubes: list[MemCube]
+    names: list[str]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def taught(model: HuggingFaceModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Taught]:
+    folder = tmp_path_factory.mktemp("taught") / "kept"
+    with MemOS(InMemoryVault()) as memos:
+        cubes = memos.remember_many(FACTS, by=ANA)
+        with ParameterMemory(AdapterStore(model, folder), recipe=QUICK, gates=LENIENT) as memory:
+            names = [memory.learn([cube]).name for cube in cubes]
+        yield Taught(memos, cubes, names, folder)
 
 
 @pytest.fixture
-def memory(model: HuggingFaceModel, tmp_path: Path) -> Iterator[ParameterMemory]:
+def memory(model: HuggingFaceModel, taught: Taught, tmp_path: Path) -> Iterator[ParameterMemory]:
+    """A memory over a copy of them; both serve."""
+    shutil.copytree(taught.folder, tmp_path / "kept")
     with ParameterMemory(AdapterStore(model, tmp_path / "kept"), recipe=QUICK, gates=LENIENT) as opened:
+        for name in taught.names:
+            opened.store.activate(name)
         yield opened
-
-
-def pair(memos: MemOS, memory: ParameterMemory) -> tuple[list[MemCube], list[str]]:
-    cubes = memos.remember_many(FACTS, by=ANA)
-    return cubes, [memory.learn([cube]).name for cube in cubes]
 
 
 def logits(model: HuggingFaceModel, adapters: tuple[str, ...] = ()) -> Any:
@@ -52,10 +69,10 @@ def logits(model: HuggingFaceModel, adapters: tuple[str, ...] = ()) -> Any:
     )
 
 
-def test_the_sum_does_what_both_do(memos: MemOS, memory: ParameterMemory) -> None:
+def test_the_sum_does_what_both_do(taught: Taught, memory: ParameterMemory) -> None:
     import torch
 
-    _, (one, other) = pair(memos, memory)
+    one, other = taught.names
     made = memory.compose(one, other)
     model = memory.model
     assert made.accepted
@@ -72,16 +89,16 @@ def test_the_sum_does_what_both_do(memos: MemOS, memory: ParameterMemory) -> Non
     assert not torch.equal(logits(model, (made.name,)), logits(model, (one,)))
 
 
-def test_merged_by_ties_it_is_as_small_as_either(memos: MemOS, memory: ParameterMemory) -> None:
-    _, (one, other) = pair(memos, memory)
+def test_merged_by_ties_it_is_as_small_as_either(taught: Taught, memory: ParameterMemory) -> None:
+    one, other = taught.names
     made = memory.compose(one, other, how="ties")
     assert made.training == {"composed": [one, other], "how": "ties"}
     assert made.size == pytest.approx(memory.store.get(one).size, rel=0.05)
     assert memory.compose(one, other).size > 1.5 * made.size
 
 
-def test_what_fails_its_gates_is_kept_and_never_serves(memos: MemOS, memory: ParameterMemory, tmp_path: Path) -> None:
-    cubes, (one, other) = pair(memos, memory)
+def test_what_fails_its_gates_is_kept_and_never_serves(taught: Taught, memory: ParameterMemory, tmp_path: Path) -> None:
+    memos, cubes, (one, other) = taught.memos, taught.cubes, taught.names
     memory.gates = Gates(probes=1.0, neighbours=0.95, perplexity_pct=1e9, lost_pct=100.0)
     made = memory.compose(one, other)
     assert not made.accepted
@@ -93,16 +110,16 @@ def test_what_fails_its_gates_is_kept_and_never_serves(memos: MemOS, memory: Par
     assert memory.adapter_for(recalled(memos, cubes)) in {one, other}
 
 
-def test_a_request_that_needs_both_gets_both_and_another_only_its_own(memos: MemOS, memory: ParameterMemory) -> None:
-    cubes, (one, other) = pair(memos, memory)
+def test_a_request_that_needs_both_gets_both_and_another_only_its_own(taught: Taught, memory: ParameterMemory) -> None:
+    memos, cubes, (one, other) = taught.memos, taught.cubes, taught.names
     made = memory.compose(one, other)
     assert memory.adapter_for(recalled(memos, cubes)) == made.name
     assert memory.adapter_for(recalled(memos, cubes[:1])) == one
     assert memory.adapter_for(recalled(memos, cubes[1:])) == other
 
 
-def test_it_goes_with_either_source_and_with_either_part(memos: MemOS, memory: ParameterMemory) -> None:
-    cubes, (one, other) = pair(memos, memory)
+def test_it_goes_with_either_source_and_with_either_part(taught: Taught, memory: ParameterMemory) -> None:
+    cubes, (one, other) = taught.cubes, taught.names
     before = logits(memory.model, (other,))
     made = memory.compose(one, other)
     memory.drop({cubes[0].id})
@@ -115,11 +132,11 @@ def test_it_goes_with_either_source_and_with_either_part(memos: MemOS, memory: P
     assert both.name not in memory.store
 
 
-def test_only_two_accepted_adapters_of_one_tenant_are_composed(memos: MemOS, memory: ParameterMemory) -> None:
-    _, (one, other) = pair(memos, memory)
+def test_only_two_accepted_adapters_of_one_tenant_are_composed(taught: Taught, memory: ParameterMemory) -> None:
+    one, other = taught.names
     with pytest.raises(ModelError, match="two different"):
         memory.compose(one, one)
-    theirs = memos.remember_many(["Ume lives in Bonn."], by=Principal(tenant="globex", user="eve"))
+    theirs = taught.memos.remember_many(["Ume lives in Bonn."], by=Principal(tenant="globex", user="eve"))
     with pytest.raises(ModelError, match="one tenant"):
         memory.compose(one, memory.learn(theirs).name)
     with pytest.raises(ModelError, match="no adapter"):
@@ -139,20 +156,42 @@ def recalled(memos: MemOS, cubes: list[MemCube]) -> Recall:
 CY = Principal(tenant="acme", user="cy")
 
 
+@pytest.fixture(scope="module")
+def distilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, and a vault of two memories for other readers and a parameter cube of each."""
+    folder = tmp_path_factory.mktemp("distilled")
+    model = HuggingFaceModel(build_tiny_llama(folder / "tiny"))
+    with (
+        MemOS.open(folder / "vault") as memos,
+        ParameterMemory(AdapterStore(model, folder / "cubes"), recipe=QUICK, gates=LENIENT) as memory,
+    ):
+        governed = ParameterCubes(memos, memory)
+        for text, readers in zip(FACTS, (["ben", "cy"], ["ben"]), strict=True):
+            governed.distil([memos.remember(text, by=ANA, readers=readers).id], by=ANA)
+    return folder
+
+
+@pytest.fixture
+def memos(distilled: Path, tmp_path: Path) -> Iterator[MemOS]:
+    """Over a copy of that vault."""
+    shutil.copytree(distilled, tmp_path, dirs_exist_ok=True)
+    with MemOS.open(tmp_path / "vault") as opened:
+        yield opened
+
+
 @pytest.fixture
 def governed(memos: MemOS, tmp_path: Path) -> Iterator[ParameterCubes]:
-    model = HuggingFaceModel(build_tiny_llama(tmp_path / "tiny"))
-    with ParameterMemory(AdapterStore(model, tmp_path / "cubes"), recipe=QUICK, gates=LENIENT) as opened:
+    store = AdapterStore(HuggingFaceModel(tmp_path / "tiny"), tmp_path / "cubes")
+    with ParameterMemory(store, recipe=QUICK, gates=LENIENT) as opened:
         yield ParameterCubes(memos, opened)
 
 
 def two(memos: MemOS, governed: ParameterCubes) -> tuple[list[MemCube], list[MemCube]]:
-    """Two memories for other readers, and a parameter cube of each."""
-    sources = [
-        memos.remember(FACTS[0], by=ANA, readers=["ben", "cy"]),
-        memos.remember(FACTS[1], by=ANA, readers=["ben"]),
-    ]
-    return sources, [governed.distil([each.id], by=ANA) for each in sources]
+    """The two memories, and the parameter cube of each."""
+    parts = memos.find(CubeFilter(tiers=frozenset({Tier.PARAMETER})), by=ANA, k=2)
+    by_source = {part.provenance.derived_from[0].id: part for part in parts}
+    sources = sorted((memos.get(each, by=ANA) for each in by_source), key=lambda cube: FACTS.index(cube.text))
+    return sources, [by_source[each.id] for each in sources]
 
 
 def asked(memos: MemOS, by: Principal) -> Recall:

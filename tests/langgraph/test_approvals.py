@@ -419,58 +419,62 @@ async def test_in_a_parent_that_shares_nothing(memos: MemOS, ana: Principal, tea
 # --- and when the process dies in between -------------------------------------------------------------------------
 
 DYING = """
-import os, sqlite3, sys
+import json, os, sqlite3, sys
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.types import Command
 from memos_integrations import MemOS
 from memos_integrations.langgraph import approvals, memory_requests
 
-folder, request, die = sys.argv[1], eval_json(sys.argv[2]), sys.argv[3] == "die"
-connection = sqlite3.connect(folder + "/checkpoints.db", check_same_thread=False)
 thread = {"configurable": {"tenant": "home", "user_id": "ana", "thread_id": "1"}}
-with MemOS.open(folder + "/vault") as memos:
-    def distil(cubes, by, key):
-        with open(folder + "/calls", "a") as file:
-            file.write(key + " ")
-        return {"adapter": "a1"}
 
-    graph = memory_requests(memos, checkpointer=SqliteSaver(connection), distil=distil)
-    if die:
-        told = approvals._Nodes._told
-        approvals._Nodes._told = lambda *_: os._exit(9)  # done in the vault, and noted nowhere
-        graph.invoke({"memory_request": request}, thread)
-        graph.invoke(Command(resume=True), thread)
-    print(graph.invoke(None, thread)["memory_receipt"]["done"])
-""".replace("eval_json(", "__import__('json').loads(")
+def asked(folder, request):
+    connection = sqlite3.connect(folder + "/checkpoints.db", check_same_thread=False)
+    with MemOS.open(folder + "/vault") as memos:
+        def distil(cubes, by, key):
+            with open(folder + "/calls", "a") as file:
+                file.write(key + " ")
+            return {"adapter": "a1"}
+
+        graph = memory_requests(memos, checkpointer=SqliteSaver(connection), distil=distil)
+        if request:
+            approvals._Nodes._told = lambda *_: os._exit(9)  # done in the vault, and noted nowhere
+            graph.invoke({"memory_request": request}, thread)
+            graph.invoke(Command(resume=True), thread)
+        done = graph.invoke(None, thread)["memory_receipt"]["done"]
+    connection.close()
+    return done
+
+requests = json.loads(sys.argv[2])
+for action, request in requests.items():  # each in a process of its own, which has imported already
+    child = os.fork()
+    if not child:
+        asked(sys.argv[1] + "/" + action, request)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9, action
+print(json.dumps({action: asked(sys.argv[1] + "/" + action, None) for action in requests}))
+"""
 
 
-@pytest.mark.parametrize("action", ["remember", "share", "forget", "distil"])
-def test_a_process_that_dies_after_the_deed_has_done_it_once(
-    action: str, tmp_path: Path, ana: Principal, bob: Principal
-) -> None:
-    with MemOS.open(tmp_path / "vault") as memos:
-        cube = memos.remember("Ana hides the honey behind the oats.", by=ana)
-    request = {
-        "remember": {"action": "remember", "text": "The picnic is on 9 May.", "readers": ["bob"]},
-        "share": share(cube, "bob")["memory_request"],
-        "forget": forget(cube)["memory_request"],
-        "distil": {"action": "distil", "cubes": [cube.id]},
-    }[action]
-
-    def run(how: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-c", DYING, str(tmp_path), json.dumps(request), how]
-        return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
-
-    assert run("die").returncode == 9
-    again = run("go on")
-    assert again.stdout.strip() == "True", again.stderr
-    with MemOS.open(tmp_path / "vault") as memos:
-        if action == "remember":
-            assert len(memos.recall("When is the picnic?", by=bob).hits) == 1
-        elif action == "distil":
-            assert len((tmp_path / "calls").read_text().split()) == 1
-        elif action == "share":
-            assert [each.version for each in memos.history(cube.id, by=ana)] == [1, 2]
-            assert memos.get(cube.id, by=bob).version == 2
-        else:
-            assert deeds(memos, ana, cube.id, "forget") == 1
+def test_a_process_that_dies_after_the_deed_has_done_it_once(tmp_path: Path, ana: Principal, bob: Principal) -> None:
+    requests, cubes = {}, {}
+    for action in ("remember", "share", "forget", "distil"):
+        with MemOS.open(tmp_path / action / "vault") as memos:
+            cube = cubes[action] = memos.remember("Ana hides the honey behind the oats.", by=ana)
+        requests[action] = {
+            "remember": {"action": "remember", "text": "The picnic is on 9 May.", "readers": ["bob"]},
+            "share": share(cube, "bob")["memory_request"],
+            "forget": forget(cube)["memory_request"],
+            "distil": {"action": "distil", "cubes": [cube.id]},
+        }[action]
+    line = [sys.executable, "-c", DYING, str(tmp_path), json.dumps(requests)]
+    ran = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == dict.fromkeys(requests, True)
+    with MemOS.open(tmp_path / "remember" / "vault") as memos:
+        assert len(memos.recall("When is the picnic?", by=bob).hits) == 1
+    assert len((tmp_path / "distil" / "calls").read_text().split()) == 1
+    with MemOS.open(tmp_path / "share" / "vault") as memos:
+        assert [each.version for each in memos.history(cubes["share"].id, by=ana)] == [1, 2]
+        assert memos.get(cubes["share"].id, by=bob).version == 2
+    with MemOS.open(tmp_path / "forget" / "vault") as memos:
+        assert deeds(memos, ana, cubes["forget"].id, "forget") == 1

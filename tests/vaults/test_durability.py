@@ -21,7 +21,7 @@ from memos_integrations.testing.cubes import cube, put, record
 from memos_integrations.vaults.sqlite import SQLiteVault
 
 ANA = Principal(tenant="acme", user="ana")
-KILLS = 8
+KILLS = 4
 
 WRITING = """
 import os

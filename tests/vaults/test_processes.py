@@ -59,6 +59,7 @@ from memos_integrations.testing.cubes import asked, unit
 from memos_integrations.vaults.sqlite import SQLiteVault
 with SQLiteVault({path!r}) as vault:
     looks = 0
+    print("looking", flush=True)
     while not os.path.exists({path!r} + "/stop"):
         for how in ({{}}, {{"terms": "pair"}}, {{"vector": unit(looks)}}):
             found = asked(vault, k=10_000, **how)
@@ -76,8 +77,9 @@ def test_readers_and_writers_in_six_processes(folder: Path) -> None:
     """Each transaction writes or erases two cubes: no reader ever sees one of a pair, by any kind of search."""
     with SQLiteVault(folder) as vault:
         vault.bind_embedder(EMBEDDER)
-        writers = [started(LOAD.format(path=str(folder), name=name, rounds=12)) for name in ("uno", "due", "tre")]
         readers = [started(READING.format(path=str(folder))) for _ in range(2)]
+        assert [reader.stdout.readline() for reader in readers if reader.stdout] == ["looking\n"] * 2
+        writers = [started(LOAD.format(path=str(folder), name=name, rounds=12)) for name in ("uno", "due", "tre")]
         said = [writer.communicate(timeout=240)[0].split() for writer in writers]
         (folder / "stop").touch()
         looks = [int(reader.communicate(timeout=240)[0]) for reader in readers]
