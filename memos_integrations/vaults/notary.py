@@ -44,7 +44,6 @@ _AGAIN = "ON CONFLICT (cube) DO UPDATE SET " + ", ".join(
 )
 
 _TALLIES = "tallies (tenant, commit_number, cubes, total, entries, log, forgotten, mac)"
-
 _TALLIED = "ON CONFLICT (tenant) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}"
     for column in ("commit_number", "cubes", "total", "entries", "log", "forgotten", "mac")
