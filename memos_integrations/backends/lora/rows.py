@@ -39,8 +39,9 @@ class Row:
         return self.ids[self.start :]
 
 
-SIDE_BY_SIDE = 4
-"""Rows in one sequence: with more, most of what attention computes is masked; with fewer, the beginning is repeated."""
+SIDE_BY_SIDE = 5
+"""About how many rows are in one sequence: with more, most of what attention computes is masked; with fewer, the
+beginning is repeated."""
 
 ROWS_LOOKED_AT = 32
 TIE = 0.25
@@ -83,22 +84,23 @@ def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype, *, read
     """
     import torch
 
-    known, some = len(shared), [rows[at : at + SIDE_BY_SIDE] for at in range(0, len(rows), SIDE_BY_SIDE)]
-    width = known + max(sum(len(row.ids) for row in each) for each in some)
+    known, some = len(shared), _evened_out([len(row.ids) for row in rows])
+    width = known + max(sum(len(rows[number].ids) for number in each) for each in some)
     ids, positions = torch.zeros(len(some), width, dtype=torch.long), torch.zeros(len(some), width, dtype=torch.long)
     owners = torch.full((len(some), width), -2)  # padding sees itself alone, and nobody sees it
     skipped = known if read else 0
-    places: list[int] = []
+    places: list[list[int]] = [[] for _ in rows]
     for line, each in enumerate(some):
         at = known
         ids[line, :at], positions[line, :at], owners[line, :at] = torch.tensor(shared), torch.arange(at), -1
-        for number, row in enumerate(each):
+        for number in each:
+            row = rows[number]
             end = at + len(row.ids)
             ids[line, at:end], owners[line, at:end] = torch.tensor(row.ids), number
             positions[line, at:end] = torch.arange(known, known + end - at)
             # A token is predicted where the one before it stands: for a row's first, that is the end of what is shared.
             before = [known - 1 if place == 0 else at + place - 1 for place in range(row.start, end - at)]
-            places += [line * (width - skipped) + place - skipped for place in before]
+            places[number] = [line * (width - skipped) + place - skipped for place in before]
             at = end
     own = (owners[:, :, None] == owners[:, None, :]) | ((owners == -1)[:, None, :] & (owners >= 0)[:, :, None])
     seen = (own & torch.ones(width, width, dtype=torch.bool).tril())[:, skipped:]
@@ -107,10 +109,21 @@ def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype, *, read
         ids=ids[:, skipped:],
         positions=positions[:, skipped:],
         mask=mask[:, None],
-        places=torch.tensor(places),
+        places=torch.tensor([place for each in places for place in each]),
         targets=torch.tensor([token for row in rows for token in row.targets]),
         rows=torch.tensor([number for number, row in enumerate(rows) for _ in row.targets]),
     )
+
+
+def _evened_out(lengths: Sequence[int]) -> list[list[int]]:
+    """The numbers of the rows in each sequence, so that all are about as long: the longest first, where least is."""
+    found: list[list[int]] = [[] for _ in range(-(-len(lengths) // SIDE_BY_SIDE))]
+    filled = [0] * len(found)
+    for number in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
+        line = filled.index(min(filled))
+        found[line].append(number)
+        filled[line] += lengths[number]
+    return found
 
 
 def predicted(network: Any, batch: Packed, cache: Any = None) -> torch.Tensor:
