@@ -7,7 +7,7 @@ and itself, and its positions count as if it stood alone, so that little is padd
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -165,10 +165,26 @@ class Known:
 
     def divergence(self, logs: torch.Tensor) -> torch.Tensor:
         """Kullback-Leibler divergence of a student's log-probabilities from these chances, in nats, shape (n,)."""
-        theirs = logs.gather(-1, self.tokens)
+        return self.divergence_at(logs.gather(-1, self.tokens))
+
+    def divergence_at(self, theirs: torch.Tensor) -> torch.Tensor:
+        """The same from the student's log-probabilities of these tokens alone (n, k)."""
         left = (1.0 - theirs.exp().sum(-1)).clamp_min(1e-6)
         inside = (self.chances * (self.chances.clamp_min(1e-9).log() - theirs)).sum(-1)
         return inside + self.rest * (self.rest.log() - left.log())
+
+
+def picked(logs: torch.Tensor, batch: Packed, known: Mapping[int, Known]) -> torch.Tensor:
+    """Of a batch's log-probabilities those of its targets, then those of what is *known* of a row, by its number.
+
+    Shape (n, 1 + k); where nothing is known of a row, its target again. Picked at once: for each picking torch fills a
+    table as large as all of them on the way back, and there are as many columns as words.
+    """
+    k = max((each.tokens.shape[1] for each in known.values()), default=0)
+    columns = batch.targets[:, None].repeat(1, 1 + k)
+    for number, each in known.items():
+        columns[batch.rows == number, 1:] = each.tokens
+    return logs.gather(-1, columns)
 
 
 def expected(

@@ -26,7 +26,7 @@ from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.mending import QUESTIONS, SURE, Mending, first
 from memos_integrations.backends.lora.recipe import Recipe
-from memos_integrations.backends.lora.rows import Row, drawn, joined, nearly_said, pack, predicted
+from memos_integrations.backends.lora.rows import Row, drawn, joined, nearly_said, pack, picked, predicted
 from memos_integrations.backends.lora.strength import strength_of
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 LONGEST_RETAINED = 40
 MOST_MEASURED = 32
+MENDED = 14
 TURNS = {"backwards": 8, "about": 2}
 """How often a lesson comes before the others come again: from its end a fact is learnt slowest (arXiv 2309.12288)."""
 CLEAR = 0.9
@@ -192,22 +193,25 @@ class _Course:
         asked = self._questions(number)
         rows = [training._rows[each] for each in chosen]
         batch = pack(training._head, [*rows, *(self._asked[each] for each in asked)], self._dtype)
-        both = predicted(self.student.network, batch)
-        end = sum(len(row.targets) for row in rows)
-        logs, targets, places = both[:end], batch.targets[:end], batch.rows[:end]
-        wrong = -logs.gather(-1, targets[:, None])[:, 0]
+        logs = predicted(self.student.network, batch)
+        known = {place: self._taught[each] for place, each in enumerate(chosen) if each in self._taught}
+        known |= {len(rows) + place: self._answers[each] for place, each in enumerate(asked)}
+        some, end = picked(logs, batch, known), sum(len(row.targets) for row in rows)
+        wrong = -some[:end, 0]
         weights = wrong.new_tensor([weight for row in rows for weight in row.weights(recipe.value)])
         loss = (weights * wrong).sum() / weights.sum()
         self.losses.append(float(loss.detach()))
-        missed = self._note(chosen, wrong.detach(), places)
+        missed = self._note(chosen, wrong.detach(), batch.rows[:end])
         if self.mending is not None:
-            otherwise = ~nearly_said(both[end:], batch.targets[end:])
+            otherwise = ~nearly_said(logs.detach()[end:], batch.targets[end:])
             strayed = {asked[row - len(rows)] for row in batch.rows[end:][otherwise].tolist()}
             self.mending.note_lessons(chosen, missed)
             self.mending.note_questions(asked, strayed)
-        loss = loss + recipe.teacher * self._from_teacher(logs, places, chosen)
-        if asked:
-            loss = loss + recipe.retain * joined([self._answers[each] for each in asked]).divergence(both[end:]).mean()
+        lessons, questions = ([row for row in known if (row < len(rows)) is taught] for taught in (True, False))
+        for weight, own in ((recipe.teacher, lessons), (recipe.retain, questions)):
+            if own:
+                away = [known[row].divergence_at(some[batch.rows == row, 1:]) for row in own]
+                loss = loss + weight * torch.cat(away).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         if self._before and number % recipe.pause == 0:
             self._hold(number // recipe.pause)
@@ -224,9 +228,10 @@ class _Course:
         chosen = list(dict.fromkeys(turns[each] for each in drawn_turns))
         if self.mending is not None:
             # What was never clearly known is learnt on with what is unsure, or the one is forgotten over the other.
-            urgent, doubted = self.mending.unsure[: 2 * recipe.lessons // 3], self.mending.doubted
-            others = drawn(len(doubted), recipe.lessons, number, seed=f"{recipe.seed}/doubted") if doubted else []
-            return first(urgent, [*(doubted[each] for each in others), *chosen], recipe.lessons)
+            most, doubted = min(MENDED, recipe.lessons), self.mending.doubted
+            urgent = self.mending.unsure[: 2 * most // 3]
+            others = drawn(len(doubted), most, number, seed=f"{recipe.seed}/doubted") if doubted else []
+            return first(urgent, [*(doubted[each] for each in others), *chosen], most)
         if 3 * number < 2 * recipe.steps:
             return chosen
         again = self._missed[::-1][: recipe.lessons // 3]
@@ -329,15 +334,6 @@ class _Course:
         some = drawn(len(training._rows), MOST_MEASURED, 0, seed=f"{recipe.seed}/apart")
         lessons = pack(training._head, [training._rows[each] for each in some], self._dtype)
         return Apart(self.student, general, [lessons], apart=recipe.apart)
-
-    def _from_teacher(self, logs: torch.Tensor, rows: torch.Tensor, chosen: Sequence[int]) -> torch.Tensor:
-        watched = [(place, number) for place, number in enumerate(chosen) if number in self._taught]
-        if not watched:
-            return logs.new_zeros(())
-        import torch
-
-        own = torch.cat([(rows == place).nonzero()[:, 0] for place, _ in watched])
-        return joined([self._taught[number] for _, number in watched]).divergence(logs[own]).mean()
 
     def _hold(self, number: int) -> None:
         recipe, training = self._recipe, self._training
