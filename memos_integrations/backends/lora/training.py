@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 LONGEST_RETAINED = 40
 MOST_MEASURED = 32
-MENDED = 14
 TURNS = {"backwards": 8, "about": 2}
 """How often a lesson comes before the others come again: from its end a fact is learnt slowest (arXiv 2309.12288)."""
 CLEAR = 0.9
@@ -228,10 +227,9 @@ class _Course:
         chosen = list(dict.fromkeys(turns[each] for each in drawn_turns))
         if self.mending is not None:
             # What was never clearly known is learnt on with what is unsure, or the one is forgotten over the other.
-            most, doubted = min(MENDED, recipe.lessons), self.mending.doubted
-            urgent = self.mending.unsure[: 2 * most // 3]
-            others = drawn(len(doubted), most, number, seed=f"{recipe.seed}/doubted") if doubted else []
-            return first(urgent, [*(doubted[each] for each in others), *chosen], most)
+            urgent, doubted = self.mending.unsure[: 2 * recipe.lessons // 3], self.mending.doubted
+            others = drawn(len(doubted), recipe.lessons, number, seed=f"{recipe.seed}/doubted") if doubted else []
+            return first(urgent, [*(doubted[each] for each in others), *chosen], recipe.lessons)
         if 3 * number < 2 * recipe.steps:
             return chosen
         again = self._missed[::-1][: recipe.lessons // 3]
