@@ -206,8 +206,9 @@ class _Course:
             strayed = {asked[row - len(rows)] for row in batch.rows[end:][otherwise].tolist()}
             self.mending.note_lessons(chosen, missed)
             self.mending.note_questions(asked, strayed)
-        lessons, questions = ([row for row in known if (row < len(rows)) is taught] for taught in (True, False))
-        for weight, own in ((recipe.teacher, lessons), (recipe.retain, questions)):
+        taught = [row for row in known if row < len(rows)]
+        general = [row for row in known if row >= len(rows)]
+        for weight, own in ((recipe.teacher, taught), (recipe.retain, general)):
             if own:
                 away = [known[row].divergence_at(some[batch.rows == row, 1:]) for row in own]
                 loss = loss + weight * torch.cat(away).mean()
