@@ -12,7 +12,7 @@ SURE = 0.5
 """The chance of every token of an answer from which on a lesson counts as known: nothing else can be likelier."""
 DOUBT = 0.7
 """A lesson with less chance is looked at again: what mends others may unsettle it."""
-QUESTIONS = 4
+QUESTIONS = 2
 """How many times as many general questions as others a step holds that mends."""
 
 
