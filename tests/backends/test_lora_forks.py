@@ -25,13 +25,14 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 class Counted:
-    """How many tokens a network was given, each row's."""
+    """How many tokens a network was given, each row's, and in how many calls."""
 
     def __init__(self, network: Any) -> None:
-        self.tokens = 0
+        self.tokens = self.calls = 0
         self._hook = network.register_forward_pre_hook(self._see, with_kwargs=True)
 
     def _see(self, _: Any, given: Sequence[Any], named: dict[str, Any]) -> None:
+        self.calls += 1
         self.tokens += (named["input_ids"] if "input_ids" in named else given[0]).numel()
 
     def stop(self) -> int:
@@ -87,6 +88,31 @@ def test_a_teacher_reads_each_memory_once_and_says_what_it_says_without_forks(mo
             for at, other in zip(own, plain, strict=True):
                 assert torch.allclose(known[at].chances, other.chances, atol=1e-4)
     assert tokens < 0, "with what two memories' prompts share read once, and each memory once for all of its lessons"
+
+
+def test_short_memories_with_one_lesson_each_are_read_side_by_side_and_none_sees_another(
+    model: HuggingFaceModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    lessons = lessons_of(cubes("Miso lives in Rome.", "Tofu lives in Oslo.", "Natto lives in Lima.")).taught
+    wording, student = Wording(model), Student(model, rank=2, alpha=4)
+    head, _ = wording.rows(lessons)
+    before, found = Before(student, model, head, 16), []
+    for short in (1_000, 0):
+        monkeypatch.setattr("memos_integrations.backends.lora.before.SHORT", short)
+        counted = Counted(student.network)
+        with torch.no_grad(), student.without():
+            known = before.watched(wording, lessons, 1)
+        counted.stop()
+        found.append((known, counted.calls))
+    (together, few), (apart, many) = found
+    assert few == 2, "what all begin with, and all memories"
+    assert many == 1 + 2 * len(apart)
+    assert together.keys() == apart.keys()
+    assert len(apart) == 3
+    for at, alone in apart.items():
+        assert torch.allclose(together[at].chances, alone.chances, atol=1e-4)
 
 
 def test_prompts_are_answered_together_as_one_by_one_and_what_they_share_is_read_once(model: HuggingFaceModel) -> None:

@@ -14,6 +14,8 @@ from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
 
 LONGEST_SAID = 10
+SHORT = 64
+"""Tokens of a memory and a question up to which a row of them costs less than a fork."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Before:
         """What a teacher says where lessons are answered, by their number: at most so many of each memory.
 
         It reads one memory at a time, and each once: lessons are answered behind forks of the keys and values that it
-        has of the memory, which are themselves behind a fork of what all prompts begin with.
+        has of the memory, which are themselves behind a fork of what all prompts begin with. A short memory with one
+        lesson is a row with it, several of them side by side, of which none sees another.
         """
         by_context: dict[str, list[int]] = {}
         for number, lesson in enumerate(lessons):
@@ -42,13 +45,20 @@ class Before:
         known: dict[int, Known] = {}
         network, start = self.student.network, tuple(self.head)
         first = Beginning.read(network, start) if most else None
+        short: dict[int, Row] = {}
         for context, numbers in by_context.items() if most else ():
             chosen = numbers[:most]
             told, rows = wording.rows([lessons[each] for each in chosen], context=context)
-            memory = Beginning.read(network, told, after=first if tuple(told[: len(start)]) == start else None)
+            rest = tuple(told[len(start) :])
+            alike = tuple(told[: len(start)]) == start
+            if alike and len(rows) == 1 and len(rest) <= SHORT:
+                short[chosen[0]] = Row(rest + rows[0].ids, len(rest) + rows[0].start)
+                continue
+            memory = Beginning.read(network, told, after=first if alike else None)
             said = expected(network, told, rows, network.dtype, self.likeliest, read=memory)
             known |= zip(chosen, said, strict=True)
-        return known
+        said = expected(network, start, list(short.values()), network.dtype, self.likeliest, read=first)
+        return known | dict(zip(short, said, strict=True))
 
     def answered(self, asked: Sequence[Row]) -> list[Row]:
         """The general questions, each with what the model answers to it."""

@@ -7,7 +7,7 @@ and itself, and its positions count as if it stood alone, so that little is padd
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,9 @@ class Row:
         return self.ids[self.start :]
 
 
-SIDE_BY_SIDE = 4
-"""Rows in one sequence: with more, most of what attention computes is masked; with fewer, the beginning is repeated."""
+SIDE_BY_SIDE = 5
+"""About how many rows are in one sequence: with more, most of what attention computes is masked; with fewer, the
+beginning is repeated."""
 
 ROWS_LOOKED_AT = 32
 TIE = 0.25
@@ -83,22 +84,23 @@ def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype, *, read
     """
     import torch
 
-    known, some = len(shared), [rows[at : at + SIDE_BY_SIDE] for at in range(0, len(rows), SIDE_BY_SIDE)]
-    width = known + max(sum(len(row.ids) for row in each) for each in some)
+    known, some = len(shared), _evened_out([len(row.ids) for row in rows])
+    width = known + max(sum(len(rows[number].ids) for number in each) for each in some)
     ids, positions = torch.zeros(len(some), width, dtype=torch.long), torch.zeros(len(some), width, dtype=torch.long)
     owners = torch.full((len(some), width), -2)  # padding sees itself alone, and nobody sees it
     skipped = known if read else 0
-    places: list[int] = []
+    places: list[list[int]] = [[] for _ in rows]
     for line, each in enumerate(some):
         at = known
         ids[line, :at], positions[line, :at], owners[line, :at] = torch.tensor(shared), torch.arange(at), -1
-        for number, row in enumerate(each):
+        for number in each:
+            row = rows[number]
             end = at + len(row.ids)
             ids[line, at:end], owners[line, at:end] = torch.tensor(row.ids), number
             positions[line, at:end] = torch.arange(known, known + end - at)
             # A token is predicted where the one before it stands: for a row's first, that is the end of what is shared.
             before = [known - 1 if place == 0 else at + place - 1 for place in range(row.start, end - at)]
-            places += [line * (width - skipped) + place - skipped for place in before]
+            places[number] = [line * (width - skipped) + place - skipped for place in before]
             at = end
     own = (owners[:, :, None] == owners[:, None, :]) | ((owners == -1)[:, None, :] & (owners >= 0)[:, :, None])
     seen = (own & torch.ones(width, width, dtype=torch.bool).tril())[:, skipped:]
@@ -107,10 +109,21 @@ def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype, *, read
         ids=ids[:, skipped:],
         positions=positions[:, skipped:],
         mask=mask[:, None],
-        places=torch.tensor(places),
+        places=torch.tensor([place for each in places for place in each]),
         targets=torch.tensor([token for row in rows for token in row.targets]),
         rows=torch.tensor([number for number, row in enumerate(rows) for _ in row.targets]),
     )
+
+
+def _evened_out(lengths: Sequence[int]) -> list[list[int]]:
+    """The numbers of the rows in each sequence, so that all are about as long: the longest first, where least is."""
+    found: list[list[int]] = [[] for _ in range(-(-len(lengths) // SIDE_BY_SIDE))]
+    filled = [0] * len(found)
+    for number in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
+        line = filled.index(min(filled))
+        found[line].append(number)
+        filled[line] += lengths[number]
+    return found
 
 
 def predicted(network: Any, batch: Packed, cache: Any = None) -> torch.Tensor:
@@ -152,10 +165,26 @@ class Known:
 
     def divergence(self, logs: torch.Tensor) -> torch.Tensor:
         """Kullback-Leibler divergence of a student's log-probabilities from these chances, in nats, shape (n,)."""
-        theirs = logs.gather(-1, self.tokens)
+        return self.divergence_at(logs.gather(-1, self.tokens))
+
+    def divergence_at(self, theirs: torch.Tensor) -> torch.Tensor:
+        """The same from the student's log-probabilities of these tokens alone (n, k)."""
         left = (1.0 - theirs.exp().sum(-1)).clamp_min(1e-6)
         inside = (self.chances * (self.chances.clamp_min(1e-9).log() - theirs)).sum(-1)
         return inside + self.rest * (self.rest.log() - left.log())
+
+
+def picked(logs: torch.Tensor, batch: Packed, known: Mapping[int, Known]) -> torch.Tensor:
+    """Of a batch's log-probabilities those of its targets, then those of what is *known* of a row, by its number.
+
+    Shape (n, 1 + k); where nothing is known of a row, its target again. Picked at once: for each picking torch fills a
+    table as large as all of them on the way back, and there are as many columns as words.
+    """
+    k = max((each.tokens.shape[1] for each in known.values()), default=0)
+    columns = batch.targets[:, None].repeat(1, 1 + k)
+    for number, each in known.items():
+        columns[batch.rows == number, 1:] = each.tokens
+    return logs.gather(-1, columns)
 
 
 def expected(

@@ -26,7 +26,7 @@ from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.mending import QUESTIONS, SURE, Mending, first
 from memos_integrations.backends.lora.recipe import Recipe
-from memos_integrations.backends.lora.rows import Row, drawn, joined, nearly_said, pack, predicted
+from memos_integrations.backends.lora.rows import Row, drawn, joined, nearly_said, pack, picked, predicted
 from memos_integrations.backends.lora.strength import strength_of
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
@@ -192,22 +192,26 @@ class _Course:
         asked = self._questions(number)
         rows = [training._rows[each] for each in chosen]
         batch = pack(training._head, [*rows, *(self._asked[each] for each in asked)], self._dtype)
-        both = predicted(self.student.network, batch)
-        end = sum(len(row.targets) for row in rows)
-        logs, targets, places = both[:end], batch.targets[:end], batch.rows[:end]
-        wrong = -logs.gather(-1, targets[:, None])[:, 0]
+        logs = predicted(self.student.network, batch)
+        known = {place: self._taught[each] for place, each in enumerate(chosen) if each in self._taught}
+        known |= {len(rows) + place: self._answers[each] for place, each in enumerate(asked)}
+        some, end = picked(logs, batch, known), sum(len(row.targets) for row in rows)
+        wrong = -some[:end, 0]
         weights = wrong.new_tensor([weight for row in rows for weight in row.weights(recipe.value)])
         loss = (weights * wrong).sum() / weights.sum()
         self.losses.append(float(loss.detach()))
-        missed = self._note(chosen, wrong.detach(), places)
+        missed = self._note(chosen, wrong.detach(), batch.rows[:end])
         if self.mending is not None:
-            otherwise = ~nearly_said(both[end:], batch.targets[end:])
+            otherwise = ~nearly_said(logs.detach()[end:], batch.targets[end:])
             strayed = {asked[row - len(rows)] for row in batch.rows[end:][otherwise].tolist()}
             self.mending.note_lessons(chosen, missed)
             self.mending.note_questions(asked, strayed)
-        loss = loss + recipe.teacher * self._from_teacher(logs, places, chosen)
-        if asked:
-            loss = loss + recipe.retain * joined([self._answers[each] for each in asked]).divergence(both[end:]).mean()
+        taught = [row for row in known if row < len(rows)]
+        general = [row for row in known if row >= len(rows)]
+        for weight, own in ((recipe.teacher, taught), (recipe.retain, general)):
+            if own:
+                away = [known[row].divergence_at(some[batch.rows == row, 1:]) for row in own]
+                loss = loss + weight * torch.cat(away).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         if self._before and number % recipe.pause == 0:
             self._hold(number // recipe.pause)
@@ -329,15 +333,6 @@ class _Course:
         some = drawn(len(training._rows), MOST_MEASURED, 0, seed=f"{recipe.seed}/apart")
         lessons = pack(training._head, [training._rows[each] for each in some], self._dtype)
         return Apart(self.student, general, [lessons], apart=recipe.apart)
-
-    def _from_teacher(self, logs: torch.Tensor, rows: torch.Tensor, chosen: Sequence[int]) -> torch.Tensor:
-        watched = [(place, number) for place, number in enumerate(chosen) if number in self._taught]
-        if not watched:
-            return logs.new_zeros(())
-        import torch
-
-        own = torch.cat([(rows == place).nonzero()[:, 0] for place, _ in watched])
-        return joined([self._taught[number] for _, number in watched]).divergence(logs[own]).mean()
 
     def _hold(self, number: int) -> None:
         recipe, training = self._recipe, self._training
