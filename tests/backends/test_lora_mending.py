@@ -121,7 +121,7 @@ def test_an_adapter_is_weakened_only_as_far_as_it_still_knows(model: HuggingFace
 
 def test_full_strength_stays_where_less_forgets(model: HuggingFaceModel) -> None:
     probes = lessons_of(cubes("Miso lives in Rome.")).probes
-    student = trained(model, steps=120)
+    student = trained(model, steps=60)
     for part in (1.0, 0.7, 0.5, 0.5, 0.5, 0.5, 0.5):  # from the wholly learnt, down to a strength that just knows
         student.weaken(part)
         best, tried = strength_of(student, model, probes, kept=1.0)
