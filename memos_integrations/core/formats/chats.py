@@ -199,12 +199,12 @@ def _branch(nodes: dict[str, Any], last: Any, where: str) -> list[str]:
 def _newness(node: dict[str, Any]) -> float:
     message = node.get("message")
     at = message.get("create_time") if isinstance(message, dict) else None
-    return float(at) if isinstance(at, int | float) else 0.0
+    return at if isinstance(at, int | float) else 0.0  # an integer may be larger than any float
 
 
 def _chatgpt_words(message: dict[str, Any], where: str) -> str:
     content = object_at(message.get("content") or {}, f"{where}.content")
-    if content.get("content_type", "text") not in SPOKEN:
+    if text_at(content.get("content_type", "text"), f"{where}.content.content_type") not in SPOKEN:
         return ""
     parts = [_spoken(part, where) for part in list_at(content.get("parts"), f"{where}.content.parts")]
     return "\n".join(filter(None, parts)) or text_at(content.get("text"), f"{where}.content.text")

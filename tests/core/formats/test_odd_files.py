@@ -155,3 +155,17 @@ def test_of_one_id_the_first_holds_and_nothing_is_lost_for_want_of_one(tmp_path:
     assert len({record.id for record in FORMS["letta"].read(written(tmp_path, agent))}) == 2
     same = [{"content": "Hello."}, {"content": "Hello."}]
     assert len({record.id for record in FORMS["zep"].read(written(tmp_path, same))}) == 2
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"author": {"role": "user"}, "content": {"content_type": ["text"], "parts": ["Hi."]}}, "not text"),
+        ({"author": {"role": "user"}, "content": {"parts": ["Hi."]}, "create_time": 10**400}, "not a time"),
+    ],
+    ids=["kind", "time"],
+)
+def test_a_damaged_message_of_a_chat_is_named(message: dict[str, Any], said: str, tmp_path: Path) -> None:
+    talk = {"id": "c", "title": "t", "mapping": {"n": {"message": message, "parent": None}}}
+    with pytest.raises(ImportFormatError, match=said):
+        list(FORMS["chatgpt"].read(written(tmp_path, [talk])))
