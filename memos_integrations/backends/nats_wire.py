@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
@@ -105,12 +107,14 @@ class NatsWire:
         self._do(self._acknowledge(letters))
 
     def close(self) -> None:
-        """Leave the broker."""
+        """Leave the broker; one that does not answer is left all the same."""
         with self._closing:
             if self._closed:
                 return
             try:
-                self._do(self._client.close())
+                # Nothing waits in the wire: what was published or acknowledged was sent, or raised.
+                with suppress(WireError):
+                    self._do(self._client.close())
             finally:
                 self._closed = True
                 self._end_loop()
@@ -189,13 +193,29 @@ class NatsWire:
             raise WireError(f"The wire {self._name!r} was closed")
         try:
             return asyncio.run_coroutine_threadsafe(_within(work, self._patience + more), self._loop).result()
-        except (NatsError, OSError, TimeoutError) as exc:
+        # The client cancels what it is doing when the broker goes while it closes or connects again.
+        except (NatsError, OSError, TimeoutError, CancelledError) as exc:
             raise WireError(f"NATS did not answer for {self._name!r}: {type(exc).__name__} {exc}".rstrip()) from exc
 
     def _end_loop(self) -> None:
+        asyncio.run_coroutine_threadsafe(_end_others(self._patience), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(self._patience)
         self._loop.close()
+
+
+async def _end_others(patience: float) -> None:
+    """Cancel what the client left running: it goes on connecting again after its own end."""
+    # What those say of a broker that is gone concerns no caller.
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=patience)
+    # A connection that was being made closes its socket a turn of the loop later.
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 async def _within(work: Coroutine[Any, Any, T], patience: float) -> T:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 
 import pytest
 import redis
+from nats.aio.client import Client
+from nats.js import JetStreamContext
 
 from memos_integrations import MemOS
 from memos_integrations.backends.nats_wire import NatsWire
@@ -73,6 +77,41 @@ def test_a_broker_that_was_killed_comes_back(memos: MemOS, tmp_path: Path, kind:
             assert told(patiently(lambda: ben.pull(wait=5))) == [("written", "Shelf 2 is free.")]
             letters = ben.letters
             assert letters >= 2
+
+
+def test_a_wire_whose_broker_went_closes_quietly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """At whatever it was doing: connecting again, waiting for its turn, or not yet aware of it."""
+    for n, moment in enumerate((0.0, 0.001, 0.01, 0.05, 0.2)):
+        port = free_port()
+        with nats_server(tmp_path / str(n), port):
+            wire = NatsWire("acme", f"nats://127.0.0.1:{port}", patience=3.0, reconnect_time_wait=0.0)
+            wire.join("one")
+        time.sleep(moment)
+        wire.close()
+        gc.collect()
+        with pytest.raises(WireError, match="was closed"):
+            wire.join("one")
+    assert [each.message for each in caplog.records if each.name == "asyncio"] == []
+
+
+def test_a_client_that_cancels_itself_is_no_end_of_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = Client.close
+
+    async def cancelled(*_: Any, **__: Any) -> None:
+        raise asyncio.CancelledError
+
+    async def closed_and_cancelled(client: Client) -> None:
+        await close(client)
+        raise asyncio.CancelledError
+
+    with nats_server(tmp_path) as port:
+        wire = NatsWire("acme", f"nats://127.0.0.1:{port}", patience=3.0)
+        with monkeypatch.context() as patched:
+            patched.setattr(JetStreamContext, "delete_consumer", cancelled)
+            with pytest.raises(WireError, match="did not answer"):
+                wire.leave("one")
+            patched.setattr(Client, "close", closed_and_cancelled)
+            wire.close()
 
 
 def forget(kind: str, port: int) -> None:
