@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -98,7 +99,9 @@ class MemSync:
     def run(self, folder: Path) -> Synced:
         """Read what others wrote and is not here yet, then write what changed here.
 
-        A bundle that is refused is named in the report, and the later ones of its vault wait; nothing of it is taken.
+        A bundle that is refused is named in the report, and those of its vault that follow it wait; nothing of it is
+        taken. What its vault wrote again in its place is read. A part of one's own that is damaged or gone is written
+        again, with what changed since.
 
         Raises:
             InvalidMemoryError: *folder* is no folder.
@@ -113,7 +116,7 @@ class MemSync:
         judging = Judging(self.place, self.resolver)
         judged = [judging.judged()]  # what a crash left of another run
         for part in self._unread(folder, lives):
-            if any(name.startswith(f"{part.replica}-") for name in refused):
+            if self._waits(part, refused, lives):
                 continue
             try:
                 self._read(folder / part.name, part, counts, lives)
@@ -159,9 +162,23 @@ class MemSync:
             return None
 
     def _unread(self, folder: Path, lives: Lives) -> Iterator[Part]:
-        for part in self._parts(folder):
-            if part.replica != lives.now and not self._was_read(part.replica, part.to, lives):
+        """What others wrote and is not here; nothing that ends before a part does that was read, as that holds it."""
+        others = [part for part in self._parts(folder) if part.replica != lives.now]
+        reached: Counter[str] = Counter()
+        for part in others:
+            if part.to > reached[part.replica] and self._was_read(part.replica, part.to, lives):
+                reached[part.replica] = part.to
+        for part in others:
+            if part.to > reached[part.replica]:
                 yield part
+                if self._was_read(part.replica, part.to, lives):
+                    reached[part.replica] = part.to
+
+    def _waits(self, part: Part, refused: Collection[str], lives: Lives) -> bool:
+        """Whether a part follows one that was refused, and nothing else that was read ends where it begins."""
+        if not any(name.startswith(f"{part.replica}-") for name in refused):
+            return False
+        return part.after > 0 and not self._was_read(part.replica, part.after, lives)
 
     def _was_read(self, replica: str, to: int, lives: Lives) -> bool:
         if any(name.startswith(f"{replica}-") and name.endswith(f"-{to:015d}.mip") for name in lives.wrote):
@@ -214,15 +231,27 @@ class MemSync:
             covers = Covers(replica=part.replica, after=after, to=reached)
             terms = Terms(self.group, PURPOSE, _LASTS, None if to is None else self.seal, covers, bundle)
             lives.note(governance, caller, part.name, bundle)
+            self._clear(folder, part)
             yield self.dumper.dump(folder / part.name, caller, wanted, terms)
             after = reached
 
     def _written_until(self, folder: Path, lives: Lives) -> int:
-        """Where this vault's own series ends: its names are believed only as far as its own signature goes."""
-        for part in reversed([each for each in self._parts(folder) if each.replica == lives.now]):
-            if self._bundle_of_own(folder, part) is not None:
-                return part.to
-        return 0
+        """Where this vault's own series ends, before the first gap: names are believed as far as its signature goes."""
+        ends = {0}
+        for part in self._parts(folder):
+            if part.replica == lives.now and part.after in ends and self._bundle_of_own(folder, part) is not None:
+                ends.add(part.to)
+        return max(ends)
+
+    def _clear(self, folder: Path, part: Part) -> None:
+        """Take away what stands under the name of a part that is to be written, and that this key did not sign.
+
+        Nobody would read it: it was cut off on its way, or put there by somebody else.
+        """
+        path = folder / part.name
+        if path.exists() and self._bundle_of_own(folder, part) is None:
+            with suppress(OSError):  # that it is still there is said when it is written
+                path.unlink()
 
 
 def _check_part(manifest: Manifest, part: Part) -> None:

@@ -664,3 +664,52 @@ def test_a_group_that_is_no_name_is_an_error_of_ours(
     for secret in (None, X25519Key(bytes(32))):
         with pytest.raises(InvalidMemoryError, match="group"):
             devices[0].sync(folder, group=group, secret=secret)
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.mip"))
+
+
+@pytest.mark.parametrize("more", [False, True], ids=["nothing new", "something new"])
+def test_a_part_that_was_cut_off_on_its_way_is_written_again(
+    devices: tuple[Device, Device, Device], folder: Path, more: bool
+) -> None:
+    one, two, _ = devices
+    one.memos.remember("The boat is moored at pier 4.", by=ANA)
+    one.sync(folder)
+    cut = _parts(folder)[0]
+    cut.write_bytes(cut.read_bytes()[:500])
+    if more:
+        one.memos.remember("The sail is at the loft.", by=ANA)
+    assert one.sync(folder).written == 1
+    two.sync(folder)
+    assert two.told() == one.told()
+    assert (two.sync(folder).refused, one.sync(folder).written) == ({}, 0)
+
+
+def test_a_part_that_is_gone_from_the_middle_is_made_good(devices: tuple[Device, Device, Device], folder: Path) -> None:
+    one, two, three = devices
+    for text in ("The boat is moored at pier 4.", "The sail is at the loft.", "The anchor is new."):
+        one.memos.remember(text, by=ANA)
+        one.sync(folder)
+    two.sync(folder)
+    _parts(folder)[1].unlink()
+    one.sync(folder)
+    for device in (three, two, three):
+        device.sync(folder)
+    assert three.told() == two.told() == one.told()
+    assert three.sync(folder).refused == {}
+
+
+def test_a_strangers_file_named_like_a_first_part_holds_nothing_up(
+    devices: tuple[Device, Device, Device], folder: Path
+) -> None:
+    one, two, _ = devices
+    one.memos.remember("The boat is moored at pier 4.", by=ANA)
+    one.sync(folder)
+    one.memos.remember("The sail is at the loft.", by=ANA)
+    one.sync(folder)
+    junk = folder / f"{one.key.key[:16]}-{0:015d}-{0:015d}.mip"
+    junk.write_bytes(b"junk")
+    two.sync(folder)
+    assert two.told() == one.told()
