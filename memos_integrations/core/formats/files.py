@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +31,11 @@ MAX_BYTES = 8_000_000_000
 """Bytes of one file, unpacked."""
 
 _READ = 1 << 16
+
+_NO_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError, RuntimeError, OSError)
+"""What the zip library raises of a file that is damaged, cut off, encrypted, or of a later version."""
+
+_SPACE = re.compile(r"\s*")
 
 
 def refuse(where: str, what: str) -> NoReturn:
@@ -123,7 +130,7 @@ def elements(path: Path, *, member: str = "") -> Iterator[tuple[str, Any]]:
         with _opened(path) as stream:
             yield from _elements(stream, path.name)
         return
-    with zipfile.ZipFile(path) as archive:
+    with _unzipped(path) as archive:
         names = sorted(
             each.filename
             for each in archive.infolist()
@@ -135,7 +142,7 @@ def elements(path: Path, *, member: str = "") -> Iterator[tuple[str, Any]]:
             try:
                 with archive.open(name) as packed, io.TextIOWrapper(packed, "utf-8-sig") as stream:
                     yield from _elements(stream, f"{path.name}/{name}")
-            except (zipfile.BadZipFile, zlib.error, UnicodeDecodeError, RuntimeError, OSError) as exc:
+            except _NO_ZIP as exc:
                 refuse(f"{path.name}/{name}", f"cannot be read: {exc}")
 
 
@@ -161,47 +168,54 @@ def _elements(stream: TextIO, name: str) -> Iterator[tuple[str, Any]]:
 
 
 class _Unread:
-    """What of a stream was not taken yet: the rest of the last piece that was read."""
+    """What of a stream was not taken yet: the rest, from a place on, of the pieces that were read."""
 
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream, self._name, self._held, self._ended, self._read = stream, name, "", False, 0
+        self._at = 0
         self._decoder = json.JSONDecoder(parse_constant=_no_constant)
 
     def takes(self, mark: str) -> bool:
         """Take *mark*, if it comes next."""
-        self._held = self._held.lstrip()
-        while not self._held and not self._ended:
+        self._skip()
+        while self._at == len(self._held) and not self._ended:
             self._more()
-            self._held = self._held.lstrip()
-        there = self._held.startswith(mark)
-        self._held = self._held[len(mark) :] if there else self._held
+            self._skip()
+        there = self._held.startswith(mark, self._at)
+        self._at += len(mark) if there else 0
         return there
 
     def ends(self) -> bool:
         """Whether nothing comes any more."""
-        return self.takes("") and not self._held
+        return self.takes("") and self._at == len(self._held)
 
     def value(self, where: str) -> Any:
         """Take the JSON value that comes next."""
         while True:
-            self._held = self._held.lstrip()
+            self._skip()
             try:
-                value, end = self._decoder.raw_decode(self._held)
+                value, end = self._decoder.raw_decode(self._held, self._at)
             except RecursionError:
                 refuse(where, "is nested too deeply")
             except ValueError as exc:
-                if self._ended or len(self._held) > MAX_PIECE:
+                if self._ended or len(self._held) - self._at > MAX_PIECE:
                     refuse(where, f"is not JSON, or too large: {str(exc)[:120]}")
             else:
                 if end < len(self._held) or self._ended:  # a number may go on
-                    self._held = self._held[end:]
+                    self._at = end
                     return value
             self._more()
 
+    def _skip(self) -> None:
+        space = _SPACE.match(self._held, self._at)
+        self._at = self._at if space is None else space.end()
+
     def _more(self) -> None:
-        # Twice as much each time, so that a large element is not looked at again and again.
-        piece = self._stream.read(max(_READ, len(self._held)))
-        self._held, self._ended, self._read = self._held + piece, not piece, self._read + len(piece)
+        # Twice as much each time, so that a large element is not looked at again and again. What was taken is let go
+        # only here: to cut it off behind each of many small elements would copy the rest as often.
+        left = self._held[self._at :]
+        piece = self._stream.read(max(_READ, len(left)))
+        self._held, self._at, self._ended, self._read = left + piece, 0, not piece, self._read + len(piece)
         if self._read > MAX_BYTES:
             refuse(self._name, f"is larger than {MAX_BYTES:,} characters")
 
@@ -225,6 +239,13 @@ def _parsed(text: str, where: str) -> Any:
 
 def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
+
+
+def _unzipped(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except _NO_ZIP as exc:
+        refuse(path.name, f"is a damaged zip: {exc}")
 
 
 @contextmanager

@@ -184,7 +184,7 @@ def _fits(name: str, value: Any) -> bool:
 def _scalar(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

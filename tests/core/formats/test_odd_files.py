@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +171,60 @@ def test_a_damaged_message_of_a_chat_is_named(message: dict[str, Any], said: str
     talk = {"id": "c", "title": "t", "mapping": {"n": {"message": message, "parent": None}}}
     with pytest.raises(ImportFormatError, match=said):
         list(FORMS["chatgpt"].read(written(tmp_path, [talk])))
+
+
+def _zip(method: int) -> bytearray:
+    node = {"message": {"author": {"role": "user"}, "content": {"parts": ["Ana keeps bees by the river."]}}}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr("conversations.json", json.dumps([{"id": "c", "mapping": {"a": node}}]))
+    return bytearray(out.getvalue())
+
+
+def _directory(content: bytearray) -> int:
+    return content.rfind(b"PK\1\2")
+
+
+def _without_directory(content: bytearray) -> None:
+    content[_directory(content)] ^= 0xFF
+
+
+def _of_a_later_version(content: bytearray) -> None:
+    content[_directory(content) + 6] = 99
+
+
+def _no_utf8_name(content: bytearray) -> None:
+    at = _directory(content)
+    content[at + 9], content[at + 46] = 8, 0xFF
+
+
+def _damaged(content: bytearray) -> None:
+    at = content.find(b"conversations.json") + len("conversations.json") + 9
+    content[at : at + 2] = bytes(each ^ 0xFF for each in content[at : at + 2])
+
+
+@pytest.mark.parametrize("form", ["chatgpt", "claude"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("damage", [_without_directory, _of_a_later_version, _no_utf8_name, _damaged])
+def test_a_damaged_zip_is_refused_by_name(
+    damage: Callable[[bytearray], None], method: int, form: str, tmp_path: Path
+) -> None:
+    content = _zip(method)
+    damage(content)
+    (tmp_path / "export.zip").write_bytes(content)
+    with pytest.raises(ImportFormatError, match=r"export\.zip"):
+        list(FORMS[form].read(tmp_path / "export.zip"))
+
+
+def test_a_head_of_a_note_that_nests_without_end_is_text(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(f"---\nx: {'[' * 100_000}\n---\nAna keeps bees.", "utf-8")
+    (record,) = FORMS["markdown"].read(tmp_path)
+    assert record.text == "Ana keeps bees."
+
+
+@pytest.mark.parametrize("longest", [1 << 10, 1 << 16, (1 << 18) + 1])
+def test_small_elements_behind_a_large_one_are_all_there(longest: int, tmp_path: Path) -> None:
+    texts = ["b" * longest, *(f"Hive {number}." for number in range(3_000))]
+    told = [{"id": str(number), "memory": text} for number, text in enumerate(texts)]
+    path = written(tmp_path, json.dumps(told, indent=1))
+    assert [record.text for record in FORMS["mem0"].read(path)] == texts
