@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from memos_integrations.core.cube import MemCube, PlaintextPayload
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
-from memos_integrations.core.gate import Ruling, WriteGate
+from memos_integrations.core.gate import Ruling, Verdict, WriteGate
 from memos_integrations.core.interchange.records import cube_in, record_line
 from memos_integrations.core.operator.admission import looked_at
 from memos_integrations.core.operator.write import finished, reworded
@@ -28,6 +28,9 @@ Redaction = Callable[[MemCube, str], Redacted | None]
 Cut = Callable[[MemCube], Redacted | None]
 """A redaction for one recipient."""
 
+NAMES = ("author", "message_id", "thread_id", "session_id")
+"""Names that others gave, in which a number or an address of a person often stands; without it they name nothing."""
+
 UNNAMED = "words"
 """The kind of what a redaction took out and did not name."""
 
@@ -44,7 +47,7 @@ def _asked(redact: Redaction, recipient: str, cube: MemCube) -> Redacted | None:
 
 
 def by_gate(gate: WriteGate) -> Cut:
-    """Takes out of a memory what *gate* takes out of what is written: text, values and tags.
+    """Takes out of a memory what *gate* takes out of what is written: text, values and tags, and names of threads.
 
     Its pseudonyms, where it has such, stand for persons. What it cannot look into (files, keys and values, adapters)
     does not go; what it refuses does not, either.
@@ -54,6 +57,8 @@ def by_gate(gate: WriteGate) -> Cut:
         if not isinstance(cube.payload, PlaintextPayload):
             return None
         clean, verdicts = looked_at(cube, gate)
+        clean, named = _unnamed(clean, gate)
+        verdicts += named
         if any(verdict.ruling is Ruling.REFUSE for verdict in verdicts):
             return None
         taken = {kind for verdict in verdicts if verdict.ruling is not Ruling.ALLOW for kind in verdict.found}
@@ -67,6 +72,15 @@ def by_gate(gate: WriteGate) -> Cut:
         return Redacted(clean, tuple(sorted(removed)))
 
     return redact
+
+
+def _unnamed(cube: MemCube, gate: WriteGate) -> tuple[MemCube, list[Verdict]]:
+    """A version without those names of threads, sessions and messages from which *gate* takes something."""
+    said = cube.provenance
+    asked = {name: gate.examine(each, cube.trust.channel, tenant="") for name in NAMES if (each := getattr(said, name))}
+    told = {name: each for name, each in asked.items() if each.text != getattr(said, name)}
+    gone = said.model_copy(update=dict.fromkeys(told))
+    return (cube.model_copy(update={"provenance": gone}) if told else cube), [*told.values()]
 
 
 def redacted(cube: MemCube, redact: Cut, hidden: Collection[str]) -> Redacted | None:
@@ -114,7 +128,7 @@ def _labelled(before: MemCube, after: MemCube, gone: Collection[str]) -> MemCube
         "topic": _or_none(named.topic, gone),
         "concept": _or_none(named.concept, gone),
     }
-    who = {name: _or_none(getattr(told, name), gone) for name in ("speaker", "source", "trigger")}
+    who = {name: _or_none(getattr(told, name), gone) for name in ("speaker", "source", "trigger", *NAMES)}
     clean = after.model_copy(
         update={"descriptive": named.model_copy(update=kept), "provenance": told.model_copy(update=who)}
     )

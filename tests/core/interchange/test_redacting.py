@@ -134,3 +134,25 @@ def test_a_function_decides_by_recipient(source: MemOS, tmp_path: Path) -> None:
     assert b"[health]" in said["billing"]
     assert b"schizophrenia" not in said["billing"]
     assert said["the-press"] == b""
+
+
+@pytest.mark.parametrize("text", ["Rita can be reached at {mail} or {phone}.", "Rita asked for an appointment."])
+def test_names_of_threads_and_messages_tell_no_number_and_no_address(source: MemOS, tmp_path: Path, text: str) -> None:
+    mail, phone = "rita.lopes@example.org", "+351912345678"
+    told = Provenance(thread_id=f"wa:{phone}", session_id=phone, message_id=f"77.{mail}", author=mail)
+    source.remember(text.format(mail=mail, phone=phone), by=ANA, provenance=told)
+    source.remember("The ward has 12 beds.", by=ANA, provenance=Provenance(thread_id="ward-7", session_id="s1"))
+    made, whole = dumped(source, tmp_path / "a.mip", redact=GATE)
+    assert made.cubes == 2
+    assert b"rita.lopes" not in whole
+    assert b"912345678" not in whole
+    assert b'"thread_id":"ward-7"' in whole
+    assert [sorted(each["removed"]) for each in cut(tmp_path / "a.mip")] == [["email", "phone"]]
+
+
+def test_names_of_threads_tell_nothing_that_a_function_took_out(source: MemOS, tmp_path: Path) -> None:
+    told = Provenance(thread_id="schizophrenia-group", session_id="visit-3")
+    source.remember("My diagnosis is schizophrenia.", by=ANA, provenance=told)
+    _, whole = dumped(source, tmp_path / "a.mip", redact=hidden)
+    assert b"schizophrenia" not in whole
+    assert b"visit-3" in whole
