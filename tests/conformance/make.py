@@ -67,8 +67,8 @@ def tensors(numbers: list[float], header: str | None = None, behind: bytes = b""
     return struct.pack("<Q", len(told)) + told.encode() + struct.pack(f"<{len(numbers)}f", *numbers) + behind
 
 
-def entry(number: int = 7, **more: Any) -> bytes:
-    """An entry of an access log."""
+def entry(number: int = 7, said: Record | None = None, **more: Any) -> bytes:
+    """An entry of an access log; what is *said* besides is in its record."""
     record = {
         "at": "2026-03-01T09:00:00Z",
         "tenant": "clinic-a",
@@ -84,7 +84,7 @@ def entry(number: int = 7, **more: Any) -> bytes:
         "application": None,
         "agent": None,
         "detail": None,
-    }
+    } | (said or {})
     previous = "a" * 64
     hashed = sha256(b'[%d,"%b",%b]' % (number, previous.encode(), spelled(record))).hexdigest()
     return spelled({"number": number, "record": record, "previous": previous, "hash": hashed} | more)
@@ -321,7 +321,7 @@ def good() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]:
 
 _NO_DURATIONS = (
     ("words", "1 day"), ("clock", "1:00:00"), ("none", "PT0S"), ("below", "-P1D"), ("empty", "P"), ("open", "P1DT"),
-    ("comma", "PT1,5S"), ("order", "P1D1Y"), ("number", 86_400),
+    ("comma", "PT1,5S"), ("order", "P1D1Y"), ("number", 86_400), ("hours", "PT1000000H"), ("seconds", "PT100000000S"),
 )  # fmt: skip
 
 
@@ -468,6 +468,7 @@ def _manifests() -> dict[str, Any]:
         return b'{"mip":"1.0",' + content[1:].replace(b'"mip":"1.0",', b"")
 
     covers = {"replica": "r", "after": 0, "to": 1}
+    when = memory()["descriptive"]["created_at"]
     return {
         "unsigned": (after(lambda members: members.pop("signature.json")), "unsigned"),
         "manifest-missing": (after(lambda members: members.pop("manifest.json")), "malformed"),
@@ -495,6 +496,15 @@ def _manifests() -> dict[str, Any]:
         "version-2": (with_manifest(mip="2.0"), "version"),
         "version-later": (with_manifest(mip="1.9"), "version"),
         "version-garbage": (with_manifest(mip="one"), "malformed"),
+        "version-1.0-clocks": (
+            _beside("clocks", {"id": memory()["id"], "vector": {"r": 1}, "at": when, "by": "r"}),
+            "malformed",
+        ),
+        "version-1.0-deletions": (_beside("deletions", {"id": "x", "at": when}), "malformed"),
+        "capability-deletions": (_beside("deletions", {"id": "x", "at": when}, mip="1.1"), "capability"),
+        "capability-access-log": (_beside("access_log", entry()), "capability"),
+        "capability-redactions": (_beside("redactions", {"id": "x", "version": 1, "removed": ["email"]}), "capability"),
+        "capability-history": (made(lambda bundle: None, memory(), memory(version=2)), "capability"),
         "version-1.0-covers": (with_manifest(covers=covers), "malformed"),
         "series": (with_manifest(mip="1.1", covers=covers, requires=["clocks", "text"]), "capability"),
         "schema-later": (with_manifest(cube_schema=99), "version"),
@@ -513,6 +523,14 @@ def _manifests() -> dict[str, Any]:
         "manifest-latin": (changed(b"clinic-a", b"clinic-\xe9"), "malformed"),
         "manifest-list": (made(lambda bundle: setattr(bundle, "respell", lambda content: b"[]")), "malformed"),
     }
+
+
+def _beside(name: str, said: Record | bytes, **manifest: Any) -> bytes:
+    """A bundle with a list of which its manifest does not say that it is there."""
+    bundle = Bundle()
+    bundle.members[f"{name}.jsonl"] = (said if isinstance(said, bytes) else spelled(said)) + b"\n"
+    bundle.manifest |= manifest
+    return bundle.file()
 
 
 def _members() -> dict[str, Any]:
@@ -566,6 +584,14 @@ def _records() -> dict[str, Any]:
 
     lost = {"kind": "plaintext", "text": "x", "blob": {"digest": "0" * 64, "size": 3, "media_type": "x/y"}}
     here = memory()["id"]
+    when = memory()["descriptive"]["created_at"]
+
+    def clock(**more: Any) -> tuple[bytes, str]:
+        told = {"id": here, "vector": {"r": 1}, "at": when, "by": "r"} | more
+        line = {"clocks.jsonl": spelled(told) + b"\n"}
+        said = {"mip": "1.1", "requires": ["clocks", "text"]}
+        return made(lambda bundle: (bundle.members.update(line), bundle.manifest.update(said))), "record"
+
     return {
         "record-no-json": (made(lambda bundle: None, b"not json"), "record"),
         "record-list": (made(lambda bundle: None, b"[]"), "record"),
@@ -580,6 +606,7 @@ def _records() -> dict[str, Any]:
         ),
         "record-version-0": (with_record(version=0), "record"),
         "record-namespace-empty": (with_record(namespace=[]), "record"),
+        "record-payload-no-kind": (with_record(payload={"text": "x"}), "record"),
         "record-payload-kind": (with_record(payload={"kind": "pickle", "text": "x"}), "record"),
         "record-payload-nothing": (with_record(payload={"kind": "plaintext", "text": " "}), "record"),
         "record-text-nul": (with_record(payload={"kind": "plaintext", "text": "x\0"}), "record"),
@@ -596,6 +623,16 @@ def _records() -> dict[str, Any]:
         "log-hash": (listed("access_log", entry(hash="b" * 64)), "record"),
         "log-renumbered": (listed("access_log", entry(number=8).replace(b'"number":8', b'"number":9')), "record"),
         "log-changed": (listed("access_log", entry().replace(b"user:ana", b"user:eve")), "record"),
+        "log-respelled": (listed("access_log", entry().replace(b"09:00:00Z", b"10:00:00+01:00")), "record"),
+        "log-outcome": (listed("access_log", entry(said={"outcome": "perhaps"})), "record"),
+        "log-tenant": (listed("access_log", entry(said={"tenant": None})), "record"),
+        "log-actor": (listed("access_log", entry(said={"actor": 7})), "record"),
+        "log-time": (listed("access_log", entry(said={"at": "today"})), "record"),
+        "log-field-unknown": (listed("access_log", entry(said={"x": 1})), "record"),
+        "clocks-moved-text": clock(moved="x"),
+        "clocks-moved-nothing": clock(moved={}),
+        "clocks-moved-by": clock(moved={"at": when, "by": "r" * 65}),
+        "clocks-vector-25": clock(vector={f"{number:016x}": 1 for number in range(25)}),
         "redactions-no-json": (listed("redactions", b"{"), "record"),
         "redactions-field": (listed("redactions", spelled({"id": "x", "version": 1})), "record"),
         "declined-name-twice": (listed("declined", b'{"id":"x","id":"y","why":"not_shared"}'), "record"),

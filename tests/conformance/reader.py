@@ -282,7 +282,7 @@ def moment(text: Any, zone: str = "Z|[+]00:00", code: str = "malformed") -> date
 def lasts(text: str) -> bool:
     """Whether it is a duration of more than nothing (RFC 3339, appendix A)."""
     days = r"(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,6})D)?"
-    hours = r"(?:T(?=.)(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9}(?:[.]\d{1,6})?)S)?)?"
+    hours = r"(?:T(?=.)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,8}(?:[.]\d{1,6})?)S)?)?"
     found = re.fullmatch(rf"P(?=.)(?:(\d{{1,6}})W|{days}{hours})", text, re.ASCII)
     return found is not None and any(float(each) for each in found.groups() if each)
 
@@ -349,7 +349,9 @@ def check_form(manifest: Any) -> None:
     ):
         refuse("malformed")
     check_fields(manifest)
-    if version[2] == "0" and {"clocks", "deletions"} & set(manifest["requires"]):
+    since_1_1 = {"clocks", "deletions"}
+    held = {each["name"].partition(".")[0] for each in manifest["members"]}
+    if version[2] == "0" and since_1_1 & (set(manifest["requires"]) | held):
         refuse("malformed")
     if set(manifest["requires"]) - CAPABILITIES:
         refuse("capability")
@@ -488,6 +490,8 @@ def check_lists(members: dict[str, bytes]) -> None:
                 refuse("record")
             if name == "access_log":
                 record = json.dumps(said["record"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+                if not is_record(said["record"]):
+                    refuse("record")
                 covered = f'[{said["number"]},"{said["previous"]}",{record}]'
                 if hashlib.sha256(covered.encode()).hexdigest() != said["hash"]:
                     refuse("record")
@@ -495,18 +499,41 @@ def check_lists(members: dict[str, bytes]) -> None:
 
 def is_field(name: str, value: Any, said: dict[str, Any]) -> bool:
     """Whether a field of a list's record is of its kind."""
-    if name in ("at", "moved"):
-        at, by = (value, said.get("by", "x")) if name == "at" else (value["at"], value["by"]) if value else ("", "")
-        if name == "at" or value is not None:
-            moment(at, r"Z|[+-]\d\d:\d\d", "record")
-        return value is None or is_text(by)
+    if name == "at":
+        return bool(moment(value, r"Z|[+-]\d\d:\d\d", "record"))
+    if name == "moved":
+        if value is None:
+            return True
+        if not isinstance(value, dict) or set(value) != {"at", "by"} or not is_text(value["by"]):
+            return False
+        return len(value["by"]) <= 64 and is_field("at", value["at"], value)
     if name == "vector":
-        return isinstance(value, dict) and bool(value) and all(is_text(k) and is_count(v) for k, v in value.items())
+        if not isinstance(value, dict) or not 1 <= len(value) <= 24:
+            return False
+        return all(is_text(k) and is_count(v) for k, v in value.items())
     if name == "removed":
         return isinstance(value, list) and all(map(is_text, value))
     if name in ("version", "number"):
         return is_count(value, 1)
     return isinstance(value, dict) if name == "record" else is_text(value)
+
+
+def is_record(said: dict[str, Any]) -> bool:
+    """Whether an audit entry says what one says."""
+    names = {"cube_id", "owner", "purpose", "application", "agent"}
+    digest, version = said.get("digest"), said.get("version")
+    return (
+        {"at", "tenant", "actor", "operation", "outcome"} <= set(said)
+        and set(said)
+        <= {"at", "tenant", "actor", "operation", "outcome", "reason", "version", "digest", "detail"} | names
+        and bool(moment(said["at"], r"Z|[+-]\d\d:\d\d", "record"))
+        and all(map(is_text, (said["tenant"], said["actor"], said["operation"])))
+        and said["outcome"] in ("allowed", "denied")
+        and all(said.get(name) is None or is_text(said[name]) for name in names)
+        and (digest is None or (isinstance(digest, str) and HEX[64].fullmatch(digest) is not None))
+        and (version is None or type(version) is int)
+        and isinstance(said.get("reason", ""), str)
+    )
 
 
 def makes_sense(cube: dict[str, Any]) -> bool:
@@ -581,7 +608,8 @@ def looked_through(
 ) -> dict[str, Any]:
     """Every memory: its lineage, its blobs, whether there is a model for it; the verdict."""
     there: dict[str, int] = {}
-    needs, declined = {"text"}, {}
+    held = {name.partition(".")[0] for name in members}
+    needs, declined = {"text"} | held & {"access_log", "redactions", "clocks", "deletions"}, {}
     count = total = 0
     for versions in memories(members, schema):
         cube = versions[-1]
@@ -598,6 +626,7 @@ def looked_through(
             needs.add("blobs")
             if kind != "plaintext":
                 check_tensors(content)
+        needs |= {"history"} if len(versions) > 1 else set()
         count, total = count + 1, total + len(versions)
         is_book = cube["descriptive"].get("semantic_type") == "item" and cube["namespace"][1:2] == ["memstore"]
         if is_book or cube["descriptive"].get("semantic_type") == "import_receipt":

@@ -16,6 +16,7 @@ from memos_integrations.core.interchange.manifest import (
     CUBES,
     DELETIONS,
     MANIFEST,
+    SAID,
     SIGNATURE,
     SKEW,
     Capability,
@@ -102,6 +103,7 @@ class Checking:
     def surveyed(self, reader: BundleReader, manifest: Manifest, moved: Callable[[str], str]) -> Survey:
         """Look over every record: order, lineage, blobs, needs. Its other fields are checked before it is taken."""
         survey, needs = Survey(), {Capability.TEXT.value}
+        needs |= {name.partition(".")[0] for name in manifest.by_name().keys() & set(SAID)}
         for outlines in outlined(reader, manifest):
             last = outlines[-1]
             for source, version in last.sources:
@@ -112,6 +114,7 @@ class Checking:
                 survey.sources.add(source)
             survey.inside.add(last.id, last.version)
             survey.items += last.is_item
+            needs |= {Capability.HISTORY.value} if len(outlines) > 1 else set()
             survey.cubes, survey.versions = survey.cubes + 1, survey.versions + len(outlines)
             for target in {each for outline in outlines for each in outline.targets}:
                 survey.here.add(moved(target), 1)

@@ -39,6 +39,10 @@ KINDS: dict[str, Any] = {
 def schema_of(name: str) -> dict[str, Any]:
     """The schema of one kind of record, from the model that reads it."""
     made = TypeAdapter(KINDS[name]).json_schema(by_alias=True)
+    for part in made.get("$defs", {}).values():
+        if "const" in (kind := part.get("properties", {}).get("kind", {})):  # which payload it is has to be said
+            kind.pop("default", None)
+            part["required"] = ["kind", *part["required"]]
     return {"$schema": DIALECT, "$id": f"urn:mip:1:{name}", **made}
 
 

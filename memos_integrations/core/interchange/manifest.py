@@ -24,6 +24,8 @@ MANIFEST, SIGNATURE = "manifest.json", "signature.json"
 CUBES, ACCESS_LOG, REDACTIONS, DECLINED = "cubes.jsonl", "access_log.jsonl", "redactions.jsonl", "declined.jsonl"
 CLOCKS, DELETIONS = "clocks.jsonl", "deletions.jsonl"
 LISTS = (CUBES, ACCESS_LOG, REDACTIONS, DECLINED, CLOCKS, DELETIONS)
+SAID = (ACCESS_LOG, REDACTIONS, CLOCKS, DELETIONS)
+"""Lists that `requires` names, without the ending."""
 BLOBS = "blobs/"
 SKEW = timedelta(minutes=5)
 """How far the clocks of two machines may stand apart."""
@@ -120,7 +122,8 @@ class Manifest(Value):
             raise ValueError("members: a blob has no records")
         if self.expires_at <= self.created_at:
             raise ValueError("expires_at is not after created_at")
-        if self.mip == "1.0" and (self.covers is not None or SINCE_1_1 & set(self.requires)):
+        later = SINCE_1_1 & {*self.requires, *(name.partition(".")[0] for name in names)}
+        if self.mip == "1.0" and (self.covers is not None or later):
             raise ValueError("mip: 1.0 has no `covers`, `clocks` or `deletions`")
         return self
 
