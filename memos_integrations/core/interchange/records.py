@@ -48,6 +48,7 @@ _DURATION = re.compile(
     r"(?:T(?=.)(?:\d{1,6}H)?(?:\d{1,6}M)?(?:\d{1,8}(?:\.\d{1,6})?S)?)?)",
     re.ASCII,
 )
+_LONG = re.compile(rb'"(?:half_life|per)":"P\d{7}')
 _TIMES = frozenset("created_at recorded_at valid_from valid_to occurred_at expires_at until last_read at".split())
 _STATE, _BEHAVIOUR = b',"state":"', b'","behaviour":'
 _STATE_BYTES, _BEHAVIOUR_BYTES = len(_STATE), len(_BEHAVIOUR)
@@ -62,7 +63,18 @@ def record_line(cube: MemCube) -> bytes:
 
 def is_record(line: bytes) -> bool:
     """Whether readers take a record that was written: none that is larger or deeper than they have to take."""
-    return len(line) <= LINE_BYTES and is_strict(line)
+    return len(line) <= LINE_BYTES and is_strict(line) and not _lasts_too_long(line)
+
+
+def _lasts_too_long(line: bytes) -> bool:
+    """Whether it has a duration of more digits than readers have to take; looked for where a text begins so."""
+    if b':"P' not in line or not _LONG.search(line):
+        return False
+    try:
+        _checked(line)
+    except BundleError:
+        return True
+    return False
 
 
 def entry_line(entry: AuditEntry) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from memos_integrations import CallContext, MemOS, Principal
 from memos_integrations.backends.signing import Ed25519Signer
-from memos_integrations.core.cube import Licence
+from memos_integrations.core.cube import Licence, Rate
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
@@ -59,3 +59,12 @@ def test_that_a_licence_ended_is_no_change_to_carry(tmp_path: Path) -> None:
         now[0] += timedelta(hours=2)
         memos.tick(by=ANA)
         assert memos.dump_next(tmp_path, "s", **TERMS) is None
+
+
+def test_a_span_of_more_digits_than_readers_take_stays_behind_by_name(memos: MemOS, tmp_path: Path) -> None:
+    memos.remember('Ana says: "half_life":"P9999999D" is long.', by=ANA, value={"half_life": "P9999999D"})
+    memos.remember("The hive is blue.", by=ANA, half_life=timedelta(days=999_999 * 365))
+    memos.remember("The hive is red.", by=ANA, half_life=timedelta.max)
+    memos.remember("The hive is green.", by=ANA, licence=Licence(rate=Rate(count=1, per=timedelta.max)))
+    made = memos.dump(tmp_path / "all", **TERMS)
+    assert (made.cubes, made.declined) == (2, {"beyond_limits": 2})
