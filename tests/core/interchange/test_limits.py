@@ -142,6 +142,8 @@ def with_list(name: str, line: bytes) -> bytes:
     def change(bundle: make.Bundle) -> None:
         bundle.members[f"{name}.jsonl"] = line + b"\n"
         bundle.manifest["mip"] = "1.1"
+        if name != "declined":
+            bundle.needs(name)
 
     return make.made(change)
 
