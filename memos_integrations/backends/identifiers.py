@@ -13,7 +13,11 @@ from typing import Any
 from memos_integrations.core.extras import require
 from memos_integrations.core.gate import VAGUE, Marked, in_plain_signs, may_be_phone, says_national
 
-_PIECES = re.compile(r"(?<![\w.-])[A-Z0-9](?:[A-Z0-9./-]*[A-Z0-9])?(?![\w-])", re.IGNORECASE)
+_OF_A_WORD = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+"""A letter or digit, but none of a script that sets no spaces between words and numbers."""
+_PIECES = re.compile(
+    rf"(?<!{_OF_A_WORD})(?<![.-])[A-Z0-9](?:[A-Z0-9./-]*[A-Z0-9])?(?!{_OF_A_WORD})(?!-)", re.IGNORECASE
+)
 MOST_PIECES = 6
 """A number is written in so many groups at most."""
 
@@ -113,9 +117,10 @@ def _runs(text: str) -> Iterator[tuple[int, int]]:
     pieces = [found.span() for found in _PIECES.finditer(text)]
     for number, (start, _) in enumerate(pieces):
         run: list[tuple[int, int]] = []
-        for before, (begins, ends) in zip([(0, start), *pieces[number:]], pieces[number:], strict=False):
-            apart = run and text[before[1] : begins] not in (" ", "\u00a0")
-            if len(run) == MOST_PIECES or apart or not _may_be_of_one(text[begins:ends]):
+        for at in range(number, min(number + MOST_PIECES, len(pieces))):
+            begins, ends = pieces[at]
+            apart = run and text[pieces[at - 1][1] : begins] not in (" ", "\u00a0")
+            if apart or not _may_be_of_one(text[begins:ends]):
                 break
             run.append((start, ends))
         yield from (each for each in reversed(run) if 8 <= each[1] - each[0] <= 30 and _has_digit(text, *each))

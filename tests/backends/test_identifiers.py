@@ -35,6 +35,8 @@ RIGHT = [
     ("national ID number 44051401359", "44051401359", "pl_pesel"),
     ("Ausweis und Steuernummer: 44051401359", "44051401359", "pl_pesel"),
     ("CPF 39053344705", "39053344705", "br_cpf"),
+    ("我的身份证号是11010519491231002X。", "11010519491231002X", "cn_ric"),
+    ("주민번호는900101-1234568입니다", "900101-1234568", "kr_rrn"),
 ]
 WRONG = [
     "order 54362315K left",
@@ -89,3 +91,9 @@ def test_the_tier_without_a_model_finds_what_is_labelled_and_little_else(labelle
         right, labelled, found = right + len(wanted & got), labelled + len(wanted), found + len(got)
     assert right / labelled >= 0.98
     assert right / found >= 0.98
+
+
+def test_a_long_text_is_looked_at_in_time_that_grows_with_it() -> None:
+    words = "a b " * 60_000  # once a quarter of an hour: for every word all those after it were copied
+    text = f"{words}CPF 390.533.447-05"
+    assert [(text[each.start : each.end], each.kind) for each in NationalIds()(text)] == [("390.533.447-05", "br_cpf")]

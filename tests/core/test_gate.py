@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memos_integrations import Channel, Conversation, MemOS, Message, Principal, Provenance, Surfaced, Trust, TrustLabel
+from memos_integrations.core.cube import PlaintextPayload
 from memos_integrations.core.errors import RefusedByGateError
 from memos_integrations.core.gate import Ruling, WriteGate, cleaned, personal_in, secrets_in
 from memos_integrations.core.item import Address, ItemWrite
@@ -129,8 +130,52 @@ def test_a_key_is_known_by_its_form(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("Mein Passwort ist Sommer2024!", "Sommer2024"),
+        ("passwort für das wlan: 8391-2231-aabb", "8391-2231-aabb"),
+        ("mi contraseña es Verano#2024", "Verano#2024"),
+        ("mot de passe : Ete2024!x", "Ete2024!x"),
+        ("senha: Verao2024!", "Verao2024"),
+        ("la password è Estate2024!", "Estate2024"),
+        ("wachtwoord: Zomer2024!", "Zomer2024"),
+        ("hasło: Lato2024!", "Lato2024"),
+        ("мой пароль Leto2024!", "Leto2024"),
+        ("我的密码是Xiatian2024。", "Xiatian2024"),
+        ("パスワードは natsu2024! です", "natsu2024"),
+        ("كلمة المرور: Saif2024!", "Saif2024"),
+        ("MYSQL_PASSWORD=hunter2222", "hunter2222"),
+        ("DB_PASS=s3cr3tpw", "s3cr3tpw"),
+        ("my pw is hunter2abc", "hunter2abc"),
+        ("my password\u2019s hunter2222", "hunter2222"),
+        ("password \u2013 hunter2222", "hunter2222"),
+        ("\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44\uff1a hunter2222", "hunter2222"),
+        ("Authorization: Basic dXNlcjpwYXNzd29yZDEyMw==", "Basic dXNlcjpwYXNzd29yZDEyMw=="),
+    ],
+)
+def test_what_is_called_a_password_is_one_in_other_languages_and_in_settings(text: str, secret: str) -> None:
+    assert secret not in WriteGate().examine(text).text
+    assert len(secrets_in(text)) == 1
+
+
+def test_keys_that_only_begin_are_looked_at_in_time_that_grows_with_the_text() -> None:
+    begun = "-----BEGIN " + "PRIVATE KEY-----\n"
+    text = begun * 30_000 + made("private_key")  # once a quarter of a minute
+    assert text.endswith(made("private_key"))
+    last = secrets_in(text)[-1]
+    assert text[last.start : last.end] == made("private_key")
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "das Passwort ist wieder weg",
+        "mi contraseña es larga",
+        "le mot de passe est oublié",
+        "she did pass: all of it went well",
+        "my boarding pass AB123456789 is here",
+        "the pass is open from May 2024 on",
+        "пароль снова забыт",
         "the secret is patience",
         "my password is too long to remember",
         "she forgot her password again",
@@ -504,3 +549,22 @@ def test_a_key_in_a_source_is_taken_out() -> None:
     with MemOS(InMemoryVault(), gate=WriteGate()) as memos:
         told = Provenance(source=f"https://git.example/?token={key}", speaker=f"bot {key}")
         assert key not in memos.remember("The kiln is blue.", by=by, provenance=told).to_json()
+
+
+@pytest.mark.answers("AISVS 8.2.1")
+def test_the_names_of_fields_pass_the_gate_as_their_values_do() -> None:
+    by, key = Principal(tenant="acme", user="ana"), "ghp_" + "a1B2" * 9
+    told = {"zoe@example.org": 1, "max@example.org": {"deep": [{key: "x"}]}, "[email]": 2}
+    with MemOS(InMemoryVault(), gate=WriteGate(personal=Ruling.REDACT)) as memos:
+        cube = memos.remember("The kiln is blue.", by=by, value=told)
+        assert not any(each in cube.to_json() for each in ("example.org", key))
+        assert isinstance(cube.payload, PlaintextPayload)
+        assert sorted(cube.payload.value.values(), key=str) == [1, 2, {"deep": [{"[github_token]": "x"}]}]
+    with MemOS(InMemoryVault(), gate=WriteGate(secrets=Ruling.REFUSE)) as memos, pytest.raises(RefusedByGateError):
+        memos.remember("The kiln is blue.", by=by, value={key: 1})
+
+
+def test_a_short_tag_with_characters_that_nobody_sees_is_cleaned() -> None:
+    by = Principal(tenant="acme", user="ana")
+    with MemOS(InMemoryVault(), gate=WriteGate()) as memos:
+        assert "salary" in memos.remember("The kiln is blue.", by=by, tags=["sa\u200blary"]).descriptive.tags

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memos_integrations import MemOS, Principal, Ruling, WriteGate
+from memos_integrations.core.cube import PlaintextPayload, Provenance
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
@@ -80,3 +82,22 @@ def test_who_is_no_admin_does_not_and_that_is_on_record(memos: MemOS) -> None:
         memos.redact_everyones(by=BEN, gate=GATE)
     assert texts(memos, ANA) == {f"Write to {MAIL}."}
     assert [entry.record.outcome.value for entry in memos.audit(by=BEN, operation="redact_everyones")] == ["denied"]
+
+
+@pytest.mark.parametrize("erase", [False, True])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"value": {"mail": MAIL, "n": 7}}, {"tags": [MAIL]}, {"topic": f"mail of {MAIL}"}, {"value": {MAIL: 7}},
+        {"provenance": Provenance(source=f"mail from {MAIL}", speaker=MAIL)},
+    ],
+)  # fmt: skip
+def test_what_stands_beside_the_words_is_redacted_too(memos: MemOS, how: dict[str, Any], erase: bool) -> None:
+    cube = memos.remember("The cellar is dry.", by=ANA, **how)
+    (done,) = memos.redact([cube.id], by=ANA, gate=GATE, erase=erase)
+    now = memos.get(done.instead or "", by=ANA)
+    assert MAIL not in now.to_json()
+    assert now.text == cube.text
+    assert isinstance(now.payload, PlaintextPayload)
+    assert (now.payload.value is None) == ("value" not in how)
+    assert memos.redact([now.id], by=ANA, gate=GATE, erase=erase) == []

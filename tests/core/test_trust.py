@@ -113,6 +113,18 @@ def test_one_untrusted_source_does_not_fill_a_recall(memos: MemOS) -> None:
     assert ("The kettle is red.", Surfaced.TRUSTED) in found
 
 
+@pytest.mark.parametrize("page", ["https://evil.example/{}", "https://u{}@EVIL.example?p={}", "http://evil.example#{}"])
+def test_the_pages_of_one_host_are_one_source(memos: MemOS, page: str) -> None:
+    for number in range(10):
+        source = Provenance(source=page.format(number, number))
+        memos.remember(f"The kettle is green, says page {number}.", by=ANA, trust=OUTSIDE, provenance=source)
+    other = Provenance(source="https://fair.example/kettles")
+    memos.remember("The kettle is blue.", by=ANA, trust=OUTSIDE, provenance=other)
+    found = told(memos, "What colour is the kettle?", k=5)
+    assert sum("green" in text for text, _ in found) == 2
+    assert ("The kettle is blue.", Surfaced.UNTRUSTED) in found
+
+
 def test_what_the_user_said_is_not_limited(memos: MemOS) -> None:
     for number in range(10):
         memos.remember(f"The kettle is green, take {number}.", by=ANA)

@@ -15,11 +15,13 @@ from langgraph.config import get_store
 from langgraph.graph import START, StateGraph
 from langgraph.store.base import PutOp
 
+from memos_integrations import Ruling, WriteGate
 from memos_integrations.core.access import Principal
 from memos_integrations.core.errors import IdentityError, InvalidMemoryError, LegalHoldError
 from memos_integrations.core.items import ItemQuery
 from memos_integrations.langgraph import MemOSStore
 from memos_integrations.memos import MemOS
+from memos_integrations.vaults.memory import InMemoryVault
 
 
 class State(TypedDict, total=False):
@@ -196,3 +198,13 @@ def test_what_others_let_one_read_is_no_item_of_ones_own(memos: MemOS, ana: Prin
         paged = [item for offset in range(4) for item in hers.search((), limit=1, offset=offset, **how)]
         assert sorted(item.key for item in paged) == ["cup", "pot", "tea"], how
     assert sorted(item.key for item in his.search(("prefs",))) == ["cup", "pot", "tea", "tea"]
+
+
+def test_a_gate_leaves_addresses_so_that_what_is_found_can_be_got(ana: Principal) -> None:
+    with MemOS(InMemoryVault(), gate=WriteGate(personal=Ruling.REDACT)) as gated:
+        store = MemOSStore(gated, principal=ana)
+        store.put(("users",), "zoe@example.com", {"mail": "zoe@example.com"})
+        (found,) = store.search(("users",))
+        assert found.key == "zoe@example.com"
+        assert found.value == {"mail": "[email]"}
+        assert store.get(("users",), found.key) is not None

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from memos_integrations.core.access import Caller
+from memos_integrations.core.books import ITEM
 from memos_integrations.core.cube import MemCube, PlaintextPayload, TrustLabel, thawed, unique
-from memos_integrations.core.gate import Ruling, Verdict, WriteGate
+from memos_integrations.core.gate import Ruling, Verdict, WriteGate, cleaned
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.write import Draft, finished, reworded
 
@@ -83,7 +84,9 @@ def looked_at(cube: MemCube, gate: WriteGate, *, tenant: str | None = None) -> t
     before = thawed(cube.payload.value)
     verdicts = [gate.examine(cube.text, cube.trust.channel, tenant=told)]
     value = _looked_through(before, gate, cube, told, verdicts)
-    long = [tag for tag in cube.descriptive.tags if len(tag) >= SHORTEST]
+    if cube.descriptive.semantic_type == ITEM and isinstance(before, dict) and "key" in before:
+        value["key"] = before["key"]  # half of its address, which a search gives to get it by
+    long = [tag for tag in cube.descriptive.tags if len(tag) >= SHORTEST or cleaned(tag).removed]
     tags = {tag: gate.examine(tag, cube.trust.channel, tenant=told) for tag in long}
     text = verdicts[0].text if verdicts[0].ruling is not Ruling.REFUSE else cube.text
     if text != cube.text or value != before or any(each.text != tag for tag, each in tags.items()):
@@ -110,15 +113,24 @@ def _header_looked_at(cube: MemCube, gate: WriteGate, tenant: str) -> tuple[MemC
 
 
 def _looked_through(value: Any, gate: WriteGate, cube: MemCube, tenant: str, verdicts: list[Verdict]) -> Any:
-    """The value with every text in it as the gate lets it through; keys are names, and are left."""
+    """The value with every text in it as the gate lets it through, the names of its fields too."""
     if isinstance(value, str):
         verdict = gate.examine(value, cube.trust.channel, tenant=tenant)
         verdicts.append(verdict)
         return verdict.text
     if isinstance(value, Mapping):
-        keys = [gate.examine(key, cube.trust.channel, tenant=tenant) for key in value if len(key) >= SHORTEST]
-        verdicts += [each for each in keys if each.ruling is Ruling.QUARANTINE]
-        return {key: _looked_through(each, gate, cube, tenant, verdicts) for key, each in value.items()}
+        told: dict[str, Any] = {}
+        for key, each in value.items():
+            name = key
+            if len(key) >= SHORTEST:
+                verdicts.append(gate.examine(key, cube.trust.channel, tenant=tenant))
+                name = key if verdicts[-1].ruling is Ruling.REFUSE else verdicts[-1].text
+            count = 1
+            while name in told or (name != key and name in value):  # two names that are told no more
+                count += 1
+                name = f"{verdicts[-1].text} {count}"
+            told[name] = _looked_through(each, gate, cube, tenant, verdicts)
+        return told
     if isinstance(value, list | tuple):
         return [_looked_through(each, gate, cube, tenant, verdicts) for each in value]
     return value

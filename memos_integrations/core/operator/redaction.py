@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from typing import Any
 
 from pydantic import Field
 
@@ -18,7 +17,8 @@ from memos_integrations.core.item import Address, content_of, vault_key
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.admission import admitted, looked_at
 from memos_integrations.core.operator.embedding import Embedding
-from memos_integrations.core.operator.write import UNREAD, finished
+from memos_integrations.core.operator.revising import begins_now, revising, written_by
+from memos_integrations.core.operator.write import UNREAD, finished, revised, search_text
 from memos_integrations.core.operator.writer import CubeWriter
 from memos_integrations.core.records import Instead, NewVersion
 
@@ -92,9 +92,16 @@ class Redactor:
 
     def _renewed(self, cube: MemCube, told: Redacted, caller: Caller, gate: WriteGate) -> Redacted:
         """The next version without the words; the old ones stay in the history."""
-        text = gate.examine(cube.text, cube.trust.channel, tenant=cube.tenant).text
-        changes: dict[str, dict[str, Any]] = {"descriptive": {}, "governance": {}}
-        self._writer.update(cube.id, caller, text=text, changes=changes, expected_version=cube.version)
+        now = self._governance.fetch(cube.id, Verb.WRITE, caller, operation="update")
+        if now.version != cube.version:
+            raise VersionConflictError(cube.id, cube.version, now.version)
+        clean, _ = looked_at(revised(now, caller.now, text=None, changes={}).cube, gate)
+        draft = written_by(begins_now(finished(clean), now, caller.now, {"descriptive": {}}), caller)
+        draft = admitted(draft, caller, self._governance)
+        steps = revising(now, draft, caller, self._writer.resolver, self._embedding)
+        self._governance.change(steps, caller, operation="update").result()
+        self._embedding.drop([search_text(now)] if search_text(now) != draft.text else [])
+        self._writer.dropped([each.cube.id for each in steps.versions], steps.written)
         return told.model_copy(update={"instead": cube.id})
 
     def _replaced(self, cube: MemCube, told: Redacted, caller: Caller, gate: WriteGate) -> Redacted:
@@ -126,7 +133,7 @@ def found_in(versions: list[MemCube], gate: WriteGate) -> dict[str, int] | None:
     changed = False
     for cube in versions:
         clean, verdicts = looked_at(cube, gate, tenant="")
-        if clean.payload == cube.payload and clean.descriptive.tags == cube.descriptive.tags:
+        if clean == cube:
             continue
         changed = True
         for verdict in verdicts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
@@ -94,13 +95,20 @@ def warning(cube: MemCube) -> str:
     return " (not verified)" if surfaced is Surfaced.UNVERIFIED and impacts_of(cube.text) else ""
 
 
+def _site(source: str | None) -> str | None:
+    """Whose a source is: of an address its host, as whoever has a site has as many pages there as they like."""
+    scheme, told, rest = (source or "").partition("://")
+    host = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2].casefold()
+    return host if told and scheme.isalnum() and host else source
+
+
 @dataclass(frozen=True, slots=True)
 class TrustGate:
     """What recall does with what is not trusted.
 
     high_impact: memories of high impact that nobody verified; untrusted: memories from tools and from outside: shown
     with a label, or held back. share: the most of a recall that one untrusted source may fill (at least one memory);
-    what is trusted is not limited.
+    pages of one host are one source, and what is trusted is not limited.
 
     Raises:
         InvalidMemoryError: The share is not above 0 and at most 1.
@@ -124,7 +132,7 @@ class TrustGate:
             return self.high_impact is Shown.LABELLED or not impacts_of(cube.text)
         if self.untrusted is Shown.HELD_BACK or (self.high_impact is Shown.HELD_BACK and impacts_of(cube.text)):
             return False
-        source = f"{cube.trust.channel.value} {cube.provenance.source or cube.provenance.author}"
+        source = f"{cube.trust.channel.value} {_site(cube.provenance.source) or cube.provenance.author}"
         if taken[source] >= max(1, floor(self.share * k)):
             return False
         taken[source] += 1
