@@ -119,9 +119,12 @@ class Guard:
     def committing(self, connection: sqlite3.Connection, head: Head) -> Iterator[None]:
         """Around the COMMIT of a group, whose new counters are *head*."""
         self.notary.finish(connection, head)
-        with self.witness.own(), self.witness.absent.making(self.notary.made.taken()):
+        witness, made = self.witness, self.notary.made.taken()
+        with witness.own(head.commit, alone=self.notary.was_alone), witness.absent.making(made):
             yield
-        self.witness.handing.written(self.notary.written())
+        if not self.notary.is_alone(connection):
+            witness.others()
+        witness.handing.written(self.notary.written())
         self._newest = head
         if self._anchor is not None:
             with suppress(VaultError):  # the commit stands; `close` says so when the anchor cannot be written

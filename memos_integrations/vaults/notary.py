@@ -79,6 +79,15 @@ class Notary:
         """
         return self._ledger.begin(connection)
 
+    @property
+    def was_alone(self) -> bool:
+        """Whether nobody else committed between the last group and this one."""
+        return self._ledger.alone
+
+    def is_alone(self, connection: sqlite3.Connection) -> bool:
+        """Whether nobody else committed since the group began."""
+        return self._ledger.is_as_begun(connection)
+
     def forget(self) -> None:
         """The group failed, and nothing of it was written."""
         self._ledger.forget()
