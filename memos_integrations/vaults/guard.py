@@ -9,8 +9,7 @@ folder too, except for setting the whole folder back: only an anchor shows that.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from memos_integrations.core.errors import VaultCorruptError, VaultError
@@ -115,13 +114,12 @@ class Guard:
         """
         return self.notary.begin(connection)
 
-    @contextmanager
-    def committing(self, connection: sqlite3.Connection, head: Head) -> Iterator[None]:
-        """Around the COMMIT of a group, whose new counters are *head*."""
+    def commit(self, connection: sqlite3.Connection, head: Head) -> None:
+        """Seal a group, whose new counters are *head*, and COMMIT it."""
         self.notary.finish(connection, head)
         witness, made = self.witness, self.notary.made.taken()
         with witness.own(head.commit, alone=self.notary.was_alone), witness.absent.making(made):
-            yield
+            connection.execute("COMMIT")
         if not self.notary.is_alone(connection):
             witness.others()
         witness.handing.written(self.notary.written())
