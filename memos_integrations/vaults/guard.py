@@ -117,10 +117,10 @@ class Guard:
     def commit(self, connection: sqlite3.Connection, head: Head) -> None:
         """Seal a group, whose new counters are *head*, and COMMIT it."""
         self.notary.finish(connection, head)
-        witness, made = self.witness, self.notary.made.taken()
-        with witness.own(head.commit, alone=self.notary.was_alone), witness.absent.making(made):
+        witness, made, ledger = self.witness, self.notary.made.taken(), self.notary.ledger
+        with witness.own(head.commit, alone=ledger.alone), witness.absent.making(made):
             connection.execute("COMMIT")
-        if not self.notary.is_alone(connection):
+        if not ledger.is_as_begun(connection):
             witness.others()
         witness.handing.written(self.notary.written())
         self._newest = head
