@@ -33,7 +33,8 @@ def unit_rows(rows: Any, *, count: int, dim: int | None, source: str) -> Vectors
     # As `np.linalg.norm` adds them up, without what it decides first: it costs more than all the rest on one row.
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.sqrt(np.add.reduce(matrix * matrix, axis=1, keepdims=True))
-    if lengths.min() > 0.0 and lengths.max() < np.inf:  # then every number is finite
+    shortest, longest = (lengths.item(),) * 2 if count == 1 else (lengths.min(), lengths.max())
+    if shortest > 0.0 and longest < np.inf:  # then every number is finite
         usual: Vectors = (matrix / lengths).astype(np.float32)
         return usual
     if not np.isfinite(matrix).all():

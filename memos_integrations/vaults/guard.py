@@ -9,8 +9,7 @@ folder too, except for setting the whole folder back: only an anchor shows that.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from memos_integrations.core.errors import VaultCorruptError, VaultError
@@ -115,13 +114,15 @@ class Guard:
         """
         return self.notary.begin(connection)
 
-    @contextmanager
-    def committing(self, connection: sqlite3.Connection, head: Head) -> Iterator[None]:
-        """Around the COMMIT of a group, whose new counters are *head*."""
+    def commit(self, connection: sqlite3.Connection, head: Head) -> None:
+        """Seal a group, whose new counters are *head*, and COMMIT it."""
         self.notary.finish(connection, head)
-        with self.witness.own(), self.witness.absent.making(self.notary.made.taken()):
-            yield
-        self.witness.handing.written(self.notary.written())
+        witness, made, ledger = self.witness, self.notary.made.taken(), self.notary.ledger
+        with witness.own(head.commit, alone=ledger.alone), witness.absent.making(made):
+            connection.execute("COMMIT")
+        if not ledger.is_as_begun(connection):
+            witness.others()
+        witness.handing.written(self.notary.written())
         self._newest = head
         if self._anchor is not None:
             with suppress(VaultError):  # the commit stands; `close` says so when the anchor cannot be written

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.vaults.seals import Fields, Root, Sealer, Tally, added
@@ -116,12 +117,6 @@ def root_seal(connection: sqlite3.Connection, sealer: Sealer, stored: Fields) ->
     return sealer.root((*connection.execute("SELECT * FROM head").fetchone(), *stored))
 
 
-def tally_seal(connection: sqlite3.Connection, sealer: Sealer, tenant: str, stored: Fields) -> bytes:
-    """The seal that a tenant with this stored tally should have."""
-    row = connection.execute("SELECT * FROM tenants WHERE name = ?", (tenant,)).fetchone()
-    return sealer.tally(tenant, row or (), stored)
-
-
 def read_root(connection: sqlite3.Connection, sealer: Sealer) -> Root:
     """The sums over the whole vault.
 
@@ -149,23 +144,36 @@ def read_tally(connection: sqlite3.Connection, sealer: Sealer, tenant: str) -> t
     Raises:
         IntegrityError: They are not what was sealed.
     """
-    row = connection.execute(
-        "SELECT mac, commit_number, cubes, total, entries, log, forgotten FROM tallies WHERE tenant = ?", (tenant,)
+    return read_account(connection, sealer, tenant)[:2]
+
+
+def read_account(connection: sqlite3.Connection, sealer: Sealer, tenant: str) -> tuple[Tally, bytes, tuple[Any, ...]]:
+    """As `read_tally`, with the tenant's row of `tenants` (empty where there is none, or no sums), which is sealed too.
+
+    Raises:
+        IntegrityError: They are not what was sealed.
+    """
+    found = connection.execute(
+        """SELECT y.mac, y.commit_number, y.cubes, y.total, y.entries, y.log, y.forgotten, t.*
+        FROM tallies AS y LEFT JOIN tenants AS t ON t.name = y.tenant WHERE y.tenant = ?""",
+        (tenant,),
     ).fetchone()
-    if row is None:
-        return Tally(), b""
-    mac, *stored = row
-    if tally_seal(connection, sealer, tenant, _sealed_tally(*stored)) != mac:
+    if found is None:
+        return Tally(), b"", ()
+    mac, *stored = found[:7]
+    row = () if found[7] is None else tuple(found[7:])
+    if sealer.tally(tenant, row, _sealed_tally(*stored)) != mac:
         raise _miscounted(tenant)
     commit, cubes, total, entries, log, forgotten = stored
-    return Tally(
+    tally = Tally(
         commit,
         cubes,
         sealer.unmasked(tenant, commit, total),
         entries,
         sealer.unmasked(tenant + "\0log", commit, log),
         sealer.unmasked(tenant + "\0forgotten", commit, forgotten) if forgotten else 0,
-    ), mac
+    )
+    return tally, mac, row
 
 
 def stored_tally(sealer: Sealer, tenant: str, tally: Tally) -> tuple[Fields, Fields]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, field
+from typing import Any
 
 from memos_integrations.core.ports import EmbedderIdentity
-from memos_integrations.vaults.integrity import check_forgotten, read_root, read_tally
+from memos_integrations.vaults.integrity import check_forgotten, read_account, read_root
 from memos_integrations.vaults.locks import Locks, read_keys
 from memos_integrations.vaults.seals import Fields, Root, Sealer, Tally, added
 from memos_integrations.vaults.sqlite_write import GENESIS_HEAD, Head, read_head, read_identity, tenant_of
@@ -71,6 +72,8 @@ class Ledger:
     opened: dict[str, Account] = field(default_factory=dict)
     tenants: dict[str, TenantRow] = field(default_factory=dict)
     audiences: set[object] = field(default_factory=set)
+    alone: bool = False
+    """Whether nobody else committed between the last group and this one."""
     _version: tuple[sqlite3.Connection, int] | None = None
 
     def begin(self, connection: sqlite3.Connection) -> Head:
@@ -82,9 +85,10 @@ class Ledger:
             VaultKeyError: Another process changed the vault's keys to some that this one does not have.
         """
         self.opened = {}
-        (version,) = connection.execute("PRAGMA data_version").fetchone()
-        if self._version != (connection, version):
+        self.alone = self.is_as_begun(connection)
+        if not self.alone:
             self.forget()
+            (version,) = connection.execute("PRAGMA data_version").fetchone()
             self.head = read_head(connection)
             self.root = read_root(connection, self.sealer)
             self.identity = read_identity(connection)
@@ -93,6 +97,10 @@ class Ledger:
         elif len(self.accounts) > _MOST or len(self.audiences) > _MOST:
             self._clear()
         return self.head
+
+    def is_as_begun(self, connection: sqlite3.Connection) -> bool:
+        """Whether nobody else committed since the last group that this connection began."""
+        return self._version == (connection, *connection.execute("PRAGMA data_version").fetchone())
 
     def forget(self) -> None:
         """Read everything anew next time."""
@@ -110,9 +118,11 @@ class Ledger:
         """
         account = self.accounts.get(tenant)
         if account is None:
-            tally, mac = read_tally(connection, self.sealer, tenant)
+            tally, mac, row = read_account(connection, self.sealer, tenant)
             sums = (tally.cubes, tally.total, tally.entries, tally.log, tally.forgotten)
             account = self.accounts[tenant] = Account(*sums, mac)
+            if row:
+                self.tenants[tenant] = TenantRow(*row)
         self.opened[tenant] = account
         return account
 
@@ -140,14 +150,17 @@ class Ledger:
         """The row of a tenant, made when there is none."""
         row = self.tenants.get(name)
         if row is None:
-            tenant_of(connection, name)
-            found = connection.execute("SELECT * FROM tenants WHERE name = ?", (name,)).fetchone()
+            found = self._found(connection, name)
+            if not found:
+                tenant_of(connection, name)
+                found = self._found(connection, name)
             row = self.tenants[name] = TenantRow(*found)
         return row
+
+    def _found(self, connection: sqlite3.Connection, name: str) -> tuple[Any, ...]:
+        return connection.execute("SELECT * FROM tenants WHERE name = ?", (name,)).fetchone() or ()
 
     def stored_tenant(self, connection: sqlite3.Connection, name: str) -> Fields:
         """The row of a tenant as it stands in the table; empty when there is none."""
         row = self.tenants.get(name)
-        if row is not None:
-            return row.fields
-        return connection.execute("SELECT * FROM tenants WHERE name = ?", (name,)).fetchone() or ()
+        return self._found(connection, name) if row is None else row.fields

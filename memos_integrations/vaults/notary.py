@@ -61,7 +61,7 @@ class Notary:
 
     def __init__(self, sealer: Sealer, locks: Locks | None = None) -> None:
         self._sealer = sealer
-        self._ledger = Ledger(sealer, locks)
+        self.ledger = Ledger(sealer, locks)
         self._none = {group: nothing(sealer, group) for group in ("keys", "past")}
         self._block_full = False
         self._fresh: list[tuple[tuple[Any, ...], MemCube | None]] = []
@@ -69,7 +69,7 @@ class Notary:
 
     def encrypted(self, locks: Locks) -> None:
         """The vault was encrypted a moment ago."""
-        self._ledger.locks = locks
+        self.ledger.locks = locks
 
     def begin(self, connection: sqlite3.Connection) -> Head:
         """Start a group; the vault's counters.
@@ -77,11 +77,11 @@ class Notary:
         Raises:
             IntegrityError: They are not what was sealed.
         """
-        return self._ledger.begin(connection)
+        return self.ledger.begin(connection)
 
     def forget(self) -> None:
         """The group failed, and nothing of it was written."""
-        self._ledger.forget()
+        self.ledger.forget()
         self._block_full = False
         self._fresh = []
         self.made.taken()
@@ -109,14 +109,14 @@ class Notary:
         held = self._before(connection, transaction)
         back = self._coming_back(connection, transaction)
         forgotten = self._keys_of(connection, transaction)
-        self._ledger.tenants.clear()  # the transaction may change their rows
+        self.ledger.tenants.clear()  # the transaction may change their rows
         after, receipt = apply(connection, head, transaction)
         for tenant, key in back:
-            self._ledger.note_forgotten(connection, tenant, key, -1)
+            self.ledger.note_forgotten(connection, tenant, key, -1)
         for number, key, mac, tenant in forgotten:
             row = [(number, key, mac)]
             if insert_rows(connection, "forgotten", row, "ON CONFLICT DO NOTHING"):
-                self._ledger.note_forgotten(connection, tenant, key, 1)
+                self.ledger.note_forgotten(connection, tenant, key, 1)
         touched: dict[str, list[Change]] = {}
         for change in transaction.changes:
             if not isinstance(change, Expect | Room):
@@ -125,7 +125,7 @@ class Notary:
             self._seal_cubes(connection, touched, held)
         if transaction.audit:
             self._note_entries(connection, connection.execute(ENTRY + "number > ?", (head.entries,)).fetchall())
-        number = self._ledger.root.events
+        number = self.ledger.root.events
         rows = [(number + place, event) for place, event in enumerate(transaction.events, start=1)]
         insert_rows(connection, "outbox", rows)
         self._note_events(rows)
@@ -143,7 +143,7 @@ class Notary:
         """
         self._open_accounts(connection, transactions)
         self.made.note(transactions)
-        batch = Batch(connection, self._ledger, head)
+        batch = Batch(connection, self.ledger, head)
         outcomes = [batch.add(transaction) for transaction in transactions]
         batch.flush()
         seals: list[object] = []
@@ -176,13 +176,13 @@ class Notary:
     def _note_entries(self, connection: sqlite3.Connection, entries: Sequence[Row]) -> None:
         entry = self._sealer.entry
         for columns in entries:
-            account = self._ledger.account(connection, str(columns[1]))
+            account = self.ledger.account(connection, str(columns[1]))
             account.entries, account.changed = account.entries + 1, True
             account.log = added(account.log, entry(columns))
             self._block_full |= columns[0] % EVERY == 0  # type: ignore[operator]
 
     def _note_events(self, rows: Sequence[tuple[int, bytes]]) -> None:
-        root, event = self._ledger.root, self._sealer.event
+        root, event = self.ledger.root, self._sealer.event
         root.outbox = added(root.outbox, sum([event(number, body) for number, body in rows]))
         root.events += len(rows)
 
@@ -196,21 +196,21 @@ class Notary:
         check_meta(connection, self._sealer)
         outcome = bind(connection, head, identity)
         seal_meta(connection, self._sealer)
-        self._ledger.identity = identity
+        self.ledger.identity = identity
         return outcome
 
     def finish(self, connection: sqlite3.Connection, head: Head) -> None:
         """Seal the tenants that the group changed, and the vault's counters: the last thing before its COMMIT."""
-        sealer, commit, root = self._sealer, head.commit, self._ledger.root
+        sealer, commit, root = self._sealer, head.commit, self.ledger.root
         if self._block_full:
             add_checkpoints(connection, head.entries)
             self._block_full = False
         tallies: list[Row] = []
-        for tenant, account in self._ledger.opened.items():
+        for tenant, account in self.ledger.opened.items():
             if not account.changed:
                 continue
             stored, covered = stored_tally(sealer, tenant, account.tally(commit))
-            mac = sealer.tally(tenant, self._ledger.stored_tenant(connection, tenant), covered)
+            mac = sealer.tally(tenant, self.ledger.stored_tenant(connection, tenant), covered)
             tallies.append((tenant, *stored, mac))
             if account.before:
                 root.total = added(root.total, -sealer.share(account.before))
@@ -224,7 +224,7 @@ class Notary:
             "UPDATE roots SET tenants = ?, total = ?, events = ?, outbox = ?, mac = ?",
             (*sums, sealer.root((*head.row, *sums))),
         )
-        self._ledger.head = head
+        self.ledger.head = head
 
     # --- parts
 
@@ -233,7 +233,7 @@ class Notary:
         for transaction in transactions:
             told = {said[0] for said, _ in transaction.audit}
             for tenant in {put.cube.namespace[0] for put in transaction.puts} | told:
-                self._ledger.account(connection, tenant)
+                self.ledger.account(connection, tenant)
 
     def _before(self, connection: sqlite3.Connection, transaction: Prepared) -> Held:
         """What stands already of the cubes that are to be changed, checked."""
@@ -249,14 +249,14 @@ class Notary:
             if row.cube_id not in doomed:  # what is damaged may still be erased
                 row.check(self._sealer)
             if row.tenant is not None:
-                self._ledger.account(connection, row.tenant)
+                self.ledger.account(connection, row.tenant)
             held[row.cube_id] = row
         return held
 
     def _coming_back(self, connection: sqlite3.Connection, transaction: Prepared) -> list[tuple[str, bytes]]:
         """Tenants and keys of what was forgotten and is now written again."""
         told = [(put.cube.tenant, put.key[1]) for put in transaction.puts if put.key is not None]
-        return [each for each in dict.fromkeys(told) if self._ledger.is_forgotten(connection, *each)]
+        return [each for each in dict.fromkeys(told) if self.ledger.is_forgotten(connection, *each)]
 
     def _keys_of(self, connection: sqlite3.Connection, transaction: Prepared) -> list[tuple[int, bytes, bytes, str]]:
         """The rows of `forgotten` that the transaction's lasting erasures leave, each with its tenant's name."""
@@ -281,7 +281,7 @@ class Notary:
         for tenant, key, mac in rows:
             if self._sealer.forgotten(tenant, key) != mac:
                 raise IntegrityError(f"A record of what was forgotten in tenant {tenant!r} is not ours")
-            self._ledger.note_forgotten(connection, tenant, key, 1)
+            self.ledger.note_forgotten(connection, tenant, key, 1)
         head = head._replace(commit=head.commit + 1)
         write_head(connection, head)
         self.finish(connection, head)
@@ -342,7 +342,7 @@ class Notary:
         return (row[0], mac, digest, history, *ordered, sealer.used(row[1], behaviour))
 
     def _count(self, connection: sqlite3.Connection, tenant: str, cubes: int, share: int) -> None:
-        account = self._ledger.account(connection, tenant)
+        account = self.ledger.account(connection, tenant)
         account.cubes, account.total, account.changed = account.cubes + cubes, added(account.total, share), True
 
 

@@ -42,7 +42,8 @@ Label = tuple[int, int, str]
 
 
 def _label(kind: Kind, number: int) -> Label:
-    return int(kind), number, f"{int(kind)}:{number}"
+    plain: int = kind._value_  # an `IntEnum` costs more in a format than all the rest
+    return plain, number, f"{plain}:{number}"
 
 
 class Words:
@@ -90,7 +91,7 @@ class Words:
         return self._number(b"t" + _bytes(term))
 
     def _hashed_label(self, kind: Kind, value: str) -> Label:
-        return _label(kind, self._number(b"l%d:" % kind + _bytes(value)))
+        return _label(kind, self._number(b"l%d:" % kind._value_ + _bytes(value)))
 
     def folded(self, kind: Kind, value: str) -> int:
         """The number of a label that is compared without regard to case."""

@@ -65,9 +65,12 @@ def _records(count: int) -> Struct:
     return Struct("<" + "qI" * count)
 
 
+_pack_one = Struct("<qI").pack
+
+
 def record_of_one(term: int) -> bytes:
     """The record of a term that stands once."""
-    return _records(1).pack(term, 1)
+    return _pack_one(term, 1)
 
 
 def packed_terms(records: Sequence[bytes]) -> bytes:

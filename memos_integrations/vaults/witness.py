@@ -85,13 +85,17 @@ class Witness:
         row = self._watch.execute("SELECT commit_number FROM head").fetchone()
         return -1 if row is None else int(row[0])
 
-    def look(self) -> None:
-        """Notice whether the file was changed by somebody else since the last look."""
+    def look(self, commit: int | None = None) -> None:
+        """Notice whether the file was changed by somebody else since the last look.
+
+        *commit* is the number of the newest commit where that is known already.
+        """
         with self._lock:
             (version,) = self._watch.execute("PRAGMA data_version").fetchone()
             if version == self._version:
                 return
-            before, self._version, self._commit = self._commit, version, self._newest()
+            before, self._version = self._commit, version
+            self._commit = self._newest() if commit is None else commit
             if not self._writing:
                 self._epoch += 1
                 if self._commit <= before:
@@ -110,16 +114,26 @@ class Witness:
             self._forced = self._epoch
         self.absent.forget()
 
+    def others(self) -> None:
+        """Somebody else committed right behind a change of this process, before `look` told the two apart."""
+        with self._lock:
+            self._epoch += 1
+
     @contextmanager
-    def own(self) -> Iterator[None]:
-        """Around a change by this process, while it holds the write lock: the change is nobody else's."""
-        self.look()
-        self._writing = True
+    def own(self, commit: int | None = None, *, alone: bool = False) -> Iterator[None]:
+        """Around a change by this process, while it holds the write lock: the change is nobody else's.
+
+        *commit* is the number under which it is committed. *alone*: nobody else committed since the last such change.
+        """
+        if not alone:
+            self.look()
+        self._writing, done = True, None
         try:
             yield
+            done = commit
         finally:
             try:
-                self.look()
+                self.look(done)
             finally:
                 self._writing = False
 

@@ -216,8 +216,7 @@ class GroupWriter:
         try:
             head, outcomes = work(connection, self._guard.begin(connection), jobs)
             write_head(connection, head)
-            with self._guard.committing(connection, head):
-                connection.execute("COMMIT")
+            self._guard.commit(connection, head)
             done = True
         finally:
             if not done:

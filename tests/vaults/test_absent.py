@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from memos_integrations.backends.keys import HeldKey
+from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import VaultClosedError
 from memos_integrations.core.ports import Expect, Transaction
 from memos_integrations.testing.cubes import cube, put, record, stored
@@ -59,6 +60,27 @@ def test_what_another_makes_is_there(folder: Path) -> None:
         assert vault.get("acme", ["a"]) == vault.get("acme", ["a"]) == []
         made = stored(other, cube("theirs", id="a"))
         assert vault.get("acme", ["a"]) == [made]
+
+
+def test_what_another_makes_right_behind_a_commit_of_ours_is_there(folder: Path) -> None:
+    """Between the end of our COMMIT and our look at the file, where both changes are met as one."""
+    with SQLiteVault(folder) as vault, SQLiteVault(folder) as other:
+        stored(vault, cube("one"))
+        assert vault.get("acme", ["a"]) == vault.get("acme", ["a"]) == []
+        writing, theirs = vault._writer._connection, list[MemCube]()
+        assert writing is not None
+        told: list[str] = []
+
+        def behind(_: str) -> None:
+            if told and told[-1] == "COMMIT" and not theirs:
+                theirs.append(cube("theirs", id="a"))
+                stored(other, theirs[0])
+
+        writing.set_trace_callback(told.append)
+        vault._guard.witness._watch.set_trace_callback(behind)
+        stored(vault, cube("two"))
+        assert theirs
+        assert vault.get("acme", ["a"]) == theirs
 
 
 def test_a_read_that_began_before_a_commit_is_not_kept() -> None:

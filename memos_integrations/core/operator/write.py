@@ -227,13 +227,13 @@ def _more_than(half: int) -> bytes:
     return b"0" * (half + 1) + b"1" * (255 - half)
 
 
-_LOW_BIT = bytes([digit & 1 for digit in range(256)])
+_SPREAD = tuple([bytes([byte >> bit & 1 for bit in range(7, -1, -1)]) for byte in range(256)])
+"""The bits of every byte, each in a byte of its own."""
 
 
 def _lanes(word: str) -> int:
     """The 64 hash bits of a word, each in a byte of one number: adding 255 such numbers counts all bits at once."""
-    digits = f"{int.from_bytes(blake2b(word.encode(), digest_size=8).digest()):064b}"
-    return int.from_bytes(digits.encode().translate(_LOW_BIT))
+    return int.from_bytes(b"".join(map(_SPREAD.__getitem__, blake2b(word.encode(), digest_size=8).digest())))
 
 
 _LANES = Kept(_lanes, 1 << 15)
