@@ -35,8 +35,8 @@ MAX_TOKENS = 256
 MAX_CHARACTERS = 65_536
 """Text beyond this is not even tokenised: 256 tokens are full long before, except in long runs of blanks."""
 
-TOGETHER = 16
-"""Columns that matrix products of numpy's BLAS take in one go, on processors with AVX-512; half of them on others."""
+TOGETHER = 8
+"""Columns that matrix products of numpy's BLAS take in one go at least; one to seven more take as long as eight."""
 
 TokenIds = npt.NDArray[np.int64]
 
@@ -254,7 +254,7 @@ class _Encoder:
 
         Within, tokens are columns: a product of weights and columns is quicker than one of rows and weights, by a tenth
         with many tokens and by a third with the dozen of a question (OpenBLAS 0.3.31 on AVX2). Columns of nothing fill
-        the last sixteen up, which go through a processor together: thirteen columns take a quarter longer than sixteen.
+        the last eight up, which go through a processor together: thirteen columns take a sixth longer than sixteen.
         """
         lengths = [len(one) for one in ids]
         at = np.concatenate([np.arange(length) for length in lengths])

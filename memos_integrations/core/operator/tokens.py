@@ -88,11 +88,14 @@ class TokenCache:
         """
         keys = keys or [key_of(text) for text in texts]
         with self._lock:
-            found = {key: self._held[key] for key in keys if key in self._held}
+            held = self._held
+            found = {key: held[key] for key in keys if key in held}
             for key in found:
-                self._held.move_to_end(key)
+                held.move_to_end(key)
         if stored is not None and len(found) < len(keys):
             found |= self._read(keys, found, stored)
+        if len(found) == len(keys):
+            return [found[key] for key in keys]  # most often so
         missing: dict[bytes, str] = {}
         left = MADE_AT_ONCE
         for key, text in zip(keys, texts, strict=True):

@@ -37,9 +37,9 @@ most of what was said is the token for whatever it has no token for."""
 ENOUGH_TOKENS = 64
 """Of fewer tokens a share says nothing."""
 
-TOGETHER = 16
+TOGETHER = 8
 """A question's tokens are filled up with nothing to a multiple of so many: a product takes that many columns in one go,
-and 13 columns longer than 16."""
+and 13 columns longer than 16. To fill up to sixteen where eight do makes it 1.6 times as long."""
 
 TOKENS_AT_ONCE = 1_024
 """So many are unpacked at a time: 1.5 MB with 384 dimensions, which stays in a processor's cache."""
@@ -65,22 +65,22 @@ def late_interaction(
     of that message for each memory, -1 where there is none (without it there is none anywhere). The document frequency
     is taken over *memories*. A memory without tokens scores 0.
     """
-    there = [place for place, (rows, _) in enumerate(memories) if len(rows)]
-    if not there or not len(ids):
+    sizes = np.array([len(each[1]) for each in memories], dtype=np.int64)
+    there = np.flatnonzero(sizes)
+    if not there.size or not len(ids):
         return np.zeros(len(memories)), np.zeros(len(memories))
-    weights = _weights(ids, [memories[place][1] for place in there])
+    weights = _weights(ids, [memories[place][1] for place in there.tolist()], sizes[there])
     nearest = np.zeros((len(memories), len(ids)), dtype=np.float32)
     turned = np.zeros((asked.shape[1], -(-len(ids) // TOGETHER) * TOGETHER), dtype=np.float32)
     turned[:, : len(ids)] = asked.T / np.float32(127)
-    lengths = np.cumsum([len(memories[place][0]) for place in there])
-    longest = max(len(memories[place][0]) for place in there)
-    room = np.empty((max(TOKENS_AT_ONCE, longest), asked.shape[1]), dtype=np.float32)
+    lengths = np.cumsum(sizes[there])
+    room = np.empty((max(TOKENS_AT_ONCE, int(sizes.max())), asked.shape[1]), dtype=np.float32)
     first = 0
-    while first < len(there):
+    while first < there.size:
         done = lengths[first - 1] if first else 0
         stop = max(first + 1, int(np.searchsorted(lengths, done + TOKENS_AT_ONCE, side="right")))
         part = there[first:stop]
-        nearest[part] = _nearest([memories[place][0] for place in part], turned, weights, room)
+        nearest[part] = _nearest([memories[place][0] for place in part.tolist()], turned, weights, room)
         first = stop
     own = nearest @ weights
     if before is None:
@@ -119,14 +119,13 @@ def unread(ids: TokenIds, told: Sequence[TokenIds]) -> float:
     return float(min(1.0, max(0.0, (max(shares) - READ) / (UNREAD - READ))))
 
 
-def _weights(ids: TokenIds, held: Sequence[TokenIds]) -> Floats:
-    """What each token of the question weighs, together 1."""
+def _weights(ids: TokenIds, held: Sequence[TokenIds], sizes: TokenIds) -> Floats:
+    """What each token of the question weighs, together 1; *sizes* are the lengths of what is *held*."""
     every, (different, back) = np.concatenate(held), np.unique(ids, return_inverse=True)
     place = np.minimum(np.searchsorted(different, every), different.size - 1)
     hits = np.flatnonzero(different[place] == every)
-    of = np.repeat(np.arange(len(held)), [len(each) for each in held])
     met = np.zeros((len(held), different.size), dtype=np.bool_)
-    met[of[hits], place[hits]] = True
+    met[np.repeat(np.arange(len(held)), sizes)[hits], place[hits]] = True
     weights = np.array([idf(len(held), each) for each in met.sum(axis=0)[back].tolist()])
     total: Floats = weights / weights.sum()
     return total
