@@ -39,6 +39,10 @@ class Spread:
         """While this stands, what the network reads is added."""
         return _listening(self._student, lambda layer, x: _add(self.sums, layer, x.t() @ x), self.same)
 
+    def of(self, layer: str) -> torch.Tensor:
+        """Of one adapted layer."""
+        return self.sums[self.same.get(layer, layer)]
+
 
 class Apart:
     """The weights of a student's adapter, as they are to be optimised while A stays apart from general text.
@@ -76,6 +80,14 @@ class Apart:
         """Make every A what its R says, after a step."""
         for learnt, weight, through in self._held:
             weight.data.copy_(learnt.detach() @ through)
+
+    def take(self) -> None:
+        """Make every R what leads to its A, after an A was changed."""
+        import torch
+
+        for learnt, weight, through in self._held:
+            learnt.data.copy_(torch.linalg.solve(through, weight.detach().t()).t())  # P is its own transpose
+        self.apply()
 
 
 def _through(student: Student, general: Spread, lessons: Iterable[Packed], apart: float) -> dict[str, torch.Tensor]:

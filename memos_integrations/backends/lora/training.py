@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,19 @@ from memos_integrations.backends.lora.everyday import ASKED
 from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.mending import QUESTIONS, SURE, Mending, first
+from memos_integrations.backends.lora.quiet import quieten
 from memos_integrations.backends.lora.recipe import Recipe
-from memos_integrations.backends.lora.rows import Row, drawn, joined, nearly_said, pack, picked, predicted
+from memos_integrations.backends.lora.rows import (
+    ROWS_LOOKED_AT,
+    Packed,
+    Row,
+    drawn,
+    joined,
+    nearly_said,
+    pack,
+    picked,
+    predicted,
+)
 from memos_integrations.backends.lora.strength import strength_of
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
@@ -40,6 +51,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 LONGEST_RETAINED = 40
 MOST_MEASURED = 32
+MOST_HEARD = 128
+"""Lessons by which an adapter is made quieter."""
 TURNS = {"backwards": 8, "about": 2}
 """How often a lesson comes before the others come again: from its end a fact is learnt slowest (arXiv 2309.12288)."""
 CLEAR = 0.9
@@ -121,7 +134,7 @@ class Training:
                 progress(step, most)
             if step % recipe.save_every == 0:
                 course.save(step)
-        course.settle()
+        course.finish(step)
         student.check_finite()
         record = {
             "recipe": recipe.model_dump(mode="json"),
@@ -166,17 +179,17 @@ class _Course:
         self.recalls: dict[str, float] = {}
         self.unsaved, self.cpu_before, self._began = 0, 0.0, time.process_time()
         recipe, before = self._recipe, Before(student, training._model, training._head, self._recipe.likeliest)
-        spread = Spread(student)
+        self._general = Spread(student)
         with torch.no_grad(), student.without():
             most = recipe.watched if recipe.teacher else 0
             self._taught = before.watched(training._wording, training._lessons, most)
             self._asked = before.answered(training._asked)
-            with spread.listening() if recipe.apart else nullcontext():
+            with self._general.listening() if recipe.apart or recipe.quiet else nullcontext():
                 self._before = before.expected(training._wording.start, training._kept)
                 self._answers = before.expected(training._head, self._asked)
         if not (recipe.retained and recipe.retain):
             self._before = []
-        self._apart = self._kept_apart(spread)
+        self._apart = self._kept_apart()
         self._weights = self._apart.weights
         self._optimiser = torch.optim.AdamW(self._weights, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
 
@@ -274,11 +287,22 @@ class _Course:
             return
         training, recipe, student = self._training, self._recipe, self.student
         student.check_finite()
+        self._quieten(0)
         self.strength, self.recalls = strength_of(student, training._model, training._probes, kept=recipe.probes_kept)
         student.weaken(self.strength)
         if recipe.mending:
-            rows, clear = training._rows, self._clear
-            self.mending = Mending.needed(student.network, training._head, rows, self._asked, clear=clear)
+            self.mending = self._needed()
+
+    def finish(self, step: int) -> None:
+        """After the last step: make quieter what mending added, and see what is left."""
+        self.settle()
+        if self.mending is not None and self._recipe.quiet and step > self._recipe.steps:
+            self._quieten(1)
+            self.mending = self._needed()
+
+    def _needed(self) -> Mending:
+        training = self._training
+        return Mending.needed(self.student.network, training._head, training._rows, self._asked, clear=self._clear)
 
     def _knows_all(self) -> bool:
         last = self.losses[-self._recipe.patience :]
@@ -327,12 +351,23 @@ class _Course:
         self.cpu_before = float(said["cpu_s"])
         return int(said["step"])
 
-    def _kept_apart(self, general: Spread) -> Apart:
+    def _kept_apart(self) -> Apart:
         """The adapter, kept apart from the sentences and the general questions with their answers."""
         training, recipe = self._training, self._recipe
-        some = drawn(len(training._rows), MOST_MEASURED, 0, seed=f"{recipe.seed}/apart")
-        lessons = pack(training._head, [training._rows[each] for each in some], self._dtype)
-        return Apart(self.student, general, [lessons], apart=recipe.apart)
+        return Apart(self.student, self._general, self._some(MOST_MEASURED, 0), apart=recipe.apart)
+
+    def _some(self, most: int, turn: int) -> Iterator[Packed]:
+        """Batches of at most so many lessons, to listen to."""
+        training = self._training
+        some = drawn(len(training._rows), most, turn, seed=f"{self._recipe.seed}/apart")
+        for start in range(0, len(some), ROWS_LOOKED_AT):
+            rows = [training._rows[each] for each in some[start : start + ROWS_LOOKED_AT]]
+            yield pack(training._head, rows, self._dtype)
+
+    def _quieten(self, turn: int) -> None:
+        if self._recipe.quiet:
+            quieten(self.student, self._general, self._some(MOST_HEARD, turn), quiet=self._recipe.quiet)
+            self._apart.take()
 
     def _hold(self, number: int) -> None:
         recipe, training = self._recipe, self._training
