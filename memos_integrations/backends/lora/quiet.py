@@ -6,8 +6,8 @@ unit inputs of lessons and of general text, each of trace 1,
 
     A' = A · L · (L + quiet · C + e)⁻¹
 
-is what makes |(A' - A)x|² over the lessons, and `quiet` times |A'x|² over the general text, least together. MEMIT (arXiv
-2210.07229) weighs what a layer is to do against general text in the same way, to write facts without training.
+is what makes |(A' - A)x|² over the lessons, and `quiet` times |A'x|² over the general text, least together. MEMIT
+(arXiv 2210.07229) weighs what a layer is to do against general text in the same way, to write facts without training.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def quieten(student: Student, general: Spread, lessons: Iterable[Packed], *, qui
     """Change every A of a student's adapter so.
 
     Args:
+        student: Whose adapter it is.
         general: How the inputs spread without the adapter.
         lessons: Batches of what was learnt; read with the adapter as it is.
         quiet: What a change of general text weighs beside a change of the lessons, above 0.

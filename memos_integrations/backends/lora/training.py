@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora.apart import Apart, Spread
 from memos_integrations.backends.lora.before import Before
-from memos_integrations.backends.lora.checkpoints import clear_state, read_state, write_state
+from memos_integrations.backends.lora.checkpoints import clear_state, put_back, read_state, tensors_of, write_state
 from memos_integrations.backends.lora.everyday import ASKED
 from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
@@ -28,13 +28,13 @@ from memos_integrations.backends.lora.mending import QUESTIONS, SURE, Mending, f
 from memos_integrations.backends.lora.quiet import quieten
 from memos_integrations.backends.lora.recipe import Recipe
 from memos_integrations.backends.lora.rows import (
-    ROWS_LOOKED_AT,
     Packed,
     Row,
     drawn,
     joined,
     nearly_said,
     pack,
+    packs,
     picked,
     predicted,
 )
@@ -189,7 +189,7 @@ class _Course:
                 self._answers = before.expected(training._head, self._asked)
         if not (recipe.retained and recipe.retain):
             self._before = []
-        self._apart = self._kept_apart()
+        self._apart = Apart(student, self._general, self._some(MOST_MEASURED, 0), apart=recipe.apart)
         self._weights = self._apart.weights
         self._optimiser = torch.optim.AdamW(self._weights, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
 
@@ -301,8 +301,8 @@ class _Course:
             self.mending = self._needed()
 
     def _needed(self) -> Mending:
-        training = self._training
-        return Mending.needed(self.student.network, training._head, training._rows, self._asked, clear=self._clear)
+        training, network = self._training, self.student.network
+        return Mending.needed(network, training._head, training._rows, self._asked, clear=self._clear)
 
     def _knows_all(self) -> bool:
         last = self.losses[-self._recipe.patience :]
@@ -313,11 +313,7 @@ class _Course:
         """Keep the state; a disk that refuses it costs the chance to resume, not the training."""
         if self._folder is None:
             return
-        tensors: dict[str, torch.Tensor] = {}
-        for number, weight in enumerate(self._weights):
-            kept = self._optimiser.state.get(weight, {})
-            tensors[f"weight.{number}"] = weight.detach()
-            tensors |= {f"{name}.{number}": kept[name] for name in ("exp_avg", "exp_avg_sq", "step") if name in kept}
+        tensors = tensors_of(self._weights, self._optimiser)
         cpu_s = self.cpu_before + time.process_time() - self._began
         said = {"losses": self.losses, "known": sorted(self._known), "missed": self._missed, "cpu_s": cpu_s}
         said["clear"] = sorted(self._clear)
@@ -330,19 +326,12 @@ class _Course:
 
     def resume(self) -> int:
         """Put back what `save` kept of this very training; the number of steps that it had taken."""
-        import torch
-
         folder, key, files = self._folder, self._training.key, self._training._files
         found = read_state(folder, key, files=files) if folder is not None else None
         if found is None:
             return 0
         tensors, said = found
-        with torch.no_grad():
-            for number, weight in enumerate(self._weights):
-                weight.copy_(tensors[f"weight.{number}"])
-                names = [name for name in ("exp_avg", "exp_avg_sq", "step") if f"{name}.{number}" in tensors]
-                if names:
-                    self._optimiser.state[weight] = {name: tensors[f"{name}.{number}"] for name in names}
+        put_back(self._weights, self._optimiser, tensors)
         self._apart.apply()
         self.losses, self._known, self._missed = list(said["losses"]), set(said["known"]), list(said["missed"])
         self._clear = set(said["clear"])
@@ -351,18 +340,11 @@ class _Course:
         self.cpu_before = float(said["cpu_s"])
         return int(said["step"])
 
-    def _kept_apart(self) -> Apart:
-        """The adapter, kept apart from the sentences and the general questions with their answers."""
-        training, recipe = self._training, self._recipe
-        return Apart(self.student, self._general, self._some(MOST_MEASURED, 0), apart=recipe.apart)
-
     def _some(self, most: int, turn: int) -> Iterator[Packed]:
         """Batches of at most so many lessons, to listen to."""
         training = self._training
         some = drawn(len(training._rows), most, turn, seed=f"{self._recipe.seed}/apart")
-        for start in range(0, len(some), ROWS_LOOKED_AT):
-            rows = [training._rows[each] for each in some[start : start + ROWS_LOOKED_AT]]
-            yield pack(training._head, rows, self._dtype)
+        return packs(training._head, [training._rows[each] for each in some], self._dtype)
 
     def _quieten(self, turn: int) -> None:
         if self._recipe.quiet:
