@@ -87,6 +87,6 @@ def test_a_training_is_made_quieter_before_it_mends_and_after(model: HuggingFace
     assert loud(quiet) < 0.9 * loud(plain)
     quiet.step(recipe.steps)
     before, seen = loud(quiet), quiet.mending
-    quiet.finish(recipe.steps + 1)
+    quiet.finish()
     assert loud(quiet) < before
     assert quiet.mending is not seen, "what is left is looked at again"

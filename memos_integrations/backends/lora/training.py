@@ -134,7 +134,7 @@ class Training:
                 progress(step, most)
             if step % recipe.save_every == 0:
                 course.save(step)
-        course.finish(step)
+        course.finish()
         student.check_finite()
         record = {
             "recipe": recipe.model_dump(mode="json"),
@@ -293,10 +293,10 @@ class _Course:
         if recipe.mending:
             self.mending = self._needed()
 
-    def finish(self, step: int) -> None:
+    def finish(self) -> None:
         """After the last step: make quieter what mending added, and see what is left."""
         self.settle()
-        if self.mending is not None and self._recipe.quiet and step > self._recipe.steps:
+        if self.mending is not None and self._recipe.quiet:
             self._quieten(1)
             self.mending = self._needed()
 
