@@ -288,17 +288,24 @@ class _Course:
         training, recipe, student = self._training, self._recipe, self.student
         student.check_finite()
         self._quieten(0)
-        self.strength, self.recalls = strength_of(student, training._model, training._probes, kept=recipe.probes_kept)
-        student.weaken(self.strength)
+        self.strength, kept = 1.0, recipe.probes_kept
+        if kept < 1:
+            self.strength, self.recalls = strength_of(student, training._model, training._probes, kept=kept)
+            student.weaken(self.strength)
         if recipe.mending:
             self.mending = self._needed()
 
     def finish(self) -> None:
-        """After the last step: make quieter what mending added, and see what is left."""
+        """After the last step: make quieter what mending added, unless that leaves more lessons unsure."""
         self.settle()
         if self.mending is not None and self._recipe.quiet:
+            before = self.student.weights()
             self._quieten(1)
-            self.mending = self._needed()
+            left = self._needed()
+            if len(left.unsure) > len(self.mending.unsure):
+                self.student.load(before)
+            else:
+                self.mending = left
 
     def _needed(self) -> Mending:
         training, network = self._training, self.student.network
