@@ -50,7 +50,7 @@ class Recipe(Value):
     pause: int = Field(default=3, ge=1)
     retain: float = Field(default=3.0, ge=0)
     apart: float = Field(default=0.2, ge=0)
-    quiet: float = Field(default=0.0, ge=0)
+    quiet: float = Field(default=1.0, ge=0)
     enough: float = Field(default=0.02, ge=0)
     patience: int = Field(default=6, ge=1)
     probes_kept: float = Field(default=0.85, ge=0, le=1)

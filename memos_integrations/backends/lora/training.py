@@ -287,7 +287,6 @@ class _Course:
             return
         training, recipe, student = self._training, self._recipe, self.student
         student.check_finite()
-        self._quieten(0)
         self.strength, kept = 1.0, recipe.probes_kept
         if kept < 1:
             self.strength, self.recalls = strength_of(student, training._model, training._probes, kept=kept)
