@@ -6,7 +6,6 @@ import pytest
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora import Training, lessons_of
-from memos_integrations.backends.lora.apart import Apart
 from memos_integrations.backends.lora.quiet import EVEN, _kept, quieten
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.training import _Course
@@ -53,40 +52,31 @@ def test_nothing_near_it_changes_both_less() -> None:
     assert cost(found) < cost(a)
 
 
-def test_an_adapter_that_is_kept_apart_learns_on_from_what_was_put_in_its_place(model: HuggingFaceModel) -> None:
+def test_a_training_ends_quieter_unless_that_unsettles_lessons(model: HuggingFaceModel) -> None:
     import torch
 
-    student = Student(model, rank=4, alpha=4, targets=(), layers=())
-    apart = Apart(student, spread(student), [batch(LESSONS)], apart=0.05)
-    learnt, weight, through = apart._held[0]
-    wanted = weight.detach() * 0.5 + 0.01
-    weight.data.copy_(wanted)
-    apart.take()
-    assert torch.allclose(weight, wanted, atol=1e-4)
-    assert torch.equal(weight, learnt @ through)
-
-
-def test_a_training_is_made_quieter_before_it_mends_and_after(model: HuggingFaceModel) -> None:
-    recipe = SHORT.model_copy(update={"mending": 2, "probes_kept": 1.0})
+    recipe = SHORT.model_copy(update={"mending": 2, "quiet": 1.0})
     training = Training(model, lessons_of(cubes("Miso lives in Rome.")), recipe)
 
-    def course(quiet: float) -> _Course:
-        training._recipe = recipe.model_copy(update={"quiet": quiet})
+    def course() -> _Course:
         made = _Course(training, Student(model, rank=recipe.rank, alpha=recipe.alpha))
         for step in range(recipe.steps):
             made.step(step)
+        made.settle()
         return made
 
-    def loud(made: _Course) -> float:
-        return heard(made.student, made._asked)
+    made = course()
+    assert made.mending is not None
+    assert made.mending.unsure, "so short a training is sure of little"
+    before, seen = heard(made.student, made._asked), made.mending
+    made.finish()
+    assert heard(made.student, made._asked) < 0.9 * before
+    assert made.mending is not seen, "what is left is looked at again"
 
-    plain, quiet = course(0.0), course(1.0)
-    assert loud(plain) == loud(quiet)
-    for each in (plain, quiet):
-        each.settle()
-    assert loud(quiet) < 0.9 * loud(plain)
-    quiet.step(recipe.steps)
-    before, seen = loud(quiet), quiet.mending
-    quiet.finish()
-    assert loud(quiet) < before
-    assert quiet.mending is not seen, "what is left is looked at again"
+    made = course()
+    assert made.mending is not None
+    made.mending.unsure.clear()  # as if all had been known for sure: now more are not
+    weights, seen = made.student.weights(), made.mending
+    made.finish()
+    assert all(torch.equal(weight, weights[name]) for name, weight in made.student.weights().items())
+    assert made.mending is seen

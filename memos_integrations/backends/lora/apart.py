@@ -81,14 +81,6 @@ class Apart:
         for learnt, weight, through in self._held:
             weight.data.copy_(learnt.detach() @ through)
 
-    def take(self) -> None:
-        """Make every R what leads to its A, after an A was changed."""
-        import torch
-
-        for learnt, weight, through in self._held:
-            learnt.data.copy_(torch.linalg.solve(through, weight.detach().t()).t())  # P is its own transpose
-        self.apply()
-
 
 def _through(student: Student, general: Spread, lessons: Iterable[Packed], apart: float) -> dict[str, torch.Tensor]:
     """P of every adapted layer; layers with the same input share one."""

@@ -25,12 +25,11 @@ class Recipe(Value):
     adapter, weighed `retain`. `teacher` weighs the teacher, who looks at `watched` lessons of each memory.
 
     The planned steps end after `steps`, or when every lesson was answered right the last time, and the last `patience`
-    steps lost less than `enough` nats on average. The adapter is then made quieter: what it changes of general text
-    weighs `quiet` beside what it would lose of the lessons (see `quieten`; 0 leaves it). Then it is weakened as far as
-    that leaves the share `probes_kept` of what is recalled in phrasings that were not taught (1: not at all). At the
-    strength that it has then, and is served at, up to `mending` steps more learn the lessons that are not known for
-    sure, and hold the general questions that are not answered as before. What they added is made quieter, too, unless
-    more lessons are unsure after it.
+    steps lost less than `enough` nats on average. The adapter is then weakened as far as that leaves the share
+    `probes_kept` of what is recalled in phrasings that were not taught. At the strength that it has then, and is served
+    at, up to `mending` steps more learn the lessons that are not known for sure, and hold the general questions that
+    are not answered as before. At last the adapter is made quieter, unless more lessons are unsure after it: what it
+    changes of general text weighs `quiet` beside what it would lose of the lessons (see `quieten`; 0 leaves it).
     """
 
     rank: int = Field(default=8, ge=1, le=256)

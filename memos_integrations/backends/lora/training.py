@@ -189,7 +189,7 @@ class _Course:
                 self._answers = before.expected(training._head, self._asked)
         if not (recipe.retained and recipe.retain):
             self._before = []
-        self._apart = Apart(student, self._general, self._some(MOST_MEASURED, 0), apart=recipe.apart)
+        self._apart = Apart(student, self._general, self._some(MOST_MEASURED), apart=recipe.apart)
         self._weights = self._apart.weights
         self._optimiser = torch.optim.AdamW(self._weights, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
 
@@ -287,24 +287,23 @@ class _Course:
             return
         training, recipe, student = self._training, self._recipe, self.student
         student.check_finite()
-        self.strength, kept = 1.0, recipe.probes_kept
-        if kept < 1:
-            self.strength, self.recalls = strength_of(student, training._model, training._probes, kept=kept)
-            student.weaken(self.strength)
+        self.strength, self.recalls = strength_of(student, training._model, training._probes, kept=recipe.probes_kept)
+        student.weaken(self.strength)
         if recipe.mending:
             self.mending = self._needed()
 
     def finish(self) -> None:
-        """After the last step: make quieter what mending added, unless that leaves more lessons unsure."""
+        """After the last step: make the adapter quieter, unless more lessons are unsure after it."""
         self.settle()
-        if self.mending is not None and self._recipe.quiet:
-            before = self.student.weights()
-            self._quieten(1)
-            left = self._needed()
-            if len(left.unsure) > len(self.mending.unsure):
-                self.student.load(before)
-            else:
-                self.mending = left
+        if not self._recipe.quiet:
+            return
+        before = self.student.weights()
+        quieten(self.student, self._general, self._some(MOST_HEARD), quiet=self._recipe.quiet)
+        left = None if self.mending is None else self._needed()
+        if left is not None and self.mending is not None and len(left.unsure) > len(self.mending.unsure):
+            self.student.load(before)
+        else:
+            self.mending = left
 
     def _needed(self) -> Mending:
         training, network = self._training, self.student.network
@@ -346,16 +345,11 @@ class _Course:
         self.cpu_before = float(said["cpu_s"])
         return int(said["step"])
 
-    def _some(self, most: int, turn: int) -> Iterator[Packed]:
+    def _some(self, most: int) -> Iterator[Packed]:
         """Batches of at most so many lessons, to listen to."""
         training = self._training
-        some = drawn(len(training._rows), most, turn, seed=f"{self._recipe.seed}/apart")
+        some = drawn(len(training._rows), most, 0, seed=f"{self._recipe.seed}/apart")
         return packs(training._head, [training._rows[each] for each in some], self._dtype)
-
-    def _quieten(self, turn: int) -> None:
-        if self._recipe.quiet:
-            quieten(self.student, self._general, self._some(MOST_HEARD, turn), quiet=self._recipe.quiet)
-            self._apart.take()
 
     def _hold(self, number: int) -> None:
         recipe, training = self._recipe, self._training
