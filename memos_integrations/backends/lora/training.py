@@ -27,17 +27,7 @@ from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.mending import QUESTIONS, SURE, Mending, first
 from memos_integrations.backends.lora.quiet import quieten
 from memos_integrations.backends.lora.recipe import Recipe
-from memos_integrations.backends.lora.rows import (
-    Packed,
-    Row,
-    drawn,
-    joined,
-    nearly_said,
-    pack,
-    packs,
-    picked,
-    predicted,
-)
+from memos_integrations.backends.lora.rows import Row, drawn, joined, nearly_said, pack, packs, picked, predicted
 from memos_integrations.backends.lora.strength import strength_of
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
@@ -48,9 +38,10 @@ from memos_integrations.core.errors import ModelError, TrainingCancelledError
 if TYPE_CHECKING:
     import torch
 
+    from memos_integrations.backends.lora.rows import Packed
+
 Progress = Callable[[int, int], None]
-LONGEST_RETAINED = 40
-MOST_MEASURED = 32
+LONGEST_RETAINED, MOST_MEASURED = 40, 32
 MOST_HEARD = 128
 """Lessons by which an adapter is made quieter."""
 TURNS = {"backwards": 8, "about": 2}
@@ -297,17 +288,16 @@ class _Course:
         self.settle()
         if not self._recipe.quiet:
             return
-        before = self.student.weights()
+        before, last = self.student.weights(), self.mending
         quieten(self.student, self._general, self._some(MOST_HEARD), quiet=self._recipe.quiet)
-        left = None if self.mending is None else self._needed()
-        if left is not None and self.mending is not None and len(left.unsure) > len(self.mending.unsure):
+        self.mending = last and self._needed()
+        if last and self.mending and len(self.mending.unsure) > len(last.unsure):
+            self.mending = last
             self.student.load(before)
-        else:
-            self.mending = left
 
     def _needed(self) -> Mending:
-        training, network = self._training, self.student.network
-        return Mending.needed(network, training._head, training._rows, self._asked, clear=self._clear)
+        head, rows = self._training._head, self._training._rows
+        return Mending.needed(self.student.network, head, rows, self._asked, clear=self._clear)
 
     def _knows_all(self) -> bool:
         last = self.losses[-self._recipe.patience :]
@@ -347,9 +337,9 @@ class _Course:
 
     def _some(self, most: int) -> Iterator[Packed]:
         """Batches of at most so many lessons, to listen to."""
-        training = self._training
-        some = drawn(len(training._rows), most, 0, seed=f"{self._recipe.seed}/apart")
-        return packs(training._head, [training._rows[each] for each in some], self._dtype)
+        rows = self._training._rows
+        some = drawn(len(rows), most, 0, seed=f"{self._recipe.seed}/apart")
+        return packs(self._training._head, [rows[each] for each in some], self._dtype)
 
     def _hold(self, number: int) -> None:
         recipe, training = self._recipe, self._training
