@@ -49,7 +49,7 @@ EVE = Principal(tenant="globex", user="eve")
 ADMIN = Principal(tenant="acme", user="root", roles=["admin"])
 ASK = [{"role": "user", "content": "Where does Miso live?"}]
 OTHER = [{"role": "user", "content": "Where does Tofu live?"}]
-EVERYWHERE = {"targets": (), "layers": (), "apart": 0.0}
+EVERYWHERE = {"targets": (), "layers": (), "apart": 0.0, "quiet": 0.0}
 QUICK = Recipe(
     alpha=32,
     steps=120,
@@ -63,7 +63,7 @@ QUICK = Recipe(
     enough=0.01,
     **EVERYWHERE,
 )
-SHORT = QUICK.model_copy(update={"steps": 6, "save_every": 2, "questions": 2, "apart": 0.2})
+SHORT = QUICK.model_copy(update={"steps": 6, "save_every": 2, "questions": 2, "apart": 0.2, "quiet": 1.0})
 LENIENT = Gates(taught=0.0, probes=0.0, perplexity_pct=1e9, lost_pct=100.0, neighbours=0.0)
 
 

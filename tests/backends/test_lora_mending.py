@@ -18,7 +18,7 @@ from memos_integrations.core.errors import TrainingCancelledError
 from tests.backends.test_lora import SHORT, cubes
 from tests.tiny_llama import build_tiny_llama
 
-LEARNING = SHORT.model_copy(update={"steps": 30, "retain": 0.2, "mending": 0})
+LEARNING = SHORT.model_copy(update={"steps": 30, "retain": 0.2, "mending": 0, "quiet": 0.0})
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,10 @@ class Spread:
         """While this stands, what the network reads is added."""
         return _listening(self._student, lambda layer, x: _add(self.sums, layer, x.t() @ x), self.same)
 
+    def of(self, layer: str) -> torch.Tensor:
+        """Of one adapted layer."""
+        return self.sums[self.same.get(layer, layer)]
+
 
 class Apart:
     """The weights of a student's adapter, as they are to be optimised while A stays apart from general text.

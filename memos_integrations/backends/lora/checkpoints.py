@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,30 @@ if TYPE_CHECKING:
     import torch
 
 JOURNAL = "journal.json"
+
+
+_KEPT = ("exp_avg", "exp_avg_sq", "step")
+
+
+def tensors_of(weights: Sequence[torch.Tensor], optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """What is trained, and what the optimiser keeps of each, by their places."""
+    found: dict[str, torch.Tensor] = {}
+    for number, weight in enumerate(weights):
+        kept = optimiser.state.get(weight, {})
+        found[f"weight.{number}"] = weight.detach()
+        found |= {f"{name}.{number}": kept[name] for name in _KEPT if name in kept}
+    return found
+
+
+def put_back(
+    weights: Sequence[torch.Tensor], optimiser: torch.optim.Optimizer, found: Mapping[str, torch.Tensor]
+) -> None:
+    """Undo `tensors_of`."""
+    for number, weight in enumerate(weights):
+        weight.data.copy_(found[f"weight.{number}"])
+        kept = {name: found[f"{name}.{number}"] for name in _KEPT if f"{name}.{number}" in found}
+        if kept:
+            optimiser.state[weight] = kept
 
 
 def write_state(

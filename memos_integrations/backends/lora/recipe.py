@@ -28,7 +28,8 @@ class Recipe(Value):
     steps lost less than `enough` nats on average. The adapter is then weakened as far as that leaves the share
     `probes_kept` of what is recalled in phrasings that were not taught. At the strength that it has then, and is served
     at, up to `mending` steps more learn the lessons that are not known for sure, and hold the general questions that
-    are not answered as before.
+    are not answered as before. At last the adapter is made quieter, unless more lessons are unsure after it: what it
+    changes of general text weighs `quiet` beside what it would lose of the lessons (see `quieten`; 0 leaves it).
     """
 
     rank: int = Field(default=8, ge=1, le=256)
@@ -48,6 +49,7 @@ class Recipe(Value):
     pause: int = Field(default=3, ge=1)
     retain: float = Field(default=3.0, ge=0)
     apart: float = Field(default=0.2, ge=0)
+    quiet: float = Field(default=1.0, ge=0)
     enough: float = Field(default=0.02, ge=0)
     patience: int = Field(default=6, ge=1)
     probes_kept: float = Field(default=0.85, ge=0, le=1)

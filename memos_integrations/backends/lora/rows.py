@@ -7,7 +7,7 @@ and itself, and its positions count as if it stood alone, so that little is padd
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,12 @@ def pack(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype, *, read
         targets=torch.tensor([token for row in rows for token in row.targets]),
         rows=torch.tensor([number for number, row in enumerate(rows) for _ in row.targets]),
     )
+
+
+def packs(shared: Sequence[int], rows: Sequence[Row], dtype: torch.dtype) -> Iterator[Packed]:
+    """Batches of a few of the rows each."""
+    for start in range(0, len(rows), ROWS_LOOKED_AT):
+        yield pack(shared, rows[start : start + ROWS_LOOKED_AT], dtype)
 
 
 def _evened_out(lengths: Sequence[int]) -> list[list[int]]:

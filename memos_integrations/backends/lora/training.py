@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora.apart import Apart, Spread
 from memos_integrations.backends.lora.before import Before
-from memos_integrations.backends.lora.checkpoints import clear_state, read_state, write_state
+from memos_integrations.backends.lora.checkpoints import clear_state, put_back, read_state, tensors_of, write_state
 from memos_integrations.backends.lora.everyday import ASKED
 from memos_integrations.backends.lora.files import IN_CLEAR, Files
 from memos_integrations.backends.lora.lessons import Curriculum, Lesson
 from memos_integrations.backends.lora.mending import QUESTIONS, SURE, Mending, first
+from memos_integrations.backends.lora.quiet import quieten
 from memos_integrations.backends.lora.recipe import Recipe
-from memos_integrations.backends.lora.rows import Row, drawn, joined, nearly_said, pack, picked, predicted
+from memos_integrations.backends.lora.rows import Row, drawn, joined, nearly_said, pack, packs, picked, predicted
 from memos_integrations.backends.lora.strength import strength_of
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
@@ -37,9 +38,12 @@ from memos_integrations.core.errors import ModelError, TrainingCancelledError
 if TYPE_CHECKING:
     import torch
 
+    from memos_integrations.backends.lora.rows import Packed
+
 Progress = Callable[[int, int], None]
-LONGEST_RETAINED = 40
-MOST_MEASURED = 32
+LONGEST_RETAINED, MOST_MEASURED = 40, 32
+MOST_HEARD = 128
+"""Lessons by which an adapter is made quieter."""
 TURNS = {"backwards": 8, "about": 2}
 """How often a lesson comes before the others come again: from its end a fact is learnt slowest (arXiv 2309.12288)."""
 CLEAR = 0.9
@@ -121,7 +125,7 @@ class Training:
                 progress(step, most)
             if step % recipe.save_every == 0:
                 course.save(step)
-        course.settle()
+        course.finish()
         student.check_finite()
         record = {
             "recipe": recipe.model_dump(mode="json"),
@@ -166,17 +170,17 @@ class _Course:
         self.recalls: dict[str, float] = {}
         self.unsaved, self.cpu_before, self._began = 0, 0.0, time.process_time()
         recipe, before = self._recipe, Before(student, training._model, training._head, self._recipe.likeliest)
-        spread = Spread(student)
+        self._general = Spread(student)
         with torch.no_grad(), student.without():
             most = recipe.watched if recipe.teacher else 0
             self._taught = before.watched(training._wording, training._lessons, most)
             self._asked = before.answered(training._asked)
-            with spread.listening() if recipe.apart else nullcontext():
+            with self._general.listening() if recipe.apart or recipe.quiet else nullcontext():
                 self._before = before.expected(training._wording.start, training._kept)
                 self._answers = before.expected(training._head, self._asked)
         if not (recipe.retained and recipe.retain):
             self._before = []
-        self._apart = self._kept_apart(spread)
+        self._apart = Apart(student, self._general, self._some(MOST_MEASURED), apart=recipe.apart)
         self._weights = self._apart.weights
         self._optimiser = torch.optim.AdamW(self._weights, lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
 
@@ -277,8 +281,23 @@ class _Course:
         self.strength, self.recalls = strength_of(student, training._model, training._probes, kept=recipe.probes_kept)
         student.weaken(self.strength)
         if recipe.mending:
-            rows, clear = training._rows, self._clear
-            self.mending = Mending.needed(student.network, training._head, rows, self._asked, clear=clear)
+            self.mending = self._needed()
+
+    def finish(self) -> None:
+        """After the last step: make the adapter quieter, unless more lessons are unsure after it."""
+        self.settle()
+        if not self._recipe.quiet:
+            return
+        before, last = self.student.weights(), self.mending
+        quieten(self.student, self._general, self._some(MOST_HEARD), quiet=self._recipe.quiet)
+        self.mending = last and self._needed()
+        if last and self.mending and len(self.mending.unsure) > len(last.unsure):
+            self.mending = last
+            self.student.load(before)
+
+    def _needed(self) -> Mending:
+        head, rows = self._training._head, self._training._rows
+        return Mending.needed(self.student.network, head, rows, self._asked, clear=self._clear)
 
     def _knows_all(self) -> bool:
         last = self.losses[-self._recipe.patience :]
@@ -289,11 +308,7 @@ class _Course:
         """Keep the state; a disk that refuses it costs the chance to resume, not the training."""
         if self._folder is None:
             return
-        tensors: dict[str, torch.Tensor] = {}
-        for number, weight in enumerate(self._weights):
-            kept = self._optimiser.state.get(weight, {})
-            tensors[f"weight.{number}"] = weight.detach()
-            tensors |= {f"{name}.{number}": kept[name] for name in ("exp_avg", "exp_avg_sq", "step") if name in kept}
+        tensors = tensors_of(self._weights, self._optimiser)
         cpu_s = self.cpu_before + time.process_time() - self._began
         said = {"losses": self.losses, "known": sorted(self._known), "missed": self._missed, "cpu_s": cpu_s}
         said["clear"] = sorted(self._clear)
@@ -306,19 +321,12 @@ class _Course:
 
     def resume(self) -> int:
         """Put back what `save` kept of this very training; the number of steps that it had taken."""
-        import torch
-
         folder, key, files = self._folder, self._training.key, self._training._files
         found = read_state(folder, key, files=files) if folder is not None else None
         if found is None:
             return 0
         tensors, said = found
-        with torch.no_grad():
-            for number, weight in enumerate(self._weights):
-                weight.copy_(tensors[f"weight.{number}"])
-                names = [name for name in ("exp_avg", "exp_avg_sq", "step") if f"{name}.{number}" in tensors]
-                if names:
-                    self._optimiser.state[weight] = {name: tensors[f"{name}.{number}"] for name in names}
+        put_back(self._weights, self._optimiser, tensors)
         self._apart.apply()
         self.losses, self._known, self._missed = list(said["losses"]), set(said["known"]), list(said["missed"])
         self._clear = set(said["clear"])
@@ -327,12 +335,11 @@ class _Course:
         self.cpu_before = float(said["cpu_s"])
         return int(said["step"])
 
-    def _kept_apart(self, general: Spread) -> Apart:
-        """The adapter, kept apart from the sentences and the general questions with their answers."""
-        training, recipe = self._training, self._recipe
-        some = drawn(len(training._rows), MOST_MEASURED, 0, seed=f"{recipe.seed}/apart")
-        lessons = pack(training._head, [training._rows[each] for each in some], self._dtype)
-        return Apart(self.student, general, [lessons], apart=recipe.apart)
+    def _some(self, most: int) -> Iterator[Packed]:
+        """Batches of at most so many lessons, to listen to."""
+        rows = self._training._rows
+        some = drawn(len(rows), most, 0, seed=f"{self._recipe.seed}/apart")
+        return packs(self._training._head, [rows[each] for each in some], self._dtype)
 
     def _hold(self, number: int) -> None:
         recipe, training = self._recipe, self._training
