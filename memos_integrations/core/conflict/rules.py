@@ -143,7 +143,8 @@ class ConflictRules:
         if evidence:
             return Verdict(Ruling.FLAG, "both may be true", evidence)
         same = _repeated(newer, older, mine, theirs, found) if is_told_again(newer, older) else None
-        return same or _contrasted(newer, older) or _likely(newer, older, mine, theirs)
+        by_words = same or _contrasted(newer, older)
+        return by_words if by_words or found else _likely(newer, older, mine, theirs)
 
 
 def _likely(newer: MemCube, older: MemCube, mine: Sequence[Claim], theirs: Sequence[Claim]) -> Verdict | None:

@@ -10,12 +10,22 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations, pairwise
 
-from memos_integrations.core.claims import Claim
+from memos_integrations.core.claims import Claim, Strength
 from memos_integrations.core.conflict.standing import is_of_somebody
 from memos_integrations.core.contrast import Pair, Statement, meetings, said
 from memos_integrations.core.contrast.apart import named_apart, of_two_things, two_subjects
 from memos_integrations.core.contrast.kinds import denied_sorts, sorts_in
-from memos_integrations.core.contrast.lexicon import DAYS, IRREGULAR, MONTHS, NUMERALS, SINGLE, root
+from memos_integrations.core.contrast.lexicon import (
+    CHANGING,
+    DAYS,
+    IRREGULAR,
+    MANY,
+    MONTHS,
+    NUMERALS,
+    PARTS,
+    SINGLE,
+    root,
+)
 
 _STATEMENT = (
     "fresh", "ended", "corrects", "succeeds", "besides", "unsure", "past", "passing", "quoted", "instead", "drops",
@@ -41,10 +51,18 @@ _SHORT = ((re.compile(r"n['’]t\b"), " not"), (re.compile(r"['’]s\b"), " s"),
 
 
 def of_one_matter(newer: str, older: str, mine: Sequence[Claim], theirs: Sequence[Claim]) -> bool:
-    """Whether two texts share more than whom they are about: a thing of one bearer, or one attribute of one subject."""
-    if any(pair.argument for _, _, met in meetings(newer, older) for pair in met):
+    """Whether two texts share more than whom they are about, and when: a thing, or what has one value at a time."""
+    if any(_of_a_thing(pair) for _, _, met in meetings(newer, older) for pair in met):
         return True
-    return bool({each.key for each in mine} & {each.key for each in theirs})
+    n, o = ({each.key for each in claims if each.strength is not Strength.MANY} for claims in (mine, theirs))
+    return bool(n & o)
+
+
+def _of_a_thing(pair: Pair) -> bool:
+    return pair.argument and bool(pair.shared - MANY - CHANGING - pair.n.holder - pair.o.holder - _TIMES)
+
+
+_TIMES = frozenset(map(root, PARTS | DAYS | MONTHS))
 
 
 def signs_of(newer: str, older: str, mine: Sequence[Claim], theirs: Sequence[Claim]) -> frozenset[str]:
