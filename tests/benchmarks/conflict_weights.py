@@ -192,7 +192,7 @@ def main() -> None:
     print(f"{sum(not each.made for each in given)} pairs, {sum(each.made for each in given)} put together")
     if told.apart:
         odds = judged_apart(given)
-        for above in (0.0, 1.0, 1.5, LIKELY, 2.5, 3.0):
+        for above in (0.0, LIKELY, 1.0, 1.5, 2.0):
             print(said_of(given, odds, above))
     if told.write:
         weights = learned(given)

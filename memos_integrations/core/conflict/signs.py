@@ -51,7 +51,13 @@ _SHORT = ((re.compile(r"n['’]t\b"), " not"), (re.compile(r"['’]s\b"), " s"),
 
 
 def of_one_matter(newer: str, older: str, mine: Sequence[Claim], theirs: Sequence[Claim]) -> bool:
-    """Whether two texts share more than whom they are about, and when: a thing, or what has one value at a time."""
+    """Whether two texts share more than whom they are about, and when: a thing, or what has one value at a time.
+
+    What the earlier one only supposes, or quotes, is of no matter, unless the later one gives it up.
+    """
+    drops = any(each.drops for each in said(newer))
+    if any(each.quoted or (each.unsure and not drops) for each in said(older)):
+        return False
     if any(_of_a_thing(pair) for _, _, met in meetings(newer, older) for pair in met):
         return True
     n, o = ({each.key for each in claims if each.strength is not Strength.MANY} for claims in (mine, theirs))
