@@ -16,8 +16,8 @@ from math import fsum
 from memos_integrations.core.claims import Claim
 from memos_integrations.core.conflict.signs import of_one_matter, signs_of
 
-LIKELY = 0.5
-"""The log-odds above which two statements are said to contradict each other: five to three for it."""
+LIKELY = 2.2
+"""The log-odds above which two statements are said to contradict each other: nine to one for it."""
 
 
 def is_likely(newer: str, older: str, mine: Sequence[Claim], theirs: Sequence[Claim]) -> bool:
