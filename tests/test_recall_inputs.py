@@ -37,7 +37,8 @@ def memos(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemOS]:
     "question",
     [
         "the of and", "🫖🫖", "東京 お茶", "чайник кухня", "(a|b)*[", 'NEAR("kettle" blue) OR NOT *',
-        "'; DROP TABLE cubes", "zzyzx quux", "kettle " * 10_000, "%_%", "\t?\n!",
+        "'; DROP TABLE cubes", "zzyzx quux", "kettle " * 10_000, "Kettle " * 10_000,
+        "What did Ana say of " + "A" * 2_000, "%_%", "\t?\n!",
     ],
 )  # fmt: skip
 def test_odd_questions_are_answered(memos: MemOS, question: str) -> None:

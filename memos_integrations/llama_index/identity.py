@@ -84,7 +84,7 @@ def unsealed(stored: Mapping[str, Any], vault: str) -> Identity | None:
     if "asks" in stored:
         return _functions.get(str(stored["asks"]))
     named = {name: value for name, value in stored.items() if name != "seal"}
-    genuine = hmac.compare_digest(str(stored.get("seal", "")).encode(), _seal(named, vault).encode())
+    genuine = hmac.compare_digest(str(stored.get("seal", "")).encode(errors="replace"), _seal(named, vault).encode())
     return Principal(**named) if genuine else None
 
 

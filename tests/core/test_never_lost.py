@@ -177,6 +177,9 @@ class NeverLost(RuleBasedStateMachine):
         told = self.said[cube_id]
         told.off -= {"as outdated as what it was merged into"}
         told.text, told.sources = text, ()
+        for each in self.said.values():
+            if cube_id in self.goes_with(each):  # given other words by hand or not, it goes with what it was made of
+                each.off.add("made of what was changed")
 
     @rule(which=WHICH, said=st.sampled_from(["helpful", "wrong", "outdated"]))
     def feedback(self, which: int, said: str) -> None:
@@ -208,7 +211,7 @@ class NeverLost(RuleBasedStateMachine):
         if back.text != told.text:
             self.alike(cube_id, "as outdated as what it was merged into")
         told.text, told.end, told.off = back.text, ends_of(back), told.off & {"apart", "forgotten"}
-        self.undone |= {pair for other in self.said for pair in ((cube_id, other), (other, cube_id))}
+        self.undone |= {(other, cube_id) for other in self.said}  # what it had taken the place of stays as it is
 
     @rule(which=WHICH, way=WAYS)
     def archive(self, which: int, way: str) -> None:

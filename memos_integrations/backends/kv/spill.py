@@ -125,7 +125,7 @@ def parsed(
     if not sealed:
         unsealed = {key: value for key, value in metadata.items() if key != "seal"}
         seal = _seal(secret, _header(shapes, unsealed), [content[start:]])
-        if not hmac.compare_digest(seal, metadata.get("seal", "")):
+        if not hmac.compare_digest(seal.encode(), metadata.get("seal", "").encode(errors="replace")):
             raise ModelError(f"{name} was changed, or was written by somebody else; what it held is computed again.")
     tensors, at = {}, start
     for each, (kind, shape) in shapes.items():

@@ -295,7 +295,7 @@ class AdapterStore:
         elif folder.is_dir() and folder.name != TRAININGS:
             try:
                 found = self._read(folder)
-            except (OSError, ValueError, KeyError, TypeError) as exc:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
                 self.refused.append(f"{folder.name}: no sealed adapter ({type(exc).__name__}: {exc})")
             else:
                 self._held[found.name] = found
@@ -319,7 +319,8 @@ class AdapterStore:
     def _read(self, folder: Path) -> Adapter:
         said = json.loads(self.files.get(folder / RECORD))
         seal = str(said.pop("seal"))
-        if not hmac.compare_digest(self._seal(said), seal) or said["name"] != folder.name:
+        genuine = hmac.compare_digest(self._seal(said).encode(), seal.encode(errors="replace"))
+        if not genuine or said["name"] != folder.name:
             raise ValueError("its seal is not ours")
         if any(self.files.digest(folder / name) != found for name, found in said["files"].items()):
             raise ValueError("its files were changed")

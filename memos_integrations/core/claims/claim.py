@@ -119,7 +119,7 @@ _FREQUENCY = re.compile(
     r"|month|year|night)|daily|weekly|fortnightly|monthly|yearly)$",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(r"\S+@\S+\.\w+|https?://|\bwww\.|\b\w+\.(?:com|org|net|io|dev|pt|de|uk)\b", re.IGNORECASE)
+_ADDRESS = re.compile(r"[^\s@]@[^\s@]+\.\w|https?://|\bwww\.|\b\w+\.(?:com|org|net|io|dev|pt|de|uk)\b", re.IGNORECASE)
 _CAPITAL = re.compile(r"(?:^|(?<=\s))[\"“']?[A-Z][\w'’.-]*")  # noqa: RUF001
 
 KINDS: dict[str, frozenset[str]] = {

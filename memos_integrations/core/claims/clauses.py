@@ -208,7 +208,7 @@ def clauses_of(text: str, said_at: datetime) -> Iterator[Clause]:
     if len(text) > LONGEST:
         return
     for sentence in statements_of(text)[:MOST_SENTENCES]:
-        plain = apostrophised(sentence.rstrip(" .!\"'"))
+        plain = apostrophised(" ".join(sentence.split()).rstrip(" .!\"'"))
         for pattern, into in _CONTRACTED:
             plain = pattern.sub(into, plain) if "'" in plain or " can" in plain.lower() else plain
         plain = _APART.sub(r"I broke up with \1", plainly(re.sub(r"\s*\([^)]*\)", "", plain)))

@@ -209,7 +209,7 @@ _YES = re.compile(r"\bsí\s", re.IGNORECASE)
 
 
 def _sayings(sentence: str) -> Iterator[Saying]:
-    told = _SHORT_FIELD.sub(r"\1 \2", sentence.rstrip(".!"))
+    told = _SHORT_FIELD.sub(r"\1 \2", " ".join(sentence.split()).rstrip(".!"))
     parts = [part for part in _SPLIT.split(told) if part and part.strip()]
     before: Saying | None = None
     for part in parts:

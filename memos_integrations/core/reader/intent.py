@@ -39,7 +39,7 @@ _ASKING = re.compile(
     r"|mention to) you(?: about)?)[ ,:]+(?=\S)",
     _I,
 )
-_TRAILING = re.compile(r"[,; ]+(?:please|thanks|thank you|thx|if you can|if possible|again)[.!? ]*$", _I)
+_TRAILING = re.compile(r"(?<![,; ])[,; ]++(?:please|thanks|thank you|thx|if you can|if possible|again)[.!? ]*$", _I)
 
 _QUESTION = re.compile(
     r"^(?:what|what's|when|where|where's|who|who's|whom|whose|why|how|how's|which|do|does|did|is|are|am|was|were|has"

@@ -27,7 +27,8 @@ _SMALL_TALK = (
     r"|(?:who|what) are you|what(?:'s| is) your name|what can you do|tell me (?:a|another) joke"
     r"|tell me something funny|let's (?:start|go|begin)|are you (?:there|ready|ok|okay)"
 )
-_ONLY_SMALL_TALK = re.compile(rf"(?:(?:{_SMALL_TALK})(?: |$))+", re.IGNORECASE)
+_ONE_NICETY = re.compile(_SMALL_TALK, re.IGNORECASE)
+_LONGEST_NICETY = 8  # words
 _GREETED = re.compile(
     r"^\s*(?i:hi|hello|hey|dear|thanks|thank you|bye|goodbye|good (?:morning|afternoon|evening|night)),?"
     r" [A-Z]\w+\s*[!.,]*\s*$"
@@ -44,7 +45,7 @@ _ARITHMETIC_WORDS = (
     r"|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|fifty|hundred|thousand|million|half"
     r"|double"
 )
-_ARITHMETIC = re.compile(rf"(?:(?:{_ARITHMETIC_WORDS})\b|\d+(?:[.,]\d+)*|[-+*/×÷^=%()x.?!, ])+", re.IGNORECASE)  # noqa: RUF001
+_ARITHMETIC = re.compile(rf"(?>(?:{_ARITHMETIC_WORDS})\b|\d+(?:[.,]\d+)*|[-+*/×÷^=%()x.?!, ])+", re.IGNORECASE)  # noqa: RUF001
 _DATE = re.compile(r"\d+(?:[-/.]\d+){1,2}")  # "9/11" is a date before it is a sum
 _HAS_SUM = re.compile(
     r"\d\s*[-+*/×÷^x%]\s*\(?\d|\b(?:plus|minus|times|multiplied|divided|percent|squared|cubed|root|sum|product|power|modulo|mod)\b|\d\s*%\s*of",  # noqa: RUF001
@@ -116,7 +117,7 @@ def why_no_memory(prompt: str, names: tuple[str, ...]) -> str | None:
     bare = " ".join(_PUNCTUATION.sub(" ", prompt.replace("’", "'")).split())  # noqa: RUF001
     if not any(letter.isalnum() for letter in bare):
         return "the prompt has no words"
-    if len(bare) <= 200 and (_ONLY_SMALL_TALK.fullmatch(bare + " ") or _GREETED.match(prompt)):
+    if len(bare) <= 200 and (_is_small_talk(bare) or _GREETED.match(prompt)):
         return "small talk"
     if _GIVEN_TEXT.match(prompt.strip()):
         return "the text to work on is in the prompt"
@@ -126,6 +127,17 @@ def why_no_memory(prompt: str, names: tuple[str, ...]) -> str | None:
     if _GENERIC.fullmatch(flat) and not _personal(flat) and not (names and not _is_fact(flat)):
         return "general knowledge or a writing task with no personal anchor"
     return None
+
+
+def _is_small_talk(bare: str) -> bool:
+    """Whether it is niceties from end to end; in time that grows with its length, however they could be cut apart."""
+    begins = [0, *(at + 1 for at, letter in enumerate(bare) if letter == " "), len(bare) + 1]
+    reached = {0}
+    for n, begin in enumerate(begins):
+        if begin in reached:
+            ends = begins[n + 1 : n + 1 + _LONGEST_NICETY]
+            reached.update(end for end in ends if _ONE_NICETY.fullmatch(bare, begin, end - 1))
+    return len(bare) + 1 in reached
 
 
 def unquote(prompt: str) -> str:

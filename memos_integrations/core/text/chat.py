@@ -12,7 +12,7 @@ _GERMAN = re.compile(r"\b(?:ich|wir|ist|der|die|das|und|nicht|ein|eine|mit|von)\
 
 
 _NOISE = re.compile(
-    r"(?:^|[\s,]+)(?:lo+l|lmao|btw|pl[sz]|tbh|ngl|im(?:h)?o|ha(?:ha)+h?|ugh|omg|xd|smh|kinda|sorta|:-?[()dp]|<3)(?=[\s,.!?]|$)",
+    r"(?:^|(?<![\s,])[\s,]++)(?:lo+l|lmao|btw|pl[sz]|tbh|ngl|im(?:h)?o|ha(?:ha)+h?|ugh|omg|xd|smh|kinda|sorta|:-?[()dp]|<3)(?=[\s,.!?]|$)",
     re.IGNORECASE,
 )
 _SHORT = {

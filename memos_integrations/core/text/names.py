@@ -10,6 +10,7 @@ _ADDRESS = re.compile(
     r"https?://[^\s<>\"')\]]+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+|(?<![\w@])@\w{2,40}"
 )
 _TOKEN = re.compile(r"[^\W_]+(?:[-'’.&](?=[^\W_])[^\W_]+)*")  # noqa: RUF001
+LONGEST_NAME = 1_000  # letters
 _POSSESSIVE = re.compile(r"['’]s?$|['’](?:s|d|ll|re|ve|m)$", re.IGNORECASE)  # noqa: RUF001
 _INITIALS = re.compile(r"(?:[A-Z]\.)*[A-Z]")
 _JOINERS = frozenset("of de da del della la le van von der den di du bin al".split())
@@ -54,7 +55,8 @@ def entities(text: str) -> tuple[str, ...]:
 
     Found: capitalised words and runs of them ("University of Vienna", "Dr. Okafor"), acronyms, mixed-case names
     ("LangChain"), @handles, e-mail addresses and URLs. Left out: weekdays, months, "I", and a capitalised word whose
-    only reason may be that a sentence begins there. A sentence all in capitals gives none of the former.
+    only reason may be that a sentence begins there. A sentence all in capitals gives none of the former. Nothing of
+    more than 1,000 letters is a name.
     """
     if text.isascii() and "@" not in text and "://" not in text and text == text.lower():
         return ()
@@ -70,7 +72,8 @@ def entities(text: str) -> tuple[str, ...]:
     wanted = [name for name, is_sure in in_order if is_sure or fold(name) in sure]
     first: dict[str, tuple[int, str]] = {}
     for position, name in [*_places(text, addresses), *_places(text, wanted)]:
-        first.setdefault(fold(name), (position, name))
+        if len(name) <= LONGEST_NAME:
+            first.setdefault(fold(name), (position, name))
     return tuple(name for _, name in sorted(first.values()))
 
 
