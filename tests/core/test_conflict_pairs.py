@@ -36,6 +36,14 @@ were false alarms, and 6 true facts retired; of the 50 of `conflict_beside_more.
 2. `conflict_beside_third.tsv` is what the rules for everyday speech were tried on for false alarms: 5 of its 65, and
 1 true fact retired, before they were narrowed.
 `conflict_denied.tsv` is what the rule on denials of another particular was written against.
+Two in six registers (notes, telegrams or agents, letters, third person, British and American talk), each committed
+before anything was run on it. At first sight the rules alone: `conflict_twentieth_hand.tsv` 94.1, 45.1, 1 of 92;
+`conflict_twenty_first_hand.tsv` 100, 32.8, 0 of 77. With the weighed signs (`core/conflict/weighed.py`), which are
+learned from the first of them and from all the other sets above but `conflict_held_out.tsv`, the second, of which
+nothing was learned, at first sight: 97.0, 52.5, 0 of 77, where odds of five to three were enough. They have to be nine
+to one since the floors below and the simulated year were looked at: 100, 41.0, 0 of 77.
+`tests/benchmarks/conflict_weights.py --apart` judges each set by weights that were learned from the others. What a
+floor of a set that was learned from says is that it is kept.
 """
 
 from __future__ import annotations
@@ -151,6 +159,7 @@ def test_rules_reach_what_is_wanted_on_pairs_that_they_were_never_mended_against
         ("conflict_eighteenth_hand.tsv", 98, 78),
         ("conflict_nineteenth_hand.tsv", 100, 91),
         ("conflict_worked_on_more.tsv", 100, 90),
+        ("conflict_twenty_first_hand.tsv", 100, 40),
     ],
 )
 def test_rules_reach_what_they_reached_on_pairs_by_other_hands(name: str, precision: float, recall: float) -> None:

@@ -344,16 +344,16 @@ def test_the_log_holds_no_words_of_a_decision(memos: MemOS) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "state"),
+    ("reply", "rulings"),
     [
-        ('{"ruling": "supersede", "reason": "gone"}', State.ARCHIVED),
-        ('Sure! {"ruling": "none"}', State.GENERATED),
-        ("I would rather not say.", State.GENERATED),
-        ('{"ruling": "explode"}', State.GENERATED),
-        ("{]", State.GENERATED),
+        ('{"ruling": "supersede", "reason": "gone"}', [Ruling.SUPERSEDE]),
+        ('Sure! {"ruling": "none"}', []),
+        ("I would rather not say.", [Ruling.FLAG]),
+        ('{"ruling": "explode"}', [Ruling.FLAG]),
+        ("{]", [Ruling.FLAG]),
     ],
 )
-def test_a_model_decides_and_the_rules_where_it_cannot(reply: str, state: State) -> None:
+def test_a_model_decides_and_the_rules_where_it_cannot(reply: str, rulings: list[Ruling]) -> None:
     shown: list[str] = []
 
     def ask(prompt: str) -> str:
@@ -364,10 +364,11 @@ def test_a_model_decides_and_the_rules_where_it_cannot(reply: str, state: State)
         old = memos.remember("Rex is our dog.", by=ANA)
         memos.remember("The tax office opens at eight.", by=ANA)
         new = memos.remember("Our dog Rex passed away.", by=ANA)
-        assert memos.get(old.id, by=ANA).state is state
+        gone = Ruling.SUPERSEDE in rulings
+        assert memos.get(old.id, by=ANA).state is (State.ARCHIVED if gone else State.GENERATED)
         assert len(shown) == 1
         assert '"Rex is our dog."' in shown[0]
-        assert bool(memos.decisions(new.id, by=ANA)) is (state is State.ARCHIVED)
+        assert [each.ruling for each in memos.decisions(new.id, by=ANA)] == rulings
 
 
 def test_what_is_so_as_of_this_year_is_the_later() -> None:

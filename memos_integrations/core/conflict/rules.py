@@ -22,6 +22,7 @@ from memos_integrations.core.claims.claim import ANY
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
 from memos_integrations.core.conflict.limits import is_fewer
 from memos_integrations.core.conflict.standing import Found, is_of_somebody, learned, told
+from memos_integrations.core.conflict.weighed import is_likely
 from memos_integrations.core.contrast import contrast, denied_of_another, says_news
 from memos_integrations.core.cube import MemCube, TrustLabel
 from memos_integrations.core.text import same_words
@@ -32,6 +33,9 @@ JUDGED = frozenset({"fact", "preference", "persona", "profile", "user_preference
 
 ONE_SITTING = timedelta(hours=24)
 """Two statements told within it may be of one state."""
+
+STATEMENT = 300
+"""Characters of a text whose signs are weighed together: the weights were learned from statements, not from pages."""
 
 FEWEST_TERMS = 3
 """A text that claims nothing and has fewer is an answer, or a title: it says nothing by itself."""
@@ -139,7 +143,18 @@ class ConflictRules:
         if evidence:
             return Verdict(Ruling.FLAG, "both may be true", evidence)
         same = _repeated(newer, older, mine, theirs, found) if is_told_again(newer, older) else None
-        return same or _contrasted(newer, older)
+        by_words = same or _contrasted(newer, older)
+        return by_words if by_words or found else _likely(newer, older, mine, theirs)
+
+
+def _likely(newer: MemCube, older: MemCube, mine: Sequence[Claim], theirs: Sequence[Claim]) -> Verdict | None:
+    """The verdict where no rule decides by itself: by all signs together, and only that both be looked at."""
+    if max(len(newer.text), len(older.text)) > STATEMENT or speaker_of(newer) != speaker_of(older):
+        return None
+    if same_words(newer.text, older.text) or not is_likely(newer.text, older.text, mine, theirs):
+        return None
+    evidence = Evidence(rule="many signs together", newer=newer.text, older=older.text)
+    return Verdict(Ruling.FLAG, "much speaks for a change, and nothing for sure", (evidence,))
 
 
 def _contrasted(newer: MemCube, older: MemCube) -> Verdict | None:

@@ -9,6 +9,19 @@ from __future__ import annotations
 
 from memos_integrations.core.contrast.apart import denied_of_another
 from memos_integrations.core.contrast.contrast import Contrast, contrast
-from memos_integrations.core.contrast.saying import frames_of, is_in_passing, says_news
+from memos_integrations.core.contrast.meeting import meetings
+from memos_integrations.core.contrast.pair import Pair
+from memos_integrations.core.contrast.saying import Statement, frames_of, is_in_passing, said, says_news
 
-__all__ = ["Contrast", "contrast", "denied_of_another", "frames_of", "is_in_passing", "says_news"]
+__all__ = [
+    "Contrast",
+    "Pair",
+    "Statement",
+    "contrast",
+    "denied_of_another",
+    "frames_of",
+    "is_in_passing",
+    "meetings",
+    "said",
+    "says_news",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from memos_integrations.core.contrast.amounts import (
@@ -23,7 +23,7 @@ from memos_integrations.core.contrast.lexicon import (
     root,
 )
 from memos_integrations.core.contrast.marks import DENIED_VALUE, FORMER, SUCCESSION
-from memos_integrations.core.contrast.meeting import named_by, pairs_of
+from memos_integrations.core.contrast.meeting import meetings, named_by
 from memos_integrations.core.contrast.over import is_one_of_them, it_has_ended, it_is_denied
 from memos_integrations.core.contrast.pair import OWN, Pair
 from memos_integrations.core.contrast.saying import Statement, said
@@ -51,10 +51,9 @@ def contrast(newer: str, older: str) -> Contrast | None:
     """What the later text says against the earlier one; None where both can stand. The strongest counts."""
     found = [
         Contrast(weight, rule, n.text, o.text)
-        for o in said(older)
-        for n in said(newer)
+        for n, o, pairs in meetings(newer, older)
         if not (n.quoted or o.quoted or _unsure(n, o))
-        for weight, rule in _signals(n, o)
+        for weight, rule in _signals(n, o, pairs)
     ]
     whole = len(said(older)) == 1
     best = max(found, key=lambda each: each.weight, default=None)
@@ -80,10 +79,10 @@ def _wishes(n: Statement, o: Statement) -> bool:
 _NOT_TO = re.compile(r"\b(?:to stop|not to|no more)\b")
 
 
-def _signals(n: Statement, o: Statement) -> Iterator[tuple[int, str]]:
+def _signals(n: Statement, o: Statement, pairs: Sequence[Pair]) -> Iterator[tuple[int, str]]:
     if is_born(n, o):
         yield 1, "it is born"
-    for pair in pairs_of(n, o):
+    for pair in pairs:
         alike = pair.alike
         near = alike >= ALIKE or (alike >= FEW and moves(pair))
         for rule in _RULES:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from memos_integrations.core.contrast.apart import modified_apart
 from memos_integrations.core.contrast.lexicon import CHANGING, DETERMINERS, FILLERS, FRAMES, KINDRED, root
 from memos_integrations.core.contrast.marks import FORMER, SUCCESSION
 from memos_integrations.core.contrast.pair import OWN, Pair
-from memos_integrations.core.contrast.saying import Saying, Statement
+from memos_integrations.core.contrast.saying import Saying, Statement, said
 from memos_integrations.core.contrast.word import Word
 from memos_integrations.core.text.words import fold
 
 FAMILY = 5
 """Letters that words of one family begin with."""
+
+
+@lru_cache(maxsize=1 << 7)
+def meetings(newer: str, older: str) -> tuple[tuple[Statement, Statement, tuple[Pair, ...]], ...]:
+    """Each statement of a later with each of an earlier text, and their clauses that can be of the same."""
+    return tuple((n, o, tuple(pairs_of(n, o))) for o in said(older) for n in said(newer))
 
 
 def pairs_of(n: Statement, o: Statement) -> Iterator[Pair]:
