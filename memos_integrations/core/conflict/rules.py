@@ -151,7 +151,7 @@ def _likely(newer: MemCube, older: MemCube, mine: Sequence[Claim], theirs: Seque
     """The verdict where no rule decides by itself: by all signs together, and only that both be looked at."""
     if max(len(newer.text), len(older.text)) > STATEMENT or speaker_of(newer) != speaker_of(older):
         return None
-    if same_words(newer.text, older.text) or not is_likely(newer.text, older.text, mine, theirs):
+    if not is_likely(newer.text, older.text, mine, theirs) or same_words(newer.text, older.text):
         return None
     evidence = Evidence(rule="many signs together", newer=newer.text, older=older.text)
     return Verdict(Ruling.FLAG, "much speaks for a change, and nothing for sure", (evidence,))
