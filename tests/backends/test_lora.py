@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from memos_integrations import MemCube, MemOS, Principal
 from memos_integrations.backends.huggingface import HuggingFaceModel
@@ -687,6 +688,7 @@ def _gpt2(folder: Path) -> Path:
         "bos_token_id": 256,
         "eos_token_id": 258,
     }
+    torch.manual_seed(0)
     GPT2LMHeadModel(GPT2Config(**size)).save_pretrained(folder)
     return folder
 
@@ -699,6 +701,7 @@ def _qwen(folder: Path) -> Path:
     config = Qwen2Config(
         **size, num_key_value_heads=2, max_position_embeddings=512, vocab_size=259, bos_token_id=256, eos_token_id=258
     )
+    torch.manual_seed(0)
     Qwen2ForCausalLM(config).save_pretrained(folder)
     return folder
 
