@@ -73,6 +73,35 @@ VALUES: list[tuple[Any, ValueTest, bool]] = [
 """A payload's value, a test, and whether the one passes the other."""
 
 
+SPELLED: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
+    ({"namespace": ("acme", "Ana ", "x")}, {"namespace": ("Acme", "ana")}, True),
+    ({"namespace": ("acme", "ana", "X")}, {"namespace": ("acme", "ana", "x")}, True),
+    ({"namespace": ("acme", "ana")}, {"namespace": ("acme", "ana", "x")}, False),
+    ({"namespace": ("acme", "ana")}, {"namespace": ("ACME",)}, True),
+    ({"semantic_type": "Event\u00a0"}, {"semantic_types": ("visit", "event")}, True),
+    ({"tags": ("pot", "  TEA")}, {"tags": ("tea",)}, True),
+    ({"tags": ("tea",)}, {"tags": (" Tea",)}, True),
+    ({"tags": ("t\u00ade\u200ba",)}, {"tags": ("tea",)}, True),
+    ({"tags": ("cafe\u0301",)}, {"tags": ("caf\u00e9",)}, True),
+    ({"tags": ("café",)}, {"tags": ("cafe",)}, False),
+    ({"tags": ("Tea",), "semantic_type": "event"}, {"tags": ("fact",)}, False),
+    ({"tags": ("Tea",), "semantic_type": "Event"}, {"semantic_types": ("tea",)}, False),
+    ({"entities": ("E\u0301lodie ",)}, {"entities": ("ÉLODIE",)}, True),
+    ({"entities": ("Elodie",)}, {"entities": ("élodie",)}, False),
+    ({"speaker": "Ana "}, {"speakers": ("ANA",)}, True),
+    ({"speaker": None}, {"speakers": ("ana",)}, False),
+]
+"""A cube's fields, those of a filter that is compared as rules are, and whether the one passes the other."""
+
+BEGUN: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
+    ({"created_at": NOW - days(9)}, {"created": (NOW - days(9), NOW - days(8))}, True),
+    ({"created_at": NOW - days(9)}, {"created": (NOW - days(8), NOW + days(1))}, False),
+    ({"created_at": NOW}, {"created": (NOW, NOW + days(1))}, True),
+    ({"created_at": NOW + days(9)}, {"created": (NOW, NOW + days(1))}, True),
+]
+"""A cube's fields, a filter of when it was first written down, and whether the one passes the other."""
+
+
 def asked_then(vault: Vault, when: Any, terms: str = "", *, by: Visibility | None = None, **wanted: Any) -> Found:
     """Search as of a moment."""
     query = VaultQuery(99, tuple(terms_of(terms)), None, CubeFilter(**wanted), as_of=when)
@@ -127,6 +156,44 @@ class VaultFilterContract:
         for age in range(4):
             stored(vault, cube(f"{age}", recorded_at=NOW - days(age), occurred_at=NOW - days(99)))
         assert texts(asked(vault, recorded=(NOW - days(2), NOW))) == ["1", "2"]
+
+    @pytest.mark.parametrize(("fields", "wanted", "passes"), BEGUN)
+    def test_when_it_was_first_written_down(
+        self, vault: Vault, fields: dict[str, Any], wanted: dict[str, Any], passes: bool
+    ) -> None:
+        stored(vault, cube("kettle", **fields))
+        assert asked(vault, **wanted).visible == int(passes)
+        hidden = CubeFilter(states=frozenset(), tiers=frozenset(), **wanted)
+        assert asked(vault, by=replace(seen_by(), hidden=(hidden,))).visible == 1 - int(passes)
+
+    def test_no_change_makes_it_younger(self, vault: Vault) -> None:
+        first = stored(vault, cube("kettle", created_at=NOW - days(9), recorded_at=NOW - days(9)))
+        now = first.descriptive.model_copy(update={"recorded_at": NOW})
+        stored(vault, revised(first, "kettle now", descriptive=now))
+        assert asked(vault, created=(NOW - days(9), NOW - days(8))).visible == 1
+        assert asked(vault, created=(NOW - days(8), NOW + days(1))).visible == 0
+
+    @pytest.mark.parametrize(("fields", "wanted", "passes"), SPELLED)
+    def test_filters_that_are_compared_as_rules_are(
+        self, vault: Vault, fields: dict[str, Any], wanted: dict[str, Any], passes: bool
+    ) -> None:
+        there = stored(vault, cube("kettle", **fields))
+        found = asked(vault, folded=True, **wanted)
+        assert [match.cube for match in found.matches] == ([there] if passes else [])
+        hidden = CubeFilter(states=frozenset(), tiers=frozenset(), folded=True, **wanted)
+        assert asked(vault, by=replace(seen_by(), hidden=(hidden,))).visible == 1 - int(passes)
+        plain = cube("plain")
+        beside = {"descriptive": plain.descriptive, "provenance": plain.provenance}
+        stored(vault, revised(there, "pot", namespace=("acme",), **beside))
+        assert asked(vault, folded=True, **wanted).visible == int(wanted.get("namespace") == ("ACME",))
+
+    def test_other_labels_at_the_same_instant_are_seen(self, vault: Vault) -> None:
+        there = stored(vault, cube("kettle", tags=("tea",)))
+        hidden = replace(seen_by(), hidden=(CubeFilter(tags=("pot",), states=frozenset(), tiers=frozenset()),))
+        assert (asked(vault, tags=("tea",)).visible, asked(vault, by=hidden).visible) == (1, 1)
+        now = there.descriptive.model_copy(update={"tags": ("pot",)})
+        stored(vault, revised(there, "kettle", descriptive=now))
+        assert (asked(vault, tags=("tea",)).visible, asked(vault, by=hidden).visible) == (0, 0)
 
     def test_one_of_several_sessions(self, vault: Vault) -> None:
         for session in ("a", "b", "c", None):

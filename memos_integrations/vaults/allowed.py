@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.ports import CubeFilter, ValueTest, Visibility
+from memos_integrations.core.text import folded_label
 from memos_integrations.vaults.columns import (
     AUDIENCE,
     EXPIRES,
@@ -45,6 +46,12 @@ _BY_ID = """SELECT c.seq, c.id FROM json_each(?) AS asked CROSS JOIN cubes AS i 
 _NEXT = """SELECT seq FROM cubes WHERE tenant = ? AND seq > ? AND seq <= ? AND audience IN (
     SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?"""
 
+_ON_FEW = """SELECT cube FROM labels WHERE cube IN (SELECT value FROM json_each(?)) AND kind = ?
+    AND value IN (SELECT value FROM json_each(?))"""
+
+_ON_ANY = """SELECT l.cube FROM json_each(?) AS asked CROSS JOIN cubes AS c CROSS JOIN labels AS l
+    ON l.cube = c.seq AND l.kind = ? AND l.value = asked.value WHERE c.tenant = ?"""
+
 MERGED = """SELECT m.cube FROM json_each(?) AS asked CROSS JOIN links AS m CROSS JOIN links AS d
     ON m.cube = asked.value AND m.relation = 'merged_from'
     AND d.cube = m.cube AND d.relation = 'derived_from' AND d.target = m.target"""
@@ -74,7 +81,7 @@ def allowed(asked: Asked, columns: Columns) -> Allowed:
     key = (who, *context, visible.hidden, visible.limits, visible.anywhere, wanted)
     found = columns.answers.get(key)
     if found is None:
-        keep = _visible(asked, columns.table)
+        keep = _visible(asked, columns)
         keep = _wanted(asked, columns, keep)
         head = _holding(asked, columns.table, keep) if wanted.holding else columns.table[: EXPIRES + 1]
         table = head if keep.all() else np.ascontiguousarray(head[:, keep])
@@ -85,8 +92,8 @@ def allowed(asked: Asked, columns: Columns) -> Allowed:
     return found.at(micros(visible.now))
 
 
-def _visible(asked: Asked, table: Numbers) -> Mask:
-    words, visible = asked.words, asked.visible
+def _visible(asked: Asked, columns: Columns) -> Mask:
+    words, visible, table = asked.words, asked.visible, columns.table
     keep = among(table[AUDIENCE], audiences_of(asked))
     keep &= table[FLAGS] & 1 == 0
     contexts = ((Kind.PURPOSE, 2, visible.purpose), (Kind.APPLICATION, 4, visible.application))
@@ -96,25 +103,26 @@ def _visible(asked: Asked, table: Numbers) -> Mask:
             named = [] if said is None else [words.label(kind, said)]
             keep &= ~limited | _labelled(asked, table, keep & limited, kind, named)
     for hidden in visible.hidden:
-        keep &= ~_passing(asked, table, keep, hidden)
+        keep &= ~_passing(asked, columns, keep, hidden)
     for limit in visible.limits:
         away = keep.copy()
         for each in limit.of:
-            away = _passing(asked, table, away, each)
+            away = _passing(asked, columns, away, each)
         for each in limit.to:
-            away &= ~_passing(asked, table, away, each)
+            away &= ~_passing(asked, columns, away, each)
         keep &= ~away
     return keep
 
 
-def _passing(asked: Asked, table: Numbers, keep: Mask, wanted: CubeFilter) -> Mask:
+def _passing(asked: Asked, columns: Columns, keep: Mask, wanted: CubeFilter) -> Mask:
     """Those of what is to keep that pass a filter of a visibility."""
-    asked = replace(asked, wanted=wanted)
-    found = keep & _typed(wanted, table)
+    asked, table = replace(asked, wanted=wanted), columns.table
+    found = keep & _typed(wanted, table) & _begun(asked, columns)
     if wanted.ids:
         found &= among(table[SEQ], _numbered(asked))
     for kind, numbers in _labels(asked):
-        found &= _labelled(asked, table, found, kind, numbers)
+        if found.any():
+            found &= _labelled(asked, table, found, kind, numbers) | _spelled(asked, columns, numbers)
     return found
 
 
@@ -152,14 +160,14 @@ def next_readable(asked: Asked, after: int, until: int, most: int) -> list[int]:
 
 def _wanted(asked: Asked, columns: Columns, keep: Mask) -> Mask:
     table = columns.table
-    keep = keep & _typed(asked.wanted, table)
+    keep = keep & _typed(asked.wanted, table) & _begun(asked, columns)
     if asked.wanted.states:
         keep &= among(columns.states, [STATES[state] for state in asked.wanted.states])
     if asked.wanted.ids:
         keep &= among(table[SEQ], _numbered(asked))
     for kind, numbers in _labels(asked):
         if keep.any():
-            keep &= _labelled(asked, table, keep, kind, numbers)
+            keep &= _labelled(asked, table, keep, kind, numbers) | _spelled(asked, columns, numbers)
     for test in asked.wanted.value:
         if keep.any():
             keep &= _tested(asked, table, test)
@@ -195,24 +203,49 @@ def _holding(asked: Asked, table: Numbers, keep: Mask) -> Numbers:
     return head
 
 
+def _begun(asked: Asked, columns: Columns) -> Mask:
+    """Which cubes were first written down when it is wanted."""
+    table, window = columns.table, asked.wanted.created
+    if window is None:
+        return np.ones(table.shape[1], dtype=np.bool_)
+    if (first := columns.beside.get("created")) is None:
+        seqs, kinds, moments = columns.for_rules(asked.connection, asked.tenant)
+        known = (kinds == Kind.CREATED) & np.isin(seqs, table[SEQ])
+        first = table[RECORDED].copy()
+        first[np.searchsorted(table[SEQ], seqs[known])] = moments[known]
+        columns.beside["created"] = first
+    return (first >= micros(window[0])) & (first < micros(window[1]))
+
+
 def _labels(asked: Asked) -> Iterable[tuple[Kind, list[int]]]:
     """The labels wanted, kind by kind: one of each kind must be there."""
     words, wanted = asked.words, asked.wanted
-    if wanted.namespace and wanted.namespace != (asked.visible.tenant,):  # the tenant alone holds for all of them
-        yield Kind.NAMESPACE, [words.namespace(wanted.namespace)]
-    exact = (
-        (Kind.SEMANTIC_TYPE, wanted.semantic_types),
-        (Kind.TAG, wanted.tags),
+    same, caseless = (folded_label, folded_label) if wanted.folded else (str, str.casefold)
+    place, tenant = tuple(map(same, wanted.namespace)), same(asked.visible.tenant)
+    if place and place != (tenant,):  # the tenant alone holds for all of them
+        yield Kind.NAMESPACE, [words.namespace(place)]
+    as_written = (
         (Kind.THREAD, () if wanted.thread_id is None else (wanted.thread_id,)),
         (Kind.SESSION, () if wanted.session_id is None else (wanted.session_id,)),
         (Kind.SESSION, wanted.sessions),
     )
-    for kind, values in exact:
+    for kind, values in ((Kind.SEMANTIC_TYPE, wanted.semantic_types), (Kind.TAG, wanted.tags)):
         if values:
-            yield kind, [words.label(kind, value) for value in values]
+            yield kind, [words.label(kind, same(value)) for value in values]
     for kind, values in ((Kind.ENTITY, wanted.entities), (Kind.SPEAKER, wanted.speakers)):
         if values:
-            yield kind, [words.folded(kind, value) for value in values]
+            yield kind, [words.label(kind, caseless(value)) for value in values]
+    for kind, values in as_written:
+        if values:
+            yield kind, [words.label(kind, value) for value in values]
+
+
+def _spelled(asked: Asked, columns: Columns, numbers: Iterable[int]) -> Mask:
+    """Which cubes have one of these labels when it is folded; one that is so written has no other."""
+    if not asked.wanted.folded:
+        return np.zeros(columns.table.shape[1], dtype=np.bool_)
+    seqs, kinds, values = columns.for_rules(asked.connection, asked.tenant)
+    return np.isin(columns.table[SEQ], seqs[(kinds == Kind.SPELLED) & among(values, [*numbers])])
 
 
 def among(column: npt.NDArray[np.integer[Any]], values: Collection[int]) -> Mask:
@@ -241,17 +274,9 @@ def _labelled(asked: Asked, table: Numbers, among: Mask, kind: Kind, numbers: It
     values = json.dumps(sorted(numbers))
     seqs = table[SEQ][among]
     if seqs.size <= _FEW:
-        found = asked.connection.execute(
-            """SELECT cube FROM labels WHERE cube IN (SELECT value FROM json_each(?)) AND kind = ?
-            AND value IN (SELECT value FROM json_each(?))""",
-            (json.dumps(seqs.tolist()), int(kind), values),
-        )
+        found = asked.connection.execute(_ON_FEW, (json.dumps(seqs.tolist()), int(kind), values))
     else:
-        found = asked.connection.execute(
-            """SELECT l.cube FROM json_each(?) AS asked CROSS JOIN cubes AS c CROSS JOIN labels AS l
-            ON l.cube = c.seq AND l.kind = ? AND l.value = asked.value WHERE c.tenant = ?""",
-            (values, int(kind), asked.tenant),
-        )
+        found = asked.connection.execute(_ON_ANY, (values, int(kind), asked.tenant))
     return _there(table, found)
 
 

@@ -37,7 +37,7 @@ def by_labels(query: VaultQuery, visible: Visibility) -> bool:
     ):
         return True
     named = (wanted.semantic_types, wanted.tags, wanted.entities, wanted.speakers, wanted.sessions, wanted.value)
-    if any(named) or wanted.thread_id is not None or wanted.session_id is not None:
+    if any(named) or any(each is not None for each in (wanted.thread_id, wanted.session_id, wanted.created)):
         return True
     return bool(wanted.namespace) and wanted.namespace != (visible.tenant,)
 

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from memos_integrations.core.cube import State, Tier
 from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.core.ports import CubeFilter, Limit
+from memos_integrations.vaults.numbering import Kind
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -40,6 +41,12 @@ COLUMNS = """SELECT c.seq, c.length, ifnull(c.vector, 0), c.occurred_at, ifnull(
         WHEN 'expired' THEN 4 WHEN 'frozen' THEN 5 ELSE -1 END,
     CASE c.tier WHEN 'plaintext' THEN 0 WHEN 'activation' THEN 1 WHEN 'parameter' THEN 2 ELSE -1 END,
     c.quarantined + 2 * c.purposes + 4 * c.applications FROM cubes AS c WHERE """
+
+_REWRITTEN = """SELECT 1 FROM cubes AS c CROSS JOIN main.versions AS v ON v.cube = c.seq AND v.version = c.version
+    WHERE c.tenant = ? AND c.changed > ? AND v.number > ? LIMIT 1"""
+
+_FOR_RULES = """SELECT l.cube, l.kind, l.value FROM cubes AS c CROSS JOIN labels AS l ON l.cube = c.seq AND l.kind >= ?
+    WHERE c.tenant = ? AND c.changed > ?"""
 
 HELD_BYTES = 256_000_000
 """How much of it is held at most; beyond, the tenants that were not asked for longest are let go."""
@@ -104,7 +111,8 @@ class Columns:
 
     `states` stands apart and is what counts (`table[STATE]` is as old as the table): a first use changes it and nothing
     else, so that the table need not be copied for it. `beside` holds what was read of all these cubes from other
-    tables, in the table's order.
+    tables, in the table's order. `newest` is the number of the newest version in the file at that time. `told`
+    holds, once it was asked for, the labels that only rules look at: cube, kind and value.
     """
 
     changed: int
@@ -112,11 +120,20 @@ class Columns:
     states: npt.NDArray[np.int8]
     answers: dict[Question, Allowed] = field(default_factory=dict)
     beside: dict[str, Numbers] = field(default_factory=dict)
+    newest: int = -1
+    told: list[Numbers] = field(default_factory=list)
 
     @classmethod
     def of(cls, changed: int, table: Numbers) -> Columns:
         """Columns whose states are those of the table."""
         return cls(changed, table, table[STATE].astype(np.int8))
+
+    def for_rules(self, connection: sqlite3.Connection, tenant: int) -> Numbers:
+        """The labels that only rules look at."""
+        if not self.told:
+            rows = connection.execute(_FOR_RULES, (int(Kind.SPELLED), tenant, -1))
+            self.told.append(integers(rows.fetchall(), 3))
+        return self.told[0]
 
     def as_table(self) -> Numbers:
         """A copy of the table with the states that count."""
@@ -161,6 +178,8 @@ class TenantColumns:
             fresh = Columns.of(changed, _read_all(connection, tenant))
         else:
             fresh = _level(connection, tenant, before, changed)
+        (newest,) = connection.execute("SELECT ifnull(max(number), 0) FROM main.versions").fetchone()
+        fresh = replace(fresh, newest=newest)
         self._hold(tenant, fresh)
         return fresh
 
@@ -197,19 +216,29 @@ def _level(connection: sqlite3.Connection, tenant: int, before: Columns, changed
     rows = connection.execute(COLUMNS + "c.tenant = ? AND c.changed > ? ORDER BY c.seq", since).fetchall()
     gone = connection.execute("SELECT cube FROM gone WHERE tenant = ? AND changed > ?", since).fetchall()
     if not rows and not gone:
-        return Columns(changed, before.table, before.states, before.answers, before.beside)
+        return replace(before, changed=changed)
     fresh = integers(rows, WIDTH)
     stale = np.concatenate([fresh[SEQ], integers(gone, 1)[0]])
     table, seq = before.table, before.table[SEQ]
     places = np.minimum(np.searchsorted(seq, stale), max(seq.size - 1, 0))
     if fresh.shape[1] == stale.size and seq.size and (seq[places] == stale).all():  # nothing came or went
-        if np.array_equal(np.delete(table[:, places], STATE, axis=0), np.delete(fresh, STATE, axis=0)):
+        same = np.array_equal(np.delete(table[:, places], STATE, axis=0), np.delete(fresh, STATE, axis=0))
+        # What is written anew at one instant, or by a clock that went back, may differ in its labels alone.
+        if same and connection.execute(_REWRITTEN, (*since, before.newest)).fetchone() is None:
             return _moved(before, changed, places, fresh[STATE])
         table = before.as_table()
         table[:, places] = fresh
-        return Columns.of(changed, table)
-    table = np.concatenate([before.as_table()[:, ~np.isin(seq, stale)], fresh], axis=1)
-    return Columns.of(changed, np.ascontiguousarray(table[:, np.argsort(table[SEQ], kind="stable")]))
+    else:
+        table = np.concatenate([before.as_table()[:, ~np.isin(seq, stale)], fresh], axis=1)
+        table = np.ascontiguousarray(table[:, np.argsort(table[SEQ], kind="stable")])
+    told = [_told(connection, since, each, stale) for each in before.told[:1]]
+    return replace(Columns.of(changed, table), told=told)
+
+
+def _told(connection: sqlite3.Connection, since: tuple[int, int], before: Numbers, stale: Numbers) -> Numbers:
+    """The labels that only rules look at, with those of what changed since."""
+    fresh = integers(connection.execute(_FOR_RULES, (int(Kind.SPELLED), *since)).fetchall(), 3)
+    return np.concatenate([before[:, ~np.isin(before[0], stale)], fresh], axis=1)
 
 
 def _moved(before: Columns, changed: int, places: Numbers, after: Numbers) -> Columns:
@@ -221,4 +250,4 @@ def _moved(before: Columns, changed: int, places: Numbers, after: Numbers) -> Co
         wanted = {STATES[state] for state in question[-1].states}
         if not wanted or concerned <= wanted or not concerned & wanted:
             answers[question] = found
-    return Columns(changed, before.table, states, answers, before.beside)
+    return replace(before, changed=changed, states=states, answers=answers)

@@ -17,6 +17,8 @@ from memos_integrations.vaults.anchor import Anchor
 from memos_integrations.vaults.integrity import check_meta, is_new, read_root, seal_meta, seal_new
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.notary import Notary
+from memos_integrations.vaults.numbering import Words
+from memos_integrations.vaults.respelling import respelled
 from memos_integrations.vaults.seals import SEAL_KEY_BYTES, Sealer, key_file_of, key_from
 from memos_integrations.vaults.sqlite_write import Head
 from memos_integrations.vaults.vouched import Beside
@@ -101,6 +103,15 @@ class Guard:
                 connection.execute("INSERT INTO meta VALUES ('anchored', x'01')")
                 seal_meta(connection, sealer)
                 self._anchor.note(head, every=0)
+
+    def respell(self, connection: sqlite3.Connection, words: Words, locks: Locks | None) -> None:
+        """Within the transaction of an opening, once for a vault: see `respelling.py`."""
+        if connection.execute("SELECT 1 FROM meta WHERE name = 'spelled'").fetchone() is None:
+            head = respelled(connection, self.notary, self._sealer, words, locks)
+            if self._anchor is not None:
+                self._newest = head
+            connection.execute("INSERT INTO meta VALUES ('spelled', x'01')")
+            seal_meta(connection, self._sealer)
 
     def watch(self, connection: sqlite3.Connection, beside: Beside, most: int) -> None:
         """Let the witness watch over a reading connection of its own; *beside* and *most* as in `Witness`."""

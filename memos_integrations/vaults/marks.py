@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from memos_integrations.vaults.numbering import Label
 from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.sqlite_rows import PutRows
 
 Texts = Iterable[tuple[int, str]]
+Leaves = Sequence[tuple[int, int | None, float | None]]
 
 
 def _labels_text(readers: Iterable[int], labels: str, leaves: Iterable[object]) -> str:
     return f"{sorted(readers)}|{labels}|{tuple(leaves)!a}"
 
 
+def labels_mark(sealer: Sealer, readers: Iterable[int], labels: Iterable[Label], leaves: Leaves) -> bytes:
+    """The mark of who may read a cube and of what it is filtered by; labels sorted."""
+    said = ",".join([text for _, _, text in labels])
+    return sealer.mark("labels", _labels_text(readers, said, _sorted_leaves(leaves) if leaves else ()))
+
+
 def put_marks(sealer: Sealer, put: PutRows) -> tuple[bytes, bytes, bytes, bytes]:
     """The marks of `PUT_MARKS` that one Put gives its cube; keys outlive versions, and have a mark of their own."""
-    labels = ",".join([text for _, _, text in put.labels])
     return (
-        sealer.mark("labels", _labels_text(put.subjects, labels, _sorted_leaves(put) if put.leaves else ())),
+        labels_mark(sealer, put.subjects, put.labels, put.leaves),
         sealer.mark("words", put.words),
         links_mark(sealer, put.links),
         sealer.vector(put.vector),
@@ -35,10 +42,10 @@ def put_marks(sealer: Sealer, put: PutRows) -> tuple[bytes, bytes, bytes, bytes]
 PUT_MARKS = ("labels", "words", "links", "vector")
 
 
-def _sorted_leaves(put: PutRows) -> list[tuple[int, int | None, float | None]]:
+def _sorted_leaves(leaves: Leaves) -> Leaves:
     # SQLite has one zero.
-    leaves = [(path, content, 0.0 if number == 0 else number) for path, content, number in put.leaves]
-    return sorted(leaves, key=lambda leaf: leaf[0]) if leaves else leaves
+    found = [(path, content, 0.0 if number == 0 else number) for path, content, number in leaves]
+    return sorted(found, key=lambda leaf: leaf[0])
 
 
 def _joined(labels: Iterable[tuple[int, int]]) -> str:

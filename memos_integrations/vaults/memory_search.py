@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -35,6 +35,7 @@ from memos_integrations.core.ports import (
     Visibility,
 )
 from memos_integrations.core.ranking import CONTEXT_ROWS
+from memos_integrations.core.text import folded_label
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.vaults.leaves import leaves
 from memos_integrations.vaults.leaves import passes as passes_test
@@ -196,13 +197,14 @@ def passes(row: Row, wanted: CubeFilter) -> bool:
     when = cube.descriptive
     spoken = (cube.provenance.speaker,) if cube.provenance.speaker is not None else ()
     at = wanted.valid_at
+    same, caseless = (folded_label, folded_label) if wanted.folded else (str, str.casefold)
     return (
-        cube.namespace[: len(wanted.namespace)] == wanted.namespace
+        _all(same, cube.namespace[: len(wanted.namespace)]) == _all(same, wanted.namespace)
         and _among(wanted.ids, (cube.id,))
-        and _among(wanted.semantic_types, (when.semantic_type,))
-        and _among(wanted.tags, when.tags)
-        and _among(_folded(wanted.entities), _folded(when.entities))
-        and _among(_folded(wanted.speakers), _folded(spoken))
+        and _among(_all(same, wanted.semantic_types), _all(same, (when.semantic_type,)))
+        and _among(_all(same, wanted.tags), _all(same, when.tags))
+        and _among(_all(caseless, wanted.entities), _all(caseless, when.entities))
+        and _among(_all(caseless, wanted.speakers), _all(caseless, spoken))
         and wanted.thread_id in (None, cube.provenance.thread_id)
         and wanted.session_id in (None, cube.provenance.session_id)
         and _among(wanted.sessions, () if cube.provenance.session_id is None else (cube.provenance.session_id,))
@@ -210,6 +212,7 @@ def passes(row: Row, wanted: CubeFilter) -> bool:
         and _among(wanted.tiers, (cube.tier,))
         and (wanted.occurred is None or wanted.occurred[0] <= occurred_at(cube) < wanted.occurred[1])
         and (wanted.recorded is None or wanted.recorded[0] <= when.recorded_at < wanted.recorded[1])
+        and (wanted.created is None or wanted.created[0] <= when.first_recorded_at < wanted.created[1])
         and (not wanted.value or _passes_tests(cube, wanted.value))
         and (at is None or when.valid_from is None or when.valid_from <= at)
         and (at is None or when.valid_to is None or at < when.valid_to)
@@ -228,8 +231,8 @@ def _among(wanted: Iterable[str], there: Iterable[str]) -> bool:
     return not wanted or not wanted.isdisjoint(there)
 
 
-def _folded(labels: Iterable[str]) -> list[str]:
-    return [label.casefold() for label in labels]
+def _all(as_compared: Callable[[str], str], labels: Iterable[str]) -> list[str]:
+    return [as_compared(label) for label in labels]
 
 
 def _latest(rows: dict[str, Row], query: VaultQuery) -> Found:

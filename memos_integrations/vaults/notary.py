@@ -125,8 +125,7 @@ class Notary:
             self._seal_cubes(connection, touched, held)
         if transaction.audit:
             self._note_entries(connection, connection.execute(ENTRY + "number > ?", (head.entries,)).fetchall())
-        number = self.ledger.root.events
-        rows = [(number + place, event) for place, event in enumerate(transaction.events, start=1)]
+        rows = [*enumerate(transaction.events, start=self.ledger.root.events + 1)]
         insert_rows(connection, "outbox", rows)
         self._note_events(rows)
         return after, receipt
@@ -158,7 +157,7 @@ class Notary:
                 told = (put.body, tenant, *sealed[1:], put.behaviour, put.digest, *row)
                 self._fresh.append((told, None if put.locks is None else put.cube))
         for tenant, (cubes, total) in counts.items():
-            self._count(connection, tenant, cubes, total)
+            self.count(connection, tenant, cubes, total)
         insert_values(connection, "seals", 5 + len(MARKS), seals)
         self._note_entries(connection, batch.entries)
         self._note_events(batch.events)
@@ -312,9 +311,9 @@ class Notary:
             before, now = held.get(cube_id), there.get(cube_id)
             if now is not None:
                 new.append(self._sealed(connection, before, changes, now))
-                self._count(connection, now[0], 1, self._sealer.share(new[-1][1]))
+                self.count(connection, now[0], 1, self._sealer.share(new[-1][1]))
             if before is not None and before.mac is not None and before.tenant is not None:
-                self._count(connection, before.tenant, -1, -self._sealer.share(before.mac))
+                self.count(connection, before.tenant, -1, -self._sealer.share(before.mac))
         insert_rows(connection, "seals", new, _AGAIN)
 
     def _sealed(
@@ -341,7 +340,8 @@ class Notary:
         mac = sealer.cube((tenant, digest, history, *ordered, *row))
         return (row[0], mac, digest, history, *ordered, sealer.used(row[1], behaviour))
 
-    def _count(self, connection: sqlite3.Connection, tenant: str, cubes: int, share: int) -> None:
+    def count(self, connection: sqlite3.Connection, tenant: str, cubes: int, share: int) -> None:
+        """Add so many cubes, and what their seals contribute, to the sums of a tenant."""
         account = self.ledger.account(connection, tenant)
         account.cubes, account.total, account.changed = account.cubes + cubes, added(account.total, share), True
 

@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 
 from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.core.kept import Kept
+from memos_integrations.core.text import folded_label, folded_labels
 from memos_integrations.vaults.leaves import spelling
 from memos_integrations.vaults.postings import record_of_one
 
@@ -35,10 +36,20 @@ class Kind(IntEnum):
     SPEAKER = 8
     THREAD = 9
     SESSION = 10
+    SPELLED = 11
+    """A namespace, type, tag, entity or speaker as rules compare it, where its own label says something else."""
+    CREATED = 12
+    """When its first version was written down (microseconds since 1970), where this one was later."""
 
 
 Label = tuple[int, int, str]
 """A label: its kind, its number, and both as they are written in what a mark covers."""
+
+
+_OWN_FORM: dict[Kind, Callable[[str], str]] = {
+    Kind.SEMANTIC_TYPE: str, Kind.TAG: str, Kind.ENTITY: str.casefold, Kind.SPEAKER: str.casefold,
+}  # fmt: skip
+"""How a value is written in its own label, of the kinds that rules speak of; a namespace is written as it is."""
 
 
 def _label(kind: Kind, number: int) -> Label:
@@ -71,6 +82,9 @@ class Words:
         self._audience = lru_cache(1024)(self._hashed_audience)
         self.standing: Callable[[tuple[str, ...], str], list[Label]] = lru_cache(1024)(self._standing)
         """The labels of a namespace, one for each of its prefixes and for itself, and of a semantic type; sorted."""
+        self.stood: Callable[[tuple[str, ...], str], list[Label]] = lru_cache(1024)(self._stood)
+        """Those of a namespace and a semantic type that only rules compare (`SPELLED`)."""
+        self._spelled = {kind: Kept(partial(self._hashed_spelling, kind), WORDS_KEPT) for kind in _OWN_FORM}
 
     def label(self, kind: Kind, value: str) -> int:
         """The number of a label."""
@@ -79,6 +93,26 @@ class Words:
     def labels(self, kind: Kind, values: Iterable[str]) -> list[Label]:
         """Labels, sorted, each once."""
         return sorted({*map(self._labels[kind].__getitem__, values)})
+
+    def spelled(self, kind: Kind, values: Iterable[str]) -> list[Label]:
+        """The labels by which rules know these values, of those that do not say so themselves; none for most."""
+        known = self._spelled[kind]
+        return [label for value in values for label in known[value]]
+
+    def _hashed_spelling(self, kind: Kind, value: str) -> tuple[Label, ...]:
+        plain = folded_label(value)
+        return () if plain == _OWN_FORM[kind](value) else (_label(Kind.SPELLED, self.label(kind, plain)),)
+
+    def _stood(self, parts: tuple[str, ...], semantic_type: str) -> list[Label]:
+        places, plain = [parts[:depth] for depth in range(1, len(parts) + 1)], folded_labels(parts)
+        told = [
+            _label(Kind.SPELLED, self.namespace(plain[: len(each)])) for each in places if each != plain[: len(each)]
+        ]
+        return told + self.spelled(Kind.SEMANTIC_TYPE, (semantic_type,))
+
+    def created(self, moment: int) -> Label:
+        """The label that says when a first version was written down (microseconds since 1970)."""
+        return _label(Kind.CREATED, moment)
 
     def _standing(self, parts: tuple[str, ...], semantic_type: str) -> list[Label]:
         places = {_label(Kind.NAMESPACE, self.namespace(parts[:depth])) for depth in range(1, len(parts) + 1)}
@@ -92,10 +126,6 @@ class Words:
 
     def _hashed_label(self, kind: Kind, value: str) -> Label:
         return _label(kind, self._number(b"l%d:" % kind._value_ + _bytes(value)))
-
-    def folded(self, kind: Kind, value: str) -> int:
-        """The number of a label that is compared without regard to case."""
-        return self.label(kind, value.casefold())
 
     def _hashed_namespace(self, parts: tuple[str, ...]) -> int:
         # Lengths are hashed in, so no character can stand for a boundary.

@@ -124,7 +124,11 @@ _FIFTH = (
     "CREATE TABLE tokens (cube INTEGER PRIMARY KEY REFERENCES cubes (seq), row BLOB NOT NULL) STRICT",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+_SIXTH: tuple[str, ...] = ()
+"""Labels by which rules know a cube (`numbering.Kind.SPELLED`): `respelling.py` adds them, and an older package would
+leave them out."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 """Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
 
 

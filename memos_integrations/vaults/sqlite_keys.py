@@ -65,6 +65,8 @@ class SQLiteKeys(ABC):
             if blinded:
                 blind(connection, self._guard.sealer, locks)
             meta = dict(connection.execute("SELECT name, value FROM meta"))
+            words = Words(word_key(meta, locks), meta["word_check"])
+            self._guard.respell(connection, words, locks)
             connection.execute("COMMIT")
             # A crash between an erase and its clean-up leaves the erased in these two places.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -76,7 +78,7 @@ class SQLiteKeys(ABC):
             ):
                 drop_files(self._file)
             self._blobs.settle()
-            return Words(word_key(meta, locks), meta["word_check"]), meta["vault"].decode(), locks
+            return words, meta["vault"].decode(), locks
         except (KeyError, TypeError, AttributeError) as exc:
             raise VaultCorruptError("The vault's own records are missing. Restore it from a backup.") from exc
         finally:

@@ -273,8 +273,8 @@ def _put(put: Put, vector: bytes | None, words: Words, sealer: Sealer) -> PutRow
         recorded_at=_micros(when.recorded_at),
         audience=audience,
         subjects=subjects,
-        labels=_labels(cube, words),
-        leaves=() if isinstance(payload, PlaintextPayload) and payload.value is None else tuple(_leaves(cube, words)),
+        labels=labels_of(cube, words),
+        leaves=leaves_of(cube, words),
         links=tuple(edges_from(cube)) if said.links or said.derived_from else (),
         words=packed_terms([*map(words.once, put.terms)]),
         vector=vector,
@@ -284,24 +284,39 @@ def _put(put: Put, vector: bytes | None, words: Words, sealer: Sealer) -> PutRow
     )
 
 
-def _labels(cube: MemCube, words: Words) -> list[Label]:
+def labels_of(cube: MemCube, words: Words) -> list[Label]:
     """The labels of a cube, sorted, each once: kind after kind, as their numbers rise."""
     said, rules, when = cube.provenance, cube.governance, cube.descriptive
-    found = words.standing(cube.namespace, when.semantic_type)
+    found, spelled = words.standing(cube.namespace, when.semantic_type), words.stood(cube.namespace, when.semantic_type)
     if rules.purposes or rules.applications:
         told = words.labels(Kind.PURPOSE, rules.purposes) + words.labels(Kind.APPLICATION, rules.applications)
         found = told + found
     if when.tags:
         found = found + words.labels(Kind.TAG, when.tags)
+        spelled = spelled + words.spelled(Kind.TAG, when.tags)
     if when.entities:
         found = found + words.labels(Kind.ENTITY, [entity.casefold() for entity in when.entities])
+        spelled = spelled + words.spelled(Kind.ENTITY, when.entities)
     if said.speaker is not None:
         found = found + words.labels(Kind.SPEAKER, (said.speaker.casefold(),))
+        spelled = spelled + words.spelled(Kind.SPEAKER, (said.speaker,))
     if said.thread_id is not None:
         found = found + words.labels(Kind.THREAD, (said.thread_id,))
     if said.session_id is not None:
         found = found + words.labels(Kind.SESSION, (said.session_id,))
+    if spelled:
+        found = found + sorted({*spelled})
+    if when.created_at < when.recorded_at:
+        found = [*found, words.created(_micros(when.created_at))]
     return found
+
+
+def leaves_of(cube: MemCube, words: Words) -> tuple[tuple[int, int | None, float | None], ...]:
+    """The scalars of a cube's structured payload: the numbers of path and content, and what is a number itself."""
+    payload = cube.payload
+    if isinstance(payload, PlaintextPayload) and payload.value is None:
+        return ()
+    return tuple(_leaves(cube, words))
 
 
 def _leaves(cube: MemCube, words: Words) -> Iterable[tuple[int, int | None, float | None]]:

@@ -101,6 +101,11 @@ class Descriptive(Value):
     entities: Labels = ()
     language: Label | None = None
 
+    @property
+    def first_recorded_at(self) -> datetime:
+        """When its first version was written down; of an import, where it came from. No change makes it later."""
+        return min(self.created_at, self.recorded_at)
+
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.valid_from and self.valid_to and self.valid_to < self.valid_from:

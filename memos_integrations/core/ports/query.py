@@ -93,11 +93,13 @@ class CubeFilter:
 
     `namespace` is a prefix, part by part. `occurred` is half-open [start, end) on the time of the event
     (`provenance.occurred_at`, else `descriptive.created_at`), `recorded` likewise on the time of writing down
-    (`descriptive.recorded_at` of the version). `tags`, `entities`, `speakers`, `sessions` match when one is equal
+    (`descriptive.recorded_at` of the version), `created` on that of the first version
+    (`descriptive.first_recorded_at`). `tags`, `entities`, `speakers`, `sessions` match when one is equal
     (entities and speakers without regard to case). `valid_at` keeps what held then in the world, `begins_after` what
     says that it began (`valid_from`) after that; `holding` leaves out what no longer holds (`valid_to` is over) at the
     moment of asking, or that of `as_of`, but neither what is still to begin, nor what was merged by hand, which stands
     for its sources until they are back. `value` are tests of the structured payload, all of which must pass.
+    `folded`: namespace, types, tags, entities and speakers are compared as `text.folded_label` has them, as rules do.
     """
 
     namespace: tuple[str, ...] = ()
@@ -117,6 +119,8 @@ class CubeFilter:
     sessions: tuple[str, ...] = ()
     value: tuple[ValueTest, ...] = ()
     holding: bool = False
+    created: tuple[datetime, datetime] | None = None
+    folded: bool = False
 
 
 NOTHING = ("\u2205",)

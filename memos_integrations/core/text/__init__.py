@@ -8,6 +8,7 @@ scripts is still searchable (see `terms`), but gets no stemming and few names.
 from __future__ import annotations
 
 from memos_integrations.core.text.forms import forms, with_forms
+from memos_integrations.core.text.labels import folded_label, folded_labels
 from memos_integrations.core.text.names import entities
 from memos_integrations.core.text.pieces import english, pieces
 from memos_integrations.core.text.repeats import same_words
@@ -26,6 +27,8 @@ __all__ = [
     "english",
     "entities",
     "estimate_tokens",
+    "folded_label",
+    "folded_labels",
     "forms",
     "keywords",
     "pieces",
