@@ -14,12 +14,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from memos_integrations.backends.cedar_folding import folded_policies, words_in
 from memos_integrations.backends.cedar_query import Asked, compiled
-from memos_integrations.core.cube import MemCube, sha256
+from memos_integrations.core.cube import Governance, MemCube, sha256
 from memos_integrations.core.errors import PolicyError
 from memos_integrations.core.extras import require
-from memos_integrations.core.policy import Act, Asker, Compiled, Part
+from memos_integrations.core.policy import Act, Asker, Compiled, Part, Slip, unknown_words
 from memos_integrations.core.ports import CubeFilter
+from memos_integrations.core.text import folded_label, folded_labels
 
 LARGEST = 1_000_000
 """Characters of a policy."""
@@ -32,7 +34,7 @@ entity Person in [Subject];
 entity Memory = {
   owner: Subject, namespace: Set<String>, tags: Set<String>, type: String, entities: Set<String>,
   sensitivity: Set<String>, speaker?: String, source?: String, channel: String, trust: String,
-  recorded: Long, expires?: Long
+  created: Long, recorded: Long, expires?: Long
 };
 action read, use_in_prompt, train_on, write, share, delete, admin appliesTo {
   principal: Person, resource: Memory,
@@ -40,7 +42,8 @@ action read, use_in_prompt, train_on, write, share, delete, admin appliesTo {
 };
 """
 """What policies speak of. A `Person` is in every `Subject` (`user:ana`, `group:staff`, `role:intern`, `*`) that asks;
-`recorded`, `expires` and `now` are seconds since 1970, `hour` is 0 to 23 and `weekday` 1 to 7 in UTC."""
+`created` (the first version), `recorded` (this one), `expires` and `now` are seconds since 1970, `hour` is 0 to 23 and
+`weekday` 1 to 7 in UTC. Words are compared as `text.folded_label` has them."""
 
 MOST_KNOWN = 10_000
 """So many decisions are remembered."""
@@ -69,11 +72,14 @@ class CedarPolicy:
             raise PolicyError(f"The policy cannot be read: {' '.join(str(exc).split())[:300]}.") from exc
         if not found.validation_passed:
             raise PolicyError(f"The policy does not fit the schema: {'; '.join(map(str, found.errors))[:500]}.")
-        self._static: dict[str, Any] = parsed.get("staticPolicies", {})
-        if not self._static or parsed.get("templates"):
+        written: dict[str, Any] = parsed.get("staticPolicies", {})
+        if not written or parsed.get("templates"):
             raise PolicyError("A Cedar policy has at least one policy, and no templates: nobody would fill them in.")
         self.text = text
-        self._policies = self._cedar.PolicySet.from_str(text)
+        self._words = words_in(written.values())
+        self._static = folded_policies(written)
+        told = {"staticPolicies": self._static, "templates": {}, "templateLinks": []}
+        self._policies = self._cedar.PolicySet.from_json_str(json.dumps(told))
         self._schema = self._cedar.Schema.from_str(SCHEMA)
         self._looked_at = _looked_at(self._static)
         self._tells_time = not TIME.isdisjoint(self._looked_at)
@@ -172,8 +178,16 @@ class CedarPolicy:
     def _name(self, name: str) -> str:
         return str(self._static.get(name, {}).get("annotations", {}).get("id") or name)
 
-    def lint(self) -> list[str]:
-        """What is probably not meant: a text that permits nothing, or refuses nothing."""
+    def governed(self, cube: MemCube) -> Governance:
+        """What it says itself: Cedar has no terms."""
+        return cube.governance
+
+    def unmatched(self, cubes: Sequence[MemCube], tenant: str, now: datetime) -> list[Slip]:
+        """The words that it compares memories with, and that none of *cubes* has."""
+        return unknown_words(self._words, cubes)
+
+    def lint(self) -> list[Slip]:
+        """What is probably not meant: a text that permits nothing, or refuses nothing; an age that begins anew."""
         effects = [each["effect"] for each in self._static.values()]
         free = [each for each in self._static.values() if each["effect"] == "permit" and not each["conditions"]]
         free = [each for each in free if each["principal"]["op"] == each["action"]["op"] == "All"]
@@ -182,7 +196,9 @@ class CedarPolicy:
             found.append("nothing is permitted: everybody is refused everything")
         if free and len(free) == len(effects):
             found.append("everything is permitted to everybody: nothing is ever refused")
-        return found
+        if "recorded" in self._looked_at:
+            found.append("`recorded` begins anew with each change of a memory: for its age, say `created`")
+        return [Slip("", each, "recorded" if "recorded" in each else "") for each in found]
 
 
 def load_cedar(file: str | Path) -> CedarPolicy:
@@ -234,23 +250,26 @@ def _asked(
 def _context(caller: Asker) -> dict[str, Any]:
     context, now = caller.context, caller.now
     said = {"purpose": context.purpose, "application": context.application, "agent": context.agent}
-    return {"now": int(now.timestamp()), "hour": now.hour, "weekday": now.isoweekday()} | _there(said)
+    told = {name: folded_label(word) for name, word in _there(said).items()}
+    return {"now": int(now.timestamp()), "hour": now.hour, "weekday": now.isoweekday()} | told
 
 
 def _facts(cube: MemCube) -> dict[str, Any]:
     rules, said = cube.governance, cube.descriptive
-    expires = None if rules.expires_at is None else int(rules.expires_at.timestamp())
+    words = _there({"speaker": cube.provenance.speaker, "source": cube.provenance.source, "type": said.semantic_type})
     return {
         "owner": {"__entity": {"type": "Subject", "id": rules.owner}},
-        "namespace": list(cube.namespace),
-        "tags": list(said.tags),
-        "type": said.semantic_type,
-        "entities": list(said.entities),
-        "sensitivity": list(rules.sensitivity),
+        "namespace": list(folded_labels(cube.namespace)),
+        "tags": list(folded_labels(said.tags)),
+        "entities": list(folded_labels(said.entities)),
+        "sensitivity": list(folded_labels(rules.sensitivity)),
         "channel": cube.trust.channel.value,
         "trust": cube.trust.label.value,
+        "created": int(said.first_recorded_at.timestamp()),
         "recorded": int(said.recorded_at.timestamp()),
-    } | _there({"speaker": cube.provenance.speaker, "source": cube.provenance.source, "expires": expires})
+        **{name: folded_label(word) for name, word in words.items()},
+        **_there({"expires": None if rules.expires_at is None else int(rules.expires_at.timestamp())}),
+    }
 
 
 def _there(said: dict[str, Any]) -> dict[str, Any]:

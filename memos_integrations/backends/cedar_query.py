@@ -2,7 +2,7 @@
 
 For a known asker, context and time a policy is a condition on the memory alone. Where that speaks of nothing but its
 type, its tags and its id, it is put into the query; the rest is decided memory by memory, by Cedar itself. Nothing
-that is said here can fail in Cedar: whatever might (a missing attribute, arithmetic) is left to it.
+that is said here can fail in Cedar: whatever might (a missing attribute, arithmetic) is left to it. Words are folded.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _one(atom: Atom) -> CubeFilter:
 
 
 def _named(ids: tuple[str, ...], types: tuple[str, ...], tags: tuple[str, ...]) -> CubeFilter:
-    return CubeFilter(ids=ids, semantic_types=types, tags=tags, states=frozenset(), tiers=frozenset())
+    return CubeFilter(ids=ids, semantic_types=types, tags=tags, states=frozenset(), tiers=frozenset(), folded=True)
 
 
 # --- what a policy says for whoever asks

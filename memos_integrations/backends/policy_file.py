@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from pydantic import ValidationError
 from memos_integrations.core.cube import first_problem
 from memos_integrations.core.errors import PolicyError
 from memos_integrations.core.extras import require
-from memos_integrations.core.policy import Policy
+from memos_integrations.core.policy import Policy, Slip
 
 LARGEST = 1_000_000
 """Characters of a policy file."""
 
-MAY_BE_EMPTY = ("rules", "memories")
-"""No rules at all, and every memory."""
+MAY_BE_EMPTY = ("rules", "terms", "memories")
+"""No rules or terms at all, and every memory."""
 
 PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in "map seq str int float bool null timestamp merge".split()
@@ -57,6 +58,15 @@ rules:
     who: ['*']
     may_not: [read, use_in_prompt, train_on]
     memories: {types: [visit], older_than: P30D}
+""",
+    "terms": """\
+rules: []
+terms:
+  - {name: visits end after a year, memories: {types: [visit]}, ttl: P365D}
+  - {name: gossip fades, memories: {tags: [gossip]}, half_life: P30D}
+  - name: others read a report ten times, for research
+    memories: {tags: [report]}
+    licence: {uses_left: 10, purposes: [research]}
 """,
     "guests-and-editors": """\
 rules:
@@ -120,6 +130,51 @@ def load_policy(file: str | Path) -> Policy:
         return read_policy(Path(file).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as exc:
         raise PolicyError(f"The policy {file} cannot be read ({exc}).") from exc
+
+
+def located(file: str | Path, slips: Sequence[Slip]) -> list[str]:
+    """Slips in the rules of a file, each with its line.
+
+    Raises:
+        PolicyError: The file cannot be read.
+    """
+    path = Path(file)
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise PolicyError(f"The policy {file} cannot be read ({exc}).") from exc
+    lines = {} if path.suffix == ".cedar" else _lines_of(text)
+    told = []
+    for slip in slips:
+        line = lines.get((slip.rule, slip.word)) or lines.get((slip.rule, ""))
+        if line is None and slip.word:  # of a text in which no rule has a name
+            line = next((at for at, words in enumerate(text.splitlines(), 1) if slip.word in words), None)
+        told.append(f"{slip}" if line is None else f"line {line}: {slip}")
+    return told
+
+
+def _lines_of(text: str) -> dict[tuple[str, str], int]:
+    """On which line each rule begins, and each of its words stands; of several in a list also joined, with a slash."""
+    yaml = require("yaml", extra="policy")
+    found: dict[tuple[str, str], int] = {}
+    for _, section in yaml.compose(text, Loader=yaml.SafeLoader).value:
+        for rule in section.value:
+            said = {key.value: value for key, value in rule.value}
+            name = said["name"].value
+            found[name, ""] = rule.start_mark.line + 1
+            waiting = [*said.values()][::-1]
+            while waiting:
+                node = waiting.pop()
+                if isinstance(node, yaml.MappingNode):
+                    waiting += [value for _, value in node.value][::-1]
+                    continue
+                words = [node] if isinstance(node, yaml.ScalarNode) else node.value
+                for each in words:
+                    found.setdefault((name, str(each.value)), each.start_mark.line + 1)
+                if words:
+                    joined = "/".join(str(each.value) for each in words)
+                    found.setdefault((name, joined), words[0].start_mark.line + 1)
+    return found
 
 
 def _check_words(words: str, line: int) -> None:

@@ -46,13 +46,31 @@ def template(
 
 
 @app.command()
-def lint(policy: File, *, as_json: Json = False) -> None:
-    """Say what is probably not meant. Exit 1 when there is something."""
+def lint(
+    policy: File,
+    *,
+    vault: Annotated[
+        Path | None, typer.Option("--vault", help="Also hold it against the memories in this vault that you may read.")
+    ] = None,
+    role: Roles = None,
+    tenant: Tenant = "local",
+    user: User = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is probably not meant, and on which line. Exit 1 when there is something.
+
+    With --vault also what is about nothing that memories have; with --role admin, of all of the tenant.
+    """
+    from memos_integrations.backends.policy_file import located
     from memos_integrations.core.policy import Policy
-    from memos_integrations.core.policy import lint as slips
+    from memos_integrations.core.policy import lint as slips_in
 
     read = _read(policy)
-    found = slips(read, datetime.now(UTC)) if isinstance(read, Policy) else read.lint()
+    slips = slips_in(read, datetime.now(UTC)) if isinstance(read, Policy) else read.lint()
+    if vault is not None:
+        with opened(vault, Choice.NONE) as (memos, _, _):
+            slips += memos.policy_slips(read, by=principal(tenant, user, role))
+    found = located(policy, slips)
     if as_json:
         print_json({"ok": not found, "problems": found, "revision": read.revision})
     else:
@@ -74,18 +92,23 @@ def explain(
     user: User = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether somebody may do something with one of your memories, and which rule decides."""
+    """Say whether somebody may do something with one of your memories, which rule decides, and on which terms."""
+    from memos_integrations.core.policy import Policy
+
     read = _read(policy)
     with opened(vault, Choice.NONE) as (memos, _, _):
         cube = memos.get(cube_id, by=principal(tenant, user))
     caller = _caller(tenant, subjects, purpose, read)
     decision = decide(cube, verb, caller)
     without = sorted(hidden_fields(cube, caller)) if decision.allowed else []
+    terms = read.told_terms(cube) if isinstance(read, Policy) else []
     if as_json:
-        print_json({**decision.model_dump(mode="json"), "without": without})
+        print_json({**decision.model_dump(mode="json"), "without": without, "terms": terms})
     else:
         part = f" Without its {', '.join(without)}." if without else ""
         say(f"{'Yes' if decision.allowed else 'No'}: {decision.reason}.{part}")
+        for said in terms:
+            say(f"By {said}.")
 
 
 @app.command("who-can-read")
@@ -131,6 +154,8 @@ def dry_run(
     as_json: Json = False,
 ) -> None:
     """Say what a change would open and close, over what you may read; with --role admin over all of the tenant."""
+    from memos_integrations.backends.policy_file import located
+
     new, accounts, context = _read(after), [subjects] if subjects else [], CallContext(purpose=purpose)
     with opened(vault, Choice.NONE) as (memos, _, _):
         by = principal(tenant, user, role)
@@ -141,9 +166,12 @@ def dry_run(
             cubes = memos.find(CubeFilter(), by=by, k=100_000, counts=False)
             officer = Caller(by, context, datetime.now(UTC))
             found = compared(cubes, (old, new), officer, verb=verb, accounts=accounts)
+    slips = located(after, found.slips)
     if as_json:
-        print_json(found._asdict())
+        print_json(found._asdict() | {"slips": slips})
         return
+    for slip in slips:
+        say(slip)
     say(f"{found.memories} memories: {len(found.opens)} {verb}s open, {len(found.closes)} close.")
     for word, pairs in (("opens", found.opens), ("closes", found.closes)):
         for name, cube_id in pairs[:50]:

@@ -22,12 +22,13 @@ from memos_integrations.core.gate import WriteGate
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator import ErasureReceipt
 from memos_integrations.core.operator.redaction import Redacted
-from memos_integrations.core.policy import Engine
+from memos_integrations.core.policy import Engine, Slip
 from memos_integrations.core.ports import CubeFilter, VaultQuery
 from memos_integrations.core.ruling import PolicyChange, compared
 from memos_integrations.core.walk import Walk
 
 PAGE = 1_000
+MOST_LOOKED_THROUGH = 100_000
 
 
 class Guarding(Walk):
@@ -78,10 +79,23 @@ class Guarding(Walk):
             IdentityError: An account is none.
         """
         officer = self._caller(by, context, ruled=False)
+        return compared(self._everything(officer), (before, policy), officer, verb=verb, accounts=accounts)
+
+    def policy_slips(self, policy: Engine, *, by: Principal) -> list[Slip]:
+        """What in rules is about nothing that memories have, or about one of two names that look alike.
+
+        Of all memories of the tenant for the role admin, who reads no word; else of what *by* may read. On record.
+        """
+        caller = self._caller(by, None, ruled=False)
+        if ADMIN_ROLE in by.subjects:
+            return policy.unmatched(self._everything(caller), by.tenant, caller.now)
+        query = VaultQuery(k=MOST_LOOKED_THROUGH, filter=CubeFilter(states=frozenset(), tiers=frozenset()))
+        return policy.unmatched(self._governance.find(query, self._caller(by, None)), by.tenant, caller.now)
+
+    def _everything(self, officer: Caller) -> list[MemCube]:
         ids = self._governance.everyones(officer, operation="try_policy")
         held = self._governance.held([each for owned in ids.values() for each in owned], officer)
-        mine = [cube for _, cube in sorted(held.items()) if cube.governance.owner != RULES]
-        return compared(mine, (before, policy), officer, verb=verb, accounts=accounts)
+        return [cube for _, cube in sorted(held.items()) if cube.governance.owner != RULES]
 
     def quarantine(
         self,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from memos_integrations.core.access import EVERYONE, RULES, Caller, Principal, Verb, decide, hidden_fields
 from memos_integrations.core.cube import Descriptive, Governance, MemCube, PlaintextPayload, Trust, TrustLabel, sha256
 from memos_integrations.core.errors import IdentityError, PolicyError
-from memos_integrations.core.policy import Engine, Policy, Several
+from memos_integrations.core.policy import Engine, Policy, Several, Slip
 
 AGAIN_S = 1.0
 """After so many seconds it is asked whether another program put other rules in place."""
@@ -80,11 +80,15 @@ def account_of(tenant: str, names: Iterable[str]) -> Principal:
 
 
 class PolicyChange(NamedTuple):
-    """What other rules would open and close: who, and which memory (`id`, or `id:tags` for a part of it)."""
+    """What other rules would open and close: who, and which memory (`id`, or `id:tags` for a part of it).
+
+    `slips`: what in them is about nothing that these memories have.
+    """
 
     memories: int
     opens: tuple[tuple[str, str], ...]
     closes: tuple[tuple[str, str], ...]
+    slips: tuple[Slip, ...] = ()
 
 
 def compared(
@@ -98,15 +102,15 @@ def compared(
     """What the second of two policies would open and close, for each name alone, and for *accounts* of several."""
     engines = [each for each in policies if each is not None]
     told: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
-    count = 0
+    cubes, new_rules = list(cubes), policies[1]
     for cube in cubes:
-        count += 1
         for names in [*([each] for each in known_names(cube, *engines)), *accounts]:
             asks = officer._replace(by=account_of(officer.by.tenant, names))
             old, new = (_kept_from(cube, verb, asks._replace(policy=policy)) for policy in policies)
             for pairs, given in zip(told, (_given(old, new), _given(new, old)), strict=True):
                 pairs += [(" + ".join(names), f"{cube.id}{part}") for part in given]
-    return PolicyChange(count, *map(tuple, told))
+    slips = () if new_rules is None else new_rules.unmatched(cubes, officer.by.tenant, officer.now)
+    return PolicyChange(len(cubes), tuple(told[0]), tuple(told[1]), tuple(slips))
 
 
 def _kept_from(cube: MemCube, verb: Verb, caller: Caller) -> frozenset[str] | None:

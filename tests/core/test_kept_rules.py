@@ -171,7 +171,7 @@ def test_an_admin_sees_what_a_change_opens_and_closes_for_everybody(tmp_path: Pa
         wider = SALARIES.model_copy(update={"who": ("group:personnel", "role:manager", "owner")})
         both = ["user:bob", "role:manager"]
         found = memos.try_policy(Policy(rules=(wider,)), before=RULES, by=ADMIN, accounts=[both])
-        assert found == (2, (("role:manager", pay), ("user:bob + role:manager", pay)), ())
+        assert found == (2, (("role:manager", pay), ("user:bob + role:manager", pay)), (), ())
         lost = memos.try_policy(RULES, by=ADMIN, accounts=[["user:bob"]])
         assert lost.closes == (("user:bob", pay),)
         with pytest.raises(AccessDeniedError):

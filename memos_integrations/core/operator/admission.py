@@ -20,11 +20,23 @@ _IN_WORDS = {"descriptive": ("topic", "concept"), "provenance": ("speaker", "sou
 
 
 def admitted(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
-    """The draft as it may be stored: cleaned, redacted, or set apart.
+    """The draft as it may be stored: cleaned, redacted, or set apart, and on the terms of the policy.
 
     Raises:
         RefusedByGateError: Nothing of it may be stored; that it was refused is on record, what it said is not.
     """
+    return on_terms(_through_gate(draft, caller, governance), caller)
+
+
+def on_terms(draft: Draft, caller: Caller) -> Draft:
+    """The draft on the terms of the policy that holds for the caller; the same where they add nothing."""
+    rules = draft.cube.governance if caller.policy is None else caller.policy.governed(draft.cube)
+    if rules is draft.cube.governance:
+        return draft
+    return replace(draft, cube=draft.cube.model_copy(update={"governance": rules}))
+
+
+def _through_gate(draft: Draft, caller: Caller, governance: MemGovernance) -> Draft:
     gate = governance.gate
     if gate is None or not isinstance(draft.cube.payload, PlaintextPayload):
         return draft

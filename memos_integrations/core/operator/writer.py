@@ -23,7 +23,7 @@ from memos_integrations.core.cube import CubeRef, MemCube, Relation, unique
 from memos_integrations.core.errors import AlreadyRememberedError, EmbeddingError, VaultError, VersionConflictError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
-from memos_integrations.core.operator.admission import admitted
+from memos_integrations.core.operator.admission import admitted, on_terms
 from memos_integrations.core.operator.blob import Blob, captioned
 from memos_integrations.core.operator.bulk import put_in_bulk
 from memos_integrations.core.operator.embedding import Embedding
@@ -173,8 +173,8 @@ class CubeWriter:
                 self._governance.check_own(cube, Verb.SHARE, caller, operation="update")
             draft = begins_now(revised(cube, caller.now, text=text, changes=changes), cube, caller.now, changes)
             draft = written_by(draft, caller) if text is not None else draft
-            if text is not None or changes["descriptive"]:
-                draft = admitted(draft, caller, self._governance)
+            looked_at = text is not None or changes["descriptive"]
+            draft = admitted(draft, caller, self._governance) if looked_at else on_terms(draft, caller)
             steps = revising(cube, draft, caller, self.resolver, self._embedding)
             try:
                 self._governance.change(steps, caller, operation="update", durability=draft.durability).result()

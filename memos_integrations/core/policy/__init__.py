@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from memos_integrations.core.policy.engine import Asker, Compiled, Engine, Part, without
+from memos_integrations.core.policy.conditions import Memories, When
+from memos_integrations.core.policy.engine import Asker, Compiled, Engine, Part, Slip, without
 from memos_integrations.core.policy.linting import lint
-from memos_integrations.core.policy.rules import OWNER, Act, Memories, Policy, Rule, When
+from memos_integrations.core.policy.matching import unknown_words
+from memos_integrations.core.policy.rules import OWNER, Act, Policy, Rule
 from memos_integrations.core.policy.several import Several
+from memos_integrations.core.policy.terms import Terms
 
 __all__ = [
     "OWNER",
@@ -18,7 +21,10 @@ __all__ = [
     "Policy",
     "Rule",
     "Several",
+    "Slip",
+    "Terms",
     "When",
     "lint",
+    "unknown_words",
     "without",
 ]

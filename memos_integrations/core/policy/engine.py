@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from memos_integrations.core.cube import MemCube, Relation
+from memos_integrations.core.cube import Governance, MemCube, Relation
 from memos_integrations.core.ports.query import CubeFilter, Limit
 
 
@@ -75,6 +75,18 @@ class Compiled:
     limits: tuple[Limit, ...] = ()
 
 
+class Slip(NamedTuple):
+    """What is probably not meant: the rule (empty: the whole), what is wrong with it, and the word that it is about."""
+
+    rule: str
+    what: str
+    word: str = ""
+
+    def __str__(self) -> str:
+        """As a sentence."""
+        return f"{self.rule!r} {self.what}" if self.rule else self.what
+
+
 class Engine(Protocol):
     """Rules over the wall. They only narrow: what the wall refuses is refused before an engine is asked."""
 
@@ -125,6 +137,14 @@ class Engine(Protocol):
 
     def faults(self) -> list[str]:
         """What could not be decided since this was last asked, and was refused for that."""
+        ...
+
+    def governed(self, cube: MemCube) -> Governance:
+        """What a memory that is to be written says of itself, on the terms that hold for it."""
+        ...
+
+    def unmatched(self, cubes: Sequence[MemCube], tenant: str, now: datetime) -> list[Slip]:
+        """What in its rules is about nothing that *cubes* of a tenant have."""
         ...
 
 

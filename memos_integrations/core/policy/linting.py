@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from memos_integrations.core.policy.rules import Memories, Policy, Rule
+from memos_integrations.core.policy.conditions import Memories
+from memos_integrations.core.policy.engine import Slip
+from memos_integrations.core.policy.rules import Policy, Rule
 
 
-def lint(policy: Policy, now: datetime) -> list[str]:
+def lint(policy: Policy, now: datetime) -> list[Slip]:
     """What is probably not meant: rules that can never decide, that lock everybody out, or that have ended."""
-    found = []
+    found: list[Slip] = []
     for place, rule in enumerate(policy.rules):
         if (
             rule.may_not
@@ -18,27 +20,30 @@ def lint(policy: Policy, now: datetime) -> list[str]:
             and {"*"} & {*rule.who}
             and not (rule.when or rule.unless)
         ):
-            found.append(f"{rule.name!r} forbids {', '.join(rule.may_not)} to everybody, for every memory")
+            found.append(Slip(rule.name, f"forbids {', '.join(rule.may_not)} to everybody, for every memory"))
         if rule.may and not rule.fields and rule.memories == Memories():
-            found.append(f"{rule.name!r} selects every memory: nobody else may {', '.join(rule.may)} anything")
+            found.append(Slip(rule.name, f"selects every memory: nobody else may {', '.join(rule.may)} anything"))
         if rule.may and {"*"} & {*rule.who} and not (rule.when or rule.unless):
-            found.append(f"{rule.name!r} keeps nothing from anybody: it never refuses")
+            found.append(Slip(rule.name, "keeps nothing from anybody: it never refuses"))
         if rule.when and rule.when == rule.unless:
-            found.append(f"{rule.name!r} never applies: `when` and `unless` say the same")
+            found.append(Slip(rule.name, "never applies: `when` and `unless` say the same"))
         found += _ended(rule, now)
+        for name in rule.memories.owner:
+            if not name.startswith("user:"):
+                found.append(Slip(rule.name, f"is about the owner {name!r}, who is nobody: write user:{name}", name))
         for before in policy.rules[:place]:
             if _covers(before, rule):
-                found.append(f"{rule.name!r} never decides: {before.name!r} says it already")
+                found.append(Slip(rule.name, f"never decides: {before.name!r} says it already"))
     return found
 
 
-def _ended(rule: Rule, now: datetime) -> list[str]:
-    found = []
+def _ended(rule: Rule, now: datetime) -> list[Slip]:
+    found: list[Slip] = []
     for span in (rule.when, rule.unless):
         if span and span.until and span.until <= now:
-            found.append(f"{rule.name!r} speaks of a time that has ended ({span.until.isoformat()})")
+            found.append(Slip(rule.name, f"speaks of a time that has ended ({span.until.isoformat()})"))
         if span and span.since and span.until and span.until <= span.since:
-            found.append(f"{rule.name!r} ends before it begins")
+            found.append(Slip(rule.name, "ends before it begins"))
     return found
 
 

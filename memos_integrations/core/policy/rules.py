@@ -6,6 +6,11 @@ a policy says; to give access, name readers on the memory. Two kinds of rules:
 - `may`: what the rule selects is for `who` alone. Where such rules select a memory for a verb, one must fit the caller.
 - `may_not`: `who` is refused. It always wins.
 
+Beside them stand `terms`: for how long memories live, how fast they fade, on which licence others have them.
+
+Labels are compared as people read them (`text.folded_label`): a rule for `salary` is about `Salary` and `SALARY ` too.
+`older_than` counts from the first version: no change, hold or verification makes a memory young again.
+
 Rules that speak of namespace, tags, types, entities, speakers and age are compiled into the query; those that speak of
 sensitivity or owner are decided memory by memory before the query runs. What comes back is decided once more.
 
@@ -18,26 +23,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Self
 
-from pydantic import Field as Given
 from pydantic import field_validator, model_validator
 
-from memos_integrations.core.cube import Label, Labels, MemCube, Moment, Value, canonical_json, sha256
-from memos_integrations.core.policy.engine import Asker, Compiled, Part, looks_at
+from memos_integrations.core.cube import Governance, Label, Labels, MemCube, Once, Value, canonical_json, sha256
+from memos_integrations.core.policy.conditions import Memories, When
+from memos_integrations.core.policy.engine import Asker, Compiled, Part, Slip, looks_at
+from memos_integrations.core.policy.matching import unmatched
+from memos_integrations.core.policy.terms import Terms
 from memos_integrations.core.ports.query import CubeFilter
 
 OWNER = "owner"
 """In `who`: whoever owns the memory in question."""
 
-_EARLIEST = datetime.min
-_LONGEST = timedelta(days=36_525)
 _TICK = timedelta(microseconds=1)
 _QUARTER = timedelta(minutes=15)
 """Offsets of time zones are multiples of it, so that no hour begins between two."""
-
-_Hour = Annotated[int, Given(ge=0, le=24, strict=True)]
 
 
 class Act(StrEnum):
@@ -52,121 +54,8 @@ class Act(StrEnum):
     ADMIN = "admin"
 
 
-class Memories(Value):
-    """Which memories: all that is said must hold; in a list, one is enough. Saying nothing means every memory."""
-
-    namespace: tuple[str, ...] = ()
-    tags: Labels = ()
-    types: Labels = ()
-    entities: Labels = ()
-    speakers: Labels = ()
-    sensitivity: Labels = ()
-    owner: Labels = ()
-    older_than: timedelta | None = Given(default=None, gt=timedelta(0), le=_LONGEST)
-
-    @field_validator("older_than", mode="before")
-    @classmethod
-    def _has_a_unit(cls, said: object) -> object:
-        if isinstance(said, int | float) or (isinstance(said, str) and not said.lstrip("+-").startswith("P")):
-            raise ValueError(f"older_than is a time with its unit, such as P30D for thirty days, not {said!r}")
-        return said
-
-    @property
-    def is_compiled(self) -> bool:
-        """Whether a query can tell them by its columns and labels."""
-        return not (self.sensitivity or self.owner)
-
-    def select(self, cube: MemCube, now: datetime) -> bool:
-        """Whether the cube is one of them now."""
-        said, speaker = cube.descriptive, cube.provenance.speaker
-        return (
-            cube.namespace[: len(self.namespace)] == self.namespace
-            and _one(self.tags, said.tags)
-            and _one(self.types, (said.semantic_type,))
-            and _one(_folded(self.entities), _folded(said.entities))
-            and _one(_folded(self.speakers), _folded(() if speaker is None else (speaker,)))
-            and _one(self.sensitivity, cube.governance.sensitivity)
-            and _one(self.owner, (cube.governance.owner,))
-            and (self.older_than is None or said.recorded_at < now - self.older_than)
-        )
-
-    def compiled(self, now: datetime) -> CubeFilter:
-        """The same as a filter, of every state and tier."""
-        window = None if self.older_than is None else (_EARLIEST.replace(tzinfo=now.tzinfo), now - self.older_than)
-        return CubeFilter(
-            namespace=self.namespace,
-            tags=self.tags,
-            semantic_types=self.types,
-            entities=self.entities,
-            speakers=self.speakers,
-            recorded=window,
-            states=frozenset(),
-            tiers=frozenset(),
-        )
-
-
-class When(Value):
-    """In which context: one of each list that is not empty, and within the times.
-
-    `hours` are whole hours of the day in `zone`, from the first up to the second: [8, 18] is before six in the evening,
-    [22, 6] is over midnight. `days` are ISO weekdays, Monday is 1.
-    """
-
-    purpose: Labels = ()
-    application: Labels = ()
-    agent: Labels = ()
-    since: Moment | None = None
-    until: Moment | None = None
-    hours: tuple[_Hour, _Hour] | None = None
-    days: tuple[Annotated[int, Given(ge=1, le=7, strict=True)], ...] = ()
-    zone: str = "UTC"
-
-    @field_validator("zone")
-    @classmethod
-    def _is_known(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
-            raise ValueError(f"{zone!r} is no time zone") from exc
-        return zone
-
-    @field_validator("hours")
-    @classmethod
-    def _is_a_span(cls, hours: tuple[int, int] | None) -> tuple[int, int] | None:
-        if hours is not None and hours[0] % 24 == hours[1] % 24 and hours != (0, 24):
-            raise ValueError("hours begin and end at different hours")
-        return hours
-
-    @model_validator(mode="after")
-    def _ever_holds(self) -> Self:
-        if self.since is not None and self.until is not None and self.since >= self.until:
-            raise ValueError("`since` is not before `until`: that is never")
-        return self
-
-    @property
-    def tells_hours(self) -> bool:
-        """Whether the time of day or the weekday counts."""
-        return self.hours is not None or bool(self.days)
-
-    def _is_within(self, now: datetime) -> bool:
-        here = now.astimezone(ZoneInfo(self.zone))
-        if self.days and here.isoweekday() not in self.days:
-            return False
-        if self.hours is None:
-            return True
-        start, end = self.hours
-        return start <= here.hour < end if start < end else here.hour >= start or here.hour < end
-
-    def holds(self, caller: Asker) -> bool:
-        """Whether the caller's context is such a one. What the application did not say is never it."""
-        context = caller.context
-        said = (self.purpose, context.purpose), (self.application, context.application), (self.agent, context.agent)
-        return (
-            all(not wanted or there in wanted for wanted, there in said)
-            and (self.since is None or caller.now >= self.since)
-            and (self.until is None or caller.now < self.until)
-            and (not self.tells_hours or self._is_within(caller.now))
-        )
+_GIVING = frozenset({Act.READ, Act.USE_IN_PROMPT, Act.TRAIN_ON})
+"""What gives the words of a memory away."""
 
 
 class Rule(Value):
@@ -215,23 +104,23 @@ class Policy(Value):
     """An organisation's rules. `revision` names exactly these."""
 
     rules: tuple[Rule, ...] = ()
+    terms: tuple[Terms, ...] = ()
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        names = [rule.name for rule in self.rules]
-        if len({*names}) < len(names):
+        if len({*self.says}) < len(self.says):
             raise ValueError("two rules have the same name")
         return self
 
     @property
     def revision(self) -> str:
-        """SHA-256 of the rules."""
-        return sha256(canonical_json(self.model_dump(mode="json")))
+        """SHA-256 of the rules and terms; without terms, what it was before there were any."""
+        return sha256(canonical_json(self.model_dump(mode="json", exclude=None if self.terms else {"terms"})))
 
     @property
     def says(self) -> list[str]:
-        """The names of its rules."""
-        return [rule.name for rule in self.rules]
+        """The names of its rules and terms."""
+        return [rule.name for rule in self.rules] + [each.name for each in self.terms]
 
     @property
     def subjects(self) -> frozenset[str]:
@@ -252,6 +141,26 @@ class Policy(Value):
         """None: what these rules say is always decided."""
         return []
 
+    def unmatched(self, cubes: Sequence[MemCube], tenant: str, now: datetime) -> list[Slip]:
+        """What in the rules is about nothing that *cubes* of a tenant have, or about one of two names alike."""
+        return unmatched([*self.rules, *self.terms], cubes, tenant, now)
+
+    def governed(self, cube: MemCube) -> Governance:
+        """What a memory says of itself, on the terms that select it."""
+        rules = cube.governance
+        for each in self.terms:
+            rules = each.governed(cube, rules)
+        return rules
+
+    def told_terms(self, cube: MemCube) -> list[str]:
+        """The terms that select a memory, in words."""
+        return [said for each in self.terms if (said := each.told(cube)) is not None]
+
+    @Once
+    def _over(self) -> list[tuple[str, Memories]]:
+        """By the names of terms: the memories whose time is over."""
+        return [(each.name, each.over) for each in self.terms if each.over is not None]
+
     def holds_until(self, cubes: Sequence[MemCube], now: datetime) -> datetime | None:
         """The last moment until which time alone changes nothing of what is decided of *cubes*; None: for ever."""
         spans = [span for rule in self.rules for span in (rule.when, rule.unless) if span]
@@ -259,8 +168,9 @@ class Policy(Value):
         if any(span.tells_hours for span in spans):
             midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
             ends.append(midnight + ((now - midnight) // _QUARTER + 1) * _QUARTER - _TICK)
-        for older in {rule.memories.older_than for rule in self.rules} - {None}:
-            turns = (cube.descriptive.recorded_at + older for cube in cubes if older is not None)
+        ages = {rule.memories.older_than for rule in self.rules} | {each.ttl for each in self.terms}
+        for older in ages - {None}:
+            turns = (cube.descriptive.first_recorded_at + older for cube in cubes if older is not None)
             ends += [at for at in turns if at >= now]
         return min(ends, default=None)
 
@@ -296,6 +206,9 @@ class Policy(Value):
     def refusal(self, cube: MemCube, verb: str, caller: Asker) -> str | None:
         """The rule by which the caller may not do this, in words; None when no rule says so."""
         limits, fits, owner = "", False, cube.governance.owner
+        for name, over in self._over if verb in _GIVING else ():
+            if over.select(cube, caller.now):
+                return f"its time is over by the policy's terms {name!r}"
         for rule in self.rules:
             if rule.fields:
                 continue
@@ -309,8 +222,8 @@ class Policy(Value):
 
     def compiled(self, caller: Asker) -> Compiled:
         """What the caller does not get to read, as filters."""
-        hidden: list[CubeFilter] = []
-        whole = True
+        hidden = [over.compiled(caller.now) for _, over in self._over if over.is_compiled]
+        whole = all(over.is_compiled for _, over in self._over)
         whole_cubes = [rule for rule in self.rules if not rule.fields]
         limits = [rule for rule in whole_cubes if "read" in rule.may]
         fitting = [rule for rule in limits if rule.applies(caller) and (OWNER in rule.who or rule.names(caller, None))]
@@ -329,11 +242,3 @@ class Policy(Value):
             else:
                 whole = False
         return Compiled(tuple(hidden), whole)
-
-
-def _one(wanted: tuple[str, ...], there: tuple[str, ...]) -> bool:
-    return not wanted or not {*wanted}.isdisjoint(there)
-
-
-def _folded(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name.casefold() for name in names)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from memos_integrations.core.cube import MemCube, sha256
-from memos_integrations.core.policy.engine import Asker, Compiled, Engine, Part
+from memos_integrations.core.cube import Governance, MemCube, sha256
+from memos_integrations.core.policy.engine import Asker, Compiled, Engine, Part, Slip
 from memos_integrations.core.ports.query import CubeFilter
 
 
@@ -64,6 +64,16 @@ class Several:
         """The first moment at which one of them may decide otherwise."""
         ends = (each.holds_until(cubes, now) for each in self._engines)
         return min((end for end in ends if end is not None), default=None)
+
+    def governed(self, cube: MemCube) -> Governance:
+        """What a memory says of itself, on the terms of all."""
+        for each in self._engines:
+            cube = cube.model_copy(update={"governance": each.governed(cube)})
+        return cube.governance
+
+    def unmatched(self, cubes: Sequence[MemCube], tenant: str, now: datetime) -> list[Slip]:
+        """What any is about, and no memory has."""
+        return [slip for each in self._engines for slip in each.unmatched(cubes, tenant, now)]
 
     def faults(self) -> list[str]:
         """What any could not decide."""
