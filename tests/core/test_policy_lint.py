@@ -88,7 +88,7 @@ def test_of_two_names_alike_it_is_told_which_is_meant() -> None:
             memos.remember("More.", by=ANA, tags=[word])
         policy = read_policy(f"rules: [{{name: r, {FORBID}{{tags: [top-secret]}}}}]")
         (slip,) = memos.policy_slips(policy, by=ADMIN)
-    assert "'top-secret', and not about 'TOP  secret', 'tóp secret', which memories have, too" in slip.what
+    assert "'top-secret', and not about 'top secret', 'tóp secret', which memories have, too" in slip.what
 
 
 def test_who_is_no_admin_is_told_of_what_they_read() -> None:

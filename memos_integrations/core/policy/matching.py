@@ -68,7 +68,8 @@ def present_in(cubes: Iterable[MemCube]) -> Present:
             "sensitivity": rules.sensitivity,
         }
         for kind, names in found.items():
-            labels[kind].update((folded_label(name), name) for name in names)
+            for name in names:
+                labels[kind].setdefault(folded_label(name), name)
         labels["owner"][rules.owner] = rules.owner
         places.update(accumulate(((part,) for part in folded_labels(cube.namespace)), lambda one, more: one + more))
         subjects.update((rules.owner, *rules.readers, *rules.writers, *rules.sharers))
