@@ -16,7 +16,7 @@ _START = rf"(?<![{_LETTER}/#$€£+.-])(?<!\d[,:])"
 _STOP = rf"(?![{_LETTER}/%]|-\d|[.,:]\d)"
 _EXTENSION = r"x\d{1,6}"
 _GROUPS = re.compile(
-    rf"{_START}\(?\d{{1,12}}\)?(?:(?:/ ?|[ \u00a0-]|(?<=\)))\(?\d{{1,11}}\)?){{0,6}}{_STOP}",
+    rf"{_START}(?:\(\d{{2,6}}\)|\d{{1,12}})(?:(?:/ ?|[ \u00a0-]|(?<=\)))(?:\(\d{{2,6}}\)|\d{{1,11}})){{0,6}}{_STOP}",
 )
 _AMERICAN = re.compile(
     rf"{_START}(?:(?:\+|00)?\d{{1,3}}[-. ])?(?:\(\d{{3}}\) ?|\d{{3}}[-.])\d{{3}}[-.]\d{{4}}(?:{_EXTENSION})?{_STOP}"
@@ -64,7 +64,7 @@ def called_in(text: str) -> Iterator[tuple[int, int]]:
         written, (start, end) = found[0], found.span()
         groups = re.findall(r"\d+", written)
         digits = sum(map(len, groups))
-        if not (_PAIRS.fullmatch(written) or 7 <= digits <= 15) or written.count("(") != written.count(")"):
+        if not (_PAIRS.fullmatch(written) or 7 <= digits <= 15):
             continue
         if _YEARS.fullmatch(written) or _DAY.fullmatch(written):
             continue
