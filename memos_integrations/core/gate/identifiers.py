@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
+from memos_integrations.core.gate.called import american_in, called_in
 from memos_integrations.core.gate.hygiene import in_plain_signs
 from memos_integrations.core.gate.marked import Marked, apart, overlapping
 from memos_integrations.core.gate.national import national_in, says_national
@@ -81,6 +82,13 @@ _GOODS = re.compile(
     re.IGNORECASE,
 )
 _DATE = re.compile(r"^(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ]\d{2,4}|(?:19|20)\d{6})$")
+_CARD_WORD = re.compile(
+    r"\b(?:cards?|cc|credit|debit|maestro|(?:kredit|bank|ec-?)?karten?|cartes?|tarjetas?|cartas?|cart[aã]o|kort|kaart|"
+    r"kart[aęąy]|paid (?:with|by))\b",
+    re.IGNORECASE,
+)
+_IBAN_WORD = re.compile(r"\biban\b(?: (?:is|ist|est|es|number|no\.?|code))*[^\w.!?]{0,4}$", re.IGNORECASE)
+_TOLD_IBAN = re.compile(r"[A-Z]{2}\d{2}(?:[A-Z0-9]{11,30}|(?:[ -][A-Z0-9]*\d[A-Z0-9]*){3,8})(?!\w)", re.IGNORECASE)
 _IBAN_LENGTHS = {
     country: int(length)
     for length, countries in (
@@ -156,8 +164,14 @@ def _mails(text: str) -> Iterator[Marked]:
 def _cards(text: str) -> Iterator[Marked]:
     for found in _DIGITS.finditer(text):
         digits = re.sub(r"\D", "", found[0])
-        if _is_issued(digits) and len(set(digits)) > 1 and is_luhn(digits):
+        if len(set(digits)) > 1 and is_luhn(digits) and (_is_issued(digits) or _is_told_card(text, found)):
             yield Marked(*found.span(), "card")
+
+
+def _is_told_card(text: str, found: re.Match[str]) -> bool:
+    """Whether a word near it says that it is a card: the shorter ones, and those of networks that are not known."""
+    near = text[max(0, found.start() - 40) : found.end() + 24]
+    return found[0][0] != "1" and _CARD_WORD.search(near) is not None
 
 
 def _is_issued(digits: str) -> bool:
@@ -166,7 +180,7 @@ def _is_issued(digits: str) -> bool:
     return (
         (digits[0] == "4" and size in (13, 16, 19))
         or ((51 <= two <= 55 or 2221 <= four <= 2720 or 2200 <= four <= 2204) and size == 16)
-        or (two in (34, 37) and size == 15)
+        or ((two in (34, 37) or four in (1800, 2131)) and size == 15)
         or (two in (36, 38, 39, 30) and size in (14, 16))
         or (
             (two in (60, 62, 64, 65, 81, 35) or two == 50 or 56 <= two <= 58 or two in (63, 67))
@@ -178,15 +192,15 @@ def _is_issued(digits: str) -> bool:
 
 def _ibans(text: str) -> Iterator[Marked]:
     for found in _IBAN.finditer(text):
-        length = _IBAN_LENGTHS.get(found[0][:2].upper())
-        if length is None:
-            continue
-        kept, end = "", found.start()
-        while end < found.end() and len(kept) < length:
+        length, start = _IBAN_LENGTHS.get(found[0][:2].upper()), found.start()
+        kept, end = "", start
+        while end < found.end() and len(kept) < (length or 0):
             kept += text[end].upper() if text[end].isalnum() else ""
             end += 1
-        if not text[end : end + 1].isalnum() and is_iban(kept):
-            yield Marked(found.start(), end, "iban")
+        if length is not None and not text[end : end + 1].isalnum() and is_iban(kept):
+            yield Marked(start, end, "iban")
+        elif _IBAN_WORD.search(text[max(0, start - 24) : start]) and (told := _TOLD_IBAN.match(text, start)):
+            yield Marked(*told.span(), "iban")  # whatever is wrong with it
 
 
 def _social(text: str) -> Iterator[Marked]:
@@ -231,6 +245,10 @@ def _spelled(text: str) -> Iterator[Marked]:
 
 
 def _phones(text: str) -> Iterator[Marked]:
+    yield from (Marked(*place, "phone") for place in called_in(text))
+    for start, end in american_in(text):
+        if not _OTHER_NUMBER.search(text[max(0, start - 60) : start]):
+            yield Marked(start, end, "phone")
     for found in _PHONE.finditer(text):
         written = found[0].strip()
         start = found.start() + found[0].index(written)

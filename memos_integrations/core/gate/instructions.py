@@ -13,6 +13,8 @@ from memos_integrations.core.gate.abroad import asks_for_secrets_abroad, orders_
 from memos_integrations.core.gate.addressed import addresses_machine, commands_machine
 from memos_integrations.core.gate.chained import Chain
 from memos_integrations.core.gate.disguised import legible, undisguised
+from memos_integrations.core.gate.embedded import holds_turns, is_embedded
+from memos_integrations.core.gate.unbound import is_unbound
 
 _Rule = tuple[tuple[str, ...], re.Pattern[str] | Chain]
 """A pattern, and words of which one stands in whatever it finds: most texts hold none, and are done."""
@@ -226,9 +228,20 @@ def likeness_of(text: str) -> Likeness:
 
 def _likeness(text: str) -> Likeness:
     folded = text.casefold()
-    if _finds(_STRONG, text, folded) or commands_machine(text, folded) or orders_abroad(text, folded):
+    if (
+        _finds(_STRONG, text, folded)
+        or commands_machine(text, folded)
+        or orders_abroad(text, folded)
+        or is_unbound(text)
+    ):
         return Likeness.STRONG
-    weak = _finds(_WEAK, text, folded) or addresses_machine(text, folded) or asks_for_secrets_abroad(text, folded)
+    weak = (
+        _finds(_WEAK, text, folded)
+        or addresses_machine(text, folded)
+        or asks_for_secrets_abroad(text, folded)
+        or is_embedded(text)
+        or holds_turns(text)
+    )
     return Likeness.WEAK if weak else Likeness.NONE
 
 
