@@ -124,7 +124,8 @@ _STEERS = (
         "stop answering; question above",
         rf"\b(?:you are|you're|act as|pose as|behave as|become) (?:now |no longer )?(?:a|an"
         rf"|the) {_GAP}{{0,30}}\b(?:bots?|models?|assistant|ai|gpt|agent|"
-        r"terminal|shell|console|interpreter|chatbot|llm)\b|\byour name is\b|\b(?:to )?you, (?:chatgpt|claude|gemini|copilot|gpt"
+        r"terminal|shell|console|interpreter|chatbot|llm)\b|\byour name is\b|\b(?:to )?you, (?:chatgpt|claude"
+        r"|gemini|copilot|gpt"
         r"|assistant)\b|\bas an ai\b"
         r"|(?:^|[.!?\n]\s*)(?:now )?(?:new task|todo|override|real task|next task)\s*:|\bdo the following\b"
         r"|\bstrictly adhere\b"
