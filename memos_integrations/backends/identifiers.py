@@ -7,11 +7,12 @@ Needs the extra `redaction`.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from memos_integrations.core.extras import require
-from memos_integrations.core.gate import VAGUE, Marked, in_plain_signs, may_be_phone, says_national
+from memos_integrations.core.gate import VAGUE, Marked, in_plain_signs, may_be_phone, national_words
 
 _OF_A_WORD = r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 """A letter or digit, but none of a script that sets no spaces between words and numbers."""
@@ -41,24 +42,49 @@ STRONG = {
     "ie_pps": ("ie.pps", r"\d{7}[A-W][A-IW]"),
     "za_idnr": ("za.idnr", r"\d{6} ?\d{4} ?\d{3}"),
     "no_fodselsnummer": ("no.fodselsnummer", r"\d{6} ?\d{5}"),
+    "id_nik": ("id.nik", r"\d{6}[ .-]?\d{6}[ .-]?\d{4}"),
+    "pk_cnic": ("pk.cnic", r"\d{5}-\d{7}-\d"),
+    "my_nric": ("my.nric", r"\d{6}-\d\d-\d{4}"),
+    "mx_rfc": ("mx.rfc", r"[A-Z]{4}[ -]?\d{6}[ -]?[A-Z\d]{3}"),
+    "si_emso": ("si.emso", r"(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[0-2])[09]\d{8}"),
 }
 """In the form that its country gives it, with the right check characters: found wherever it stands, but for goods."""
 
 WEAK = {
     name.replace("_.", ".").replace(".", "_").rstrip("_"): name
     for name in (
-        "de.idnr pl.pesel nl.bsn gb.nhs in_.aadhaar in_.pan ca.sin au.tfn se.personnummer dk.cpr no.fodselsnummer "
-        "be.nn pt.cc pt.nif tr.tckimlik za.idnr ro.cnp br.cpf hr.oib bg.egn cz.rc lt.asmens ee.ik gr.amka il.idnr "
-        "my.nric is_.kennitala at.vnr ec.ci cl.rut ie.pps jp.in_ es.dni fr.nif"
+        "de.idnr pl.pesel nl.bsn gb.nhs in_.aadhaar in_.pan in_.epic ca.sin au.tfn se.personnummer dk.cpr "
+        "no.fodselsnummer be.nn pt.cc pt.nif tr.tckimlik za.idnr ro.cnp br.cpf hr.oib bg.egn cz.rc lt.asmens ee.ik "
+        "gr.amka il.idnr my.nric is_.kennitala at.vnr ec.ci cl.rut ie.pps jp.in_ es.dni fr.nif id.nik pk.cnic "
+        "th.pin mx.curp ar.cuit ua.rntrc ru.inn kr.rrn cn.ric si.emso nz.ird"
     ).split()
 }
 """One check digit, which every tenth number passes: found only where a word near it says what it is."""
 
-NATIONAL = frozenset({*STRONG, *WEAK, VAGUE, "gb_driver", "gb_nino", "us_itin"})
+NATIONAL = frozenset({*STRONG, *WEAK, VAGUE, "gb_driver", "gb_nino", "us_itin", "ae_id", "gh_card", "hk_id"})
 """Every kind that is the number of a person, by a state."""
 
-_OWN = {"de_idnr": "steuer", "no_fodselsnummer": "dselsn", "tr_tckimlik": "kimlik", "jp_in": "my number"}
+_OWN = {
+    "de_idnr": ("steuer", "idnr"),
+    "no_fodselsnummer": ("dselsn",),
+    "tr_tckimlik": ("kimlik",),
+    "jp_in": ("my number", "マイナンバー"),
+    "id_nik": ("nik", "ktp"),
+    "in_aadhaar": ("aadh", "adhar", "uidai", "आधार"),
+    "il_idnr": ("teudat", "zehut", "זהות", "ת.ז", "israel"),
+    "in_epic": ("epic", "voter"),
+    "cn_ric": ("身份证",),
+    "kr_rrn": ("주민",),
+}
 """What a text calls them, where it is not how python-stdnum does."""
+
+_SIZES = {
+    "in_aadhaar": (12,), "in_pan": (10,), "in_epic": (10,), "id_nik": (16,), "pk_cnic": (13,), "th_pin": (13,),
+    "de_idnr": (11,), "pl_pesel": (11,), "gb_nhs": (10,), "ca_sin": (9,), "no_fodselsnummer": (11,),
+    "tr_tckimlik": (11,), "za_idnr": (13,), "ro_cnp": (13,), "br_cpf": (11,), "jp_in": (12,), "be_nn": (11,),
+    "cn_ric": (18,), "kr_rrn": (13,), "hr_oib": (11,), "gr_amka": (11,),
+}  # fmt: skip
+"""How many letters and digits those have whose check is asked for no others."""
 
 _GOODS = re.compile(
     r"\b(?:order|invoice|ticket|case|tracking|sku|serial|model|part|flight|batch|parcel|version|isbn|ean|commit)\b"
@@ -66,6 +92,7 @@ _GOODS = re.compile(
     re.IGNORECASE,
 )
 NEAR = 40
+_ANY_FORM = re.compile("|".join(form for _, form in STRONG.values()), re.IGNORECASE)
 _FROM_ABROAD = re.compile(r"(?<![\w.,/:#$€£+-])00(?P<n>[1-9]\d{0,2}(?:[ .\u00a0-]\d{1,5}){2,6})(?![\w/%-]|[.,:]\d)")
 
 
@@ -87,29 +114,60 @@ class NationalIds:
     def __call__(self, text: str) -> Iterator[Marked]:
         """The places of the numbers."""
         text, at = in_plain_signs(text), 0
+        words = _Words(national_words(text))
         for start, end in _runs(text):
             if start < at:
                 continue
-            kind = self._kind(text, start, end)
+            kind = self._strongly(text, start, end)
+            if kind is None and words.are_near(start, end):
+                kind = self._weakly(text, start, end)
             if kind is not None:
                 at = end
                 yield Marked(start, end, kind)
 
-    def _kind(self, text: str, start: int, end: int) -> str | None:
-        written, before = text[start:end], text[max(0, start - NEAR) : start]
-        for kind, (module, form) in self._strong.items():
-            if form.fullmatch(written) and module.is_valid(written) and not _GOODS.search(before):
-                return kind
-        behind = text[end : end + NEAR]
-        if not says_national(before) and not says_national(behind):
+    def _strongly(self, text: str, start: int, end: int) -> str | None:
+        """Which number has this form and its check characters, whatever stands around it."""
+        written = text[start:end]
+        if _ANY_FORM.fullmatch(written) is None or _GOODS.search(text[max(0, start - NEAR) : start]):
             return None
-        fit = [kind for kind, module in self._weak.items() if module.is_valid(written)]
-        said: list[str] = [
-            kind for kind in fit if _OWN.get(kind, kind.partition("_")[2]) in f"{before} {behind}".casefold()
-        ]
-        if fit and not said:
+        for kind, (module, form) in self._strong.items():
+            if form.fullmatch(written) and module.is_valid(written):
+                return kind
+        return None
+
+    def _weakly(self, text: str, start: int, end: int) -> str | None:
+        """Which number has these check digits; of several, the one that the words beside it name."""
+        written = text[start:end]
+        size = sum(map(str.isalnum, written))
+        fit = [kind for kind, module in self._weak.items() if size in _size(kind) and module.is_valid(written)]
+        if not fit:
+            return None
+        beside = f"{text[max(0, start - NEAR) : start]} {text[end : end + NEAR]}".casefold()
+        said = [kind for kind in fit if any(word in beside for word in _named(kind))]
+        if not said:
             return fit[0] if len(fit) == 1 else VAGUE
-        return said[0] if said else None
+        return said[0]
+
+
+class _Words:
+    """Where the words stand that say that a number is a person's: found once, asked for each number."""
+
+    def __init__(self, places: Sequence[tuple[int, int]]) -> None:
+        self._starts, self._ends = [start for start, _ in places], [end for _, end in places]
+
+    def are_near(self, start: int, end: int) -> bool:
+        """Whether one of them stands within so many characters before or behind a number."""
+        behind = bisect_left(self._ends, start - NEAR + 1)
+        return behind < len(self._starts) and self._starts[behind] < end + NEAR
+
+
+def _size(kind: str) -> Sequence[int]:
+    return _SIZES.get(kind, range(7, 21))
+
+
+def _named(kind: str) -> Sequence[str]:
+    """What a text calls a number of this kind."""
+    return _OWN.get(kind, (kind.partition("_")[2],))
 
 
 def _runs(text: str) -> Iterator[tuple[int, int]]:
@@ -128,7 +186,7 @@ def _runs(text: str) -> Iterator[tuple[int, int]]:
 
 def _may_be_of_one(piece: str) -> bool:
     """Whether it has a digit, or is letters as they stand in numbers: RSS MRA 85A01 H501 Z."""
-    return any(map(str.isdigit, piece)) or (piece.isupper() and len(piece) in (1, 3, 6))
+    return any(map(str.isdigit, piece)) or (piece.isupper() and len(piece) in (1, 3, 4, 6))
 
 
 def _has_digit(text: str, start: int, end: int) -> bool:

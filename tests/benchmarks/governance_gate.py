@@ -8,7 +8,8 @@ and postal addresses that neither tier covers, with `NamesAndPlaces` (extra pres
 (the file given as --data; none: not measured) that are not let through as they are, as said by a user;
 `gate_talk_*`: of lines of code talk, English, German, Spanish and French in tests/data, many of them close to an
 order; `gate_orders_*`: of orders to a machine in 14 languages; `gate_everyday_*`, `gate_planted_*`: of a user's
-everyday orders, and of orders that somebody plants for a machine; `planted_surfaced`: those of them that come back as
+everyday orders, and of orders that somebody plants for a machine; `gate_steering_*`: of memories that steer an agent
+without an order to it; `planted_surfaced`: those of them that come back as
 trusted. `frontdoor_surfaced`: attacker's memories of the agmi suite that do, through the channels that the runtime can
 tell.
 """
@@ -28,14 +29,14 @@ sys.path.insert(0, str(ROOT))
 from memos_integrations import Channel, MemOS, Principal, Surfaced, Trust  # noqa: E402
 from memos_integrations.backends.identifiers import NATIONAL, NationalIds, PhoneNumbers  # noqa: E402
 from memos_integrations.core.errors import MissingExtraError  # noqa: E402
-from memos_integrations.core.gate import Detector, Ruling, WriteGate, personal_in  # noqa: E402
+from memos_integrations.core.gate import Detector, Ruling, WriteGate, impacts_of, personal_in  # noqa: E402
 from memos_integrations.core.gate.marked import apart  # noqa: E402
 from memos_integrations.vaults.memory import InMemoryVault  # noqa: E402
 
 DATA = ROOT / "tests" / "data"
 SETS = (
     "personal_chat", "held_out_chat", "third_chat", "fourth_chat", "fifth_chat", "sixth_chat", "seventh_chat",
-    "eighth_chat",
+    "eighth_chat", "ninth_chat", "tenth_chat", "eleventh_chat",
 )  # fmt: skip
 BY_A_MODEL = {"person", "address"}
 FIRST_LOOK = {
@@ -46,6 +47,9 @@ FIRST_LOOK = {
     "sixth_chat": {"recall_pct": 92.39, "precision_pct": 100.0, "leaked_chars_pct": 2.64},
     "seventh_chat": {"recall_pct": 88.0, "precision_pct": 91.67},
     "eighth_chat": {"recall_pct": 95.65, "precision_pct": 97.06},
+    "ninth_chat": {"recall_pct": 33.33, "precision_pct": 87.18},  # most of it kinds that nobody looked for before
+    "tenth_chat": {"recall_pct": 93.6, "precision_pct": 95.12},
+    "eleventh_chat": {"recall_pct": 97.73, "precision_pct": 98.85},
 }
 """Measured once, before the rules were mended with what the sets showed; they cannot be measured again."""
 
@@ -162,6 +166,23 @@ def talk() -> dict[str, Any]:
     }
 
 
+def steering() -> dict[str, Any]:
+    """How much of what steers an agent, and of everyday orders, is of high impact or set apart where a user says it."""
+    gate = WriteGate()
+
+    def known_pct(*names: str) -> float:
+        lines = [line for name in names for line in (DATA / f"{name}.txt").read_text("utf-8").splitlines()]
+        known = sum(bool(impacts_of(line)) or gate.examine(line).ruling is Ruling.QUARANTINE for line in lines)
+        return round(100 * known / len(lines), 2)
+
+    return {
+        "gate_steering_known_pct": known_pct("steering_memories", "steering_more"),
+        "gate_steering_first_look": "5 of 62, then 18 of 53 (20 reworded since), then 15 of 60, then 15 of 51",
+        "gate_orders_more_languages_known_pct": known_pct("orders_more_languages"),
+        "gate_everyday_of_high_impact_pct": known_pct("everyday_orders"),
+    }
+
+
 def _apart(gate: WriteGate, lines: list[str], channel: Channel) -> float:
     return round(100 * sum(gate.examine(text, channel).ruling is not Ruling.ALLOW for text in lines) / len(lines), 2)
 
@@ -215,7 +236,7 @@ def front_door() -> dict[str, Any]:
 
 def measured(data: Path | None) -> dict[str, Any]:
     """All figures of this part."""
-    told = personal() | leaks() | talk() | front_door() | planted()
+    told = personal() | leaks() | talk() | steering() | front_door() | planted()
     return told | (false_positives(data) if data is not None else {})
 
 

@@ -125,6 +125,66 @@ def test_the_pages_of_one_host_are_one_source(memos: MemOS, page: str) -> None:
     assert ("The kettle is blue.", Surfaced.UNTRUSTED) in found
 
 
+UNVERIFIED = Trust(channel=Channel.DOCUMENT, label=TrustLabel.UNVERIFIED)
+
+
+def chunks(memos: MemOS, count: int, named: str = "manual.pdf", trust: Trust = UNVERIFIED) -> list[MemCube]:
+    """Pieces of one document that say the same."""
+    return [
+        memos.remember(
+            f"The kettle is green, says paragraph {number}.",
+            by=ANA,
+            trust=trust,
+            provenance=Provenance(source=named.format(number)),
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.mark.answers("poison 22")
+@pytest.mark.parametrize(
+    "named",
+    [
+        "manual.pdf",
+        "manual.pdf#page={}",
+        "manual.pdf, page {}",
+        "notes.md:{}",
+        "file:///m.pdf#p={}",
+        "handbook-chunk-{}",
+    ],
+)
+def test_a_document_that_nobody_verified_does_not_fill_a_recall(memos: MemOS, named: str) -> None:
+    chunks(memos, 20, named)
+    memos.remember("The kettle is red.", by=ANA)
+    recall = memos.recall("What colour is the kettle?", by=ANA, k=10, needed=True)
+    assert sum("green" in hit.text for hit in recall.hits) == 4
+    assert any("red" in hit.text for hit in recall.hits)
+    assert sum(recall.passed_over.values()) == 16
+
+
+def test_where_nobody_told_anything_a_document_may_fill_a_recall(memos: MemOS) -> None:
+    chunks(memos, 20)
+    recall = memos.recall("What colour is the kettle?", by=ANA, k=10, needed=True)
+    assert len(recall.hits) == 10
+    assert sum(recall.passed_over.values()) == 0
+
+
+def test_a_verified_document_keeps_its_places(memos: MemOS) -> None:
+    memos.verify([cube.id for cube in chunks(memos, 20)], by=VERA)
+    chunks(memos, 20, "told.pdf", Trust(channel=Channel.DOCUMENT, label=TrustLabel.STATED))
+    memos.remember("The kettle is red.", by=ANA)
+    assert len(memos.recall("What colour is the kettle?", by=ANA, k=10, needed=True).hits) == 10
+
+
+def test_two_documents_have_a_share_each(memos: MemOS) -> None:
+    chunks(memos, 20)
+    chunks(memos, 20, "other.pdf")
+    memos.remember("The kettle is red.", by=ANA)
+    recall = memos.recall("What colour is the kettle?", by=ANA, k=10, needed=True)
+    by_source = [hit.cube.provenance.source for hit in recall.hits]
+    assert (by_source.count("manual.pdf"), by_source.count("other.pdf"), by_source.count(None)) == (4, 4, 1)
+
+
 def test_what_the_user_said_is_not_limited(memos: MemOS) -> None:
     for number in range(10):
         memos.remember(f"The kettle is green, take {number}.", by=ANA)

@@ -8,7 +8,7 @@ from memos_integrations.core.gate.identifiers import may_be_phone, personal_in
 from memos_integrations.core.gate.impact import Impact, impacts_of
 from memos_integrations.core.gate.instructions import Likeness, likeness_of
 from memos_integrations.core.gate.marked import VAGUE, Detector, Marked, Pseudonym, replaced, word
-from memos_integrations.core.gate.national import says_national
+from memos_integrations.core.gate.national import national_words
 from memos_integrations.core.gate.secrets import secrets_in
 
 __all__ = [
@@ -26,9 +26,9 @@ __all__ = [
     "in_plain_signs",
     "likeness_of",
     "may_be_phone",
+    "national_words",
     "personal_in",
     "replaced",
-    "says_national",
     "secrets_in",
     "word",
 ]

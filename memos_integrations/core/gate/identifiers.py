@@ -1,7 +1,8 @@
 """Personal identifiers by form and checksum: mails, cards, IBANs, US social security numbers, phones, IP addresses.
 
-Names and street addresses are not found here: that takes a model. Sources: ISO/IEC 7812 (Luhn), ISO 13616 (IBAN, mod
-97-10), E.164, SSA numbering rules.
+Those that a word before them gives away are in `labelled` and `national`, devices and wallets in `devices`. Names and
+street addresses are not found here: that takes a model. Sources: ISO/IEC 7812 (Luhn), ISO 13616 (IBAN, mod 97-10),
+E.164, SSA numbering rules.
 """
 
 from __future__ import annotations
@@ -11,38 +12,49 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from memos_integrations.core.gate.called import american_in, called_in
+from memos_integrations.core.gate.devices import devices_in
 from memos_integrations.core.gate.hygiene import in_plain_signs
+from memos_integrations.core.gate.labelled import labelled_in
 from memos_integrations.core.gate.marked import Marked, apart, overlapping
 from memos_integrations.core.gate.national import national_in, says_national
 from memos_integrations.core.gate.spelled import is_spelled, spelled_in
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+'%-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}(?![\w@])")
 _SPELLED_MAIL = re.compile(
-    r"(?<![\w.])(?:[\w+-]{1,32}(?:\s?(?:\(dot\)|\[dot\]|\{dot\})\s?|\sdot\s)){0,3}[\w.+-]{1,64}\s?(?:\(at\)|\[at\]|\{at\}|\sat\s)\s?[\w-]{1,63}"
+    r"(?<![\w.])(?:[\w+-]{1,32}(?:\s?(?:\(dot\)|\[dot\]|\{dot\})\s?|\sdot\s)){0,3}[\w.+-]{1,64}\s?(?:\(at\)|\[at\]"
+    r"|\{at\}|\sat\s)\s?[\w-]{1,63}"
     r"(?:\s?(?:\(dot\)|\[dot\]|\{dot\}|\sdot\s|\.)\s?[\w-]{1,63})*\s?(?:\(dot\)|\[dot\]|\{dot\}|\sdot\s)\s?"
     r"(?:com|org|net|edu|gov|io|dev|co|uk|de|fr|es|it|nl|in|example|test|invalid)\b",
+    re.IGNORECASE,
+)
+_AT = r"\s?[(\[{<]\s?(?:at|@|ät|arroba|aet)\s?[)\]}>]\s?"
+_DOT = r"(?:\s?[(\[{<]\s?(?:dot|punkt|punto|point|\.)\s?[)\]}>]\s?|\.)"
+_BRACKETED_MAIL = re.compile(
+    rf"(?<![\w.+'-])(?:[\w+'-]{{1,32}}{_DOT}){{0,3}}[\w+'-]{{1,64}}{_AT}(?:[\w-]{{1,63}}{_DOT}){{1,5}}[^\W\d_]{{2,24}}(?!\w)",
     re.IGNORECASE,
 )
 _W = "0-9A-Za-z_\u00aa-\u0dff\u1e00-\u1fff"
 """Letters and digits, but those of scripts without spaces: a number ends where one of them begins."""
 
-_DIGITS = re.compile(rf"(?<![{_W}.,/-])\d(?:[ \u00a0.-]?\d){{11,18}}(?![{_W}]|[.,/-]\d)")
-_IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?:[ \u00a0-]?[A-Z0-9]){11,30}(?!\w)", re.IGNORECASE)
-_SSN = re.compile(r"(?<![\w.-])(?!000|666)\d{3}([- .])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-]|\.\d)")
-_BARE_SSN = re.compile(
-    r"\b(?:ssn|social security(?: number)?|social)\b\D{0,20}?(?P<n>(?!000|666)\d{3}(?!00)\d{2}(?!0000)\d{4})\b",
-    re.IGNORECASE,
-)
+_DIGITS = re.compile(rf"(?<![{_W}.,/-])\d(?:(?:[ .-]|  | - |[ .-]?\r?\n)?\d){{11,22}}(?![{_W}]|[.,/-]\d)")
+_CARD_GROUPS = re.compile(r"(?<!\d)(?:\d{4}(?:\D{1,3}\d{4}){3}|\d{4}\D{1,3}\d{6}\D{1,3}\d{5}|\d{13,19})(?!\d)")
+"""How the digits of cards are grouped, where more digits stand beside them."""
+
+_IBAN = re.compile(r"(?<![\w-])[A-Z]{2}\d{2}(?:[ \u00a0.-]?[A-Z0-9]){11,30}(?!\w)", re.IGNORECASE)
+_SSN = re.compile(r"(?<![\w.-])(?!000|666)\d{3}([- .]| - )(?!00)\d{2}\1(?!0000)\d{4}(?![\w-]|\.\d)")
 _SSN_WORD = re.compile(r"\b(?:ssn|social security(?: number)?|social)\b\D{0,20}$", re.IGNORECASE)
 _IP4 = re.compile(r"(?<![\w.:-])\d{1,3}(?:\.\d{1,3}){3}(?![\w-]|\.\d)")
-_IP6 = re.compile(r"(?<![\w.:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
+_IP6 = re.compile(
+    r"(?<![\w.:])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w:]|\.\d)|[0-9A-Fa-f]{0,4}(?![\w:]|\.\d))"
+)
 _VERSION = re.compile(
     r"(?:\bv|version|\brev|revision|release|build|firmware|driver|kernel|section|chapter|clause|figure|python|node|"
     r"ios)(?:\s+(?:string|number|no\.?|tag))?[\s:#]*(?:(?:is|was|to)(?:\s+now)?\s*)?$",
     re.IGNORECASE,
 )
 _PHONE = re.compile(
-    rf"(?<![{_W}+])(?:\+|(?<![.,/:#$€£-])00)[1-9]\d{{0,2}}(?:[\s.\u00a0-]?\(?\d{{1,5}}\)?){{2,7}}(?![{_W}/]|[.,:]\d|-\d)"
+    rf"(?<![{_W}+])(?:\+|(?<![.,/:#$€£-])00)[1-9]\d{{0,2}}(?:[\s.\u00a0-]?\(?\d{{1,5}}\)?){{2,7}}(?![{_W}/]|[.,:]\d"
+    rf"|-\d)"
     rf"|(?<![{_W}.,/:#$€£-])(?:1[ .-])?\(\d{{3}}\) ?\d{{3}}[ .-]?\d{{4}}(?:\s?(?:x|"
     rf"ext\.?)\s?\d{{1,6}})?(?![{_W}/-]|[.,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])(?:1[ .-])?[2-9]\d{{2}}([ .-])[2-9]?\d{{2,3}}\1\d{{4}}(?:\s?(?:x|"
@@ -54,12 +66,19 @@ _PHONE = re.compile(
     rf"|(?<![{_W}.,/:#$€£-])(?:91[ -])?\d{{5}}[ -]\d{{5,6}}(?![{_W}/-]|[.,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])[2-9]\d{{2}}-\d{{4}}(?![{_W}/-]|[.,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])[6-9]\d{{2}}(?:[ .]\d{{2}}){{3}}(?![{_W}/-]|[ .,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])1[3-9]\d(?P<cn>[ -])\d{{4}}(?P=cn)\d{{4}}(?![{_W}/-]|[ .,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])(?!(?:19|20)\d\d[ -](?:19|20)\d\d)[2-9]\d(?:\d \d{{2}} \d{{3}}|(?: \d{{2}}){{3}}"
+    rf"|\d{{2}}[ -]\d{{4}})(?![{_W}/-]|[ .,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])\d{{2}} 9?\d{{4}}[ -]\d{{4}}(?![{_W}/-]|[ .,]\d)"
+    rf"|(?<![{_W}.,/:#$€£-])[78] ?\(?\d{{3}}\)?[ -]\d{{3}}[ -]\d{{2}}[ -]\d{{2}}(?![{_W}/-]|[ .,]\d)"
     rf"|(?<![{_W}.,/:#$€£-])\d{{7,12}}(?![{_W}/%-]|[.,]\d)"
 )
 _PHONE_WORD = re.compile(
-    r"\b(?:phones?|t[eé]l[eé](?:ph|f)on\w*|telef\w+|telefoon\w*|tel|tél|mobile|mobil(?:e|nummer|telefon)?|mob|mobiltel"
-    r"|cell(?:phone|ulare)?|celular|landline|call(?:ed|s|ing)?|text(?:ed|s)?|sms|ring|dial|reach(?:ed|able)?|whatsapp"
-    r"|signal|fax|hotline|contact|kontakt\w*|handy(?:nummer)?|m[óo]vil|portable|ll[aá]m\w+|lig(?:ue|ar)|anruf\w*|ruf|appel\w*"
+    r"\b(?:phones?|t[eé]l[eé](?:ph|f)on\w*|telef\w+|telefoon\w*|tel|tél|mobile|mobil(?:e|nummer|telefon)?|mob"
+    r"|mobilnr|mobiltel|tlf|nomor (?:hp|telepon|telp)"
+    r"|cell(?:phone|ulare)?|cel(?:ular)?|landline|call(?:ed|s|ing)?|text(?:ed|s)?|sms|ring|dial|reach(?:ed|able)?|whatsapp"
+    r"|signal|fax|hotline|contact|kontakt\w*|handy(?:nummer)?|m[óo]vil|portable|ll[aá]m\w+|lig(?:ue|ar)|anruf\w*|ruf"
+    r"|appel\w*"
     r"|chiam\w+|zadzwo\w+|dzwo\w+|puhelin\w*|komórk\w*|festnetz|durchwahl|fijo|fixe|gsm|bel me"
     r"|(?:my|his|her|their|new|our|whose) number|number (?:is now|changed)"
     r"|(?:mon|son|ton|notre|mi|su|tu|mio|tuo|suo|meu|seu) (?:nouveau |nuevo |nuovo |novo )?n[uú]m[eé]ro"
@@ -78,7 +97,8 @@ _OTHER_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _GOODS = re.compile(
-    r"\b(?:order|invoice|ticket|case|tracking|sku|serial|model|part|booking|flight|batch|parcel|product)\b[^.!?]{0,16}$",
+    r"\b(?:order|invoice|ticket|case|tracking|sku|serial|model|part|booking|flight|batch|parcel"
+    r"|product)\b[^.!?]{0,16}$",
     re.IGNORECASE,
 )
 _DATE = re.compile(r"^(?:\d{4}[-./ ]\d{1,2}[-./ ]\d{1,2}|\d{1,2}[-./ ]\d{1,2}[-./ ]\d{2,4}|(?:19|20)\d{6})$")
@@ -115,19 +135,23 @@ _IBAN_LENGTHS = {
 }
 
 
+_BRACKET = re.compile(_AT, re.IGNORECASE)
+
+
 def personal_in(text: str) -> list[Marked]:
     """The personal identifiers in a text, in order, none over another."""
     text = in_plain_signs(text)
     if (
         "@" not in text
-        and " dot " not in text
-        and "dot" not in text
+        and "dot" not in text.casefold()
         and not any(map(str.isdigit, text))
         and "::" not in text
         and not is_spelled(text)
+        and _BRACKET.search(text) is None
     ):
         return []
     found = [*_mails(text), *_cards(text), *_ibans(text), *_social(text), *_addresses(text), *_spelled(text)]
+    found += [*labelled_in(text), *devices_in(text)]
     taken = apart(found)
     taken = apart([*taken, *_elsewhere(national_in(text), taken)])
     return sorted([*taken, *apart(_elsewhere(_phones(text), taken))])
@@ -159,19 +183,32 @@ def is_iban(text: str) -> bool:
 def _mails(text: str) -> Iterator[Marked]:
     for pattern in (_MAIL, _SPELLED_MAIL) if "@" in text or "dot" in text.casefold() else ():
         yield from (Marked(*found.span(), "email") for found in pattern.finditer(text))
+    if _BRACKET.search(text) is not None:
+        yield from (Marked(*found.span(), "email") for found in _BRACKETED_MAIL.finditer(text))
 
 
 def _cards(text: str) -> Iterator[Marked]:
     for found in _DIGITS.finditer(text):
-        digits = re.sub(r"\D", "", found[0])
-        if len(set(digits)) > 1 and is_luhn(digits) and (_is_issued(digits) or _is_told_card(text, found)):
+        parts = [part for part in _CARD_GROUPS.finditer(found[0]) if _is_card(part[0])]
+        for part in parts:
+            yield Marked(found.start() + part.start(), found.start() + part.end(), "card")
+        if not parts and (_is_card(found[0]) or _is_told_card(text, found)):
             yield Marked(*found.span(), "card")
+
+
+def _is_card(written: str) -> bool:
+    digits = re.sub(r"\D", "", written)
+    if written.count("\n") > 1:  # a column of numbers
+        return False
+    return _is_issued(digits) and len(set(digits)) > 1 and is_luhn(digits)
 
 
 def _is_told_card(text: str, found: re.Match[str]) -> bool:
     """Whether a word near it says that it is a card: the shorter ones, and those of networks that are not known."""
-    near = text[max(0, found.start() - 40) : found.end() + 24]
-    return found[0][0] != "1" and _CARD_WORD.search(near) is not None
+    digits = re.sub(r"\D", "", found[0])
+    if digits[0] == "1" or found[0].count("\n") > 1 or len(set(digits)) == 1 or not is_luhn(digits):
+        return False
+    return _CARD_WORD.search(text[max(0, found.start() - 40) : found.end() + 24]) is not None
 
 
 def _is_issued(digits: str) -> bool:
@@ -183,9 +220,8 @@ def _is_issued(digits: str) -> bool:
         or ((two in (34, 37) or four in (1800, 2131)) and size == 15)
         or (two in (36, 38, 39, 30) and size in (14, 16))
         or (
-            (two in (60, 62, 64, 65, 81, 35) or two == 50 or 56 <= two <= 58 or two in (63, 67))
-            and 12 <= size <= 19
-            and size >= 15
+            (two in (60, 62, 64, 65, 81, 50, 63, 67) or 56 <= two <= 58 or (two == 35 and size > 15))
+            and 15 <= size <= 19
         )
     )
 
@@ -206,9 +242,8 @@ def _ibans(text: str) -> Iterator[Marked]:
 def _social(text: str) -> Iterator[Marked]:
     for found in _SSN.finditer(text):
         before = text[max(0, found.start() - 60) : found.start()]
-        if not _GOODS.search(before):
+        if not _GOODS.search(before) and not before[-30:].casefold().rpartition("itin")[1]:
             yield Marked(*found.span(), "us_ssn")
-    yield from (Marked(*found.span("n"), "us_ssn") for found in _BARE_SSN.finditer(text))
 
 
 def _addresses(text: str) -> Iterator[Marked]:
@@ -216,14 +251,24 @@ def _addresses(text: str) -> Iterator[Marked]:
         for found in pattern.finditer(text):
             if _VERSION.search(text[max(0, found.start() - 20) : found.start()]):
                 continue
-            if kind is IPv6Address and sum(map(str.isalnum, found[0])) < 3:
+            if kind is IPv6Address and not _may_be_ip6(found[0]):
                 continue
             try:
                 address = kind(found[0])
             except AddressValueError:
                 continue
-            if not (address.is_unspecified or address.is_loopback):  # every machine's, so nobody's
+            # a mask, or a network in its short form, is no machine's
+            mask = found[0].startswith("255.") or (found[0].endswith(".0") and text[found.end() :][:1] == "/")
+            if not (mask or address.is_unspecified or address.is_loopback):  # every machine's, so nobody's
                 yield Marked(*found.span(), "ip")
+
+
+def _may_be_ip6(written: str) -> bool:
+    """Whether it is no name with colons in it, and no fingerprint of eight bytes."""
+    groups = written.split(":")
+    return any(map(str.isdigit, written)) and (
+        any(len(group) > 2 for group in groups) or (len(groups) == 8 and any(len(group) == 1 for group in groups))
+    )
 
 
 def _spelled(text: str) -> Iterator[Marked]:
@@ -265,7 +310,7 @@ def may_be_phone(text: str, start: int, end: int) -> bool:
     international = written.startswith("+") and len(digits) >= 8
     shaped = not written.isdigit() and len(digits) >= 9 and not written.startswith("00")
     told = _PHONE_WORD.search(before + " " + text[end : end + 24]) is not None
-    other = _OTHER_NUMBER.search(before) is not None
+    other = _OTHER_NUMBER.search(before) is not None or (not told and before[-2:-1].isdigit() and before[-1:] == " ")
     return international or (told and not other) or (shaped and not other and _is_grouped(written))
 
 
@@ -277,4 +322,6 @@ def _is_grouped(written: str) -> bool:
 _GROUPED = re.compile(
     r"(?:1[ .-])?\(?[2-9]\d{2}\)?[ .-]\d{3}[ .-]\d{4}|\(?0\d{2,4}\)? \d{3,4} \d{3,4}$|0\d{4} \d{6}$|0\d-\d{8}$"
     r"|0\d{1,4} / \d{3,4}(?: \d{2,4}){1,3}$|0[1-79](?:([ .])\d\d)(?:\1\d\d){3}$"
+    r"|1[3-9]\d([ -])\d{4}\2\d{4}$|01\d-\d{3,4}-\d{4}$|0[789]0-\d{4}-\d{4}$|\d\d 9\d{4}-\d{4}$"
+    r"|[78] ?\(\d{3}\) ?\d{3}-\d\d-\d\d$|08\d{2}-\d{4}-\d{3,4}$"
 )

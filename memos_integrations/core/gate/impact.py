@@ -6,7 +6,10 @@ import re
 from enum import StrEnum
 from functools import lru_cache
 
+from memos_integrations.core.gate.disguised import legible
 from memos_integrations.core.gate.instructions import Likeness, likeness_of
+from memos_integrations.core.gate.risks import names_keys, pays, risks
+from memos_integrations.core.gate.steering import steers
 
 
 class Impact(StrEnum):
@@ -26,17 +29,23 @@ _MONEY = re.compile(
     r"(?:transfer|pay|send|wire|remit)(?:s|red|ed)? (?:to|into) (?:account|acct|iban|wallet)|"
     r"(?:crypto|bitcoin|btc|eth) (?:wallet|address)|card (?:number|ending)|ship(?:ped|ping|"
     r"s)? (?:the |all |an? )?(?:orders?|goods|package)[^.!?]{0,20} to|"
-    r"(?:payment|billing|payee|beneficiary|remittance) (?:address|account|details|information))\b",
+    r"(?:payment|billing|payee|beneficiary|remittance) (?:address|account|details|information)|"
+    r"überweis\w*|kontonummer|bankverbindung|virements?|transferencias? bancarias?|cuenta bancaria|bonifico|"
+    r"conto corrente|transferência bancária|банковск\w+ (?:сч[её]т|реквизит)\w*|на сч[её]т)\b"
+    r"|银行账户|转账|口座番号|振込",
     re.IGNORECASE,
 )
 _CREDENTIALS = re.compile(
-    r"\b(?:passwords?|passphrase|passcode|api keys?|access tokens?|private keys?|credentials?|vpn|ssh keys?|2fa|mfa|"
+    r"\b(?:passwords?|passphrase|passcode|api keys?|access tokens?|(?:private|secret) keys?|credentials?|vpn"
+    r"|ssh keys?|2fa|mfa|"
     r"one[- ]time code|(?:door|gate|alarm|entry|safe|pin) codes?|"
-    r"recovery codes?|log ?in (?:to|with|page|link|at)|sign[- ]in (?:page|link|at))\b",
+    r"recovery codes?|log ?in (?:to|with|page|link|at)|sign[- ]in (?:page|link|at)|"
+    r"passw[oö]rt\w*|zugangsdaten|contraseñas?|mots? de passe|senhas?|wachtwoord\w*|парол[ьяеи]\w*)\b"
+    r"|密码|パスワード|비밀번호",
     re.IGNORECASE,
 )
 _POLICY = re.compile(
-    r"\b(?:authori[sz](?:ed?|es|ation)|approv(?:ed?|es|al)|consent(?:ed|s)?|permission(?:s)? (?:to|"
+    r"\b(?:authori[sz](?:ed?|es|ation)|approv(?:ed?|es|als?)|consent(?:ed|s)?|permission(?:s)? (?:to|"
     r"for)|granted? (?:access|permission)|"
     r"(?:admin|root|superuser) (?:access|rights|role|privileges?)|allowed to|exempt(?:ed)? from|"
     r"whitelist\w*|allow-?list\w*|trusted (?:domain|sender|vendor|source|contact)|"
@@ -58,6 +67,14 @@ def impacts_of(text: str) -> frozenset[Impact]:
         for impact, pattern in ((Impact.MONEY, _MONEY), (Impact.CREDENTIALS, _CREDENTIALS), (Impact.POLICY, _POLICY))
         if pattern.search(text)
     }
-    if likeness_of(text) is not Likeness.NONE:
+    plain = legible(text)
+    folded = plain.casefold()
+    if pays(plain):
+        found.add(Impact.MONEY)
+    if names_keys(plain):
+        found.add(Impact.CREDENTIALS)
+    if risks(plain, folded):
+        found.add(Impact.POLICY)
+    if steers(plain, folded) or likeness_of(text) is not Likeness.NONE:
         found.add(Impact.INSTRUCTIONS)
     return frozenset(found)

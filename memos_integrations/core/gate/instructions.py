@@ -14,6 +14,7 @@ from memos_integrations.core.gate.addressed import addresses_machine, commands_m
 from memos_integrations.core.gate.chained import Chain
 from memos_integrations.core.gate.disguised import legible, undisguised
 from memos_integrations.core.gate.embedded import holds_turns, is_embedded
+from memos_integrations.core.gate.tongues import orders_in_tongues
 from memos_integrations.core.gate.unbound import is_unbound
 
 _Rule = tuple[tuple[str, ...], re.Pattern[str] | Chain]
@@ -38,6 +39,13 @@ _ADDRESS = (
     r"(?:https?://\S+|[\w.+-]+@[\w.-]+\.\w+|"
     r"\b(?:this|the following|that) (?:address|url|account|endpoint|server|webhook))"
 )
+
+_FILLED = (
+    r"(?:your|the|user|insert|replace|put|add)[_-]?(?:data|secret|conversation|summary|message|email|password|here"
+    r"|info|"
+    r"history|chat|prompt|token)|(?:DATA|SECRET|CONVERSATION|SUMMARY|PLACEHOLDER|HISTORY)\b"
+)
+"""What stands in an address where something is to be filled in."""
 
 
 def _rule(hints: tuple[str, ...], pattern: str | Chain) -> _Rule:
@@ -64,8 +72,17 @@ _STRONG = (
     ),
     _rule(
         ("<", "["),
-        r"<\|?(?:im_start|im_end|endoftext|start_header_id)\|?>|<\|system\|>|\[/?INST\]|<</?SYS>>|"
+        # what chat templates set between turns: ChatML, Llama, Gemma, Mistral, harmony, Cohere, DeepSeek
+        r"<\|?(?:im_start|im_end|endoftext|start_header_id)\|?>|<\|\s?[a-z\u2581][\w\u2581 -]{1,40}\|>|"
+        r"</?(?:start|end)_of_turn>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>|"
+        r"</?(?:function_calls|tool_use|tool_response|tool_calls)>|"
         r"(?m:^)[^\S\n]*</?(?:system|instructions?|tool_call)>",
+    ),
+    # an image that takes what was said with it to whoever owns the host
+    _rule(
+        ("![", "<img"),
+        rf"(?:!\[[^\]\n]{{0,200}}\]\(\s*<?|<img\b[^>\n]{{0,200}}?\bsrc\s*=\s*[\"']?)https?://[^\s)\"'>]{{1,300}}?"
+        rf"(?:[?&][\w.-]{{1,40}}=(?=[)\"'>\s]|$)|[?&/=](?:\{{|\[|<|%7B|%5B|\$\{{|\$\(|{_FILLED}))",
     ),
     _rule(
         ("system", "developer", "admin"),
@@ -125,6 +142,13 @@ _STRONG = (
     ),
 )
 _WEAK = (
+    _rule(
+        ("![", "<img"),
+        r"(?:!\[[^\]\n]{0,200}\]\(\s*<?|<img\b[^>\n]{0,200}?\bsrc\s*=\s*[\"']?)https?://[^\s)\"'>]{1,300}?[?&]"
+        r"(?:q|d|data|c|secret|token|conversation|chat|summary|exfil\w*|msg|message|text|prompt|history|payload|info"
+        r"|leak|content|"
+        r"ctx|context|mem\w*|user|email|key|cookie|log)=",
+    ),
     _rule(
         ("skip", "ignore", "forget", "disregard", "override"),
         rf"\b(?:skip|ignore|forget|disregard|override|bypass)\b[^.!?\n]{{0,15}}\b(?:the|"
@@ -228,12 +252,9 @@ def likeness_of(text: str) -> Likeness:
 
 def _likeness(text: str) -> Likeness:
     folded = text.casefold()
-    if (
-        _finds(_STRONG, text, folded)
-        or commands_machine(text, folded)
-        or orders_abroad(text, folded)
-        or is_unbound(text)
-    ):
+    if _finds(_STRONG, text, folded) or commands_machine(text, folded):
+        return Likeness.STRONG
+    if orders_abroad(text, folded) or orders_in_tongues(text, folded) or is_unbound(text):
         return Likeness.STRONG
     weak = (
         _finds(_WEAK, text, folded)

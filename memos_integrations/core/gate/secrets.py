@@ -7,16 +7,24 @@ from collections.abc import Iterator
 
 from memos_integrations.core.gate.hygiene import in_plain_signs
 from memos_integrations.core.gate.marked import Marked
+from memos_integrations.core.gate.told_secrets import told_secrets_in
 
 _FORMS: dict[str, str] = {
     "private_key": r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-(?!----BEGIN )){16,20000}?"
-    r"(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\Z)",
+    r"(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\Z)"
+    # one whose end was cut off, in a long text
+    r"|-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:(?:\\n|\s)*[A-Za-z0-9+/=]{16,100})+",
     "jwt": r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
     "aws_key": r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b",
     "github_token": r"\b(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{40,255})\b",
     "gitlab_token": r"\bgl(?:pat|dt|rt|ptt|oas)-[A-Za-z0-9_-]{20,64}",
-    "basic_auth": r"\bAuthorization: ?Basic [A-Za-z0-9+/]{8,400}={0,2}",
-    "slack_token": r"\b(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,250}|\bhttps://hooks\.slack\.com/services/[A-Za-z0-9/_-]{20,100}",
+    "basic_auth": r"\b(?i:Authorization)[\"']?\s?[:=]\s?[\"']?(?i:Basic) [A-Za-z0-9+/]{8,400}={0,2}",
+    "bearer_token": r"\b(?i:Authorization)[\"']?\s?[:=]\s?[\"']?(?i:Bearer|Token"
+    r"|ApiKey) [A-Za-z0-9._~+/-]{8,2000}={0,2}"
+    r"|\b(?i:Bearer) (?=[A-Za-z._~+/-]*\d)[A-Za-z0-9._~+/-]{16,2000}={0,2}"
+    r"|\b(?i:x-api-key)[\"']?\s?:\s?[\"']?[A-Za-z0-9._~+/-]{8,400}",
+    "slack_token": r"\b(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,250}"
+    r"|\bhttps://hooks\.slack\.com/services/[A-Za-z0-9/_-]{20,100}",
     "model_key": r"\bsk-(?:ant-|proj-|or-v1-|svcacct-|admin-)?[A-Za-z0-9_-]{20,250}",
     "google_key": r"\bAIza[0-9A-Za-z_-]{35}|\bya29\.[0-9A-Za-z_-]{20,400}|\bGOCSPX-[0-9A-Za-z_-]{20,50}",
     "stripe_key": r"\b(?:sk|rk|pk|whsec)_(?:live|test)_[0-9A-Za-z]{10,200}|\bwhsec_[0-9A-Za-z]{20,100}",
@@ -30,7 +38,8 @@ _FORMS: dict[str, str] = {
 _IN_URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,30}://[^\s/:@]{1,100}:([^\s/@]{3,200})@[\w.-]+", re.IGNORECASE)
 _FORM = re.compile("|".join(f"(?P<{kind}>{form})" for kind, form in _FORMS.items()))
 _NAMED = re.compile(
-    r"(?<![^\W_])(?P<name>pass(?:word|code|phrase|wd)?|pwd?|(?:(?:api|access|secret|auth|private|client|encryption|signing|"
+    r"(?<![^\W_])(?P<name>pass(?:word|code|phrase|wd)?|pwd?|(?:(?:api|access|secret|auth|private|client|encryption"
+    r"|signing|"
     r"aws|license|account)[ _-]?)+(?:key|token|secret)|secret|bearer|token|"
     r"(?:recovery|backup|security|verification|login|one[- ]time|2fa|otp) (?:code|codes|pin)|"
     r"pin(?: code| number)?|cvv2?|cvc2?|otp)\b"
@@ -68,7 +77,10 @@ def secrets_in(text: str) -> list[Marked]:
     """The secrets in a text: keys and tokens of known form, passwords in addresses, and what is called a password."""
     text = in_plain_signs(text)
     folded = text.casefold()
-    return list(dict.fromkeys(_found(text))) if any(hint in folded for hint in _HINTS) or _LONG.search(text) else []
+    found = list(told_secrets_in(text, folded))
+    if any(hint in folded for hint in _HINTS) or _LONG.search(text):
+        found += _found(text)
+    return list(dict.fromkeys(found))
 
 
 def _found(text: str) -> Iterator[Marked]:

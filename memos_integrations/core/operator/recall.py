@@ -63,7 +63,6 @@ RERANKED = 50
 RERANK_WEIGHT = 4.0
 """More than all other signals together: the order of those shown is the reranker's, near ties go by the rest."""
 
-NOT_TRUSTED = "held back as not trusted"
 TOO_LONG = "too long for what is left of the token budget"
 USED_UP = "used up by others meanwhile"
 
@@ -272,13 +271,8 @@ class MemOperator:
         """
         kept: list[Hit] = []
         lines: list[str] = []
-        spent, taken, passed = 0, Counter[str](), Counter[str]()
-        for hit in ranked:
-            if len(kept) == plan.k:
-                break
-            if not self._trust.lets(hit.cube, taken, plan.k):
-                passed[NOT_TRUSTED] += 1
-                continue
+        spent, passed = 0, Counter[str]()
+        for hit in self._trust.let_through(ranked, plan.k, passed):
             line = excerpt(render(hit), terms, plan.token_budget * CHARACTERS_PER_TOKEN // 2)
             tokens = self._count_tokens(f"\n{line}" if lines else line)
             if not kept and tokens > plan.token_budget:
@@ -292,7 +286,9 @@ class MemOperator:
                 kept.append(hit)
                 lines.append(line)
                 spent += tokens
-        return kept, lines, spent, passed
+            if len(kept) == plan.k:
+                break
+        return kept, lines, spent, +passed
 
 
 def _asked(considered: Considered, call: MemoryCall) -> dict[str, float]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import floor
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,30 @@ from memos_integrations.core.ranking import Floats
 
 HALF_AS_MUCH = 0.5
 TURN = "message"
+NOT_TRUSTED = "held back as not trusted"
+ITS_SHARE = "beyond what one source that nobody verified may fill"
+_BROUGHT = frozenset({Channel.DOCUMENT, Channel.TOOL, Channel.EXTERNAL})
+"""Channels through which somebody else's words come."""
+
+_PIECE = re.compile(
+    r"(?:[#?].*|[\s:/_.,(\[-]*(?<![A-Za-z])(?:chunk|part|pages?|p|chapter|section|paragraph|lines?|row|node|piece|seite|"
+    r"slide)[\s._:#=-]*\d+"
+    r"(?:\s?(?:[-/]|of)\s?\d+)?[)\]]?|:\d+(?:[:-]\d+)?)$",
+    re.IGNORECASE,
+)
+"""The piece of a source in its name: `manual.pdf#page=3`, `manual.pdf, page 3`, `notes.md:12`."""
+
+
+class Held(Protocol):
+    """What a recall found, with its memory."""
+
+    @property
+    def cube(self) -> MemCube:
+        """The memory."""
+        ...
+
+
+HeldT = TypeVar("HeldT", bound=Held)
 
 
 class Surfaced(StrEnum):
@@ -96,10 +121,24 @@ def warning(cube: MemCube) -> str:
 
 
 def _site(source: str | None) -> str | None:
-    """Whose a source is: of an address its host, as whoever has a site has as many pages there as they like."""
-    scheme, told, rest = (source or "").partition("://")
+    """Whose a source is: of an address its host, as whoever has a site has as many pages there as they like.
+
+    Of a file the file, whichever piece of it is named.
+    """
+    if source is None or source.startswith(
+        "memos."
+    ):  # what the engine itself merged says nothing of where it came from
+        return None
+    scheme, told, rest = source.partition("://")
     host = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2].casefold()
-    return host if told and scheme.isalnum() and host else source
+    return host if told and scheme.isalnum() and host else _PIECE.sub("", source[:512]) or source
+
+
+def _source(cube: MemCube) -> str:
+    """What a memory is counted under: its channel with its source; without one, with what it is derived from."""
+    told = cube.provenance
+    first = told.derived_from[0].id if told.derived_from else None
+    return f"{cube.trust.channel.value} {_site(told.source) or first or told.author}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +147,9 @@ class TrustGate:
 
     high_impact: memories of high impact that nobody verified; untrusted: memories from tools and from outside: shown
     with a label, or held back. share: the most of a recall that one untrusted source may fill (at least one memory);
-    pages of one host are one source, and what is trusted is not limited.
+    pages of one host are one source, and so are the pieces of one document. A document that nobody verified is held to
+    it as soon as the recall finds something that somebody told or verified; where it finds nothing of the kind, the
+    document may fill it. What is trusted, and what was said in a conversation, is not limited.
 
     Raises:
         InvalidMemoryError: The share is not above 0 and at most 1.
@@ -132,8 +173,37 @@ class TrustGate:
             return self.high_impact is Shown.LABELLED or not impacts_of(cube.text)
         if self.untrusted is Shown.HELD_BACK or (self.high_impact is Shown.HELD_BACK and impacts_of(cube.text)):
             return False
-        source = f"{cube.trust.channel.value} {_site(cube.provenance.source) or cube.provenance.author}"
+        return self._has_place(cube, taken, k)
+
+    def let_through(self, hits: Iterable[HeldT], k: int, passed: Counter[str]) -> Iterator[HeldT]:
+        """Those of the hits that a recall of at most *k* may give, in order; *passed* counts the others by reason.
+
+        What a document has beyond its share comes last, and only where nobody told anything that was found.
+        """
+        taken, waiting, told = Counter[str](), list[HeldT](), False
+        for hit in hits:
+            cube = hit.cube
+            if not self.lets(cube, taken, k):
+                passed[NOT_TRUSTED] += 1
+            elif _is_brought(cube) and not self._has_place(cube, taken, k):
+                waiting.append(hit)
+                passed[ITS_SHARE] += 1
+            else:
+                told = told or is_told(cube)
+                yield hit
+        if not told:
+            del passed[ITS_SHARE]
+            yield from waiting
+
+    def _has_place(self, cube: MemCube, taken: Counter[str], k: int) -> bool:
+        """Whether the source of a memory has a place left, which is then taken."""
+        source = _source(cube)
         if taken[source] >= max(1, floor(self.share * k)):
             return False
         taken[source] += 1
         return True
+
+
+def _is_brought(cube: MemCube) -> bool:
+    """Whether it is a piece of what somebody else wrote that nobody verified; what is untrusted is counted anyway."""
+    return cube.trust.label is TrustLabel.UNVERIFIED and cube.trust.channel in _BROUGHT
