@@ -133,6 +133,7 @@ def test_an_order_in_disguise_is_an_order(how: str) -> None:
         "see a.b.c.d and x/y/z/w in the readme",
         "10101010 is the street number of the binary bar",
         "<b>bold</b> and <i>italic</i> rules of thumb",
+        "in F# it is xs |> List.map f <| g |> h",
     ],
 )
 def test_what_is_only_written_so_is_none(text: str) -> None:

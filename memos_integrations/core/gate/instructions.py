@@ -73,7 +73,8 @@ _STRONG = (
     _rule(
         ("<", "["),
         # what chat templates set between turns: ChatML, Llama, Gemma, Mistral, harmony, Cohere, DeepSeek
-        r"<\|?(?:im_start|im_end|endoftext|start_header_id)\|?>|<\|\s?[a-z\u2581][\w\u2581 -]{1,40}\|>|"
+        r"<\|?(?:im_start|im_end|endoftext|start_header_id)\|?>|<\|[a-z\u2581][\w\u2581-]{1,40}\|>|"
+        r"<\|\s(?:system|user|assistant|developer)\s\|>|"
         r"</?(?:start|end)_of_turn>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|<</?SYS>>|"
         r"</?(?:function_calls|tool_use|tool_response|tool_calls)>|"
         r"(?m:^)[^\S\n]*</?(?:system|instructions?|tool_call)>",
