@@ -57,7 +57,7 @@ def test_a_word_beside_it_tells_a_card_or_an_account(text: str, number: str, kin
         "fax sales fell 20-30-40",
         "score was 21-14-7-3",
         "mobile 5 10 15 20 25 30 minutes",
-        "handy tips 10 20 30 40 50",
+        "useful tips: 10 20 30 40 50",
         "the ticket 501864667909 was scanned",
         "the iban of that bank is long",
     ],
