@@ -367,11 +367,18 @@ def check_fields(manifest: dict[str, Any]) -> None:
         refuse("malformed")
     if moment(manifest["expires_at"]) <= moment(manifest["created_at"]) or not is_count(manifest["cube_schema"], 1):
         refuse("malformed")
-    if not all(map(is_member, manifest["members"])) or not isinstance(manifest.get("covers", {}), dict):
+    if not all(map(is_member, manifest["members"])) or not ("covers" not in manifest or is_part(manifest["covers"])):
         refuse("malformed")
     names = [each["name"] for each in manifest["members"]]
     if len(set(names)) != len(names) or "cubes.jsonl" not in names:
         refuse("malformed")
+
+
+def is_part(said: Any) -> bool:
+    """Whether it says which part of a vault's life a bundle covers."""
+    if not isinstance(said, dict) or set(said) != {"replica", "after", "to"} or not is_text(said["replica"]):
+        return False
+    return is_count(said["after"]) and is_count(said["to"], said["after"])
 
 
 def is_member(said: Any) -> bool:
@@ -406,7 +413,7 @@ def check_members(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
 
 def fits(value: Any, schema: Any, whole: dict[str, Any]) -> bool:
     """Whether a value is what a JSON Schema says, as far as `memory.json` needs it."""
-    if schema is True or not schema:
+    if isinstance(schema, bool) or not set(schema) & {"$ref", "anyOf", "oneOf", "type", "enum", "const"}:
         return True
     if "$ref" in schema:
         return fits(value, whole["$defs"][schema["$ref"].rpartition("/")[2]], whole)
@@ -446,7 +453,8 @@ def fits_text(value: str, schema: dict[str, Any]) -> bool:
     if schema.get("format") == "duration" and not lasts(value):
         return False
     fits_in = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
-    return fits_in and "\0" not in value and re.search(schema.get("pattern", ""), value) is not None
+    pattern = schema.get("pattern", "").replace("$", r"\Z")  # Python's `$` stands before a last line break, too
+    return fits_in and "\0" not in value and re.search(pattern, value) is not None
 
 
 def memories(members: dict[str, bytes], schema: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
@@ -483,6 +491,8 @@ def check_lists(members: dict[str, bytes]) -> None:
     }  # fmt: skip
     for name, wanted in fields.items():
         for line in members.get(f"{name}.jsonl", b"").split(b"\n")[:-1]:
+            if len(line) > 8 << 20:
+                refuse("too_large")
             said = parsed(line, "record")
             if not isinstance(said, dict) or set(said) - ({"moved"} if name == "clocks" else set()) != wanted:
                 refuse("record")
@@ -531,8 +541,10 @@ def is_record(said: dict[str, Any]) -> bool:
         and said["outcome"] in ("allowed", "denied")
         and all(said.get(name) is None or is_text(said[name]) for name in names)
         and (digest is None or (isinstance(digest, str) and HEX[64].fullmatch(digest) is not None))
-        and (version is None or type(version) is int)
+        and (version is None or is_count(version, 1))
         and isinstance(said.get("reason", ""), str)
+        and "\0" not in said.get("reason", "")
+        and is_small(said.get("detail"))
     )
 
 
@@ -544,13 +556,18 @@ def makes_sense(cube: dict[str, Any]) -> bool:
     ordered = not start or not end or moment(start, zone) <= moment(end, zone)
     private = rules.get("layer", "private") == "private"
     shared = any(rules.get(name) for name in ("readers", "writers", "sharers"))
-    sizes = payload.get("text", ""), json.dumps(payload.get("value"), ensure_ascii=False)
-    small = all(len(each.encode()) <= 1_000_000 for each in sizes)
+    small = len(payload.get("text", "").encode()) <= 1_000_000 and is_small(payload.get("value"))
+    small = small and is_small(payload.get("training"))
     licence = rules.get("licence") or {}
     apart = [licence, cube.get("behaviour", {}).get("licence") or {}]
     flat = all(each.get("to") and not each.get("apart") for one in apart for each in one.get("apart", ()))
     whole = says_something(payload) and small and ordered and flat
     return cube.get("schema", 1) <= 1 and whole and not (private and shared)
+
+
+def is_small(value: Any) -> bool:
+    """Whether a JSON value is one that a memory, or an audit entry, may hold."""
+    return len(json.dumps(value, ensure_ascii=False).encode()) <= 1_000_000
 
 
 def says_something(payload: dict[str, Any]) -> bool:
@@ -570,21 +587,23 @@ def blobs_of(cube: dict[str, Any]) -> list[dict[str, Any]]:
 def check_tensors(content: bytes) -> None:
     """A safetensors file of finite numbers, without gaps."""
     size = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else len(content)
-    if 8 + size > len(content):
+    if not 2 <= size <= min(16 << 20, len(content) - 8):
         refuse("tensors")
     header = parsed(content[8 : 8 + size], "tensors")
     about = header.pop("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(about, dict) or not all(isinstance(text, str) for text in about.values()):
         refuse("tensors")
+    if len(header) > 100_000:
+        refuse("tensors")
     widths = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
     at = 0
     try:
         for said in sorted(header.values(), key=lambda each: each["data_offsets"]):
-            start, end = said["data_offsets"]
-            count = 1
-            for side in said["shape"]:
-                count *= side
-            if start != at or end - start != count * widths[said["dtype"]] or count < 0 or len(said) != 3:
+            (start, end), shape = said["data_offsets"], said["shape"]
+            sizes = isinstance(shape, list) and len(shape) <= 8 and all(map(is_size, [start, end, *shape]))
+            if not sizes or len(said) != 3 or start != at:
+                refuse("tensors")
+            if end - start != math.prod(shape) * widths[said["dtype"]]:
                 refuse("tensors")
             check_finite(content[8 + size + start : 8 + size + end], said["dtype"])
             at = end
@@ -592,6 +611,11 @@ def check_tensors(content: bytes) -> None:
         refuse("tensors")
     if 8 + size + at != len(content):
         refuse("tensors")
+
+
+def is_size(number: Any) -> bool:
+    """Whether it is a size or place in a file of tensors."""
+    return type(number) is int and 0 <= number < 1 << 48
 
 
 def check_finite(raw: bytes, dtype: str) -> None:

@@ -10,7 +10,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from memos_integrations.core.cube import first_problem
 from memos_integrations.core.errors import ImportFormatError, VaultError
 from memos_integrations.core.formats.record import Record
+from memos_integrations.core.regular import opened
 
 MAX_PIECE = 64_000_000
 """Characters of one line, of one element of a list, or of a document that is read whole."""
@@ -36,6 +37,10 @@ _NO_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeDeco
 """What the zip library raises of a file that is damaged, cut off, encrypted, or of a later version."""
 
 _SPACE = re.compile(r"\s*")
+
+
+class _TwiceError(ValueError):
+    """What follows makes it no better."""
 
 
 def refuse(where: str, what: str) -> NoReturn:
@@ -105,7 +110,7 @@ def moment_at(value: Any, where: str) -> datetime | None:
 
 def whole(path: Path) -> Any:
     """A JSON document, read whole."""
-    with _opened(path) as stream:
+    with text_in(path) as stream:
         text = _bounded(stream.read(MAX_PIECE + 1), str(path.name))
     return _parsed(text, path.name)
 
@@ -113,7 +118,7 @@ def whole(path: Path) -> Any:
 def lines(path: Path, *, named: str | None = None) -> Iterator[tuple[str, Any]]:
     """The documents of a JSONL file, each with its place; empty lines are skipped."""
     name = named or path.name
-    with _opened(path) as stream:
+    with text_in(path) as stream:
         number = 0
         while line := _line(stream, f"{name}:{number + 1}"):
             number += 1
@@ -126,8 +131,8 @@ def elements(path: Path, *, member: str = "") -> Iterator[tuple[str, Any]]:
 
     In a zip the members whose name starts with *member* are read.
     """
-    if not zipfile.is_zipfile(path) or not member:
-        with _opened(path) as stream:
+    if not member or not _is_zip(path):
+        with text_in(path) as stream:
             yield from _elements(stream, path.name)
         return
     with _unzipped(path) as archive:
@@ -148,7 +153,7 @@ def elements(path: Path, *, member: str = "") -> Iterator[tuple[str, Any]]:
 
 def starts_with_list(path: Path) -> bool:
     """Whether a JSON file is a list."""
-    with _opened(path) as stream:
+    with text_in(path) as stream:
         return stream.read(_READ).lstrip().startswith("[")
 
 
@@ -173,7 +178,7 @@ class _Unread:
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream, self._name, self._held, self._ended, self._read = stream, name, "", False, 0
         self._at = 0
-        self._decoder = json.JSONDecoder(parse_constant=_no_constant)
+        self._decoder = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_once)
 
     def takes(self, mark: str) -> bool:
         """Take *mark*, if it comes next."""
@@ -197,6 +202,8 @@ class _Unread:
                 value, end = self._decoder.raw_decode(self._held, self._at)
             except RecursionError:
                 refuse(where, "is nested too deeply")
+            except _TwiceError as exc:
+                refuse(where, str(exc))
             except ValueError as exc:
                 if self._ended or len(self._held) - self._at > MAX_PIECE:
                     refuse(where, f"is not JSON, or too large: {str(exc)[:120]}")
@@ -228,9 +235,18 @@ def _bounded(text: str, where: str) -> str:
     return refuse(where, f"is longer than {MAX_PIECE:,} characters") if len(text) > MAX_PIECE else text
 
 
+def parsed(text: str) -> Any:
+    """The value that a text says as JSON.
+
+    Raises:
+        ValueError, RecursionError: It is none, is nested too deeply, or says a name twice in an object.
+    """
+    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
+
+
 def _parsed(text: str, where: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return parsed(text)
     except json.JSONDecodeError as exc:
         refuse(where, f"is not JSON (line {exc.lineno}, column {exc.colno}): {exc.msg}")
     except (ValueError, RecursionError) as exc:
@@ -241,24 +257,49 @@ def _no_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
-def _unzipped(path: Path) -> zipfile.ZipFile:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object in which no name stands twice: of the two, one would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _TwiceError("a name stands twice in an object")
+    return found
+
+
+def _is_zip(path: Path) -> bool:
     try:
-        return zipfile.ZipFile(path)
-    except _NO_ZIP as exc:
-        refuse(path.name, f"is a damaged zip: {exc}")
+        with opened(path) as file:
+            return zipfile.is_zipfile(file)
+    except OSError as exc:
+        refuse(path.name, f"cannot be read: {exc.strerror}")
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
+def _unzipped(path: Path) -> Iterator[zipfile.ZipFile]:
+    with ExitStack() as files:
+        try:
+            archive = zipfile.ZipFile(files.enter_context(opened(path)))
+        except _NO_ZIP as exc:
+            refuse(path.name, f"is a damaged zip: {exc}")
+        yield archive
+
+
+@contextmanager
+def text_in(path: Path, *, named: str = "", most: int = MAX_BYTES) -> Iterator[TextIO]:
+    """The text of a file; *named*: what it is called where it is refused.
+
+    Raises:
+        ImportFormatError: It is no file, larger than *most* bytes, or no UTF-8.
+    """
+    name = named or path.name
     try:
-        if path.is_file() and path.stat().st_size > MAX_BYTES:
-            refuse(path.name, f"is larger than {MAX_BYTES:,} bytes")
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as stream:
+            if os.fstat(file.fileno()).st_size > most:
+                refuse(name, f"is larger than {most:,} bytes")
             yield stream
     except UnicodeDecodeError as exc:
-        raise ImportFormatError(f"{path.name}: is not UTF-8 at byte {exc.start}") from exc
+        raise ImportFormatError(f"{name}: is not UTF-8 at byte {exc.start}") from exc
     except OSError as exc:
-        raise ImportFormatError(f"{path.name}: cannot be read: {exc.strerror}") from exc
+        raise ImportFormatError(f"{name}: cannot be read: {exc.strerror}") from exc
 
 
 @contextmanager

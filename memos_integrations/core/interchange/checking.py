@@ -46,7 +46,8 @@ class Checking:
         opener: Opener | None,
         skew: timedelta = SKEW,
     ) -> None:
-        self._trusted, self._check, self._recipient = dict(trusted), check, recipient
+        self._trusted = {key.lower(): name for key, name in trusted.items()}
+        self._check, self._recipient = check, recipient
         self._purposes, self._models, self._limits = purposes, tuple(models), limits
         self._opener, self._skew = opener, skew
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import Field
 
-from memos_integrations.core.cube import Label, MemCube, Moment, Value
+from memos_integrations.core.cube import Count, Label, MemCube, Moment, Value
 
 SCHEME = "sync1"
 MOST_REPLICAS = 24
@@ -25,7 +25,7 @@ TICK = timedelta(microseconds=1)
 class Clock(Value):
     """What a version has seen: of each replica how many writes. `at` and `by` are the stamp of its content."""
 
-    vector: dict[Label, Annotated[int, Field(ge=0, le=2**53 - 1)]] = Field(min_length=1, max_length=MOST_REPLICAS)
+    vector: dict[Label, Count] = Field(min_length=1, max_length=MOST_REPLICAS)
     at: Moment
     by: Label
 
