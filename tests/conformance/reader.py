@@ -96,9 +96,16 @@ def larger(raw: bytes, at: int, said: tuple[int, ...]) -> tuple[int, ...]:
     """The numbers of a ZIP64 end record; those that fit are said twice."""
     if at < 0 or len(raw) != 76 or raw[:4] != b"PK\x06\x06":
         refuse("malformed")
-    length, _, _, disk, first, *numbers = struct.unpack("<Q2H2L4Q", raw[4:56])
+    length, _, needs, disk, first, *numbers = struct.unpack("<Q2H2L4Q", raw[4:56])
     agree = all(one in (0xFFFF, FULL, other) for one, other in zip(said, numbers, strict=True))
-    if not agree or length != 44 or disk or first or struct.unpack("<4sLQL", raw[56:]) != (b"PK\x06\x07", 0, at, 1):
+    if (
+        not agree
+        or needs > 45
+        or length != 44
+        or disk
+        or first
+        or struct.unpack("<4sLQL", raw[56:]) != (b"PK\x06\x07", 0, at, 1)
+    ):
         refuse("malformed")
     return tuple(numbers)
 
@@ -131,8 +138,8 @@ def unpacked(content: bytes, head: bytes, raw: bytes, at: int, sizes: tuple[int,
     """The bytes of the member that begins at *at*, and where the next one has to begin."""
     flags, method = struct.unpack("<2H", head[8:12])
     packed, size = sizes
-    mode = struct.unpack("<L", head[38:42])[0] >> 16
-    if flags & ~0x800 or mode & 0o170000 not in (0, 0o100000):
+    mode = struct.unpack("<L", head[38:42])[0]
+    if flags & ~0x800 or mode >> 16 & 0o170000 not in (0, 0o100000) or mode & 0x18:
         refuse("malformed")
     if method not in (0, 8):
         refuse("algorithm")
@@ -632,36 +639,85 @@ def looked_through(
 ) -> dict[str, Any]:
     """Every memory: its lineage, its blobs, whether there is a model for it; the verdict."""
     there: dict[str, int] = {}
+    taken = Taken(members, knows)
     held = {name.partition(".")[0] for name in members}
-    needs, declined = {"text"} | held & {"access_log", "redactions", "clocks", "deletions"}, {}
+    needs = {"text"} | held & {"access_log", "redactions", "clocks", "deletions"}
     count = total = 0
     for versions in memories(members, schema):
         cube = versions[-1]
-        sources = (cube.get("provenance") or {}).get("derived_from") or []
-        if any(there.get(each["id"]) != each["version"] for each in sources):
+        if any(each["id"] not in there for version in versions for each in sources_of(version)):
+            refuse("lineage")
+        if any(there[each["id"]] != each["version"] for each in sources_of(cube)):
             refuse("lineage")
         there[cube["id"]] = cube["version"]
-        kind = cube["payload"].get("kind", "plaintext")
-        needs |= {kind} - {"plaintext"}
-        for blob in (each for version in versions for each in blobs_of(version)):
-            content = members.get(f"blobs/{blob['digest']}")
-            if content is None or len(content) != blob["size"]:
-                refuse("members_differ")
-            needs.add("blobs")
-            if kind != "plaintext":
-                check_tensors(content)
+        for version in versions:
+            needs |= {version["payload"]["kind"]} - {"plaintext"}
+            for blob in blobs_of(version):
+                content = members.get(f"blobs/{blob['digest']}")
+                if content is None or len(content) != blob["size"]:
+                    refuse("members_differ")
+                needs.add("blobs")
+                if version["payload"]["kind"] != "plaintext":
+                    check_tensors(content)
         needs |= {"history"} if len(versions) > 1 else set()
         count, total = count + 1, total + len(versions)
-        is_book = cube["descriptive"].get("semantic_type") == "item" and cube["namespace"][1:2] == ["memstore"]
-        if is_book or cube["descriptive"].get("semantic_type") == "import_receipt":
-            declined["reserved"] = declined.get("reserved", 0) + 1
-        model = cube["payload"].get("fingerprint") or cube["payload"].get("base")
-        if kind != "plaintext" and model not in knows.get("models", []):
-            declined["fingerprint"] = declined.get("fingerprint", 0) + 1
+        taken.add(versions)
     check_lists(members)
     if needs - set(manifest["requires"]):
         refuse("capability")
-    return {"verdict": "accepted", "memories": count, "versions": total, "declined": declined}
+    return {"verdict": "accepted", "memories": count, "versions": total, "declined": taken.declined}
+
+
+class Taken:
+    """What becomes of memories in a vault that is empty."""
+
+    def __init__(self, members: dict[str, bytes], knows: dict[str, Any]) -> None:
+        gone = (parsed(line, "record") for line in members.get("deletions.jsonl", b"").split(b"\n")[:-1])
+        self.erased = {said["id"] for said in gone if isinstance(said, dict) and isinstance(said.get("id"), str)}
+        self.models = [model_of(each) for each in knows.get("models", [])]
+        self.ids: set[str] = set()
+        self.addresses: set[tuple[str, ...]] = set()
+        self.declined: dict[str, int] = {}
+
+    def add(self, versions: list[dict[str, Any]]) -> None:
+        """Take the next memory, or count why it is not taken."""
+        why = self.why_not(versions)
+        if why is None:
+            self.ids.add(versions[-1]["id"])
+        else:
+            self.declined[why] = self.declined.get(why, 0) + 1
+
+    def why_not(self, versions: list[dict[str, Any]]) -> str | None:
+        """Why a memory is not taken; None: it is."""
+        cube, kind = versions[-1], versions[-1]["descriptive"].get("semantic_type")
+        payloads = [each["payload"] for each in versions if each["payload"]["kind"] != "plaintext"]
+        fit = all(model_of(each.get("fingerprint") or each.get("base")) in self.models for each in payloads)
+        if cube["id"] in self.erased:
+            return "forgotten"
+        if not fit:
+            return "fingerprint"
+        if kind == "import_receipt" or (kind == "item" and cube["namespace"][1:2] == ["memstore"]):
+            return "reserved"
+        if any(each["id"] not in self.ids for each in sources_of(cube)):
+            return "source_missing"
+        value = cube["payload"].get("value")
+        key = value.get("key") if kind == "item" and isinstance(value, dict) else None
+        if not isinstance(key, str):
+            return None
+        address = (*cube["namespace"][1:], "", key)
+        stands = address in self.addresses
+        self.addresses.add(address)
+        return "address_taken" if stands else None
+
+
+def model_of(said: dict[str, Any]) -> dict[str, Any]:
+    """A fingerprint with what it may leave out."""
+    return {"adapters": []} | said
+
+
+def sources_of(cube: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a version is derived from."""
+    return cube.get("provenance", {}).get("derived_from", [])  # type: ignore[no-any-return]
 
 
 # --- sealed bundles

@@ -107,12 +107,11 @@ class Checking:
         needs |= {name.partition(".")[0] for name in manifest.by_name().keys() & set(SAID)}
         for outlines in outlined(reader, manifest):
             last = outlines[-1]
-            for source, version in last.sources:
-                if survey.inside.version(source) != version:
-                    raise BundleError(
-                        Refusal.LINEAGE, f"Memory {last.id!r} is derived from what does not stand before it"
-                    )
-                survey.sources.add(source)
+            named = {each for outline in outlines for each, _ in outline.sources}
+            known = {each: survey.inside.version(each) for each in named}
+            if None in known.values() or any(known[source] != version for source, version in last.sources):
+                raise BundleError(Refusal.LINEAGE, f"Memory {last.id!r} is derived from what does not stand before it")
+            survey.sources |= named
             survey.inside.add(last.id, last.version)
             survey.items += last.is_item
             needs |= {Capability.HISTORY.value} if len(outlines) > 1 else set()

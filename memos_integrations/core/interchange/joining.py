@@ -146,6 +146,7 @@ class Joining(Taking):
             declined = Declined.NOT_YOURS
         if declined is not None:
             return self._said(cube, None, declined.value)
+        versions = self._with_sources(versions)
         if there is None:
             return self._of_new(versions, clock)
         mine = clock_of(self._history(there), self._lives.at)

@@ -285,6 +285,11 @@ class Taking(ABC):
             declined = Declined.SOURCE_MISSING
         return declined
 
+    def _with_sources(self, versions: list[MemCube]) -> list[MemCube]:
+        """The versions of a memory; the present one alone, where an earlier one is derived from what is not taken."""
+        named = (ref.id for each in versions[:-1] for ref in each.provenance.derived_from)
+        return versions if all(each in self._versions for each in named) else versions[-1:]
+
     def _note(self, cube: MemCube, here: MemCube) -> None:
         """Keep what a later memory of the bundle derives from: *here* says what *cube* says."""
         if cube.id in self._survey.sources:

@@ -259,6 +259,7 @@ class Writing:
         if not versions or not every or every[-1].version != cube.version:
             return []
         whole = [each.version for each in versions] == [*range(1, cube.version + 1)]
+        whole &= all(ref.id in self._met for each in versions[:-1] for ref in each.provenance.derived_from)
         if not whole or any(set(each.blobs) - set(cube.blobs) for each in versions[:-1]):
             return versions[-1:]  # a part of the past is none that one could go back to
         return versions
