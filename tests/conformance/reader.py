@@ -98,14 +98,8 @@ def larger(raw: bytes, at: int, said: tuple[int, ...]) -> tuple[int, ...]:
         refuse("malformed")
     length, _, needs, disk, first, *numbers = struct.unpack("<Q2H2L4Q", raw[4:56])
     agree = all(one in (0xFFFF, FULL, other) for one, other in zip(said, numbers, strict=True))
-    if (
-        not agree
-        or needs > 45
-        or length != 44
-        or disk
-        or first
-        or struct.unpack("<4sLQL", raw[56:]) != (b"PK\x06\x07", 0, at, 1)
-    ):
+    located = struct.unpack("<4sLQL", raw[56:]) == (b"PK\x06\x07", 0, at, 1)
+    if not agree or not located or (length, disk, first) != (44, 0, 0) or needs > 45:
         refuse("malformed")
     return tuple(numbers)
 
