@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from memos_integrations.core.cube import MemCube, PlaintextPayload
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
-from memos_integrations.core.gate import Ruling, Verdict, WriteGate
+from memos_integrations.core.gate import Ruling, WriteGate
 from memos_integrations.core.interchange.keys import Signer
 from memos_integrations.core.interchange.naming import Finds, Named, named_by, renamed
 from memos_integrations.core.interchange.records import cube_in, record_line
@@ -85,14 +85,13 @@ def by_gate(gate: WriteGate, secret: bytes | None = None) -> Cut:
     def redact(cube: MemCube) -> Redacted | None:
         if not isinstance(cube.payload, PlaintextPayload):
             return None
-        clean, verdicts = looked_at(cube, gate)
-        clean, beside = _unnamed(clean, gate)
-        verdicts += beside
+        told, removed = renamed(cube, finds, named)  # first: a name that is taken out is nothing to refuse
+        clean, verdicts = looked_at(told, gate, tenant=cube.tenant)
         if any(verdict.ruling is Ruling.REFUSE for verdict in verdicts):
             return None
         taken = {kind for verdict in verdicts if verdict.ruling is not Ruling.ALLOW for kind in verdict.found}
-        removed = {*map(_kind, taken)} if clean is not cube else set()
-        clean, others = renamed(clean, finds, named)
+        removed |= {*map(_kind, taken)} if clean is not told else set()
+        clean, others = _unnamed(clean, finds)
         removed |= others
         payload = clean.payload
         if isinstance(payload, PlaintextPayload) and payload.blob is not None:
@@ -110,13 +109,12 @@ def _kind(found: str) -> str:
     return found.partition(":")[2] or found
 
 
-def _unnamed(cube: MemCube, gate: WriteGate) -> tuple[MemCube, list[Verdict]]:
-    """A version without those names of threads, sessions and messages from which *gate* takes something."""
+def _unnamed(cube: MemCube, finds: Finds) -> tuple[MemCube, set[str]]:
+    """A version without those names of threads, sessions and messages in which something is found; and what was."""
     said = cube.provenance
-    asked = {name: gate.examine(each, cube.trust.channel, tenant="") for name in NAMES if (each := getattr(said, name))}
-    told = {name: each for name, each in asked.items() if each.text != getattr(said, name)}
-    gone = said.model_copy(update=dict.fromkeys(told))
-    return (cube.model_copy(update={"provenance": gone}) if told else cube), [*told.values()]
+    found = {name: kind for name in NAMES if (each := getattr(said, name)) and (kind := finds(each)) is not None}
+    gone = said.model_copy(update=dict.fromkeys(found))
+    return (cube.model_copy(update={"provenance": gone}) if found else cube), {*found.values()}
 
 
 def redacted(cube: MemCube, redact: Cut, hidden: Collection[str]) -> Redacted | None:
