@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from memos_integrations import MemOS, Principal, State
 from memos_integrations.backends.signing import Ed25519Signer
 from memos_integrations.core.cube.values import MAX_VALUE_DEPTH
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
+from memos_integrations.core.interchange import Addressee
 from memos_integrations.core.items import Address, ItemWrite
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
@@ -194,6 +196,30 @@ def test_both_readers_refuse_hidden_bytes_and_headers_that_disagree(
     vaults: tuple[MemOS, MemOS], tmp_path: Path, how: dict[str, Any]
 ) -> None:
     refused(vaults[1], tmp_path, zipped(**how), "malformed")
+
+
+@pytest.mark.answers("input 6")
+def test_a_pipe_is_no_bundle_no_card_and_no_key(vaults: tuple[MemOS, MemOS], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(BundleError, match="no regular file") as caught:
+        vaults[1].load(pipe, by=BO, trusted=TRUSTED, recipient="clinic-b")
+    assert caught.value.code == "unreadable"
+    for other in (pipe, tmp_path, tmp_path / "absent", tmp_path / "a\0b"):
+        with pytest.raises(BundleError) as caught:
+            vaults[1].load(other, by=BO, trusted=TRUSTED, recipient="clinic-b")
+        assert caught.value.code == "unreadable"
+        with pytest.raises(BundleError) as caught:
+            Addressee.from_file(other)
+        assert caught.value.code == "unreadable"
+    with pytest.raises(InvalidMemoryError, match="no regular file"):
+        Ed25519Signer.in_file(pipe)
+
+
+def test_a_key_is_believed_however_its_letters_are_written(vaults: tuple[MemOS, MemOS], tmp_path: Path) -> None:
+    (tmp_path / "x.mip").write_bytes(make.made())
+    upper = {key.upper(): name for key, name in TRUSTED.items()}
+    assert vaults[1].load(tmp_path / "x.mip", by=BO, trusted=upper, recipient="clinic-b").counts == {"new": 1}
 
 
 # --- the manifest
