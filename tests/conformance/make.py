@@ -67,7 +67,7 @@ def tensors(numbers: list[float], header: str | None = None, behind: bytes = b""
     return struct.pack("<Q", len(told)) + told.encode() + struct.pack(f"<{len(numbers)}f", *numbers) + behind
 
 
-def entry(number: int = 7, said: Record | None = None, **more: Any) -> bytes:
+def entry(number: int = 7, said: Record | None = None, previous: str = "a" * 64, **more: Any) -> bytes:
     """An entry of an access log; what is *said* besides is in its record."""
     record = {
         "at": "2026-03-01T09:00:00Z",
@@ -85,7 +85,6 @@ def entry(number: int = 7, said: Record | None = None, **more: Any) -> bytes:
         "agent": None,
         "detail": None,
     } | (said or {})
-    previous = "a" * 64
     hashed = sha256(b'[%d,"%b",%b]' % (number, previous.encode(), spelled(record))).hexdigest()
     return spelled({"number": number, "record": record, "previous": previous, "hash": hashed} | more)
 
@@ -685,6 +684,7 @@ def _records() -> dict[str, Any]:
         "log-actor": (listed("access_log", entry(said={"actor": 7})), "record"),
         "log-time": (listed("access_log", entry(said={"at": "today"})), "record"),
         "log-field-unknown": (listed("access_log", entry(said={"x": 1})), "record"),
+        "log-previous": (listed("access_log", entry(previous="a" * 63)), "record"),
         "log-number-0": (listed("access_log", entry(number=0)), "record"),
         "log-number-2-53": (listed("access_log", entry(number=1 << 53)), "record"),
         "log-version-0": (listed("access_log", entry(said={"version": 0})), "record"),

@@ -526,6 +526,8 @@ def is_field(name: str, value: Any, said: dict[str, Any]) -> bool:
         return isinstance(value, list) and all(map(is_text, value))
     if name in ("version", "number"):
         return is_count(value, 1)
+    if name in ("previous", "hash"):
+        return isinstance(value, str) and HEX[64].fullmatch(value) is not None
     return isinstance(value, dict) if name == "record" else is_text(value)
 
 

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from memos_integrations.core.cube import first_problem
 from memos_integrations.core.errors import ImportFormatError, VaultError
 from memos_integrations.core.formats.record import Record
+from memos_integrations.core.formats.strict import STRICT, TwiceError, parsed
 from memos_integrations.core.regular import opened
 
 MAX_PIECE = 64_000_000
@@ -37,10 +38,6 @@ _NO_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeDeco
 """What the zip library raises of a file that is damaged, cut off, encrypted, or of a later version."""
 
 _SPACE = re.compile(r"\s*")
-
-
-class _TwiceError(ValueError):
-    """What follows makes it no better."""
 
 
 def refuse(where: str, what: str) -> NoReturn:
@@ -178,7 +175,7 @@ class _Unread:
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream, self._name, self._held, self._ended, self._read = stream, name, "", False, 0
         self._at = 0
-        self._decoder = json.JSONDecoder(parse_constant=_no_constant, object_pairs_hook=_once)
+        self._decoder = json.JSONDecoder(**STRICT)
 
     def takes(self, mark: str) -> bool:
         """Take *mark*, if it comes next."""
@@ -202,7 +199,7 @@ class _Unread:
                 value, end = self._decoder.raw_decode(self._held, self._at)
             except RecursionError:
                 refuse(where, "is nested too deeply")
-            except _TwiceError as exc:
+            except TwiceError as exc:
                 refuse(where, str(exc))
             except ValueError as exc:
                 if self._ended or len(self._held) - self._at > MAX_PIECE:
@@ -235,15 +232,6 @@ def _bounded(text: str, where: str) -> str:
     return refuse(where, f"is longer than {MAX_PIECE:,} characters") if len(text) > MAX_PIECE else text
 
 
-def parsed(text: str) -> Any:
-    """The value that a text says as JSON.
-
-    Raises:
-        ValueError, RecursionError: It is none, is nested too deeply, or says a name twice in an object.
-    """
-    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_once)
-
-
 def _parsed(text: str, where: str) -> Any:
     try:
         return parsed(text)
@@ -251,18 +239,6 @@ def _parsed(text: str, where: str) -> Any:
         refuse(where, f"is not JSON (line {exc.lineno}, column {exc.colno}): {exc.msg}")
     except (ValueError, RecursionError) as exc:
         refuse(where, f"is not JSON: {str(exc)[:120]}")
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not JSON")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object in which no name stands twice: of the two, one would be lost."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise _TwiceError("a name stands twice in an object")
-    return found
 
 
 def _is_zip(path: Path) -> bool:

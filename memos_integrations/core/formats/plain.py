@@ -24,7 +24,6 @@ from memos_integrations.core.formats.files import (
     name_at,
     new_file,
     object_at,
-    parsed,
     recorded,
     refuse,
     text_at,
@@ -32,6 +31,7 @@ from memos_integrations.core.formats.files import (
     write_lines,
 )
 from memos_integrations.core.formats.record import Naming, Record
+from memos_integrations.core.formats.strict import parsed
 
 FIELDS = ("id", "text", "kind", "role", "speaker", "at", "thread", "session", "tags", "valid_from", "valid_to", "value")
 _TIMES = ("at", "valid_from", "valid_to")

@@ -198,7 +198,6 @@ def test_both_readers_refuse_hidden_bytes_and_headers_that_disagree(
     refused(vaults[1], tmp_path, zipped(**how), "malformed")
 
 
-@pytest.mark.answers("input 6")
 def test_a_pipe_is_no_bundle_no_card_and_no_key(vaults: tuple[MemOS, MemOS], tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
