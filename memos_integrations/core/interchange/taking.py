@@ -22,6 +22,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import ALONE, MemGovernance
 from memos_integrations.core.interchange.archive import BundleReader
+from memos_integrations.core.interchange.arrival import differing
 from memos_integrations.core.interchange.ids import Met
 from memos_integrations.core.interchange.manifest import ACCESS_LOG, BLOBS, REDACTIONS, Manifest, Member
 from memos_integrations.core.interchange.records import cubes_in
@@ -324,23 +325,6 @@ class Taking(ABC):
         if stored.digest != member.sha256:
             raise BundleError(Refusal.DIGEST_DIFFERS, f"{member.name} changed while it was read")
         return stored
-
-
-ALWAYS = frozenset({"descriptive.recorded_at", "provenance.signature"})
-"""What is another in every version."""
-
-
-def differing(before: MemCube, after: MemCube) -> tuple[str, ...]:
-    """The names of the fields in which two versions differ."""
-    found = []
-    for part in ("namespace", "payload", "descriptive", "provenance", "trust", "governance"):
-        one, other = getattr(before, part), getattr(after, part)
-        if not isinstance(one, Value) or type(one) is not type(other):
-            found += [part] if one != other else []
-            continue
-        names = (name for name in type(one).model_fields if getattr(one, name) != getattr(other, name))
-        found += [name for each in names if (name := f"{part}.{each}") not in ALWAYS]
-    return tuple(found)
 
 
 def receipt_of(
