@@ -16,10 +16,11 @@ from memos_integrations import MemOS, Principal, State
 from memos_integrations.backends.signing import Ed25519Signer
 from memos_integrations.core.cube.values import MAX_VALUE_DEPTH
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
-from memos_integrations.core.interchange import Addressee
+from memos_integrations.core.interchange import Addressee, taking
 from memos_integrations.core.items import Address, ItemWrite
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
+from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.conformance import make, reader
 
 ANA = Principal(tenant="clinic-a", user="ana")
@@ -129,6 +130,30 @@ def refused(target: MemOS, folder: Path, content: bytes, *codes: str) -> None:
         target.load(folder / "x.mip", by=BO, trusted=TRUSTED, recipient="clinic-b")
     assert caught.value.code in codes, caught.value
     assert target.find(ALL, by=BO) == []
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_bundle_that_is_refused_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: bool) -> None:
+    """Neither one of a memory that stands before the one that is none, nor one of the lists beside them."""
+    if many:
+        monkeypatch.setattr(taking, "AT_ONCE", 0)
+    bundle = make.Bundle()
+    bundle.members["access_log.jsonl"] = make.entry() + b"\n"
+    bundle.needs("access_log")
+    bundle.add(make.memory(2, payload={"kind": "plaintext", "text": "A plan.", "blob": bundle.blob(b"\x89PNG", "x/y")}))
+    for number in range(3, 300):
+        bundle.add(make.memory(number))
+    good = bundle.file()
+    said = make.memory()["descriptive"] | {"semantic_type": "fact"}  # which a first look believes
+    bundle.add(make.memory(300, provenance={"LINKS": []}, descriptive=said))
+    with MemOS(SQLiteVault(tmp_path / "vault"), clock=lambda: NOW) as target:
+        refused(target, tmp_path, bundle.file(), "record")
+        assert [each for each in (tmp_path / "vault" / "vault.blobs").rglob("*") if each.is_file()] == []
+        (tmp_path / "x.mip").write_bytes(good)
+        done = target.load(tmp_path / "x.mip", by=BO, trusted=TRUSTED, recipient="clinic-b")
+        assert done.counts == {"new": 299}
+        with target.read_blob(done.lists["access_log.jsonl"], by=BO) as log:
+            assert log.read() == make.entry() + b"\n"
 
 
 LISTS = {
