@@ -32,6 +32,9 @@ MAX_FILES = 100_000
 MAX_BYTES = 8_000_000_000
 """Bytes of one file, unpacked."""
 
+MAX_RATIO, MAX_SMALL = 100, 1 << 20
+"""So much larger than it is packed a file of a zip may be, and any of so many bytes."""
+
 _READ = 1 << 16
 
 _NO_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError, RuntimeError, OSError)
@@ -133,14 +136,17 @@ def elements(path: Path, *, member: str = "") -> Iterator[tuple[str, Any]]:
             yield from _elements(stream, path.name)
         return
     with _unzipped(path) as archive:
-        names = sorted(
-            each.filename
+        found = [
+            each
             for each in archive.infolist()
             if Path(each.filename).name.startswith(member) and each.filename.endswith(".json")
-        )
-        if not names:
+        ]
+        if not found:
             refuse(path.name, f"holds no {member}*.json")
-        for name in names:
+        for each in found:
+            if each.file_size > max(MAX_SMALL, MAX_RATIO * each.compress_size):
+                refuse(f"{path.name}/{each.filename}", f"would grow to more than {MAX_RATIO} times its packed size")
+        for name in sorted(each.filename for each in found):
             try:
                 with archive.open(name) as packed, io.TextIOWrapper(packed, "utf-8-sig") as stream:
                     yield from _elements(stream, f"{path.name}/{name}")

@@ -128,6 +128,13 @@ def test_the_zip_that_a_product_sends_is_read(name: str, tmp_path: Path) -> None
         read(name, tmp_path / "none.zip")
 
 
+def test_a_zip_that_would_grow_out_of_proportion_is_refused(tmp_path: Path, memos: MemOS) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("conversations.json", "[" + " " * (2 << 20) + "]")
+    with pytest.raises(ImportFormatError, match=r"bomb.zip/conversations.json: would grow to more than 100 times"):
+        memos.import_file(tmp_path / "bomb.zip", FORMS["chatgpt"], by=ANA)
+
+
 def test_a_ring_of_answers_ends(tmp_path: Path) -> None:
     talk = json.loads(json.dumps(CHATGPT))
     talk[0]["mapping"]["root"]["parent"] = "n3"
