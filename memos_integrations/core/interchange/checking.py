@@ -91,6 +91,10 @@ class Checking:
         reader.verify(manifest.by_name())
         return manifest
 
+    def is_ahead(self, manifest: Manifest, caller: Caller) -> bool:
+        """Whether it is dated later than a reader with the clock of *caller* would take it."""
+        return manifest.created_at > caller.now + self._skew
+
     def check_erasures(self, manifest: Manifest) -> None:
         """Refuse a bundle that erases more than can be in one commit; of a series, each erasure is one of its own.
 

@@ -149,11 +149,15 @@ class MemSync:
 
     def _bundle_of_own(self, folder: Path, part: Part) -> str | None:
         """The id of the bundle that stands there as a part of this vault; None where its key did not sign it."""
+        manifest = self._own_manifest(folder, part)
+        return None if manifest is None else manifest.bundle
+
+    def _own_manifest(self, folder: Path, part: Part) -> Manifest | None:
         try:
             with self.own.opened(folder / part.name) as reader:
                 manifest = self.own.signed(reader)
                 _check_part(manifest, part)
-                return manifest.bundle
+                return manifest
         except BundleError as exc:
             if exc.code == Refusal.SEALED and self.secret is None:
                 raise InvalidMemoryError(
@@ -236,10 +240,16 @@ class MemSync:
             after = reached
 
     def _written_until(self, folder: Path, lives: Lives) -> int:
-        """Where this vault's own series ends, before the first gap: names are believed as far as its signature goes."""
+        """Where this vault's own series ends, before the first gap: names are believed as far as its signature goes.
+
+        What it dated ahead, by a clock that was set since, nobody would read before that time: it is written anew.
+        """
         ends = {0}
         for part in self._parts(folder):
-            if part.replica == lives.now and part.after in ends and self._bundle_of_own(folder, part) is not None:
+            manifest = self._own_manifest(folder, part) if part.replica == lives.now else None
+            if manifest is not None and self.own.is_ahead(manifest, self.place.caller):
+                _remove(folder / part.name)
+            elif manifest is not None and part.after in ends:
                 ends.add(part.to)
         return max(ends)
 
@@ -250,8 +260,12 @@ class MemSync:
         """
         path = folder / part.name
         if path.exists() and self._bundle_of_own(folder, part) is None:
-            with suppress(OSError):  # that it is still there is said when it is written
-                path.unlink()
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # that it is still there is said when it is written
+        path.unlink()
 
 
 def _check_part(manifest: Manifest, part: Part) -> None:

@@ -713,3 +713,42 @@ def test_a_strangers_file_named_like_a_first_part_holds_nothing_up(
     junk.write_bytes(b"junk")
     two.sync(folder)
     assert two.told() == one.told()
+
+
+@pytest.mark.parametrize("years", [8, -8])
+def test_a_clock_that_was_years_ahead_holds_nothing_up(
+    devices: tuple[Device, Device, Device], folder: Path, years: int
+) -> None:
+    laptop, phone, _ = devices
+    laptop.memos.remember("Written before its clock went wrong.", by=ANA)
+    laptop.sync(folder)
+    laptop.now += timedelta(days=365 * years)
+    laptop.memos.remember("Written in what it took for another year.", by=ANA)
+    laptop.sync(folder)
+    laptop.sync(folder)
+    laptop.now = NOW
+    laptop.memos.remember("Written when its clock was set.", by=ANA)
+    assert not any(rounds(folder, (laptop, phone)))
+    assert phone.told() == laptop.told()
+    assert len(phone.there()) == 3
+    names = _parts(folder)
+    assert [device.sync(folder) for device in (laptop, phone)] == [Synced()] * 2
+    assert _parts(folder) == names
+
+
+def test_a_clock_that_is_behind_takes_nothing_of_another_life_away(tmp_path: Path, folder: Path) -> None:
+    laptop, phone, kept = of_one_life(tmp_path, folder)
+    laptop.memos.close()
+    copy = twice(laptop, 0, tmp_path)
+    laptop = Device(0, SQLiteVault(tmp_path / "0"))
+    laptop.memos.update(kept, text="The key is in the shed.", by=ANA)
+    laptop.sync(folder)
+    laptop.memos.close()
+    copy.now = NOW - timedelta(days=4_000)
+    copy.memos.remember("Written by the copy, with a clock that is behind.", by=ANA)
+    copy.sync(folder)
+    copy.now = NOW
+    assert not any(rounds(folder, (copy, phone)))
+    assert phone.told() == copy.told()
+    assert phone.there()[kept].text == "The key is in the shed."
+    copy.memos.close(), phone.memos.close()
