@@ -83,10 +83,10 @@ def _kept(vector: Mapping[str, int]) -> dict[str, int]:
     return {name: vector[name] for name in sorted(most)}
 
 
-def clock_of(versions: Sequence[MemCube], replica: Callable[[datetime], str]) -> Clock:
+def clock_of(versions: Sequence[MemCube], replica: Callable[[MemCube], str]) -> Clock:
     """The clock of the last of a memory's versions here: what arrived, and what was written since.
 
-    *replica* says under which name this vault wrote at a time.
+    *replica* says under which name this vault wrote a version.
     """
     written: list[str] = []
     known = None
@@ -94,14 +94,14 @@ def clock_of(versions: Sequence[MemCube], replica: Callable[[datetime], str]) ->
         known = Clock.of_version(version)
         if known is not None:
             break
-        written.append(replica(version.descriptive.recorded_at))
+        written.append(replica(version))
     if known is not None and not written:
         return known
     vector = {} if known is None else known.vector
     for name in reversed(written):
         vector = counted(vector, name)
     at = versions[-1].descriptive.recorded_at
-    by = replica(at)
+    by = written[0]
     if known is not None:
         at = max(at, known.at + TICK)
     return Clock(vector=vector, at=at, by=by)

@@ -149,7 +149,7 @@ class Joining(Taking):
         versions = self._with_sources(versions)
         if there is None:
             return self._of_new(versions, clock)
-        mine = clock_of(self._history(there), self._lives.at)
+        mine = clock_of(self._history(there), self._lives.writer_of)
         if mine.covers(clock):
             if clock.covers(mine):
                 self._note(cube, there)

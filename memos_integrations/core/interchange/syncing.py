@@ -143,7 +143,7 @@ class MemSync:
             if part.replica == lives.now:
                 bundle = self._bundle_of_own(folder, part)
                 if bundle is not None and bundle not in lives.wrote.get(part.name, ()):
-                    lives.begin(self.place.governance, self.place.caller)
+                    lives.begin()
                     break
         return lives
 
@@ -234,7 +234,7 @@ class MemSync:
             wanted = Wanted(EVERYTHING, to=to, changes=changes, lives=lives, recipient=self.group)
             covers = Covers(replica=part.replica, after=after, to=reached)
             terms = Terms(self.group, PURPOSE, _LASTS, None if to is None else self.seal, covers, bundle)
-            lives.note(governance, caller, part.name, bundle)
+            lives.note(part.name, bundle)
             self._clear(folder, part)
             yield self.dumper.dump(folder / part.name, caller, wanted, terms)
             after = reached
@@ -246,10 +246,12 @@ class MemSync:
         """
         ends = {0}
         for part in self._parts(folder):
-            manifest = self._own_manifest(folder, part) if part.replica == lives.now else None
-            if manifest is not None and self.own.is_ahead(manifest, self.place.caller):
+            manifest = self._own_manifest(folder, part) if lives.are_own(part.replica) else None
+            if manifest is None:
+                continue
+            if manifest.bundle in lives.wrote.get(part.name, ()) and self.own.is_ahead(manifest, self.place.caller):
                 _remove(folder / part.name)
-            elif manifest is not None and part.after in ends:
+            elif part.replica == lives.now and part.after in ends:
                 ends.add(part.to)
         return max(ends)
 

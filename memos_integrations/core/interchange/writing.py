@@ -265,7 +265,7 @@ class Writing:
         return versions
 
     def _write_clock(self, cube: MemCube, versions: Sequence[MemCube], lives: Lives) -> None:
-        line = {"id": cube.id} | clock_of(versions, lives.at).told()
+        line = {"id": cube.id} | clock_of(versions, lives.writer_of).told()
         changes = self._wanted.changes
         if changes is not None and cube.id in changes.moved:
             moved = last_move(self._governance, self._caller, cube.id)
