@@ -175,7 +175,7 @@ class Joining(Taking):
         """Of two that were written apart the later is the present version from now on; the other is in the history."""
         cube, both = versions[-1], mine.merged(clock)
         if content(there) == content(cube):
-            return self._written([cube], there.version, both, "same")
+            return self._written([*self._unseen(versions, there), cube], there.version, both, "same")
         if both.stamp == clock.stamp:
             written = self._written([*self._unseen(versions, there), cube], there.version, both, "conflict")
             return self._flagged(written)

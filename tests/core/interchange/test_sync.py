@@ -752,3 +752,37 @@ def test_a_clock_that_is_behind_takes_nothing_of_another_life_away(tmp_path: Pat
     assert phone.told() == copy.told()
     assert phone.there()[kept].text == "The key is in the shed."
     copy.memos.close(), phone.memos.close()
+
+
+def test_two_ways_to_the_same_words_are_both_in_the_history(
+    devices: tuple[Device, Device, Device], folder: Path
+) -> None:
+    cube = devices[0].memos.remember("Who waters the plants?", by=ANA)
+    rounds(folder, devices)
+    for number, device in enumerate(devices[:2]):
+        device.memos.update(cube.id, text=f"Number {number} said it first.", by=ANA)
+        device.memos.update(cube.id, text="They are watered.", by=ANA)
+    rounds(folder, devices)
+    for device in devices:
+        told = {each.text for each in device.memos.history(cube.id, by=ANA)}
+        assert told == {"Who waters the plants?", "They are watered.", *(f"Number {n} said it first." for n in (0, 1))}
+
+
+def test_a_copy_whose_clock_stands_still_counts_no_write_twice(tmp_path: Path, folder: Path) -> None:
+    laptop, phone = Device(0, SQLiteVault(tmp_path / "0")), Device(1, InMemoryVault())
+    laptop.memos.remember("The boat is moored at pier 4.", by=ANA)
+    laptop.sync(folder)
+    cube = laptop.memos.remember("The key is under the mat.", by=ANA)
+    laptop.memos.close()
+    copy = twice(laptop, 0, tmp_path)
+    laptop = Device(0, SQLiteVault(tmp_path / "0"))
+    copy.memos.update(cube.id, text="The key is with the copy.", by=ANA)
+    copy.sync(folder)
+    laptop.memos.update(cube.id, text="The key is with the laptop.", by=ANA)
+    phone.sync(folder)
+    assert not any(rounds(folder, (laptop, copy, phone)))
+    assert laptop.told() == copy.told() == phone.told()
+    for device in (laptop, copy, phone):
+        told = {each.text for each in device.memos.history(cube.id, by=ANA)}
+        assert told == {"The key is under the mat.", "The key is with the copy.", "The key is with the laptop."}
+        device.memos.close()
