@@ -7,17 +7,21 @@ later than all that its writer had seen, whatever the clocks say, so that every 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from pydantic import Field
 
-from memos_integrations.core.cube import Count, Label, MemCube, Moment, Value
+from memos_integrations.core.cube import SAFE, Count, Label, MemCube, Moment, Value
 
 SCHEME = "sync1"
 MOST_REPLICAS = 24
 """So many names a vector holds: it stands in a label of the memory. See `_kept` for what becomes of more."""
+
+MOST_MARK = 1_000
+_NAME = re.compile(r"[0-9A-Za-z._-]{1,64}")
 
 TICK = timedelta(microseconds=1)
 
@@ -53,6 +57,13 @@ class Clock(Value):
         """As it stands in `provenance.signature` of what arrived as this *version*."""
         vector = ",".join(f"{name}={count}" for name, count in sorted(self.vector.items()))
         return f"{SCHEME} {version} {self.at.isoformat()} {self.by} {vector}"
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether it can stand in a label of a memory, and count another write."""
+        names = (self.by, *self.vector)
+        is_plain = all(_NAME.fullmatch(name) for name in names) and max(self.vector.values()) < SAFE
+        return is_plain and len(self.mark(SAFE)) <= MOST_MARK
 
     @classmethod
     def of_version(cls, cube: MemCube) -> Self | None:

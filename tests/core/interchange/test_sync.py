@@ -30,6 +30,7 @@ from memos_integrations.core.items import Address, ItemWrite
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
+from tests.conformance import make
 
 ANA = Principal(tenant="home", user="ana")
 BEN = Principal(tenant="home", user="ben")
@@ -786,3 +787,40 @@ def test_a_copy_whose_clock_stands_still_counts_no_write_twice(tmp_path: Path, f
         told = {each.text for each in device.memos.history(cube.id, by=ANA)}
         assert told == {"The key is under the mat.", "The key is with the copy.", "The key is with the laptop."}
         device.memos.close()
+
+
+def part_of(folder: Path, *memories: make.Record, vector: dict[str, int]) -> Path:
+    """A part of the series of the first device that says what our writer would not."""
+    key = make.KEY.public_key().public_bytes_raw().hex()
+    bundle = make.Bundle(*memories)
+    when = "2026-03-01T09:00:00Z"
+    clock = {"id": memories[0]["id"], "vector": vector, "at": when, "by": next(iter(vector))}
+    bundle.members["clocks.jsonl"] = make.spelled(clock) + b"\n"
+    bundle.needs("clocks", "history")
+    covers = {"replica": key[:16], "after": 0, "to": 5}
+    bundle.manifest |= {"mip": "1.1", "recipient": "ana", "purpose": "sync", "covers": covers}
+    path = folder / f"{key[:16]}-{0:015d}-{5:015d}.mip"
+    path.write_bytes(bundle.file())
+    return path
+
+
+@pytest.mark.parametrize(
+    "vector", [{"r" * 65: 1}, {"a,b=1": 1}, {"a b": 1}, {"r": 2**53 - 1}, {f"{n:064d}": 1 for n in range(24)}]
+)
+def test_a_clock_that_could_not_be_kept_is_refused_by_name(folder: Path, vector: dict[str, int]) -> None:
+    path = part_of(folder, make.memory(namespace=["home", "ana"]), vector=vector)
+    laptop = Device(1, InMemoryVault())
+    laptop.memos.remember("A fact.", by=ANA)
+    done = laptop.sync(folder)
+    assert (done.refused, done.written) == ({path.name: "record"}, 1)
+    assert len(laptop.there()) == 1
+
+
+@pytest.mark.parametrize("early", [{"namespace": ["work", "ana"]}, {"governance": {"owner": "user:ben"}}])
+def test_a_version_that_was_somebody_elses_holds_nothing_up(folder: Path, early: dict[str, Any]) -> None:
+    mine = {"namespace": ["home", "ana"]}
+    part_of(folder, make.memory(**(mine | early)), make.memory(text="Now.", version=2, **mine), vector={"r": 2})
+    laptop = Device(1, InMemoryVault())
+    assert laptop.sync(folder).counts == {"new": 1}
+    (cube,) = laptop.there().values()
+    assert [each.text for each in laptop.memos.history(cube.id, by=ANA)] == ["Now."]
