@@ -38,7 +38,11 @@ def test_a_vault_is_carried_to_another(tmp_path: Path) -> None:
         assert memos.recall("kiln", by=ANA, needed=True).hits[0].text == "The kiln is fired on Thursdays."
     assert run(*take, "--vault", str(two), fails=True).code == "replayed"
     assert run(*take, "--again", "--vault", str(two))["counts"] == {"same": 1}
-    assert "64" in str(run("import", str(bundle), "--recipient", "b", "--trust", "x", "--vault", str(two), fails=True))
+    for wrong in ("x", "z" * 64, f"{made['key']}0"):
+        told = run("import", str(bundle), "--recipient", "b", "--trust", wrong, "--vault", str(two), fails=True)
+        assert "64" in str(told)
+    shouted = ("import", str(bundle), "--recipient", "b", "--trust", f"{made['key'].upper()}=a", "--user", "ana")
+    assert run(*shouted, "--vault", str(tmp_path / "three"))["counts"] == {"new": 1}
 
 
 def test_a_dry_run_makes_no_vault(tmp_path: Path) -> None:
@@ -170,12 +174,16 @@ def test_a_vault_leaves_in_parts_and_by_owner_and_words(tmp_path: Path) -> None:
         memos.remember("The kiln is fired on Thursdays.", by=ANA)
         theirs = memos.remember("Cat cleans the kiln.", by=cat, readers=["ana"])
         memos.update(theirs.id, by=cat, sharers=["ana"])
-    (tmp_path / "out").mkdir()
     base = ("--vault", str(tmp_path / "one"), "--key-file", str(tmp_path / "key"), *WAY)
     way = ("export", str(tmp_path / "out"), *base, "--series", "nightly", "--most", "3")
     assert [each["cubes"] for each in run(*way)["parts"]] == [3, 3, 1]
     assert len([*(tmp_path / "out").iterdir()]) == 3
     assert run(*way)["parts"] == []
+    (tmp_path / "file").touch()
+    for place in ("file", "there/is/none"):
+        told = run("export", str(tmp_path / place), *base, "--series", "nightly", fails=True)
+        assert isinstance(told, InvalidMemoryError)
+        assert place in str(told)
     assert isinstance(run(*way, "--since", "0", fails=True), InvalidMemoryError)
     assert run("export", str(tmp_path / "a.mip"), *base, "--about", "kiln")["cubes"] == 2
     assert run("export", str(tmp_path / "b.mip"), *base, "--about", "kiln", "--owner", "cat")["cubes"] == 1

@@ -8,17 +8,21 @@ from typing import Self
 
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.extras import require
+from memos_integrations.core.regular import opened
 
 require("cryptography", extra="sharing")
 from cryptography.exceptions import InvalidSignature  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey  # noqa: E402
+
+_MOST = 1 << 10
+"""Bytes of a file that is no key are not read beyond that."""
 
 
 def secret_in(path: str | Path) -> bytes:
     """The 32 secret bytes that stand in a file; drawn, for its owner's eyes only, where there is none.
 
     Raises:
-        InvalidMemoryError: Others may read the file.
+        InvalidMemoryError: Others may read the file, or it is no file.
     """
     place = Path(path)
     try:
@@ -27,9 +31,14 @@ def secret_in(path: str | Path) -> bytes:
             file.flush()
             os.fsync(file.fileno())
     except FileExistsError:
-        if place.stat().st_mode & 0o077:
-            raise InvalidMemoryError(f"{place.name} is open to others: chmod 600 it, or make another key.") from None
-    return place.read_bytes()
+        pass
+    try:
+        with opened(place) as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise InvalidMemoryError(f"{place.name} is open to others: chmod 600 it, or make another key.")
+            return file.read(_MOST)
+    except OSError as exc:
+        raise InvalidMemoryError(f"The key file {place.name} cannot be read: {exc.strerror}.") from exc
 
 
 class Ed25519Signer:

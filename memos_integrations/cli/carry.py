@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,7 @@ from memos_integrations.core.interchange import Addressee, Dumped, Opener
 SealKey = Annotated[
     Path | None, typer.Option("--seal-key", help="The private key that opens sealed bundles; see `memos card`.")
 ]
+_KEY = re.compile(r"[0-9a-f]{64}")
 KeyFile = Annotated[Path, typer.Option("--key-file", help="The private key that signs; made where there is none.")]
 
 
@@ -249,8 +251,9 @@ def sync(
 
 
 def _trusted(trust: list[str]) -> dict[str, str]:
-    trusted = {public: name or public[:16] for public, _, name in (each.partition("=") for each in trust)}
-    if any(len(public) != 64 for public in trusted):
+    said = [(public.strip().lower(), name) for public, _, name in (each.partition("=") for each in trust)]
+    trusted = {public: name or public[:16] for public, name in said}
+    if not all(_KEY.fullmatch(public) for public in trusted):
         raise InvalidMemoryError("A public key is 64 hexadecimal digits; `memos key FILE` shows one.")
     return trusted
 

@@ -104,7 +104,7 @@ class Carrying(Walk):
         caller, reader = self._caller(by, context), reader_of(recipient, to)
         passes = self._passing(where, owners, about, at_least, caller)
         changes = None if since is None else changed(self._governance, caller, since, owner=None, most=most)
-        cut = cut_for(reader, redact)
+        cut = cut_for(reader, redact, signer)
         wanted = Wanted(where, history, access_log, cut, to, changes, None, progress, passes, reader)
         terms = Terms(reader, purpose, lasts, self._seal() if sealed else None)
         return MemDumper(self._governance, signer, issuer=issuer).dump(Path(path), caller, wanted, terms)
@@ -144,6 +144,7 @@ class Carrying(Walk):
     ) -> Dumped | None:
         """The next bundle of a *series*, a new file in *folder*: what changed since its last one. None: nothing is due.
 
+        The folder is made where there is none, in one that is there.
         How far a series has come stands in the audit log of the vault. With *every*, nothing is due sooner after its
         last bundle. Call it as often as you like, from a timer or as the consumer of a subscription (`store.follow`).
         Of a vault that is large, call it until it says None: each call writes a part of at most *most* memories, and an
@@ -156,11 +157,12 @@ class Carrying(Walk):
         """
         check_series(series)
         caller = self._caller(by, context)
+        place = _made(Path(folder))
         after, last = last_of_series(self._governance, caller, series)
         if every is not None and last is not None and caller.now < last + every:
             return None
         while (found := changed(self._governance, caller, after, owner=None, most=1)).written or found.erased:
-            path = Path(folder) / f"{series}-{after:012d}-{secrets.token_hex(4)}.mip"
+            path = place / f"{series}-{after:012d}-{secrets.token_hex(4)}.mip"
             dumped = self.dump(path, by=by, since=after, context=context, **how)
             if not (goes := dumped.cubes or dumped.erased):
                 path.unlink()  # what changed is nothing that may go
@@ -253,7 +255,7 @@ class Carrying(Walk):
             VaultError: The disk failed. What was read or written before stands.
         """
         check_name("The group of a sync", group)
-        if signer.key in trusted:
+        if signer.key in {key.lower() for key in trusted}:
             raise InvalidMemoryError("Every vault signs with a key of its own; this one's is among the others'.")
         told: dict[str, Any] = {
             "check": self._signature_check(), "recipient": group, "purposes": frozenset({"sync"}), "models": models,
@@ -281,3 +283,17 @@ class Carrying(Walk):
     async def aload(self, path: str | Path, *, by: Principal, **how: Any) -> Loaded:
         """`load`, off the loop."""
         return await self._off_loop(self.load, path, by=by, **how)
+
+
+def _made(folder: Path) -> Path:
+    """A folder, made where there is none.
+
+    Raises:
+        InvalidMemoryError: It is none, and none can be made.
+    """
+    try:
+        folder.mkdir(exist_ok=True)
+    except (OSError, ValueError) as exc:
+        told = exc.strerror if isinstance(exc, OSError) else exc
+        raise InvalidMemoryError(f"{folder} is no folder for a series, and cannot be made one ({told}).") from exc
+    return folder

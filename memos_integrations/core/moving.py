@@ -220,7 +220,10 @@ class Moving(Walk):
         return report
 
     def _fits(self, record: Record, name: str, place: tuple[str, ...], caller: Caller) -> int:
-        self._drafted(record, name, place, caller)
+        try:
+            self._drafted(record, name, place, caller)
+        except InvalidMemoryError as exc:
+            raise ImportFormatError(f"The record {record.id!r:.80} cannot be a memory: {exc}") from exc
         return 1
 
     def _drafted(self, record: Record, name: str, place: tuple[str, ...], caller: Caller) -> Draft:

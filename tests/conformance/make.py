@@ -67,7 +67,7 @@ def tensors(numbers: list[float], header: str | None = None, behind: bytes = b""
     return struct.pack("<Q", len(told)) + told.encode() + struct.pack(f"<{len(numbers)}f", *numbers) + behind
 
 
-def entry(number: int = 7, said: Record | None = None, **more: Any) -> bytes:
+def entry(number: int = 7, said: Record | None = None, previous: str = "a" * 64, **more: Any) -> bytes:
     """An entry of an access log; what is *said* besides is in its record."""
     record = {
         "at": "2026-03-01T09:00:00Z",
@@ -85,7 +85,6 @@ def entry(number: int = 7, said: Record | None = None, **more: Any) -> bytes:
         "agent": None,
         "detail": None,
     } | (said or {})
-    previous = "a" * 64
     hashed = sha256(b'[%d,"%b",%b]' % (number, previous.encode(), spelled(record))).hexdigest()
     return spelled({"number": number, "record": record, "previous": previous, "hash": hashed} | more)
 
@@ -188,7 +187,9 @@ def raw_zip(
     local_64: bool = False,
     extra: bytes = b"",
     disk: int = 0,
+    attributes: int = 0o100600 << 16,
     end_64: bytes | None = None,
+    needs_64: int = 45,
 ) -> bytes:
     """A zip put together by hand; what is said besides is said of its first member. `end_64`: with a ZIP64 end."""
     out = directory = b""
@@ -210,13 +211,16 @@ def raw_zip(
         out += struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, told, 0, 0x21, *said, len(shown), len(more)) + shown + more
         out += packed
         beside = extra if first else b""
-        numbers = (len(name), len(beside), 0, disk if first else 0, 0, 0o100600 << 16, place)
+        shown_as = attributes if first else 0o100600 << 16
+        numbers = (len(name), len(beside), 0, disk if first else 0, 0, shown_as, place)
         directory += struct.pack("<4s6H3L5H2L", b"PK\1\2", 0x314, 20, 0, how, 0, 0x21, crc, *sizes, *numbers)
         directory += name + beside
     count, place, size = len(members), len(out), len(directory)
     if end_64 is None:
         return out + directory + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, size, place, 0)
-    record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44 + len(end_64), 45, 45, 0, 0, count, count, size, place) + end_64
+    record = (
+        struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44 + len(end_64), 45, needs_64, 0, 0, count, count, size, place) + end_64
+    )
     locator = struct.pack("<4sLQL", b"PK\6\7", 0, place + size, 1)
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
     return out + directory + record + locator + end
@@ -358,7 +362,54 @@ def _odd_but_good() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]
         "licences-apart": (made(lambda b: None, offered), 1, 1, {}, {}),
         "deletions": (gone.file(), 1, 1, {}, {}),
         "books-reserved": (made(lambda b: None, memory(), books), 2, 2, {"reserved": 1}, {}),
+    } | _taken_apart()
+
+
+def _taken_apart() -> dict[str, tuple[bytes, int, int, dict[str, int], Record]]:
+    """Of which a reader takes some, and says why not the others."""
+    here = memory()["id"]
+    gone, foreign, past = Bundle(), Bundle(), Bundle()
+    gone.members["deletions.jsonl"] = spelled({"id": here, "at": "2026-03-01T09:00:00Z"}) + b"\n"
+    gone.manifest["mip"] = "1.1"
+    gone.needs("deletions")
+    gone.add(_derived(2, here))
+    for bundle in (foreign, past):
+        bundle.needs("parameter", "history")
+    foreign.add(memory(2, payload=_adapter(foreign, [1.0]), provenance=_derived(2, here)["provenance"]))
+    foreign.add(_derived(3, memory(2)["id"]))
+    past.add(memory(2, payload=_adapter(past, [1.0])))
+    past.add(memory(2, version=2))
+    short = Bundle()
+    short.needs("parameter")
+    payload = _adapter(short, [1.0])
+    short.add(memory(2, payload=payload | {"base": {name: said for name, said in MODEL.items() if name != "adapters"}}))
+    items = [
+        memory(
+            number, "", namespace=["clinic-a", place], descriptive=memory()["descriptive"] | {"semantic_type": "item"}
+        )
+        | {"payload": {"kind": "plaintext", "text": "", "value": {"key": "k", "value": {"n": number}}}}
+        for number, place in ((1, "a"), (2, "b"), (3, "a"))
+    ]
+    nul = memory(2, payload={"kind": "plaintext", "text": "", "value": {"a\0": ["\0"]}})
+    top = memory(3, payload={"kind": "plaintext", "text": "", "value": "\0"})
+    older = [_derived(2, here), memory(2, "The ward has 14 beds.", version=2)]
+    return {
+        "deletions-of-its-own": (gone.file(), 2, 2, {"forgotten": 1, "source_missing": 1}, {}),
+        "adapter-declined-derived": (foreign.file(), 3, 3, {"fingerprint": 1, "source_missing": 1}, {}),
+        "adapter-in-the-past": (past.file(), 2, 3, {"fingerprint": 1}, {}),
+        "adapter-of-a-short-name": (short.file(), 2, 2, {}, {"models": [MODEL]}),
+        "items-at-one-address": (made(lambda b: None, *items), 3, 3, {"address_taken": 1}, {}),
+        "value-nul": (made(lambda b: None, memory(), nul, top), 3, 3, {}, {}),
+        "derived-in-the-past": (made(lambda b: b.needs("history"), memory(), *older), 2, 3, {}, {}),
     }
+
+
+def _derived(number: int, source: str, version: int = 1) -> Record:
+    return memory(number, provenance={"derived_from": [{"id": source, "version": version}]})
+
+
+def _adapter(bundle: Bundle, numbers: list[float]) -> Record:
+    return {"kind": "parameter", "adapter": bundle.blob(tensors(numbers)), "base": MODEL}
 
 
 def _no_memories(bundle: Bundle) -> None:
@@ -441,6 +492,8 @@ def _hidden() -> dict[str, Any]:
             "local-method": {"local_method": 8},
             "local-name": {"local_name": b"CUBES.jsonl"},
             "disk": {"disk": 1},
+            "folder-of-dos": {"attributes": 0x10},
+            "zip64-end-needs": {"end_64": b"", "needs_64": 63},
         }.items()
     }
 
@@ -619,6 +672,8 @@ def _records() -> dict[str, Any]:
         "lineage-missing": (made(lambda bundle: None, memory(), derived("elsewhere", 1)), "lineage"),
         "lineage-version": (made(lambda bundle: None, memory(), derived(here, 2)), "lineage"),
         "lineage-before": (made(lambda bundle: None, derived(here, 1), memory()), "lineage"),
+        "lineage-past-missing": (two(derived("elsewhere", 1), memory(2, version=2)), "lineage"),
+        "lineage-past-itself": (two(derived(memory(2)["id"], 1), memory(2, version=2)), "lineage"),
         "lineage-itself": (with_record(provenance={"derived_from": [{"id": here, "version": 1}]}), "lineage"),
         "log-hash": (listed("access_log", entry(hash="b" * 64)), "record"),
         "log-renumbered": (listed("access_log", entry(number=8).replace(b'"number":8', b'"number":9')), "record"),
@@ -629,11 +684,21 @@ def _records() -> dict[str, Any]:
         "log-actor": (listed("access_log", entry(said={"actor": 7})), "record"),
         "log-time": (listed("access_log", entry(said={"at": "today"})), "record"),
         "log-field-unknown": (listed("access_log", entry(said={"x": 1})), "record"),
+        "log-previous": (listed("access_log", entry(previous="a" * 63)), "record"),
+        "log-number-0": (listed("access_log", entry(number=0)), "record"),
+        "log-number-2-53": (listed("access_log", entry(number=1 << 53)), "record"),
+        "log-version-0": (listed("access_log", entry(said={"version": 0})), "record"),
+        "log-version-2-53": (listed("access_log", entry(said={"version": 1 << 53})), "record"),
+        "log-reason-nul": (listed("access_log", entry(said={"reason": "x\0"})), "record"),
         "clocks-moved-text": clock(moved="x"),
         "clocks-moved-nothing": clock(moved={}),
         "clocks-moved-by": clock(moved={"at": when, "by": "r" * 65}),
         "clocks-vector-25": clock(vector={f"{number:016x}": 1 for number in range(25)}),
         "redactions-no-json": (listed("redactions", b"{"), "record"),
+        "redactions-version-2-53": (
+            listed("redactions", spelled({"id": "x", "version": 1 << 53, "removed": []})),
+            "record",
+        ),
         "redactions-field": (listed("redactions", spelled({"id": "x", "version": 1})), "record"),
         "declined-name-twice": (listed("declined", b'{"id":"x","id":"y","why":"not_shared"}'), "record"),
         "blob-missing": (with_record(payload=lost), "members_differ"),
@@ -662,7 +727,19 @@ def _almost() -> dict[str, Any]:
         },
         "record-version-fraction": (with_record(version=1.0), "record"),
         "record-version-true": (with_record(version=True), "record"),
+        "record-version-2-53": (with_record(version=1 << 53), "record"),
         "record-version-2-63": (with_record(version=1 << 63), "record"),
+        "record-reads-2-53": (with_record(behaviour={"reads": 1 << 53}), "record"),
+        "record-uses-left-2-53": (
+            with_record(governance={"owner": "user:ana", "licence": {"uses_left": 1 << 53}}),
+            "record",
+        ),
+        "record-beside-time": (
+            with_record(behaviour={"beside": [{"uses": 1, "licence": {"until": "2026-03-01 09:00:00Z"}}]}),
+            "record",
+        ),
+        "record-digest": (with_record(payload=_cache("0" * 63 + "g")), "record"),
+        "record-digest-line-break": (with_record(payload=_cache("0" * 64 + "\n")), "record"),
         "record-number-2-64": valued(1 << 64),
         "record-number-infinite": raw(b'"text":', b'"value":1e400,"text":'),
         "record-deep-63": valued(_nested(63)),
@@ -687,6 +764,18 @@ def _almost() -> dict[str, Any]:
     }
 
 
+def _cache(tokens: str) -> Record:
+    """A payload whose blob is nowhere, which is seen later than what it says."""
+    blob = {"digest": "0" * 64, "size": 3}
+    return {
+        "kind": "activation",
+        "segments": [blob],
+        "token_ids_digest": tokens,
+        "token_count": 1,
+        "fingerprint": MODEL,
+    }
+
+
 def _nested(depth: int) -> Any:
     value: Any = 1
     for _ in range(depth):
@@ -698,6 +787,8 @@ def _computed() -> dict[str, Any]:
     wide = '{"t":{"dtype":"F32","shape":[9],"data_offsets":[0,8]}}'
     shifted = '{"t":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}'
     both = '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    scalar = '{"t":{"dtype":"F32","shape":"","data_offsets":[0,4]}}'
+    half = '{"\\ud800":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
     pickle = b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94."
     return {
         "adapter-not-said": (with_adapter(tensors([1.0]), named=False), "capability"),
@@ -712,9 +803,25 @@ def _computed() -> dict[str, Any]:
         "adapter-overlap": (with_adapter(tensors([1.0, 2.0], both)), "tensors"),
         "adapter-huge-header": (with_adapter(struct.pack("<Q", 1 << 62) + b"{}"), "tensors"),
         "adapter-dtype": (with_adapter(tensors([1.0, 2.0], wide.replace("F32", "OBJ"))), "tensors"),
+        "adapter-dtype-list": (with_adapter(tensors([1.0, 2.0], wide.replace('"F32"', "[]"))), "tensors"),
+        "adapter-shape-negative": (with_adapter(tensors([1.0, 2.0], wide.replace("[9]", "[-1,-2]"))), "tensors"),
+        "adapter-shape-text": (with_adapter(tensors([1.0], scalar)), "tensors"),
+        "adapter-shape-fraction": (with_adapter(tensors([1.0, 2.0], wide.replace("[9]", "[2.0]"))), "tensors"),
+        "adapter-name-surrogate": (with_adapter(tensors([1.0], half)), "tensors"),
+        "adapter-past-nan": (_past([float("nan")], "parameter"), "tensors"),
+        "adapter-past-not-said": (_past([1.0]), "capability"),
         "cache-nan": (with_cache(tensors([float("nan")])), "tensors"),
         "cache-foreign-nan": (with_cache(tensors([float("-inf")])), "tensors", {"models": [MODEL]}),
     }
+
+
+def _past(numbers: list[float], *needs: str) -> bytes:
+    """A bundle of a memory that was an adapter once."""
+    bundle = Bundle()
+    bundle.needs("history", *needs)
+    bundle.add(memory(2, payload=_adapter(bundle, numbers)))
+    bundle.add(memory(2, version=2))
+    return bundle.file()
 
 
 def _sealed() -> dict[str, Any]:

@@ -96,9 +96,10 @@ def larger(raw: bytes, at: int, said: tuple[int, ...]) -> tuple[int, ...]:
     """The numbers of a ZIP64 end record; those that fit are said twice."""
     if at < 0 or len(raw) != 76 or raw[:4] != b"PK\x06\x06":
         refuse("malformed")
-    length, _, _, disk, first, *numbers = struct.unpack("<Q2H2L4Q", raw[4:56])
+    length, _, needs, disk, first, *numbers = struct.unpack("<Q2H2L4Q", raw[4:56])
     agree = all(one in (0xFFFF, FULL, other) for one, other in zip(said, numbers, strict=True))
-    if not agree or length != 44 or disk or first or struct.unpack("<4sLQL", raw[56:]) != (b"PK\x06\x07", 0, at, 1):
+    located = struct.unpack("<4sLQL", raw[56:]) == (b"PK\x06\x07", 0, at, 1)
+    if not agree or not located or (length, disk, first) != (44, 0, 0) or needs > 45:
         refuse("malformed")
     return tuple(numbers)
 
@@ -131,8 +132,8 @@ def unpacked(content: bytes, head: bytes, raw: bytes, at: int, sizes: tuple[int,
     """The bytes of the member that begins at *at*, and where the next one has to begin."""
     flags, method = struct.unpack("<2H", head[8:12])
     packed, size = sizes
-    mode = struct.unpack("<L", head[38:42])[0] >> 16
-    if flags & ~0x800 or mode & 0o170000 not in (0, 0o100000):
+    mode = struct.unpack("<L", head[38:42])[0]
+    if flags & ~0x800 or mode >> 16 & 0o170000 not in (0, 0o100000) or mode & 0x18:
         refuse("malformed")
     if method not in (0, 8):
         refuse("algorithm")
@@ -367,11 +368,18 @@ def check_fields(manifest: dict[str, Any]) -> None:
         refuse("malformed")
     if moment(manifest["expires_at"]) <= moment(manifest["created_at"]) or not is_count(manifest["cube_schema"], 1):
         refuse("malformed")
-    if not all(map(is_member, manifest["members"])) or not isinstance(manifest.get("covers", {}), dict):
+    if not all(map(is_member, manifest["members"])) or not ("covers" not in manifest or is_part(manifest["covers"])):
         refuse("malformed")
     names = [each["name"] for each in manifest["members"]]
     if len(set(names)) != len(names) or "cubes.jsonl" not in names:
         refuse("malformed")
+
+
+def is_part(said: Any) -> bool:
+    """Whether it says which part of a vault's life a bundle covers."""
+    if not isinstance(said, dict) or set(said) != {"replica", "after", "to"} or not is_text(said["replica"]):
+        return False
+    return is_count(said["after"]) and is_count(said["to"], said["after"])
 
 
 def is_member(said: Any) -> bool:
@@ -406,7 +414,7 @@ def check_members(members: dict[str, bytes], manifest: dict[str, Any]) -> None:
 
 def fits(value: Any, schema: Any, whole: dict[str, Any]) -> bool:
     """Whether a value is what a JSON Schema says, as far as `memory.json` needs it."""
-    if schema is True or not schema:
+    if isinstance(schema, bool) or not set(schema) & {"$ref", "anyOf", "oneOf", "type", "enum", "const"}:
         return True
     if "$ref" in schema:
         return fits(value, whole["$defs"][schema["$ref"].rpartition("/")[2]], whole)
@@ -446,7 +454,8 @@ def fits_text(value: str, schema: dict[str, Any]) -> bool:
     if schema.get("format") == "duration" and not lasts(value):
         return False
     fits_in = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
-    return fits_in and "\0" not in value and re.search(schema.get("pattern", ""), value) is not None
+    pattern = schema.get("pattern", "").replace("$", r"\Z")  # Python's `$` stands before a last line break, too
+    return fits_in and "\0" not in value and re.search(pattern, value) is not None
 
 
 def memories(members: dict[str, bytes], schema: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
@@ -483,6 +492,8 @@ def check_lists(members: dict[str, bytes]) -> None:
     }  # fmt: skip
     for name, wanted in fields.items():
         for line in members.get(f"{name}.jsonl", b"").split(b"\n")[:-1]:
+            if len(line) > 8 << 20:
+                refuse("too_large")
             said = parsed(line, "record")
             if not isinstance(said, dict) or set(said) - ({"moved"} if name == "clocks" else set()) != wanted:
                 refuse("record")
@@ -515,6 +526,8 @@ def is_field(name: str, value: Any, said: dict[str, Any]) -> bool:
         return isinstance(value, list) and all(map(is_text, value))
     if name in ("version", "number"):
         return is_count(value, 1)
+    if name in ("previous", "hash"):
+        return isinstance(value, str) and HEX[64].fullmatch(value) is not None
     return isinstance(value, dict) if name == "record" else is_text(value)
 
 
@@ -531,8 +544,10 @@ def is_record(said: dict[str, Any]) -> bool:
         and said["outcome"] in ("allowed", "denied")
         and all(said.get(name) is None or is_text(said[name]) for name in names)
         and (digest is None or (isinstance(digest, str) and HEX[64].fullmatch(digest) is not None))
-        and (version is None or type(version) is int)
+        and (version is None or is_count(version, 1))
         and isinstance(said.get("reason", ""), str)
+        and "\0" not in said.get("reason", "")
+        and is_small(said.get("detail"))
     )
 
 
@@ -544,13 +559,18 @@ def makes_sense(cube: dict[str, Any]) -> bool:
     ordered = not start or not end or moment(start, zone) <= moment(end, zone)
     private = rules.get("layer", "private") == "private"
     shared = any(rules.get(name) for name in ("readers", "writers", "sharers"))
-    sizes = payload.get("text", ""), json.dumps(payload.get("value"), ensure_ascii=False)
-    small = all(len(each.encode()) <= 1_000_000 for each in sizes)
+    small = len(payload.get("text", "").encode()) <= 1_000_000 and is_small(payload.get("value"))
+    small = small and is_small(payload.get("training"))
     licence = rules.get("licence") or {}
     apart = [licence, cube.get("behaviour", {}).get("licence") or {}]
     flat = all(each.get("to") and not each.get("apart") for one in apart for each in one.get("apart", ()))
     whole = says_something(payload) and small and ordered and flat
     return cube.get("schema", 1) <= 1 and whole and not (private and shared)
+
+
+def is_small(value: Any) -> bool:
+    """Whether a JSON value is one that a memory, or an audit entry, may hold."""
+    return len(json.dumps(value, ensure_ascii=False).encode()) <= 1_000_000
 
 
 def says_something(payload: dict[str, Any]) -> bool:
@@ -570,21 +590,23 @@ def blobs_of(cube: dict[str, Any]) -> list[dict[str, Any]]:
 def check_tensors(content: bytes) -> None:
     """A safetensors file of finite numbers, without gaps."""
     size = struct.unpack("<Q", content[:8])[0] if len(content) >= 8 else len(content)
-    if 8 + size > len(content):
+    if not 2 <= size <= min(16 << 20, len(content) - 8):
         refuse("tensors")
     header = parsed(content[8 : 8 + size], "tensors")
     about = header.pop("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(about, dict) or not all(isinstance(text, str) for text in about.values()):
         refuse("tensors")
+    if len(header) > 100_000:
+        refuse("tensors")
     widths = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
     at = 0
     try:
         for said in sorted(header.values(), key=lambda each: each["data_offsets"]):
-            start, end = said["data_offsets"]
-            count = 1
-            for side in said["shape"]:
-                count *= side
-            if start != at or end - start != count * widths[said["dtype"]] or count < 0 or len(said) != 3:
+            (start, end), shape = said["data_offsets"], said["shape"]
+            sizes = isinstance(shape, list) and len(shape) <= 8 and all(map(is_size, [start, end, *shape]))
+            if not sizes or len(said) != 3 or start != at:
+                refuse("tensors")
+            if end - start != math.prod(shape) * widths[said["dtype"]]:
                 refuse("tensors")
             check_finite(content[8 + size + start : 8 + size + end], said["dtype"])
             at = end
@@ -592,6 +614,11 @@ def check_tensors(content: bytes) -> None:
         refuse("tensors")
     if 8 + size + at != len(content):
         refuse("tensors")
+
+
+def is_size(number: Any) -> bool:
+    """Whether it is a size or place in a file of tensors."""
+    return type(number) is int and 0 <= number < 1 << 48
 
 
 def check_finite(raw: bytes, dtype: str) -> None:
@@ -608,36 +635,85 @@ def looked_through(
 ) -> dict[str, Any]:
     """Every memory: its lineage, its blobs, whether there is a model for it; the verdict."""
     there: dict[str, int] = {}
+    taken = Taken(members, knows)
     held = {name.partition(".")[0] for name in members}
-    needs, declined = {"text"} | held & {"access_log", "redactions", "clocks", "deletions"}, {}
+    needs = {"text"} | held & {"access_log", "redactions", "clocks", "deletions"}
     count = total = 0
     for versions in memories(members, schema):
         cube = versions[-1]
-        sources = (cube.get("provenance") or {}).get("derived_from") or []
-        if any(there.get(each["id"]) != each["version"] for each in sources):
+        if any(each["id"] not in there for version in versions for each in sources_of(version)):
+            refuse("lineage")
+        if any(there[each["id"]] != each["version"] for each in sources_of(cube)):
             refuse("lineage")
         there[cube["id"]] = cube["version"]
-        kind = cube["payload"].get("kind", "plaintext")
-        needs |= {kind} - {"plaintext"}
-        for blob in (each for version in versions for each in blobs_of(version)):
-            content = members.get(f"blobs/{blob['digest']}")
-            if content is None or len(content) != blob["size"]:
-                refuse("members_differ")
-            needs.add("blobs")
-            if kind != "plaintext":
-                check_tensors(content)
+        for version in versions:
+            needs |= {version["payload"]["kind"]} - {"plaintext"}
+            for blob in blobs_of(version):
+                content = members.get(f"blobs/{blob['digest']}")
+                if content is None or len(content) != blob["size"]:
+                    refuse("members_differ")
+                needs.add("blobs")
+                if version["payload"]["kind"] != "plaintext":
+                    check_tensors(content)
         needs |= {"history"} if len(versions) > 1 else set()
         count, total = count + 1, total + len(versions)
-        is_book = cube["descriptive"].get("semantic_type") == "item" and cube["namespace"][1:2] == ["memstore"]
-        if is_book or cube["descriptive"].get("semantic_type") == "import_receipt":
-            declined["reserved"] = declined.get("reserved", 0) + 1
-        model = cube["payload"].get("fingerprint") or cube["payload"].get("base")
-        if kind != "plaintext" and model not in knows.get("models", []):
-            declined["fingerprint"] = declined.get("fingerprint", 0) + 1
+        taken.add(versions)
     check_lists(members)
     if needs - set(manifest["requires"]):
         refuse("capability")
-    return {"verdict": "accepted", "memories": count, "versions": total, "declined": declined}
+    return {"verdict": "accepted", "memories": count, "versions": total, "declined": taken.declined}
+
+
+class Taken:
+    """What becomes of memories in a vault that is empty."""
+
+    def __init__(self, members: dict[str, bytes], knows: dict[str, Any]) -> None:
+        gone = (parsed(line, "record") for line in members.get("deletions.jsonl", b"").split(b"\n")[:-1])
+        self.erased = {said["id"] for said in gone if isinstance(said, dict) and isinstance(said.get("id"), str)}
+        self.models = [model_of(each) for each in knows.get("models", [])]
+        self.ids: set[str] = set()
+        self.addresses: set[tuple[str, ...]] = set()
+        self.declined: dict[str, int] = {}
+
+    def add(self, versions: list[dict[str, Any]]) -> None:
+        """Take the next memory, or count why it is not taken."""
+        why = self.why_not(versions)
+        if why is None:
+            self.ids.add(versions[-1]["id"])
+        else:
+            self.declined[why] = self.declined.get(why, 0) + 1
+
+    def why_not(self, versions: list[dict[str, Any]]) -> str | None:
+        """Why a memory is not taken; None: it is."""
+        cube, kind = versions[-1], versions[-1]["descriptive"].get("semantic_type")
+        payloads = [each["payload"] for each in versions if each["payload"]["kind"] != "plaintext"]
+        fit = all(model_of(each.get("fingerprint") or each.get("base")) in self.models for each in payloads)
+        if cube["id"] in self.erased:
+            return "forgotten"
+        if not fit:
+            return "fingerprint"
+        if kind == "import_receipt" or (kind == "item" and cube["namespace"][1:2] == ["memstore"]):
+            return "reserved"
+        if any(each["id"] not in self.ids for each in sources_of(cube)):
+            return "source_missing"
+        value = cube["payload"].get("value")
+        key = value.get("key") if kind == "item" and isinstance(value, dict) else None
+        if not isinstance(key, str):
+            return None
+        address = (*cube["namespace"][1:], "", key)
+        stands = address in self.addresses
+        self.addresses.add(address)
+        return "address_taken" if stands else None
+
+
+def model_of(said: dict[str, Any]) -> dict[str, Any]:
+    """A fingerprint with what it may leave out."""
+    return {"adapters": []} | said
+
+
+def sources_of(cube: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a version is derived from."""
+    return cube.get("provenance", {}).get("derived_from", [])  # type: ignore[no-any-return]
 
 
 # --- sealed bundles

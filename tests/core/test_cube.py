@@ -282,7 +282,7 @@ def test_every_part_is_spelled_as_json_spells_it(texts: list[str | None], moment
         Descriptive(created_at=when, recorded_at=when, tags=(every,), entities=(every[::-1],), origin=Origin.IMPORT),
         Provenance(links=(Link(relation=Relation.FOLLOWS, target=every),), derived_from=(CubeRef(id="x", version=9),)),
         Governance(owner=every, half_life=timedelta(days=1, microseconds=3), licence=Licence(uses_left=2, until=when)),
-        Behaviour(heat=heat, trust=0.5, last_read=when, reads=2**70),
+        Behaviour.of_checked(heat=heat, trust=0.5, last_read=when, reads=2**70),
         PlaintextPayload(text=every, value=said, blob=BlobRef(digest="0" * 64, size=2)),
         Trust.of_checked(quarantined=True),
     ]
@@ -323,3 +323,11 @@ def test_a_structured_value_is_as_immutable_as_the_cube_around_it() -> None:
     loose["a"].append(1)
     assert type(loose) is dict
     assert payload.value["a"] == [1, {"b": "c"}]
+
+
+@pytest.mark.parametrize("field", ["reads", "helpful", "wrong", "licensed"])
+def test_a_count_is_one_that_every_reader_of_json_knows(field: str) -> None:
+    assert getattr(Behaviour(**{field: 2**53 - 1}), field) == 2**53 - 1
+    for number in (2**53, -1):
+        with pytest.raises(ValidationError):
+            Behaviour(**{field: number})

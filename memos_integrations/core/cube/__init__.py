@@ -40,12 +40,15 @@ from memos_integrations.core.cube.payload import (
 from memos_integrations.core.cube.stored import behaviour_of, canonical_cube, cube_of, parts_of
 from memos_integrations.core.cube.values import (
     MAX_TEXT_BYTES,
+    SAFE,
+    Count,
     Digest,
     Json,
     Label,
     Labels,
     Moment,
     Namespace,
+    Number,
     Once,
     Text,
     Value,
@@ -60,11 +63,13 @@ from memos_integrations.core.cube.values import (
 
 __all__ = [
     "MAX_TEXT_BYTES",
+    "SAFE",
     "SCHEMA",
     "ActivationPayload",
     "Behaviour",
     "BlobRef",
     "Channel",
+    "Count",
     "CubeRef",
     "Descriptive",
     "Digest",
@@ -80,6 +85,7 @@ __all__ = [
     "ModelFingerprint",
     "Moment",
     "Namespace",
+    "Number",
     "Once",
     "Origin",
     "ParameterPayload",

@@ -18,7 +18,7 @@ from memos_integrations.core.cube.payload import (
     PlaintextPayload,
     Tier,
 )
-from memos_integrations.core.cube.values import Label, Namespace, Once, Value, first_problem, sha256
+from memos_integrations.core.cube.values import Label, Namespace, Number, Once, Value, first_problem, sha256
 from memos_integrations.core.errors import InvalidMemoryError
 
 SCHEMA = 1
@@ -33,8 +33,8 @@ class MemCube(Value):
     """
 
     id: Label
-    version: int = Field(default=1, ge=1)
-    schema_: int = Field(default=SCHEMA, ge=1, alias="schema", serialization_alias="schema")
+    version: Number = 1
+    schema_: Number = Field(default=SCHEMA, alias="schema", serialization_alias="schema")
     namespace: Namespace
     payload: Payload
     descriptive: Descriptive

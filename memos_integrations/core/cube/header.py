@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 import orjson
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from memos_integrations.core.cube.values import Label, Labels, Moment, Once, Text, Value
+from memos_integrations.core.cube.values import Count, Label, Labels, Moment, Number, Once, Text, Value
 
 
 class Origin(StrEnum):
@@ -65,7 +65,7 @@ class CubeRef(Value):
     """One version of one cube."""
 
     id: Label
-    version: int = Field(ge=1)
+    version: Number
 
 
 class Relation(StrEnum):
@@ -170,7 +170,7 @@ class Licence(Value):
     """
 
     text: Text = ""
-    uses_left: int | None = Field(default=None, ge=0)
+    uses_left: Count | None = None
     until: Moment | None = None
     purposes: Labels = ()
     rate: Rate | None = None
@@ -230,7 +230,7 @@ class Licensed(Value):
     """How often a licence was used."""
 
     licence: Licence
-    uses: int = Field(ge=0)
+    uses: Count
 
 
 class Governance(Value):
@@ -282,15 +282,15 @@ class Behaviour(Value):
     `licensed` uses were counted under `licence`, the last that was used; `beside` has the counts of others.
     """
 
-    reads: int = Field(default=0, ge=0)
+    reads: Count = 0
     last_read: Moment | None = None
     heat: float = Field(default=0.0, ge=0.0, allow_inf_nan=False)
     recalls: Labels = ()
     fingerprint: Text = ""
-    helpful: int = Field(default=0, ge=0)
-    wrong: int = Field(default=0, ge=0)
+    helpful: Count = 0
+    wrong: Count = 0
     trust: float | None = Field(default=None, ge=0.0, le=1.0)
-    licensed: int = Field(default=0, ge=0)
+    licensed: Count = 0
     licence: Licence | None = None
     beside: Annotated[tuple[Licensed, ...], Field(max_length=64)] = ()
 

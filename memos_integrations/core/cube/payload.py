@@ -8,7 +8,17 @@ from typing import Annotated, Literal, Self
 import orjson
 from pydantic import AfterValidator, Field, model_validator
 
-from memos_integrations.core.cube.values import Digest, Json, Label, Labels, Once, Value, check_payload_text
+from memos_integrations.core.cube.values import (
+    Count,
+    Digest,
+    Json,
+    Label,
+    Labels,
+    Number,
+    Once,
+    Value,
+    check_payload_text,
+)
 
 
 class Tier(StrEnum):
@@ -23,7 +33,7 @@ class BlobRef(Value):
     """Bytes kept outside the row, named by their content."""
 
     digest: Digest
-    size: int = Field(ge=0)
+    size: Count
     media_type: Label = "application/octet-stream"
 
 
@@ -81,7 +91,7 @@ class ActivationPayload(Value):
     kind: Literal[Tier.ACTIVATION] = Tier.ACTIVATION
     segments: Annotated[tuple[BlobRef, ...], Field(min_length=1)]
     token_ids_digest: Digest
-    token_count: int = Field(ge=1)
+    token_count: Number
     fingerprint: ModelFingerprint
 
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from memos_integrations.core.cube.cube import MemCube
 from memos_integrations.core.cube.header import Behaviour, Descriptive, Governance, Provenance, State, Trust
 from memos_integrations.core.cube.payload import PlaintextPayload
-from memos_integrations.core.cube.values import Label, Namespace, check_text
+from memos_integrations.core.cube.values import SAFE, Label, Namespace, check_text
 
 SHARED = 1024
 """So many of each part are kept: about 1 kB each, with what they say."""
@@ -164,7 +164,7 @@ def _tail(text: bytes) -> dict[str, Any]:
     provenance = Provenance.model_validate_json(text[len(_PROVENANCE) : schema])
     believed = Trust.model_validate_json(text[trust + len(_TRUST) : version])
     kind, number = int(text[schema + len(_SCHEMA) : trust]), int(text[version + len(_VERSION) : -1])
-    if min(kind, number) < 1:
+    if not 1 <= min(kind, number) <= max(kind, number) <= SAFE:
         raise ValueError("numbers count from 1")
     numbers = b'%b,"schema":%d,"trust":%b,"version":%d}'
     spelled = _PROVENANCE + numbers % (provenance._canonical, kind, believed._canonical, number)

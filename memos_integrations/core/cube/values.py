@@ -25,6 +25,9 @@ MAX_TEXT_BYTES = 1_000_000
 """Largest plaintext payload. Longer texts belong in several cubes, or in a blob with a caption."""
 
 
+SAFE = 2**53 - 1
+"""Whole numbers up to here are the same in every language that reads JSON (RFC 8785 §3.2.2.3)."""
+
 MAX_VALUE_DEPTH = 62
 """A value stands two levels deep in a record, and a record is nested at most 64 deep (MIP.md §1)."""
 
@@ -111,7 +114,9 @@ _NOT_BLANK: dict[str, Any] = {"minLength": 1, "pattern": r"\S"}
 
 Label = Annotated[str, Field(max_length=1_000, json_schema_extra=_NOT_BLANK), AfterValidator(_check_label)]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-Digest = Annotated[str, AfterValidator(_check_digest)]
+Digest = Annotated[str, AfterValidator(_check_digest), Field(json_schema_extra={"pattern": "^[0-9a-f]{64}$"})]
+Count = Annotated[int, Field(ge=0, le=SAFE)]
+Number = Annotated[int, Field(ge=1, le=SAFE)]
 Labels = Annotated[tuple[Label, ...], Field(max_length=10_000)]
 Json = Annotated[Any, AfterValidator(_as_json)]
 _Made = TypeVar("_Made")

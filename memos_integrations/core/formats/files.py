@@ -10,7 +10,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -20,6 +20,8 @@ from pydantic import ValidationError
 from memos_integrations.core.cube import first_problem
 from memos_integrations.core.errors import ImportFormatError, VaultError
 from memos_integrations.core.formats.record import Record
+from memos_integrations.core.formats.strict import STRICT, TwiceError, parsed
+from memos_integrations.core.regular import opened
 
 MAX_PIECE = 64_000_000
 """Characters of one line, of one element of a list, or of a document that is read whole."""
@@ -29,6 +31,9 @@ MAX_FILES = 100_000
 
 MAX_BYTES = 8_000_000_000
 """Bytes of one file, unpacked."""
+
+MAX_RATIO, MAX_SMALL = 100, 1 << 20
+"""So much larger than it is packed a file of a zip may be, and any of so many bytes."""
 
 _READ = 1 << 16
 
@@ -105,7 +110,7 @@ def moment_at(value: Any, where: str) -> datetime | None:
 
 def whole(path: Path) -> Any:
     """A JSON document, read whole."""
-    with _opened(path) as stream:
+    with text_in(path) as stream:
         text = _bounded(stream.read(MAX_PIECE + 1), str(path.name))
     return _parsed(text, path.name)
 
@@ -113,7 +118,7 @@ def whole(path: Path) -> Any:
 def lines(path: Path, *, named: str | None = None) -> Iterator[tuple[str, Any]]:
     """The documents of a JSONL file, each with its place; empty lines are skipped."""
     name = named or path.name
-    with _opened(path) as stream:
+    with text_in(path) as stream:
         number = 0
         while line := _line(stream, f"{name}:{number + 1}"):
             number += 1
@@ -126,19 +131,22 @@ def elements(path: Path, *, member: str = "") -> Iterator[tuple[str, Any]]:
 
     In a zip the members whose name starts with *member* are read.
     """
-    if not zipfile.is_zipfile(path) or not member:
-        with _opened(path) as stream:
+    if not member or not _is_zip(path):
+        with text_in(path) as stream:
             yield from _elements(stream, path.name)
         return
     with _unzipped(path) as archive:
-        names = sorted(
-            each.filename
+        found = [
+            each
             for each in archive.infolist()
             if Path(each.filename).name.startswith(member) and each.filename.endswith(".json")
-        )
-        if not names:
+        ]
+        if not found:
             refuse(path.name, f"holds no {member}*.json")
-        for name in names:
+        for each in found:
+            if each.file_size > max(MAX_SMALL, MAX_RATIO * each.compress_size):
+                refuse(f"{path.name}/{each.filename}", f"would grow to more than {MAX_RATIO} times its packed size")
+        for name in sorted(each.filename for each in found):
             try:
                 with archive.open(name) as packed, io.TextIOWrapper(packed, "utf-8-sig") as stream:
                     yield from _elements(stream, f"{path.name}/{name}")
@@ -148,7 +156,7 @@ def elements(path: Path, *, member: str = "") -> Iterator[tuple[str, Any]]:
 
 def starts_with_list(path: Path) -> bool:
     """Whether a JSON file is a list."""
-    with _opened(path) as stream:
+    with text_in(path) as stream:
         return stream.read(_READ).lstrip().startswith("[")
 
 
@@ -173,7 +181,7 @@ class _Unread:
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream, self._name, self._held, self._ended, self._read = stream, name, "", False, 0
         self._at = 0
-        self._decoder = json.JSONDecoder(parse_constant=_no_constant)
+        self._decoder = json.JSONDecoder(**STRICT)
 
     def takes(self, mark: str) -> bool:
         """Take *mark*, if it comes next."""
@@ -197,6 +205,8 @@ class _Unread:
                 value, end = self._decoder.raw_decode(self._held, self._at)
             except RecursionError:
                 refuse(where, "is nested too deeply")
+            except TwiceError as exc:
+                refuse(where, str(exc))
             except ValueError as exc:
                 if self._ended or len(self._held) - self._at > MAX_PIECE:
                     refuse(where, f"is not JSON, or too large: {str(exc)[:120]}")
@@ -230,35 +240,48 @@ def _bounded(text: str, where: str) -> str:
 
 def _parsed(text: str, where: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return parsed(text)
     except json.JSONDecodeError as exc:
         refuse(where, f"is not JSON (line {exc.lineno}, column {exc.colno}): {exc.msg}")
     except (ValueError, RecursionError) as exc:
         refuse(where, f"is not JSON: {str(exc)[:120]}")
 
 
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not JSON")
-
-
-def _unzipped(path: Path) -> zipfile.ZipFile:
+def _is_zip(path: Path) -> bool:
     try:
-        return zipfile.ZipFile(path)
-    except _NO_ZIP as exc:
-        refuse(path.name, f"is a damaged zip: {exc}")
+        with opened(path) as file:
+            return zipfile.is_zipfile(file)
+    except OSError as exc:
+        refuse(path.name, f"cannot be read: {exc.strerror}")
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
+def _unzipped(path: Path) -> Iterator[zipfile.ZipFile]:
+    with ExitStack() as files:
+        try:
+            archive = zipfile.ZipFile(files.enter_context(opened(path)))
+        except _NO_ZIP as exc:
+            refuse(path.name, f"is a damaged zip: {exc}")
+        yield archive
+
+
+@contextmanager
+def text_in(path: Path, *, named: str = "", most: int = MAX_BYTES) -> Iterator[TextIO]:
+    """The text of a file; *named*: what it is called where it is refused.
+
+    Raises:
+        ImportFormatError: It is no file, larger than *most* bytes, or no UTF-8.
+    """
+    name = named or path.name
     try:
-        if path.is_file() and path.stat().st_size > MAX_BYTES:
-            refuse(path.name, f"is larger than {MAX_BYTES:,} bytes")
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as stream:
+            if os.fstat(file.fileno()).st_size > most:
+                refuse(name, f"is larger than {most:,} bytes")
             yield stream
     except UnicodeDecodeError as exc:
-        raise ImportFormatError(f"{path.name}: is not UTF-8 at byte {exc.start}") from exc
+        raise ImportFormatError(f"{name}: is not UTF-8 at byte {exc.start}") from exc
     except OSError as exc:
-        raise ImportFormatError(f"{path.name}: cannot be read: {exc.strerror}") from exc
+        raise ImportFormatError(f"{name}: cannot be read: {exc.strerror}") from exc
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,9 +27,11 @@ from memos_integrations.core.formats.files import (
     recorded,
     refuse,
     text_at,
+    text_in,
     write_lines,
 )
 from memos_integrations.core.formats.record import Naming, Record
+from memos_integrations.core.formats.strict import parsed
 
 FIELDS = ("id", "text", "kind", "role", "speaker", "at", "thread", "session", "tags", "valid_from", "valid_to", "value")
 _TIMES = ("at", "valid_from", "valid_to")
@@ -58,18 +61,13 @@ def read_csv(path: Path) -> Iterator[Record]:
     # Python's own bound is below that of a memory; it is one for the whole process, and is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_PIECE))
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with text_in(path) as stream:
             rows = csv.DictReader(stream, strict=True)
-            if "text" not in (rows.fieldnames or ()):
-                refuse(f"{path.name}:1", "names no column `text`")
+            rows.fieldnames = _columns(rows.fieldnames or (), f"{path.name}:1")
             for row in rows:
                 yield _told(_cells(row, f"{path.name}:{rows.line_num}"), f"{path.name}:{rows.line_num}", naming)
     except csv.Error as exc:
         raise ImportFormatError(f"{path.name}:{rows.line_num + 1}: {exc}") from exc
-    except UnicodeDecodeError as exc:
-        raise ImportFormatError(f"{path.name}: is not UTF-8 at byte {exc.start}") from exc
-    except OSError as exc:
-        raise ImportFormatError(f"{path.name}: cannot be read: {exc.strerror}") from exc
 
 
 def write_csv(records: Iterable[Record], path: Path) -> int:
@@ -101,15 +99,8 @@ def read_markdown(path: Path) -> Iterator[Record]:
     for count, (file, name) in enumerate(_notes(path), start=1):
         if count > MAX_FILES:
             refuse(path.name, f"holds more than {MAX_FILES:,} files")
-        try:
-            if file.stat().st_size > MAX_MARKDOWN:
-                refuse(name, f"is larger than {MAX_MARKDOWN:,} bytes")
-            with file.open(encoding="utf-8-sig", newline="") as stream:
-                text = stream.read()
-        except UnicodeDecodeError as exc:
-            raise ImportFormatError(f"{name}: is not UTF-8 at byte {exc.start}") from exc
-        except OSError as exc:
-            raise ImportFormatError(f"{name}: cannot be read: {exc.strerror}") from exc
+        with text_in(file, named=name, most=MAX_MARKDOWN) as stream:
+            text = stream.read()
         said: dict[str, Any] = {"id": name, "kind": "document"}
         head = _FENCE.match(text)
         if head is not None and (fields := _head(head[1])) is not None:
@@ -158,6 +149,8 @@ def _head(text: str) -> dict[str, Any] | None:
         if not colon:
             return None
         if value.strip():
+            if name.strip() in said:
+                return None  # of the two, one would be lost
             said[name.strip()] = _scalar(value.strip())
     tags = said.get("tags")
     if isinstance(tags, str):
@@ -183,9 +176,19 @@ def _fits(name: str, value: Any) -> bool:
 
 def _scalar(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parsed(text)
     except (ValueError, RecursionError):
         return text
+
+
+def _columns(names: Sequence[str], where: str) -> list[str]:
+    """The names of the columns; one without a name is named by its number."""
+    named = [name or f"column {number}" for number, name in enumerate(names, start=1)]
+    if "text" not in named:
+        refuse(where, "names no column `text`")
+    if twice := [name for name, count in Counter(named).items() if count > 1]:
+        refuse(where, f"names the column `{twice[0][:80]}` twice")
+    return named
 
 
 def _cells(row: dict[str, Any], where: str) -> dict[str, Any]:
@@ -198,9 +201,9 @@ def _cells(row: dict[str, Any], where: str) -> dict[str, Any]:
         ]
     if "value" in said:
         try:
-            said["value"] = json.loads(said["value"])
+            said["value"] = parsed(said["value"])
         except (ValueError, RecursionError):
-            refuse(where, "value: is not JSON")
+            refuse(where, "value: is not JSON, or says a name twice")
     return said
 
 

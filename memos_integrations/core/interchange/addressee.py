@@ -20,6 +20,7 @@ from memos_integrations.core.errors import BundleError, InvalidMemoryError
 from memos_integrations.core.interchange.canonical import canonical, strict_json
 from memos_integrations.core.interchange.manifest import MAJOR, MINOR, SINCE_1_1, Capability, Hex64, Version
 from memos_integrations.core.interchange.refusal import Refusal
+from memos_integrations.core.regular import opened
 
 MOST_BYTES = 1 << 20
 
@@ -85,7 +86,7 @@ class Addressee(Value):
             BundleError: It is none.
         """
         try:
-            with open(path, "rb") as file:
+            with opened(path) as file:
                 content = file.read(MOST_BYTES + 1)
         except OSError as exc:
             raise BundleError(Refusal.UNREADABLE, f"{Path(path).name} cannot be read: {exc.strerror}") from exc

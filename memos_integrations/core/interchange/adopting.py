@@ -106,6 +106,7 @@ class Adopting(Taking):
         if declined is not None:
             return self._said(cube, None, declined.value)
         key, first = None, 1
+        versions = self._with_sources(versions)
         if there is not None:
             known = version_there(there)
             if known == 0 and there.version > 1:  # what was written over it here does not say where it came from

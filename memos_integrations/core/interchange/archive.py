@@ -18,6 +18,7 @@ from memos_integrations.core.interchange.keys import SEALED, Opener
 from memos_integrations.core.interchange.manifest import BLOBS, MANIFEST, SIGNATURE, Member
 from memos_integrations.core.interchange.refusal import Refusal
 from memos_integrations.core.interchange.zipform import BLOCK, Entry, deflated, entries_of, unpacked
+from memos_integrations.core.regular import opened
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """Every member says this time: the bytes of a bundle do not depend on the clock or the machine."""
@@ -115,7 +116,7 @@ class BundleReader:
     def __init__(self, path: str | Path, limits: Limits, opener: Opener | None = None) -> None:
         self._limits = limits
         try:
-            self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by close()
+            self._file = opened(path)
         except OSError as exc:
             raise BundleError(Refusal.UNREADABLE, f"{Path(path).name} cannot be read: {exc.strerror}") from exc
         try:

@@ -133,3 +133,20 @@ _ORDER = {label: number for number, label in enumerate(TrustLabel)}
 def least(one: TrustLabel, other: TrustLabel) -> TrustLabel:
     """The lower of two labels."""
     return one if _ORDER[one] <= _ORDER[other] else other
+
+
+ALWAYS = frozenset({"descriptive.recorded_at", "provenance.signature"})
+"""What is another in every version."""
+
+
+def differing(before: MemCube, after: MemCube) -> tuple[str, ...]:
+    """The names of the fields in which two versions differ."""
+    found = []
+    for part in ("namespace", "payload", "descriptive", "provenance", "trust", "governance"):
+        one, other = getattr(before, part), getattr(after, part)
+        if not isinstance(one, Value) or type(one) is not type(other):
+            found += [part] if one != other else []
+            continue
+        names = (name for name in type(one).model_fields if getattr(one, name) != getattr(other, name))
+        found += [name for each in names if (name := f"{part}.{each}") not in ALWAYS]
+    return tuple(found)

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from memos_integrations.core.cube import SAFE
 from memos_integrations.core.errors import BundleError
 from memos_integrations.core.interchange.refusal import Refusal
 
@@ -22,8 +23,8 @@ _TEXTS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _PLAIN = re.compile(r"[^][{}]+")
 _PAIR = re.compile(r"\[\]|\{\}")
 _SPACED = re.compile(rb'"[ \t\r\n]+:')
-SAFE = 2**53 - 1
-"""Whole numbers up to here are the same in every language that reads JSON (RFC 8785 §3.2.2.3)."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""What may be half a character, spelled so; no other spelling of one is UTF-8."""
 
 
 def canonical(value: Any) -> bytes:
@@ -54,7 +55,7 @@ def _spelled(value: Any) -> str:
 def strict_json(content: bytes, what: str) -> Any:
     """The JSON value in *content*: UTF-8, no name twice, not nested deeper than `MAX_DEPTH`, numbers that fit.
 
-    Whole numbers fit into 64 bits, fractions are finite.
+    Whole numbers fit into 64 bits, fractions are finite, characters are whole.
 
     Raises:
         BundleError: It is not; the message begins with *what*.
@@ -63,9 +64,12 @@ def strict_json(content: bytes, what: str) -> Any:
         text = content.decode("utf-8")
         if _is_deep(text):
             raise ValueError(f"it is nested deeper than {MAX_DEPTH}")
-        return json.loads(
+        value = json.loads(
             text, object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_whole, parse_float=_finite
         )
+        if _HALF.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except (ValueError, RecursionError) as exc:
         raise BundleError(Refusal.MALFORMED, f"{what} is not strict JSON: {exc}") from exc
 

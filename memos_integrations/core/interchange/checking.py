@@ -46,7 +46,8 @@ class Checking:
         opener: Opener | None,
         skew: timedelta = SKEW,
     ) -> None:
-        self._trusted, self._check, self._recipient = dict(trusted), check, recipient
+        self._trusted = {key.lower(): name for key, name in trusted.items()}
+        self._check, self._recipient = check, recipient
         self._purposes, self._models, self._limits = purposes, tuple(models), limits
         self._opener, self._skew = opener, skew
 
@@ -90,6 +91,10 @@ class Checking:
         reader.verify(manifest.by_name())
         return manifest
 
+    def is_ahead(self, manifest: Manifest, caller: Caller) -> bool:
+        """Whether it is dated later than a reader with the clock of *caller* would take it."""
+        return manifest.created_at > caller.now + self._skew
+
     def check_erasures(self, manifest: Manifest) -> None:
         """Refuse a bundle that erases more than can be in one commit; of a series, each erasure is one of its own.
 
@@ -106,12 +111,11 @@ class Checking:
         needs |= {name.partition(".")[0] for name in manifest.by_name().keys() & set(SAID)}
         for outlines in outlined(reader, manifest):
             last = outlines[-1]
-            for source, version in last.sources:
-                if survey.inside.version(source) != version:
-                    raise BundleError(
-                        Refusal.LINEAGE, f"Memory {last.id!r} is derived from what does not stand before it"
-                    )
-                survey.sources.add(source)
+            named = {each for outline in outlines for each, _ in outline.sources}
+            known = {each: survey.inside.version(each) for each in named}
+            if None in known.values() or any(known[source] != version for source, version in last.sources):
+                raise BundleError(Refusal.LINEAGE, f"Memory {last.id!r} is derived from what does not stand before it")
+            survey.sources |= named
             survey.inside.add(last.id, last.version)
             survey.items += last.is_item
             needs |= {Capability.HISTORY.value} if len(outlines) > 1 else set()

@@ -7,17 +7,21 @@ later than all that its writer had seen, whatever the clocks say, so that every 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import Field
 
-from memos_integrations.core.cube import Label, MemCube, Moment, Value
+from memos_integrations.core.cube import SAFE, Count, Label, MemCube, Moment, Value
 
 SCHEME = "sync1"
 MOST_REPLICAS = 24
 """So many names a vector holds: it stands in a label of the memory. See `_kept` for what becomes of more."""
+
+MOST_MARK = 1_000
+_NAME = re.compile(r"[0-9A-Za-z._-]{1,64}")
 
 TICK = timedelta(microseconds=1)
 
@@ -25,7 +29,7 @@ TICK = timedelta(microseconds=1)
 class Clock(Value):
     """What a version has seen: of each replica how many writes. `at` and `by` are the stamp of its content."""
 
-    vector: dict[Label, Annotated[int, Field(ge=0, le=2**53 - 1)]] = Field(min_length=1, max_length=MOST_REPLICAS)
+    vector: dict[Label, Count] = Field(min_length=1, max_length=MOST_REPLICAS)
     at: Moment
     by: Label
 
@@ -53,6 +57,13 @@ class Clock(Value):
         """As it stands in `provenance.signature` of what arrived as this *version*."""
         vector = ",".join(f"{name}={count}" for name, count in sorted(self.vector.items()))
         return f"{SCHEME} {version} {self.at.isoformat()} {self.by} {vector}"
+
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether it can stand in a label of a memory, and count another write."""
+        names = (self.by, *self.vector)
+        is_plain = all(_NAME.fullmatch(name) for name in names) and max(self.vector.values()) < SAFE
+        return is_plain and len(self.mark(SAFE)) <= MOST_MARK
 
     @classmethod
     def of_version(cls, cube: MemCube) -> Self | None:
@@ -83,10 +94,10 @@ def _kept(vector: Mapping[str, int]) -> dict[str, int]:
     return {name: vector[name] for name in sorted(most)}
 
 
-def clock_of(versions: Sequence[MemCube], replica: Callable[[datetime], str]) -> Clock:
+def clock_of(versions: Sequence[MemCube], replica: Callable[[MemCube], str]) -> Clock:
     """The clock of the last of a memory's versions here: what arrived, and what was written since.
 
-    *replica* says under which name this vault wrote at a time.
+    *replica* says under which name this vault wrote a version.
     """
     written: list[str] = []
     known = None
@@ -94,14 +105,14 @@ def clock_of(versions: Sequence[MemCube], replica: Callable[[datetime], str]) ->
         known = Clock.of_version(version)
         if known is not None:
             break
-        written.append(replica(version.descriptive.recorded_at))
+        written.append(replica(version))
     if known is not None and not written:
         return known
     vector = {} if known is None else known.vector
     for name in reversed(written):
         vector = counted(vector, name)
     at = versions[-1].descriptive.recorded_at
-    by = replica(at)
+    by = written[0]
     if known is not None:
         at = max(at, known.at + TICK)
     return Clock(vector=vector, at=at, by=by)

@@ -146,9 +146,11 @@ class Joining(Taking):
             declined = Declined.NOT_YOURS
         if declined is not None:
             return self._said(cube, None, declined.value)
+        versions = self._with_sources(versions)
+        versions = versions if all(self._mine(each) is not None for each in versions) else versions[-1:]
         if there is None:
             return self._of_new(versions, clock)
-        mine = clock_of(self._history(there), self._lives.at)
+        mine = clock_of(self._history(there), self._lives.writer_of)
         if mine.covers(clock):
             if clock.covers(mine):
                 self._note(cube, there)
@@ -174,7 +176,7 @@ class Joining(Taking):
         """Of two that were written apart the later is the present version from now on; the other is in the history."""
         cube, both = versions[-1], mine.merged(clock)
         if content(there) == content(cube):
-            return self._written([cube], there.version, both, "same")
+            return self._written([*self._unseen(versions, there), cube], there.version, both, "same")
         if both.stamp == clock.stamp:
             written = self._written([*self._unseen(versions, there), cube], there.version, both, "conflict")
             return self._flagged(written)
@@ -278,7 +280,10 @@ def _made(cube: MemCube) -> tuple[datetime, str]:
 def _clock(said: ClockRecord | None, cube_id: str) -> Clock:
     if said is None or said.id != cube_id:
         raise BundleError(Refusal.RECORD, f"The records of {CLOCKS} are not in the order of the memories")
-    return Clock(vector=said.vector, at=said.at, by=said.by)
+    clock = Clock(vector=said.vector, at=said.at, by=said.by)
+    if not clock.can_be_kept:
+        raise BundleError(Refusal.RECORD, f"The clock of {cube_id!r} has names or numbers that no vault could keep")
+    return clock
 
 
 class _Everything(Container[str]):

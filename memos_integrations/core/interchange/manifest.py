@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
-from memos_integrations.core.cube import Digest, Label, Moment, Value, first_problem
+from memos_integrations.core.cube import SAFE, Digest, Label, Moment, Value, first_problem
 from memos_integrations.core.errors import BundleError
 from memos_integrations.core.interchange.canonical import canonical, strict_json
 from memos_integrations.core.interchange.refusal import Refusal
@@ -34,7 +34,7 @@ Hex32 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Hex64 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Hex128 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{128}$")]
 MemberName = Annotated[str, StringConstraints(pattern=r"^(?:[a-z_]{1,40}\.jsonl|blobs/[0-9a-f]{64})$")]
-Count = Annotated[int, Field(ge=0, le=2**53 - 1, strict=True)]
+Count = Annotated[int, Field(ge=0, le=SAFE, strict=True)]
 Version = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,3}\.(?:0|[1-9][0-9]{0,3})$")]
 
 

@@ -15,6 +15,7 @@ from memos_integrations.core.cube import (
     Label,
     MemCube,
     Moment,
+    Number,
     State,
     Value,
     behaviour_of,
@@ -135,7 +136,7 @@ class RedactionRecord(Value):
     """A record of `redactions.jsonl`."""
 
     id: Label
-    version: int = Field(ge=1)
+    version: Number
     removed: tuple[Label, ...]
 
 
@@ -176,15 +177,17 @@ def _checked(line: bytes) -> bytes:
     said = strict_json(line, "it")
     parts = [said.get(name) for name in _WITH_TIMES] if isinstance(said, dict) else []
     licences = [part.get("licence") for part in parts if isinstance(part, dict)]
-    licences += [each for one in licences if isinstance(one, dict) for each in _apart(one)]
+    licences += [each.get("licence") for each in _listed(parts[-1] if parts else None, "beside")]
+    licences += [each for one in licences for each in _listed(one, "apart")]
     check_times(*parts, *licences)
     _check_durations(*parts, *(licence.get("rate") for licence in licences if isinstance(licence, dict)))
     return line
 
 
-def _apart(licence: dict[str, Any]) -> list[Any]:
-    there = licence.get("apart")
-    return there if isinstance(there, list) else []
+def _listed(part: Any, name: str) -> list[dict[str, Any]]:
+    """The objects of a list that a part may have."""
+    there = part.get(name) if isinstance(part, dict) else None
+    return [each for each in there if isinstance(each, dict)] if isinstance(there, list) else []
 
 
 def _check_durations(*parts: Any) -> None:

@@ -143,17 +143,21 @@ class MemSync:
             if part.replica == lives.now:
                 bundle = self._bundle_of_own(folder, part)
                 if bundle is not None and bundle not in lives.wrote.get(part.name, ()):
-                    lives.begin(self.place.governance, self.place.caller)
+                    lives.begin()
                     break
         return lives
 
     def _bundle_of_own(self, folder: Path, part: Part) -> str | None:
         """The id of the bundle that stands there as a part of this vault; None where its key did not sign it."""
+        manifest = self._own_manifest(folder, part)
+        return None if manifest is None else manifest.bundle
+
+    def _own_manifest(self, folder: Path, part: Part) -> Manifest | None:
         try:
             with self.own.opened(folder / part.name) as reader:
                 manifest = self.own.signed(reader)
                 _check_part(manifest, part)
-                return manifest.bundle
+                return manifest
         except BundleError as exc:
             if exc.code == Refusal.SEALED and self.secret is None:
                 raise InvalidMemoryError(
@@ -230,16 +234,24 @@ class MemSync:
             wanted = Wanted(EVERYTHING, to=to, changes=changes, lives=lives, recipient=self.group)
             covers = Covers(replica=part.replica, after=after, to=reached)
             terms = Terms(self.group, PURPOSE, _LASTS, None if to is None else self.seal, covers, bundle)
-            lives.note(governance, caller, part.name, bundle)
+            lives.note(part.name, bundle)
             self._clear(folder, part)
             yield self.dumper.dump(folder / part.name, caller, wanted, terms)
             after = reached
 
     def _written_until(self, folder: Path, lives: Lives) -> int:
-        """Where this vault's own series ends, before the first gap: names are believed as far as its signature goes."""
+        """Where this vault's own series ends, before the first gap: names are believed as far as its signature goes.
+
+        What it dated ahead, by a clock that was set since, nobody would read before that time: it is written anew.
+        """
         ends = {0}
         for part in self._parts(folder):
-            if part.replica == lives.now and part.after in ends and self._bundle_of_own(folder, part) is not None:
+            manifest = self._own_manifest(folder, part) if lives.are_own(part.replica) else None
+            if manifest is None:
+                continue
+            if manifest.bundle in lives.wrote.get(part.name, ()) and self.own.is_ahead(manifest, self.place.caller):
+                _remove(folder / part.name)
+            elif part.replica == lives.now and part.after in ends:
                 ends.add(part.to)
         return max(ends)
 
@@ -250,8 +262,12 @@ class MemSync:
         """
         path = folder / part.name
         if path.exists() and self._bundle_of_own(folder, part) is None:
-            with suppress(OSError):  # that it is still there is said when it is written
-                path.unlink()
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # that it is still there is said when it is written
+        path.unlink()
 
 
 def _check_part(manifest: Manifest, part: Part) -> None:

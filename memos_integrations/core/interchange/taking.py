@@ -22,6 +22,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import ALONE, MemGovernance
 from memos_integrations.core.interchange.archive import BundleReader
+from memos_integrations.core.interchange.arrival import differing
 from memos_integrations.core.interchange.ids import Met
 from memos_integrations.core.interchange.manifest import ACCESS_LOG, BLOBS, REDACTIONS, Manifest, Member
 from memos_integrations.core.interchange.records import cubes_in
@@ -164,21 +165,23 @@ class Taking(ABC):
 
     def go(self, *, write: bool, receipt: NewVersion | None) -> Loaded:
         """Take it in: one commit, all or nothing."""
-        whole = self._survey.versions <= AT_ONCE
-        lists = {} if receipt is None else self._lists(receipt)
-        first = [] if receipt is None else [receipt, *lists.values()]
+        lists: dict[str, NewVersion] = {}
         try:
             if not write:
                 for _ in self._new_versions(write=False):
                     pass
-            elif whole:
-                waiting = [*first, *(version for page in self._new_versions(write=True) for version in page)]
+            elif self._survey.versions <= AT_ONCE:
+                waiting = [version for page in self._new_versions(write=True) for version in page]
+                lists = self._lists(receipt)
+                for blob in dict.fromkeys(blob for each in waiting for blob in each.cube.blobs):
+                    self._store(blob)
+                waiting = [*_first(receipt, lists), *waiting]
                 if waiting or self._first is not ALONE:
                     self._governance.put_many(waiting, operation=self.operation, first=self._first).result()
             else:
                 with Unswept() as self._sweeping:
-                    self._prepare()
-                    pages = chain([first], self._new_versions(write=True, embedded=False))
+                    lists = self._prepared(receipt)
+                    pages = chain([_first(receipt, lists)], self._new_versions(write=True, embedded=False))
                     self._governance.put_whole(pages, operation=self.operation, first=self._first)
                 self._embed()
         except OVERTAKEN as exc:
@@ -204,12 +207,12 @@ class Taking(ABC):
         if self._doomed and self._governance.gate is not None:
             self._governance.gate.forget()
 
-    def _lists(self, receipt: NewVersion) -> dict[str, NewVersion]:
+    def _lists(self, receipt: NewVersion | None) -> dict[str, NewVersion]:
         """What a bundle says about its memories, each list as it came, beside the receipt."""
         members = self._bundle.manifest.by_name()
-        found = {}
+        found: dict[str, NewVersion] = {}
         for name in (ACCESS_LOG, REDACTIONS) if self.keeps_lists else ():
-            if name in members:
+            if name in members and receipt is not None:
                 told = f"{name} of the bundle {self._bundle.manifest.bundle}, as it came."
                 blob = self._put(members[name], LINES)
                 found[name] = receipt_of(
@@ -225,14 +228,19 @@ class Taking(ABC):
                 return
             self._governance.put_vectors(cubes, vectors)
 
-    def _prepare(self) -> None:
-        """What has to be written, or may be refused and then recorded, before the one commit begins."""
+    def _prepared(self, receipt: NewVersion | None) -> dict[str, NewVersion]:
+        """The lists. What is stored before the one commit begins is stored when all of the bundle is known to be taken.
+
+        What the gate refuses is on record before, too.
+        """
+        gate, members = self._governance.gate, self._bundle.manifest.by_name()
+        if gate is not None or self._survey.blobs or not members.keys().isdisjoint((ACCESS_LOG, REDACTIONS)):
+            for versions in cubes_in(self._bundle.reader, self._bundle.manifest):
+                for cube in versions if gate is not None else ():
+                    admitted(finished(self._alike(cube)), self._caller, self._governance)
         for blob in self._survey.blobs.values():
             self._store(blob)
-        if self._governance.gate is not None:
-            for versions in cubes_in(self._bundle.reader, self._bundle.manifest):
-                for cube in versions:
-                    admitted(finished(self._alike(cube)), self._caller, self._governance)
+        return self._lists(receipt)
 
     def _new_versions(self, *, write: bool, embedded: bool = True) -> Iterator[list[NewVersion]]:
         page: list[list[MemCube]] = []
@@ -253,9 +261,6 @@ class Taking(ABC):
         return self._drafted(made, embedded=embedded) if write else []
 
     def _drafted(self, arriving: Sequence[Arriving], *, embedded: bool) -> list[NewVersion]:
-        if embedded:
-            for blob in dict.fromkeys(blob for each in arriving for blob in each.cube.blobs):
-                self._store(blob)
         drafts = [admitted(finished(each.cube), self._caller, self._governance) for each in arriving]
         texts = [draft.text for draft in drafts if draft.cube.text.strip()]
         rows = self._place.embedding.written(texts) if texts and embedded else None
@@ -284,6 +289,11 @@ class Taking(ABC):
         if declined is None and any(ref.id not in self._versions for ref in cube.provenance.derived_from):
             declined = Declined.SOURCE_MISSING
         return declined
+
+    def _with_sources(self, versions: list[MemCube]) -> list[MemCube]:
+        """The versions of a memory; the present one alone, where an earlier one is derived from what is not taken."""
+        named = (ref.id for each in versions[:-1] for ref in each.provenance.derived_from)
+        return versions if all(each in self._versions for each in named) else versions[-1:]
 
     def _note(self, cube: MemCube, here: MemCube) -> None:
         """Keep what a later memory of the bundle derives from: *here* says what *cube* says."""
@@ -321,21 +331,8 @@ class Taking(ABC):
         return stored
 
 
-ALWAYS = frozenset({"descriptive.recorded_at", "provenance.signature"})
-"""What is another in every version."""
-
-
-def differing(before: MemCube, after: MemCube) -> tuple[str, ...]:
-    """The names of the fields in which two versions differ."""
-    found = []
-    for part in ("namespace", "payload", "descriptive", "provenance", "trust", "governance"):
-        one, other = getattr(before, part), getattr(after, part)
-        if not isinstance(one, Value) or type(one) is not type(other):
-            found += [part] if one != other else []
-            continue
-        names = (name for name in type(one).model_fields if getattr(one, name) != getattr(other, name))
-        found += [name for each in names if (name := f"{part}.{each}") not in ALWAYS]
-    return tuple(found)
+def _first(receipt: NewVersion | None, lists: dict[str, NewVersion]) -> list[NewVersion]:
+    return [] if receipt is None else [receipt, *lists.values()]
 
 
 def receipt_of(

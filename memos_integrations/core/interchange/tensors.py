@@ -40,7 +40,10 @@ def check_tensors(source: BinaryIO, size: int, what: str) -> None:
     length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
     if not 2 <= length <= min(MAX_HEADER, size - 8):
         raise BundleError(Refusal.TENSORS, f"{what} is no safetensors file")
-    header = strict_json(source.read(length), f"the header of {what}")
+    try:
+        header = strict_json(source.read(length), f"the header of {what}")
+    except BundleError as exc:
+        raise BundleError(Refusal.TENSORS, f"{what} is no safetensors file") from exc
     if not isinstance(header, dict):
         raise BundleError(Refusal.TENSORS, f"the header of {what} is no object")
     about = header.pop("__metadata__", {})
@@ -65,7 +68,8 @@ def _span(said: Any, name: str, what: str) -> tuple[int, int, str]:
     dtype, shape, offsets = said["dtype"], said["shape"], said["data_offsets"]
     whole = isinstance(shape, list) and len(shape) <= MAX_DIMS and all(map(_is_size, shape))
     placed = isinstance(offsets, list) and len(offsets) == 2 and all(map(_is_size, offsets))
-    if dtype not in WIDTHS or not whole or not placed or offsets[1] - offsets[0] != WIDTHS[dtype] * math.prod(shape):
+    known = isinstance(dtype, str) and dtype in WIDTHS
+    if not known or not whole or not placed or offsets[1] - offsets[0] != WIDTHS[dtype] * math.prod(shape):
         raise BundleError(Refusal.TENSORS, f"tensor {name[:80]!r} of {what} has a type, shape or place that cannot be")
     return offsets[0], offsets[1], dtype
 

@@ -36,7 +36,7 @@ from memos_integrations.core.interchange.records import entry_line, is_record, r
 from memos_integrations.core.interchange.redacting import Cut, hidden_in, redacted
 from memos_integrations.core.interchange.refusal import Declined
 from memos_integrations.core.interchange.taking import RECEIPT
-from memos_integrations.core.ports import CubeFilter, LogQuery
+from memos_integrations.core.ports import AuditRecord, CubeFilter, LogQuery
 
 PAGE = 250
 LOG_PAGE = 10_000
@@ -84,6 +84,7 @@ class Writing:
         self._met = Met()
         self._taken: list[dict[str, Any]] = []
         self._blobs: dict[str, tuple[str, int]] = {}
+        self._told: set[str | None] = set()
 
     def write(self) -> None:
         """All lists and blobs."""
@@ -258,12 +259,13 @@ class Writing:
         if not versions or not every or every[-1].version != cube.version:
             return []
         whole = [each.version for each in versions] == [*range(1, cube.version + 1)]
+        whole &= all(ref.id in self._met for each in versions[:-1] for ref in each.provenance.derived_from)
         if not whole or any(set(each.blobs) - set(cube.blobs) for each in versions[:-1]):
             return versions[-1:]  # a part of the past is none that one could go back to
         return versions
 
     def _write_clock(self, cube: MemCube, versions: Sequence[MemCube], lives: Lives) -> None:
-        line = {"id": cube.id} | clock_of(versions, lives.at).told()
+        line = {"id": cube.id} | clock_of(versions, lives.writer_of).told()
         changes = self._wanted.changes
         if changes is not None and cube.id in changes.moved:
             moved = last_move(self._governance, self._caller, cube.id)
@@ -297,10 +299,19 @@ class Writing:
             entries = self._governance.log(query, self._caller)
             for entry in entries:
                 if entry.record.cube_id in self._met:
+                    self._check_names(entry.record)
                     yield entry_line(entry)
             if len(entries) < LOG_PAGE:
                 return
             after = entries[-1].number
+
+    def _check_names(self, record: AuditRecord) -> None:
+        """Refuse to tell who touched a memory where that is named by what is taken out: no byte of an entry changes."""
+        finds = None if self._wanted.redact is None else self._wanted.redact.finds
+        for name in {record.tenant, record.actor, record.owner, record.agent} - self._told if finds is not None else ():
+            if name is not None and finds is not None and finds(name) is not None:
+                raise InvalidMemoryError("The access log names somebody by what is to be taken out: leave it out.")
+            self._told.add(name)
 
     def _decline(self, cube_id: str, why: Declined) -> None:
         self.declined[why] = self.declined.get(why, 0) + 1

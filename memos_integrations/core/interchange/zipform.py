@@ -27,6 +27,8 @@ _FULL = 0xFFFFFFFF
 """Stands for a number that does not fit, and is in the ZIP64 field instead."""
 _LONGEST = _TOLD.size + 4 + 3 * 8 + 80
 _UTF_8 = 0x800
+_NO_FILE = 0x18
+"""Of the attributes that DOS knows: a folder, or the name of a disk."""
 _NAME = re.compile(rb"(?:[a-z_]{1,40}\.jsonl?|blobs/[0-9a-f]{64})")
 
 
@@ -152,10 +154,10 @@ def _directory(file: BinaryIO) -> tuple[int, int, int]:
 def _larger(raw: bytes, at: int, said: tuple[int, ...]) -> tuple[int, int, int, int]:
     """The numbers of a ZIP64 end record, of which those that fit are in *said*, too."""
     if at >= 0 and raw[:4] == b"PK\6\6" and len(raw) == _END_64.size + _LOCATOR.size:
-        _, length, _, _, disk, first, *numbers = _END_64.unpack(raw[: _END_64.size])
+        _, length, _, needs, disk, first, *numbers = _END_64.unpack(raw[: _END_64.size])
         agree = all(each in (0xFFFF, _FULL, large) for each, large in zip(said, numbers, strict=True))
         located = _LOCATOR.unpack(raw[_END_64.size :]) == (b"PK\6\7", 0, at, 1)
-        if agree and located and (length, disk, first) == (_END_64.size - 12, 0, 0):
+        if agree and located and needs <= NEEDS and (length, disk, first) == (_END_64.size - 12, 0, 0):
             here, count, size, start = numbers
             return here, count, size, start
     raise BundleError(Refusal.MALFORMED, "Not a bundle: its ZIP64 end record is not what it should be")
@@ -175,7 +177,8 @@ def _told(raw: bytes, at: int) -> tuple[Entry, int, int, int]:
     full = [each for each in (size, packed, offset) if each == _FULL]
     larger = list(_zip64(more, len(full)))
     size, packed, offset = (larger.pop(0) if each == _FULL else each for each in (size, packed, offset))
-    if flags & ~_UTF_8 or stat.S_IFMT(mode >> 16) not in {0, stat.S_IFREG} or comment or disk or needs > NEEDS:
+    plain = stat.S_IFMT(mode >> 16) in {0, stat.S_IFREG} and not mode & _NO_FILE
+    if flags & ~_UTF_8 or not plain or comment or disk or needs > NEEDS:
         raise BundleError(Refusal.MALFORMED, f"{spelled!r} is encrypted, no plain file, or says more than it should")
     if method not in {STORED, DEFLATED}:
         raise BundleError(Refusal.ALGORITHM, f"{spelled!r} is compressed in a way that MIP does not know")

@@ -14,7 +14,7 @@ from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.write import Draft, finished, reworded
 
 SHORTEST = 8
-"""A label shorter than that is neither a key nor an order."""
+"""A label shorter than that is neither a key nor an order; an address it may be."""
 
 _IN_WORDS = {"descriptive": ("topic", "concept"), "provenance": ("speaker", "source")}
 
@@ -98,7 +98,7 @@ def looked_at(cube: MemCube, gate: WriteGate, *, tenant: str | None = None) -> t
     value = _looked_through(before, gate, cube, told, verdicts)
     if cube.descriptive.semantic_type == ITEM and isinstance(before, dict) and "key" in before:
         value["key"] = before["key"]  # half of its address, which a search gives to get it by
-    long = [tag for tag in cube.descriptive.tags if len(tag) >= SHORTEST or cleaned(tag).removed]
+    long = [tag for tag in cube.descriptive.tags if _is_long(tag) or cleaned(tag).removed]
     tags = {tag: gate.examine(tag, cube.trust.channel, tenant=told) for tag in long}
     text = verdicts[0].text if verdicts[0].ruling is not Ruling.REFUSE else cube.text
     if text != cube.text or value != before or any(each.text != tag for tag, each in tags.items()):
@@ -113,7 +113,7 @@ def _header_looked_at(cube: MemCube, gate: WriteGate, tenant: str) -> tuple[MemC
     parts: dict[str, Any] = {}
     for part, names in _IN_WORDS.items():
         said = getattr(cube, part)
-        words = {name: each for name in names if (each := getattr(said, name)) and len(each) >= SHORTEST}
+        words = {name: each for name in names if (each := getattr(said, name)) and _is_long(each)}
         found = {name: gate.examine(each, cube.trust.channel, tenant=tenant) for name, each in words.items()}
         verdicts += found.values()
         other = {
@@ -122,6 +122,10 @@ def _header_looked_at(cube: MemCube, gate: WriteGate, tenant: str) -> tuple[MemC
         if other:
             parts[part] = said.model_copy(update=other)
     return (cube.model_copy(update=parts) if parts else cube), verdicts
+
+
+def _is_long(label: str) -> bool:
+    return len(label) >= SHORTEST or "@" in label
 
 
 def _looked_through(value: Any, gate: WriteGate, cube: MemCube, tenant: str, verdicts: list[Verdict]) -> Any:
@@ -134,7 +138,7 @@ def _looked_through(value: Any, gate: WriteGate, cube: MemCube, tenant: str, ver
         told: dict[str, Any] = {}
         for key, each in value.items():
             name = key
-            if len(key) >= SHORTEST:
+            if _is_long(key):
                 verdicts.append(gate.examine(key, cube.trust.channel, tenant=tenant))
                 name = key if verdicts[-1].ruling is Ruling.REFUSE else verdicts[-1].text
             count = 1

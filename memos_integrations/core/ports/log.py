@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from pydantic import Field
 
-from memos_integrations.core.cube import Digest, Json, Label, Moment, Text, Value
+from memos_integrations.core.cube import Digest, Json, Label, Moment, Number, Text, Value
 
 
 class Outcome(StrEnum):
@@ -28,7 +28,7 @@ class AuditRecord(Value):
     outcome: Outcome
     reason: Text = ""
     cube_id: Label | None = None
-    version: int | None = None
+    version: Number | None = None
     owner: Label | None = None
     digest: Digest | None = None
     purpose: Label | None = None
@@ -40,7 +40,7 @@ class AuditRecord(Value):
 class AuditEntry(Value):
     """One link of the chain: `hash` is SHA-256 over `previous` and the canonical record with its number."""
 
-    number: int
+    number: Number
     record: AuditRecord
     previous: Digest
     hash: Digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -127,6 +128,13 @@ def test_the_zip_that_a_product_sends_is_read(name: str, tmp_path: Path) -> None
         read(name, tmp_path / "none.zip")
 
 
+def test_a_zip_that_would_grow_out_of_proportion_is_refused(tmp_path: Path, memos: MemOS) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("conversations.json", "[" + " " * (2 << 20) + "]")
+    with pytest.raises(ImportFormatError, match=r"bomb.zip/conversations.json: would grow to more than 100 times"):
+        memos.import_file(tmp_path / "bomb.zip", FORMS["chatgpt"], by=ANA)
+
+
 def test_a_ring_of_answers_ends(tmp_path: Path) -> None:
     talk = json.loads(json.dumps(CHATGPT))
     talk[0]["mapping"]["root"]["parent"] = "n3"
@@ -152,12 +160,19 @@ BROKEN: list[tuple[str, str, str]] = [
     ("csv", "id,text\n1\n", r"x:2: has more or fewer"),
     ("csv", "id,text\n1,a,b\n", r"x:2: has more or fewer"),
     ("csv", 'id,text\n1,"a\n', r"x:"),
+    ("csv", "id,text,text\n1,a,b\n", r"x:1: names the column `text` twice"),
+    ("csv", "id,text,mood,mood\n1,a,b,c\n", r"x:1: names the column `mood` twice"),
+    ("csv", 'id,text,value\n1,a,"{""n"":1,""n"":2}"\n', r"x:2: value: is not JSON, or says a name twice"),
+    ("jsonl", '{"text": "a", "text": "b"}\n', r"x:1: is not JSON: a name stands twice"),
+    ("mem0", '[{"id": "1", "memory": "a", "metadata": {"n": 1, "n": 2}}]', r"x\[0\]: a name stands twice"),
+    ("letta", '{"blocks": [], "blocks": []}', r"x: is not JSON: a name stands twice"),
     ("mem0", '{"other": []}', r"neither a list"),
     ("mem0", '[{"memory": "a"}]', r"x\[0\]: has no id"),
     ("mem0", '[{"id": "1", "memory": "a"}, ', r"x\[1\]"),
     ("mem0", '[{"id": "1", "memory": "a"} {"id": "2"}]', r"x\[1\]: a comma"),
     ("langgraph", '[{"namespace": "x", "key": "k", "value": {}}]', r"namespace: is text"),
     ("langgraph", '[{"namespace": ["x"], "key": "k", "value": {"\\ud800": {}}}]', r"value: holds half a character"),
+    ("langgraph", '[{"namespace": ["x"], "key": "k", "value": {"n": 1e400}}]', r"x\[0\]: is not JSON"),
     ("letta", "[]", r"is a list, not an object"),
     ("zep", '{"edges": [{"fact": "a"}]}', r"edges\[0\]: has no uuid"),
     ("chatgpt", '[{"id": "c", "mapping": []}]', r"x\[0\].mapping: is a list"),
@@ -178,6 +193,38 @@ def test_a_broken_file_is_named_and_leaves_nothing(
     path.write_text(content, "utf-8")
     with pytest.raises(ImportFormatError, match=why):
         memos.import_file(path, FORMS[name], by=ANA)
+    assert texts(memos) == []
+
+
+def test_columns_without_a_name_are_kept_by_their_number(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("id,text,,\n1,a,b,c\n2,d,,\n", "utf-8")
+    first, second = read("csv", tmp_path / "x")
+    assert first.value == {"value": None, "column 3": "b", "column 4": "c"}
+    assert second.value is None
+
+
+def test_of_a_head_that_says_a_name_twice_nothing_is_lost(tmp_path: Path) -> None:
+    text = "---\nid: one\nid: two\n---\nLikes figs\n"
+    (tmp_path / "a.md").write_text(text, "utf-8")
+    (record,) = read("markdown", tmp_path)
+    assert (record.id, record.text) == ("a.md", text)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_pipe_is_no_file(name: str, tmp_path: Path, memos: MemOS) -> None:
+    pipe = tmp_path / "pipe.md"
+    os.mkfifo(pipe)
+    with pytest.raises(ImportFormatError, match=r"no regular file|not a (COGX )?folder"):
+        memos.import_file(pipe, FORMS[name], by=ANA)
+    if name == "markdown":
+        with pytest.raises(ImportFormatError, match=r"pipe.md: cannot be read: it is no regular file"):
+            memos.import_file(tmp_path, FORMS[name], by=ANA)
+    if name == "cogx":
+        folder = written(name, tmp_path)
+        (folder / "facts.jsonl").unlink()
+        os.mkfifo(folder / "facts.jsonl")
+        with pytest.raises(ImportFormatError, match=r"facts.jsonl: cannot be read: it is no regular file"):
+            memos.import_file(folder, FORMS[name], by=ANA)
     assert texts(memos) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ from memos_integrations import MemOS, Principal, State
 from memos_integrations.backends.signing import Ed25519Signer
 from memos_integrations.core.cube.values import MAX_VALUE_DEPTH
 from memos_integrations.core.errors import BundleError, InvalidMemoryError
+from memos_integrations.core.interchange import Addressee, taking
 from memos_integrations.core.items import Address, ItemWrite
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
+from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.conformance import make, reader
 
 ANA = Principal(tenant="clinic-a", user="ana")
@@ -129,6 +132,30 @@ def refused(target: MemOS, folder: Path, content: bytes, *codes: str) -> None:
     assert target.find(ALL, by=BO) == []
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_a_bundle_that_is_refused_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: bool) -> None:
+    """Neither one of a memory that stands before the one that is none, nor one of the lists beside them."""
+    if many:
+        monkeypatch.setattr(taking, "AT_ONCE", 0)
+    bundle = make.Bundle()
+    bundle.members["access_log.jsonl"] = make.entry() + b"\n"
+    bundle.needs("access_log")
+    bundle.add(make.memory(2, payload={"kind": "plaintext", "text": "A plan.", "blob": bundle.blob(b"\x89PNG", "x/y")}))
+    for number in range(3, 300):
+        bundle.add(make.memory(number))
+    good = bundle.file()
+    said = make.memory()["descriptive"] | {"semantic_type": "fact"}  # which a first look believes
+    bundle.add(make.memory(300, provenance={"LINKS": []}, descriptive=said))
+    with MemOS(SQLiteVault(tmp_path / "vault"), clock=lambda: NOW) as target:
+        refused(target, tmp_path, bundle.file(), "record")
+        assert [each for each in (tmp_path / "vault" / "vault.blobs").rglob("*") if each.is_file()] == []
+        (tmp_path / "x.mip").write_bytes(good)
+        done = target.load(tmp_path / "x.mip", by=BO, trusted=TRUSTED, recipient="clinic-b")
+        assert done.counts == {"new": 299}
+        with target.read_blob(done.lists["access_log.jsonl"], by=BO) as log:
+            assert log.read() == make.entry() + b"\n"
+
+
 LISTS = {
     "access_log": make.entry(),
     "redactions": make.spelled({"id": "x", "version": 1, "removed": ["phone"]}),
@@ -194,6 +221,29 @@ def test_both_readers_refuse_hidden_bytes_and_headers_that_disagree(
     vaults: tuple[MemOS, MemOS], tmp_path: Path, how: dict[str, Any]
 ) -> None:
     refused(vaults[1], tmp_path, zipped(**how), "malformed")
+
+
+def test_a_pipe_is_no_bundle_no_card_and_no_key(vaults: tuple[MemOS, MemOS], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(BundleError, match="no regular file") as caught:
+        vaults[1].load(pipe, by=BO, trusted=TRUSTED, recipient="clinic-b")
+    assert caught.value.code == "unreadable"
+    for other in (pipe, tmp_path, tmp_path / "absent", tmp_path / "a\0b"):
+        with pytest.raises(BundleError) as caught:
+            vaults[1].load(other, by=BO, trusted=TRUSTED, recipient="clinic-b")
+        assert caught.value.code == "unreadable"
+        with pytest.raises(BundleError) as caught:
+            Addressee.from_file(other)
+        assert caught.value.code == "unreadable"
+    with pytest.raises(InvalidMemoryError, match="no regular file"):
+        Ed25519Signer.in_file(pipe)
+
+
+def test_a_key_is_believed_however_its_letters_are_written(vaults: tuple[MemOS, MemOS], tmp_path: Path) -> None:
+    (tmp_path / "x.mip").write_bytes(make.made())
+    upper = {key.upper(): name for key, name in TRUSTED.items()}
+    assert vaults[1].load(tmp_path / "x.mip", by=BO, trusted=upper, recipient="clinic-b").counts == {"new": 1}
 
 
 # --- the manifest

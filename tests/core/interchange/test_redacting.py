@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from memos_integrations.core.cube import Provenance
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.gate import Ruling, WriteGate
 from memos_integrations.core.interchange import Redacted
+from memos_integrations.core.items import Address, ItemQuery, ItemWrite
 from memos_integrations.vaults.memory import InMemoryVault
 
 ANA = Principal(tenant="clinic-a", user="ana")
@@ -33,7 +35,7 @@ def source() -> Iterator[MemOS]:
 
 
 def dumped(memos: MemOS, path: Path, **how: Any) -> tuple[Any, bytes]:
-    made = memos.dump(path, by=ANA, signer=KEY, issuer="clinic-a", recipient="clinic-b", **how)
+    made = memos.dump(path, **({"by": ANA, "signer": KEY, "issuer": "clinic-a", "recipient": "clinic-b"} | how))
     with MemOS(InMemoryVault(), clock=lambda: NOW) as target:
         loaded = target.load(path, by=BO, trusted={KEY.key: "clinic-a"}, recipient="clinic-b")
         assert sum(loaded.counts.values()) == made.cubes
@@ -156,3 +158,86 @@ def test_names_of_threads_tell_nothing_that_a_function_took_out(source: MemOS, t
     _, whole = dumped(source, tmp_path / "a.mip", redact=hidden)
     assert b"schizophrenia" not in whole
     assert b"visit-3" in whole
+
+
+# --- names that lead somewhere
+
+
+RITA = Principal(tenant="clinic-a", user="rita.lopes@example.org")
+
+
+def of_rita(memos: MemOS) -> tuple[str, str]:
+    """A memory and an item of somebody who is named by an address; their ids."""
+    cube = memos.remember("The ward has 12 beds.", by=RITA, readers=["bo@x.org"])
+    memos.items.write([ItemWrite(Address(("prefs", RITA.user), "for bo@x.org"), {"dark": True})], by=RITA)
+    (item,) = memos.items.search(ItemQuery(prefix=("prefs",)), by=RITA)
+    return cube.id, item.cube_id
+
+
+def records(path: Path) -> dict[str, Any]:
+    return {said["id"]: said for said in map(json.loads, zipfile.ZipFile(path).read("cubes.jsonl").splitlines())}
+
+
+@pytest.mark.parametrize("gate", [GATE, WriteGate(personal=Ruling.REFUSE, orders=Ruling.ALLOW)], ids=["cut", "refused"])
+def test_places_keys_and_subjects_tell_no_address(source: MemOS, tmp_path: Path, gate: WriteGate) -> None:
+    note, item = of_rita(source)
+    made, whole = dumped(source, tmp_path / "a.mip", redact=gate, by=RITA)
+    assert made.cubes == 2
+    assert b"@" not in whole
+    told = records(tmp_path / "a.mip")
+    place = told[note]["namespace"][1]
+    assert re.fullmatch(r"\[email:[a-p]{16}\]", place)
+    assert told[note]["governance"]["owner"] == f"user:{place}"
+    assert told[item]["namespace"] == ["clinic-a", "prefs", place]
+    assert told[item]["payload"]["value"]["key"] not in (place, "for bo@x.org")
+    removed = {each["id"]: each["removed"] for each in cut(tmp_path / "a.mip")}
+    assert removed == {note: ["email", "namespace"], item: ["email", "key", "namespace"]}
+
+
+def test_a_name_is_the_same_in_every_bundle_for_one_recipient(source: MemOS, tmp_path: Path) -> None:
+    note, _ = of_rita(source)
+    how: dict[str, Any] = {"redact": GATE, "by": RITA, "signer": KEY, "issuer": "clinic-a"}
+    for name, recipient in (("a", "clinic-b"), ("b", "clinic-b"), ("c", "clinic-c")):
+        source.dump(tmp_path / name, recipient=recipient, **how)
+    places = [records(tmp_path / name)[note]["namespace"][1] for name in "abc"]
+    assert places[0] == places[1] != places[2]
+    source.dump(tmp_path / "d", recipient="clinic-b", **(how | {"signer": Ed25519Signer(bytes(32))}))
+    assert records(tmp_path / "d")[note]["namespace"][1] != places[0]
+
+
+def test_an_item_under_another_name_is_brought_up_to_date(source: MemOS, tmp_path: Path) -> None:
+    of_rita(source)
+    with MemOS(InMemoryVault(), clock=lambda: NOW) as target:
+        for number, dark in enumerate((True, False)):
+            path = tmp_path / f"{number}.mip"
+            write = ItemWrite(Address(("prefs", RITA.user), "for bo@x.org"), {"dark": dark})
+            source.items.write([write], by=RITA)
+            source.dump(path, by=RITA, signer=KEY, issuer="clinic-a", recipient="clinic-b", redact=GATE)
+            target.load(path, by=BO, trusted={KEY.key: "clinic-a"}, recipient="clinic-b")
+            (item,) = target.items.search(ItemQuery(prefix=("prefs",)), by=BO)
+            assert item.value == {"dark": dark}
+            assert target.items.read([item.address], by=BO)[0] == item
+
+
+def test_names_of_fields_tell_no_address(source: MemOS, tmp_path: Path) -> None:
+    source.remember("Known.", by=ANA, value={"a@b.co": 1, "rita.lopes@example.org": {"x@y.org": [2]}}, tags=["a@b.co"])
+    _, whole = dumped(source, tmp_path / "a.mip", redact=GATE)
+    assert b"@" not in whole
+
+
+def test_places_tell_nothing_that_a_function_took_out(source: MemOS, tmp_path: Path) -> None:
+    cube = source.remember(
+        "My diagnosis is schizophrenia.", by=ANA, namespace=("clinic-a", "ana", "schizophrenia"), readers=["group:bees"]
+    )
+    _, whole = dumped(source, tmp_path / "a.mip", redact=hidden)
+    assert b"schizophrenia" not in whole
+    assert records(tmp_path / "a.mip")[cube.id]["namespace"][:2] == ["clinic-a", "ana"]
+    assert b'"group:bees"' in whole
+    assert cut(tmp_path / "a.mip")[0]["removed"] == ["namespace", "words"]
+
+
+def test_a_log_that_names_somebody_by_what_is_taken_out_does_not_go(source: MemOS, tmp_path: Path) -> None:
+    of_rita(source)
+    with pytest.raises(InvalidMemoryError, match="access log names somebody"):
+        dumped(source, tmp_path / "a.mip", redact=GATE, by=RITA, access_log=True)
+    assert [*tmp_path.iterdir()] == []

@@ -30,6 +30,7 @@ from memos_integrations.core.items import Address, ItemWrite
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
+from tests.conformance import make
 
 ANA = Principal(tenant="home", user="ana")
 BEN = Principal(tenant="home", user="ben")
@@ -713,3 +714,113 @@ def test_a_strangers_file_named_like_a_first_part_holds_nothing_up(
     junk.write_bytes(b"junk")
     two.sync(folder)
     assert two.told() == one.told()
+
+
+@pytest.mark.parametrize("years", [8, -8])
+def test_a_clock_that_was_years_ahead_holds_nothing_up(
+    devices: tuple[Device, Device, Device], folder: Path, years: int
+) -> None:
+    laptop, phone, _ = devices
+    laptop.memos.remember("Written before its clock went wrong.", by=ANA)
+    laptop.sync(folder)
+    laptop.now += timedelta(days=365 * years)
+    laptop.memos.remember("Written in what it took for another year.", by=ANA)
+    laptop.sync(folder)
+    laptop.sync(folder)
+    laptop.now = NOW
+    laptop.memos.remember("Written when its clock was set.", by=ANA)
+    assert not any(rounds(folder, (laptop, phone)))
+    assert phone.told() == laptop.told()
+    assert len(phone.there()) == 3
+    names = _parts(folder)
+    assert [device.sync(folder) for device in (laptop, phone)] == [Synced()] * 2
+    assert _parts(folder) == names
+
+
+def test_a_clock_that_is_behind_takes_nothing_of_another_life_away(tmp_path: Path, folder: Path) -> None:
+    laptop, phone, kept = of_one_life(tmp_path, folder)
+    laptop.memos.close()
+    copy = twice(laptop, 0, tmp_path)
+    laptop = Device(0, SQLiteVault(tmp_path / "0"))
+    laptop.memos.update(kept, text="The key is in the shed.", by=ANA)
+    laptop.sync(folder)
+    laptop.memos.close()
+    copy.now = NOW - timedelta(days=4_000)
+    copy.memos.remember("Written by the copy, with a clock that is behind.", by=ANA)
+    copy.sync(folder)
+    copy.now = NOW
+    assert not any(rounds(folder, (copy, phone)))
+    assert phone.told() == copy.told()
+    assert phone.there()[kept].text == "The key is in the shed."
+    copy.memos.close(), phone.memos.close()
+
+
+def test_two_ways_to_the_same_words_are_both_in_the_history(
+    devices: tuple[Device, Device, Device], folder: Path
+) -> None:
+    cube = devices[0].memos.remember("Who waters the plants?", by=ANA)
+    rounds(folder, devices)
+    for number, device in enumerate(devices[:2]):
+        device.memos.update(cube.id, text=f"Number {number} said it first.", by=ANA)
+        device.memos.update(cube.id, text="They are watered.", by=ANA)
+    rounds(folder, devices)
+    for device in devices:
+        told = {each.text for each in device.memos.history(cube.id, by=ANA)}
+        assert told == {"Who waters the plants?", "They are watered.", *(f"Number {n} said it first." for n in (0, 1))}
+
+
+def test_a_copy_whose_clock_stands_still_counts_no_write_twice(tmp_path: Path, folder: Path) -> None:
+    laptop, phone = Device(0, SQLiteVault(tmp_path / "0")), Device(1, InMemoryVault())
+    laptop.memos.remember("The boat is moored at pier 4.", by=ANA)
+    laptop.sync(folder)
+    cube = laptop.memos.remember("The key is under the mat.", by=ANA)
+    laptop.memos.close()
+    copy = twice(laptop, 0, tmp_path)
+    laptop = Device(0, SQLiteVault(tmp_path / "0"))
+    copy.memos.update(cube.id, text="The key is with the copy.", by=ANA)
+    copy.sync(folder)
+    laptop.memos.update(cube.id, text="The key is with the laptop.", by=ANA)
+    phone.sync(folder)
+    assert not any(rounds(folder, (laptop, copy, phone)))
+    assert laptop.told() == copy.told() == phone.told()
+    for device in (laptop, copy, phone):
+        told = {each.text for each in device.memos.history(cube.id, by=ANA)}
+        assert told == {"The key is under the mat.", "The key is with the copy.", "The key is with the laptop."}
+        device.memos.close()
+
+
+def part_of(folder: Path, *memories: make.Record, vector: dict[str, int]) -> Path:
+    """A part of the series of the first device that says what our writer would not."""
+    key = make.KEY.public_key().public_bytes_raw().hex()
+    bundle = make.Bundle(*memories)
+    when = "2026-03-01T09:00:00Z"
+    clock = {"id": memories[0]["id"], "vector": vector, "at": when, "by": next(iter(vector))}
+    bundle.members["clocks.jsonl"] = make.spelled(clock) + b"\n"
+    bundle.needs("clocks", "history")
+    covers = {"replica": key[:16], "after": 0, "to": 5}
+    bundle.manifest |= {"mip": "1.1", "recipient": "ana", "purpose": "sync", "covers": covers}
+    path = folder / f"{key[:16]}-{0:015d}-{5:015d}.mip"
+    path.write_bytes(bundle.file())
+    return path
+
+
+@pytest.mark.parametrize(
+    "vector", [{"r" * 65: 1}, {"a,b=1": 1}, {"a b": 1}, {"r": 2**53 - 1}, {f"{n:064d}": 1 for n in range(24)}]
+)
+def test_a_clock_that_could_not_be_kept_is_refused_by_name(folder: Path, vector: dict[str, int]) -> None:
+    path = part_of(folder, make.memory(namespace=["home", "ana"]), vector=vector)
+    laptop = Device(1, InMemoryVault())
+    laptop.memos.remember("A fact.", by=ANA)
+    done = laptop.sync(folder)
+    assert (done.refused, done.written) == ({path.name: "record"}, 1)
+    assert len(laptop.there()) == 1
+
+
+@pytest.mark.parametrize("early", [{"namespace": ["work", "ana"]}, {"governance": {"owner": "user:ben"}}])
+def test_a_version_that_was_somebody_elses_holds_nothing_up(folder: Path, early: dict[str, Any]) -> None:
+    mine = {"namespace": ["home", "ana"]}
+    part_of(folder, make.memory(**(mine | early)), make.memory(text="Now.", version=2, **mine), vector={"r": 2})
+    laptop = Device(1, InMemoryVault())
+    assert laptop.sync(folder).counts == {"new": 1}
+    (cube,) = laptop.there().values()
+    assert [each.text for each in laptop.memos.history(cube.id, by=ANA)] == ["Now."]
