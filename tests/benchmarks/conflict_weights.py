@@ -38,7 +38,7 @@ from tests.benchmarks.meta import single_threaded
 
 HERE = Path(__file__).resolve().parents[1] / "core"
 WEIGHTS = Path(__file__).resolve().parents[2] / "memos_integrations/core/conflict/weights.json"
-UNLEARNED = frozenset({"conflict_held_out.tsv", "conflict_twenty_first_hand.tsv"})
+UNLEARNED = frozenset({"conflict_held_out.tsv", "conflict_twenty_first_hand.tsv", "conflict_twenty_second_hand.tsv"})
 """Sets that nothing is learned from, besides the held out third of `conflict_pairs.tsv`."""
 BESIDE, PENALTY, LEAST_PAIRS, LEAST_SETS = 2, 1.0, 5, 3
 OTHERS = ("Wilma", "Edgar", "Solveig", "Ramon", "Tindra", "Corvex", "Altmark", "Peregrine")
