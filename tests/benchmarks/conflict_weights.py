@@ -33,7 +33,7 @@ import numpy.typing as npt
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from memos_integrations.backends.minilm import MiniLMEmbedder
 from memos_integrations.core.claims import claims_of
-from memos_integrations.core.conflict.meaning import KNOTS, NEAR, Meaning, Weights, measures_of
+from memos_integrations.core.conflict.meaning import KNOTS, Meaning, Weights, least_cosine, measures_of
 from memos_integrations.core.conflict.signs import of_one_matter, signs_of
 from memos_integrations.core.conflict.weighed import LIKELY, LIKELY_BY_MEANING
 from memos_integrations.core.contrast.lexicon import DAYS, MONTHS
@@ -88,7 +88,8 @@ def sample(pair: Told, meaning: Meaning | None) -> Sample:
     if meaning is None:
         return Sample(pair.name, pair.conflict, signs, of_one_matter(newer, older, mine, theirs), pair.made)
     rows = meaning.rows(newer, older)
-    return Sample(pair.name, pair.conflict, signs, float(rows[0] @ rows[1]) >= NEAR, pair.made, measures_of(rows))
+    matter = float(rows[0] @ rows[1]) >= least_cosine(newer, older, mine, theirs)
+    return Sample(pair.name, pair.conflict, signs, matter, pair.made, measures_of(rows))
 
 
 def samples(meaning: Meaning | None = None) -> list[Sample]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
@@ -12,15 +12,15 @@ import pytest
 
 from memos_integrations.backends.minilm import MiniLMEmbedder
 from memos_integrations.core.conflict import ConflictModel, ConflictRules, Ruling
-from memos_integrations.core.conflict.meaning import KNOTS, measures_of, meaning_of, only_in
+from memos_integrations.core.conflict.meaning import KNOTS, meaning_of, measures_of, only_in
 from memos_integrations.core.errors import EmbeddingError
 from memos_integrations.core.ports import Embedder, Vectors
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
-from tests.core.test_conflict_pairs import ANA, SAID, read, ruled, scored
+from tests.core.test_conflict_pairs import ANA, SAID, read, ruled
 
-OLDER, NEWER = "My neighbour is pregnant.", "My neighbour gave birth to a boy."
-"""No rule reads it, and words alone are too few."""
+OLDER, NEWER = "The client wants invoices in dollars.", "Client asked to be billed in euros going forward."
+"""No rule reads it, and words alone are too few. Both are in a set that was learned from."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ class Failing(Another):
 
 
 def told(embedder: Embedder | None, *texts: str) -> list[Ruling]:
-    times = (datetime(2026, 3, 2, 9, tzinfo=UTC) + timedelta(hours=hours) for hours in count())
+    times = (SAID + timedelta(hours=hours) for hours in count())
     with MemOS(InMemoryVault(), embedder=embedder, conflicts=ConflictRules(), clock=lambda: next(times)) as memos:
         cubes = [memos.remember(text, by=ANA) for text in texts]
         return [each.ruling for each in memos.decisions(cubes[-1].id, by=ANA)]
@@ -57,7 +57,7 @@ def test_memos_gives_its_embedder_to_the_rules(minilm: MiniLMEmbedder) -> None:
 
 
 def test_what_only_vectors_tell_retires_nothing_and_leaves_other_matters(minilm: MiniLMEmbedder) -> None:
-    assert told(minilm, OLDER, "My neighbour has a garden.") == []
+    assert told(minilm, OLDER, "The client has a garden.") == []
     assert told(minilm, "I am allergic to nuts.", NEWER) == []
 
 
@@ -86,9 +86,13 @@ def test_a_failing_embedder_is_told(minilm: MiniLMEmbedder) -> None:
 
 def test_a_language_model_is_asked_about_what_the_rules_find_with_the_embedder(minilm: MiniLMEmbedder) -> None:
     prompts: list[str] = []
-    model = ConflictModel(lambda prompt: prompts.append(prompt) or '{"ruling": "supersede"}')
-    pair = next(each for each in read("conflict_thirteenth_hand.tsv") if each.older == OLDER)
-    assert ruled(pair, model.reading_with(minilm)) == {Ruling.SUPERSEDE}
+
+    def ask(prompt: str) -> str:
+        prompts.append(prompt)
+        return '{"ruling": "supersede"}'
+
+    pair = next(each for each in read("conflict_fifteenth_hand.tsv") if each.older == OLDER)
+    assert ruled(pair, ConflictModel(ask).reading_with(minilm)) == {Ruling.SUPERSEDE}
     assert prompts
 
 
@@ -103,4 +107,4 @@ def test_measures_are_a_broken_line_of_each_cosine_and_both_vectors() -> None:
 
 def test_only_in_gives_what_the_two_do_not_share() -> None:
     assert only_in("The lift is open.", "The lift is closed.") == ("open", "closed")
-    assert only_in("My boat sank.", "The user's sister sings.") == ("My boat sank.", "The user's sister sings.")
+    assert only_in("Renske sings.", "Ivo sank.") == ("Renske sings.", "Ivo sank.")

@@ -20,14 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from memos_integrations.core.claims import Claim
-from memos_integrations.core.conflict.signs import signs_of
+from memos_integrations.core.conflict.signs import of_one_matter, signs_of
 from memos_integrations.core.contrast import meetings
 from memos_integrations.core.ports import Embedder, Vectors
 
 Floats = npt.NDArray[np.float64]
 
-NEAR = 0.3
-"""Two statements whose vectors have a lower cosine are of two matters: 99 of 100 changes told in words are above it."""
+NEAR, ALIKE = 0.3, 0.6
+"""Two statements are of one matter that share a thing and whose vectors have this cosine at least, or that have the
+higher one whatever they share. 99 of 100 changes told in words are above the first."""
 
 KNOTS = (-1.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 """Where a cosine begins to count anew: the weights between them make a broken line of it."""
@@ -46,6 +47,11 @@ def only_in(newer: str, older: str) -> tuple[str, str]:
     if best is None:
         return newer, older
     return " ".join(word.low for word in best.only_n), " ".join(word.low for word in best.only_o)
+
+
+def least_cosine(newer: str, older: str, mine: Sequence[Claim], theirs: Sequence[Claim]) -> float:
+    """The cosine from which on two texts with these claims are of one matter."""
+    return NEAR if of_one_matter(newer, older, mine, theirs) else ALIKE
 
 
 def measures_of(rows: Vectors) -> Floats:
@@ -69,7 +75,7 @@ class Meaning:
         Raises:
             EmbeddingError: The embedder failed.
         """
-        if float(self._row(newer) @ self._row(older)) < NEAR:
+        if float(self._row(newer) @ self._row(older)) < least_cosine(newer, older, mine, theirs):
             return -np.inf
         signs = self._weights.of(signs_of(newer, older, mine, theirs))
         return signs + float(measures_of(self.rows(newer, older)) @ self._weights.measures)
