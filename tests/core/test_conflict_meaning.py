@@ -19,7 +19,7 @@ from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
 from tests.core.test_conflict_pairs import ANA, SAID, read, ruled, scored
 
-OLDER, NEWER = "Our return window is 30 days.", "Returns are accepted within 60 days now."
+OLDER, NEWER = "Mr Haddad prefers to be contacted by phone.", "Mr Haddad asks us to write rather than call."
 """No rule reads it, and words alone are too few. Both are in a set that was learned from."""
 
 
@@ -58,7 +58,7 @@ def test_memos_gives_its_embedder_to_the_rules(minilm: MiniLMEmbedder) -> None:
 
 @pytest.mark.parametrize(
     ("name", "precision", "recall", "wrongly_retired"),
-    [("conflict_twenty_first_hand.tsv", 100, 54, 0), ("conflict_twenty_second_hand.tsv", 94, 55, 1)],
+    [("conflict_twenty_first_hand.tsv", 100, 49, 0), ("conflict_twenty_second_hand.tsv", 93, 50, 1)],
 )
 def test_more_is_found_with_vectors_of_sets_that_nothing_was_learned_from(
     name: str, precision: float, recall: float, wrongly_retired: int, minilm: MiniLMEmbedder
@@ -70,7 +70,7 @@ def test_more_is_found_with_vectors_of_sets_that_nothing_was_learned_from(
 
 
 def test_what_only_vectors_tell_retires_nothing_and_leaves_other_matters(minilm: MiniLMEmbedder) -> None:
-    assert told(minilm, OLDER, "Our opening hours are on the door.") == []
+    assert told(minilm, OLDER, "Mr Haddad has a garden.") == []
     assert told(minilm, "I am allergic to nuts.", NEWER) == []
 
 

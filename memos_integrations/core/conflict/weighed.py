@@ -20,8 +20,8 @@ from memos_integrations.core.conflict.signs import of_one_matter, signs_of
 LIKELY = 2.2
 """The log-odds above which two statements are said to contradict each other: nine to one for it."""
 
-LIKELY_BY_MEANING = 2.5
-"""The same where sentence vectors are weighed too: twelve to one."""
+LIKELY_BY_MEANING = 3.0
+"""The same where sentence vectors are weighed too: twenty to one. They see less well which of two things is meant."""
 
 
 def is_likely(
