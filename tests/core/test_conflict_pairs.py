@@ -42,11 +42,11 @@ before anything was run on it. At first sight the rules alone: `conflict_twentie
 learned from the first of them and from all the other sets above but `conflict_held_out.tsv`, the second, of which
 nothing was learned, at first sight: 97.0, 52.5, 0 of 77, where odds of five to three were enough. They have to be nine
 to one since the floors below and the simulated year were looked at: 100, 41.0, 0 of 77.
-`conflict_twenty_second_hand.tsv`, twelve further registers (a farm, a stage, minutes, a logbook, …), was written before
-sentence vectors were weighed (`core/conflict/meaning.py`), and nothing is learned from it either. The rules alone: 91.4,
-37.6, 1 of 85; with the weighed signs 92.7, 44.7; with MiniLM's vectors, where odds of twelve to one were enough, 94.0,
-55.3. They have to be twenty to one since the simulated year was looked at: 93.5, 50.6. The twenty-first likewise: 100,
-54.1, then 100, 49.2 (`test_conflict_meaning.py`).
+`conflict_twenty_second_hand.tsv`, twelve further registers (a farm, a stage, minutes, a logbook, …), was written
+before sentence vectors were weighed (`core/conflict/meaning.py`), and nothing is learned from it either. The rules
+alone: 91.4, 37.6, 1 of 85; with the weighed signs 92.7, 44.7; with MiniLM's vectors, where odds of twelve to one were
+enough, 94.0, 55.3. They have to be twenty to one since the simulated year was looked at: 93.5, 50.6. The twenty-first
+likewise: 100, 54.1, then 100, 49.2 (`test_conflict_meaning.py`).
 `tests/benchmarks/conflict_weights.py --apart` judges each set by weights that were learned from the others. What a
 floor of a set that was learned from says is that it is kept.
 """
