@@ -2,6 +2,9 @@
 
     python tests/benchmarks/conflict_weights.py --apart            # each set judged by weights learned from the others
     python tests/benchmarks/conflict_weights.py --write            # learn from all of them, and write the weights
+    python tests/benchmarks/conflict_weights.py --minilm .models/all-MiniLM-L6-v2 --apart --write
+
+With `--minilm` it is about `weights_minilm.json`: the same signs, and what sentence vectors say (`meaning.py`).
 
 Learned from the pairs of statements of `tests/core/conflict_*.tsv`, but for `UNLEARNED`; besides, as pairs that stand
 side by side, from each later statement with the earlier one of other pairs (`BESIDE` of them), told of the same one
@@ -28,9 +31,11 @@ import numpy as np
 import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from memos_integrations.backends.minilm import MiniLMEmbedder
 from memos_integrations.core.claims import claims_of
+from memos_integrations.core.conflict.meaning import KNOTS, Meaning, Weights, least_cosine, measures_of
 from memos_integrations.core.conflict.signs import of_one_matter, signs_of
-from memos_integrations.core.conflict.weighed import LIKELY
+from memos_integrations.core.conflict.weighed import LIKELY, LIKELY_BY_MEANING
 from memos_integrations.core.contrast.lexicon import DAYS, MONTHS
 from memos_integrations.core.text import STOP_WORDS
 from memos_integrations.core.text.words import LIGHT_WORDS
@@ -38,48 +43,75 @@ from tests.benchmarks.meta import single_threaded
 
 HERE = Path(__file__).resolve().parents[1] / "core"
 WEIGHTS = Path(__file__).resolve().parents[2] / "memos_integrations/core/conflict/weights.json"
-UNLEARNED = frozenset({"conflict_held_out.tsv", "conflict_twenty_first_hand.tsv"})
+UNLEARNED = frozenset({"conflict_held_out.tsv", "conflict_twenty_first_hand.tsv", "conflict_twenty_second_hand.tsv"})
 """Sets that nothing is learned from, besides the held out third of `conflict_pairs.tsv`."""
 BESIDE, PENALTY, LEAST_PAIRS, LEAST_SETS = 2, 1.0, 5, 3
+BENT, BENT_PENALTY = 4 * len(KNOTS), 0.3
+"""How many of the measures are of cosines, and what they are penalised by: there are few of them."""
 OTHERS = ("Wilma", "Edgar", "Solveig", "Ramon", "Tindra", "Corvex", "Altmark", "Peregrine")
 NO_NAMES = STOP_WORDS | LIGHT_WORDS | DAYS | MONTHS | {"user", "client", "customer", "invoices", "mr", "mrs", "dr"}
 """Words in capitals that name nobody."""
 SAID = datetime(2026, 3, 2, 9, tzinfo=UTC)
 Floats = npt.NDArray[np.float64]
+NOTHING: Floats = np.zeros(0)
 
 
 class Sample(NamedTuple):
-    """Two statements with their signs, of one `matter` or not; `made`: put together, not written as a pair."""
+    """Two statements with their signs, of one `matter` or not; `made`: put together, not written as a pair.
+
+    `measures` are what their sentence vectors say; none where these are not weighed.
+    """
 
     name: str
     conflict: bool
     signs: frozenset[str]
     matter: bool
     made: bool
+    measures: Floats = NOTHING
 
 
-def sample(name: str, newer: str, older: str, *, conflict: bool, made: bool = False) -> Sample:
+class Told(NamedTuple):
+    """A pair as it is told: which set it is of, and its statements."""
+
+    name: str
+    newer: str
+    older: str
+    conflict: bool
+    made: bool = False
+
+
+def sample(pair: Told, meaning: Meaning | None) -> Sample:
     """A pair with its signs, as the rules see it when both are told by one speaker."""
+    newer, older = pair.newer, pair.older
     mine, theirs = (claims_of(text, SAID, "ana") for text in (newer, older))
-    matter = of_one_matter(newer, older, mine, theirs)
-    return Sample(name, conflict, signs_of(newer, older, mine, theirs), matter, made)
+    signs = signs_of(newer, older, mine, theirs)
+    if meaning is None:
+        return Sample(pair.name, pair.conflict, signs, of_one_matter(newer, older, mine, theirs), pair.made)
+    rows = meaning.rows(newer, older)
+    matter = float(rows[0] @ rows[1]) >= least_cosine(newer, older, mine, theirs)
+    return Sample(pair.name, pair.conflict, signs, matter, pair.made, measures_of(rows))
 
 
-def samples() -> list[Sample]:
-    """All that is learned from, in order of the files."""
-    found, dice = list[Sample](), random.Random(7)
+def samples(meaning: Meaning | None = None) -> list[Sample]:
+    """All that is learned from, in order of the files; with *meaning* with what sentence vectors say."""
+    return [sample(each, meaning) for each in pairs()]
+
+
+def pairs() -> list[Told]:
+    """The pairs that are learned from, and those put together of them, in order of the files."""
+    found, dice = list[Told](), random.Random(7)
     for path in sorted(HERE.glob("conflict_*.tsv")):
         if path.name in UNLEARNED:
             continue
         rows = [line.split("\t") for line in path.read_text("utf-8").splitlines()]
         rows = [row for place, row in enumerate(rows) if path.name != "conflict_pairs.tsv" or place % 3 != 2]
         for kind, label, older, newer in rows:
-            found.append(sample(path.name, newer, older, conflict=label == "conflict"))
+            found.append(Told(path.name, newer, older, label == "conflict"))
             strange = [row[2] for row in rows if row[0] != kind] or [row[2] for row in rows if row[2] != older]
             beside = [newer, *dice.sample(strange, min(BESIDE, len(strange)))]
             beside += [told for each in beside[1:] if (told := of_the_same(each, newer))]
             beside += [told for told in [of_another(older, newer, dice)] if told and label == "conflict"]
-            found += [sample(path.name, newer, each, conflict=False, made=True) for each in beside]
+            found += [Told(path.name, newer, each, conflict=False, made=True) for each in beside]
     return found
 
 
@@ -118,22 +150,24 @@ def signs_that_count(given: Sequence[Sample]) -> list[str]:
     return sorted(sign for sign in pairs if pairs[sign] >= LEAST_PAIRS and len(sets[sign]) >= LEAST_SETS)
 
 
-def learned(given: Sequence[Sample], penalty: float = PENALTY) -> dict[str, float]:
-    """The weights of the signs that count; that of the empty sign is the bias."""
+def learned(given: Sequence[Sample], penalty: float = PENALTY) -> tuple[dict[str, float], Floats]:
+    """The weights of the signs that count, that of the empty sign being the bias; and those of the measures."""
     names = ["", *signs_that_count(given)]
     place = {name: number for number, name in enumerate(names)}
-    rows = np.zeros((len(given), len(names)), np.float64)
+    rows = np.zeros((len(given), len(names) + len(given[0].measures)), np.float64)
     for number, each in enumerate(given):
         rows[number, [0, *(place[sign] for sign in each.signs if sign in place)]] = 1.0
+        rows[number, len(names) :] = each.measures
     right = np.array([each.conflict for each in given], np.float64)
-    weights = np.zeros(len(names))
-    cost = np.full(len(names), penalty)
-    cost[0] = 1e-3
+    weights = np.zeros(rows.shape[1])
+    cost = np.full(len(weights), penalty)
+    cost[0], cost[len(names) : len(names) + BENT] = 1e-3, BENT_PENALTY * penalty
     for _ in range(12):
         odds = 1.0 / (1.0 + np.exp(-np.clip(rows @ weights, -30, 30)))
         slope = rows.T @ (odds - right) + cost * weights
         weights = weights - _solved(rows, odds * (1 - odds), cost, slope)
-    return {name: round(float(weight), 3) for name, weight in zip(names, weights, strict=True) if abs(weight) >= 0.02}
+    told = zip(names, weights, strict=False)
+    return {name: round(float(each), 3) for name, each in told if abs(each) >= 0.02}, weights[len(names) :].round(3)
 
 
 def _solved(rows: Floats, bend: Floats, cost: Floats, slope: Floats) -> Floats:
@@ -151,9 +185,10 @@ def _solved(rows: Floats, bend: Floats, cost: Floats, slope: Floats) -> Floats:
     return step
 
 
-def log_odds(weights: dict[str, float], each: Sample) -> float:
+def log_odds(weights: tuple[dict[str, float], Floats], each: Sample) -> float:
     """What the weights say of a sample."""
-    return weights[""] + sum(weights.get(sign, 0.0) for sign in each.signs)
+    signs, measures = weights
+    return signs[""] + sum(signs.get(sign, 0.0) for sign in each.signs) + float(measures @ each.measures)
 
 
 def judged_apart(given: Sequence[Sample], penalty: float = PENALTY, parts: int = 8) -> list[float]:
@@ -187,17 +222,21 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--apart", action="store_true", help="say what is found of sets that were not learned from")
     asked.add_argument("--write", action="store_true", help="write the weights that are learned from all sets")
+    asked.add_argument("--minilm", type=Path, help="the folder of the model: weigh its vectors too")
     told = asked.parse_args()
-    given = samples()
+    embedder = MiniLMEmbedder(told.minilm) if told.minilm else None
+    given = samples(Meaning(embedder, Weights(embedder.name, {}, NOTHING)) if embedder else None)
     print(f"{sum(not each.made for each in given)} pairs, {sum(each.made for each in given)} put together")
     if told.apart:
         odds = judged_apart(given)
-        for above in (0.0, LIKELY, 1.0, 1.5, 2.0):
+        for above in (0.0, 1.0, 1.5, LIKELY_BY_MEANING if embedder else LIKELY, 3.0):
             print(said_of(given, odds, above))
     if told.write:
-        weights = learned(given)
-        WEIGHTS.write_text(json.dumps(weights, indent=0, ensure_ascii=False) + "\n", "utf-8")
-        print(f"{len(weights)} weights written")
+        signs, measures = learned(given)
+        where = WEIGHTS.with_name("weights_minilm.json") if embedder else WEIGHTS
+        full = {"embedder": embedder.name, "signs": signs, "measures": measures.tolist()} if embedder else signs
+        where.write_text(json.dumps(full, indent=0, ensure_ascii=False) + "\n", "utf-8")
+        print(f"{len(signs)} weights of signs written, {len(measures)} of measures")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Memory over a year in which facts change, repeat, end and expire: what is stale at the end, and what was lost.
 
     python tests/benchmarks/drift.py --events 10000 --seed 1 --json drift.json
+    python tests/benchmarks/drift.py --events 10000 --minilm .models/all-MiniLM-L6-v2     # the rules with its vectors
 
 The story is drawn in `drift_year.py`, by its own sentences. Three memories are told it, on the same engine: one with
 `ConflictRules`, one that only adds, and one in which a new memory overwrites the old one most like it by words (a
@@ -34,10 +35,11 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from memos_integrations import MemOS, Principal
+from memos_integrations.backends.minilm import MiniLMEmbedder
 from memos_integrations.core.conflict import ConflictRules, Ruling
 from memos_integrations.core.cube import State
 from memos_integrations.core.errors import CubeNotFoundError
-from memos_integrations.core.ports import RECALLABLE, CubeFilter
+from memos_integrations.core.ports import RECALLABLE, CubeFilter, Embedder
 from memos_integrations.core.text import terms
 from tests.benchmarks.drift_year import QUESTIONS, START, Event, Fact, Year, worded
 from tests.benchmarks.meta import meta, single_threaded
@@ -176,14 +178,16 @@ def _answer(memos: MemOS, by: Principal, told: Told, asked: Fact) -> str | None:
     return None
 
 
-def measure(count: int, users: int, seed: int, folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Any], Told]:
-    """Every figure, and what the rules made of it in detail."""
+def measure(
+    count: int, users: int, seed: int, folder: Path, say: Callable[[str], None], embedder: Embedder | None = None
+) -> tuple[dict[str, Any], Told]:
+    """Every figure, and what the rules, reading with *embedder*, made of it in detail."""
     figures: dict[str, Any] = {"baselines": {}}
     ours = Told()
     for name in ("rules", "add_only", "last_write_wins"):
         say(f"telling the year: {name}")
         year, clock = Year(count, users, seed), [START]
-        rules = ConflictRules() if name == "rules" else None
+        rules = ConflictRules(embedder=embedder) if name == "rules" else None
         with MemOS.open(folder / name, conflicts=rules, clock=lambda clock=clock: clock[0]) as memos:
             told = tell(memos, year, clock, overwrite=name == "last_write_wins", decides=name == "rules")
             clock[0] = START + timedelta(days=365)
@@ -225,11 +229,14 @@ def main() -> None:
     said.add_argument("--users", type=int, default=20)
     said.add_argument("--seed", type=int, default=1)
     said.add_argument("--json", type=Path)
+    said.add_argument("--minilm", type=Path, help="the folder of the model: the rules weigh its vectors too")
     said.add_argument("--show", type=int, default=0, help="print so many of the missed and the wrong")
     asked = said.parse_args()
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory() as folder:
-        figures, told = measure(asked.events, asked.users, asked.seed, Path(folder), console.print)
+        embedder = MiniLMEmbedder(asked.minilm) if asked.minilm else None
+        figures, told = measure(asked.events, asked.users, asked.seed, Path(folder), console.print, embedder)
+        figures["embedder"] = embedder.name if embedder else None
         figures["meta"] = meta(Path(folder), events=asked.events, users=asked.users, seed=asked.seed)
     figures["not_run"] = {}
     console.print(table(figures))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import copy
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
+from memos_integrations.core.conflict.decision import ConflictJudge, Evidence, Ruling, Verdict
 from memos_integrations.core.conflict.rules import ConflictRules, claims_in, less_trusted
 from memos_integrations.core.cube import MemCube
+from memos_integrations.core.ports import Embedder
 from memos_integrations.core.text import terms as terms_of
 
 ALIKE = 0.3
@@ -46,6 +48,12 @@ class ConflictModel:
     def __init__(self, ask: Callable[[str], str], rules: ConflictRules | None = None) -> None:
         self._ask, self._rules = ask, rules or ConflictRules()
 
+    def reading_with(self, embedder: Embedder | None) -> ConflictModel:
+        """The same model beside rules with an embedder; see `ConflictRules.reading_with`."""
+        model = copy(self)
+        model._rules = self._rules.reading_with(embedder)
+        return model
+
     def judge(self, newer: MemCube, older: MemCube) -> Verdict | None:
         """See `ConflictJudge.judge`."""
         by_rules = self._rules.judge(newer, older)
@@ -63,6 +71,11 @@ class ConflictModel:
             ruling, reason = Ruling.FLAG, doubt
         evidence = Evidence(rule="model", newer=newer.text[:400], older=older.text[:400])
         return Verdict(ruling, reason, (*(by_rules.evidence if by_rules else ()), evidence))
+
+
+def read_with(judge: ConflictJudge, embedder: Embedder | None) -> ConflictJudge:
+    """A judge of ours with the embedder, where it has none and can read with that; any other as it is."""
+    return judge.reading_with(embedder) if isinstance(judge, ConflictRules | ConflictModel) else judge
 
 
 def _alike(newer: MemCube, older: MemCube) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from datetime import datetime, timedelta
 
 from memos_integrations.core.claims import (
@@ -21,10 +22,12 @@ from memos_integrations.core.claims.ahead import is_ahead
 from memos_integrations.core.claims.claim import ANY
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
 from memos_integrations.core.conflict.limits import is_fewer
+from memos_integrations.core.conflict.meaning import Meaning, meaning_of
 from memos_integrations.core.conflict.standing import Found, is_of_somebody, learned, told
 from memos_integrations.core.conflict.weighed import is_likely
 from memos_integrations.core.contrast import contrast, denied_of_another, says_news
 from memos_integrations.core.cube import MemCube, TrustLabel
+from memos_integrations.core.ports import Embedder
 from memos_integrations.core.text import same_words
 from memos_integrations.core.text import terms as terms_of
 
@@ -110,13 +113,25 @@ def is_about(newer: MemCube, older: MemCube) -> bool:
 
 
 class ConflictRules:
-    """A `ConflictJudge` by rules, without a model.
+    """A `ConflictJudge` by rules, without a language model.
 
-    *types* are the semantic types that are judged at all; others are always left alone.
+    *types* are the semantic types that are judged at all; others are always left alone. With the *embedder*
+    `MiniLMEmbedder` (`MemOS` gives its own to rules that have none) more changes are found where no rule decides: its
+    vectors are weighed beside the words. For another embedder no weights were learned, and it is not asked.
     """
 
-    def __init__(self, types: frozenset[str] = JUDGED) -> None:
+    def __init__(self, types: frozenset[str] = JUDGED, embedder: Embedder | None = None) -> None:
         self.types = types
+        self._meaning = meaning_of(embedder)
+
+    def reading_with(self, embedder: Embedder | None) -> ConflictRules:
+        """The same rules with an embedder; these, where they have one, or it is none that they can read with."""
+        meaning = None if self._meaning else meaning_of(embedder)
+        if meaning is None:
+            return self
+        rules = copy(self)
+        rules._meaning = meaning
+        return rules
 
     def judge(self, newer: MemCube, older: MemCube) -> Verdict | None:
         """See `ConflictJudge.judge`."""
@@ -144,14 +159,16 @@ class ConflictRules:
             return Verdict(Ruling.FLAG, "both may be true", evidence)
         same = _repeated(newer, older, mine, theirs, found) if is_told_again(newer, older) else None
         by_words = same or _contrasted(newer, older)
-        return by_words if by_words or found else _likely(newer, older, mine, theirs)
+        return by_words if by_words or found else _likely(newer, older, mine, theirs, self._meaning)
 
 
-def _likely(newer: MemCube, older: MemCube, mine: Sequence[Claim], theirs: Sequence[Claim]) -> Verdict | None:
+def _likely(
+    newer: MemCube, older: MemCube, mine: Sequence[Claim], theirs: Sequence[Claim], meaning: Meaning | None
+) -> Verdict | None:
     """The verdict where no rule decides by itself: by all signs together, and only that both be looked at."""
     if max(len(newer.text), len(older.text)) > STATEMENT or speaker_of(newer) != speaker_of(older):
         return None
-    if not is_likely(newer.text, older.text, mine, theirs) or same_words(newer.text, older.text):
+    if same_words(newer.text, older.text) or not is_likely(newer.text, older.text, mine, theirs, meaning):
         return None
     evidence = Evidence(rule="many signs together", newer=newer.text, older=older.text)
     return Verdict(Ruling.FLAG, "much speaks for a change, and nothing for sure", (evidence,))

@@ -14,14 +14,26 @@ from importlib.resources import files
 from math import fsum
 
 from memos_integrations.core.claims import Claim
+from memos_integrations.core.conflict.meaning import Meaning
 from memos_integrations.core.conflict.signs import of_one_matter, signs_of
 
 LIKELY = 2.2
 """The log-odds above which two statements are said to contradict each other: nine to one for it."""
 
+LIKELY_BY_MEANING = 3.0
+"""The same where sentence vectors are weighed too: twenty to one. They see less well which of two things is meant."""
 
-def is_likely(newer: str, older: str, mine: Sequence[Claim], theirs: Sequence[Claim]) -> bool:
-    """Whether the later of two texts with these claims is likely to say against the earlier: of one matter only."""
+
+def is_likely(
+    newer: str, older: str, mine: Sequence[Claim], theirs: Sequence[Claim], meaning: Meaning | None = None
+) -> bool:
+    """Whether the later of two texts with these claims is likely to say against the earlier: of one matter only.
+
+    Raises:
+        EmbeddingError: The embedder of *meaning* failed.
+    """
+    if meaning is not None:
+        return meaning.log_odds(newer, older, mine, theirs) > LIKELY_BY_MEANING
     if not of_one_matter(newer, older, mine, theirs):
         return False
     return weighed(signs_of(newer, older, mine, theirs)) > LIKELY

@@ -53,6 +53,11 @@ class Embedding:
                 governance.bind_embedder(self._identity)
 
     @property
+    def embedder(self) -> Embedder | None:
+        """The embedder, if there is one."""
+        return self._embedder
+
+    @property
     def is_there(self) -> bool:
         """Whether there is an embedder."""
         return self._embedder is not None

@@ -15,7 +15,7 @@ from typing import Any
 
 from memos_integrations.core.access import Caller, Verb, may_read
 from memos_integrations.core.asked import whole
-from memos_integrations.core.conflict import ConflictJudge, ConflictRules
+from memos_integrations.core.conflict import ConflictJudge, ConflictRules, read_with
 from memos_integrations.core.conflict.marks import marked
 from memos_integrations.core.conflict.rules import JUDGED
 from memos_integrations.core.conversation import Conversation, Message
@@ -65,11 +65,12 @@ class CubeWriter:
     def __init__(self, governance: MemGovernance, embedding: Embedding, judge: ConflictJudge | None = None) -> None:
         self._governance = governance
         self._embedding = embedding
-        self._judge = judge
+        self._judge = None if judge is None else read_with(judge, embedding.embedder)
         self.derivatives: list[Derivative] = []
         """Stores outside the vault that go with their sources."""
         settles = judge is not None
-        self.resolver = Resolver(governance, embedding, judge or ConflictRules(), self.dropped, settles=settles)
+        by = self._judge or read_with(ConflictRules(), embedding.embedder)
+        self.resolver = Resolver(governance, embedding, by, self.dropped, settles=settles)
         self.settling = self.resolver if settles else None
         """It, where a judge was given: then what is written is held against what is there."""
 
