@@ -55,6 +55,7 @@ from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_ident
 from memos_integrations.vaults.turns import Afterwards
 from memos_integrations.vaults.verified import Kept
 from memos_integrations.vaults.vouched import Beside
+from memos_integrations.vaults.whereabouts import FORKED
 from memos_integrations.vaults.witness import MOST_ADDED_UP
 from memos_integrations.vaults.writer import GroupWriter
 
@@ -127,7 +128,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
                 self._file, size=max(1, read_connections), busy_timeout_s=busy_timeout_s, prepare=self.unlock
             )
             prepare = partial(prepared_together, words=self._words, sealer=self._guard.sealer)
-            self._writer = GroupWriter(self._connect, self._drop_files, self._guard, prepare)
+            self._writer = GroupWriter(self._file, self._connect, self._drop_files, self._guard, prepare)
         self._rekeyed()
 
     def _drop_files(self) -> bool:
@@ -211,7 +212,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
     def _looking(self) -> Iterator[None]:
         """Around a look at what is known without a read."""
         if os.getpid() != self._process:
-            raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
+            raise VaultClosedError(FORKED)
         if self._closed:
             raise VaultClosedError("The vault was closed; open it again.")
         with translating():
@@ -220,7 +221,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         if os.getpid() != self._process:
-            raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
+            raise VaultClosedError(FORKED)
         try:
             with self._pool.reading() as connection:
                 yield connection

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import groupby
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -23,6 +24,7 @@ from memos_integrations.vaults.scrubbing import written_anew
 from memos_integrations.vaults.sqlite_rows import Prepared
 from memos_integrations.vaults.sqlite_write import Head, write_head
 from memos_integrations.vaults.turns import WITHIN, Afterwards, Turn, undisturbed
+from memos_integrations.vaults.whereabouts import FORKED, check_there, place_of
 
 GROUP = 512
 """Most transactions per commit: enough that the fsync is shared, few enough that nobody waits long."""
@@ -52,6 +54,7 @@ class GroupWriter:
 
     def __init__(
         self,
+        file: Path,
         connect: Callable[[], sqlite3.Connection],
         drop_index_files: Callable[[], bool],
         guard: Guard,
@@ -59,6 +62,7 @@ class GroupWriter:
     ) -> None:
         self._connect, self._drop_index_files, self._guard = connect, drop_index_files, guard
         self._ready = Preparing(prepare, guard)
+        self._file, self._place = file, place_of(file)
         self._connection: sqlite3.Connection | None = connect()
         self._survives: Durability | None = Durability.COMMIT  # as `connect` sets it
         self._settled = True  # the last transaction ended as it should
@@ -84,7 +88,7 @@ class GroupWriter:
             VaultClosedError: The vault was closed, or this process is a fork of the one that opened it.
         """
         if os.getpid() != self._process:
-            raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
+            raise VaultClosedError(FORKED)
         mine = Turn(threading.get_ident())
         here = job.is_one_new and undisturbed(mine.thread)
         # Whatever interrupts this thread, and wherever: that it is its turn stands in one place alone.
@@ -180,6 +184,7 @@ class GroupWriter:
                     job.future.set_result(outcome)
 
     def _write(self, jobs: list[Job]) -> list[Any]:
+        check_there(self._file, self._place)
         if self._connection is None:
             self._connection, self._survives = self._connect(), Durability.COMMIT
         connection = self._connection
