@@ -105,10 +105,9 @@ class FaissIndex:
                 return ()  # sealed after this reader's moment, or in a past that never was: the table knows
             self._segments, self._missing, self._stamp, self._columns = (), False, stamp, None
             self._codes, self._tail, self._matches = {}, Tail(self._identity.dim), Matches()
-            identity = self._identity
             if manifest is None or manifest != manifest.sealed(self._sealer):
                 return ()
-            if not fits(manifest, self._vault, identity.name, identity.dim, head):
+            if not fits(manifest, connection, self._vault, self._identity, head):
                 return ()
             self._segments = tuple(each for piece in manifest.pieces if (each := self._opened(piece)) is not None)
             self._missing = len(self._segments) < len(manifest.pieces)
@@ -177,7 +176,8 @@ class FaissIndex:
             count = sum(piece.count for piece in pieces)
             identity = (self._vault, self._identity.name, dim)
             columns = write_columns(self._database, connection, self._sealer, self._columns)
-            manifest = Manifest(*identity, head.commit, head.erased, count, pieces, columns)
+            log = (head.entries, head.hash)
+            manifest = Manifest(*identity, head.commit, head.erased, count, pieces, columns, *log)
             write_manifest(self._database, manifest.sealed(self._sealer))
         except (OSError, ValueError):
             return False  # a derivative: the disk may be full, or an erase in another process took the files
