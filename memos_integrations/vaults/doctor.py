@@ -34,6 +34,9 @@ from memos_integrations.vaults.sqlite_write import BESIDE, read_identity
 from memos_integrations.vaults.sums import check_log, check_outbox, check_root, check_tally, forgotten_wrong
 from memos_integrations.vaults.token_rows import checked_tokens
 
+OLDER = "older schema"
+"""The finding of a file that an older version of this package wrote; nothing but the file itself is looked at then."""
+
 _MOST = 100
 
 
@@ -95,6 +98,10 @@ def examine(
         findings.append(Finding("integrity key", 1, (str(exc),)))
     with translating(), closing(connect(database, busy_timeout_s=30.0, reading=True)) as connection:
         connection.execute("BEGIN")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if 0 < version < len(MIGRATIONS):  # what most checks look at is not there yet
+            said = f"it is {version}, not {len(MIGRATIONS)}: open the vault once, which takes the steps, and ask again"
+            return Report((*findings, _found("file", _file, connection, sealer), Finding(OLDER, 1, (said,))))
         checks = CHECKS if sealer is None else CHECKS | SEALED_CHECKS
         locks = None
         try:

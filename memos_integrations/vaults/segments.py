@@ -67,7 +67,10 @@ class Manifest:
 
     def sealed(self, sealer: Sealer) -> Manifest:
         """The same with the seal of the vault's key: what an edit of the files it names by digest cannot get past."""
-        content = json.dumps(asdict(replace(self, seal="")), sort_keys=True).encode()
+        said = asdict(replace(self, seal=""))
+        if not self.head:  # sealed before it told of the log
+            del said["entries"], said["head"]
+        content = json.dumps(said, sort_keys=True).encode()
         return replace(self, seal=sealer.outside(b"index\0" + content))
 
 

@@ -156,3 +156,17 @@ def test_a_blob_that_is_not_noted_as_in_use_is_named(folder: Path) -> None:
     assert wrong(report) == {"blobs"}
     assert mine.id in str(report)
     assert mine.blobs[0].digest in str(report)
+
+
+def test_a_file_of_an_older_schema_is_called_that_and_not_damaged(folder: Path) -> None:
+    with SQLiteVault(folder):
+        pass
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        raw.execute("DROP TABLE tokens")
+        raw.execute("PRAGMA user_version = 4")
+    report = examine(folder)
+    assert wrong(report) == {"older schema"}
+    assert "open the vault once" in str(report)
+    with SQLiteVault(folder):
+        pass
+    assert examine(folder).ok
