@@ -133,11 +133,19 @@ class GroupWriter:
     def _run(self) -> None:
         try:
             while self._takes_turn(Turn(threading.get_ident())):
-                for _, run in groupby(self._ready(self._group()), key=lambda each: id(each) if each.alone else 0):
-                    self._commit(list(run))
+                self._do(self._group())
                 self._turn = None
         finally:
             self._stop()
+
+    def _do(self, jobs: list[Job]) -> None:
+        try:
+            for _, run in groupby(self._ready(jobs), key=lambda each: id(each) if each.alone else 0):
+                self._commit(list(run))
+        finally:
+            for job in jobs:
+                if not job.future.done():  # something broke that is nobody's fault here; nobody may wait for ever
+                    job.future.set_exception(_stopped())
 
     def _takes_turn(self, mine: Turn) -> bool:
         """Wait until there are jobs and nobody else writes; False when there will be none any more."""
