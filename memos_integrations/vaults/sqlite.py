@@ -55,7 +55,7 @@ from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_ident
 from memos_integrations.vaults.turns import Afterwards
 from memos_integrations.vaults.verified import Kept
 from memos_integrations.vaults.vouched import Beside
-from memos_integrations.vaults.whereabouts import FORKED
+from memos_integrations.vaults.whereabouts import check_process
 from memos_integrations.vaults.witness import MOST_ADDED_UP
 from memos_integrations.vaults.writer import GroupWriter
 
@@ -83,6 +83,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
         VaultReadOnlyError: The file or its folder cannot be written.
         VaultCorruptError: The file is damaged or no vault.
         VaultSchemaError: The file was written by a newer version of this package.
+        VaultClosedError: It was open here when this process was forked.
         VaultError: The file cannot be opened for another reason.
     """
 
@@ -211,8 +212,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
     @contextmanager
     def _looking(self) -> Iterator[None]:
         """Around a look at what is known without a read."""
-        if os.getpid() != self._process:
-            raise VaultClosedError(FORKED)
+        check_process(self._process)
         if self._closed:
             raise VaultClosedError("The vault was closed; open it again.")
         with translating():
@@ -220,8 +220,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        if os.getpid() != self._process:
-            raise VaultClosedError(FORKED)
+        check_process(self._process)
         try:
             with self._pool.reading() as connection:
                 yield connection

@@ -65,6 +65,16 @@ def place_of(file: Path) -> Place | None:
     return seen.st_dev, seen.st_ino
 
 
+def check_process(process: int) -> None:
+    """Refuse what was opened in another process than this one, of which this one is a fork.
+
+    Raises:
+        VaultClosedError: It was.
+    """
+    if os.getpid() != process:
+        raise VaultClosedError(FORKED)
+
+
 def check_not_inherited(file: Path) -> None:
     """Refuse a file that was open when this process was forked.
 

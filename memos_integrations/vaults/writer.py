@@ -24,7 +24,7 @@ from memos_integrations.vaults.scrubbing import written_anew
 from memos_integrations.vaults.sqlite_rows import Prepared
 from memos_integrations.vaults.sqlite_write import Head, write_head
 from memos_integrations.vaults.turns import WITHIN, Afterwards, Turn, undisturbed
-from memos_integrations.vaults.whereabouts import FORKED, check_there, place_of
+from memos_integrations.vaults.whereabouts import check_process, check_there, place_of
 
 GROUP = 512
 """Most transactions per commit: enough that the fsync is shared, few enough that nobody waits long."""
@@ -87,8 +87,7 @@ class GroupWriter:
         Raises:
             VaultClosedError: The vault was closed, or this process is a fork of the one that opened it.
         """
-        if os.getpid() != self._process:
-            raise VaultClosedError(FORKED)
+        check_process(self._process)
         mine = Turn(threading.get_ident())
         here = job.is_one_new and undisturbed(mine.thread)
         # Whatever interrupts this thread, and wherever: that it is its turn stands in one place alone.
