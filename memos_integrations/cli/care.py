@@ -58,14 +58,17 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Hold everything in a vault against everything else. Exit 1 when something does not fit and was not repaired."""
-    from memos_integrations.vaults.doctor import examine
+    from memos_integrations.vaults.doctor import OLDER, examine
 
     report = examine(vault, repair=repair, key_file=key_file, keys=key_of_environment())
     if as_json:
         print_json({"ok": report.ok, "findings": [asdict(finding) for finding in report.findings]})
     else:
         say(str(report))
-        say("Everything fits." if report.ok else "What is damaged cannot be repaired from within: restore a backup.")
+        if report.ok:
+            say("Everything fits.")
+        elif {each.name for each in report.findings if each.problems} != {OLDER}:
+            say("What is damaged cannot be repaired from within: restore a backup.")
     if not report.ok:
         raise typer.Exit(1)
 

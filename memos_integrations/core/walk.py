@@ -324,7 +324,7 @@ class Walk:
 
     def _check_open(self) -> None:
         if not self.is_open():
-            raise VaultClosedError("This MemOS was closed, or opened before this process was forked; open it again.")
+            raise VaultClosedError("This MemOS was closed (open it again), or opened before this process was forked.")
 
     def _engine_of(self, kind: str, words: str) -> Engine | None:
         return engine_of(kind, words)

@@ -20,6 +20,7 @@ from memos_integrations.core.errors import (
     VaultFullError,
     VaultReadOnlyError,
 )
+from memos_integrations.vaults.whereabouts import Connection, check_not_inherited, check_there, place_of
 
 FOREIGN = (sqlite3.Error, UnicodeDecodeError)
 """What the `sqlite3` module raises: in a damaged file, text (and even SQLite's own message) may not be UTF-8."""
@@ -93,7 +94,7 @@ def located(path: Path) -> Path:
         VaultReadOnlyError: The folder cannot be made.
         VaultError: Something that is no folder stands where the folder should be.
     """
-    file = database_file(path)
+    file = database_file(path).absolute()  # the working folder may be another one later
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite would make it readable by all; the mode of -wal and -shm follows that of the file. An existing file is
@@ -115,7 +116,12 @@ def located(path: Path) -> Path:
 
 
 def connect(file: Path, *, busy_timeout_s: float, reading: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode, usable from any thread (one at a time), set for durability and privacy."""
+    """A connection in autocommit mode, usable from any thread (one at a time), set for durability and privacy.
+
+    Raises:
+        VaultClosedError: The file was open when this process was forked.
+    """
+    check_not_inherited(file)
     connection = sqlite3.connect(
         f"file:{_quoted(file)}?mode=rw",
         uri=True,
@@ -123,8 +129,10 @@ def connect(file: Path, *, busy_timeout_s: float, reading: bool = False) -> sqli
         isolation_level=None,
         check_same_thread=False,
         cached_statements=512,
+        factory=Connection,
     )
     try:
+        connection.opened(file)
         _to_wal(connection, busy_timeout_s)
         # FULL: an acknowledged commit survives a power cut. secure_delete: what is deleted is overwritten.
         # temp_store: no text in temporary files.
@@ -184,6 +192,7 @@ class ReadPool:
         for _ in range(size):
             self._free.put(None)  # opened at first use
         self._size, self._lock, self._closed = size, Lock(), False
+        self._place = place_of(file)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -191,10 +200,11 @@ class ReadPool:
 
         Raises:
             VaultClosedError: The pool was closed.
-            VaultError: SQLite failed.
+            VaultError: SQLite failed, or the file is no longer where it was.
         """
         if self._closed:
             raise VaultClosedError("The vault was closed; open it again.")
+        check_there(self._file, self._place)
         connection = self._free.get()
         try:
             with translating():

@@ -8,7 +8,7 @@ left as they are: what they were is in a backup, not here.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,21 +19,23 @@ from memos_integrations.core.errors import IntegrityError, MemOSError, VaultErro
 from memos_integrations.core.ports import KeyProvider
 from memos_integrations.vaults.blobs import BlobFolder, blob_folder
 from memos_integrations.vaults.connection import FOREIGN, connect, database_file, translated, translating
+from memos_integrations.vaults.doctor_beside import Counted, check_blobs, check_index
 from memos_integrations.vaults.integrity import MARK_ROWS, check_meta, read_root, read_tally, sealed
-from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.marks import nothing, stored_marks
 from memos_integrations.vaults.merkle import check_checkpoints
 from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.postings import misplaced
 from memos_integrations.vaults.rekeying import opened_locks, word_key
 from memos_integrations.vaults.schema import MIGRATIONS
-from memos_integrations.vaults.sealed_columns import SealedColumns
 from memos_integrations.vaults.seals import MARKS, Sealer, key_file_of, key_from
-from memos_integrations.vaults.segments import Manifest, Segment, drop_files, manifest_file, read_manifest
+from memos_integrations.vaults.segments import drop_files
 from memos_integrations.vaults.sqlite_audit import verify
-from memos_integrations.vaults.sqlite_write import BESIDE, read_head, read_identity
+from memos_integrations.vaults.sqlite_write import BESIDE, read_identity
 from memos_integrations.vaults.sums import check_log, check_outbox, check_root, check_tally, forgotten_wrong
 from memos_integrations.vaults.token_rows import checked_tokens
+
+OLDER = "older schema"
+"""The finding of a file that an older version of this package wrote; nothing but the file itself is looked at then."""
 
 _MOST = 100
 
@@ -96,6 +98,10 @@ def examine(
         findings.append(Finding("integrity key", 1, (str(exc),)))
     with translating(), closing(connect(database, busy_timeout_s=30.0, reading=True)) as connection:
         connection.execute("BEGIN")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if 0 < version < len(MIGRATIONS):  # what most checks look at is not there yet
+            said = f"it is {version}, not {len(MIGRATIONS)}: open the vault once, which takes the steps, and ask again"
+            return Report((*findings, _found("file", _file, connection, sealer), Finding(OLDER, 1, (said,))))
         checks = CHECKS if sealer is None else CHECKS | SEALED_CHECKS
         locks = None
         try:
@@ -110,11 +116,13 @@ def examine(
             findings.append(Finding("encryption", 1, (str(exc),)))
             checks = {name: check for name, check in checks.items() if name not in _NEED_KEYS}
         findings += [_found(name, check, connection, sealer) for name, check in checks.items()]
-        index = _found("search index", lambda c, _: _index(c, database, sealer), connection, sealer)
+        index = _found("search index", lambda c, _: check_index(c, database, sealer), connection, sealer)
         if index.problems and repair:
             index = replace(index, repaired=drop_files(database))
         findings.append(index)
-        findings.append(_found("blobs", lambda c, _: _blobs(c, database, locks), connection, sealer))
+        shelf = BlobFolder(blob_folder(database), locks=locks)
+        clear = "audit log and digests" in checks
+        findings.append(_found("blobs", lambda c, _: check_blobs(c, shelf, clear=clear), connection, sealer))
     return Report(tuple(findings))
 
 
@@ -122,9 +130,6 @@ _MARKS = "labels, words, links, vectors, keys, past"
 _NEED_KEYS = frozenset({"vectors", "token vectors", "audit log and digests", _MARKS})
 
 _LOST = {table: f"SELECT count(*) FROM {table} WHERE cube NOT IN (SELECT seq FROM cubes)" for table in BESIDE}
-
-Counted = Iterator[str | None]
-"""One item per thing that was looked at: None, or what is wrong with it."""
 
 Check = Callable[[sqlite3.Connection, "Sealer"], Counted]
 
@@ -296,53 +301,3 @@ SEALED_CHECKS: dict[str, Check] = {
     _MARKS: _marks,
     "token vectors": _tokens,
 }
-
-# --- beside the database
-
-
-def _index(connection: sqlite3.Connection, database: Path, sealer: Sealer | None) -> Counted:
-    manifest = read_manifest(manifest_file(database))
-    if manifest is None:
-        if manifest_file(database).exists():
-            yield "the index's manifest cannot be read"
-        return
-    (vault,) = connection.execute("SELECT CAST(value AS TEXT) FROM meta WHERE name = 'vault'").fetchone() or (None,)
-    if (manifest.vault, manifest.erased) != (vault, read_head(connection).erased):
-        yield "the index is of another vault, or from before something was erased"
-    if sealer is not None:
-        yield from _columns(manifest, database, sealer)
-    for piece in manifest.pieces:
-        try:
-            segment = Segment(database.parent, piece, manifest.dim)
-        except (OSError, ValueError) as exc:
-            yield f"segment {piece.name} is damaged ({exc})"
-            continue
-        rows = dict(
-            connection.execute(
-                "SELECT number, row FROM vectors WHERE number BETWEEN ? AND ?", (piece.first, piece.last)
-            )
-        )
-        wrong = sum(
-            number in rows and rows[number] != row.astype("<f4").tobytes()
-            for number, row in zip(segment.numbers.tolist(), segment.rows, strict=True)
-        )
-        yield f"segment {piece.name} holds {wrong} rows other than the table's" if wrong else None
-
-
-def _columns(manifest: Manifest, database: Path, sealer: Sealer) -> Counted:
-    if manifest != manifest.sealed(sealer):
-        yield "the index was not sealed with this vault's key"
-    elif manifest.columns is not None:
-        try:
-            SealedColumns(database.parent, manifest.columns, sealer)
-            yield None
-        except (OSError, ValueError) as exc:
-            yield f"the sealed columns {manifest.columns.name} are damaged ({exc})"
-
-
-def _blobs(connection: sqlite3.Connection, database: Path, locks: Locks | None) -> Counted:
-    shelf = BlobFolder(blob_folder(database), locks=locks)
-    for cube_id, digest in connection.execute(
-        "SELECT c.id, b.digest FROM blobs AS b JOIN cubes AS c ON c.seq = b.cube ORDER BY b.digest"
-    ):
-        yield None if shelf.fits(digest) else f"blob {digest} of cube {cube_id!r} is missing or damaged"

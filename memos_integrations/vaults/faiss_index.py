@@ -105,10 +105,9 @@ class FaissIndex:
                 return ()  # sealed after this reader's moment, or in a past that never was: the table knows
             self._segments, self._missing, self._stamp, self._columns = (), False, stamp, None
             self._codes, self._tail, self._matches = {}, Tail(self._identity.dim), Matches()
-            identity = self._identity
             if manifest is None or manifest != manifest.sealed(self._sealer):
                 return ()
-            if not fits(manifest, self._vault, identity.name, identity.dim, head):
+            if not fits(manifest, connection, self._vault, self._identity, head):
                 return ()
             self._segments = tuple(each for piece in manifest.pieces if (each := self._opened(piece)) is not None)
             self._missing = len(self._segments) < len(manifest.pieces)
@@ -129,7 +128,7 @@ class FaissIndex:
             return None
         name = (segment.piece.name, tenant)
         if name not in self._codes:
-            self._codes[name] = read_codes(_codes_file(segment, tenant), stop - start)
+            self._codes[name] = read_codes(_codes_file(segment, tenant), stop - start, self._sealer)
         return self._codes[name]
 
     # --- sealing
@@ -148,6 +147,9 @@ class FaissIndex:
             (newest,) = connection.execute("SELECT ifnull(max(number), 0) FROM vectors").fetchone()
             (live,) = connection.execute("SELECT count(*) FROM vectors").fetchone()
             kept = self._kept(segments, int(live))
+            with suppress(OSError):
+                for segment in kept:
+                    self._code(segment)
             first = kept[-1].piece.last + 1 if kept else 1
             lost = manifest is not None and manifest.columns is not None and self._columns is None
             whole = len(kept) == len(segments) and newest < first
@@ -164,20 +166,26 @@ class FaissIndex:
         sound = [segment.damaged for segment in segments]
         return list(segments[: sound.index(True)] if True in sound else segments)
 
+    def _code(self, segment: Segment) -> None:
+        """Write the codes of large tenants that a segment lacks."""
+        for tenant, start, stop in segment.tenants():
+            if self._codes_of(segment, tenant) is None and stop - start > EXACT_MOST:
+                if segment.sound(start, stop) is None:
+                    write_codes(_codes_file(segment, tenant), made(segment.rows[start:stop]), self._sealer)
+                self._codes.pop((segment.piece.name, tenant), None)
+
     def _write(self, connection: sqlite3.Connection, head: Head, kept: list[Segment], first: int, newest: int) -> bool:
         dim = self._identity.dim
         try:
             fresh = None if self._blind else write_segment(self._database, connection, dim, first, newest)
             pieces = tuple(segment.piece for segment in kept) + (() if fresh is None else (fresh,))
             if fresh is not None:
-                segment = Segment(self._database.parent, fresh, dim)
-                for tenant, start, stop in segment.tenants():
-                    if stop - start > EXACT_MOST:
-                        write_codes(_codes_file(segment, tenant), made(segment.rows[start:stop]))
+                self._code(Segment(self._database.parent, fresh, dim))
             count = sum(piece.count for piece in pieces)
             identity = (self._vault, self._identity.name, dim)
             columns = write_columns(self._database, connection, self._sealer, self._columns)
-            manifest = Manifest(*identity, head.commit, head.erased, count, pieces, columns)
+            log = (head.entries, head.hash)
+            manifest = Manifest(*identity, head.commit, head.erased, count, pieces, columns, *log)
             write_manifest(self._database, manifest.sealed(self._sealer))
         except (OSError, ValueError):
             return False  # a derivative: the disk may be full, or an erase in another process took the files

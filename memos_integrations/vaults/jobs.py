@@ -15,7 +15,18 @@ from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.sqlite_rows import Prepared
 from memos_integrations.vaults.sqlite_write import Head
 
-UNFIT = (MemOSError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+UNFIT = (
+    MemOSError,
+    ArithmeticError,
+    AttributeError,
+    BufferError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 """What the rows of one transaction may fail with: its own failure too."""
 
 Work = Callable[[sqlite3.Connection, Head], tuple[Head, Any]]

@@ -26,7 +26,7 @@ from secrets import token_hex
 import numpy as np
 import numpy.typing as npt
 
-from memos_integrations.core.ports import Vectors
+from memos_integrations.core.ports import EmbedderIdentity, Vectors
 from memos_integrations.vaults.columns import Mask, Numbers
 from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.sqlite_write import Head
@@ -51,7 +51,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What stands beside a vault, and the moment that it is of."""
+    """What stands beside a vault, and the moment that it is of; `entries` and `head` are the audit log's then."""
 
     vault: str
     embedder: str
@@ -61,11 +61,16 @@ class Manifest:
     count: int
     pieces: tuple[Piece, ...]
     columns: Piece | None = None
+    entries: int = 0
+    head: str = ""
     seal: str = ""
 
     def sealed(self, sealer: Sealer) -> Manifest:
         """The same with the seal of the vault's key: what an edit of the files it names by digest cannot get past."""
-        content = json.dumps(asdict(replace(self, seal="")), sort_keys=True).encode()
+        said = asdict(replace(self, seal=""))
+        if not self.head:  # sealed before it told of the log
+            del said["entries"], said["head"]
+        content = json.dumps(said, sort_keys=True).encode()
         return replace(self, seal=sealer.outside(b"index\0" + content))
 
 
@@ -259,7 +264,20 @@ def synced(folder: Path) -> None:
         os.close(there)
 
 
-def fits(manifest: Manifest, vault: str, embedder: str, dim: int, head: Head) -> bool:
-    """Whether segments belong to this vault as it stands: not another one's, nor of a moment that never was."""
+def fits(
+    manifest: Manifest, connection: sqlite3.Connection, vault: str, identity: EmbedderIdentity, head: Head
+) -> bool:
+    """Whether segments belong to this vault as it stands: not another one's, nor of a moment that never was.
+
+    Of a file that was set back, and written to since, the same numbers stand for other vectors.
+    """
     theirs = (manifest.vault, manifest.embedder, manifest.dim, manifest.erased)
-    return (vault, embedder, dim, head.erased) == theirs and manifest.commit <= head.commit
+    given = max((piece.last for piece in manifest.pieces), default=0)
+    if (
+        (vault, identity.name, identity.dim, head.erased) != theirs
+        or manifest.commit > head.commit
+        or given > head.vectors
+    ):
+        return False
+    found = connection.execute("SELECT hash FROM audit WHERE number = ?", (manifest.entries,)).fetchone()
+    return (None if found is None else found[0]) == (manifest.head if manifest.entries else None)

@@ -55,6 +55,7 @@ from memos_integrations.vaults.sqlite_write import PLACES, read_head, read_ident
 from memos_integrations.vaults.turns import Afterwards
 from memos_integrations.vaults.verified import Kept
 from memos_integrations.vaults.vouched import Beside
+from memos_integrations.vaults.whereabouts import check_process
 from memos_integrations.vaults.witness import MOST_ADDED_UP
 from memos_integrations.vaults.writer import GroupWriter
 
@@ -82,6 +83,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
         VaultReadOnlyError: The file or its folder cannot be written.
         VaultCorruptError: The file is damaged or no vault.
         VaultSchemaError: The file was written by a newer version of this package.
+        VaultClosedError: It was open here when this process was forked.
         VaultError: The file cannot be opened for another reason.
     """
 
@@ -127,7 +129,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
                 self._file, size=max(1, read_connections), busy_timeout_s=busy_timeout_s, prepare=self.unlock
             )
             prepare = partial(prepared_together, words=self._words, sealer=self._guard.sealer)
-            self._writer = GroupWriter(self._connect, self._drop_files, self._guard, prepare)
+            self._writer = GroupWriter(self._file, self._connect, self._drop_files, self._guard, prepare)
         self._rekeyed()
 
     def _drop_files(self) -> bool:
@@ -210,8 +212,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
     @contextmanager
     def _looking(self) -> Iterator[None]:
         """Around a look at what is known without a read."""
-        if os.getpid() != self._process:
-            raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
+        check_process(self._process)
         if self._closed:
             raise VaultClosedError("The vault was closed; open it again.")
         with translating():
@@ -219,8 +220,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        if os.getpid() != self._process:
-            raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
+        check_process(self._process)
         try:
             with self._pool.reading() as connection:
                 yield connection

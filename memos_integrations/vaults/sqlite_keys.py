@@ -75,6 +75,7 @@ class SQLiteKeys(ABC):
             if manifest is not None and (
                 (manifest.vault, manifest.erased) != (meta["vault"].decode(), head.erased)
                 or (hidden and manifest.pieces)
+                or manifest.commit > read_head(connection).commit  # the file was set back
             ):
                 drop_files(self._file)
             self._blobs.settle()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import groupby
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -23,6 +24,7 @@ from memos_integrations.vaults.scrubbing import written_anew
 from memos_integrations.vaults.sqlite_rows import Prepared
 from memos_integrations.vaults.sqlite_write import Head, write_head
 from memos_integrations.vaults.turns import WITHIN, Afterwards, Turn, undisturbed
+from memos_integrations.vaults.whereabouts import check_process, check_there, place_of
 
 GROUP = 512
 """Most transactions per commit: enough that the fsync is shared, few enough that nobody waits long."""
@@ -52,6 +54,7 @@ class GroupWriter:
 
     def __init__(
         self,
+        file: Path,
         connect: Callable[[], sqlite3.Connection],
         drop_index_files: Callable[[], bool],
         guard: Guard,
@@ -59,6 +62,7 @@ class GroupWriter:
     ) -> None:
         self._connect, self._drop_index_files, self._guard = connect, drop_index_files, guard
         self._ready = Preparing(prepare, guard)
+        self._file, self._place = file, place_of(file)
         self._connection: sqlite3.Connection | None = connect()
         self._survives: Durability | None = Durability.COMMIT  # as `connect` sets it
         self._settled = True  # the last transaction ended as it should
@@ -83,8 +87,7 @@ class GroupWriter:
         Raises:
             VaultClosedError: The vault was closed, or this process is a fork of the one that opened it.
         """
-        if os.getpid() != self._process:
-            raise VaultClosedError("The vault was opened before this process was forked; open it again in here.")
+        check_process(self._process)
         mine = Turn(threading.get_ident())
         here = job.is_one_new and undisturbed(mine.thread)
         # Whatever interrupts this thread, and wherever: that it is its turn stands in one place alone.
@@ -129,11 +132,19 @@ class GroupWriter:
     def _run(self) -> None:
         try:
             while self._takes_turn(Turn(threading.get_ident())):
-                for _, run in groupby(self._ready(self._group()), key=lambda each: id(each) if each.alone else 0):
-                    self._commit(list(run))
+                self._do(self._group())
                 self._turn = None
         finally:
             self._stop()
+
+    def _do(self, jobs: list[Job]) -> None:
+        try:
+            for _, run in groupby(self._ready(jobs), key=lambda each: id(each) if each.alone else 0):
+                self._commit(list(run))
+        finally:
+            for job in jobs:
+                if not job.future.done():  # something broke that is nobody's fault here; nobody may wait for ever
+                    job.future.set_exception(_stopped())
 
     def _takes_turn(self, mine: Turn) -> bool:
         """Wait until there are jobs and nobody else writes; False when there will be none any more."""
@@ -180,6 +191,7 @@ class GroupWriter:
                     job.future.set_result(outcome)
 
     def _write(self, jobs: list[Job]) -> list[Any]:
+        check_there(self._file, self._place)
         if self._connection is None:
             self._connection, self._survives = self._connect(), Durability.COMMIT
         connection = self._connection

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
@@ -77,3 +79,53 @@ def test_the_error_of_codes_is_that_of_all_rows_and_not_of_the_nearest() -> None
         off.append(np.abs(told - there[places] @ query))
     assert EXACT_MOST > 4_000
     assert 0.9 < (np.concatenate(off) < 2.0 * codes.error).mean() < 0.99
+
+
+def test_the_error_of_codes_is_that_of_the_badly_told() -> None:
+    """The oldest half of a tenant is one form filled in again and again: it is told well, and the rest is not."""
+    random = np.random.default_rng(7)
+    there = rows(4_000, alike=True, seed=8)
+    form = there[:1] + 0.001 * random.normal(size=(2_000, DIM))
+    there[:2_000] = form / np.linalg.norm(form, axis=1, keepdims=True)
+    codes = made(there)
+    query = rows(1, alike=True, seed=9)[0]
+    told, places = codes.nearest(query, 4_000)
+    off = np.abs(told - there[places] @ query)
+    assert (off[places >= 2_000] < 2.5 * codes.error).mean() > 0.95
+
+
+def filled(folder: Path, there: Vectors) -> None:
+    with SQLiteVault(folder) as vault:
+        vault.bind_embedder(EmbedderIdentity("wide", DIM))
+        for start in range(0, len(there), 400):
+            submit(vault, *(put(cube(f"n{n}"), vector=row) for n, row in enumerate(there[start : start + 400], start)))
+        asked(vault, vector=there[0], k=1)
+
+
+def nearest(folder: Path, query: Vectors) -> tuple[set[str], str]:
+    with SQLiteVault(folder) as vault:
+        found = asked(vault, vector=query, k=10)
+        return {match.cube.text for match in found.matches}, found.how
+
+
+@pytest.mark.usefixtures("few_are_many")
+def test_codes_that_were_edited_hide_nothing_and_are_made_again(folder: Path) -> None:
+    centres = rows(40, alike=True, seed=1)[np.arange(6_000) % 40]
+    there = centres + 0.05 * np.random.default_rng(2).normal(size=(6_000, DIM))
+    there = (there / np.linalg.norm(there, axis=1, keepdims=True)).astype(np.float32)
+    filled(folder, there)
+    (file,) = (each for each in folder.iterdir() if each.suffix == ".codes")
+    genuine = file.read_bytes()
+    found, how = nearest(folder, there[70])
+    assert "n70" in found
+    assert "1-bit codes and exact scores" in how
+    edited = there.copy()
+    edited[70] = -edited[70]
+    fake = made(edited)
+    content = faiss.serialize_index(fake._index).tobytes() + np.float64(fake.error).tobytes()
+    file.write_bytes(content + hashlib.sha256(content).digest())
+    assert "n70" in nearest(folder, there[70])[0]
+    assert file.read_bytes() == genuine
+    file.unlink()
+    assert "n70" in nearest(folder, there[70])[0]
+    assert file.read_bytes() == genuine

@@ -11,6 +11,7 @@ import pytest
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError, VaultError
 from memos_integrations.testing.cubes import asked, cube, stored, unit
+from memos_integrations.testing.vault_blobs import beside
 from memos_integrations.vaults.doctor import Report, examine
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.vaults.conftest import changed
@@ -143,3 +144,29 @@ def test_an_index_that_the_key_did_not_seal_is_named_and_made_anew(folder: Path,
     assert report.ok
     assert examine(folder).ok
     assert not manifest.exists()
+
+
+def test_a_blob_that_is_not_noted_as_in_use_is_named(folder: Path) -> None:
+    """A backup would leave it out and a collection take it away, without a word."""
+    with SQLiteVault(folder) as vault:
+        mine = stored(vault, beside(vault.put_blob(b"pixels"), "my picture"))
+    assert examine(folder).ok
+    changed(folder, "DELETE FROM blobs")
+    report = examine(folder, repair=True)
+    assert wrong(report) == {"blobs"}
+    assert mine.id in str(report)
+    assert mine.blobs[0].digest in str(report)
+
+
+def test_a_file_of_an_older_schema_is_called_that_and_not_damaged(folder: Path) -> None:
+    with SQLiteVault(folder):
+        pass
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        raw.execute("DROP TABLE tokens")
+        raw.execute("PRAGMA user_version = 4")
+    report = examine(folder)
+    assert wrong(report) == {"older schema"}
+    assert "open the vault once" in str(report)
+    with SQLiteVault(folder):
+        pass
+    assert examine(folder).ok

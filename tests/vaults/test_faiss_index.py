@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,30 @@ def test_an_index_of_another_moment_of_this_vault_is_not_believed(folder: Path, 
     with SQLiteVault(folder) as vault:
         assert asked(vault, vector=unit(3), k=1).matches[0].cosine == pytest.approx(1.0, abs=1e-6)
         assert asked(vault, vector=unit(300), k=1).matches[0].cosine < 0.999
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["opened between", "advanced elsewhere"])
+def test_an_index_of_a_past_that_never_was_is_never_believed(
+    folder: Path, filled: list[MemCube], tmp_path: Path, opened: bool
+) -> None:
+    """The database alone was set back: what is written from then on takes the numbers of other vectors."""
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(folder, elsewhere)
+    with SQLiteVault(folder) as vault:
+        for seed in range(20):
+            stored(vault, cube(f"lost {seed}"), vector=unit(1000 + seed))
+        asked(vault, vector=unit(3))
+    kept = folder if opened else elsewhere
+    if opened:
+        shutil.copyfile(elsewhere / "vault.db", folder / "vault.db")
+    with SQLiteVault(kept) as vault:
+        for seed in range(25):
+            stored(vault, cube(f"kept {seed}"), vector=unit(2000 + seed))
+    if not opened:
+        shutil.copyfile(elsewhere / "vault.db", folder / "vault.db")
+    with SQLiteVault(folder) as vault:
+        found = [asked(vault, vector=unit(2000 + seed), k=1).matches[0].cube.text for seed in range(25)]
+        assert found == [f"kept {seed}" for seed in range(25)]
 
 
 def test_a_second_vault_object_sees_the_writes_of_the_first(folder: Path, filled: list[MemCube]) -> None:

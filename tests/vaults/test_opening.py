@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -230,3 +230,45 @@ def test_a_full_disk_is_survived(tmp_path: Path) -> None:
             assert vault.verify_audit().ok
     finally:
         subprocess.run(["umount", disk], check=False)
+
+
+# --- a file that goes away while it is open
+
+
+def _replaced(folder: Path) -> None:
+    shutil.copyfile(folder / "vault.db", folder / "copy")
+    os.replace(folder / "copy", folder / "vault.db")
+
+
+@pytest.mark.parametrize(
+    "take_away",
+    [
+        lambda folder: (folder / "vault.db").unlink(),
+        shutil.rmtree,
+        lambda folder: folder.rename(folder.with_name("elsewhere")),
+        _replaced,
+    ],
+    ids=["deleted", "folder deleted", "moved", "replaced"],
+)
+def test_nothing_is_acknowledged_that_nobody_finds_again(folder: Path, take_away: Callable[[Path], object]) -> None:
+    """SQLite writes on, to a file without a name."""
+    vault = SQLiteVault(folder)
+    first = stored(vault, cube("first"))
+    take_away(folder)
+    with pytest.raises(VaultError, match="deleted, moved or replaced"):
+        stored(vault, cube("second"))
+    with pytest.raises(VaultError, match="deleted, moved or replaced"):
+        vault.get("acme", [first.id])
+    vault.close()
+
+
+def test_a_vault_stays_where_it_was_when_the_working_folder_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with SQLiteVault("vault") as vault:
+        monkeypatch.chdir(tmp_path / "other")
+        mine = stored(vault, cube("here"))
+        assert vault.get("acme", [mine.id]) == [mine]
+    assert [each.name for each in (tmp_path / "other").iterdir()] == []

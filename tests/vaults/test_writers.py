@@ -6,8 +6,11 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -18,9 +21,11 @@ from memos_integrations.core.errors import (
     VaultBusyError,
     VaultClosedError,
 )
-from memos_integrations.core.ports import Expect, Transaction
-from memos_integrations.testing.cubes import asked, cube, put, record, revised, stored, texts
+from memos_integrations.core.ports import Expect, Transaction, Vectors
+from memos_integrations.testing.cubes import EMBEDDER, asked, cube, put, record, revised, stored, texts
+from memos_integrations.vaults.jobs import Job
 from memos_integrations.vaults.sqlite import SQLiteVault
+from memos_integrations.vaults.sqlite_write import Head
 
 # --- processes
 
@@ -108,6 +113,44 @@ def test_closing_commits_what_was_queued(folder: Path) -> None:
     assert all(future.done() and future.exception() is None for future in waiting)
     with SQLiteVault(folder) as vault:
         assert asked(vault).visible == 300
+
+
+class Unreadable:
+    """A vector that fails with an error of its own when it is read, as a mapped file that went away does."""
+
+    shape, ndim = (EMBEDDER.dim,), 1
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __array__(self, *_: object, **__: object) -> Vectors:
+        raise self.error
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("error", [OSError("gone"), MemoryError(), BufferError(), AssertionError()], ids=repr)
+def test_nobody_waits_for_ever_when_rows_cannot_be_made(folder: Path, error: Exception) -> None:
+    """Queued behind another write, as in one's own thread nobody else would be struck."""
+    begun, go_on = Event(), Event()
+
+    def work(_: sqlite3.Connection, head: Head) -> tuple[Head, None]:
+        begun.set()
+        go_on.wait(30)
+        return head, None
+
+    with SQLiteVault(folder) as vault, ThreadPoolExecutor(1) as others:
+        vault.bind_embedder(EMBEDDER)
+        first = others.submit(vault._writer.submit, Job(work))
+        assert begun.wait(30)
+        unreadable = replace(put(cube("bad")), vector=Unreadable(error))
+        queued = [vault.submit(Transaction((each,))) for each in (put(cube("one")), unreadable, put(cube("two")))]
+        go_on.set()
+        first.result(timeout=30)
+        outcomes = [each.exception(timeout=30) for each in queued]
+        assert outcomes[1] is not None
+        if not isinstance(error, AssertionError):  # a fault in code stops the writer, and says so
+            assert (outcomes[0], outcomes[2]) == (None, None)
+            assert texts(asked(vault)) == ["one", "two"]
 
 
 def test_refusals_in_a_group_are_alone(folder: Path) -> None:

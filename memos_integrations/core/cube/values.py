@@ -77,11 +77,11 @@ def _as_json(value: Any) -> Any:
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         size = len(check_text(text).encode())
+        if size <= MAX_TEXT_BYTES:
+            return frozen(json.loads(text))
     except (TypeError, RecursionError) as exc:
         raise ValueError(f"cannot be written as JSON: {exc}") from exc
-    if size > MAX_TEXT_BYTES:
-        raise ValueError(f"is {size:,} bytes as JSON, more than {MAX_TEXT_BYTES:,}; store it as a blob")
-    return frozen(json.loads(text))
+    raise ValueError(f"is {size:,} bytes as JSON, more than {MAX_TEXT_BYTES:,}; store it as a blob")
 
 
 def check_carriable(value: Any) -> None:
