@@ -13,6 +13,7 @@ from memos_integrations.core.when.window import (
     DAY,
     Clock,
     Days,
+    Grain,
     Mention,
     month_of,
     one_day,
@@ -133,7 +134,7 @@ def _counted_off(clock: Clock, match: re.Match[str]) -> Mention | None:
         day = last if order < 0 else first + (order - 1) * 7 * DAY
         return None if day >= month[1] else weekend_of(day) if unit == "weekend" else one_day(day)
 
-    grain = "week" if unit == "week" else "range" if unit == "weekend" else "day"
+    grain: Grain = "week" if unit == "week" else "range" if unit == "weekend" else "day"
     if match["month"] is None or match["year"]:
         month = (
             month_of(year_in(match["year"]), MONTH_NUMBERS[match["month"][:3].lower()])
