@@ -288,7 +288,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--track", choices=("lexical", "minilm"), default="lexical")
     parser.add_argument("--model", type=Path, default=Path(".models/all-MiniLM-L6-v2"))
-    parser.add_argument("--shapes", default=",".join((*SHAPES, *TRIED, *HELD_OUT, *UNSEEN, *LATER, *FRESH, *LATEST, *BLIND)))
+    parser.add_argument(
+        "--shapes", default=",".join((*SHAPES, *TRIED, *HELD_OUT, *UNSEEN, *LATER, *FRESH, *LATEST, *BLIND))
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
