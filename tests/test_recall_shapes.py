@@ -17,6 +17,7 @@ from memos_integrations.core.operator.scopes import LATE_EACH
 from memos_integrations.core.operator.tokens import TokenCache
 from memos_integrations.vaults.memory import InMemoryVault
 from tests.benchmarks.invented import (
+    BLIND,
     FRESH,
     HELD_OUT,
     LATER,
@@ -72,7 +73,7 @@ def test_without_a_model_it_finds_no_less_than_full_text_search(shape: str) -> N
     assert found["memos"] >= found["fts5"]
 
 
-@pytest.mark.parametrize("shape", [*UNSEEN, *LATER, *FRESH, *LATEST])
+@pytest.mark.parametrize("shape", [*UNSEEN, *LATER, *FRESH, *LATEST, *BLIND])
 def test_nor_on_what_nothing_was_weighed_on_but_for_one_question(shape: str) -> None:
     made = collection(shape)
     found = measured(made, None)
@@ -104,7 +105,7 @@ MISSED = {
     "shape",
     [
         pytest.param(each, marks=pytest.mark.xfail(reason=MISSED[each], strict=True)) if each in MISSED else each
-        for each in (*SHAPES, *TRIED, *HELD_OUT, *UNSEEN, *LATER, *FRESH, *LATEST)
+        for each in (*SHAPES, *TRIED, *HELD_OUT, *UNSEEN, *LATER, *FRESH, *LATEST, *BLIND)
     ],
 )
 def test_all_signals_together_find_no_less_than_the_best_alone(shape: str, minilm: MiniLMEmbedder) -> None:

@@ -10,8 +10,9 @@ whose fact is among the first ten. Nothing in the package was weighed on the sha
 tried on the others has to hold on them as well. The questions of `FRESH` (`invented_fresh.json`) were written before
 the first look, which showed what an embedder that does not read Chinese spoils (see `ranking.unread`).
 Those of `LATEST` (`invented_latest.json`) were, too: chats with long answers, chats about tasks, documents, and a chat
-in a language that none of the others has. `TRIED` (`invented_tried.json`) is for trying rules on other languages than
-English: Spanish notes, and a Dutch diary.
+in a language that none of the others has. So were those of `BLIND` (`invented_blind.json`), of the same kinds and in
+English. `TRIED` (`invented_tried.json`) is for trying rules on other languages than English: Spanish notes, and a Dutch
+diary.
 """
 
 from __future__ import annotations
