@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +32,8 @@ FILES = ("config.json", "tokenizer.json", "model.safetensors")
 MAX_TOKENS = 256
 """As the model was trained and published: the one vector of a text is made of its first so many tokens."""
 
-MOST_PIECES = 4
-"""The tokens of a longer text are read in so many pieces at most, some 700 words: of pages of 250 words, late
-interaction found 67 % of what was asked in other words and alike among its first ten, and 55 % in the first piece."""
+PIECE, MOST_PIECES = 128, 8
+"""The tokens of a longer text are read in alike pieces of at most so many, and so many pieces: some 700 words."""
 
 MAX_CHARACTERS = 65_536
 """Text beyond this is not even tokenised: the pieces are full long before, except in long runs of blanks."""
@@ -96,11 +95,8 @@ class MiniLMEmbedder:
     def embed_tokens(self, texts: Sequence[str]) -> list[tuple[Vectors, TokenIds]]:
         """Per text, one unit row per token and the token ids, without the marks at the ends of a piece.
 
-        For late interaction (Khattab and Zaharia 2020, arXiv:2004.12832). A text of more than 256 tokens is read in
-        pieces, at most `MOST_PIECES`. An empty text gives no rows.
-
-        Raises:
-            EmbeddingError: A text cannot be tokenised.
+        For late interaction (Khattab and Zaharia 2020, arXiv:2004.12832); of more than 256 tokens in pieces of at most
+        128, `MOST_PIECES` of them. An empty text gives no rows. Raises as `embed` does.
         """
         return self.embed_with_tokens(texts)[1]
 
@@ -110,19 +106,16 @@ class MiniLMEmbedder:
         Raises:
             EmbeddingError: A text cannot be tokenised.
         """
-        pieces = [self._encode(text) for text in texts]
-        firsts = np.cumsum([0, *map(len, pieces)])
-        means: Vectors = np.empty((int(firsts[-1]), self.dim), dtype=np.float32)
+        every = [self._encode(text) for text in texts]
+        firsts = np.cumsum([0, *map(len, every)]).tolist()
+        means: Vectors = np.empty((firsts[-1], self.dim), dtype=np.float32)
         read: list[tuple[Vectors, TokenIds]] = [(means[:0], np.empty(0, np.int64))] * len(means)
-        for places, ids, hidden in self._run([piece for each in pieces for piece in each]):
+        for places, ids, hidden in self._run([piece for each in every for piece in each]):
             ends = np.cumsum([len(one) for one in ids])
             for place, one, each in zip(places, ids, np.split(hidden, ends[:-1]), strict=True):
                 means[place] = each.mean(axis=0)
                 read[place] = (_unit(each[1:-1]), one[1:-1])
-        starts = firsts[:-1].tolist()
-        return _unit(means[starts]), [
-            _joined(read[at : at + len(each)]) for at, each in zip(starts, pieces, strict=True)
-        ]
+        return _unit(means[firsts[:-1]]), [_joined(read[at:to]) for at, to in pairwise(firsts)]
 
     def _run(self, ids: Sequence[TokenIds]) -> Iterator[tuple[list[int], list[TokenIds], Vectors]]:
         """Batches of alike length: places in *ids*, token ids, and the last layer's rows of all their tokens."""
@@ -133,13 +126,17 @@ class MiniLMEmbedder:
             yield places, together, self._encoder(together)
 
     def _encode(self, text: str) -> list[TokenIds]:
-        """The token ids of a text, in pieces of at most 256."""
-        # One text at a time: encode_batch starts threads of its own, which then warn in every forked process.
-        try:
+        """The ids of a text's first 256 tokens, and, where it has more, behind them those of its pieces."""
+        try:  # one text at a time: encode_batch starts threads of its own, which then warn in every forked process
             first = self._tokenizer.encode(text[:MAX_CHARACTERS])
         except (TypeError, ValueError) as exc:
             raise EmbeddingError(f"A text cannot be tokenised: {exc}. Remove what is not valid Unicode.") from exc
-        return [np.array(each.ids, dtype=np.int64) for each in (first, *first.overflowing[: MOST_PIECES - 1])]
+        ids = [np.array(each.ids, dtype=np.int64) for each in (first, *first.overflowing[: MOST_PIECES // 2])]
+        if len(ids) == 1:
+            return ids
+        told = np.concatenate([each[1:-1] for each in ids])[: MOST_PIECES * (PIECE - 2)]
+        parts = np.array_split(told, -(-told.size // (PIECE - 2)))
+        return [ids[0], *(np.concatenate([ids[0][:1], part, ids[0][-1:]]) for part in parts)]
 
 
 def _complete(folder: Path) -> Path:
@@ -175,11 +172,11 @@ def _read_encoder(config: Path, weights: bytes) -> _Encoder:
         ) from exc
 
 
-def _joined(pieces: Sequence[tuple[Vectors, TokenIds]]) -> tuple[Vectors, TokenIds]:
-    """Token rows and ids of the pieces of a text as those of one."""
-    if len(pieces) == 1:
-        return pieces[0]
-    return np.concatenate([rows for rows, _ in pieces]), np.concatenate([ids for _, ids in pieces])
+def _joined(read: Sequence[tuple[Vectors, TokenIds]]) -> tuple[Vectors, TokenIds]:
+    """Token rows and ids of a text: of its pieces one behind the other, where it was read in pieces."""
+    if len(read) == 1:
+        return read[0]
+    return np.concatenate([rows for rows, _ in read[1:]]), np.concatenate([ids for _, ids in read[1:]])
 
 
 def _unit(rows: Vectors) -> Vectors:
