@@ -139,6 +139,16 @@ def test_of_many_memories_only_the_most_promising_are_read(minilm: MiniLMEmbedde
     assert all(hit.parts["late"] > 0.0 for hit in found.hits)
 
 
+def test_what_a_long_memory_says_at_its_end_is_found_in_other_words(minilm: MiniLMEmbedder) -> None:
+    page = "The harbour office opens at eight and the crane is oiled on the first of the month. " * 20
+    with MemOS(InMemoryVault(), embedder=minilm) as memos:
+        for end in ("The ferry was late.", "The soup is cold.", "My sister adopted twins.", "Nobody found the ladder."):
+            memos.remember(f"{page}{end}", by=ANA)
+        first = memos.recall("Which children joined her sibling's family?", by=ANA, k=4, needed=True).hits[0]
+    assert first.text.endswith("My sister adopted twins.")
+    assert first.parts["late"] > 0.0
+
+
 def held(memos: MemOS) -> int:
     cache = memos._embedding._tokens
     assert cache is not None
