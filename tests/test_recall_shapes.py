@@ -17,6 +17,7 @@ from memos_integrations.core.operator.scopes import LATE_EACH
 from memos_integrations.core.operator.tokens import TokenCache
 from memos_integrations.vaults.memory import InMemoryVault
 from tests.benchmarks.invented import (
+    BLIND,
     FRESH,
     HELD_OUT,
     LATER,
@@ -72,7 +73,7 @@ def test_without_a_model_it_finds_no_less_than_full_text_search(shape: str) -> N
     assert found["memos"] >= found["fts5"]
 
 
-@pytest.mark.parametrize("shape", [*UNSEEN, *LATER, *FRESH, *LATEST])
+@pytest.mark.parametrize("shape", [*UNSEEN, *LATER, *FRESH, *LATEST, *BLIND])
 def test_nor_on_what_nothing_was_weighed_on_but_for_one_question(shape: str) -> None:
     made = collection(shape)
     found = measured(made, None)
@@ -104,7 +105,7 @@ MISSED = {
     "shape",
     [
         pytest.param(each, marks=pytest.mark.xfail(reason=MISSED[each], strict=True)) if each in MISSED else each
-        for each in (*SHAPES, *TRIED, *HELD_OUT, *UNSEEN, *LATER, *FRESH, *LATEST)
+        for each in (*SHAPES, *TRIED, *HELD_OUT, *UNSEEN, *LATER, *FRESH, *LATEST, *BLIND)
     ],
 )
 def test_all_signals_together_find_no_less_than_the_best_alone(shape: str, minilm: MiniLMEmbedder) -> None:
@@ -136,6 +137,16 @@ def test_of_many_memories_only_the_most_promising_are_read(minilm: MiniLMEmbedde
     assert len(made.texts) == 540
     assert LATE_EACH <= found.cost.candidates <= 1.5 * LATE_EACH
     assert all(hit.parts["late"] > 0.0 for hit in found.hits)
+
+
+def test_what_a_long_memory_says_at_its_end_is_found_in_other_words(minilm: MiniLMEmbedder) -> None:
+    page = "The harbour office opens at eight and the crane is oiled on the first of the month. " * 20
+    with MemOS(InMemoryVault(), embedder=minilm) as memos:
+        for end in ("The ferry was late.", "The soup is cold.", "My sister adopted twins.", "Nobody found the ladder."):
+            memos.remember(f"{page}{end}", by=ANA)
+        first = memos.recall("Which children joined her sibling's family?", by=ANA, k=4, needed=True).hits[0]
+    assert first.text.endswith("My sister adopted twins.")
+    assert first.parts["late"] > 0.0
 
 
 def held(memos: MemOS) -> int:

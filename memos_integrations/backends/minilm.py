@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 
 FILES = ("config.json", "tokenizer.json", "model.safetensors")
 MAX_TOKENS = 256
-"""As the model was trained and published; what is longer is cut."""
+"""As the model was trained and published: the one vector of a text is made of its first so many tokens."""
+
+PIECE, MOST_PIECES = 128, 8
+"""The tokens of a longer text are read in alike pieces of at most so many, and so many pieces: some 700 words."""
 
 MAX_CHARACTERS = 65_536
-"""Text beyond this is not even tokenised: 256 tokens are full long before, except in long runs of blanks."""
+"""Text beyond this is not even tokenised: the pieces are full long before, except in long runs of blanks."""
 
 TOGETHER = 8
 """Columns that matrix products of numpy's BLAS take in one go at least; one to seven more take as long as eight."""
@@ -42,7 +45,7 @@ TokenIds = npt.NDArray[np.int64]
 
 
 class MiniLMEmbedder:
-    """Fills the `Embedder` port from a local folder: 384 dimensions, at most 256 tokens per text.
+    """Fills the `Embedder` port from a local folder: 384 dimensions; a vector tells of the first 256 tokens of a text.
 
     `folder` holds config.json, tokenizer.json and model.safetensors (`backends.weights` gets them). `batch` texts
     are computed at once. `threads` is set for the linear algebra library of the whole process, like
@@ -83,28 +86,19 @@ class MiniLMEmbedder:
             EmbeddingError: A text cannot be tokenised (lone surrogates, not a string).
         """
         rows: Vectors = np.empty((len(texts), self.dim), dtype=np.float32)
-        for places, ids, hidden in self._run(texts):
+        for places, ids, hidden in self._run([self._encode(text)[0] for text in texts]):
             lengths = np.array([len(one) for one in ids])
             starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
             rows[places] = np.add.reduceat(hidden, starts, axis=0) / lengths[:, None]
         return _unit(rows)
 
     def embed_tokens(self, texts: Sequence[str]) -> list[tuple[Vectors, TokenIds]]:
-        """Per text, one unit row per token and the token ids, without the two marks at the ends.
+        """Per text, one unit row per token and the token ids, without the marks at the ends of a piece.
 
-        For late interaction (Khattab and Zaharia 2020, arXiv:2004.12832). An empty text gives no rows.
-
-        Raises:
-            EmbeddingError: A text cannot be tokenised.
+        For late interaction (Khattab and Zaharia 2020, arXiv:2004.12832); of more than 256 tokens in pieces of at most
+        128, `MOST_PIECES` of them. An empty text gives no rows. Raises as `embed` does.
         """
-        found: list[tuple[Vectors, TokenIds]] = [(np.empty((0, self.dim), np.float32), np.empty(0, np.int64))] * len(
-            texts
-        )
-        for places, ids, hidden in self._run(texts):
-            ends = np.cumsum([len(one) for one in ids])
-            for place, one, rows in zip(places, ids, np.split(hidden, ends[:-1]), strict=True):
-                found[place] = (_unit(rows[1:-1]), one[1:-1])
-        return found
+        return self.embed_with_tokens(texts)[1]
 
     def embed_with_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[tuple[Vectors, TokenIds]]]:
         """What `embed` and `embed_tokens` give, for the price of one.
@@ -112,30 +106,37 @@ class MiniLMEmbedder:
         Raises:
             EmbeddingError: A text cannot be tokenised.
         """
-        rows: Vectors = np.empty((len(texts), self.dim), dtype=np.float32)
-        found: list[tuple[Vectors, TokenIds]] = [(rows[:0], np.empty(0, np.int64))] * len(texts)
-        for places, ids, hidden in self._run(texts):
+        every = [self._encode(text) for text in texts]
+        firsts = np.cumsum([0, *map(len, every)]).tolist()
+        means: Vectors = np.empty((firsts[-1], self.dim), dtype=np.float32)
+        read: list[tuple[Vectors, TokenIds]] = [(means[:0], np.empty(0, np.int64))] * len(means)
+        for places, ids, hidden in self._run([piece for each in every for piece in each]):
             ends = np.cumsum([len(one) for one in ids])
             for place, one, each in zip(places, ids, np.split(hidden, ends[:-1]), strict=True):
-                rows[place] = each.mean(axis=0)
-                found[place] = (_unit(each[1:-1]), one[1:-1])
-        return _unit(rows), found
+                means[place] = each.mean(axis=0)
+                read[place] = (_unit(each[1:-1]), one[1:-1])
+        return _unit(means[firsts[:-1]]), [_joined(read[at:to]) for at, to in pairwise(firsts)]
 
-    def _run(self, texts: Sequence[str]) -> Iterator[tuple[list[int], list[TokenIds], Vectors]]:
-        """Batches of alike length: places in *texts*, token ids, and the last layer's rows of all their tokens."""
-        ids = [self._encode(text) for text in texts]
+    def _run(self, ids: Sequence[TokenIds]) -> Iterator[tuple[list[int], list[TokenIds], Vectors]]:
+        """Batches of alike length: places in *ids*, token ids, and the last layer's rows of all their tokens."""
         order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
         for start in range(0, len(order), self._batch):
             places = order[start : start + self._batch]
             together = [ids[place] for place in places]
             yield places, together, self._encoder(together)
 
-    def _encode(self, text: str) -> TokenIds:
-        # One text at a time: encode_batch starts threads of its own, which then warn in every forked process.
-        try:
-            return np.array(self._tokenizer.encode(text[:MAX_CHARACTERS]).ids, dtype=np.int64)
+    def _encode(self, text: str) -> list[TokenIds]:
+        """The ids of a text's first 256 tokens, and, where it has more, behind them those of its pieces."""
+        try:  # one text at a time: encode_batch starts threads of its own, which then warn in every forked process
+            first = self._tokenizer.encode(text[:MAX_CHARACTERS])
         except (TypeError, ValueError) as exc:
             raise EmbeddingError(f"A text cannot be tokenised: {exc}. Remove what is not valid Unicode.") from exc
+        ids = [np.array(each.ids, dtype=np.int64) for each in (first, *first.overflowing[: MOST_PIECES // 2])]
+        if len(ids) == 1:
+            return ids
+        told = np.concatenate([each[1:-1] for each in ids])[: MOST_PIECES * (PIECE - 2)]
+        parts = np.array_split(told, -(-told.size // (PIECE - 2)))
+        return [ids[0], *(np.concatenate([ids[0][:1], part, ids[0][-1:]]) for part in parts)]
 
 
 def _complete(folder: Path) -> Path:
@@ -169,6 +170,13 @@ def _read_encoder(config: Path, weights: bytes) -> _Encoder:
             f"{config.parent} does not hold a readable all-MiniLM-L6-v2 ({exc!r}). Delete the folder and get the "
             "model again."
         ) from exc
+
+
+def _joined(read: Sequence[tuple[Vectors, TokenIds]]) -> tuple[Vectors, TokenIds]:
+    """Token rows and ids of a text: of its pieces one behind the other, where it was read in pieces."""
+    if len(read) == 1:
+        return read[0]
+    return np.concatenate([rows for rows, _ in read[1:]]), np.concatenate([ids for _, ids in read[1:]])
 
 
 def _unit(rows: Vectors) -> Vectors:

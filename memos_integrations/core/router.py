@@ -73,7 +73,7 @@ class MemoryPathResolver:
         Every path begins with everything below the namespace, so that a wrong guess costs time, never a memory.
         """
         slots = call.slots
-        fact = " of ".join(part for part in (slots.asked_for, slots.of) if part) or call.query
+        fact = " of ".join(part for part in (slots.asked_for, slots.of) if part) if slots.asked_for else call.query
         stops: list[PathStop] = []
 
         def stop(layer: Layer, what: str | None, reason: str, **where: object) -> None:

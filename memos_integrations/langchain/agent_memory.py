@@ -10,11 +10,11 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from memos_integrations.core.access import CallContext, Principal
 from memos_integrations.core.cube import MemCube, canonical_json, sha256
-from memos_integrations.core.operator import MemoryOptions, excerpt
+from memos_integrations.core.operator import MemoryOptions
 from memos_integrations.core.scheduler import DEFAULT_TOKEN_BUDGET
 from memos_integrations.core.text import estimate_tokens
 from memos_integrations.core.text import terms as terms_of
-from memos_integrations.core.turns import Namespace, TurnWriter, as_named, line_of
+from memos_integrations.core.turns import Namespace, TurnWriter, as_named, part_of_line
 from memos_integrations.langchain.transcript import asked, said_by
 from memos_integrations.memos import MemOS
 
@@ -88,7 +88,7 @@ class AgentMemory:
         terms = tuple(terms_of(asked(messages)[0]))
         kept: list[tuple[MemCube, str]] = []
         for cube in cubes:
-            line = excerpt(line_of(cube, standing[cube.id]), terms, self._budget * 3 // 2)
+            line = part_of_line(cube, standing[cube.id], terms, self._budget * 3 // 2)
             tokens = estimate_tokens(line) + 1
             if spent + tokens <= self._budget:
                 kept.append((cube, line))

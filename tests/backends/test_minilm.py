@@ -87,6 +87,16 @@ def test_token_vectors_are_unit_rows_without_the_marks(embedder: MiniLMEmbedder)
     assert len(no_ids) == 0
 
 
+def test_a_long_text_is_read_to_its_end_in_pieces(embedder: MiniLMEmbedder) -> None:
+    text = "many words " * 300 + "The kettle is blue."
+    rows, ((vectors, ids), (_, most)) = embedder.embed_with_tokens([text, "many words " * 2_000])
+    assert len(vectors) == len(ids) == 605
+    assert ids[-2] == embedder.embed_tokens(["blue."])[0][1][0]
+    np.testing.assert_allclose(vectors[:121], embedder.embed_tokens(["many words " * 60 + "many"])[0][0], atol=1e-5)
+    np.testing.assert_allclose(rows, embedder.embed([text, "many words " * 2_000]), atol=1e-6)
+    assert len(most) == 8 * 126
+
+
 def test_threads_share_one_embedder(embedder: MiniLMEmbedder) -> None:
     expected = embedder.embed(TEXTS)
     with ThreadPoolExecutor(8) as pool:

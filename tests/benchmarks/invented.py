@@ -10,8 +10,9 @@ whose fact is among the first ten. Nothing in the package was weighed on the sha
 tried on the others has to hold on them as well. The questions of `FRESH` (`invented_fresh.json`) were written before
 the first look, which showed what an embedder that does not read Chinese spoils (see `ranking.unread`).
 Those of `LATEST` (`invented_latest.json`) were, too: chats with long answers, chats about tasks, documents, and a chat
-in a language that none of the others has. `TRIED` (`invented_tried.json`) is for trying rules on other languages than
-English: Spanish notes, and a Dutch diary.
+in a language that none of the others has. So were those of `BLIND` (`invented_blind.json`), of the same kinds and in
+English. `TRIED` (`invented_tried.json`) is for trying rules on other languages than English: Spanish notes, and a Dutch
+diary.
 """
 
 from __future__ import annotations
@@ -48,15 +49,16 @@ LATER = json.loads(Path(__file__).with_name("invented_later.json").read_text("ut
 FRESH = json.loads(Path(__file__).with_name("invented_fresh.json").read_text("utf-8"))
 LATEST = json.loads(Path(__file__).with_name("invented_latest.json").read_text("utf-8"))
 TRIED = json.loads(Path(__file__).with_name("invented_tried.json").read_text("utf-8"))
-MATERIAL |= UNSEEN | LATER | FRESH | LATEST | TRIED
+BLIND = json.loads(Path(__file__).with_name("invented_blind.json").read_text("utf-8"))
+MATERIAL |= UNSEEN | LATER | FRESH | LATEST | TRIED | BLIND
 """What is told where it is not `TOLD`."""
 TALKED = (
     "talk", "assistant", "tasks", "tickets", "choir", "helpdesk", "french", "chinese", "taches", "coach", "counsel",
-    "sprints", "svenska",
+    "sprints", "svenska", "mentor", "exhibit",
 )  # fmt: skip
 """Shapes that are conversations; the others are remembered one by one."""
 SHAPES = ("talk", "assistant", "tasks", "log", "documents", "notes")
-HELD_OUT = tuple(name for name in MATERIAL if name not in UNSEEN | LATER | FRESH | LATEST | TRIED)
+HELD_OUT = tuple(name for name in MATERIAL if name not in UNSEEN | LATER | FRESH | LATEST | TRIED | BLIND)
 BETWEEN = {"helpdesk": ("customer", "Saskia"), "french": ("Rémi", "Solène"), "svenska": ("Lena", "Åke")}
 SENTENCES = {"talk": (0, 2), "assistant": (1, 4), "tasks": (3, 8), "log": (2, 5), "notes": (0, 0)} | {
     "tickets": (3, 7),
@@ -75,9 +77,13 @@ SENTENCES = {"talk": (0, 2), "assistant": (1, 4), "tasks": (3, 8), "log": (2, 5)
     "svenska": (1, 3),
     "spanish": (0, 1),
     "dutch": (1, 3),
+    "mentor": (1, 2),
+    "exhibit": (3, 8),
+    "dig": (2, 5),
+    "jottings": (0, 0),
 }
 LONG = {"assistant": (150, 330), "documents": (80, 130), "manual": (180, 320), "helpdesk": (160, 240)}
-LONG |= {"coach": (240, 330), "counsel": (270, 330), "bylaws": (180, 320)}
+LONG |= {"coach": (240, 330), "counsel": (270, 330), "bylaws": (180, 320), "mentor": (270, 330), "gateway": (180, 300)}
 """Words of a text (of an `assistant` collection only the assistant's), where it is long."""
 
 
@@ -149,10 +155,10 @@ def facts(told: Mapping[str, Any]) -> list[tuple[str, str, tuple[str, str]]]:
 def collection(shape: str, *, first: int = 200, distractors: int | None = None, seed: int = 7) -> Collection:
     """The *first* so many facts in a collection of a *shape*, each in a session or group with so many other texts.
 
-    These are 5, of `LATEST` 11, unless *distractors* says otherwise.
+    These are 5, of `LATEST` and `BLIND` 11, unless *distractors* says otherwise.
     """
     tell = _Teller(seed, MATERIAL.get(shape, TOLD))
-    others = (11 if shape in LATEST else 5) if distractors is None else distractors
+    others = (11 if shape in LATEST | BLIND else 5) if distractors is None else distractors
     chosen = facts(tell.told)
     tell.dice.shuffle(chosen)
     texts: list[str] = []
@@ -179,16 +185,20 @@ def collection(shape: str, *, first: int = 200, distractors: int | None = None, 
 def _speaker(shape: str, place: int, number: int) -> str | None:
     if shape == "talk":
         return ("Nora", "Idris")[place % 2]
-    if shape in {"assistant", "tasks", "chinese", "taches", "coach", "counsel", "sprints"}:
+    if shape in {"assistant", "tasks", "chinese", "taches", "coach", "counsel", "sprints", "mentor"}:
         return ("user", "assistant")[place % 2]
     if shape in BETWEEN:
         return BETWEEN[shape][place % 2]
     if shape == "choir":
         return ("Odile", "Hamid", "Wanda")[place % 3]
+    if shape == "exhibit":
+        return ("Agnes", "Bilal", "Chiara", "Dmitri")[place % 4]
     if shape == "tickets":
         return ("customer", "Bex", "customer", "Tomasz")[place % 4]
     if shape == "projektlog":
         return ("Jonas", "Derya", "Kai")[number % 3]
+    if shape == "dig":
+        return ("Halvard", "Petra", "Wulf")[number % 3]
     return ("Priya", "Marek", "Ines")[(number if shape == "log" else place) % 3] if shape in {"log", "review"} else None
 
 
@@ -279,7 +289,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--track", choices=("lexical", "minilm"), default="lexical")
     parser.add_argument("--model", type=Path, default=Path(".models/all-MiniLM-L6-v2"))
-    parser.add_argument("--shapes", default=",".join((*SHAPES, *TRIED, *HELD_OUT, *UNSEEN, *LATER, *FRESH, *LATEST)))
+    parser.add_argument(
+        "--shapes", default=",".join((*SHAPES, *TRIED, *HELD_OUT, *UNSEEN, *LATER, *FRESH, *LATEST, *BLIND))
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

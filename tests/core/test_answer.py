@@ -85,9 +85,14 @@ def test_the_type_of_a_question(question: str, kind: QuestionType | None) -> Non
         ("What is my sister's name?", "name", "my sister", None, None),
         ("When did Mia move to Lisbon?", "time", "Mia", "move Lisbon", None),
         ("What colour is the boat?", "colour", "the boat", None, None),
+        ("Which of my friends lives in Oslo?", "friends", "Oslo", "lives", None),
+        ("Remind me what Ana's address is", "address", "Ana", None, None),
+        ("What's Bob's wife called?", "name", "Bob's wife", None, None),
+        ("What happened to the tent?", None, "", "happened tent", None),
+        ("Whose birthday is in May?", "birthday", "", None, "May"),
     ],
 )
-def test_slots(question: str, asked_for: str, of: str, about: str | None, time: str | None) -> None:
+def test_slots(question: str, asked_for: str | None, of: str, about: str | None, time: str | None) -> None:
     slots = read_by_rules(question, now=NOW).slots
     assert (slots.asked_for, slots.about, slots.time) == (asked_for, about, time)
     assert (slots.of or "").removeprefix("the ") == of.removeprefix("the ")
@@ -129,3 +134,39 @@ def test_what_memory_does_not_know_is_not_answered() -> None:
     assert nothing.abstained
     assert answer.text == ""
     assert "Nothing" in str(answer)
+
+
+HOUSEHOLD = (
+    "I lent Marcus two hundred euros for the clutch of his car.",
+    "Lotte plays the trombone, not the cello.",
+    "We sold the tent to the couple at number six for ninety.",
+    "The band stops at half past ten.",
+    "My sister Mia moved to Oslo two weeks ago because of her new job.",
+    "Ana's email is ana@example.org.",
+    "My favourite colour is green.",
+    "The cellar has twenty-five shelves.",
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("How much money did I lend Marcus?", "two hundred"),
+        ("How many shelves does the cellar have?", "twenty-five shelves"),
+        ("Does Lotte play the trombone?", "Yes"),
+        ("Does Lotte play the cello?", "No"),
+        ("Which instrument does Lotte play?", "trombone"),
+        ("How much did we get for the tent?", "ninety"),
+        ("When does the band stop?", "half past ten"),
+        ("Where did my sister move to?", "Oslo"),
+        ("Did Mia move to Oslo?", "Yes"),
+        ("Did Mia move to Bergen?", ""),
+        ("What is Ana's email address?", "ana@example.org"),
+        ("What is my favorite color?", "green"),
+    ],
+)
+def test_an_answer_is_the_words_asked_for_and_no_more(question: str, told: str) -> None:
+    with MemOS(InMemoryVault(), clock=lambda: NOW) as memos:
+        for text in HOUSEHOLD:
+            memos.remember(text, by=ANA)
+        assert memos.answer(question, by=ANA).text == told

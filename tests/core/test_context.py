@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from memos_integrations import MemOS, Principal
+from memos_integrations.core.cube import Channel, Trust
 from memos_integrations.core.operator import cited_context
+from memos_integrations.core.turns import part_of_line
 from memos_integrations.vaults.memory import InMemoryVault
 
 ANA = Principal(tenant="acme", user="ana")
@@ -64,3 +66,21 @@ def test_of_a_long_memory_the_part_is_shown_that_tells_most() -> None:
         memos.remember(f"{filler}The thermostat of the engine is set to happy eighty degrees. {filler}", by=ANA)
         for question in ("How is the thermostat of the engine set?", "Is the engine happy?"):
             assert "eighty degrees" in memos.recall(question, by=ANA, token_budget=200, needed=True).text
+
+
+def test_what_is_shown_in_part_is_still_marked_as_not_to_be_relied_on() -> None:
+    rest = "Sails dry slowly on the quay. " * 200
+    with MemOS(InMemoryVault(), gate=None) as memos:
+        cube = memos.remember(f"The canoe code is 5. {rest}", by=ANA, trust=Trust(channel=Channel.EXTERNAL))
+        for budget in (30, 60, 300):
+            recall = memos.recall("canoe code", by=ANA, needed=True, token_budget=budget)
+            assert "code is 5" in recall.text
+            assert recall.text.endswith("(untrusted, from external)")
+            assert recall.token_count <= budget
+            assert cited_context(recall).text.endswith("(untrusted, from external)")
+        assert not memos.recall("canoe code", by=ANA, needed=True, token_budget=8).text
+        newer = memos.recall("canoe code", by=ANA, needed=True).hits[0].cube
+    part = part_of_line(newer, {"superseded_by": "x"}, ("canoe",), 120)
+    assert cube.id == newer.id
+    assert part.endswith("(untrusted, from external) (since replaced)")
+    assert len(part) < 220

@@ -41,6 +41,13 @@ def test_the_plan_of_a_recall_shows_its_path() -> None:
     assert path == MemoryPathResolver().resolve(call, namespace=("acme",))
 
 
+def test_a_question_that_asks_for_no_one_thing_is_its_own_fact() -> None:
+    assert (
+        MemoryPathResolver().resolve(read_by_rules("What did I say about kettles?", now=NOW)).fact.endswith("kettles?")
+    )
+    assert MemoryPathResolver().resolve(read_by_rules("What is Ana's address?", now=NOW)).fact == "address of Ana"
+
+
 ANA, BEN = Principal(tenant="acme", user="ana"), Principal(tenant="acme", user="ben")
 ASKED = "Which tea do I prefer, as Noor knows?"
 QUIET = "The afternoon went by with ropes, sails, a long walk along the quay, two letters, and a pot of green tea."

@@ -137,7 +137,9 @@ def _what(call: MemoryCall, asked: Asked, found: Sequence[Statement]) -> Found:
         which = phrases.numbered(statement.text, call.query)
         if which:
             return which, statement, "which one the sentence names", 0.9
-    return phrases.phrase(best.text, asked.terms), best, "the telling words of the best sentence", 0.7
+    so, not_so = phrases.contrast(best.text)
+    said = best.text if asked.terms & set(terms_of(not_so)) else so
+    return phrases.phrase(said, asked.terms), best, "the telling words of the best sentence", 0.7
 
 
 def _when(call: MemoryCall, asked: Asked, found: Sequence[Statement]) -> Found | None:
@@ -212,9 +214,19 @@ def _yes_no(call: MemoryCall, asked: Asked, found: Sequence[Statement]) -> Found
     if said.covered < LEAST_TO_AGREE:
         return "", said, "", 0.0
     guess = re.search(r"\b(?:would|could|might|likely|probably)\b", call.query, re.IGNORECASE) is not None
-    no = phrases.denied(said.text) != phrases.denied(re.sub(r"^\w+n't\b", "", call.query))
+    if not guess and any(_is_missing(name, said) for name in call.entities):
+        return "", said, "", 0.0
+    so, not_so = phrases.contrast(said.text)
+    of_that = bool(not_so and asked.terms & (set(terms_of(not_so)) - set(terms_of(so))))
+    no = (of_that or phrases.denied(so)) != phrases.denied(re.sub(r"^\w+n't\b", "", call.query))
     word = ("Likely no" if no else "Likely yes") if guess else ("No" if no else "Yes")
     return word, said, "what the best sentence says or denies", 0.3 if guess else 0.7
+
+
+def _is_missing(name: str, said: Statement) -> bool:
+    """Whether a memory does not speak of a name at all: it neither confirms nor denies anything about it."""
+    held = {*terms_of(said.hit.text), *terms_of(said.hit.provenance.speaker or "")}
+    return not held & set(terms_of(name))
 
 
 def _why(call: MemoryCall, asked: Asked, found: Sequence[Statement]) -> Found | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from memos_integrations.core.text import STOP_WORDS, entities
+from memos_integrations.core.text import STOP_WORDS, entities, with_forms
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.core.text.words import fold
 
 _I = re.IGNORECASE
-_WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*")  # noqa: RUF001
+_WORD = re.compile(
+    r"https?://[^\s<>\"')\]]*[\w/]|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|[^\W_]+(?:['’.&-][^\W_]+)*"  # noqa: RUF001
+)
 _BREAK = re.compile(r"[,;:!?.()\[\]–—\n]| - ")  # noqa: RUF001
 _JOINTS = frozenset("but because so which that when while where and or".split())
 _SMALL = frozenset(
@@ -41,7 +43,9 @@ _PLACE = re.compile(
 _PLACE_ENDS = re.compile(
     r" (?:and|but|with|for|last|next|this|on|in|at|from|when|where|because|since|after|before|to|yesterday|today"
     r"|that|i|we"
-    r"|it|is|was|were|has|had|have|so|as|by|while|which|who)\b",
+    r"|it|is|was|were|has|had|have|so|as|by|while|which|who"
+    r"|(?:an?|a few|several|one|two|three|four|five|six|seven|eight|nine|ten|\d+)"
+    r" (?:minute|hour|day|night|week|weekend|month|year)s?)\b",
     _I,
 )
 _NAMED_PLACE = re.compile(r"\b(?:country|city|town|state|continent|island|region|village)\b", _I)
@@ -56,14 +60,23 @@ _NO_PLACE = re.compile(
     r"|june|july|august|september|october|november|december)\b)",
     _I,
 )
-_NUMBER = (
-    r"(?:\$ ?|€ ?|£ ?)?\d[\d,.]*(?:%|[kKmM]\b)?|(?<!\w)(?:one|two|three|four|five|six|seven|eight|nine|ten"
-    r"|eleven|twelve"
-    r"|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy"
-    r"|eighty|ninety"
-    r"|hundred|a hundred|a dozen|dozens|a couple|a few|several|once|twice|both|half)(?!\w)"
+_ONES = (
+    "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen"
+    "|eighteen|nineteen"
 )
-_COUNTED = re.compile(rf"({_NUMBER})((?: [^\W\d_][\w'’-]*){{0,3}})", _I)  # noqa: RUF001
+_TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+_UP_TO_99 = rf"(?:(?:{_TENS})(?:[- ](?:{_ONES}))?|{_ONES})"
+_NUMBER = (
+    r"(?:\$ ?|€ ?|£ ?)?\d[\d,.]*(?:%|[kKmM]\b)?(?: (?:hundred|thousand|million|billion)\b)?|(?<!\w)(?:"
+    rf"(?:{_UP_TO_99}|an?|a few|several|half a)(?: (?:hundred|thousand|million|billion))+(?: and {_UP_TO_99})?"
+    rf"|{_UP_TO_99}|hundred|a dozen|dozens|a couple|a few|several|once|twice|both|half)(?!\w)"
+)
+_NAMED_BY = re.compile(
+    r"\b(?:number|no\.?|nr\.?|page|room|chapter|pier|gate|platform|floor|line|version|item|box|building) $", _I
+)
+"""A number after one of these says which one it is, not how many there are."""
+_HOURS = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|noon|midnight|1?\\d"
+_COUNTED = re.compile(rf"({_NUMBER})(?=((?: [^\W\d_][\w'’-]*){{0,3}}))", _I)  # noqa: RUF001
 _EVERY = re.compile(
     r"\b(?:(?:once|twice|one|two|three|four|five|six|several|\d+)(?: times?)? (?:a|an|per|each|every) \w+"
     r"|every (?:\w+ )?(?:day|week|month|year|morning|evening|night|weekend|\w+days?|couple of \w+|few \w+)|daily"
@@ -81,7 +94,10 @@ _KIN = re.compile(
     _I,
 )
 _CLOCK = re.compile(
-    r"\b(?:[01]?\d|2[0-3])[:.][0-5]\d(?: ?[ap]\.?m\b)?|\b1?\d ?[ap]\.?m\b|\b(?:noon|midnight|o'clock)\b", _I
+    r"\b(?:[01]?\d|2[0-3])[:.][0-5]\d(?: ?[ap]\.?m\b)?|\b1?\d ?[ap]\.?m\b"
+    rf"|\b(?:half|(?:a )?quarter|five|ten|twenty|twenty-five)(?: minutes)? (?:past|to) (?:{_HOURS})\b"
+    rf"|\b(?:{_HOURS}) o'clock\b|\b(?:noon|midnight|o'clock)\b",
+    _I,
 )
 _WHICH = re.compile(r"\b(?:which|what) ([^\W\d_]{3,})\b(?! (?:of|kind|type))", _I)
 _REASON = re.compile(
@@ -91,6 +107,7 @@ _REASON = re.compile(
     _I,
 )
 _PURPOSE = re.compile(r"\b(?:to (?!the\b|my\b|a\b|an\b|our\b|this\b|that\b|be\b|go\b|\w+ing\b|[A-Z])[a-z]+ )", 0)
+_CONTRAST = re.compile(r"(?:,| and| but) not (?P<not>(?!only\b|yet\b|just\b)[^,;.!?]{2,60}?)(?=[,;.!?]|$| but\b)", _I)
 _DENIED = re.compile(
     r"\b(?:no|not|never|nobody|nothing|none|neither|without|no longer|any ?more|stopped|quit|cancel(?:l?ed)?|refused?"
     r"|declined|\w+n't|cannot|hardly|can't)\b",
@@ -116,7 +133,7 @@ def phrase(sentence: str, asked: frozenset[str]) -> str:
     stands a comma.
     """
     tokens = words_in(sentence)
-    known = [is_content(token.group()) and bool(asked & set(terms_of(token.group()))) for token in tokens]
+    known = [is_content(token.group()) and _is_asked(token.group(), asked) for token in tokens]
     clauses = _clauses(sentence, tokens)
     told = {clause for clause, is_known in zip(clauses, known, strict=True) if is_known}
     first = known.index(True) if any(known) else len(tokens)
@@ -131,6 +148,11 @@ def phrase(sentence: str, asked: frozenset[str]) -> str:
         some = [place for place, value in enumerate(worth) if value is not None]
         chosen = [max(some, key=lambda place: worth[place] or 0.0)] if some else list(range(len(tokens)))
     return _joined(sentence, tokens, clauses, chosen[:LONGEST_PHRASE])
+
+
+def _is_asked(word: str, asked: frozenset[str]) -> bool:
+    """Whether a word, or another form of it, stands in the question; an address that holds one does not."""
+    return "@" not in word and "//" not in word and bool(asked.intersection(with_forms(terms_of(word))))
 
 
 def _worth(word: str, *, opens: bool, after: bool, beside: bool) -> float:
@@ -232,11 +254,15 @@ def number(sentence: str, wanted: str | None) -> str | None:
     found = [match for match in _COUNTED.finditer(sentence)]
     near = [match for match in found if counted & set(terms_of(match[2]))]
     if near:
-        return near[0][1].strip() if not near[0][2].strip() else near[0].group().strip()
+        return f"{near[0][1]}{near[0][2]}".strip()
     if wanted and "time" in fold(wanted):
         many = [match[1] for match in found if fold(match[1]) in {"once", "twice"}]
         return many[0] if many else None
-    plain = [match[1].strip() for match in found if fold(match[1]) not in {"one", "once", "half", "both"}]
+    plain = [
+        match[1].strip()
+        for match in found
+        if fold(match[1]) not in {"one", "once", "half", "both"} and not _NAMED_BY.search(sentence[: match.start()])
+    ]
     return plain[0] if len(plain) == 1 else None
 
 
@@ -253,6 +279,12 @@ def reason(sentence: str) -> str | None:
         return sentence[match.end() :].strip(" .!,") or None
     match = _PURPOSE.search(sentence)
     return re.split(r"[.!;]", sentence[match.start() :])[0].strip() if match else None
+
+
+def contrast(sentence: str) -> tuple[str, str]:
+    """A sentence without what it says is not so, and that: "She plays the trombone, not the cello"; empty for none."""
+    match = _CONTRAST.search(sentence)
+    return (sentence[: match.start()] + sentence[match.end() :], match["not"]) if match else (sentence, "")
 
 
 def denied(sentence: str) -> bool:

@@ -13,7 +13,7 @@ from memos_integrations.core.operator import Hit
 from memos_integrations.core.operator.surfacing import is_told, stands_back
 from memos_integrations.core.ranking import closeness
 from memos_integrations.core.reader import MemoryCall
-from memos_integrations.core.text import sentences
+from memos_integrations.core.text import sentences, with_forms
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.core.text.words import LIGHT_WORDS
 
@@ -116,7 +116,7 @@ class Asked:
 
     def share(self, words: Collection[str]) -> float:
         """How much of the question is among *words* (terms), 0..1."""
-        return sum(self._weight[term] for term in self.terms.intersection(words)) / self._whole
+        return sum(self._weight[term] for term in self.terms.intersection(with_forms(words))) / self._whole
 
 
 def statements(asked: Asked, hits: Sequence[Hit]) -> list[Statement]:

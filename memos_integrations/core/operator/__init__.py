@@ -18,7 +18,7 @@ from memos_integrations.core.operator.options import (
 )
 from memos_integrations.core.operator.queries import scopes_of
 from memos_integrations.core.operator.recall import MemOperator
-from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
+from memos_integrations.core.operator.recalled import Cost, Hit, Recall, marks_of, render
 from memos_integrations.core.operator.receipts import ErasureReceipt, IngestReport
 from memos_integrations.core.operator.relearning import Learner, Relearnt
 from memos_integrations.core.operator.scopes import Finding
@@ -53,6 +53,7 @@ __all__ = [
     "draft_parameter",
     "excerpt",
     "finished",
+    "marks_of",
     "parts",
     "render",
     "scopes_of",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from memos_integrations.core.cube import CubeRef, Provenance, Value
 from memos_integrations.core.operator.excerpt import CHARACTERS_PER_TOKEN, excerpt
-from memos_integrations.core.operator.recalled import Hit, Recall, render
+from memos_integrations.core.operator.recalled import Hit, Recall, marks_of, render
 from memos_integrations.core.text import estimate_tokens, same_words
 
 _MARKS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "`": "'", "|": "¦"})  # noqa: RUF001
@@ -73,6 +73,6 @@ def cited_context(
 
 def _as_data(hit: Hit, terms: Sequence[str], length: int) -> str:
     """A memory as one line that opens no tag, no marker and no turn of a conversation, in part if it is longer."""
-    shown = excerpt(render(hit), terms, length)
+    shown = excerpt(render(hit), terms, length, marks_of(hit))
     line = "".join(letter if letter.isprintable() else " " for letter in shown.removeprefix("- "))
     return " ".join(_ROLE.sub(r"\1 -", line.translate(_MARKS)).split())

@@ -19,16 +19,20 @@ MOST_PLACES = 200
 """So many places of one word are looked at."""
 
 
-def excerpt(line: str, terms: Sequence[str], length: int) -> str:
+def excerpt(line: str, terms: Sequence[str], length: int, marks: str = "") -> str:
     """At most about *length* characters of a rendered memory: its head (date, speaker) and what tells most of it.
+
+    *marks* are what it ends with that says how far it is to be relied on: they stand behind any part of it.
 
     That is the stretch with the most of *terms* in it. A word that stands there again and again tells less of where to
     look than one that stands there once.
     """
     if len(line) <= length:
         return line
-    start = max(0, _densest(line, terms, 3 * length // 4) - length // 4)
-    return f"{line[:HEAD]} […] {line[start : start + length]} […]" if start > HEAD else f"{line[:length]} […]"
+    words = line.removesuffix(marks)
+    start = max(0, _densest(words, terms, 3 * length // 4) - length // 4)
+    part = f"{words[:HEAD]} […] {words[start : start + length]} […]" if start > HEAD else f"{words[:length]} […]"
+    return part + marks
 
 
 def _densest(line: str, terms: Sequence[str], width: int) -> int:

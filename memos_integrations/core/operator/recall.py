@@ -37,7 +37,7 @@ from memos_integrations.core.operator.evidence import (
 )
 from memos_integrations.core.operator.excerpt import CHARACTERS_PER_TOKEN, excerpt
 from memos_integrations.core.operator.prefix import fitting_prefix
-from memos_integrations.core.operator.recalled import Cost, Hit, Recall, render
+from memos_integrations.core.operator.recalled import Cost, Hit, Recall, marks_of, render
 from memos_integrations.core.operator.scopes import Considered, Finding, ScopeSearch
 from memos_integrations.core.operator.spelling import as_spelt
 from memos_integrations.core.operator.surfacing import TrustGate, told_first
@@ -273,10 +273,11 @@ class MemOperator:
         lines: list[str] = []
         spent, passed = 0, Counter[str]()
         for hit in self._trust.let_through(ranked, plan.k, passed):
-            line = excerpt(render(hit), terms, plan.token_budget * CHARACTERS_PER_TOKEN // 2)
+            marks = marks_of(hit)
+            line = excerpt(render(hit), terms, plan.token_budget * CHARACTERS_PER_TOKEN // 2, marks)
             tokens = self._count_tokens(f"\n{line}" if lines else line)
             if not kept and tokens > plan.token_budget:
-                line = excerpt(line, terms, max(1, len(line) * plan.token_budget // (2 * tokens)))
+                line = excerpt(line, terms, max(1, len(line) * plan.token_budget // (2 * tokens)), marks)
                 tokens = self._count_tokens(line)
             if spent + tokens > plan.token_budget:
                 passed[TOO_LONG] += 1

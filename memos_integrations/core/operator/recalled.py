@@ -151,7 +151,12 @@ def render(hit: Hit) -> str:
     words = " ".join(hit.text.split())
     speaker = " ".join((hit.provenance.speaker or "").split())
     line = f"- [{said}] {speaker}: {words}" if speaker else f"- [{said}] {words}"
-    return line + warning(hit.cube) + beginning_in_words(hit) + standing_in_words(hit.superseded_by, hit.conflicts_with)
+    return line + marks_of(hit)
+
+
+def marks_of(hit: Hit) -> str:
+    """What stands behind the words of a memory: that it is not to be relied on, or not yet, or no longer."""
+    return warning(hit.cube) + beginning_in_words(hit) + standing_in_words(hit.superseded_by, hit.conflicts_with)
 
 
 def beginning_in_words(hit: Hit) -> str:

@@ -21,8 +21,11 @@ MADE_AT_ONCE = 24_000
 """How many characters one recall embeds at most, about two seconds of one core. Of what has no token vectors in the
 vault, the first recalls judge the rest by their one vector, and find the tokens of the best candidates first."""
 
-COUNTED = 1_200
+COUNTED = 4_800
 """A text counts as so many characters at most: embedders cut what is longer."""
+
+ASKED_CHARACTERS = 1_200
+"""Of a longer question so many are looked at token by token: each of them looks at every token of every memory."""
 
 Asked = tuple[Vectors, npt.NDArray[np.int64]]
 
@@ -66,7 +69,7 @@ class TokenCache:
 
     def question(self, query: str) -> Vectors:
         """The row of a question."""
-        rows, tokens = self._embedder.embed_with_tokens([query])
+        rows, tokens = self._embedder.embed_with_tokens([query[:ASKED_CHARACTERS]])
         self._last.asked = (query, tokens[0])
         row: Vectors = rows[0]
         return row
@@ -76,7 +79,7 @@ class TokenCache:
         said: tuple[str, Asked] | None = getattr(self._last, "asked", None)
         if said is not None and said[0] == query:
             return said[1]
-        return self._embedder.embed_with_tokens([query])[1][0]
+        return self._embedder.embed_with_tokens([query[:ASKED_CHARACTERS]])[1][0]
 
     def of(
         self, texts: Sequence[str], stored: Stored | None = None, keys: Sequence[bytes] = ()

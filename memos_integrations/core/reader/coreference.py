@@ -55,19 +55,25 @@ _NOT_PEOPLE = re.compile(
 )
 _THING = re.compile(
     r"\b(?:my|our|(?:bought|got|have|own|ordered|lost|found|sold|adopted|rented|built|made|wrote|started|finished"
-    r"|broke) (?:a|an|the))"
+    r"|broke) (?:a|an|the)|(?:gave|sent|brought|lent|showed|handed) (?:me|us|him|her|them) (?:a|an|the))"
     r" (?:(?:new|old|first|second|favou?rite|big|small|red|blue|green|black|white|broken|used|own"
     r"|little) )?([a-z]{3,})\b",
     _I,
 )
-_KIN = frozenset(
+_RELATIVE = frozenset(
     """
-    mother mom mum father dad parents brother sister brothers sisters wife husband partner spouse son daughter kids kid
-    child children friend friends boss colleague colleagues neighbour neighbor neighbours neighbors uncle aunt cousin
-    cousins grandma grandpa grandmother grandfather girlfriend boyfriend family team doctor teacher manager roommate
-    lot bit few couple week month year day days birthday name life mind time way own idea great good nice fun chance
+    mother mom mum father dad brother sister wife husband partner spouse son daughter kid child friend boss colleague
+    neighbour neighbor uncle aunt cousin grandma grandpa grandmother grandfather girlfriend boyfriend doctor teacher
+    manager roommate dentist landlord
     """.split()
 )
+_KIN = _RELATIVE | frozenset(
+    """
+    parents brothers sisters kids children friends colleagues neighbours neighbors cousins family team lot bit few
+    couple week month year day days birthday name life mind time way own idea great good nice fun chance
+    """.split()
+)
+_OF_SOMEBODY = re.compile(r"\b(?P<whose>[Mm]y|[Oo]ur|[A-Z][\w-]+'s) (?P<who>[a-z]+)\b(?! [A-Z]|'s)")
 _PLURAL = re.compile(
     r"\b(?:my|our|the|some|two|three|four|five|many|several|these|those|new|his|her|their|both) (?:\w+ )?"
     r"(?!(?:always|perhaps|was|is|has|this|yes|us)\b)\w+[^\Ws]s\b|\b(?:people|children|kids)\b",
@@ -89,10 +95,10 @@ class _Antecedents:
 def resolve(query: str, history: Sequence[Turn], speakers: Collection[str]) -> tuple[str, tuple[tuple[str, str], ...]]:
     """*query* with its pronouns replaced where exactly one antecedent fits, and the pairs (pronoun, antecedent).
 
-    People come from the last user turns, and from the answers between them only if those name nobody. No gender is
-    guessed: two named people leave "she" alone. A query that names a person itself keeps its personal pronouns. "The
-    former" and "the latter" are the first and second of two people, or of two places; "that trip" leads to the one
-    place.
+    People come from the last user turns, and from the answers between them only if those name nobody. "My sister" and
+    "Ana's mother" are people too. No gender is guessed: two people leave "she" alone. A query that names a person
+    itself keeps its personal pronouns. "The former" and "the latter" are the first and second of two people, or of two
+    places; "that trip" leads to the one place.
     """
     if not history or not _PRONOUN.search(query):
         return query, ()
@@ -152,16 +158,26 @@ def _antecedents(texts: list[str], speakers: Collection[str]) -> _Antecedents:
                 places[fold(name)] = name
             else:
                 things[fold(name)] = name
+        for match in _OF_SOMEBODY.finditer(text):
+            asked = match["whose"].lower() in {"my", "our"} and text.rstrip().endswith("?")  # the answer may name them
+            if match["who"] in _RELATIVE and not asked:
+                person = _in_small_letters(match.group())
+                people[fold(person)] = person
         for match in _THING.finditer(text):
             noun = match[1].lower()
             if noun not in _KIN and noun not in STOP_WORDS:
-                things[noun] = re.sub(r"^.*\b(?:a|an|the) ", "the ", match.group())
+                things[noun] = re.sub(r"^.*\b(?:a|an|the) ", "the ", _in_small_letters(match.group()))
     names = tuple(people.values())
     pair = " and ".join(names)
     group = pair if len(names) == 2 and any(pair in text for text in texts) else None
     return _Antecedents(
         names, group, tuple(places.values()), tuple(things.values()), any(_PLURAL.search(text) for text in texts)
     )
+
+
+def _in_small_letters(words: str) -> str:
+    """The words with a "My" or "Our" that opened a sentence as it stands within one."""
+    return words[0].lower() + words[1:] if words.startswith(("My ", "Our ")) else words
 
 
 def _stands_as_place(name: str, text: str) -> bool:

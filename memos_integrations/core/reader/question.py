@@ -54,7 +54,9 @@ _WHAT = re.compile(rf"{_LEAD}(?:(?:in|on|at|for|to|with|from|by|about|of|under) 
 _WH_NOUN = re.compile(
     rf"{_LEAD}(?:(?:in|on|at|for|to|with|from|by|about|of) )?(?:what|which|whose|how many|how much)"
     r"(?: (?:kinds?|types?|sorts?|brands?|makes?|pieces?) of)?"
-    rf" (?P<noun>(?!(?:{_AUX}|the|a|an|i|we|he|she|they|you)\b)[\w'/-]+(?: (?!{_AUX}\b)[\w'/-]+){{0,3}}?)"
+    r"(?: of (?:my|our|your|his|her|their|the|these|those))?"
+    rf" (?P<noun>(?!(?:{_AUX}|the|a|an|i|we|he|she|they|you|happen(?:s|ed)?|of)\b)[\w'/-]+"
+    rf"(?: (?!{_AUX}\b)[\w'/-]+){{0,3}}?)"
     rf" (?={_AUX}\b|to\b|that\b|of\b|for\b|in\b|on\b|at\b|from\b|with\b|I\b|we\b|you\b|\w+(?:s|ed) )",
     _I,
 )
@@ -70,7 +72,12 @@ _POSSESSED = re.compile(
     r" (?P<noun>[\w' -]+?)(?= (?:for|in|on|at|with|about|regarding|during|after|before|to)\b|[?.! ]*$)",
     _I,
 )
-_SUBJECT = re.compile(rf"\b{_AUX} (?P<of>(?:my |our |your |his |her |their |the )?[\w'-]+(?: and [\w'-]+)?)", _I)
+_SUBJECT = re.compile(
+    rf"\b{_AUX} (?!(?:in|on|at|for|to|with|from|by|about|of|under)\b)"
+    r"(?P<of>(?:my |our |your |his |her |their |the )?[\w'-]+(?: and [\w'-]+)?)",
+    _I,
+)
+_EMBEDDED = re.compile(rf"^(?P<wh>what|who|where|when|which) (?P<rest>(?!{_AUX}\b).+?) (?P<be>is|are|was|were)$", _I)
 _PLAIN = {
     QuestionType.WHEN: "time",
     QuestionType.HOW_LONG: "duration",
@@ -136,6 +143,8 @@ def slots_of(
     time = window.text if window is not None else None
     timeless = re.sub(re.escape(time), " ", text, count=1, flags=_I) if time else text
     timeless = " ".join(timeless.split())
+    told = _EMBEDDED.match(timeless)  # "(remind me) what Ana's address is"
+    timeless = f"{told['wh']} {told['be']} {told['rest']}" if told else timeless
     possessed = _POSSESSED.match(timeless) or _IS_OF.match(timeless)
     noun = _WH_NOUN.match(f"{timeless} ")
     asked_for: str | None = None
@@ -145,6 +154,8 @@ def slots_of(
     elif noun is not None:
         asked_for = noun["noun"]
     of = of or _subject(timeless, entities, speakers)
+    if asked_for is not None and asked_for.casefold().endswith(" called"):
+        asked_for, of = "name", " ".join(filter(None, (of, asked_for.rsplit(" ", 1)[0])))
     asked_for = _bare(asked_for) or _PLAIN.get(kind)
     of = (
         {"my": "I", "our": "we", "your": "you"}.get(of.lower(), of.removesuffix("'s").removesuffix("'")) if of else None
@@ -176,7 +187,7 @@ def _about(text: str, asked_for: str | None, of: str | None) -> str | None:
         for word in words
         if (plain := fold(word).removesuffix("'s")).replace("'", "") not in STOP_WORDS
         and plain not in gone
-        and plain not in {"many", "much", "long", "kind", "type", "sort", "list", "name"}
+        and plain not in {"many", "much", "long", "kind", "type", "sort", "list", "name", "called"}
     ]
     return " ".join(kept) or None
 

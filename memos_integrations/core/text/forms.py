@@ -1,4 +1,4 @@
-"""Irregular forms of English words: no stemmer sees that "bought" is "buy".
+"""Irregular forms of English words, and their two spellings: no stemmer sees that "bought" is "buy".
 
 A question most often has the plain form ("What did she buy?"), what was said the past one. Here stand verbs and nouns
 of daily use; forms that a stemmer joins by itself, and those of stop words, have no place here.
@@ -30,10 +30,23 @@ knife knives, leaf leaves, life lives, loaf loaves, man men, mouse mice, person 
 shelves, thief thieves, tooth teeth, wife wives, wolf wolves, woman women
 """
 
+_SPELT = """
+colour color, favourite favorite, neighbour neighbor, behaviour behavior, honour honor, humour humor, flavour flavor,
+harbour harbor, labour labor, rumour rumor, odour odor, parlour parlor, vapour vapor, armour armor, savoury savory,
+centre center, theatre theater, metre meter, kilometre kilometer, centimetre centimeter, litre liter, fibre fiber,
+grey gray, catalogue catalog, dialogue dialog, cheque check, tyre tire, kerb curb, plough plow, mould mold, moustache
+mustache, pyjamas pajamas, aluminium aluminum, jewellery jewelry, jeweller jeweler, storey story, organise organize,
+realise realize, recognise recognize, apologise apologize, memorise memorize, organisation organization, specialise
+specialize, analyse analyze, paralyse paralyze, defence defense, licence license, offence offense, practise practice,
+travelled traveled, cancelled canceled, labelled labeled, modelled modeled, traveller traveler, sceptical skeptical,
+programme program, doughnut donut, yoghurt yogurt, whisky whiskey, mum mom, mummy mommy, aeroplane airplane, cosy
+cozy, tonne ton, ageing aging, fulfil fulfill, enrol enroll, skilful skillful, instalment installment
+"""
+
 
 def _by_stem() -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
-    for group in _TOGETHER.replace("\n", " ").split(","):
+    for group in f"{_TOGETHER}, {_SPELT}".replace("\n", " ").split(","):
         stems = tuple(dict.fromkeys(map(stem, group.split())))
         for each in stems:
             others = tuple(other for other in stems if other != each)
@@ -47,7 +60,7 @@ _FORMS = _by_stem()
 def forms(term: str) -> tuple[str, ...]:
     """The search terms (see `terms`) of a term's other forms; none for most.
 
-    "buy" has "bought"; "leav" both "left" and, as leaves are many, "leaf".
+    "buy" has "bought", "color" has "colour"; "leav" both "left" and, as leaves are many, "leaf".
     """
     return _FORMS.get(term, ())
 

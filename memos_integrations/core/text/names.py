@@ -45,6 +45,7 @@ _PERSONAL_VERBS = frozenset(
     said says told tells thinks thought likes liked loves loved hates hated prefers preferred lives lived works worked
     wants wanted went goes got called calls met married asked bought visited moved plays played studies studied wrote
     joined left started teaches teaches taught knows knew gave sent hopes hoped enjoys enjoyed
+    rang phoned texted emailed messaged replied
     """.split()
 )
 _NOT_PERSONS = frozenset("people dinner lunch breakfast work school nothing everything life weather".split())
@@ -184,6 +185,16 @@ def _is_name_even_so(name: str, sentence: str, tokens: list[re.Match[str]], at: 
     if raw.lower().endswith(("'s", "’s")):  # noqa: RUF001
         return True
     following = tokens[at + 1].group() if at + 1 < len(tokens) else ""
+    if _opens_list(sentence, tokens, at):
+        return True
     if following == "and" and at + 2 < len(tokens):
         return _is_capitalised(tokens[at + 2].group())
     return following in _PERSONAL_VERBS
+
+
+def _opens_list(sentence: str, tokens: list[re.Match[str]], at: int) -> bool:
+    """Whether a list of names begins: "Ana, Bob and Cy"."""
+    if at + 3 >= len(tokens) or tokens[at + 2].group() != "and":
+        return False
+    is_listed = sentence[tokens[at].end() : tokens[at + 1].start()] == ", "
+    return is_listed and all(_is_capitalised(tokens[place].group()) for place in (at + 1, at + 3))

@@ -33,7 +33,8 @@ _RELATION = re.compile(
 )
 _SHIFTED = re.compile(
     rf"(?:\b(?P<n>{COUNT}) (?P<units>day|week|month|year)s?|\bthe (?P<one>day|night|week|weekend|month|year|{WEEKDAY}))"
-    r" (?P<way>before|after) (?:the )?$|\bthe (?P<of>week|weekend) of (?:the )?$",
+    r" (?P<way>before|after) (?:the )?$|\bthe (?P<of>week|weekend) of (?:the )?$"
+    r"|\b(?:the )?(?P<from>week) (?:commencing|beginning|starting) (?:on )?(?:the )?$",
     re.IGNORECASE,
 )
 _CLOCK = (
@@ -137,9 +138,10 @@ def _shifted(match: re.Match[str], at: int, clock: Clock, mention: Mention) -> M
     if mention.days is None:
         return None
     first, after = mention.days
-    if match["of"]:
-        days = week_of(first) if match["of"].lower() == "week" else weekend_of(first)
-        return clock.over(at, mention.to, days, "week" if match["of"].lower() == "week" else "range")
+    if match["of"] or match["from"]:
+        is_weekend = match["of"] is not None and match["of"].lower() == "weekend"
+        days = weekend_of(first) if is_weekend else (first, first + 7 * DAY) if match["from"] else week_of(first)
+        return clock.over(at, mention.to, days, "range" if is_weekend else "week")
     sign, unit = (-1 if match["way"].lower() == "before" else 1), (match["units"] or match["one"]).lower()
     if match["n"]:
         least, most = spread(match["n"])

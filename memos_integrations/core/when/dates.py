@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Literal
 
-from memos_integrations.core.when.relative import Rule
+from memos_integrations.core.when.relative import Rule, rule
 from memos_integrations.core.when.window import (
     Clock,
     Days,
@@ -21,7 +20,10 @@ from memos_integrations.core.when.window import (
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FULL = "january february march april may june july august september october november december"
-_MONTH = rf"(?:(?:{_FULL.replace(' ', '|')})\b|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?)"
+MONTH = rf"(?:(?:{_FULL.replace(' ', '|')})\b|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?)"
+MONTH_NUMBERS = {month: number for number, month in enumerate(_MONTHS, start=1)}
+HINTED_BEFORE = ("on", "by", "since", "until", "till", "before", "after", "from", "to")
+"""Words after which "the 7th" is a day."""
 _PLAIN_MONTHS = frozenset(_FULL.split()) - {"march", "may", "april", "june", "august"}  # the others are verbs or people
 _VERBS = frozenset({"march", "may", "mar"})
 _NOT_COUNTED = (  # "2000 words", "5 miles", "3 pm": a number of something, not a date
@@ -29,7 +31,7 @@ _NOT_COUNTED = (  # "2000 words", "5 miles", "3 pm": a number of something, not 
     r"|miles|km|kilomet|met(?:er|re)s?|feet|foot|minutes?|mins?|hours?|days?|weeks?|months?|years?|am\b|pm\b|kg"
     r"|calories|pieces|pages|items|lines|rows)\b)"
 )
-_YEAR = rf"[12]\d\d\d(?!\w|[.,:/-]\d){_NOT_COUNTED}"
+YEAR = rf"(?:[12]\d\d\d|'\d\d)(?!['\w]|[.,:/-]\d){_NOT_COUNTED}"
 _NEAR_YEAR = rf"(?:19|20|21)\d\d(?!\w|[.,:/]\d){_NOT_COUNTED}"
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?(?![\d:])"
 _ORDINALS = (
@@ -107,7 +109,7 @@ def _worded(clock: Clock, match: re.Match[str]) -> Mention | None:
     grain: Literal["day", "range"] = "day" if first == last else "range"
     if year is None:
         return clock.returning(*match.span(), grain, yearly(period, reach=8), "")
-    days = period(int(year))
+    days = period(year_in(year))
     return clock.over(*match.span(), days, grain, zone_of(found["zone"])) if days else None
 
 
@@ -125,11 +127,17 @@ def _day_number(word: str) -> int:
 
 
 def _month_number(word: str) -> int:
-    return _MONTHS.index(word[:3].lower()) + 1
+    return MONTH_NUMBERS[word[:3].lower()]
+
+
+def year_in(word: str) -> int:
+    """The year that "2023", "'23" or "23" means: of this century up to 50, else of the last."""
+    digits = int(word.lstrip("'"))
+    return digits if digits >= 100 else digits + (2000 if digits <= 50 else 1900)
 
 
 def _month_of_year(clock: Clock, match: re.Match[str]) -> Mention:
-    return clock.over(*match.span(), month_of(int(match["year"]), _month_number(match["month"])), "month")
+    return clock.over(*match.span(), month_of(year_in(match["year"]), _month_number(match["month"])), "month")
 
 
 def _month(clock: Clock, match: re.Match[str]) -> Mention | None:
@@ -148,7 +156,7 @@ def _month(clock: Clock, match: re.Match[str]) -> Mention | None:
 
 
 def _is_surely_month(match: re.Match[str]) -> bool:
-    name, before = match["month"].lower(), _word_before(match)
+    name, before = match["month"].lower(), word_before(match)
     if name in _PLAIN_MONTHS:
         return before not in {"every", "each", "any"}
     is_capital = match["month"][0].isupper() and not match["month"].isupper()
@@ -160,7 +168,8 @@ def _is_surely_month(match: re.Match[str]) -> bool:
     return is_capital and (before in {"before", "after"} or (before in {"of", "from"} and not is_person))
 
 
-def _word_before(match: re.Match[str]) -> str:
+def word_before(match: re.Match[str]) -> str:
+    """The word before a match, in small letters, past a "the"."""
     found = _WORD_BEFORE.search(match.string, max(0, match.start() - 16), match.start())
     return found[1].lower() if found else ""
 
@@ -173,7 +182,7 @@ def _season(clock: Clock, match: re.Match[str]) -> Mention | None:
 
     which = (match["which"] or "").lower()
     if match["year"]:
-        return clock.over(*match.span(), period(int(match["year"])), "range")
+        return clock.over(*match.span(), period(year_in(match["year"])), "range")
     if match["relative"]:
         shift = {"last": -1, "next": 1}.get(match["relative"].split()[0].lower(), 0)
         return clock.over(*match.span(), period(clock.today.year + shift), "range")
@@ -181,7 +190,7 @@ def _season(clock: Clock, match: re.Match[str]) -> Mention | None:
         nearest = next(days for days in yearly(period)(clock.today) if days[1] > date(clock.today.year, 1, 1))
         is_over = nearest[1] <= clock.today and first == 12
         return clock.over(*match.span(), period(clock.today.year) if is_over else nearest, "range")
-    if not which and _word_before(match) not in _ALWAYS | {"before", "after", "over"}:
+    if not which and word_before(match) not in _ALWAYS | {"before", "after", "over"}:
         return None
     which = {"past": "last", "previous": "last", "coming": "next"}.get(which, which)
     return clock.returning(*match.span(), "range", yearly(period), which)
@@ -189,7 +198,7 @@ def _season(clock: Clock, match: re.Match[str]) -> Mention | None:
 
 def _year(clock: Clock, match: re.Match[str]) -> Mention:
     mention = clock.over(*match.span(), year_of(int(match["year"])), "year")
-    return replace(mention, weak=_word_before(match) not in _BEFORE_YEAR)
+    return replace(mention, weak=word_before(match) not in _BEFORE_YEAR)
 
 
 def _years(clock: Clock, match: re.Match[str]) -> Mention | None:
@@ -200,40 +209,38 @@ def _years(clock: Clock, match: re.Match[str]) -> Mention | None:
     return clock.over(*match.span(), (year_of(first)[0], year_of(last)[1]), "range")
 
 
-def _rule(pattern: str, meaning: Callable[[Clock, re.Match[str]], Mention | None]) -> Rule:
-    return re.compile(pattern, re.IGNORECASE), meaning
-
-
 _ORDINAL = "|".join(sorted(_ORDINALS, key=len, reverse=True))
 _PRE = r"(?P<pre>\b(?:between|from) (?:the )?)?"
-_OF_YEAR = rf"(?:,? (?:of )?(?P<year>{_YEAR}))?{_ZONE}"
+_OF_YEAR = rf"(?:,? (?:of )?(?P<year>{YEAR}))?{_ZONE}"
 _WHICH = r"(?:(?P<which>this past|this coming|last|this|next|past|previous|coming) )?"
 
 DATES: tuple[Rule, ...] = (
-    _rule(
+    rule(
         r"(?<![\w-])(?P<y>\d{4})-(?P<m>\d\d)-(?P<d>\d\d)"
         rf"(?:(?:T| (?:at )?)(?P<hour>\d\d):(?P<minute>\d\d)(?::\d\d(?:[.,]\d{{1,9}})?)?)?{_ZONE}(?!\d)",
         _iso,
     ),
-    _rule(r"(?<![\w-])(?P<y>[12]\d\d\d)-(?P<m>0[1-9]|1[0-2])(?![\w-])", _iso_month),
-    _rule(
-        rf"(?<![\w./-])(?P<a>\d{{1,4}})(?P<sep>[./-])(?P<b>\d\d?)(?P=sep)(?P<c>\d{{1,4}})(?![\w/-]){_ZONE}", _numeric
-    ),
-    _rule(
-        rf"{_PRE}(?<![\w.,:/-])(?:(?P<d1>{_DAY})(?P<to>{_TO}))(?P<d2>{_DAY})(?P<of> of)? (?P<month>{_MONTH}){_OF_YEAR}",
+    rule(r"(?<![\w-])(?P<y>[12]\d\d\d)-(?P<m>0[1-9]|1[0-2])(?![\w-])", _iso_month),
+    rule(rf"(?<![\w./-])(?P<a>\d{{1,4}})(?P<sep>[./-])(?P<b>\d\d?)(?P=sep)(?P<c>\d{{1,4}})(?![\w/-]){_ZONE}", _numeric),
+    rule(
+        rf"{_PRE}(?<![\w.,:/-])(?:(?P<d1>{_DAY})(?P<to>{_TO}))(?P<d2>{_DAY})(?P<of> of)? (?P<month>{MONTH}){_OF_YEAR}",
         _worded,
     ),
-    _rule(rf"{_PRE}\b(?P<month>{_MONTH}) (?P<d1>{_DAY})(?P<to>{_TO})(?P<d2>{_DAY}){_NOT_COUNTED}{_OF_YEAR}", _worded),
-    _rule(rf"(?<![\w.,:/-])(?P<d1>{_DAY})(?P<of> of)? (?P<month>{_MONTH}){_OF_YEAR}", _worded),
-    _rule(rf"\b(?P<d1>{_ORDINAL})(?P<of> of) (?P<month>{_MONTH}){_OF_YEAR}", _worded),
-    _rule(rf"\b(?P<month>{_MONTH}) (?:the )?(?P<d1>{_DAY}){_NOT_COUNTED}{_OF_YEAR}", _worded),
-    _rule(rf"\b(?P<month>{_MONTH}),?(?: of)? (?P<year>{_YEAR})", _month_of_year),
-    _rule(rf"\b{_WHICH}(?P<month>{_MONTH})(?P<owner>'s)?", _month),
-    _rule(
+    rule(rf"{_PRE}\b(?P<month>{MONTH}) (?P<d1>{_DAY})(?P<to>{_TO})(?P<d2>{_DAY}){_NOT_COUNTED}{_OF_YEAR}", _worded),
+    rule(rf"(?<![\w.,:/-])(?P<d1>{_DAY})(?P<of> of)? (?P<month>{MONTH}){_OF_YEAR}", _worded),
+    rule(
+        rf"(?<![\w.,:/-])(?P<d1>{_DAY}) (?P<month>{MONTH}) (?P<year>\d\d)(?P<zone>)(?=[.,;:!?)](?!\d)|$)",
+        _worded,
+    ),
+    rule(rf"\b(?P<d1>{_ORDINAL})(?P<of> of) (?P<month>{MONTH}){_OF_YEAR}", _worded),
+    rule(rf"\b(?P<month>{MONTH}) (?:the )?(?P<d1>{_DAY}){_NOT_COUNTED}{_OF_YEAR}", _worded),
+    rule(rf"\b(?P<month>{MONTH}),?(?: of)? (?P<year>{YEAR})", _month_of_year),
+    rule(rf"\b{_WHICH}(?P<month>{MONTH})(?P<owner>'s)?", _month),
+    rule(
         rf"\b{_WHICH}(?P<season>{'|'.join(_SEASONS)})\b"
-        rf"(?:(?: of|,)? (?:(?P<year>{_YEAR})|(?P<relative>(?:last|this|next) year)\b)|(?! of\b))",
+        rf"(?:(?: of|,)? (?:(?P<year>{YEAR})|(?P<relative>(?:last|this|next) year)\b)|(?! of\b))",
         _season,
     ),
-    _rule(rf"{_PRE}(?<![\w$€£.,:/#-])(?P<a>{_NEAR_YEAR})(?P<to>{_TO})(?P<b>{_NEAR_YEAR})(?!-)", _years),
-    _rule(rf"(?<![\w$€£.,:/#])(?<!\d-)(?P<year>{_NEAR_YEAR})(?!-\d)", _year),
+    rule(rf"{_PRE}(?<![\w$€£.,:/#-])(?P<a>{_NEAR_YEAR})(?P<to>{_TO})(?P<b>{_NEAR_YEAR})(?!-)", _years),
+    rule(rf"(?<![\w$€£.,:/#])(?<!\d-)(?P<year>{_NEAR_YEAR})(?!-\d)", _year),
 )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.when.beside import refined, related
 from memos_integrations.core.when.dates import DATES
+from memos_integrations.core.when.named import NAMED
 from memos_integrations.core.when.ranges import joined
 from memos_integrations.core.when.relative import RELATIVE
 from memos_integrations.core.when.window import Clock, Mention, TimeWindow
@@ -15,7 +16,8 @@ from memos_integrations.core.when.window import Clock, Mention, TimeWindow
 _SAME_SHAPE = str.maketrans({"–": "-", "—": "-", "−": "-", "‑": "-", "’": "'"})  # noqa: RUF001
 _HINT = re.compile(
     r"\d|day\b|days\b|week|month|year|night|hour|minute|morning|evening|afternoon|tomorrow|spring|summer|autumn|fall"
-    r"|winter|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|(?:on|last|this|next) (?:mon|tue|wed|thu|fri|sat|sun)",
+    r"|winter|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|(?:on|last|this|next) (?:mon|tue|wed|thu|fri|sat|sun)"
+    r"|christmas|easter|halloween|thanksgiving|quarter|decade|(?:[tfs]\w\w|eigh|nine)\w*ties\b",
     re.IGNORECASE,
 )
 _BREADTHS = (
@@ -66,7 +68,7 @@ def find_windows(text: str, now: datetime, *, assume_past: bool = True) -> list[
 
 def _mentions(text: str, clock: Clock) -> list[Mention]:
     found: list[Mention] = []
-    for pattern, meaning in RELATIVE + DATES:
+    for pattern, meaning in RELATIVE + DATES + NAMED:
         for match in pattern.finditer(text):
             try:
                 mention = meaning(clock, match)

@@ -38,9 +38,11 @@ COUNT = (
     rf"|(?:{'|'.join(_TENS)})[- ](?:{'|'.join(_NUMBERS)})"
     rf"|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))}|{'|'.join(_TENS)}|(?<![\d.,:/-])\d{{1,4}})"
 )
-UNIT = "minute|min|hour|hr|day|week|fortnight|month|year"
+UNIT = "minute|min|hour|hr|day|week|wk|fortnight|month|year|yr"
 _NOT_A_DATE = re.compile(
-    r"(?:every|each|any|most|all|black|good|ash|cyber|palm|easter|super|bloody|the) $", re.IGNORECASE
+    r"(?:every|each|any|most|all|black|good|ash|cyber|palm|easter|super|bloody|the|first|second|third"
+    r"|fourth) $",
+    re.IGNORECASE,
 )
 _COMPOUND = re.compile(r"(?:years?|months?|weeks?|days?|hours?),?(?: and)? $", re.IGNORECASE)
 
@@ -175,7 +177,7 @@ def _counted(clock: Clock, match: re.Match[str], unit: str, least: int, most: in
 
 
 def _unit(word: str) -> str:
-    return {"min": "minute", "hr": "hour"}.get(word.lower(), word.lower())
+    return {"min": "minute", "hr": "hour", "wk": "week", "yr": "year"}.get(word.lower(), word.lower())
 
 
 def _weekday(clock: Clock, match: re.Match[str]) -> Mention | None:
@@ -203,35 +205,36 @@ def _weekday_of_week(clock: Clock, match: re.Match[str]) -> Mention:
     return clock.over(*match.span(), one_day(monday + WEEKDAYS.index(match["day"].lower()) * DAY), "day")
 
 
-def _rule(pattern: str, meaning: Callable[[Clock, re.Match[str]], Mention | None]) -> Rule:
+def rule(pattern: str, meaning: Callable[[Clock, re.Match[str]], Mention | None]) -> Rule:
+    """A rule of a pattern, whatever its case, and what a match of it means."""
     return re.compile(pattern, re.IGNORECASE), meaning
 
 
 RELATIVE: tuple[Rule, ...] = (
-    _rule(r"\b(?:the )?(?P<word>day before yesterday|day after tomorrow)\b", _day_word),
-    _rule(r"\b(?P<word>yesterday|today|tomorrow)\b", _day_word),
-    _rule(r"\bnow\b", _now),
-    _rule(r"\b(?:tonight|this (?:morning|afternoon|evening|night)|last (?:night|evening))\b", _part_of_today),
-    _rule(
+    rule(r"\b(?:the )?(?P<word>day before yesterday|day after tomorrow)\b", _day_word),
+    rule(r"\b(?P<word>yesterday|today|tomorrow)\b", _day_word),
+    rule(r"\bnow\b", _now),
+    rule(r"\b(?:tonight|this (?:morning|afternoon|evening|night)|last (?:night|evening))\b", _part_of_today),
+    rule(
         r"\b(?P<the>the )?(?:(?P<which>this|last|next|previous|current|coming|past) (?P<unit>week|month|year"
         r"|weekend)(?! (?:of|before|after)\b)"
         r"|(?P<unit2>week|month|year|weekend) (?:before (?=last)|after (?=next))(?P<beyond>last|next))\b",
         _turn,
     ),
-    _rule(r"\b(?:the|at|on|over) (?:the )?weekend\b(?! (?:before|after|of)\b)", _the_weekend),
-    _rule(
+    rule(r"\b(?:the|at|on|over) (?:the )?weekend\b(?! (?:before|after|of)\b)", _the_weekend),
+    rule(
         r"\b(?:(?P<prep>in|over|during|within|throughout|for) )?(?:(?P<the>the|these|this) )?(?P<which>last|past"
         r"|previous|next|coming) "
         rf"(?:(?P<n>{COUNT}) )?(?P<unit>{UNIT})s?\b(?! of\b)",
         _rolling,
     ),
-    _rule(
+    rule(
         rf"(?<!\w)(?P<n>{COUNT})(?P<half> and a half)? (?P<unit>{UNIT})s?(?P<half2> and a half)? (?P<ago>ago\b"
         r"|from (?:now|today)\b|hence\b)"
         r"(?P<exact> today\b)?",
         _ago,
     ),
-    _rule(
+    rule(
         rf"\b(?:(?P<which>this coming|this past|this|last|past|next|coming|previous) )?(?P<day>{WEEKDAY})\b"
         r"(?:,?(?: of)? (?P<week>last|this|next) week\b)?",
         _weekday,
@@ -240,5 +243,5 @@ RELATIVE: tuple[Rule, ...] = (
         re.compile(r"\b(?P<which>[Oo]n|[Ll]ast|[Nn]ext|[Tt]his) (?P<day>Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\b\.?"),
         _short_weekday,
     ),
-    _rule(rf"\b(?P<week>last|this|next) week(?:'s|,)?(?: on)? (?P<day>{WEEKDAY})\b", _weekday_of_week),
+    rule(rf"\b(?P<week>last|this|next) week(?:'s|,)?(?: on)? (?P<day>{WEEKDAY})\b", _weekday_of_week),
 )
