@@ -27,6 +27,7 @@ from memos_integrations.core.cube import (
     sha256,
     thawed,
 )
+from memos_integrations.core.cube.values import check_carriable
 from memos_integrations.core.errors import ImportFormatError, InvalidMemoryError
 from memos_integrations.core.formats import Form, Record
 from memos_integrations.core.formats.memories import read_langgraph
@@ -222,6 +223,7 @@ class Moving(Walk):
     def _fits(self, record: Record, name: str, place: tuple[str, ...], caller: Caller) -> int:
         try:
             self._drafted(record, name, place, caller)
+            check_carriable(record.value)
         except InvalidMemoryError as exc:
             raise ImportFormatError(f"The record {record.id!r:.80} cannot be a memory: {exc}") from exc
         return 1

@@ -228,6 +228,18 @@ def test_a_pipe_is_no_file(name: str, tmp_path: Path, memos: MemOS) -> None:
     assert texts(memos) == []
 
 
+@pytest.mark.parametrize("value", [2**63, [[[]] * 3, {"n": -(2**63) - 1}], json.loads("[" * 70 + "]" * 70)])
+def test_a_value_that_no_bundle_could_carry_leaves_nothing_of_the_file(
+    value: Any, tmp_path: Path, memos: MemOS
+) -> None:
+    lines = [{"text": f"Note {n}.", "id": f"{n}"} for n in range(300)] + [{"text": "Odd.", "id": "odd", "value": value}]
+    (tmp_path / "x").write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    for dry_run in (True, False):
+        with pytest.raises(ImportFormatError, match=r"'odd'.*(64 bits|62 deep)"):
+            memos.import_file(tmp_path / "x", FORMS["jsonl"], by=ANA, dry_run=dry_run)
+    assert texts(memos) == []
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_what_is_no_text_or_not_there_is_refused(name: str, tmp_path: Path) -> None:
     bad = tmp_path / "bad"
