@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 from uuid import uuid4
 
 from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.asked import known_id
-from memos_integrations.core.cube import CubeRef, MemCube
+from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
@@ -22,33 +22,16 @@ from memos_integrations.core.errors import (
 from memos_integrations.core.living import Living
 from memos_integrations.core.operator.editor import Feedback
 from memos_integrations.core.operator.write import search_text
+from memos_integrations.core.pipeline.later import LaterDrops
 from memos_integrations.core.pipeline.pipeline import MOST_WITHIN, MemPipeline, PipelineRun
-from memos_integrations.core.pipeline.report import CubeChange, PipelineReport, changes_in
-from memos_integrations.core.ports import Derivative, LogQuery, Stage, Vault
+from memos_integrations.core.pipeline.report import CubeChange, PipelineReport, changes_in, touched
+from memos_integrations.core.ports import LogQuery, Stage, Vault
 from memos_integrations.core.reads import ReadAudit
 from memos_integrations.core.records import NAMED_IN_RECORD, record_of
 
 MOST_ATTEMPTS = 5
 OVERTAKEN = (VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError)
 """What a commit is refused with when somebody else changed the same memories meanwhile."""
-
-
-@dataclass(slots=True)
-class LaterDrops:
-    """Stands for the stores of derived memory while nothing is true yet: notes what they are to erase."""
-
-    stores: Sequence[Derivative]
-    noted: list[tuple[tuple[str, ...], tuple[CubeRef, ...]]] = field(default_factory=list)
-
-    def drop(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> int:
-        """Note it; how many pieces will go."""
-        self.noted.append((tuple(cube_ids), tuple(now)))
-        return sum(ref.id in set(cube_ids) for store in self.stores for _, ref in store.sources())
-
-    def sources(self) -> set[tuple[str, CubeRef]]:
-        """What will be left."""
-        gone = {cube_id for ids, _ in self.noted for cube_id in ids}
-        return {each for store in self.stores for each in store.sources() if each[1].id not in gone}
 
 
 @dataclass(slots=True)
@@ -236,10 +219,13 @@ class Running(Living):
             undo.pop_all()
         opened.taken += len(todo)
 
-    def finish(self, opened: OpenRun) -> PipelineReport:
+    def finish(self, opened: OpenRun, *, looked_at: Iterable[CubeChange] | None = None) -> PipelineReport:
         """Take what is left of an open run, and make all of it true; see `run`. It is closed in any case.
 
+        With *looked_at*, the changes that somebody agreed to, only where it changes those memories, in that way.
+
         Raises:
+            PipelineError: It would change others by now; nothing was changed.
             VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError: Somebody else changed
                 the same memories meanwhile; nothing was changed. Run it again.
         """
@@ -249,6 +235,9 @@ class Running(Living):
                 return known
             self.advance(opened, len(opened.run.pipeline.steps))
             report = self._reported(opened.run, opened.stage, opened.number)
+            with self._undone_on_error(opened.run, opened.stage, opened.number):
+                if looked_at is not None and touched(looked_at) != touched(report.changes):
+                    raise PipelineError("It would change other memories than were looked at. Nothing was changed.")
             if not opened.stage.pending().changes:
                 record = record_of("pipeline", opened.caller, about=opened.number, detail=_detail(report))
                 self._governance.abandon(opened.stage, record)
