@@ -158,7 +158,7 @@ class VaultFilterContract:
 
     @pytest.mark.parametrize("used", [False, True])
     def test_new_tags_and_values_are_found_though_no_time_passed(self, vault: Vault, used: bool) -> None:
-        """A clock that was set back gives a new version the time of the one before it, and the words may be the same."""
+        """A clock that was set back gives a new version the time of the old one, and its words may be the same."""
         old = stored(vault, cube("offer", tags=("open",), payload=PlaintextPayload(text="offer", value={"n": 1})))
 
         def there(tag: str, number: int) -> tuple[int, int]:

@@ -357,3 +357,50 @@ def test_what_a_search_would_have_found_meanwhile_is_not_noticed_what_was_fetche
         memos.update(note.id, text="The kiln is hot.", by=ANA)
         with pytest.raises(VersionConflictError):
             branch.merge()
+
+
+def test_what_is_withdrawn_or_erased_below_is_not_given_in_a_branch_that_recalled_it(memos: MemOS) -> None:
+    shown = memos.remember("The plan for Oslo is to sail.", by=BEN, readers=["ana"])
+    gone = memos.remember("The hotel in Oslo is the Aurora.", by=BEN, readers=["ana"])
+    own = memos.remember("My ticket to Oslo is in seat 4.", by=ANA)
+    with memos.branch(by=ANA) as branch:
+        assert len(told(branch.memos, "Oslo plan hotel ticket seat")) == 3
+        memos.update(shown.id, readers=[], by=BEN)
+        memos.forget(gone.id, by=BEN)
+        memos.update(own.id, text="My ticket to Oslo is in seat 9.", by=ANA)
+        for cube in (shown, gone):
+            for read in (branch.memos.get, branch.memos.history):
+                with pytest.raises(CubeNotFoundError):
+                    read(cube.id, by=ANA)
+        assert branch.memos.may_read([shown.id, gone.id], by=ANA) == set()
+        assert branch.memos.get(own.id, by=ANA).text == "My ticket to Oslo is in seat 9."
+        assert told(branch.memos, "Oslo plan hotel ticket seat") == ["My ticket to Oslo is in seat 9."]
+
+
+def test_what_is_erased_below_is_not_given_where_a_branch_rewrote_it(memos: MemOS) -> None:
+    cube = memos.remember("The hotel in Oslo is the Aurora.", by=ANA)
+    with memos.branch(by=ANA) as branch:
+        branch.memos.append(cube.id, "Room 12.", by=ANA)
+        memos.forget(cube.id, by=ANA)
+        with pytest.raises(CubeNotFoundError):
+            branch.memos.get(cube.id, by=ANA)
+        assert told(branch.memos, "Oslo hotel room") == []
+        assert branch.overtaken == (cube.id,)
+
+
+@pytest.mark.parametrize("how", ["hold", "relabel", "given"])
+def test_whatever_overtakes_a_branch_is_named(memos: MemOS, how: str) -> None:
+    cube = memos.remember("The hotel in Oslo is the Aurora.", by=ANA)
+    with memos.branch(by=ANA) as branch:
+        if how == "given":
+            branch.memos.get(cube.id, by=ANA)
+            branch.memos.remember("The hotel is booked.", by=ANA)
+        else:
+            branch.memos.append(cube.id, "Room 12.", by=ANA)
+        if how == "hold":
+            memos.hold(cube.id, by=ADMIN)
+        else:
+            memos.relabel(cube.id, by=ANA, add=["seen"])
+        assert branch.overtaken == (cube.id,)
+        with pytest.raises(VersionConflictError):
+            branch.merge()

@@ -45,7 +45,7 @@ class Branching(Running):
             return self._commit(stage, later, caller, operation="branch", number=number, detail={})
 
         def current(refs: list[CubeRef]) -> set[CubeRef]:
-            return self._governance.current(by.tenant, refs)
+            return {cube.ref for cube in self._governance.held([ref.id for ref in refs], caller).values()}
 
         return MemBranch(memory, stage, caller, room, merge=merge, current=current)
 

@@ -73,9 +73,9 @@ class Running(Living):
                 memory.move(draft_id, "archived", by=ana)
 
         Within the block its reads see its writes; nobody else does. An exception undoes everything. Only the tenant of
-        *by* is in reach. What was fetched within it (by `get`, or to be changed) must still be so at the end; what was
-        only found by a search need not: a memory that somebody else wrote meanwhile, and that a recall within would
-        have found, is not noticed (snapshot isolation, Berenson et al. 1995). What it raises when it ends:
+        *by* is in reach. What was given within it (by `get` or `recall`) or is to be changed must still be so at the
+        end; a memory that somebody else wrote meanwhile, and that a recall within would have found, is not noticed
+        (snapshot isolation, Berenson et al. 1995). What it raises when it ends:
 
         Raises:
             VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError: Somebody else changed
