@@ -329,6 +329,11 @@ def is_over(cube: MemCube, now: datetime) -> bool:
     return ends is not None and ends <= now
 
 
+def lapsed(cube: MemCube, now: datetime) -> bool:
+    """Whether recall leaves a memory out because it holds no longer; one merged by hand stands until its sources do."""
+    return is_over(cube, now) and not was_merged_by_hand(cube)
+
+
 def tells(merged: MemCube, source: MemCube) -> bool:
     """Whether a merged memory stands for a source: says it word for word, or accounts for it."""
     return _words(source) in _words(merged) or accounts_for(merged, source)
