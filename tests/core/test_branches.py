@@ -404,3 +404,19 @@ def test_whatever_overtakes_a_branch_is_named(memos: MemOS, how: str) -> None:
         assert branch.overtaken == (cube.id,)
         with pytest.raises(VersionConflictError):
             branch.merge()
+
+
+def test_a_clock_that_was_wrong_for_others_or_for_a_look_stops_no_snapshot(memos: MemOS, clock: Clock) -> None:
+    mine = memos.remember("The gate is green.", by=ANA)
+    memos.remember("The fence is blue.", by=BEN)
+    memos.tick(by=BEN, now=START + timedelta(days=1_000))
+    clock.now += timedelta(days=500)
+    memos.recall("gate", by=ANA)
+    clock.now = START + HOUR
+    assert memos.snapshot("before", by=ANA).at == START + HOUR
+    memos.move(mine.id, "archived", by=ANA)
+    clock.now += timedelta(days=3)
+    memos.move(mine.id, "activated", by=ANA)
+    clock.now -= timedelta(days=2)
+    with pytest.raises(ClockError, match="your memories were changed"):
+        memos.snapshot("after", by=ANA)
