@@ -29,7 +29,7 @@ from memos_integrations.core.ports import LogQuery, Stage, Vault
 from memos_integrations.core.reads import ReadAudit
 from memos_integrations.core.records import NAMED_IN_RECORD, record_of
 
-MOST_ATTEMPTS = 5
+MOST_ATTEMPTS, MOST_LETTERS = 5, 1_000
 OVERTAKEN = (VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError)
 """What a commit is refused with when somebody else changed the same memories meanwhile."""
 
@@ -156,7 +156,7 @@ class Running(Living):
         """
         if not isinstance(pipeline, MemPipeline):
             raise InvalidMemoryError(f"run takes a MemPipeline, not {type(pipeline).__name__}.")
-        caller, number = self._caller(by, context), run_id or str(uuid4())
+        caller, number = self._caller(by, context), _numbered(run_id)
         known = self._done_before(pipeline, caller, number) if run_id and not dry_run else None
         if known is not None:
             return known
@@ -200,11 +200,11 @@ class Running(Living):
         Raises:
             PipelineError: It is not given what it takes.
         """
-        caller, room = self._caller(by, context), ExitStack()
+        caller, room, number = self._caller(by, context), ExitStack(), _numbered(run_id)
         PipelineRun.check_given(pipeline, given or {})
         memory, stage, later = room.enter_context(self._staging(caller))
         run = PipelineRun(memory, by, caller.now, pipeline, given or {}, context)
-        return OpenRun(run, stage, later, caller, run_id or str(uuid4()), room)
+        return OpenRun(run, stage, later, caller, number, room)
 
     def advance(self, opened: OpenRun, steps: int) -> None:
         """Take the steps of an open run up to number *steps* (from 1); those that were taken are not taken again.
@@ -267,10 +267,10 @@ class Running(Living):
 
     @contextmanager
     def _undone_on_error(self, run: PipelineRun, stage: Stage, number: str) -> Iterator[None]:
-        """Around steps: what they raise is on record, with nothing but the names of step and error."""
+        """Around steps: what they raise, or were cancelled by, is on record: the names of step and error."""
         try:
             yield
-        except Exception as exc:
+        except BaseException as exc:
             pipeline, caller = run.pipeline, self._caller(run.by, run.context)
             detail = {"pipeline": pipeline.name, "version": pipeline.version, "digest": pipeline.digest}
             detail |= {"error": type(exc).__name__, "step": run.taken[-1] if run.taken else ""}
@@ -327,6 +327,13 @@ class Running(Living):
                     known=True,
                 )
         return None
+
+
+def _numbered(run_id: str | None) -> str:
+    """The id of a run: the one that is said, else a new one."""
+    if run_id is not None and (not isinstance(run_id, str) or len(run_id) > MOST_LETTERS):
+        raise InvalidMemoryError(f"The id of a run is a text of at most {MOST_LETTERS} characters, not {run_id!r:.80}.")
+    return run_id or str(uuid4())
 
 
 def _detail(report: PipelineReport) -> dict[str, Any]:
