@@ -420,3 +420,31 @@ def test_a_clock_that_was_wrong_for_others_or_for_a_look_stops_no_snapshot(memos
     clock.now -= timedelta(days=2)
     with pytest.raises(ClockError, match="your memories were changed"):
         memos.snapshot("after", by=ANA)
+
+
+def test_a_roll_back_brings_states_back_that_were_changed_by_hand(memos: MemOS, clock: Clock) -> None:
+    kept = [memos.remember(f"The {name} is in the attic.", by=ANA) for name in ("drum", "flute", "harp", "lute")]
+    drum, flute, harp, lute = (cube.id for cube in kept)
+    memos.move(flute, "archived", by=ANA)
+    memos.move(lute, "archived", by=ANA)
+    clock.now += HOUR
+    memos.snapshot("before", by=ANA)
+    clock.now += HOUR
+    memos.move(drum, "expired", by=ANA)
+    memos.move(flute, "activated", by=ANA)
+    memos.move(lute, "expired", by=ANA)
+    memos.recall("harp", by=ANA)
+    done = memos.roll_back("before", by=ANA)
+    assert set(done.restored) == {drum, flute, lute}
+    states = [memos.get(each, by=ANA).state for each in (drum, flute, harp, lute)]
+    assert states == [State.ACTIVATED, State.ARCHIVED, State.ACTIVATED, State.ARCHIVED]
+    assert memos.roll_back("before", by=ANA).restored == ()
+
+
+def test_a_roll_back_brings_nothing_back_whose_time_is_over(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("The pass is 99.", by=ANA, ttl=HOUR)
+    since = clock.now = clock.now + HOUR / 2
+    memos.move(cube.id, "expired", by=ANA)
+    clock.now += HOUR
+    assert memos.roll_back(since, by=ANA).restored == ()
+    assert memos.may_read([cube.id], by=ANA) == set()
