@@ -274,6 +274,8 @@ class TimeMachine:
         """The moves that bring a cube, of which no version is new, from its state to where it stood before *since*."""
         told = self._moves(cube.id, caller)
         before, later = [each for each in told if each[0] < since], [each for each in told if each[0] >= since]
+        if not later:
+            return ()
         was = before[-1][1] if before else State.ARCHIVED if later[0][1] is State.ACTIVATED else State.ACTIVATED
         stood = State.ARCHIVED if was is State.ARCHIVED else State.ACTIVATED
         if cube.state in {was, stood} or (cube.state in RECALLABLE and stood in RECALLABLE):
