@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from memos_integrations.core.cube import MemCube
-from memos_integrations.core.ports import Change, Put, Use, Vault
+from memos_integrations.core.ports import Change, Direct, Expect, Put, Room, Transaction, Use, Vault
 
 
 class Brought:
@@ -51,3 +51,10 @@ def reads(changes: Sequence[Change]) -> bool:
 def differs(was: MemCube, now: MemCube) -> bool:
     """Whether a cube has another version or state."""
     return (was.version, was.state) != (now.version, now.state)
+
+
+def licensed_uses(staged: Iterable[Transaction]) -> Iterator[Direct]:
+    """The uses of licences among what is staged, each with what it holds on to: words that were read stay read."""
+    for each in staged:
+        if reads(each.changes) and any(isinstance(change, Use) and change.licence for change in each.changes):
+            yield from (change for change in each.changes if isinstance(change, Use | Expect | Room))

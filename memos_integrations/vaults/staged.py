@@ -40,7 +40,7 @@ from memos_integrations.core.ports import (
     Visibility,
 )
 from memos_integrations.vaults.audit_chain import matches
-from memos_integrations.vaults.brought import Brought, differs, reads
+from memos_integrations.vaults.brought import Brought, differs, licensed_uses, reads
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.memory_search import Row
 from memos_integrations.vaults.memory_whole import joined
@@ -91,7 +91,8 @@ class StagedVault(InMemoryVault):
             new = {cube_id for cube_id in self._rows if cube_id not in self._before}
             events = [event for each in self._staged for event in each.events]
             told = tuple(e for e in events if isinstance(e, AccessDenied | AlarmRaised) and e.cube_id not in new)
-            return Transaction((), tuple(record for record in records if record.cube_id not in new), told)
+            uses = tuple(change for change in licensed_uses(self._staged) if change.cube_id not in new)
+            return Transaction(uses, tuple(record for record in records if record.cube_id not in new), told)
 
     def changed(self) -> list[tuple[MemCube | None, MemCube | None]]:
         """What would be another one: each cube as it stands below (None: not there) and as it would stand."""

@@ -45,10 +45,12 @@ class MemBranch(Generic[_Memory]):
         room: ExitStack,
         *,
         merge: Callable[[], int | None],
+        dropped: Callable[[], None],
         current: Callable[[list[CubeRef]], set[CubeRef]],
     ) -> None:
         self.memos = memos
-        self._stage, self._caller, self._room, self._merge, self._current = stage, caller, room, merge, current
+        self._stage, self._caller, self._room = stage, caller, room
+        self._merge, self._dropped, self._current = merge, dropped, current
         self._ended = False
 
     @property
@@ -85,9 +87,12 @@ class MemBranch(Generic[_Memory]):
         return commit
 
     def drop(self) -> None:
-        """Let go of everything that differs. Safe to call twice, and after `merge`."""
+        """Let go of what differs; what was read in it stays on record. Safe to call twice, and after `merge`."""
         if not self._ended:
-            self._close()
+            try:
+                self._dropped()
+            finally:
+                self._close()
 
     def __enter__(self) -> Self:
         return self

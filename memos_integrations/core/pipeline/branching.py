@@ -46,10 +46,13 @@ class Branching(Running):
                 return None
             return self._commit(stage, later, caller, operation="branch", number=number, detail={})
 
+        def dropped() -> None:
+            self._governance.abandon(stage, record_of("branch_dropped", caller, about=number, detail={}))
+
         def current(refs: list[CubeRef]) -> set[CubeRef]:
             return {cube.ref for cube in self._governance.held([ref.id for ref in refs], caller).values()}
 
-        return MemBranch(memory, stage, caller, room, merge=merge, current=current)
+        return MemBranch(memory, stage, caller, room, merge=merge, dropped=dropped, current=current)
 
     def snapshot(self, name: str, *, by: Principal, context: CallContext | None = None) -> Snapshot:
         """Give this moment a name, to `recall(as_of=...)` and `roll_back` to; it is an entry of the audit log.

@@ -173,8 +173,12 @@ class Running(Living):
                     commit = self._commit(stage, later, caller, operation="pipeline", number=number, detail=detail)
                 except OVERTAKEN as exc:
                     why = detail | {"error": type(exc).__name__}
-                    self._governance.abandon(stage, record_of("pipeline_undone", caller, about=number, detail=why))
-                    if attempt == MOST_ATTEMPTS:
+                    undone, last = (
+                        record_of("pipeline_undone", caller, about=number, detail=why),
+                        attempt == MOST_ATTEMPTS,
+                    )
+                    self._governance.abandon(stage, undone, uses=last)  # what is run anew is read anew
+                    if last:
                         raise
                     continue
                 return report.model_copy(update={"commit": commit})
