@@ -14,6 +14,7 @@ from memos_integrations import MemOS, MemOSError, MemPipeline, Principal, Proven
 from memos_integrations.cli import main
 from memos_integrations.core.cube import Licence
 from memos_integrations.core.errors import LicenceSpentError
+from memos_integrations.core.pipeline import PipelineRun
 from memos_integrations.core.ports import CubeFilter
 
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -140,7 +141,29 @@ def rehearsed(memos: MemOS, cube_id: str) -> str:
     return found[0]
 
 
-@pytest.mark.parametrize("way", [given_up, dropped, rehearsed])
+def closed(memos: MemOS, cube_id: str) -> str:
+    opened = memos.begin(MemPipeline("look", [lambda run: run.memory.get(cube_id, by=BEN)]), by=BEN)
+    memos.advance(opened, 1)
+    found: str = opened.run.memory.get(cube_id, by=BEN).text
+    opened.close()
+    opened.close()
+    return found
+
+
+def broken_off(memos: MemOS, cube_id: str) -> str:
+    found: list[str] = []
+
+    def look(run: PipelineRun) -> None:
+        found.append(run.memory.get(cube_id, by=BEN).text)
+        raise RuntimeError
+
+    opened = memos.begin(MemPipeline("look", [look]), by=BEN)
+    with suppress(RuntimeError):
+        memos.finish(opened)
+    return found[0]
+
+
+@pytest.mark.parametrize("way", [given_up, dropped, rehearsed, broken_off])
 def test_what_was_read_for_nothing_was_read(memos: MemOS, way: Callable[[MemOS, str], str]) -> None:
     kettle = lent(memos, 2)
     assert [WORD in way(memos, kettle) for _ in range(2)] == [True, True]
@@ -149,6 +172,13 @@ def test_what_was_read_for_nothing_was_read(memos: MemOS, way: Callable[[MemOS, 
         way(memos, kettle)
     mine = [entry.record.outcome for entry in memos.audit(by=BEN, cube_id=kettle, operation="read")]
     assert mine == ["allowed", "allowed", "denied"], "and is on record"
+
+
+def test_what_was_read_in_a_run_that_was_closed_was_read(memos: MemOS) -> None:
+    kettle = lent(memos, 2)
+    assert WORD in closed(memos, kettle)
+    assert memos.get(kettle, by=ANA).behaviour.licensed == 2
+    assert len(memos.audit(by=BEN, operation="pipeline_dropped")) == 1
 
 
 def test_two_who_read_the_last_use_apart_both_stand_on_record(memos: MemOS) -> None:

@@ -21,9 +21,10 @@ from langgraph.types import Checkpointer
 from memos_integrations.core.access import CallContext
 from memos_integrations.core.errors import IdentityError
 from memos_integrations.core.pipeline import MemPipeline
+from memos_integrations.core.pipeline.opened import OpenRun
 from memos_integrations.core.pipeline.pipeline import step_name
 from memos_integrations.core.pipeline.report import CubeChange, PipelineReport
-from memos_integrations.core.pipeline.running import MOST_ATTEMPTS, OVERTAKEN, OpenRun
+from memos_integrations.core.pipeline.running import MOST_ATTEMPTS, OVERTAKEN
 from memos_integrations.langgraph.identity import Identity, identify
 from memos_integrations.langgraph.policies import asker
 from memos_integrations.langgraph.subgraph import tell

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, Self
 from uuid import uuid4
 
@@ -23,6 +22,7 @@ from memos_integrations.core.living import Living
 from memos_integrations.core.operator.editor import Feedback
 from memos_integrations.core.operator.write import search_text
 from memos_integrations.core.pipeline.later import LaterDrops
+from memos_integrations.core.pipeline.opened import OpenRun
 from memos_integrations.core.pipeline.pipeline import MOST_WITHIN, MemPipeline, PipelineRun
 from memos_integrations.core.pipeline.report import CubeChange, PipelineReport, changes_in, touched
 from memos_integrations.core.ports import LogQuery, Stage, Vault
@@ -32,28 +32,6 @@ from memos_integrations.core.records import NAMED_IN_RECORD, record_of
 MOST_ATTEMPTS, MOST_LETTERS = 5, 1_000
 OVERTAKEN = (VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError)
 """What a commit is refused with when somebody else changed the same memories meanwhile."""
-
-
-@dataclass(slots=True)
-class OpenRun:
-    """A run that is taken step by step (`MemOS.begin`): `changes` is what would change so far. Close it in the end."""
-
-    run: PipelineRun
-    stage: Stage
-    later: LaterDrops
-    caller: Caller
-    number: str
-    _room: ExitStack
-    taken: int = 0
-
-    @property
-    def changes(self) -> tuple[CubeChange, ...]:
-        """What would change, as far as the principal may see it."""
-        return changes_in(self.stage.changed(), self.caller)[0]
-
-    def close(self) -> None:
-        """Let go of what is staged. Safe to call twice."""
-        self._room.close()
 
 
 class Running(Living):
@@ -208,7 +186,12 @@ class Running(Living):
         PipelineRun.check_given(pipeline, given or {})
         memory, stage, later = room.enter_context(self._staging(caller))
         run = PipelineRun(memory, by, caller.now, pipeline, given or {}, context)
-        return OpenRun(run, stage, later, caller, number, room)
+        names = {"pipeline": pipeline.name, "version": pipeline.version, "digest": pipeline.digest}
+
+        def dropped() -> None:
+            self._governance.abandon(stage, record_of("pipeline_dropped", caller, about=number, detail=names))
+
+        return OpenRun(run, stage, later, caller, number, room, dropped)
 
     def advance(self, opened: OpenRun, steps: int) -> None:
         """Take the steps of an open run up to number *steps* (from 1); those that were taken are not taken again.
@@ -217,10 +200,13 @@ class Running(Living):
             MemOSError: What a step raised; the run is closed, and nothing was changed.
         """
         todo = opened.run.pipeline.steps[opened.taken : steps]
-        with self._undone_on_error(opened.run, opened.stage, opened.number), ExitStack() as undo:
-            undo.callback(opened.close)
-            opened.run.within(opened.run.pipeline, todo)
-            undo.pop_all()
+        try:
+            with self._undone_on_error(opened.run, opened.stage, opened.number):
+                opened.run.within(opened.run.pipeline, todo)
+        except BaseException:
+            opened.ended = True
+            opened.close()
+            raise
         opened.taken += len(todo)
 
     def finish(self, opened: OpenRun, *, looked_at: Iterable[CubeChange] | None = None) -> PipelineReport:
@@ -238,6 +224,7 @@ class Running(Living):
             if known is not None:
                 return known
             self.advance(opened, len(opened.run.pipeline.steps))
+            opened.ended = True  # what ends it from here on is on record, but for a commit that is refused
             report = self._reported(opened.run, opened.stage, opened.number)
             with self._undone_on_error(opened.run, opened.stage, opened.number):
                 if looked_at is not None and touched(looked_at) != touched(report.changes):
@@ -247,7 +234,9 @@ class Running(Living):
                 self._governance.abandon(opened.stage, record)
                 return report
             names: dict[str, Any] = {"operation": "pipeline", "number": opened.number, "detail": _detail(report)}
+            opened.ended = False
             commit = self._commit(opened.stage, opened.later, opened.caller, **names)
+            opened.ended = True
             return report.model_copy(update={"commit": commit})
         finally:
             opened.close()
