@@ -44,6 +44,15 @@ def test_the_command_counts_what_the_log_says(tmp_path: Path) -> None:
         assert {"operation": "remember", "principal": "user:ana", "cube": cube.id}[by] in table.output
 
 
+def test_what_is_archived_or_frozen_takes_room_too(tmp_path: Path) -> None:
+    with MemOS.open(tmp_path) as memos:
+        for state in ("archived", "frozen"):
+            memos.move(memos.remember("The cat is called Miso.", by=ANA).id, state, by=ANA)
+    told = CliRunner().invoke(app, ["costs", "--vault", str(tmp_path), "--user", "ana", "--json"])
+    (held,) = json.loads(told.output)["holdings"]
+    assert (held["cubes"], held["text_bytes"]) == (2, 46)
+
+
 def test_what_recalls_handed_out_adds_up_to_what_was_shown(tmp_path: Path) -> None:
     with MemOS.open(tmp_path) as memos:
         memos.remember_many(["The cat is called Miso.", "Die Katze heißt Tofu."], by=ANA)

@@ -73,6 +73,7 @@ def test_free_bytes_make_everything_worth_keeping_and_dear_ones_nothing() -> Non
         '{"at": NaN, "memory": "a"}',
         '{"at": 1, "memory": "a", "tokens": -1}',
         '{"at": 1, "memory": "a", "tokens": Infinity}',
+        "[" * 100_000,
     ],
 )
 def test_what_is_no_log_is_refused_with_a_word(line: str, tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from memos_integrations import MemOS, MemOSError, Principal, Provenance
+from memos_integrations import MemOS, MemOSError, MemPipeline, Principal, Provenance
 from memos_integrations.cli import main
 from memos_integrations.core.cube import Licence
+from memos_integrations.core.errors import LicenceSpentError
+from memos_integrations.core.pipeline import PipelineRun
 from memos_integrations.core.ports import CubeFilter
 
 NOW = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -118,6 +120,74 @@ def test_what_a_use_was_paid_for_may_be_looked_at_again_for_a_while(tmp_path: Pa
         now[0] += timedelta(minutes=11)
         assert memos.get_many([kettle], by=BEN) == []
         assert memos.get(kettle, by=ANA).behaviour.licensed == 1
+
+
+def given_up(memos: MemOS, cube_id: str) -> str:
+    with suppress(RuntimeError), memos.atomic(by=BEN) as memory:
+        found = memory.get(cube_id, by=BEN).text
+        raise RuntimeError
+    return found
+
+
+def dropped(memos: MemOS, cube_id: str) -> str:
+    with memos.branch(by=BEN) as branch:
+        return branch.memos.get(cube_id, by=BEN).text
+
+
+def rehearsed(memos: MemOS, cube_id: str) -> str:
+    found: list[str] = []
+    steps = [lambda run: found.append(run.memory.get(cube_id, by=BEN).text)]
+    memos.run(MemPipeline("look", steps), by=BEN, dry_run=True)
+    return found[0]
+
+
+def closed(memos: MemOS, cube_id: str) -> str:
+    opened = memos.begin(MemPipeline("look", [lambda run: run.memory.get(cube_id, by=BEN)]), by=BEN)
+    memos.advance(opened, 1)
+    found: str = opened.run.memory.get(cube_id, by=BEN).text
+    opened.close()
+    opened.close()
+    return found
+
+
+def broken_off(memos: MemOS, cube_id: str) -> str:
+    found: list[str] = []
+
+    def look(run: PipelineRun) -> None:
+        found.append(run.memory.get(cube_id, by=BEN).text)
+        raise RuntimeError
+
+    opened = memos.begin(MemPipeline("look", [look]), by=BEN)
+    with suppress(RuntimeError):
+        memos.finish(opened)
+    return found[0]
+
+
+@pytest.mark.parametrize("way", [given_up, dropped, rehearsed, broken_off])
+def test_what_was_read_for_nothing_was_read(memos: MemOS, way: Callable[[MemOS, str], str]) -> None:
+    kettle = lent(memos, 2)
+    assert [WORD in way(memos, kettle) for _ in range(2)] == [True, True]
+    assert memos.get(kettle, by=ANA).behaviour.licensed == 2
+    with pytest.raises(LicenceSpentError):
+        way(memos, kettle)
+    mine = [entry.record.outcome for entry in memos.audit(by=BEN, cube_id=kettle, operation="read")]
+    assert mine == ["allowed", "allowed", "denied"], "and is on record"
+
+
+def test_what_was_read_in_a_run_that_was_closed_was_read(memos: MemOS) -> None:
+    kettle = lent(memos, 2)
+    assert WORD in closed(memos, kettle)
+    assert memos.get(kettle, by=ANA).behaviour.licensed == 2
+    assert len(memos.audit(by=BEN, operation="pipeline_dropped")) == 1
+
+
+def test_two_who_read_the_last_use_apart_both_stand_on_record(memos: MemOS) -> None:
+    kettle = lent(memos, 1)
+    with memos.branch(by=BEN) as one, memos.branch(by=BEN) as other:
+        one.memos.get(kettle, by=BEN)
+        other.memos.get(kettle, by=BEN)
+    assert memos.get(kettle, by=ANA).behaviour.licensed == 1
+    assert len(memos.audit(by=BEN, cube_id=kettle, operation="read")) == 2
 
 
 def test_what_one_was_given_another_was_not(memos: MemOS) -> None:

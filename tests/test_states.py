@@ -219,6 +219,24 @@ def test_an_adapter_is_used_while_its_source_is_recalled(memos: MemOS, state: St
     assert memos.recall(ASKED, by=ANA, needed=True).adapters == ((kept.id,) if there else ())
 
 
+def test_what_was_computed_of_a_memory_is_used_as_long_as_that_holds(tmp_path: Path) -> None:
+    now = [START]
+    with MemOS.open(tmp_path, clock=lambda: now[0]) as memos:
+        ends = memos.remember("The kettle is blue.", by=ANA, valid_to=START + timedelta(days=5))
+        stays = memos.remember("The kettle is from Oslo.", by=ANA)
+        memos.attach(Store())
+        kept = memos.keep_parameter(b"w", [ends, stays], base=MODEL, training={"gates": {"failed": []}}, by=ANA)
+        how: dict[str, Any] = {"token_count": 3, "token_ids_digest": "a" * 64, "key": "k", "fingerprint": MODEL}
+        memos.keep_activation(b"keys and values", [ends, stays], **how, by=ANA)
+        assert memos.recall(ASKED, by=ANA, needed=True).adapters == (kept.id,)
+        assert len(memos.activations(by=ANA)) == 1
+        now[0] += timedelta(days=6)
+        found = memos.recall(ASKED, by=ANA, needed=True)
+        assert [hit.text for hit in found.hits] == [stays.text]
+        assert found.adapters == ()
+        assert memos.activations(by=ANA) == []
+
+
 @pytest.mark.parametrize("state", [*State, HELD])
 def test_a_subscriber_gets_what_a_reader_gets_and_in_which_state_it_is(memos: MemOS, state: State | str) -> None:
     ben = Principal(tenant="acme", user="ben")

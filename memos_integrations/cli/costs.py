@@ -12,7 +12,7 @@ from memos_integrations.cli.commands import Json, Tenant, User, Vault
 from memos_integrations.cli.opening import Choice, opened, principal
 from memos_integrations.cli.output import print_json, say
 from memos_integrations.core.costs import COUNTED, Figures, Ledger, ledger_of
-from memos_integrations.core.cube import Tier
+from memos_integrations.core.cube import State, Tier
 from memos_integrations.core.ports import AuditEntry, CubeFilter
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PAGE = 10_000
 MOST_CUBES = 100_000
+KEPT = frozenset(State)
+"""What is out of recall takes room as well."""
 
 
 class By(StrEnum):
@@ -44,8 +46,8 @@ def costs(
     by = principal(tenant, user, role)
     with opened(vault, Choice.NONE) as (memos, _, _):
         entries = list(_entries(memos, by))  # before the memories are looked at, which is a deed, too
-        ledger = ledger_of(entries, memos.find(CubeFilter(), by=by, k=MOST_CUBES, counts=False))
-        computed = CubeFilter(tiers=frozenset({Tier.ACTIVATION, Tier.PARAMETER}))
+        ledger = ledger_of(entries, memos.find(CubeFilter(states=KEPT), by=by, k=MOST_CUBES, counts=False))
+        computed = CubeFilter(states=KEPT, tiers=frozenset({Tier.ACTIVATION, Tier.PARAMETER}))
         held = ledger_of((), memos.find(computed, by=by, k=MOST_CUBES, counts=False)).holdings
     ledger = ledger.model_copy(update={"holdings": (*ledger.holdings, *held)})
     if as_json:

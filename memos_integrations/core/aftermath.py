@@ -44,8 +44,8 @@ HOLDING = frozenset({"hold", "release"})
 SAYING = frozenset({"update", "restore", "roll_back"})
 """Operations by which somebody says something else; a redaction, say, is none: what it took out does not come back."""
 
-AGEING = "age"
-"""The operation by which time passes memories on."""
+AGEING, BY_HAND = "age", "move"
+"""The operations by which time, and somebody, passes memories on."""
 
 DERIVED, MERGED_INTO = "derived_from", Relation.MERGED_INTO.value
 
@@ -183,6 +183,9 @@ class Aftermath:
             check_change(each)
         changed = [each for each in was.values() if not says_the_same(each, written[each.id])]
         ended = [cube for cube, after in steps.moves if after is State.EXPIRED or _lapses(cube, after, caller)]
+        if operation == BY_HAND:
+            expired = [cube for cube, after in steps.moves if after is State.EXPIRED]
+            check_dying(self.derived(expired, valid=True), expired, caller)
         if not (changed or erased or ended or operation == AGEING):
             return Steps()
         dying = [each for each in self.derived(changed, valid=True) if each.id not in written]
@@ -327,6 +330,11 @@ def is_over(cube: MemCube, now: datetime) -> bool:
     """Whether a memory says itself that it holds no longer."""
     ends = cube.descriptive.valid_to
     return ends is not None and ends <= now
+
+
+def lapsed(cube: MemCube, now: datetime) -> bool:
+    """Whether recall leaves a memory out because it holds no longer; one merged by hand stands until its sources do."""
+    return is_over(cube, now) and not was_merged_by_hand(cube)
 
 
 def tells(merged: MemCube, source: MemCube) -> bool:

@@ -1,8 +1,8 @@
 """What held before a memory was given other words: found in its history when a time in the world is asked for.
 
 A vault finds the newest version of each memory. Where that began only after the time asked for, what held then is said
-by an earlier version. Such memories are few: those rewritten since. Each is read with its history, and scored beside
-the others by its words of then.
+by an earlier version, or by what it was merged of. Such memories are few: those rewritten since. Each is read with its
+history, and scored beside the others by its words of then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from memos_integrations.core.cube import MemCube
+from memos_integrations.core.cube import MemCube, Relation, State, unique
 from memos_integrations.core.lifecycle.then import held_at
 from memos_integrations.core.ports import Found, Match, VaultQuery
 from memos_integrations.core.ranking import bm25, idf
@@ -41,12 +41,25 @@ def with_before(
         told = held_at(known, at)
         if told is not None and told.version < cube.version:
             then.append(told.model_copy(update={"state": cube.state}))
+    known_ids = {match.cube.id for match in found.matches}
+    for cube_id in unique(each for match in later for each in _made_of(match.cube)):
+        if cube_id in known_ids:
+            continue
+        known = [e for e in versions(cube_id) if query.as_of is None or e.descriptive.recorded_at <= query.as_of]
+        if known and known[-1].state is State.MERGED and (told := held_at(known, at)) is not None:
+            then.append(told)
     if not then:
         return found
     matches = (*found.matches, *_scored(then, query, found))
     if not query.terms and query.vector is None:
         matches = tuple(sorted(matches, key=lambda each: _occurred(each.cube), reverse=True)[: query.k])
     return replace(found, matches=matches, visible=found.visible + len(then))
+
+
+def _made_of(cube: MemCube) -> Sequence[str]:
+    """What a memory was merged of by hand: it is given in their place only since all of them hold."""
+    merged = {link.target for link in cube.provenance.links if link.relation is Relation.MERGED_FROM}
+    return [ref.id for ref in cube.provenance.derived_from if ref.id in merged]
 
 
 def _scored(cubes: Sequence[MemCube], query: VaultQuery, found: Found) -> list[Match]:

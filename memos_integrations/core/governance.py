@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
+from memos_integrations.core.abandoned import keep_what_was_read
 from memos_integrations.core.access import ADMIN_ROLE, Caller, Verb, is_own
 from memos_integrations.core.aftermath import check_dying
 from memos_integrations.core.cube import BlobRef, CubeRef, MemCube, PlaintextPayload, TrustLabel
@@ -192,10 +193,9 @@ class MemGovernance(GatedWriting):
         self._reads.send()
         return self._told(self._vault.submit(replace(pending, audit=(*pending.audit, record)))).result()
 
-    def abandon(self, stage: Stage, record: AuditRecord) -> None:
-        """Let go of what is staged; what was read and refused meanwhile, and *record*, go into the log."""
-        told = stage.read_only()
-        self._vault.submit(replace(told, audit=(*told.audit, record))).result()
+    def abandon(self, stage: Stage, record: AuditRecord, *, uses: bool = True) -> None:
+        """Let go of what is staged; what was read and refused, and *record*, go into the log, *uses* off licences."""
+        keep_what_was_read(self._vault, stage, record, uses=uses)
 
     def _check_put(self, version: NewVersion, operation: str) -> None:
         cube, caller = version.cube, version.caller

@@ -151,7 +151,7 @@ class Living(Walk):
 
         Of those in *namespace*, from *source* (`provenance.source`), of which *principal* is the author, or which they
         changed since: what was changed since is restored, what was not there yet is archived, what they retired or
-        merged since comes back.
+        merged since comes back; so does the state of what was archived, activated or let expire by hand.
 
         Raises:
             InvalidMemoryError: *since* has no time zone, or the namespace is another tenant's.
@@ -183,8 +183,9 @@ class Living(Walk):
 
         Raises:
             CubeNotFoundError, AccessDeniedError: *by* may not know of it, or not move it.
-            IllegalTransitionError: There is no such way (see `core.lifecycle.TRANSITIONS`).
-            LegalHoldError: It is under legal hold.
+            IllegalTransitionError: There is no such way (see `core.lifecycle.TRANSITIONS`), or it would let something
+                expire with it that is derived from it and frozen.
+            LegalHoldError: It is under legal hold, or what would expire with it is.
         """
         if to not in set(State):
             raise InvalidMemoryError(f"There is no state {to!r}: {', '.join(State)}.")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from memos_integrations.core.access import READING, CallContext, Principal, Verb
-from memos_integrations.core.aftermath import is_over, was_merged_by_hand
+from memos_integrations.core.aftermath import lapsed
 from memos_integrations.core.asked import aware, is_id, known_id, whole
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import InvalidMemoryError
@@ -66,7 +66,7 @@ class Looking(Walk):
         found = self._governance.readable(ids, caller, verb=Verb(verb), counted=counts)
         found = [cube for cube in found if self._governance.handed.again(cube, caller, self._governance.use_up)]
         if holding:
-            found = [cube for cube in found if was_merged_by_hand(cube) or not is_over(cube, caller.now)]
+            found = [cube for cube in found if not lapsed(cube, caller.now)]
         if as_of is None and valid_at is None:
             return found
         then = (self._times.then(cube, caller, as_of=aware(as_of), valid_at=aware(valid_at)) for cube in found)

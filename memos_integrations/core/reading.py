@@ -20,7 +20,7 @@ from memos_integrations.core.access import (
     may_read,
     readable_of,
 )
-from memos_integrations.core.aftermath import Aftermath
+from memos_integrations.core.aftermath import Aftermath, lapsed
 from memos_integrations.core.asked import whole
 from memos_integrations.core.before import with_before
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
@@ -324,7 +324,7 @@ class GovernedReading:
         sources = [each for each in found if not is_spent(each, caller)]  # else one use were enough for ever
         valid = {source.ref for source in sources}
         # What a model computed of words brings them back as recall does: only while recall would give them.
-        recalled = {source.ref for source in sources if source.state in RECALLABLE}
+        recalled = {each.ref for each in sources if each.state in RECALLABLE and not lapsed(each, caller.now)}
         recalled -= {source.ref for source in sources if hidden_fields(source, caller)}
         old = {ref for cube in readable if cube.tier is Tier.PLAINTEXT for ref in cube.provenance.derived_from} - valid
         valid |= self.aftermath.still_said(old, sources) if old else set()

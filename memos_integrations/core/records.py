@@ -269,7 +269,11 @@ def entries_of(steps: Steps, caller: Caller, operation: str) -> tuple[AuditRecor
 
 def passed(steps: Steps, caller: Caller) -> Transaction:
     """The moves of *steps*, each with its record and event, and the records of its own."""
-    records = [record_of(f"to_{after}", caller, cube=cube) for cube, after in steps.moves]
+    used = {cube.id for cube, after in steps.moves if (cube.state, after) == (State.GENERATED, State.ACTIVATED)}
+    records = [
+        record_of(f"to_{after}", caller, cube=cube, detail={"before": State.GENERATED} if cube.id in used else None)
+        for cube, after in steps.moves
+    ]
     return Transaction(
         tuple(steps.passing(caller)),
         (*records, *steps.records),

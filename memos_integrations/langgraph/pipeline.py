@@ -21,8 +21,10 @@ from langgraph.types import Checkpointer
 from memos_integrations.core.access import CallContext
 from memos_integrations.core.errors import IdentityError
 from memos_integrations.core.pipeline import MemPipeline
+from memos_integrations.core.pipeline.opened import OpenRun
 from memos_integrations.core.pipeline.pipeline import step_name
-from memos_integrations.core.pipeline.running import OVERTAKEN, OpenRun
+from memos_integrations.core.pipeline.report import CubeChange, PipelineReport
+from memos_integrations.core.pipeline.running import MOST_ATTEMPTS, OVERTAKEN
 from memos_integrations.langgraph.identity import Identity, identify
 from memos_integrations.langgraph.policies import asker
 from memos_integrations.langgraph.subgraph import tell
@@ -56,13 +58,15 @@ def pipeline_graph(
     """A graph that runs *pipeline*: nodes `1_recall`, `2_archive` … and `commit`; all or nothing, as `MemOS.run`.
 
     With *interrupt_before_commit* and a *checkpointer* it stops before anything is written, for somebody to look at
-    `pipeline` in the state. It tells `memos.step` and `memos.pipeline` to `stream_mode="custom"`.
+    `pipeline` in the state. With a *checkpointer* only what the state tells becomes true: where the steps, taken anew
+    because of what somebody wrote or in another process, would change other memories, it raises.
+    It tells `memos.step` and `memos.pipeline` to `stream_mode="custom"`.
 
     Raises:
         IdentityError: At run time: nobody is asking, or somebody else goes on with a run that was begun.
         PipelineError, MemOSError: At run time, as `MemOS.run`; nothing was changed.
     """
-    nodes = _Nodes(memos, pipeline, principal, context)
+    nodes = _Nodes(memos, pipeline, principal, context, stops=interrupt_before_commit or bool(checkpointer))
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(PipelineState)
     before = START
     for number, step in enumerate(pipeline.steps, start=1):
@@ -79,8 +83,15 @@ def pipeline_graph(
 
 class _Nodes:
     def __init__(
-        self, memos: MemOS, pipeline: MemPipeline, principal: Identity | None, context: CallContext | None
+        self,
+        memos: MemOS,
+        pipeline: MemPipeline,
+        principal: Identity | None,
+        context: CallContext | None,
+        *,
+        stops: bool,
     ) -> None:
+        self._stops = stops
         self._memos, self._pipeline, self._principal, self._context = memos, pipeline, principal, context
         self._open: OrderedDict[str, OpenRun] = OrderedDict()
         self._lock = Lock()
@@ -105,17 +116,29 @@ class _Nodes:
     def commit(self, state: PipelineState, config: RunnableConfig) -> dict[str, Any]:
         """The node that makes it true."""
         begun = self._begun(state, config, first=False)
-        opened = self._opened(begun, config)
-        try:
-            report = self._memos.finish(opened)
-        except OVERTAKEN:
-            again: dict[str, Any] = {"given": begun["given"], "run_id": begun["run"], "context": self._context}
-            report = self._memos.run(self._pipeline, by=self._identified(config), **again)
-        finally:
-            self._closed(begun["run"])
+        told_of = (state.get("pipeline") or {}).get("changes", ()) if self._stops else None
+        looked_at = None if told_of is None else [CubeChange.model_validate(each) for each in told_of]
+        report = self._finished(begun, config, looked_at)
         told = report.model_dump(mode="json", exclude={"changes": {"__all__": {"diff"}}})
         tell("memos.pipeline", run=report.run, commit=report.commit, known=report.known)
         return {"pipeline": told | {"committed": True}}
+
+    def _finished(
+        self, begun: dict[str, Any], config: RunnableConfig, looked_at: list[CubeChange] | None
+    ) -> PipelineReport:
+        """All of it made true; taken anew where somebody was faster, and only as it was *looked_at*."""
+        for attempt in range(MOST_ATTEMPTS):
+            try:
+                return self._memos.finish(self._opened(begun, config), looked_at=looked_at)
+            except OVERTAKEN:
+                if attempt == MOST_ATTEMPTS - 1:
+                    raise
+            finally:
+                self._closed(begun["run"])
+            if looked_at is None:
+                break
+        again: dict[str, Any] = {"given": begun["given"], "run_id": begun["run"], "context": self._context}
+        return self._memos.run(self._pipeline, by=self._identified(config), **again)
 
     def _begun(self, state: PipelineState, config: RunnableConfig, *, first: bool) -> dict[str, Any]:
         """The run that a state speaks of, if it is the one who began it that asks now."""

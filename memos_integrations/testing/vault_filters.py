@@ -223,6 +223,24 @@ class VaultFilterContract:
         submit(vault, Move(cubes[1].id, State.ARCHIVED, State.ACTIVATED))
         assert there() == ["2", "4", "5", "6"]
 
+    @pytest.mark.parametrize("used", [False, True])
+    def test_new_tags_and_values_are_found_though_no_time_passed(self, vault: Vault, used: bool) -> None:
+        """A clock that was set back gives a new version the time of the old one, and its words may be the same."""
+        old = stored(vault, cube("offer", tags=("open",), payload=PlaintextPayload(text="offer", value={"n": 1})))
+
+        def there(tag: str, number: int) -> tuple[int, int]:
+            tagged = asked(vault, k=9, tags=(tag,)).visible
+            return tagged, asked(vault, k=9, value=(ValueTest(("n",), "eq", number),)).visible
+
+        for number, tag in ((1, "open"), (2, "done"), (3, "paid")):
+            assert there(tag, number) == (1, 1)
+            after = old.descriptive.model_copy(update={"tags": ("", "done", "paid", "late")[number : number + 1]})
+            payload = PlaintextPayload(text="offer", value={"n": number + 1})
+            old = stored(vault, revised(old, "offer", descriptive=after, payload=payload))
+            if used and number == 1:
+                submit(vault, Move(old.id, State.GENERATED, State.ACTIVATED))
+            assert there(tag, number) == (0, 0)
+
     def test_common_words_are_passed_over_where_rarer_ones_tell(self, vault: Vault) -> None:
         count = ranking.MANY
         rare = {number: f"rare{number % 50}" for number in range(count)}

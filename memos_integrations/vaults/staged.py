@@ -35,12 +35,12 @@ from memos_integrations.core.ports import (
     PutVector,
     Receipt,
     Transaction,
-    Use,
     Vault,
     VaultQuery,
     Visibility,
 )
 from memos_integrations.vaults.audit_chain import matches
+from memos_integrations.vaults.brought import Brought, differs, licensed_uses, reads
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.memory_search import Row
 from memos_integrations.vaults.memory_whole import joined
@@ -55,13 +55,15 @@ class StagedVault(InMemoryVault):
     """A vault over *base*, for one *tenant*: reads as if its writes were true, and keeps them to itself.
 
     What other tenants have below is not there. No match is missing, but BM25 of a cube that was written here is scaled
-    to the scores from below, which do not count its words yet. `close` lets go of what is staged, never of *base*.
+    to the scores from below, which do not count its words yet. What is erased below is gone here too; what got another
+    version there is as it is there, unless it was rewritten here. `close` lets go of what is staged, never of *base*.
     """
 
     def __init__(self, base: Vault, tenant: str) -> None:
         super().__init__()
         self._base, self._tenant = base, tenant
         self._before: dict[str, MemCube] = {}  # what was loaded from below, as it stood
+        self._brought = Brought(base, tenant, self._before)
         self._as_below: set[str] = set()  # those of them whose words and vector are still those below
         self._gone: dict[str, bool] = {}  # erased here -> for good
         self._seen: dict[str, int] = {}  # versions of below as they were first handed out
@@ -85,18 +87,19 @@ class StagedVault(InMemoryVault):
     def read_only(self) -> Transaction:
         """The records of what was only read, or refused: they are true even if nothing of the rest becomes so."""
         with self._lock:
-            records = tuple(record for each in self._staged if _reads(each.changes) for record in each.audit)
+            records = tuple(record for each in self._staged if reads(each.changes) for record in each.audit)
             new = {cube_id for cube_id in self._rows if cube_id not in self._before}
             events = [event for each in self._staged for event in each.events]
             told = tuple(e for e in events if isinstance(e, AccessDenied | AlarmRaised) and e.cube_id not in new)
-            return Transaction((), tuple(record for record in records if record.cube_id not in new), told)
+            uses = tuple(change for change in licensed_uses(self._staged) if change.cube_id not in new)
+            return Transaction(uses, tuple(record for record in records if record.cube_id not in new), told)
 
     def changed(self) -> list[tuple[MemCube | None, MemCube | None]]:
         """What would be another one: each cube as it stands below (None: not there) and as it would stand."""
         with self._lock:
             ids = unique([*self._before, *self._rows])
             pairs = [(self._before.get(each), self._there(each)) for each in ids]
-            return [(was, now) for was, now in pairs if was is None or now is None or _differs(was, now)]
+            return [(was, now) for was, now in pairs if was is None or now is None or differs(was, now)]
 
     def _there(self, cube_id: str) -> MemCube | None:
         row = self._rows.get(cube_id)
@@ -133,6 +136,8 @@ class StagedVault(InMemoryVault):
                     self._load_cube(edge.source)
 
     def _load_cube(self, cube_id: str) -> None:
+        if cube_id in self._as_below and self._brought.otherwise().get(cube_id) is not None:
+            self._rows.pop(cube_id)  # only used or moved here: it is brought up anew
         if cube_id in self._rows or cube_id in self._gone:
             return
         versions = self._base.history(self._tenant, cube_id)
@@ -195,6 +200,8 @@ class StagedVault(InMemoryVault):
         """The versions that are current here; see `Vault.get`."""
         with self._lock:
             there = {cube.id: cube for cube in super().get(tenant, ids)}
+            if tenant == self._tenant:
+                there = self._brought.followed(there, self._as_below)
             rest = [each for each in unique(ids) if each not in self._rows and each not in self._gone]
             if rest and tenant == self._tenant:
                 there |= {cube.id: cube for cube in self._handed(self._base.get(tenant, rest), relied_on=True)}
@@ -203,6 +210,8 @@ class StagedVault(InMemoryVault):
     def history(self, tenant: str, cube_id: str) -> list[MemCube]:
         """Every version here; see `Vault.history`."""
         with self._lock:
+            if tenant == self._tenant and self._brought.follows(cube_id, self._as_below):
+                return self._base.history(tenant, cube_id)
             if cube_id in self._rows or cube_id in self._gone or tenant != self._tenant:
                 return super().history(tenant, cube_id)
             versions = self._base.history(tenant, cube_id)
@@ -234,8 +243,9 @@ class StagedVault(InMemoryVault):
                 return super().search(query, visible)
             asked = None if query.vector is None else self._fitting(query.vector)
             below = Below(self._base, self._before, self._as_below, frozenset(self._gone), self._chain)
+            rows = {i: row for i, row in self._living() if i in self._as_below or not self._brought.follows(i, ())}
             found = (
-                search_over(below, dict(self._living()), query, asked, visible)
+                search_over(below, rows, query, asked, visible)
                 if self._rows or self._gone
                 else self._base.search(query, visible)
             )
@@ -338,13 +348,3 @@ class StagedVault(InMemoryVault):
                 return dict.fromkeys(self._base.traces(cube_id), 0)
             below = cube_id in self._as_below or cube_id not in self._rows
             return self._base.traces(cube_id) if below else super().traces(cube_id)
-
-
-def _reads(changes: Sequence[Change]) -> bool:
-    """Whether a transaction only recorded reading: a recall counts uses, and activates what it used first."""
-    used = {change.cube_id for change in changes if isinstance(change, Use)}
-    return all(not isinstance(change, Put) and change.cube_id in used for change in changes)
-
-
-def _differs(was: MemCube, now: MemCube) -> bool:
-    return (was.version, was.state) != (now.version, now.state)

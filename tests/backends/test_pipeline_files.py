@@ -63,7 +63,13 @@ def test_a_file_becomes_a_pipeline(memos: MemOS, tmp_path: Path) -> None:
         ("pipeline: x\n", "line 1, column 1", "required"),
         ("", "line 1, column 1", "empty"),
         ("pipeline: x\nsteps: " + "[" * 40 + "]" * 40, "line 2, column", "deep"),
-        ("a: \x01", "", "not valid YAML"),
+        ("a: \x01", "line 1, column 4", "not valid YAML"),
+        ("pipeline: x\nsteps: " + "[" * 2_000, "line 2, column", "deep"),
+        (GOOD.replace("version: 2", "version: 2026-02-30"), "line 2, column 10", "put it in quotes"),
+        (GOOD.replace("tags: [", "k: " + "9" * 5_000 + ", tags: ["), "line 5, column 15", "put it in quotes"),
+        (GOOD.replace("tags: [", "older_than_days: .inf, tags: ["), "line 5, column 12", "less than or equal"),
+        (GOOD.replace("tags: [", "older_than_days: 1e12, tags: ["), "line 5, column 12", "less than or equal"),
+        ("pipeline: x\nsteps:\n  - remember: {text: a, ttl_days: .inf}\n", "line 3, column 25", "less than or equal"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(text: str, place: str, words: str) -> None:

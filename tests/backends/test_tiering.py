@@ -23,7 +23,7 @@ from memos_integrations.backends.lora import AdapterStore, Gates, ParameterCubes
 from memos_integrations.cli import app
 from memos_integrations.core.costs import Costing, FormCosts, decide_form, ledger_of
 from memos_integrations.core.cube import Tier
-from memos_integrations.core.errors import CubeNotFoundError, ModelError
+from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError, ModelError
 from memos_integrations.core.operator.tiering import Measured, Tiered, Tiering
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.langchain.chat_model import MemOSChatModel
@@ -177,6 +177,16 @@ def test_policy_is_asked_first_and_a_rule_that_comes_later_is_obeyed(house: Hous
     assert house.computed() == []
     house.use(50)
     assert moves(house.tick()) == [], "what expires stays text"
+
+
+@pytest.mark.parametrize("how", ["archived", "over"])
+def test_what_recall_would_not_give_is_not_learnt(house: House, miso: MemCube, how: str) -> None:
+    if how == "archived":
+        house.memos.move(miso.id, "archived", by=ANA)
+    else:
+        house.memos.update(miso.id, by=ANA, valid_to=NOW)
+    with pytest.raises(InvalidMemoryError, match="out of recall, or holds no longer"):
+        house.weights.distil([miso.id], by=ANA)
 
 
 def test_bytes_bound_a_pass(house: House, miso: MemCube) -> None:

@@ -357,3 +357,94 @@ def test_what_a_search_would_have_found_meanwhile_is_not_noticed_what_was_fetche
         memos.update(note.id, text="The kiln is hot.", by=ANA)
         with pytest.raises(VersionConflictError):
             branch.merge()
+
+
+def test_what_is_withdrawn_or_erased_below_is_not_given_in_a_branch_that_recalled_it(memos: MemOS) -> None:
+    shown = memos.remember("The plan for Oslo is to sail.", by=BEN, readers=["ana"])
+    gone = memos.remember("The hotel in Oslo is the Aurora.", by=BEN, readers=["ana"])
+    own = memos.remember("My ticket to Oslo is in seat 4.", by=ANA)
+    with memos.branch(by=ANA) as branch:
+        assert len(told(branch.memos, "Oslo plan hotel ticket seat")) == 3
+        memos.update(shown.id, readers=[], by=BEN)
+        memos.forget(gone.id, by=BEN)
+        memos.update(own.id, text="My ticket to Oslo is in seat 9.", by=ANA)
+        for cube in (shown, gone):
+            for read in (branch.memos.get, branch.memos.history):
+                with pytest.raises(CubeNotFoundError):
+                    read(cube.id, by=ANA)
+        assert branch.memos.may_read([shown.id, gone.id], by=ANA) == set()
+        assert branch.memos.get(own.id, by=ANA).text == "My ticket to Oslo is in seat 9."
+        assert told(branch.memos, "Oslo plan hotel ticket seat") == ["My ticket to Oslo is in seat 9."]
+
+
+def test_what_is_erased_below_is_not_given_where_a_branch_rewrote_it(memos: MemOS) -> None:
+    cube = memos.remember("The hotel in Oslo is the Aurora.", by=ANA)
+    with memos.branch(by=ANA) as branch:
+        branch.memos.append(cube.id, "Room 12.", by=ANA)
+        memos.forget(cube.id, by=ANA)
+        with pytest.raises(CubeNotFoundError):
+            branch.memos.get(cube.id, by=ANA)
+        assert told(branch.memos, "Oslo hotel room") == []
+        assert branch.overtaken == (cube.id,)
+
+
+@pytest.mark.parametrize("how", ["hold", "relabel", "given"])
+def test_whatever_overtakes_a_branch_is_named(memos: MemOS, how: str) -> None:
+    cube = memos.remember("The hotel in Oslo is the Aurora.", by=ANA)
+    with memos.branch(by=ANA) as branch:
+        if how == "given":
+            branch.memos.get(cube.id, by=ANA)
+            branch.memos.remember("The hotel is booked.", by=ANA)
+        else:
+            branch.memos.append(cube.id, "Room 12.", by=ANA)
+        if how == "hold":
+            memos.hold(cube.id, by=ADMIN)
+        else:
+            memos.relabel(cube.id, by=ANA, add=["seen"])
+        assert branch.overtaken == (cube.id,)
+        with pytest.raises(VersionConflictError):
+            branch.merge()
+
+
+def test_a_clock_that_was_wrong_for_others_or_for_a_look_stops_no_snapshot(memos: MemOS, clock: Clock) -> None:
+    mine = memos.remember("The gate is green.", by=ANA)
+    memos.remember("The fence is blue.", by=BEN)
+    memos.tick(by=BEN, now=START + timedelta(days=1_000))
+    clock.now += timedelta(days=500)
+    memos.recall("gate", by=ANA)
+    clock.now = START + HOUR
+    assert memos.snapshot("before", by=ANA).at == START + HOUR
+    memos.move(mine.id, "archived", by=ANA)
+    clock.now += timedelta(days=3)
+    memos.move(mine.id, "activated", by=ANA)
+    clock.now -= timedelta(days=2)
+    with pytest.raises(ClockError, match="your memories were changed"):
+        memos.snapshot("after", by=ANA)
+
+
+def test_a_roll_back_brings_states_back_that_were_changed_by_hand(memos: MemOS, clock: Clock) -> None:
+    kept = [memos.remember(f"The {name} is in the attic.", by=ANA) for name in ("drum", "flute", "harp", "lute")]
+    drum, flute, harp, lute = (cube.id for cube in kept)
+    memos.move(flute, "archived", by=ANA)
+    memos.move(lute, "archived", by=ANA)
+    clock.now += HOUR
+    memos.snapshot("before", by=ANA)
+    clock.now += HOUR
+    memos.move(drum, "expired", by=ANA)
+    memos.move(flute, "activated", by=ANA)
+    memos.move(lute, "expired", by=ANA)
+    memos.recall("harp", by=ANA)
+    done = memos.roll_back("before", by=ANA)
+    assert set(done.restored) == {drum, flute, lute}
+    states = [memos.get(each, by=ANA).state for each in (drum, flute, harp, lute)]
+    assert states == [State.ACTIVATED, State.ARCHIVED, State.ACTIVATED, State.ARCHIVED]
+    assert memos.roll_back("before", by=ANA).restored == ()
+
+
+def test_a_roll_back_brings_nothing_back_whose_time_is_over(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("The pass is 99.", by=ANA, ttl=HOUR)
+    since = clock.now = clock.now + HOUR / 2
+    memos.move(cube.id, "expired", by=ANA)
+    clock.now += HOUR
+    assert memos.roll_back(since, by=ANA).restored == ()
+    assert memos.may_read([cube.id], by=ANA) == set()

@@ -568,3 +568,37 @@ def test_conflicts_are_judged_within_it(tmp_path: Path) -> None:
 
 async def test_it_runs_off_the_loop(memos: MemOS) -> None:
     assert (await memos.arun(MemPipeline("p", [Remember(text="A kettle.")]), by=ANA)).changes
+
+
+def test_a_repeat_ends_when_every_tag_stands_as_it_is_wanted(memos: MemOS) -> None:
+    kept = memos.remember("A kettle.", by=ANA, tags=["old"])
+    steps = [
+        {"repeat": {"at_most": 3, "steps": [{"find": {"as": "all"}}, {"relabel": {"in": "all", "add": ["seen"]}}]}}
+    ]
+    report = memos.run(MemPipeline("label", declared(steps)), by=ANA)
+    assert [change.cube_id for change in report.changes] == [kept.id]
+    assert memos.get(kept.id, by=ANA).version == 2
+    assert memos.run(MemPipeline("label", declared(steps)), by=ANA).changes == ()
+
+
+@pytest.mark.parametrize("run_id", [5, "x" * 1_001, b"night"])
+def test_the_id_of_a_run_is_a_text(memos: MemOS, run_id: Any) -> None:
+    pipeline = MemPipeline("look", declared([{"find": {}}]))
+    with pytest.raises(InvalidMemoryError, match="id of a run"):
+        memos.run(pipeline, by=ANA, run_id=run_id)
+    with pytest.raises(InvalidMemoryError, match="id of a run"):
+        memos.begin(pipeline, by=ANA, run_id=run_id)
+
+
+def test_what_was_read_in_a_run_that_was_broken_off_stays_on_record(memos: MemOS) -> None:
+    read = memos.remember("A kettle.", by=ANA)
+
+    def broken_off(run: PipelineRun) -> None:
+        run.memory.get(read.id, by=ANA)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        memos.run(MemPipeline("broken", [broken_off]), by=ANA)
+    (entry,) = memos.audit(by=ANA, operation="pipeline_undone")
+    assert entry.record.detail["error"] == "KeyboardInterrupt"  # type: ignore[index]
+    assert [each.record.cube_id for each in memos.audit(by=ANA, operation="read")] == [read.id]

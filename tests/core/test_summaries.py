@@ -11,7 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memos_integrations import MemCube, MemOS, Principal, State
-from memos_integrations.core.errors import CubeNotFoundError, IllegalTransitionError, InvalidMemoryError, ModelError
+from memos_integrations.core.errors import (
+    CubeNotFoundError,
+    IllegalTransitionError,
+    InvalidMemoryError,
+    LegalHoldError,
+    ModelError,
+)
 from memos_integrations.core.operator.summary import summary_of
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
@@ -190,3 +196,20 @@ def test_words_that_somebody_changed_are_kept_and_named_until_they_are_given_up(
     assert "quiet again" in memos.get(made.id, by=ANA).text
     memos.update(cubes[1].id, text="The pump of the south well hums again.", by=ANA)
     assert memos.tick(by=ANA).renewed == (made.id,)
+
+
+@pytest.mark.parametrize("how", ["held", "frozen"])
+def test_nobody_takes_a_summary_away_that_is_held_or_frozen_by_letting_its_source_expire(
+    memos: MemOS, how: str
+) -> None:
+    cubes = told(memos)
+    summary = memos.summarise([cube.id for cube in cubes], by=ANA)
+    if how == "held":
+        memos.hold(summary.id, by=ADMIN)
+    else:
+        memos.move(summary.id, "frozen", by=ANA)
+    with pytest.raises(LegalHoldError if how == "held" else IllegalTransitionError, match=summary.id):
+        memos.move(cubes[0].id, "expired", by=ANA)
+    assert memos.get(summary.id, by=ANA).text == summary.text
+    memos.move(cubes[0].id, "archived", by=ANA)
+    assert memos.get(summary.id, by=ANA).text == summary.text, "what is only archived takes nothing away"

@@ -319,3 +319,16 @@ def _live(memos: MemOS, verb: str, ids: list[str], which: int, word: int) -> Non
                 memos.undo(decision, by=ANA)
         case "restore":
             memos.restore(cube_id, 1, by=ANA)
+
+
+def test_to_activate_what_was_in_recall_changes_nothing_in_the_past(memos: MemOS, clock: Clock) -> None:
+    cube = memos.remember("The gate is green.", by=ANA)
+    clock.now += DAY
+    then = clock.now
+    clock.now += DAY
+    memos.move(cube.id, "activated", by=ANA)
+    assert [hit.text for hit in memos.recall("gate", by=ANA, needed=True, as_of=then).hits] == [cube.text]
+    assert memos.get(cube.id, by=ANA, as_of=then).state is not State.ARCHIVED
+    assert memos.roll_back(then, by=ANA).restored == ()
+    assert memos.may_read([cube.id], by=ANA) == {cube.id}
+    assert memos.get(cube.id, by=ANA).state is State.ACTIVATED

@@ -97,3 +97,30 @@ def test_what_was_known_and_held_are_asked_together(memos: MemOS, clock: Clock) 
     memos.update(cube.id, by=ANA, text=FARO)
     hits = memos.recall(ASKED, by=ANA, needed=True, as_of=known, valid_at=START + DAY).hits
     assert [hit.text for hit in hits] == [LISBON]
+
+
+CHESS, SWIM = "Kim plays chess on Monday.", "Kim swims on Tuesday."
+
+
+def since(memos: MemOS, when: datetime) -> list[str]:
+    return sorted(hit.text for hit in memos.recall("What does Kim do?", by=ANA, needed=True, valid_at=when).hits)
+
+
+def test_what_is_merged_holds_since_all_of_it_holds_and_its_sources_answer_for_the_time_before(memos: MemOS) -> None:
+    one = memos.remember(CHESS, by=ANA, valid_from=START - 200 * DAY)
+    two = memos.remember(SWIM, by=ANA, valid_from=START - 100 * DAY)
+    both = memos.merge([one.id, two.id], by=ANA)
+    assert both.descriptive.valid_from == START - 100 * DAY
+    assert since(memos, START) == [both.text]
+    assert since(memos, START - 150 * DAY) == [CHESS]
+    assert since(memos, START - 300 * DAY) == []
+    with pytest.raises(CubeNotFoundError):
+        memos.get(both.id, by=ANA, valid_at=START - 150 * DAY)
+
+
+def test_a_summary_holds_since_all_of_its_sources_do(memos: MemOS) -> None:
+    told = [memos.remember(text, by=ANA, valid_from=START - n * DAY) for n, text in ((200, CHESS), (100, SWIM))]
+    memos.summarise([each.id for each in told], by=ANA)
+    assert len(since(memos, START)) == 3
+    assert since(memos, START - 150 * DAY) == [CHESS]
+    assert since(memos, START - 300 * DAY) == []

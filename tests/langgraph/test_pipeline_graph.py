@@ -112,3 +112,29 @@ def test_somebody_else_was_faster(memos: MemOS, ana: Principal) -> None:
     done = graph.invoke(None, thread())
     assert done["pipeline"]["committed"]
     assert tins(memos, ana) == ["Ana keeps her tea in the red tin."]
+
+
+PURGE = MemPipeline("purge", declared([{"find": {"tags": ["old"], "as": "old"}}, {"forget": {"in": "old"}}]))
+
+
+@pytest.mark.parametrize("how", ["overtaken", "another process"])
+def test_nothing_is_erased_that_was_not_looked_at(memos: MemOS, ana: Principal, how: str) -> None:
+    draft = memos.remember("A first draft.", by=ana, tags=["old"])
+    will = memos.remember("Grandmother left the house to Kim.", by=ana)
+    saver = InMemorySaver()
+    graph = pipeline_graph(memos, PURGE, checkpointer=saver, interrupt_before_commit=True)
+    stopped = graph.invoke({}, thread())
+    assert [change["cube_id"] for change in stopped["pipeline"]["changes"]] == [draft.id]
+    memos.relabel(will.id, by=ana, add=["old"])
+    if how == "overtaken":
+        memos.relabel(draft.id, by=ana, add=["seen"])
+    else:
+        graph = pipeline_graph(memos, PURGE, checkpointer=saver, interrupt_before_commit=True)
+    with pytest.raises(PipelineError, match="other memories than were looked at"):
+        graph.invoke(None, thread())
+    assert memos.may_read([draft.id, will.id], by=ana) == {draft.id, will.id}
+    (undone,) = memos.audit(by=ana, operation="pipeline_undone")
+    assert undone.record.detail["error"] == "PipelineError"  # type: ignore[index]
+    memos.relabel(will.id, by=ana, remove=["old"])
+    assert graph.invoke(None, thread())["pipeline"]["committed"], "as it was looked at, it goes on"
+    assert memos.may_read([draft.id, will.id], by=ana) == {will.id}

@@ -26,6 +26,7 @@ from memos_integrations.core.cube import MemCube, ModelFingerprint, ParameterPay
 from memos_integrations.core.errors import AccessDeniedError, CubeNotFoundError, InvalidMemoryError, ModelError
 from memos_integrations.core.operator import Hit, Recall, render
 from memos_integrations.core.operator.tiering import Measured
+from memos_integrations.core.ports import RECALLABLE
 
 PARTS = "parts"
 """What a composed cube tells: the ids of the two that it was composed of."""
@@ -72,8 +73,8 @@ class ParameterCubes:
 
         Raises:
             CubeNotFoundError: *by* may not train on one of them, or it is not there.
-            InvalidMemoryError: One must not be trained on (it expires, is on hold, sensitive, …), they contradict each
-                other, or there is nothing to teach.
+            InvalidMemoryError: One must not be trained on (it expires, is on hold, sensitive, out of recall, …), they
+                contradict each other, or there is nothing to teach.
             AccessDeniedError: They are of several erasure groups, or one has fewer readers than asked for.
             TrainingCancelledError: *cancelled* said so; the same call goes on where it stopped.
         """
@@ -297,6 +298,10 @@ class ParameterCubes:
             raise CubeNotFoundError(min(missing))
         if not found:
             raise InvalidMemoryError("There is nothing to teach: name at least one memory.")
+        holding = self._memos.get_many(wanted, by=by, verb=Verb.TRAIN_ON, context=context, holding=True)
+        recalled = {cube.id for cube in holding if cube.state in RECALLABLE}
+        if past := [cube.id for cube in found if cube.id not in recalled]:
+            raise InvalidMemoryError(f"Cube {past[0]!r} is not trained on: it is out of recall, or holds no longer.")
         return found
 
     def _found(self, cube_id: str, by: Principal, context: CallContext | None) -> MemCube:

@@ -20,7 +20,13 @@ class Memories(Protocol):
         ...
 
     def get_many(
-        self, cube_ids: Iterable[str], *, by: Principal, verb: Verb | str, context: CallContext | None
+        self,
+        cube_ids: Iterable[str],
+        *,
+        by: Principal,
+        verb: Verb | str,
+        context: CallContext | None,
+        holding: bool = False,
     ) -> list[MemCube]:
         """See `MemOS.get_many`."""
         ...

@@ -82,16 +82,25 @@ def parse_pipeline(text: str, *, name: str = "pipeline", parts: Mapping[str, Mem
     if not isinstance(text, str):
         raise PipelineError(f"{name}: a pipeline is YAML text, not {type(text).__name__}.")
     try:
+        deep = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            deep += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if deep > MOST_DEEP + 1:
+                raise _wrong(name, event.start_mark, f"nested more than {MOST_DEEP} deep")
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
                 raise _wrong(name, event.start_mark, "anchors, aliases and tags are not read here")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is None:
             raise PipelineError(f"{name}, line 1, column 1: it is empty. Name a `pipeline:` and its `steps:`.")
         marks = dict(_marks(root, (), name))
+        _check_scalars(root, yaml.SafeLoader(""), name)
         said = yaml.safe_load(text)
     except yaml.MarkedYAMLError as exc:
         raise _wrong(name, exc.problem_mark or exc.context_mark, exc.problem or "not valid YAML") from exc
+    except yaml.reader.ReaderError as exc:
+        before = text[: exc.position]
+        place = f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+        raise PipelineError(f"{name}, {place}: not valid YAML ({exc.reason}: {text[exc.position]!r}).") from exc
     except (yaml.YAMLError, RecursionError, ValueError) as exc:
         if isinstance(exc, PipelineError):
             raise
@@ -172,6 +181,25 @@ def _marks(node: Any, place: Place, name: str) -> Iterator[tuple[Place, Any]]:
         for number, value in enumerate(node.value):
             yield (*place, number), value.start_mark
             yield from _marks(value, (*place, number), name)
+
+
+def _check_scalars(node: Any, loader: Any, name: str) -> None:
+    """Refuse what looks like a date or a number and is none, such as 2026-02-30: in quotes it is text.
+
+    Raises:
+        PipelineError: There is one.
+    """
+    if node.id == "scalar":
+        try:
+            loader.construct_object(node)
+        except ValueError as exc:
+            raise _wrong(
+                name, node.start_mark, f"{node.value[:40]!r} cannot be read ({exc}); put it in quotes"
+            ) from exc
+        return
+    for each in node.value:
+        for part in each if isinstance(each, tuple) else (each,):
+            _check_scalars(part, loader, name)
 
 
 def _wrong(name: str, mark: Any, problem: str) -> PipelineError:

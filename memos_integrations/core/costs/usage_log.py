@@ -69,7 +69,7 @@ def read_log(lines: Iterable[str]) -> tuple[list[Use], list[int]]:
             said = json.loads(line)
             at, length = _moment(said["at"]), int(said.get("tokens", 0))
             number = numbers.setdefault(str(said["memory"]), len(numbers))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as exc:
             raise _no_use(place, exc) from exc
         if length < 0 or not math.isfinite(at):
             raise _no_use(place, "a number is out of bounds")

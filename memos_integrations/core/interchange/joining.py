@@ -181,6 +181,8 @@ class Joining(Taking):
             written = self._written([*self._unseen(versions, there), cube], there.version, both, "conflict")
             return self._flagged(written)
         earlier = [*self._unseen(versions, there), cube]
+        if cube.governance.legal_hold:  # a hold holds everywhere, whoever wrote later without having heard of it
+            there = there.with_checked(governance=there.governance.with_checked(legal_hold=True))
         return self._flagged(self._written([*earlier, there], there.version, both, "conflict", alike=False))
 
     def _flagged(self, made: list[Arriving]) -> list[Arriving]:

@@ -19,10 +19,13 @@ Moves = Mapping[str, Sequence[tuple[datetime, State]]]
 
 
 def moves_in(entries: Iterable[AuditEntry]) -> Moves:
-    """The moves that the entries, in their order, tell of."""
+    """The moves that the entries, in their order, tell of; to activate what was in recall already is none."""
     found: dict[str, list[tuple[datetime, State]]] = defaultdict(list)
     for entry in entries:
         told = entry.record
+        detail = told.detail if isinstance(told.detail, Mapping) else {}
+        if detail.get("before") == State.GENERATED:
+            continue
         if told.operation in MOVES and told.outcome is Outcome.ALLOWED and told.cube_id is not None:
             found[told.cube_id].append((told.at, MOVES[told.operation]))
     return found

@@ -156,7 +156,10 @@ def _words(text: str) -> str:
 
 
 def inherited(draft: Draft, sources: Sequence[MemCube]) -> Draft:
-    """The draft, no more trusted than the least of its sources, living no longer, and as sensitive as all of them."""
+    """The draft, no more trusted than the least of its sources, living no longer, and as sensitive as all of them.
+
+    It holds since all of them hold, where nothing is said of that.
+    """
     if not sources:
         return draft
     order = list(TrustLabel)
@@ -166,6 +169,7 @@ def inherited(draft: Draft, sources: Sequence[MemCube]) -> Draft:
     ends = [each.governance.expires_at for each in [draft.cube, *sources] if each.governance.expires_at]
     cube = draft.cube.model_copy(
         update={
+            "descriptive": draft.cube.descriptive.model_copy(update={"valid_from": _begins(draft.cube, sources)}),
             "trust": draft.cube.trust.model_copy(update={"label": label, "channel": least.trust.channel}),
             "governance": draft.cube.governance.model_copy(
                 update={"expires_at": min(ends, default=None), "sensitivity": sensitivity}
@@ -173,3 +177,12 @@ def inherited(draft: Draft, sources: Sequence[MemCube]) -> Draft:
         }
     )
     return replace(draft, cube=cube)
+
+
+def _begins(cube: MemCube, sources: Sequence[MemCube]) -> datetime | None:
+    """When a derived memory began to hold: when the last of its sources did; never after its end."""
+    own = cube.descriptive
+    begins = [begin for each in sources if (begin := each.descriptive.valid_from) is not None]
+    if own.valid_from is not None or not begins or (own.valid_to is not None and own.valid_to <= max(begins)):
+        return own.valid_from
+    return max(begins)

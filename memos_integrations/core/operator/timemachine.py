@@ -28,14 +28,14 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.governance import MemGovernance
-from memos_integrations.core.lifecycle import check_change
+from memos_integrations.core.lifecycle import check_change, way
 from memos_integrations.core.lifecycle.then import MOVES, held_at, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.write import finished, unique_links
-from memos_integrations.core.ports import CubeFilter, LogQuery, Outcome, VaultQuery
+from memos_integrations.core.ports import RECALLABLE, CubeFilter, LogQuery, Outcome, VaultQuery
 from memos_integrations.core.records import NewVersion, Steps, record_of
 
 MAX_RETRIES = 50
@@ -91,10 +91,13 @@ class TimeMachine:
         held = held_at(known, valid_at) if valid_at is not None else next(reversed(known), None)
         if held is None or as_of is None:
             return held
-        asked = LogQuery(tenant=caller.by.tenant, cube_id=present.id, limit=LOG_PAGE)
+        return held.model_copy(update={"state": state_then(present.state, self._moves(present.id, caller), as_of)})
+
+    def _moves(self, cube_id: str, caller: Caller) -> Sequence[tuple[datetime, State]]:
+        """When a cube passed to which state, by the log, in order."""
+        asked = LogQuery(tenant=caller.by.tenant, cube_id=cube_id, limit=LOG_PAGE)
         told = (self._governance.lifecycle_log(asked.model_copy(update={"operation": name})) for name in MOVES)
-        moves = moves_in(sorted((entry for each in told for entry in each), key=lambda entry: entry.number))
-        return held.model_copy(update={"state": state_then(present.state, moves.get(present.id, ()), as_of)})
+        return moves_in(sorted((e for each in told for e in each), key=lambda entry: entry.number)).get(cube_id, ())
 
     def restore(self, cube_id: str, version: int, caller: Caller) -> MemCube:
         """Write an earlier version again, as the newest; see `MemOS.restore`."""
@@ -217,13 +220,13 @@ class TimeMachine:
     def _retired(
         self, since: datetime, caller: Caller, namespace: tuple[str, ...], known: Collection[str]
     ) -> list[MemCube]:
-        """What only passed out of recall since: no version of it is new."""
+        """What only passed to another state since: no version of it is new."""
         ids: list[str] = []
-        for state in sorted(_GONE):
+        for operation in ("to_archived", "to_merged", "to_activated", "to_expired"):
             after = 0
             while True:
                 query = LogQuery(
-                    tenant=caller.by.tenant, owner=caller.by.subject, operation=f"to_{state}",
+                    tenant=caller.by.tenant, owner=caller.by.subject, operation=operation,
                     since=since, after=after, limit=LOG_PAGE,
                 )  # fmt: skip
                 entries = self._governance.lifecycle_log(query)
@@ -231,8 +234,11 @@ class TimeMachine:
                 if len(entries) < LOG_PAGE:
                     break
                 after = entries[-1].number
-        there = self._governance.present([each for each in unique(ids) if each not in known], caller)
-        return [cube for cube in there if cube.state in _GONE and cube.namespace[: len(namespace)] == namespace]
+        moved = [each for each in unique(ids) if each not in known]
+        there = self._governance.present(moved, caller)
+        expired = (each for each in self._governance.held(moved, caller).values() if each.state is State.EXPIRED)
+        there += [each for each in expired if not each.governance.is_expired(caller.now)]
+        return [cube for cube in there if cube.namespace[: len(namespace)] == namespace]
 
     def _rolling(self, cubes: Sequence[MemCube], since: datetime, caller: Caller) -> tuple[Steps, RolledBack]:
         steps = Steps()
@@ -240,9 +246,12 @@ class TimeMachine:
         archived: list[str] = []
         for cube in sorted(cubes, key=lambda each: each.id):
             check_change(cube)
-            before = [v for v in self._governance.versions(cube.id, caller) if v.descriptive.recorded_at < since]
+            told = self._governance.own_versions if cube.state is State.EXPIRED else self._governance.versions
+            before = [v for v in told(cube.id, caller) if v.descriptive.recorded_at < since]
             if before and before[-1].version == cube.version:
-                more = Steps(moves=((cube, State.ACTIVATED),))
+                more = Steps(moves=self._back(cube, since, caller))
+                if not more.moves:
+                    continue
                 restored.append(cube.id)
             elif before:
                 more = self._restoring(cube, before[-1], caller)
@@ -260,6 +269,20 @@ class TimeMachine:
             taken_back = tuple(each for each in undone.records if each.operation == "undo")
             steps = joined(steps, undone._replace(records=taken_back))
         return steps, RolledBack(restored=tuple(restored), archived=tuple(archived))
+
+    def _back(self, cube: MemCube, since: datetime, caller: Caller) -> tuple[tuple[MemCube, State], ...]:
+        """The moves that bring a cube, of which no version is new, from its state to where it stood before *since*."""
+        told = self._moves(cube.id, caller)
+        before, later = [each for each in told if each[0] < since], [each for each in told if each[0] >= since]
+        if not later:
+            return ()
+        was = before[-1][1] if before else State.ARCHIVED if later[0][1] is State.ACTIVATED else State.ACTIVATED
+        stood = State.ARCHIVED if was is State.ARCHIVED else State.ACTIVATED
+        if cube.state in {was, stood} or (cube.state in RECALLABLE and stood in RECALLABLE):
+            return ()
+        passing = way(cube.state, stood)
+        befores = (cube.model_copy(update={"state": state}) for state in (cube.state, *passing))
+        return tuple(zip(befores, passing, strict=False))
 
     def _moved_since(self, cube: MemCube, since: datetime, caller: Caller) -> bool:
         queries = (

@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from memos_integrations.core.access import Caller
-from memos_integrations.core.cube import CubeRef, Label, MemCube, Moment, Value
+from memos_integrations.core.cube import CubeRef, Label, Moment, Value
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.pipeline.report import CubeChange, changes_in
-from memos_integrations.core.ports import Stage
+from memos_integrations.core.ports import Expect, Stage
 
 _Memory = TypeVar("_Memory")
 
@@ -32,7 +32,8 @@ class MemBranch(Generic[_Memory]):
     """A what-if branch of a principal's tenant (paper §5.4.3). `memos` is a `MemOS` over it; a context manager.
 
     It lies over the vault and holds what differs: it is there at once, whatever the vault's size, nobody else sees it,
-    and it is gone with the process that made it. What others write below is seen in it, save where it differs.
+    and it is gone with the process that made it. What others write below is seen in it, save where it differs; what
+    they erase is gone here, too.
     Leaving the block without `merge` drops it.
     """
 
@@ -44,10 +45,12 @@ class MemBranch(Generic[_Memory]):
         room: ExitStack,
         *,
         merge: Callable[[], int | None],
+        dropped: Callable[[], None],
         current: Callable[[list[CubeRef]], set[CubeRef]],
     ) -> None:
         self.memos = memos
-        self._stage, self._caller, self._room, self._merge, self._current = stage, caller, room, merge, current
+        self._stage, self._caller, self._room = stage, caller, room
+        self._merge, self._dropped, self._current = merge, dropped, current
         self._ended = False
 
     @property
@@ -58,9 +61,13 @@ class MemBranch(Generic[_Memory]):
 
     @property
     def overtaken(self) -> tuple[str, ...]:
-        """The ids of cubes that were changed here and, meanwhile, below: while there is one, `merge` is refused."""
+        """The ids of cubes that were given or changed here and, meanwhile, changed below: with one, `merge` is refused.
+
+        Not among them is what others wrote with the same key, or derived from what was erased here.
+        """
         self._check_open()
-        refs = [was.ref for was in self._before()]
+        expected = [each for each in self._stage.pending().changes if isinstance(each, Expect)]
+        refs = [CubeRef(id=each.cube_id, version=each.version) for each in expected]
         current = self._current(refs)
         return tuple(ref.id for ref in refs if ref not in current)
 
@@ -80,9 +87,12 @@ class MemBranch(Generic[_Memory]):
         return commit
 
     def drop(self) -> None:
-        """Let go of everything that differs. Safe to call twice, and after `merge`."""
+        """Let go of what differs; what was read in it stays on record. Safe to call twice, and after `merge`."""
         if not self._ended:
-            self._close()
+            try:
+                self._dropped()
+            finally:
+                self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -91,9 +101,6 @@ class MemBranch(Generic[_Memory]):
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.drop()
-
-    def _before(self) -> list[MemCube]:
-        return [was for was, _ in self._stage.changed() if was is not None]
 
     def _check_open(self) -> None:
         if self._ended:

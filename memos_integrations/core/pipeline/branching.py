@@ -11,7 +11,8 @@ from uuid import uuid4
 from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.cube import CubeRef
 from memos_integrations.core.errors import ClockError, InvalidMemoryError
-from memos_integrations.core.operator.timemachine import RolledBack
+from memos_integrations.core.lifecycle.then import MOVES
+from memos_integrations.core.operator.timemachine import CHANGING, RolledBack
 from memos_integrations.core.pipeline.branch import MemBranch, Snapshot
 from memos_integrations.core.pipeline.running import Running
 from memos_integrations.core.ports import LogQuery
@@ -19,6 +20,7 @@ from memos_integrations.core.records import record_of
 
 LOG_PAGE = 10_000
 SNAPSHOT = "snapshot"
+CLOCKS_DIFFER = timedelta(days=1)
 
 
 class Branching(Running):
@@ -44,10 +46,13 @@ class Branching(Running):
                 return None
             return self._commit(stage, later, caller, operation="branch", number=number, detail={})
 
-        def current(refs: list[CubeRef]) -> set[CubeRef]:
-            return self._governance.current(by.tenant, refs)
+        def dropped() -> None:
+            self._governance.abandon(stage, record_of("branch_dropped", caller, about=number, detail={}))
 
-        return MemBranch(memory, stage, caller, room, merge=merge, current=current)
+        def current(refs: list[CubeRef]) -> set[CubeRef]:
+            return {cube.ref for cube in self._governance.held([ref.id for ref in refs], caller).values()}
+
+        return MemBranch(memory, stage, caller, room, merge=merge, dropped=dropped, current=current)
 
     def snapshot(self, name: str, *, by: Principal, context: CallContext | None = None) -> Snapshot:
         """Give this moment a name, to `recall(as_of=...)` and `roll_back` to; it is an entry of the audit log.
@@ -56,7 +61,7 @@ class Branching(Running):
 
         Raises:
             InvalidMemoryError: *by* has a snapshot of this name, also where somebody gave it this very moment.
-            ClockError: The present lies more than a day before what is on record.
+            ClockError: The present lies more than a day before a change of a memory of *by*.
         """
         if not isinstance(name, str) or not name.strip() or len(name) > 200:
             raise InvalidMemoryError("A snapshot has a name of 1 to 200 characters.")
@@ -88,17 +93,23 @@ class Branching(Running):
             query = query.model_copy(update={"after": entries[-1].number})
 
     def _not_before_the_record(self, caller: Caller) -> datetime:
-        """The present, or the last moment on record where the clock went back."""
+        """The present, or the last moment on record where the clock went back.
+
+        What others did, or only looked at, when a clock was wrong by more than a day is of no account.
+        """
         query = LogQuery(tenant=caller.by.tenant, since=caller.now, limit=LOG_PAGE)
-        latest = caller.now
+        latest, me = caller.now, caller.by.subject
         while entries := self._governance.lifecycle_log(query):
-            latest = max(latest, *(entry.record.at for entry in entries))
+            told = [entry.record for entry in entries]
+            wrong = [each for each in told if each.at > caller.now + CLOCKS_DIFFER]
+            mine = [each for each in wrong if me in (each.actor, each.owner) and each.operation in {*CHANGING, *MOVES}]
+            if mine:
+                raise ClockError(
+                    f"It is said to be {caller.now.isoformat()}, but your memories were changed until "
+                    f"{max(each.at for each in mine).isoformat()}. Nothing was changed; set the clock right."
+                )
+            latest = max([latest, *(each.at for each in told if each not in wrong)])
             query = query.model_copy(update={"after": entries[-1].number})
-        if latest > caller.now + timedelta(days=1):
-            raise ClockError(
-                f"It is said to be {caller.now.isoformat()}, but the record goes until {latest.isoformat()}. "
-                "Nothing was changed; set the clock right."
-            )
         return latest
 
     def roll_back(self, since: datetime | Snapshot | str, *, by: Principal, **scope: Any) -> RolledBack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
@@ -65,6 +66,11 @@ def changes_in(pairs: Pairs, caller: Caller) -> tuple[tuple[CubeChange, ...], in
         else:
             unseen += bool(there)
     return tuple(seen), unseen
+
+
+def touched(changes: Iterable[CubeChange]) -> Counter[tuple[str, str]]:
+    """Which memories the changes are about, and in which way; of new ones, how many. Versions may be later ones."""
+    return Counter((each.what, "" if each.what == "new" else each.cube_id) for each in changes)
 
 
 def _change(was: MemCube | None, now: MemCube | None) -> CubeChange:

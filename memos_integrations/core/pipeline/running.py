@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import uuid4
 
 from memos_integrations.core.access import CallContext, Caller, Principal
 from memos_integrations.core.asked import known_id
-from memos_integrations.core.cube import CubeRef, MemCube
+from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
@@ -22,55 +21,17 @@ from memos_integrations.core.errors import (
 from memos_integrations.core.living import Living
 from memos_integrations.core.operator.editor import Feedback
 from memos_integrations.core.operator.write import search_text
+from memos_integrations.core.pipeline.later import LaterDrops
+from memos_integrations.core.pipeline.opened import OpenRun
 from memos_integrations.core.pipeline.pipeline import MOST_WITHIN, MemPipeline, PipelineRun
-from memos_integrations.core.pipeline.report import CubeChange, PipelineReport, changes_in
-from memos_integrations.core.ports import Derivative, LogQuery, Stage, Vault
+from memos_integrations.core.pipeline.report import CubeChange, PipelineReport, changes_in, touched
+from memos_integrations.core.ports import LogQuery, Stage, Vault
 from memos_integrations.core.reads import ReadAudit
 from memos_integrations.core.records import NAMED_IN_RECORD, record_of
 
-MOST_ATTEMPTS = 5
+MOST_ATTEMPTS, MOST_LETTERS = 5, 1_000
 OVERTAKEN = (VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError)
 """What a commit is refused with when somebody else changed the same memories meanwhile."""
-
-
-@dataclass(slots=True)
-class LaterDrops:
-    """Stands for the stores of derived memory while nothing is true yet: notes what they are to erase."""
-
-    stores: Sequence[Derivative]
-    noted: list[tuple[tuple[str, ...], tuple[CubeRef, ...]]] = field(default_factory=list)
-
-    def drop(self, cube_ids: Collection[str], now: Collection[CubeRef] = ()) -> int:
-        """Note it; how many pieces will go."""
-        self.noted.append((tuple(cube_ids), tuple(now)))
-        return sum(ref.id in set(cube_ids) for store in self.stores for _, ref in store.sources())
-
-    def sources(self) -> set[tuple[str, CubeRef]]:
-        """What will be left."""
-        gone = {cube_id for ids, _ in self.noted for cube_id in ids}
-        return {each for store in self.stores for each in store.sources() if each[1].id not in gone}
-
-
-@dataclass(slots=True)
-class OpenRun:
-    """A run that is taken step by step (`MemOS.begin`): `changes` is what would change so far. Close it in the end."""
-
-    run: PipelineRun
-    stage: Stage
-    later: LaterDrops
-    caller: Caller
-    number: str
-    _room: ExitStack
-    taken: int = 0
-
-    @property
-    def changes(self) -> tuple[CubeChange, ...]:
-        """What would change, as far as the principal may see it."""
-        return changes_in(self.stage.changed(), self.caller)[0]
-
-    def close(self) -> None:
-        """Let go of what is staged. Safe to call twice."""
-        self._room.close()
 
 
 class Running(Living):
@@ -90,9 +51,9 @@ class Running(Living):
                 memory.move(draft_id, "archived", by=ana)
 
         Within the block its reads see its writes; nobody else does. An exception undoes everything. Only the tenant of
-        *by* is in reach. What was fetched within it (by `get`, or to be changed) must still be so at the end; what was
-        only found by a search need not: a memory that somebody else wrote meanwhile, and that a recall within would
-        have found, is not noticed (snapshot isolation, Berenson et al. 1995). What it raises when it ends:
+        *by* is in reach. What was given within it (by `get` or `recall`) or is to be changed must still be so at the
+        end; a memory that somebody else wrote meanwhile, and that a recall within would have found, is not noticed
+        (snapshot isolation, Berenson et al. 1995). What it raises when it ends:
 
         Raises:
             VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError: Somebody else changed
@@ -173,7 +134,7 @@ class Running(Living):
         """
         if not isinstance(pipeline, MemPipeline):
             raise InvalidMemoryError(f"run takes a MemPipeline, not {type(pipeline).__name__}.")
-        caller, number = self._caller(by, context), run_id or str(uuid4())
+        caller, number = self._caller(by, context), _numbered(run_id)
         known = self._done_before(pipeline, caller, number) if run_id and not dry_run else None
         if known is not None:
             return known
@@ -190,8 +151,12 @@ class Running(Living):
                     commit = self._commit(stage, later, caller, operation="pipeline", number=number, detail=detail)
                 except OVERTAKEN as exc:
                     why = detail | {"error": type(exc).__name__}
-                    self._governance.abandon(stage, record_of("pipeline_undone", caller, about=number, detail=why))
-                    if attempt == MOST_ATTEMPTS:
+                    undone, last = (
+                        record_of("pipeline_undone", caller, about=number, detail=why),
+                        attempt == MOST_ATTEMPTS,
+                    )
+                    self._governance.abandon(stage, undone, uses=last)  # what is run anew is read anew
+                    if last:
                         raise
                     continue
                 return report.model_copy(update={"commit": commit})
@@ -217,11 +182,16 @@ class Running(Living):
         Raises:
             PipelineError: It is not given what it takes.
         """
-        caller, room = self._caller(by, context), ExitStack()
+        caller, room, number = self._caller(by, context), ExitStack(), _numbered(run_id)
         PipelineRun.check_given(pipeline, given or {})
         memory, stage, later = room.enter_context(self._staging(caller))
         run = PipelineRun(memory, by, caller.now, pipeline, given or {}, context)
-        return OpenRun(run, stage, later, caller, run_id or str(uuid4()), room)
+        names = {"pipeline": pipeline.name, "version": pipeline.version, "digest": pipeline.digest}
+
+        def dropped() -> None:
+            self._governance.abandon(stage, record_of("pipeline_dropped", caller, about=number, detail=names))
+
+        return OpenRun(run, stage, later, caller, number, room, dropped)
 
     def advance(self, opened: OpenRun, steps: int) -> None:
         """Take the steps of an open run up to number *steps* (from 1); those that were taken are not taken again.
@@ -230,16 +200,22 @@ class Running(Living):
             MemOSError: What a step raised; the run is closed, and nothing was changed.
         """
         todo = opened.run.pipeline.steps[opened.taken : steps]
-        with self._undone_on_error(opened.run, opened.stage, opened.number), ExitStack() as undo:
-            undo.callback(opened.close)
-            opened.run.within(opened.run.pipeline, todo)
-            undo.pop_all()
+        try:
+            with self._undone_on_error(opened.run, opened.stage, opened.number):
+                opened.run.within(opened.run.pipeline, todo)
+        except BaseException:
+            opened.ended = True
+            opened.close()
+            raise
         opened.taken += len(todo)
 
-    def finish(self, opened: OpenRun) -> PipelineReport:
+    def finish(self, opened: OpenRun, *, looked_at: Iterable[CubeChange] | None = None) -> PipelineReport:
         """Take what is left of an open run, and make all of it true; see `run`. It is closed in any case.
 
+        With *looked_at*, the changes that somebody agreed to, only where it changes those memories, in that way.
+
         Raises:
+            PipelineError: It would change others by now; nothing was changed.
             VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError: Somebody else changed
                 the same memories meanwhile; nothing was changed. Run it again.
         """
@@ -248,13 +224,19 @@ class Running(Living):
             if known is not None:
                 return known
             self.advance(opened, len(opened.run.pipeline.steps))
+            opened.ended = True  # what ends it from here on is on record, but for a commit that is refused
             report = self._reported(opened.run, opened.stage, opened.number)
+            with self._undone_on_error(opened.run, opened.stage, opened.number):
+                if looked_at is not None and touched(looked_at) != touched(report.changes):
+                    raise PipelineError("It would change other memories than were looked at. Nothing was changed.")
             if not opened.stage.pending().changes:
                 record = record_of("pipeline", opened.caller, about=opened.number, detail=_detail(report))
                 self._governance.abandon(opened.stage, record)
                 return report
             names: dict[str, Any] = {"operation": "pipeline", "number": opened.number, "detail": _detail(report)}
+            opened.ended = False
             commit = self._commit(opened.stage, opened.later, opened.caller, **names)
+            opened.ended = True
             return report.model_copy(update={"commit": commit})
         finally:
             opened.close()
@@ -278,10 +260,10 @@ class Running(Living):
 
     @contextmanager
     def _undone_on_error(self, run: PipelineRun, stage: Stage, number: str) -> Iterator[None]:
-        """Around steps: what they raise is on record, with nothing but the names of step and error."""
+        """Around steps: what they raise, or were cancelled by, is on record: the names of step and error."""
         try:
             yield
-        except Exception as exc:
+        except BaseException as exc:
             pipeline, caller = run.pipeline, self._caller(run.by, run.context)
             detail = {"pipeline": pipeline.name, "version": pipeline.version, "digest": pipeline.digest}
             detail |= {"error": type(exc).__name__, "step": run.taken[-1] if run.taken else ""}
@@ -338,6 +320,13 @@ class Running(Living):
                     known=True,
                 )
         return None
+
+
+def _numbered(run_id: str | None) -> str:
+    """The id of a run: the one that is said, else a new one."""
+    if run_id is not None and (not isinstance(run_id, str) or len(run_id) > MOST_LETTERS):
+        raise InvalidMemoryError(f"The id of a run is a text of at most {MOST_LETTERS} characters, not {run_id!r:.80}.")
+    return run_id or str(uuid4())
 
 
 def _detail(report: PipelineReport) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Find(DeclaredStep):
     tags: Names = ()
     semantic_types: Names = ()
     states: tuple[State, ...] = tuple(sorted(RECALLABLE))
-    older_than_days: float | None = Field(default=None, ge=0)
+    older_than_days: float | None = Field(default=None, ge=0, le=700_000)
     k: Few = 1_000
 
     def __call__(self, run: PipelineRun) -> Any:
@@ -88,7 +88,7 @@ class Remember(DeclaredStep):
     semantic_type: Name | None = None
     namespace: Names = ()
     readers: Names = ()
-    ttl_days: float | None = Field(default=None, gt=0)
+    ttl_days: float | None = Field(default=None, gt=0, le=2_900_000)
     priority: int | None = Field(default=None, ge=-100, le=100)
     key: Name | None = None
 
@@ -143,7 +143,7 @@ class Update(_On):
 
 
 class Relabel(_On):
-    """Tags added to and removed from each memory."""
+    """Tags added to and removed from each memory; one that stands so already is left as it is."""
 
     kind: ClassVar[str] = "relabel"
     add: Names = ()
@@ -153,7 +153,9 @@ class Relabel(_On):
         """Relabel."""
         add, remove = ([run.filled(tag) for tag in tags] for tags in (self.add, self.remove))
         how: dict[str, Any] = {"add": add, "remove": remove, "context": run.context}
-        return [run.memory.relabel(each, by=run.by, **how) for each in run.ids(self.on)]
+        tags = {cube.id: set(cube.descriptive.tags) for cube in run.cubes(self.on)}
+        due = [i for i in run.ids(self.on) if i not in tags or tags[i] != tags[i].difference(remove).union(add)]
+        return [run.memory.relabel(each, by=run.by, **how) for each in due]
 
 
 class Merge(_On):

@@ -202,7 +202,7 @@ class Stage(Vault, Protocol):
         ...
 
     def read_only(self) -> Transaction:
-        """The records of what was only read, or refused; true whatever becomes of the rest."""
+        """What was only read, or refused, and used of licences for it; true whatever becomes of the rest."""
         ...
 
     def changed(self) -> list[tuple[MemCube | None, MemCube | None]]:

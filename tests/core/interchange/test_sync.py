@@ -23,7 +23,7 @@ from memos_integrations import MemCube, MemOS, Principal, State
 from memos_integrations.backends.sealing_key import X25519Key
 from memos_integrations.backends.signing import Ed25519Signer
 from memos_integrations.core.conflict import ConflictJudge, ConflictRules
-from memos_integrations.core.errors import CubeNotFoundError, IllegalTransitionError, InvalidMemoryError
+from memos_integrations.core.errors import CubeNotFoundError, IllegalTransitionError, InvalidMemoryError, LegalHoldError
 from memos_integrations.core.interchange import Synced
 from memos_integrations.core.interchange.joining import content
 from memos_integrations.core.items import Address, ItemWrite
@@ -321,6 +321,25 @@ def test_a_held_memory_is_left_alone(devices: tuple[Device, Device, Device], fol
     laptop.sync(folder)
     assert phone.sync(folder).counts == {"on_hold": 2}
     assert {cube.text for cube in phone.there().values()} == {"One.", "Two."}
+
+
+def test_a_hold_holds_on_a_device_that_wrote_later_without_having_heard_of_it(
+    devices: tuple[Device, Device, Device], folder: Path
+) -> None:
+    laptop, phone, tablet = devices
+    admin = Principal(tenant="home", user="root", roles=frozenset({"admin"}))
+    cube = laptop.memos.remember("One.", by=ANA)
+    for device in devices:
+        device.sync(folder)
+    phone.memos.hold(cube.id, by=admin)
+    laptop.now += timedelta(hours=1)
+    laptop.memos.update(cube.id, text="Another.", by=ANA)
+    for device in (phone, laptop, tablet, phone, laptop):
+        device.sync(folder)
+    assert [device.there()[cube.id].governance.legal_hold for device in devices] == [True, True, True]
+    for device in devices:
+        with pytest.raises(LegalHoldError):
+            device.memos.forget(cube.id, by=ANA)
 
 
 def test_only_ones_own_memories_come_and_go(devices: tuple[Device, Device, Device], folder: Path) -> None:
