@@ -31,8 +31,11 @@ def turned_wrong(bench: Bench, adapter: str) -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 def test_twenty_facts_are_learnt_and_little_is_spoilt(models: dict[str, Path], tmp_path: Path) -> None:
-    """What one seed shows on any processor: that no lesson is missed and how many of 48 questions turn is rounding's
-    to decide, and the benchmark's to tell; so the lessons are held to what the gates ask, and 308 questions are asked."""
+    """What one seed shows on any processor.
+
+    Whether a last lesson is missed, and how many of 48 questions turn, is for rounding to decide, and for the benchmark
+    to tell. So recall is held to what the gates ask, and some 300 questions are asked.
+    """
     bench = Bench(models["smollm2"], tmp_path, None)
     try:
         before = bench.logits()
