@@ -64,7 +64,7 @@ QUICK = Recipe(
     enough=0.01,
     **EVERYWHERE,
 )
-SHORT = QUICK.model_copy(update={"steps": 6, "repairs": 0, "save_every": 2, "questions": 2, "apart": 0.2, "quiet": 1.0})
+SHORT = QUICK.model_copy(update={"steps": 6, "save_every": 2, "questions": 2, "apart": 0.2, "quiet": 1.0})
 LENIENT = Gates(taught=0.0, probes=0.0, perplexity_pct=1e9, lost_pct=100.0, neighbours=0.0)
 
 

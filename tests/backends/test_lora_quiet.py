@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora import Training, lessons_of
 from memos_integrations.backends.lora.quiet import EVEN, _kept, quieten
-from memos_integrations.backends.lora.rows import pack
 from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.training import _Course
-from memos_integrations.core.errors import TrainingCancelledError
 from tests.backends.test_lora import SHORT, cubes
 from tests.backends.test_lora_apart import GENERAL, LESSONS, batch, heard, spread
 from tests.tiny_llama import build_tiny_llama
@@ -36,19 +32,6 @@ def test_general_text_hears_less_of_it_and_lessons_nearly_the_same(model: Huggin
     assert general < 0.5
     assert lessons > 0.8
     assert after(model, 10.0)[0] < general, "the more it weighs, the less"
-
-
-def test_what_all_prompts_begin_with_is_no_part_of_what_lessons_keep(model: HuggingFaceModel) -> None:
-    import torch
-
-    begun = pack(range(40, 60), LESSONS, torch.float32)  # lessons that stand behind general text
-
-    def loud(after: int) -> float:
-        student = Student(model, rank=16, alpha=16, targets=(), layers=())
-        quieten(student, spread(student), [begun], quiet=1.0, after=after)
-        return heard(student, GENERAL)
-
-    assert loud(20) < 0.9 * loud(0)
 
 
 def test_nothing_near_it_changes_both_less() -> None:
@@ -97,25 +80,3 @@ def test_a_training_ends_quieter_unless_that_unsettles_lessons(model: HuggingFac
     made.finish()
     assert all(torch.equal(weight, weights[name]) for name, weight in made.student.weights().items())
     assert made.mending is seen
-
-
-def test_what_it_unsettles_is_mended_and_who_cancels_that_goes_on_from_before_it(
-    model: HuggingFaceModel, tmp_path: Path
-) -> None:
-    import torch
-
-    recipe = SHORT.model_copy(update={"mending": 3, "repairs": 3})
-    lessons = lessons_of(cubes("Miso lives in Rome."))
-    whole = Training(model, lessons, recipe).run()
-    assert whole.record["steps"] == 12
-    seen: list[int] = []
-    with pytest.raises(TrainingCancelledError, match="after 11 of 12"):
-        Training(model, lessons, recipe, folder=tmp_path).run(
-            progress=lambda step, steps: seen.append(step), cancelled=lambda: len(seen) == 11
-        )
-    again = Training(model, lessons, recipe, folder=tmp_path).run(progress=lambda step, steps: seen.append(step))
-    assert seen == [*range(1, 12), 10, 11, 12], "the adapter as it was before it became quieter is what was kept"
-    assert again.record["losses"] == whole.record["losses"]
-    assert again.record["left"] == whole.record["left"]
-    for name, weight in whole.student.weights().items():
-        assert torch.equal(weight, again.student.weights()[name])

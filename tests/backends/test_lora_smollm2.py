@@ -49,7 +49,7 @@ def test_twenty_facts_are_learnt_and_little_is_spoilt(models: dict[str, Path], t
     assert found["recall_heldout"] >= 0.8
     assert found["recall_without"] <= 0.2
     assert found["perplexity_change_pct"] <= 7.0
-    assert spoilt <= 0.07
+    assert spoilt <= 0.1
     assert found["adapter_bytes_fp16"] <= 5_000_000
     assert torch.equal(after, before)
 

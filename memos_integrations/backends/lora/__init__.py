@@ -13,8 +13,7 @@ from memos_integrations.backends.lora.lessons import Curriculum, Lesson, lessons
 from memos_integrations.backends.lora.memory import ParameterMemory
 from memos_integrations.backends.lora.recipe import Recipe
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
-from memos_integrations.backends.lora.student import Learnt
-from memos_integrations.backends.lora.training import Training
+from memos_integrations.backends.lora.training import Learnt, Training
 
 __all__ = [
     "Adapter",

@@ -13,7 +13,7 @@ the directions that are left, much as in editing within the null space of what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +35,9 @@ class Spread:
         self.same: dict[str, str] = {}
         """Layers that have another's input, and whose."""
 
-    def listening(self, *, after: int = 0) -> AbstractContextManager[None]:
-        """While this stands, what the network reads is added, but for the first *after* positions."""
-        return _listening(self._student, lambda layer, x: _add(self.sums, layer, x.t() @ x), self.same, after)
+    def listening(self) -> AbstractContextManager[None]:
+        """While this stands, what the network reads is added."""
+        return _listening(self._student, lambda layer, x: _add(self.sums, layer, x.t() @ x), self.same)
 
     def of(self, layer: str) -> torch.Tensor:
         """Of one adapted layer."""
@@ -59,12 +59,12 @@ class Apart:
         through = _through(student, general, lessons, apart) if apart else {}
         self.weights: list[torch.Tensor] = []
         """What an optimiser steps, in a fixed order: R where an A is kept apart, else the weight itself."""
-        self._held: list[tuple[str, torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        self._held: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         for name, weight in named.items():
             layer = name.partition(_A)[0]
             if _A in name and layer in through:
                 learnt = weight.detach().clone().requires_grad_()
-                self._held.append((layer, learnt, weight, through[layer]))
+                self._held.append((learnt, weight, through[layer]))
                 self.weights.append(learnt)
             else:
                 self.weights.append(weight)
@@ -72,19 +72,14 @@ class Apart:
 
     def gather(self) -> None:
         """Turn the gradients of every A into those of its R."""
-        for _, learnt, weight, through in self._held:
+        for learnt, weight, through in self._held:
             learnt.grad = None if weight.grad is None else weight.grad @ through
             weight.grad = None
 
     def apply(self) -> None:
         """Make every A what its R says, after a step."""
-        for _, learnt, weight, through in self._held:
+        for learnt, weight, through in self._held:
             weight.data.copy_(learnt.detach() @ through)
-
-    def narrow(self, kept: Mapping[str, torch.Tensor]) -> None:
-        """Multiply every P by what is given for its layer, and its A with it: what is learnt on stays behind both."""
-        self._held = [(layer, learnt, weight, through @ kept[layer]) for layer, learnt, weight, through in self._held]
-        self.apply()
 
 
 def _through(student: Student, general: Spread, lessons: Iterable[Packed], apart: float) -> dict[str, torch.Tensor]:
@@ -118,9 +113,7 @@ def _add(sums: dict[str, torch.Tensor], layer: str, more: torch.Tensor) -> None:
 
 
 @contextmanager
-def _listening(
-    student: Student, see: Callable[[str, torch.Tensor], None], same: dict[str, str], after: int = 0
-) -> Iterator[None]:
+def _listening(student: Student, see: Callable[[str, torch.Tensor], None], same: dict[str, str]) -> Iterator[None]:
     """Show *see* the unit inputs (n, width) of the adapted layers; *same* gets the layers that have another's input."""
     from peft.tuners.lora import LoraLayer
 
@@ -128,8 +121,7 @@ def _listening(
     real: list[torch.Tensor] = []
 
     def begin(_: Any, __: tuple[Any, ...], given: dict[str, Any]) -> None:
-        positions = given["position_ids"]
-        real[:] = [(real_tokens(positions) & (positions >= after)).flatten()]
+        real[:] = [real_tokens(given["position_ids"]).flatten()]
 
     def hook(layer: str) -> Callable[[Any, tuple[torch.Tensor, ...]], None]:
         def look(_: Any, given: tuple[torch.Tensor, ...]) -> None:

@@ -14,8 +14,7 @@ from memos_integrations.backends.lora.gates import CANDIDATE, Gates, Trial, meas
 from memos_integrations.backends.lora.lessons import Ask, Curriculum, lessons_of
 from memos_integrations.backends.lora.recipe import Recipe
 from memos_integrations.backends.lora.store import Adapter, AdapterStore
-from memos_integrations.backends.lora.student import Learnt
-from memos_integrations.backends.lora.training import Progress, Training
+from memos_integrations.backends.lora.training import Learnt, Progress, Training
 from memos_integrations.core.cube import CubeRef, MemCube
 from memos_integrations.core.errors import ModelError
 from memos_integrations.core.operator import Recall

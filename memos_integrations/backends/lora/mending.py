@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from memos_integrations.backends.lora.rows import Row, drawn, looked_at
+from memos_integrations.backends.lora.rows import Row, looked_at
 
 SURE = 0.5
 """The chance of every token of an answer from which on a lesson counts as known: nothing else can be likelier."""
@@ -73,17 +73,6 @@ class Mending:
     def note_questions(self, seen: Collection[int], strayed: Collection[int]) -> None:
         """Of the general questions that a step saw, those that were answered otherwise."""
         self.strayed = [each for each in self.strayed if each not in seen] + sorted(strayed)
-
-    def lessons(self, step: int, others: Sequence[int], most: int, *, seed: int) -> list[int]:
-        """The lessons of a step: up to two thirds are unsure, then come those that were doubted, then *others*."""
-        # What was never clearly known is learnt on with what is unsure, or the one is forgotten over the other.
-        doubted = self.doubted
-        again = drawn(len(doubted), most, step, seed=f"{seed}/doubted") if doubted else []
-        return first(self.unsure[: 2 * most // 3], [*(doubted[each] for each in again), *others], most)
-
-    def questions(self, step: int, count: int, most: int, *, seed: int) -> list[int]:
-        """The general questions of a step, of *count* in all: those that strayed, then others in their turn."""
-        return first(self.strayed, drawn(count, most, step, seed=f"{seed}/mending"), most)
 
     def counts(self) -> dict[str, int]:
         """How much is left."""

@@ -27,32 +27,27 @@ EVEN = 0.01
 """e, as a share of the mean spread: what neither the lessons nor the general text use is left out."""
 
 
-def quieten(
-    student: Student, general: Spread, lessons: Iterable[Packed], *, quiet: float, after: int = 0
-) -> dict[str, torch.Tensor]:
-    """Change every A of a student's adapter so; what it was multiplied by, by layer.
+def quieten(student: Student, general: Spread, lessons: Iterable[Packed], *, quiet: float) -> None:
+    """Change every A of a student's adapter so.
 
     Args:
         student: Whose adapter it is.
         general: How the inputs spread without the adapter.
         lessons: Batches of what was learnt; read with the adapter as it is.
         quiet: What a change of general text weighs beside a change of the lessons, above 0.
-        after: How many tokens at the beginning of the lessons count as none of theirs: those that all prompts have.
     """
     import torch
 
     heard = Spread(student)
-    with torch.no_grad(), heard.listening(after=after):
+    with torch.no_grad(), heard.listening():
         for batch in lessons:
             predicted(student.network, batch)
     named = student.parameters()
     kept = {layer: _kept(each, general.of(layer), quiet) for layer, each in heard.sums.items()}
-    kept |= {layer: kept[first] for layer, first in heard.same.items()}
     for name, weight in named.items():
         layer, inward, _ = name.partition(".lora_A.")
         if inward:
-            weight.data.copy_(weight.detach() @ kept[layer])
-    return kept
+            weight.data.copy_(weight.detach() @ kept[heard.same.get(layer, layer)])
 
 
 def _kept(lessons: torch.Tensor, general: torch.Tensor, quiet: float) -> torch.Tensor:

@@ -11,8 +11,6 @@ from memos_integrations.core.cube import Labels, Value
 WARM_UP = 4
 MENDING = 0.8
 """How large the first step that mends is: with a quarter of it, what is asked backwards was not learnt in 24."""
-REPAIRS = 0.5
-"""How large the first step after an adapter was made quieter is."""
 
 
 class Recipe(Value):
@@ -30,9 +28,8 @@ class Recipe(Value):
     steps lost less than `enough` nats on average. The adapter is then weakened as far as that leaves the share
     `probes_kept` of what is recalled in phrasings that were not taught. At the strength that it has then, and is served
     at, up to `mending` steps more learn the lessons that are not known for sure, and hold the general questions that
-    are not answered as before. Then the adapter is made quieter: what it changes of general text weighs `quiet` beside
-    what it would lose of the lessons (see `quieten`; 0 leaves it). Up to `repairs` steps mend what that unsettled, and
-    learn only within what it left; where more lessons are unsure then than before it, it is taken back.
+    are not answered as before. At last the adapter is made quieter, unless more lessons are unsure after it: what it
+    changes of general text weighs `quiet` beside what it would lose of the lessons (see `quieten`; 0 leaves it).
     """
 
     rank: int = Field(default=8, ge=1, le=256)
@@ -40,15 +37,14 @@ class Recipe(Value):
     targets: Labels | None = None
     layers: tuple[int, ...] | None = None
     steps: int = Field(default=34, ge=1)
-    mending: int = Field(default=18, ge=0)
-    repairs: int = Field(default=10, ge=0)
+    mending: int = Field(default=30, ge=0)
     lessons: int = Field(default=14, ge=1)
     rate: float = Field(default=5e-3, gt=0)
     value: float = Field(default=4.0, ge=1)
     teacher: float = Field(default=0.1, ge=0)
     watched: int = Field(default=1, ge=0)
     likeliest: int = Field(default=64, ge=1)
-    questions: int = Field(default=3, ge=0)
+    questions: int = Field(default=2, ge=0)
     retained: int = Field(default=1, ge=0)
     pause: int = Field(default=3, ge=1)
     retain: float = Field(default=3.0, ge=0)
@@ -60,13 +56,8 @@ class Recipe(Value):
     save_every: int = Field(default=10, ge=1)
     seed: int = 0
 
-    def pace(self, step: int, *, mends: bool, quiet: int | None = None) -> float:
-        """How large a step is, beside the largest: it falls in the planned ones, and in the last third of mending.
-
-        *quiet* is the step before which the adapter was made quieter, if it was: from there on steps fall again.
-        """
-        if quiet is not None:
-            return 0.1 + (REPAIRS - 0.1) * (1.0 - (step - quiet) / max(self.repairs, 1))
+    def pace(self, step: int, *, mends: bool) -> float:
+        """How large a step is, beside the largest: it falls in the planned ones, and in the last third of mending."""
         if mends:
             left = 3.0 * (self.steps + self.mending - step) / self.mending
             return 0.1 + (MENDING - 0.1) * min(1.0, left)

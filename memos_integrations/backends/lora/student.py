@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
@@ -133,14 +132,6 @@ class Student:
             yield
         finally:
             self.network.enable_adapters()
-
-
-@dataclass(frozen=True, slots=True)
-class Learnt:
-    """A trained adapter on its student, and how it came to be (plain JSON)."""
-
-    student: Student
-    record: dict[str, Any]
 
 
 def bare_copy(model: HuggingFaceModel, *, attention: str = "sdpa") -> Any:

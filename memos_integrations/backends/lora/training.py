@@ -13,8 +13,9 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.lora.apart import Apart, Spread
@@ -28,7 +29,7 @@ from memos_integrations.backends.lora.quiet import quieten
 from memos_integrations.backends.lora.recipe import Recipe
 from memos_integrations.backends.lora.rows import Row, drawn, joined, nearly_said, pack, packs, picked, predicted
 from memos_integrations.backends.lora.strength import strength_of
-from memos_integrations.backends.lora.student import Learnt, Student
+from memos_integrations.backends.lora.student import Student
 from memos_integrations.backends.lora.wording import Wording
 from memos_integrations.backends.lora.yardstick import RETAINED
 from memos_integrations.core.cube import canonical_json, sha256
@@ -47,6 +48,14 @@ TURNS = {"backwards": 8, "about": 2}
 """How often a lesson comes before the others come again: from its end a fact is learnt slowest (arXiv 2309.12288)."""
 CLEAR = 0.9
 """The chance of every token of an answer from which on a lesson, as last learnt, is not looked at before mending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """A trained adapter on its student, and how it came to be (plain JSON)."""
+
+    student: Student
+    record: dict[str, Any]
 
 
 class Training:
@@ -102,7 +111,7 @@ class Training:
         )
         course = _Course(self, student)
         step = course.resume()
-        most = recipe.steps + recipe.mending + (recipe.repairs if recipe.mending and recipe.quiet else 0)
+        most = recipe.steps + recipe.mending
         while step < most and not course.is_over(step):
             if cancelled():
                 course.save(step)
@@ -158,8 +167,6 @@ class _Course:
         self.mending: Mending | None = None
         self.strength: float | None = None
         """What the adapter was weakened to after the planned steps; None before that."""
-        self._loud: tuple[int, dict[str, torch.Tensor], Mending | None] | None = None
-        """The step at which it was made quieter, its weights before that, and what was left; None before that."""
         self.recalls: dict[str, float] = {}
         self.unsaved, self.cpu_before, self._began = 0, 0.0, time.process_time()
         recipe, before = self._recipe, Before(student, training._model, training._head, self._recipe.likeliest)
@@ -183,8 +190,7 @@ class _Course:
 
         recipe, training = self._recipe, self._training
         for group in self._optimiser.param_groups:
-            pace = recipe.pace(number, mends=self.mending is not None, quiet=self._loud and self._loud[0])
-            group["lr"] = recipe.rate * pace
+            group["lr"] = recipe.rate * recipe.pace(number, mends=self.mending is not None)
         self._optimiser.zero_grad()
         chosen = self._chosen(number)
         asked = self._questions(number)
@@ -225,7 +231,10 @@ class _Course:
         drawn_turns = drawn(len(turns), recipe.lessons, number, seed=f"{recipe.seed}/lessons")
         chosen = list(dict.fromkeys(turns[each] for each in drawn_turns))
         if self.mending is not None:
-            return self.mending.lessons(number, chosen, recipe.lessons, seed=recipe.seed)
+            # What was never clearly known is learnt on with what is unsure, or the one is forgotten over the other.
+            urgent, doubted = self.mending.unsure[: 2 * recipe.lessons // 3], self.mending.doubted
+            others = drawn(len(doubted), recipe.lessons, number, seed=f"{recipe.seed}/doubted") if doubted else []
+            return first(urgent, [*(doubted[each] for each in others), *chosen], recipe.lessons)
         if 3 * number < 2 * recipe.steps:
             return chosen
         again = self._missed[::-1][: recipe.lessons // 3]
@@ -248,7 +257,8 @@ class _Course:
         recipe, count = self._recipe, len(self._asked)
         if self.mending is None:
             return drawn(count, min(recipe.questions, count), number, seed=f"{recipe.seed}/questions")
-        return self.mending.questions(number, count, min(QUESTIONS * recipe.questions, count), seed=recipe.seed)
+        most = min(QUESTIONS * recipe.questions, count)
+        return first(self.mending.strayed, drawn(count, most, number, seed=f"{recipe.seed}/mending"), most)
 
     def is_over(self, step: int) -> bool:
         """Whether nothing more is to be learnt."""
@@ -260,13 +270,7 @@ class _Course:
         if not self.mending.unsure:
             training = self._training
             self.mending.look_again(self.student.network, training._head, training._rows, clear=self._clear)
-        recipe = self._recipe
-        if self._loud is None and step < recipe.steps + recipe.mending and not self.mending.is_done:
-            return False
-        if self._loud is None and recipe.quiet:
-            self.save(step)
-            self._quieten(step)
-        return self._loud is None or self.mending.is_done or step >= self._loud[0] + recipe.repairs
+        return self.mending.is_done
 
     def settle(self) -> None:
         """After the planned steps, once: serve no more strength than is needed, and see what is not known at that."""
@@ -280,20 +284,16 @@ class _Course:
             self.mending = self._needed()
 
     def finish(self) -> None:
-        """After the last step: an adapter that was made quieter stays so, unless more lessons are unsure after it."""
+        """After the last step: make the adapter quieter, unless more lessons are unsure after it."""
         self.settle()
-        if self._recipe.quiet and self._loud is None:
-            self._quieten(len(self.losses))
-        _, before, last = self._loud or (0, {}, None)
+        if not self._recipe.quiet:
+            return
+        before, last = self.student.weights(), self.mending
+        quieten(self.student, self._general, self._some(MOST_HEARD), quiet=self._recipe.quiet)
+        self.mending = last and self._needed()
         if last and self.mending and len(self.mending.unsure) > len(last.unsure):
             self.mending = last
             self.student.load(before)
-
-    def _quieten(self, step: int) -> None:
-        self._loud = step, self.student.weights(), self.mending
-        after, quiet = len(self._training._head), self._recipe.quiet
-        self._apart.narrow(quieten(self.student, self._general, self._some(MOST_HEARD), quiet=quiet, after=after))
-        self.mending = self.mending and self._needed()
 
     def _needed(self) -> Mending:
         head, rows = self._training._head, self._training._rows
@@ -306,7 +306,7 @@ class _Course:
 
     def save(self, step: int) -> None:
         """Keep the state; a disk that refuses it costs the chance to resume, not the training."""
-        if self._folder is None or self._loud is not None:  # goes on from where it was made quieter
+        if self._folder is None:
             return
         tensors = tensors_of(self._weights, self._optimiser)
         cpu_s = self.cpu_before + time.process_time() - self._began
