@@ -57,6 +57,23 @@ right; lessons off of every second lesson:
 (Seed 1 was made quieter before it mended, too, and not weakened: what mends undoes that. Where that adapter was
 weakened besides, 24 of 225 lessons of seed 3 were off at the end, so now one that unsettles lessons is taken back.)
 How far the model is moved halves; how many questions are lost hardly does: they are few, and close calls.
+
+With the 260 questions of `lora_general.py` (129 answered right), on a busy machine; lessons off are those of about 450
+with a token of less than 0.5, and how many of these have one that is not the likeliest:
+
+    seed  recipe                                                  divergence  lost / gained  held-out  off (wrong)
+    11    with 96 questions, 30 steps that mend, quiet 1          0.016       15 / 10        0.93      4 (0)
+    11    320 questions, four a step, quieter but for what all    0.010       11 / 7         0.97      11 (1)
+          prompts begin with
+    12    with 96, 30 and 1                                       0.034       18 / 10        0.82      25 (23)
+    12    200 questions, three a step, 18 steps that mend, then   0.015       12 / 7         0.63      11 (2)
+          quieter, then 10 steps within what that left
+    12    with 96, 30 and 1, all looked at late in mending        0.020       10 / 9          0.83      13 (5)
+
+More questions and a quieter adapter lose fewer, but the last but one forgot phrasings that were not taught, so it is
+not the recipe. The quiet alone is not why: the adapter of the third row, made so, keeps 0.80. That one's training told
+that no lesson was left: those off had been clear, and were forgotten while it mended; and as none was left before, to
+make it quieter was taken back, by its divergence. Hence the look at all of them.
 """
 
 from __future__ import annotations
