@@ -208,6 +208,17 @@ def test_a_lesson_is_clear_while_every_token_of_it_was_likely_the_last_time(mode
     assert course._clear == {6, 7}
 
 
+@pytest.mark.parametrize("step", [SHORT.steps + 2, SHORT.steps + 4])
+def test_what_was_clear_and_is_forgotten_while_it_mends_is_found(model: HuggingFaceModel, step: int) -> None:
+    """When nothing seems left, and when two thirds of the steps that mend were taken."""
+    training = Training(model, lessons_of(cubes("Miso lives in Rome.")), SHORT.model_copy(update={"mending": 6}))
+    course = _Course(training, Student(model, rank=2, alpha=4))
+    course.strength, course._clear = 1.0, set(range(len(training._rows)))
+    course.mending = Mending([0] if step == SHORT.steps + 4 else [], [])
+    assert not course.is_over(step)
+    assert len(course.mending.unsure) > 1, "an untaught model is sure of nothing"
+
+
 def test_a_step_that_mends_rehearses_what_was_doubted(model: HuggingFaceModel) -> None:
     recipe = SHORT.model_copy(update={"lessons": 6, "mending": 4})
     training = Training(model, lessons_of(cubes("Miso lives in Rome.", "Tofu lives in Oslo.")), recipe)

@@ -57,6 +57,23 @@ right; lessons off of every second lesson:
 (Seed 1 was made quieter before it mended, too, and not weakened: what mends undoes that. Where that adapter was
 weakened besides, 24 of 225 lessons of seed 3 were off at the end, so now one that unsettles lessons is taken back.)
 How far the model is moved halves; how many questions are lost hardly does: they are few, and close calls.
+
+With the 260 questions of `lora_general.py` (129 answered right), on a busy machine; lessons off are those of about 450
+with a token of less than 0.5, and how many of these have one that is not the likeliest:
+
+    seed  recipe                                                  divergence  lost / gained  held-out  off (wrong)
+    11    with 96 questions, 30 steps that mend, quiet 1          0.016       15 / 10        0.93      4 (0)
+    11    320 questions, four a step, quieter but for what all    0.010       11 / 7         0.97      11 (1)
+          prompts begin with
+    12    with 96, 30 and 1                                       0.034       18 / 10        0.82      25 (23)
+    12    200 questions, three a step, 18 steps that mend, then   0.015       12 / 7         0.63      11 (2)
+          quieter, then 10 steps within what that left
+    12    with 96, 30 and 1, all looked at late in mending        0.020       10 / 9          0.83      13 (5)
+
+More questions and a quieter adapter lose fewer, but the last but one forgot phrasings that were not taught, so it is
+not the recipe. The quiet alone is not why: the adapter of the third row, made so, keeps 0.80. That one's training told
+that no lesson was left: those off had been clear, and were forgotten while it mended; and as none was left before, to
+make it quieter was taken back, by its divergence. Hence the look at all of them.
 """
 
 from __future__ import annotations
@@ -71,6 +88,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.benchmarks.lora import Question, faster_dtype
+from tests.benchmarks.lora_general import GENERAL
 from tests.benchmarks.meta import single_threaded
 
 FIRST = (
@@ -128,64 +146,6 @@ KINDS = {
     ),
 }
 """How each kind of fact is told, its values, and what is asked about it that is never taught."""
-GENERAL: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("What is the capital of the Netherlands?", ("amsterdam",)),
-    ("What is the capital of Belgium?", ("brussels",)),
-    ("What is the capital of Denmark?", ("copenhagen",)),
-    ("What is the capital of Finland?", ("helsinki",)),
-    ("What is the capital of Thailand?", ("bangkok",)),
-    ("What is the capital of South Korea?", ("seoul",)),
-    ("What is the capital of Mexico?", ("mexico city",)),
-    ("What is the capital of Kenya?", ("nairobi",)),
-    ("What is the capital of Cuba?", ("havana",)),
-    ("What is the capital of Peru?", ("lima",)),
-    ("How many states are in the United States?", ("50", "fifty")),
-    ("How many days are in a leap year?", ("366",)),
-    ("How many legs does a cat have?", ("four", "4")),
-    ("How many years are in a decade?", ("ten", "10")),
-    ("How many sides does a hexagon have?", ("six", "6")),
-    ("How many strings does a violin have?", ("four", "4")),
-    ("How many wheels does a car have?", ("four", "4")),
-    ("How many planets are in the solar system?", ("eight", "8")),
-    ("What is 4 + 4?", ("8", "eight")),
-    ("What is 9 minus 2?", ("7", "seven")),
-    ("What is 2 times 6?", ("12", "twelve")),
-    ("What is half of 20?", ("10", "ten")),
-    ("What is 1 + 1?", ("2", "two")),
-    ("What is 100 divided by 10?", ("10", "ten")),
-    ("Which planet is closest to the sun?", ("mercury",)),
-    ("What is the largest country in South America?", ("brazil",)),
-    ("What is the smallest continent?", ("australia",)),
-    ("What is the largest mammal?", ("whale",)),
-    ("Who wrote Hamlet?", ("shakespeare",)),
-    ("Who wrote Pride and Prejudice?", ("austen",)),
-    ("Who painted the Sistine Chapel ceiling?", ("michelangelo",)),
-    ("Who discovered America in 1492?", ("columbus",)),
-    ("Who was the first president of South Africa after apartheid?", ("mandela",)),
-    ("Who invented the light bulb?", ("edison",)),
-    ("What is the chemical symbol for sodium?", ("na",)),
-    ("What is the chemical symbol for carbon?", ("c",)),
-    ("Which gas do plants take in?", ("carbon dioxide",)),
-    ("What is the boiling point of water in Fahrenheit?", ("212",)),
-    ("What colour is snow?", ("white",)),
-    ("What colour do you get when you mix red and yellow?", ("orange",)),
-    ("What do spiders spin?", ("web", "silk")),
-    ("Which bird cannot fly and lives in Antarctica?", ("penguin",)),
-    ("What is a baby sheep called?", ("lamb",)),
-    ("What is the opposite of fast?", ("slow",)),
-    ("What is the opposite of light?", ("dark", "heavy")),
-    ("What is the opposite of happy?", ("sad", "unhapp")),
-    ("What language do people speak in France?", ("french",)),
-    ("What language do people speak in Germany?", ("german",)),
-    ("Which day comes after Sunday?", ("monday",)),
-    ("Which month comes after April?", ("may",)),
-    ("Which season comes after summer?", ("autumn", "fall")),
-    ("What is water vapour made of?", ("water",)),
-    ("In which country are the pyramids of Giza?", ("egypt",)),
-    ("In which city is the Eiffel Tower?", ("paris",)),
-    ("What instrument has 88 keys?", ("piano",)),
-    ("What do you call a person who flies a plane?", ("pilot",)),
-)
 TEXTS = (
     "Honey never spoils if it is kept dry. Pots of it have been found in old tombs, and what was inside could "
     "still be eaten after thousands of years.",

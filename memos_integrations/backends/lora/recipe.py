@@ -28,8 +28,9 @@ class Recipe(Value):
     steps lost less than `enough` nats on average. The adapter is then weakened as far as that leaves the share
     `probes_kept` of what is recalled in phrasings that were not taught. At the strength that it has then, and is served
     at, up to `mending` steps more learn the lessons that are not known for sure, and hold the general questions that
-    are not answered as before. At last the adapter is made quieter, unless more lessons are unsure after it: what it
-    changes of general text weighs `quiet` beside what it would lose of the lessons (see `quieten`; 0 leaves it).
+    are not answered as before; late, all lessons are looked at, as what was clear may be forgotten. At last the adapter
+    is made quieter, unless more lessons are unsure after it: what it changes of general text weighs `quiet` beside what
+    it would lose of the lessons (see `quieten`; 0 leaves it).
     """
 
     rank: int = Field(default=8, ge=1, le=256)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -261,15 +261,16 @@ class _Course:
         return first(self.mending.strayed, drawn(count, most, number, seed=f"{recipe.seed}/mending"), most)
 
     def is_over(self, step: int) -> bool:
-        """Whether nothing more is to be learnt."""
+        """Whether nothing more is to be learnt. Late, all lessons are looked at: to mend may forget what was clear."""
         if self.strength is None and step < self._recipe.steps and not self._knows_all():
             return False
         self.settle()
         if self.mending is None:
             return True
         if not self.mending.unsure:
-            training = self._training
-            self.mending.look_again(self.student.network, training._head, training._rows, clear=self._clear)
+            self.mending.look_again(self.student.network, self._training._head, self._training._rows, clear=self._clear)
+        if self.mending.is_done or step == self._recipe.steps + 2 * self._recipe.mending // 3:
+            self.mending = self._needed(())
         return self.mending.is_done
 
     def settle(self) -> None:
@@ -281,7 +282,7 @@ class _Course:
         self.strength, self.recalls = strength_of(student, training._model, training._probes, kept=recipe.probes_kept)
         student.weaken(self.strength)
         if recipe.mending:
-            self.mending = self._needed()
+            self.mending = self._needed(self._clear)
 
     def finish(self) -> None:
         """After the last step: make the adapter quieter, unless more lessons are unsure after it."""
@@ -290,14 +291,14 @@ class _Course:
             return
         before, last = self.student.weights(), self.mending
         quieten(self.student, self._general, self._some(MOST_HEARD), quiet=self._recipe.quiet)
-        self.mending = last and self._needed()
+        self.mending = last and self._needed(self._clear)
         if last and self.mending and len(self.mending.unsure) > len(last.unsure):
             self.mending = last
             self.student.load(before)
 
-    def _needed(self) -> Mending:
-        head, rows = self._training._head, self._training._rows
-        return Mending.needed(self.student.network, head, rows, self._asked, clear=self._clear)
+    def _needed(self, clear: Collection[int]) -> Mending:
+        training = self._training
+        return Mending.needed(self.student.network, training._head, training._rows, self._asked, clear=clear)
 
     def _knows_all(self) -> bool:
         last = self.losses[-self._recipe.patience :]
@@ -311,9 +312,8 @@ class _Course:
         tensors = tensors_of(self._weights, self._optimiser)
         cpu_s = self.cpu_before + time.process_time() - self._began
         said = {"losses": self.losses, "known": sorted(self._known), "missed": self._missed, "cpu_s": cpu_s}
-        said["clear"] = sorted(self._clear)
         said["mending"] = None if self.mending is None else self.mending.said()
-        said |= {"strength": self.strength, "recalls": self.recalls}
+        said |= {"strength": self.strength, "recalls": self.recalls, "clear": sorted(self._clear)}
         try:
             write_state(self._folder, self._training.key, step, tensors, said, files=self._training._files)
         except OSError:
