@@ -97,7 +97,9 @@ def test_an_older_vault_gets_the_labels_that_it_lacks_once(tmp_path: Path, ancho
         check(vault)
         file = vault.path
     assert as_before(file, told) == 4
-    assert {each.name for each in examine(file).findings if each.problems} <= {"older schema"}, "all is sealed as it was"
+    assert {each.name for each in examine(file).findings if each.problems} <= {"older schema"}, (
+        "all is sealed as it was"
+    )
     with SQLiteVault(tmp_path / "v", **more) as vault:
         check(vault)
         stored(vault, cube("later", tags=("sAlary",)))
