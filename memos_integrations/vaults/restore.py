@@ -136,8 +136,9 @@ def _replace(database: Path, files: Path, manifest: dict[str, Any], *, moved: bo
             aside.chmod(0o600)
         if synced(aside)["sha256"] != manifest["files"]["vault.db"]["sha256"]:
             raise VaultCorruptError("The backup changed while it was read. Nothing was replaced.")
-        _clear(database)
-        if "vault.key" in manifest["files"]:
+        own_key = "vault.key" in manifest["files"] and not _is_key(key_file_of(database), manifest)
+        _clear(database, whole=own_key)
+        if own_key:
             _put_key(files / "vault.key", key_file_of(database))
         aside.replace(database)
         sync_folder(database.absolute().parent)
@@ -159,6 +160,13 @@ def _put_blob(blobs: BlobFolder, file: Path, stated: dict[str, Any]) -> None:
     blobs.keep(replace(aside, digest=file.name))
 
 
+def _is_key(key: Path, manifest: dict[str, Any]) -> bool:
+    """Whether the backup's key stands there already."""
+    with suppress(OSError):
+        return hashlib.sha256(key.read_bytes()).hexdigest() == manifest["files"]["vault.key"]["sha256"]
+    return False
+
+
 def _put_key(source: Path, key: Path) -> None:
     aside = key.with_name(f"{key.name}.{secrets.token_hex(4)}.tmp")
     shutil.copyfile(source, aside)
@@ -167,8 +175,10 @@ def _put_key(source: Path, key: Path) -> None:
     aside.replace(key)
 
 
-def _clear(database: Path) -> None:
-    """Take the old vault away, with its log and its index, so that nothing of it is taken for the new one's.
+def _clear(database: Path, *, whole: bool) -> None:
+    """Take the old vault's log and index away, so that nothing of it is taken for the new one's; *whole*: itself too.
+
+    It stays where the new one has the same key: then one is put in the other's place in one step.
 
     Raises:
         VaultBusyError: Somebody has the old vault open.
@@ -184,8 +194,8 @@ def _clear(database: Path) -> None:
                 pass  # damaged: that is why it is replaced
     if not drop_files(database):
         raise VaultError("The old vault's index could not be removed; nothing was replaced. Check the folder's rights.")
-    # The database first: from here on there is no vault until the new one has all its parts.
-    for suffix in ("", "-wal", "-shm", "-journal"):
+    # The database first: a database beside another one's key would be taken for damaged.
+    for suffix in ("", "-wal", "-shm", "-journal") if whole else ("-wal", "-shm", "-journal"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 

@@ -275,6 +275,44 @@ def test_a_ruined_vault_is_replaced(tmp_path: Path, folder: Path, filled: list[M
         assert vault.verify_audit().ok
 
 
+KILLED = """
+import os, sys
+from memos_integrations.vaults.restore import restore
+left = {steps}
+def count(event, args):
+    global left
+    if event in ("os.rename", "os.remove", "open", "sqlite3.connect", "os.mkdir", "os.rmdir"):
+        left -= 1
+        if left == 0:
+            os._exit(0)
+sys.addaudithook(count)
+restore({backup!r}, {vault!r}, force=True)
+print("whole")
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_restore_that_is_killed_leaves_the_old_vault_or_the_new_one(
+    tmp_path: Path, folder: Path, with_blob: MemCube, python: Python, kind: str
+) -> None:
+    back_up(folder, tmp_path / kind)
+    with SQLiteVault(folder) as vault:
+        later = stored(vault, cube("written later"))
+    shutil.copytree(folder, tmp_path / "kept")
+    seen = set()
+    for steps in (*range(3, 60, 4), 10_000):
+        shutil.rmtree(folder)
+        shutil.copytree(tmp_path / "kept", folder)
+        said = python(KILLED.format(steps=steps, backup=str(tmp_path / kind), vault=str(folder)))
+        with SQLiteVault(folder) as vault:
+            seen.add(bool(vault.get("acme", [later.id])))
+            assert vault.get("acme", [with_blob.id]) == [with_blob]
+            assert vault.verify_audit().ok
+        if "whole" in said:
+            break
+    assert seen == {True, False}, "it was stopped before, and it ended"
+
+
 FILLING = """
 import resource
 from memos_integrations.core.errors import VaultFullError
