@@ -14,6 +14,7 @@ from pathlib import Path
 
 from memos_integrations.core.errors import VaultCorruptError, VaultError
 from memos_integrations.vaults.anchor import Anchor
+from memos_integrations.vaults.blobs import blob_folder
 from memos_integrations.vaults.integrity import check_meta, is_new, read_root, seal_meta, seal_new
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.notary import Notary
@@ -43,6 +44,8 @@ class Guard:
         self._key, self._key_file, self._anchor_file = key, key_file or key_file_of(database), anchor
         if key is None and database.stat().st_size == 0 and self._key_file.exists():
             raise VaultCorruptError(f"{database} is empty, but it has a key. Restore it from a backup.")
+        if database.stat().st_size == 0 and any(blob_folder(database).glob("??/??/*")):
+            raise VaultCorruptError(f"{database} is empty, but blobs stand beside it. Restore it from a backup.")
         self._anchor: Anchor | None = None
         self._newest: Head | None = None
         self._notary: Notary | None = None

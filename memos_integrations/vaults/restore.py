@@ -163,7 +163,7 @@ def _put_blob(blobs: BlobFolder, file: Path, stated: dict[str, Any]) -> None:
 def _is_key(key: Path, manifest: dict[str, Any]) -> bool:
     """Whether the backup's key stands there already."""
     with suppress(OSError):
-        return hashlib.sha256(key.read_bytes()).hexdigest() == manifest["files"]["vault.key"]["sha256"]
+        return bool(hashlib.sha256(key.read_bytes()).hexdigest() == manifest["files"]["vault.key"]["sha256"])
     return False
 
 

@@ -22,6 +22,7 @@ from memos_integrations.core.errors import (
     VaultSchemaError,
 )
 from memos_integrations.testing.cubes import asked, cube, stored
+from memos_integrations.testing.vault_blobs import beside
 from memos_integrations.vaults.schema import APPLICATION_ID, MIGRATIONS
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.vaults.conftest import Python, changed
@@ -51,6 +52,15 @@ def test_a_newer_vault_is_refused_untouched(folder: Path, filled: list[MemCube])
     with pytest.raises(VaultSchemaError, match="Upgrade"):
         SQLiteVault(folder)
     assert (folder / "vault.db").read_bytes() == before
+
+
+def test_a_vault_whose_database_is_gone_is_not_taken_for_a_new_one(folder: Path) -> None:
+    key = b"k" * 32
+    with SQLiteVault(folder, key=key) as vault:
+        stored(vault, beside(vault.put_blob(b"pixels"), "a picture"))
+    (folder / "vault.db").rename(folder / "elsewhere.db")
+    with pytest.raises(VaultCorruptError, match="blobs"):
+        SQLiteVault(folder, key=key)
 
 
 def test_an_emptied_file_is_not_taken_for_a_new_vault(folder: Path, filled: list[MemCube]) -> None:
