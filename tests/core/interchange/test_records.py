@@ -40,9 +40,11 @@ DEEP = LINES[3].replace(b"[1,2.5]", b"[" * 70 + b"]" * 70)
 
 
 def as_model(line: bytes) -> MemCube | None:
+    """What the model makes of strict JSON: of a name that stands twice it would take the later."""
     try:
+        strict_json(line, "a record")
         return MemCube.from_json(line)
-    except InvalidMemoryError:
+    except (BundleError, InvalidMemoryError):
         return None
 
 
@@ -60,6 +62,13 @@ def test_a_record_says_what_was_written() -> None:
         assert found.canonical() == cube.canonical()
     assert {cube.state for cube in CUBES} >= {State.ARCHIVED, State.GENERATED}
     assert any(cube.behaviour.reads for cube in CUBES)
+
+
+@pytest.mark.parametrize("twice", [b',"id":"x"}', b',"state":"active"}', b',"version":1}'])
+def test_a_name_that_stands_twice_is_refused(twice: bytes) -> None:
+    for line in LINES:
+        with pytest.raises(BundleError, match="twice"):
+            cube_in(line[:-1] + twice)
 
 
 @given(st.sampled_from(LINES), st.data())
