@@ -78,7 +78,11 @@ def test_a_damaged_record_is_read_as_the_model_reads_it(line: bytes, data: st.Da
         st.sampled_from([b"", b"0", b"-", b" ", b"}", b'"', b"null", b',"id":"x"', b',"state":"active"', b"\xff"])
     )
     damaged = line[:at] + more + line[at + data.draw(st.integers(0, 30)) :]
-    assert read(damaged) == as_model(damaged)
+    found, told = read(damaged), as_model(damaged)
+    if found is None:  # types and times are looked at more closely than by the model: of what is written so, none is
+        assert told is None or record_line(told) != damaged
+    else:
+        assert found == told
 
 
 @given(st.sampled_from(LINES), st.data())
