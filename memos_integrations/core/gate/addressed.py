@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from memos_integrations.core.gate.hinted import holds
+
 _GAP = r"[^.!?\n]"
 _AI = (
     r"(?:ais?|a\.i\.|llms?|language models?|chatbots?|ai[ -](?:assistants?|agents?|models?|systems?|bots?)|assistants?)"
@@ -197,23 +199,13 @@ _STRONGLY, _WEAKLY = _compiled(_STRONG), _compiled(_WEAK)
 
 def commands_machine(text: str, folded: str) -> bool:
     """Whether the text (and in lower case) tells a machine what only an attack tells one."""
-    return _finds(_STRONGLY, text, folded)
+    return holds(_STRONGLY, text, folded)
 
 
 def addresses_machine(text: str, folded: str) -> bool:
     """Whether it speaks to a machine of its user, its memory or its rules, as a manual may, too."""
-    if _finds(_WEAKLY, text, folded):
+    if holds(_WEAKLY, text, folded):
         return True
     return _SERVED.search(text) is not None and any(
         _SERVED.search(each) and _ORDERED.search(each) for each in _SENTENCE.split(text)
     )
-
-
-def _finds(rules: _Compiled, text: str, folded: str) -> bool:
-    for hints, pattern in rules:
-        for hint in hints:
-            if hint in folded:
-                if pattern.search(text) is not None:
-                    return True
-                break
-    return False

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-Hinted = tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]
+from memos_integrations.core.gate.chained import Chain
+
+Hinted = Sequence[tuple[tuple[str, ...], re.Pattern[str] | Chain]]
 
 
 def hinted(rules: tuple[tuple[str, str], ...]) -> Hinted:

@@ -14,6 +14,7 @@ from memos_integrations.core.gate.addressed import addresses_machine, commands_m
 from memos_integrations.core.gate.chained import Chain
 from memos_integrations.core.gate.disguised import legible, undisguised
 from memos_integrations.core.gate.embedded import holds_turns, is_embedded
+from memos_integrations.core.gate.hinted import holds
 from memos_integrations.core.gate.tongues import orders_in_tongues
 from memos_integrations.core.gate.unbound import is_unbound
 
@@ -253,25 +254,15 @@ def likeness_of(text: str) -> Likeness:
 
 def _likeness(text: str) -> Likeness:
     folded = text.casefold()
-    if _finds(_STRONG, text, folded) or commands_machine(text, folded):
+    if holds(_STRONG, text, folded) or commands_machine(text, folded):
         return Likeness.STRONG
     if orders_abroad(text, folded) or orders_in_tongues(text, folded) or is_unbound(text):
         return Likeness.STRONG
     weak = (
-        _finds(_WEAK, text, folded)
+        holds(_WEAK, text, folded)
         or addresses_machine(text, folded)
         or asks_for_secrets_abroad(text, folded)
         or is_embedded(text)
         or holds_turns(text)
     )
     return Likeness.WEAK if weak else Likeness.NONE
-
-
-def _finds(rules: tuple[_Rule, ...], text: str, folded: str) -> bool:
-    for hints, pattern in rules:
-        for hint in hints:
-            if hint in folded:
-                if pattern.search(text) is not None:
-                    return True
-                break
-    return False
