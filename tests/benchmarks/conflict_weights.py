@@ -43,7 +43,16 @@ from tests.benchmarks.meta import single_threaded
 
 HERE = Path(__file__).resolve().parents[1] / "core"
 WEIGHTS = Path(__file__).resolve().parents[2] / "memos_integrations/core/conflict/weights.json"
-UNLEARNED = frozenset({"conflict_held_out.tsv", "conflict_twenty_first_hand.tsv", "conflict_twenty_second_hand.tsv"})
+UNLEARNED = frozenset(
+    f"conflict_{each}.tsv"
+    for each in (
+        "held_out",
+        "twenty_first_hand",
+        "twenty_second_hand",
+        "twenty_third_hand",
+        "twenty_fourth_hand",
+    )
+)
 """Sets that nothing is learned from, besides the held out third of `conflict_pairs.tsv`."""
 BESIDE, PENALTY, LEAST_PAIRS, LEAST_SETS = 2, 1.0, 5, 3
 BENT, BENT_PENALTY = 4 * len(KNOTS), 0.3
