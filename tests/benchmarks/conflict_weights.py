@@ -51,6 +51,7 @@ UNLEARNED = frozenset(
         "twenty_second_hand",
         "twenty_third_hand",
         "twenty_fourth_hand",
+        "twenty_fifth_hand",
     )
 )
 """Sets that nothing is learned from, besides the held out third of `conflict_pairs.tsv`."""
