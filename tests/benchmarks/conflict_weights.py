@@ -6,7 +6,8 @@
 
 With `--minilm` it is about `weights_minilm.json`: the same signs, and what sentence vectors say (`meaning.py`).
 
-Learned from the pairs of statements of `tests/core/conflict_*.tsv`, but for `UNLEARNED`; besides, as pairs that stand
+Learned from the pairs of statements of `tests/core/conflict_*.tsv`, but for `UNLEARNED`, and of what is told of one
+bearer in `conflict_of_one.txt`; besides, as pairs that stand
 side by side, from each later statement with the earlier one of other pairs (`BESIDE` of them), told of the same one
 where both name whom they are about; from statements told twice; and from contradictions of which the earlier is told
 of another bearer. Logistic regression with a quadratic penalty, by Newton steps; the same input gives the same weights.
@@ -22,7 +23,7 @@ import random
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -49,12 +50,12 @@ UNLEARNED = frozenset(
         "held_out",
         "twenty_first_hand",
         "twenty_second_hand",
-        "twenty_third_hand",
         "twenty_fourth_hand",
         "twenty_fifth_hand",
     )
 )
 """Sets that nothing is learned from, besides the held out third of `conflict_pairs.tsv`."""
+ASIDE = 4
 BESIDE, PENALTY, LEAST_PAIRS, LEAST_SETS = 2, 1.0, 5, 3
 BENT, BENT_PENALTY = 4 * len(KNOTS), 0.3
 """How many of the measures are of cosines, and what they are penalised by: there are few of them."""
@@ -109,7 +110,7 @@ def samples(meaning: Meaning | None = None) -> list[Sample]:
 
 def pairs() -> list[Told]:
     """The pairs that are learned from, and those put together of them, in order of the files."""
-    found, dice = list[Told](), random.Random(7)
+    found, dice = [*told_of_one(random.Random(3))], random.Random(7)
     for path in sorted(HERE.glob("conflict_*.tsv")):
         if path.name in UNLEARNED:
             continue
@@ -123,6 +124,29 @@ def pairs() -> list[Told]:
             beside += [told for told in [of_another(older, newer, dice)] if told and label == "conflict"]
             found += [Told(path.name, newer, each, conflict=False, made=True) for each in beside]
     return found
+
+
+def told_of_one(dice: random.Random) -> Iterator[Told]:
+    """The pairs of `conflict_of_one.txt`: what is told of one bearer, what changes it, what says the same.
+
+    A line: what is told, its changes, other words for it. Besides each other all of it can stand that is told of one
+    bearer; `ASIDE` of that are taken for each line.
+    """
+    blocks = (HERE / "conflict_of_one.txt").read_text("utf-8").split("# ")[1:]
+    for number, block in enumerate(blocks):
+        name = f"of one {number % 6}"
+        lines = [[_told(part) for part in line.split("|")] for line in block.splitlines()[1:]]
+        for place, ((older,), changes, same) in enumerate(lines):
+            yield from (Told(name, newer, older, conflict=True) for newer in changes)
+            for other in same:
+                yield from (Told(name, *both, conflict=False) for both in ((other, older), (older, other)))
+                yield Told(name, dice.choice(changes), other, conflict=True)
+            aside = [each for line in lines[:place] + lines[place + 1 :] for part in line for each in part]
+            yield from (Told(name, newer, older, conflict=False) for newer in dice.sample(aside, min(ASIDE, len(aside))))
+
+
+def _told(part: str) -> list[str]:
+    return [each.strip() for each in part.split(";") if each.strip()]
 
 
 def of_the_same(older: str, newer: str) -> str:

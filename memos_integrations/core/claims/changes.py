@@ -138,7 +138,9 @@ def _named(thing: str, subject: Subject) -> str:
     """The thing with its owner: in "Ana changed her number" it is the number of Ana."""
     head, _, rest = thing.partition(" ")
     own = head.lower() == "the" and rest in NOUNS
-    if head.lower() == "the" and subject.plain in _SETTING and subject.key != subject.plain:
+    if head.lower() == "the" and subject.plain in _SETTING and subject.key == subject.plain:
+        return f"my {rest}" if rest in NOUNS else thing
+    if head.lower() == "the" and subject.plain in _SETTING:
         return f"{subject.key.rsplit(' ', 1)[0]}'s {rest}"
     if subject.personal and (own or head.lower() in {"his", "her", "their"}):
         return f"{subject.key}'s {rest}"

@@ -111,7 +111,7 @@ _SPELT = dict(
     )
 )
 _NUMBER = re.compile(rf"(?<![\w-])(?:[+#]?\d[\d,.\- ]*\d|\d|(?:{'|'.join(_SPELT)})\b(?!\s+of))", re.IGNORECASE)
-_COSTLESS = frozenset({"free", "free of charge", "gratis", "no charge"})
+_COSTLESS = frozenset({"free", "free of charge", "gratis", "no charge", "nothing"})
 _FREQUENCY = re.compile(
     r"(?:(?:only|just|about) )?(?:every (?:other |second |third |two |three |four )?(?:day|week|month|year"
     r"|quarter|night"
@@ -263,6 +263,8 @@ def same_value(one: str, other: str) -> bool:
         shared = mine.keys() & theirs.keys()
         return bool(shared) and mine == theirs and _standing(one) == _standing(other)
     size = measured(one)
+    if {bare(one), bare(other)} <= _COSTLESS:
+        return True
     return words_of(one) == words_of(other) or (size is not None and size == measured(other))
 
 

@@ -24,6 +24,7 @@ from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
 from memos_integrations.core.conflict.limits import is_fewer
 from memos_integrations.core.conflict.meaning import Meaning, meaning_of
 from memos_integrations.core.conflict.standing import Found, is_of_somebody, learned, told
+from memos_integrations.core.conflict.swapped import takes_its_place
 from memos_integrations.core.conflict.weighed import is_likely
 from memos_integrations.core.contrast import contrast, denied_of_another, says_news
 from memos_integrations.core.cube import MemCube, TrustLabel
@@ -159,7 +160,17 @@ class ConflictRules:
             return Verdict(Ruling.FLAG, "both may be true", evidence)
         same = _repeated(newer, older, mine, theirs, found) if is_told_again(newer, older) else None
         by_words = same or _contrasted(newer, older)
-        return by_words if by_words or found else _likely(newer, older, mine, theirs, self._meaning)
+        if by_words or found:
+            return by_words
+        return _swapped(newer, older) or _likely(newer, older, mine, theirs, self._meaning)
+
+
+def _swapped(newer: MemCube, older: MemCube) -> Verdict | None:
+    """The verdict where the later says what the earlier says but for one value, without a word of change."""
+    if speaker_of(newer) != speaker_of(older) or not takes_its_place(newer.text, older.text):
+        return None
+    evidence = Evidence(rule="one value for another", newer=newer.text, older=older.text)
+    return Verdict(Ruling.FLAG, "both may be true", (evidence,))
 
 
 def _likely(

@@ -12,6 +12,7 @@ from itertools import combinations, pairwise
 
 from memos_integrations.core.claims import Claim, Strength
 from memos_integrations.core.conflict.standing import is_of_somebody
+from memos_integrations.core.conflict.swapped import swap_of, swap_signs
 from memos_integrations.core.contrast import Pair, Statement, meetings, said
 from memos_integrations.core.contrast.apart import named_apart, of_two_things, two_subjects
 from memos_integrations.core.contrast.kinds import denied_sorts, sorts_in
@@ -26,6 +27,7 @@ from memos_integrations.core.contrast.lexicon import (
     SINGLE,
     root,
 )
+from memos_integrations.core.contrast.turns import TURNS, turned
 
 _STATEMENT = (
     "fresh", "ended", "corrects", "succeeds", "besides", "unsure", "past", "passing", "quoted", "instead", "drops",
@@ -43,6 +45,8 @@ _TOGETHER = frozenset(
     + [f"pair {each}" for each in ("begins", "led", "apart", "one_of_many", "ending", "negated", "compound")]
     + ["pair alike 0", "pair alike 1", "held by one", "held by others", "first word", "other figures"]
     + ["older figures", "older denied"]
+    + [f"swap {each}" for each in ("slot", "figures", "led", "copula", "of subject", "past", "short", "head", "two kinds")]
+    + [f"swap begins {each}" for each in ("i", "mine", "name", "thing", "many", "it")]
 )
 """Signs that also count two together: news of the same holder, news besides."""
 _FIGURES = re.compile(r"\d[\d.:,]*")
@@ -56,12 +60,25 @@ def of_one_matter(newer: str, older: str, mine: Sequence[Claim], theirs: Sequenc
     What the earlier one only supposes, or quotes, is of no matter, unless the later one gives it up.
     """
     drops = any(each.drops for each in said(newer))
-    if any(each.quoted or (each.unsure and not drops) for each in said(older)):
+    if any(each.quoted or (each.unsure and not drops) for each in said(older)) or _says_the_same(newer, older):
         return False
     if any(_of_a_thing(pair) for _, _, met in meetings(newer, older) for pair in met):
         return True
+    swap = swap_of(newer, older)
+    if swap is not None and swap.of_value:
+        return True
     n, o = ({each.key for each in claims if each.strength is not Strength.MANY} for claims in (mine, theirs))
     return bool(n & o)
+
+
+def _says_the_same(newer: str, older: str) -> bool:
+    """Whether one denies the opposite of what the other says: "unpaid", "not paid"; "open", "not fixed"."""
+    return any(
+        pair.n.denied != pair.o.denied and (pair.opposed or bool(turned(TURNS, pair.n.acts, pair.o.acts)))
+        for _, _, met in meetings(newer, older)
+        for pair in met
+        if not any(each.kind for each in (*pair.only_n, *pair.only_o) if each.kind == "name")
+    )
 
 
 def _of_a_thing(pair: Pair) -> bool:
@@ -75,7 +92,7 @@ def signs_of(newer: str, older: str, mine: Sequence[Claim], theirs: Sequence[Cla
     """The signs of two texts, and of what they claim: "newer fresh", "pair held", "newer says gave up"."""
     found = {f"newer {each}" for each in _of_text(newer)} | {f"older {each}" for each in _of_text(older)}
     found.update(_of_pairs(newer, older), _of_holders(said(newer), said(older)), _of_claims(mine, theirs))
-    found.update(_of_figures(newer, older))
+    found.update(_of_figures(newer, older), swap_signs(newer, older))
     together = sorted(found & _TOGETHER)
     found.update(f"{one} & {other}" for one, other in combinations(together, 2))
     found.update(_of_words(words_in(newer), words_in(older)))

@@ -34,7 +34,7 @@ def of_two_things(pair: Pair) -> bool:
     """Whether each begins with another thing of somebody's: "my knee hurts", "my shoulder does not hurt"."""
     n, o = (saying.words[:1] for saying in (pair.n, pair.o))
     return all(
-        first and first[0] in only and not first[0].kind and saying.owners.get(first[0].root)
+        first and first[0] in only and _is_thing(first[0], pair) and saying.owners.get(first[0].root)
         for first, only, saying in ((n, pair.only_n, pair.n), (o, pair.only_o, pair.o))
     )
 
@@ -44,11 +44,17 @@ def named_apart(pair: Pair) -> bool:
     return all(
         bool(first := saying.words[:1])
         and first[0] in only
-        and not first[0].kind
+        and _is_thing(first[0], pair)
         and first[0].place == 1
         and first[0].after_determiner
         for saying, only in ((pair.n, pair.only_n), (pair.o, pair.only_o))
     )
+
+
+def _is_thing(word: Word, pair: Pair) -> bool:
+    """Whether it is no value; an animal is one that neither is named by: "our dog eats", "our cat eats"."""
+    named = any(pair.n.matter[key].kind == "name" for key in pair.shared & pair.n.matter.keys())
+    return not word.kind or (word.kind == "pet" and not named)
 
 
 def two_subjects(pair: Pair) -> bool:

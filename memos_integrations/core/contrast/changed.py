@@ -42,6 +42,8 @@ def it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0
     begun = pair.n.begins and pair.held and (steps or bool(pair.shared & SINGLE - {"@begin"}))
     if pair.one_of_many or pair.other_doing or a_part(n, pair) or two_subjects(pair):
         return 0
+    if _is_of_another_sort(pair):
+        return 0
     if not (n.fresh or begun) or n.besides or n.passing or n.past or o.past or pair.n.denied or not pair.shared:
         return 0
     framed = not any(not key.startswith("@") for key in pair.shared - pair.o.holder - CHANGING)
@@ -63,6 +65,56 @@ def it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0
     if pair.kinds & _OF_ONE_STATE and pair.held and not pair.other_doing:
         return 1
     return 1 if n.instead and _in_the_place(pair) else 0
+
+
+def _is_of_another_sort(pair: Pair) -> bool:
+    """Whether it changes to an hour, a day or a number, and the earlier tells none: "was put off to Friday"."""
+    led = [word for word in pair.only_n if word.lead in {"to", "until", "till"}]
+    if not (led and pair.n.changes and all(word.kind in _SCALED for word in led)):
+        return False
+    units = {_unit(word, pair.n.lows) for word in led} - {""}
+    if units & pair.o.acts - pair.shared:
+        return False  # "lasts an hour"
+    ways = frozenset[str]().union(*(_SCALED[word.kind] for word in led))
+    told = [word for word in pair.only_o if _SCALED.get(word.kind, frozenset()) & ways]
+    if units & _DURATIONS:
+        told = [word for word in told if word.kind == "number"]
+    return all(bool(units) and _unit(word, pair.o.lows) != "" and not _one_scale(word, pair, units) for word in told)
+
+
+def _unit(word: Word, lows: tuple[str, ...]) -> str:
+    """What a number counts: the word after it."""
+    after = lows[word.place + 1 : word.place + 2] if word.kind == "number" else ()
+    return root(after[0]) if after and after[0] not in _NO_UNITS else ""
+
+
+_NO_UNITS = frozenset("in on at to for of a an the per each and or by from with since".split())
+
+
+def _one_scale(word: Word, pair: Pair, units: set[str]) -> bool:
+    mine, theirs = (
+        [scale for scale in _SCALES if each & scale] for each in (frozenset(units), frozenset({_unit(word, pair.o.lows)}))
+    )
+    return not mine or not theirs or mine == theirs
+
+
+_DURATIONS, *_ = _SCALES = [
+    frozenset(map(root, each.split()))
+    for each in (
+        "second minute hour day week month year",
+        "percent",
+        "euro dollar pound franc cent",
+        "metre meter kilometre kilometer km cm mile",
+        "gram kilo kilogram kg tonne",
+        "gb tb mb kb gigabyte",
+        "person people",
+    )
+]
+_WHEN, _HOW_MUCH = frozenset({"when"}), frozenset({"how much", "when"})
+_SCALED = {
+    "day": _WHEN, "month": _WHEN, "time": _WHEN, "number": _HOW_MUCH, "ordinal": _HOW_MUCH, "season": _WHEN,
+}  # fmt: skip
+"""Kinds of values to what they can tell."""
 
 
 _STEPS = {"number", "ordinal"}

@@ -109,6 +109,18 @@ def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
     return 2 if pair.cover >= 0.4 else 1
 
 
+def _it_is_denied_in_other_words(n: Statement, o: Statement, pair: Pair) -> int:
+    """One denies in another word of the same sense: "are not allowed", "are welcome"."""
+    if pair.n.denied == pair.o.denied or n.past or o.past or n.passing or n.besides or named_apart(pair):
+        return 0
+    if not pair.n.scales & pair.o.scales or of_two_things(pair) or _is_for_some(n, pair) or not pair.argument:
+        return 0
+    if pair.n.acts & pair.o.acts & OPPOSED.keys() or pair.compound:
+        return 0  # "I like tea", "I do not like green tea"
+    left = [word for word in (*pair.only_n, *pair.only_o) if word.root not in OPPOSED]
+    return 0 if len(left) > 1 else 1
+
+
 def _is_for_some(n: Statement, pair: Pair) -> bool:
     """Whether it is so for some only: "closed to members"."""
     return not n.fresh and any(word.lead in {"for", "to"} and word.predicate for word in pair.only_n)
@@ -162,14 +174,21 @@ def _it_is_taken_over(n: Statement, o: Statement, pair: Pair) -> int:
     others = {word.root for word in pair.only_n if word.kind == "name"} | (pair.n.holder - pair.o.holder)
     if not part or not others - {"@me", "@mine"}:
         return 0
+    if not pair.o.holder and pair.n.acts & _HANDING and not any(word.kind == "name" for word in pair.o.words):
+        return 0  # "the plan is on hold", "Ruta passed the plan on to Aksel"
     left = [word for word in pair.only_o if word.root not in MANY and not word.root.startswith("@")]
     return 2 if pair.held and not [word for word in left if word.kind] else 1
+
+
+_HANDING = frozenset({root("pass"), root("hand")})
 
 
 def _it_names_the_former(n: Statement, o: Statement, pair: Pair) -> int:
     """It names the earlier's value as what was before: "from X", "instead of X"."""
     named = named_by(FORMER, n) & pair.shared
     former = named - pair.o.holder
+    if former and pair.o.words[0].root in named and pair.shared - pair.o.holder == former and len(pair.o.words) > 2:
+        return 0  # "Vega runs Debian", "the wiki is on Altair instead of Vega"
     if n.succeeds and not former and named and pair.argument and pair.cover > 0.5 and not o.ended:
         return 2  # "Lindqvist succeeded Oduya as chair"
     return 2 if former and not o.ended and (n.fresh or n.succeeds) else 0
@@ -184,6 +203,7 @@ _RULES: tuple[Callable[[Statement, Statement, Pair], int], ...] = (
     it_has_ended,
     it_is_denied,
     _it_is_the_opposite,
+    _it_is_denied_in_other_words,
     it_has_changed,
     _it_ends_the_state,
     _it_is_corrected,

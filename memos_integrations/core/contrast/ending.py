@@ -27,6 +27,8 @@ def ended_in(tokens: list[str], lows: list[str]) -> Iterator[str]:
         no_verb = place > 0 and lows[place - 1] in DETERMINERS | _NOUN_FOLLOWS
         verb = root(low) in ENDING and (_is_told(low) or " ".join(lows[max(0, place - 2) : place]) in _HAD_TO)
         named = place > 0 and tokens[place][0].isupper()
+        if _is_no_end(lows, place):
+            continue
         if low in {"done", "through"} and lows[place + 1 : place + 2] == ["with"]:
             yield from (FRAMES.get(root(each), root(each)) for each in _object(lows[place + 2 :]))
         if no_verb or named or low == "die" or not (verb or pair or low in OVER):
@@ -38,8 +40,26 @@ def ended_in(tokens: list[str], lows: list[str]) -> Iterator[str]:
         after = list(_object(lows[place + 1 :]))
         before = _subject_of(lows[:place])
         passive = verb and place > 0 and lows[place - 1] in _PASSIVE and not low.endswith("ing")
+        over = low in OVER and "of" in lows[1:place] and root(low) not in ENDING
+        before = _heads(lows[: lows.index("of")]) if over else before  # "maintenance of the site is over"
         chosen = before if (low in OVER and root(low) not in ENDING) or not after or passive else after
         yield from (FRAMES.get(root(each), root(each)) for each in chosen[:5])
+
+
+def _is_no_end(lows: list[str], place: int) -> bool:
+    """Whether a word that can tell of an end tells of none: "places are left", "gone on leave", "half past nine"."""
+    low, before, after = lows[place], lows[:place], lows[place + 1 : place + 2]
+    match low:
+        case "left":
+            return bool({"is", "are"} & {*before}) and after != ["for"]
+        case "gone":
+            return after in (["on"], ["to"], ["into"], ["up"], ["down"])
+        case "done":
+            return after != ["with"] and not _PASSIVE & {*before[-2:]}
+        case "past":
+            return before[-1:] in (["half"], ["quarter"], ["minutes"]) or before[-1:] != [] and before[-1].isdigit()
+        case _:
+            return False
 
 
 def _object(lows: list[str]) -> Iterator[str]:
@@ -74,6 +94,10 @@ def _subject_of(lows: list[str]) -> list[str]:
     content = [each for each in lows if each not in FILLERS]
     phrase = list(_object([each for each in lows if each not in FILLERS or each in _LEADING_ON]))
     return phrase[-1:] if phrase and phrase[-1] in KIN else content
+
+
+def _heads(lows: list[str]) -> list[str]:
+    return [each for each in lows if each not in FILLERS]
 
 
 _HAD_TO = frozenset({"had to", "asked to", "decided to", "wants to"})

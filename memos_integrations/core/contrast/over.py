@@ -6,7 +6,8 @@ import re
 
 from memos_integrations.core.contrast.apart import of_two_things
 from memos_integrations.core.contrast.changed import MOST_APART
-from memos_integrations.core.contrast.lexicon import IRREGULAR, SINGLE, WISHING
+from memos_integrations.core.contrast.kinds import sorts_in
+from memos_integrations.core.contrast.lexicon import ENDING, IRREGULAR, SINGLE, WISHING, root
 from memos_integrations.core.contrast.pair import Pair
 from memos_integrations.core.contrast.saying import Statement
 from memos_integrations.core.contrast.word import Word
@@ -22,7 +23,7 @@ def it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR091
         return 0
     if pair.only_o and pair.only_n and not pair.argument:
         return 0
-    if of_two_things(pair) or _ITS_FORMER.search(n.text):
+    if of_two_things(pair) or _ITS_FORMER.search(n.text) or _told_again(pair) or _is_handed_on(n, pair):
         return 0
     matter = pair.shared - (pair.o.holder & pair.n.holder)
     if pair.only_o and pair.only_n and matter and matter <= SINGLE:
@@ -30,6 +31,21 @@ def it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR091
     if n.passing and pair.only_o and not o.passing and _FOR_ONCE.search(fold(n.text)):
         return 0  # "I take the train to work", "The train was cancelled today"
     return 2 if pair.cover >= 0.5 else 1
+
+
+def _told_again(pair: Pair) -> bool:
+    """Whether both say by one word that it is over: "I lost my phone", "my phone is lost"."""
+    ends = {each for each in pair.n.acts & pair.o.acts & ENDING if each in pair.o.acts}
+    return bool(ends) and not pair.only_n
+
+
+def _is_handed_on(n: Statement, pair: Pair) -> bool:
+    """Whether a thing of which something is told has another keeper, and is as it was: "passed the plan on to Ina"."""
+    kept = pair.o.holder or pair.n.holder & pair.o.matter.keys() or any(word.kind == "name" for word in pair.o.words)
+    return n.succeeds and bool(pair.n.acts & _HANDING) and not kept and pair.o.words[0].root in pair.shared
+
+
+_HANDING = frozenset(map(root, "hand pass take".split()))
 
 
 def _is_what_ended(pair: Pair) -> bool:
@@ -64,6 +80,8 @@ def it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR091
         return 0  # "I have a daughter", "My daughter does not like spinach"
     if pair.n.denied == pair.o.denied or not (pair.shared - pair.o.holder) or (n.passing and not done) or n.past:
         return 0
+    if pair.shared - pair.o.holder == {"@drink"} and not {"alcohol"} & {*sorts_in(pair.n), *sorts_in(pair.o)} and pair.only_n:
+        return 0  # "I do not drink alcohol", "I drink a lot of water"
     if pair.opposed or (not done and (pair.n.ending | pair.o.ending) & pair.shared):
         return 0  # "I do not like it", "I hate it"
     if o.past and not n.past:

@@ -168,7 +168,7 @@ def _whose(saying: Saying) -> str:
 def _statement(sentence: str) -> Statement:
     sentence = _written_out(sentence)
     plain = fold(sentence)
-    changed = any(root(word) in CHANGING for word in _WORD.findall(plain))
+    changed = any(root(word) in CHANGING and word not in _GROWING for word in _WORD.findall(plain))
     return Statement(
         sentence,
         tuple(_sayings(sentence)),
@@ -187,6 +187,10 @@ def _statement(sentence: str) -> Statement:
         drops=DROPPED.search(plain) is not None,
         small=frozenset(root(word) for word in _WORD.findall(sentence) if word[0].islower() or word[1:].isupper()),
     )
+
+
+_GROWING = frozenset({"grow", "grows", "growing"})
+"""What grows somewhere, or is grown, is no news."""
 
 
 _SINCE_WHEN = re.compile(r"\bsince (?:i|we|he|she|they|it|the|my|our) .*$")
@@ -262,7 +266,11 @@ def _saying(tokens: list[str]) -> Saying:
     words = tuple(word_of(tokens, lows, place) for place in range(len(tokens)))
     content = [word for word in words if word is not None]
     holder = holder_of(tokens, lows)
-    scaled = [low for low in lows[:-1] if low not in {"on", "off", "last", "up", "down"}] + lows[-1:]
+    scaled = [
+        low
+        for low, after in zip(lows, [*lows[1:], ""], strict=True)
+        if not (after and low in {"on", "off", "last", "up", "down"}) and not (low in _RUNS and after in {"on", "in", "at"})
+    ]
     scales = {scale for low in scaled if low not in NEGATIONS for scale in OPPOSED.get(root(low), ())}
     return Saying(
         tuple(content),
@@ -272,7 +280,7 @@ def _saying(tokens: list[str]) -> Saying:
         frozenset(ended_in(tokens, lows)),
         denied=any(low in NEGATIONS for low in lows),
         denied_at=next((place for place, low in enumerate(lows) if low in _NO), -1),
-        changes=any(root(low) in CHANGING for low in lows),
+        changes=any(root(low) in CHANGING and low not in _GROWING for low in lows),
         owners={word.root: found for word in content if (found := owners_of(tokens, lows, word))},
         acts=frozenset(map(root, lows)),
         kept_apart={word.root: found for word in content if (found := qualifiers_of(content, word) - holder)},
@@ -284,6 +292,8 @@ def _saying(tokens: list[str]) -> Saying:
     )
 
 
+_RUNS = frozenset({"run", "runs", "work", "works"})
+"""What runs on something is told by that, not that it runs."""
 _NO = frozenset({"no", "not"})
 
 
