@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
-from memos_integrations.core.claims.frames import is_known, verb_of
+from memos_integrations.core.claims.frames import PERSONAL, is_known, verb_of
 
 _I = r"(?:I|we|he|she|they|my|our|his|her|their)"
 _LONG = r"(?:[\w-]+ ){0,3}(?:weeks?|months?|years?|decades?|ages|(?:long )?(?:time|while))"
@@ -215,6 +215,23 @@ _AVOIDS = re.compile(
     re.IGNORECASE,
 )
 
+_BROKEN = re.compile(
+    r"^((?:the|my|our|[A-Z]\w+'s) (?:[\w'-]+ ){1,6}?)"
+    r"(?:(?:does|do) not (?:work|function)|(?:is|are) not working|(?:is|are) out of (?:order|service))(?: properly)?"
+    r"(?=[.,;!]|$)",
+    re.IGNORECASE,
+)
+_HANDLES = re.compile(
+    r"\b(?:looks after|takes care of|(?:is|are) (?:now )?(?:in charge of|responsible for)|deals with) (?=the |our |all )",
+    re.IGNORECASE,
+)
+
+
+def _broken(found: re.Match[str]) -> str:
+    of_somebody = found[1].split()[-1].lower() in PERSONAL
+    return found[0] if of_somebody else f"{found[1]}is broken"
+
+
 _TURNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (_SELDOM, "never "),
     (_CALLED_ME, r"my name is \1"),
@@ -254,6 +271,8 @@ _TURNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
     (_GIVES_THE_NAME, r"\1 is now called \2"),
     (_IN_LOVE, "now love"),
     (_PUT_OFF, "postponed to "),
+    (_BROKEN, _broken),
+    (_HANDLES, "handles "),
 )
 
 

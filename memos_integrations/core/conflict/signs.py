@@ -165,6 +165,7 @@ def _of_pair(pair: Pair) -> Iterator[str]:
         yield "kinds"
         yield from (f"of {kind}" for kind in pair.kinds & (_MEASURES | {"name"}))
     first = pair.n.words[:1], pair.o.words[:1]
+    units = [{word.unit for word in only if word.unit} for only in (pair.only_n, pair.only_o)]
     leads = [{word.lead for word in only if word.lead} for only in (pair.only_n, pair.only_o)]
     more = {
         "measure": bool(pair.kinds & _MEASURES),
@@ -173,6 +174,8 @@ def _of_pair(pair: Pair) -> Iterator[str]:
         "apart": named_apart(pair),
         "of two subjects": two_subjects(pair),
         "of two things": of_two_things(pair),
+        "other count": bool(units[0] & units[1]),
+        "one side denied": pair.n.denied != pair.o.denied and bool(pair.n.scales & pair.o.scales),
         "led": bool(leads[0] & leads[1]),
         "begins": bool(first[0] and first[1] and first[0][0].root == first[1][0].root),
     }

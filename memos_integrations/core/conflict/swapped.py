@@ -175,7 +175,13 @@ def _form(word: str) -> str:
     low = word.lower()
     if low in DETERMINERS & ME:
         return "my"
+    if low.endswith(("s", "ed")) and verb_of(low) in _LEADING:
+        return "@lead"
     return f"#{low}" if low[0].isdigit() else root(low)
+
+
+_LEADING = frozenset("lead manage run head handle direct oversee supervise coordinate".split())
+"""Verbs of who has it in hand."""
 
 
 @lru_cache(maxsize=1 << 12)

@@ -94,8 +94,8 @@ def _signals(n: Statement, o: Statement, pairs: Sequence[Pair]) -> Iterator[tupl
 
 
 def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
-    if "time" in pair.kinds and not pair.n.changes:
-        return 0  # "opens at 9", "closes at 6"
+    if pair.kinds & {"time", "number"} and not pair.n.changes:
+        return 0  # "opens at 9", "closes at 6"; "floor 3 is closed", "floor 2 is open"
     if not pair.opposed or pair.n.denied != pair.o.denied or n.past or o.past or n.passing or named_apart(pair):
         return 0
     left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
@@ -146,6 +146,9 @@ def _it_ends_the_state(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: 
         return 2 if not left and pair.held and pair.argument else 1
     if ended and pair.alike >= FEW and any(pair.o.matter[key].kind == "name" for key in matter & pair.o.matter.keys()):
         return 1  # "our cat Milo is missing", "we found Milo"
+    named = pair.shared & pair.o.holder & pair.n.matter.keys()
+    if ended and not left and any(pair.n.matter[key].kind == "name" for key in named):
+        return 1  # "Rufus is missing", "we found Rufus"
     alone = turned(OF_PEOPLE, pair.n.acts, frozenset(pair.o.matter)) - told_again
     return 1 if alone and pair.held else 0
 

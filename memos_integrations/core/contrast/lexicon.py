@@ -133,7 +133,7 @@ ENDING = _roots(
     " decommission dissolve dismiss fire sack outsource hand pass recover heal remove delete disband dismantle"
     " replace"
     " overcome outgrow vacate evict deactivate deregister demolish axe purge disconnect relinquish forfeit"
-    " swap trade exchange donate forgo forsake renounce lapse cure revoke repeal withdraw"
+    " swap trade exchange donate repay forgo forsake renounce lapse cure revoke repeal withdraw"
     " kundigen gekundigt aufgehort verkauft beendet abgesagt abgemeldet abgeschafft weggegeben"
     " dejar dejado deje dejo vendi vendio vendido cancele cancelado terminado acabado"
 )
@@ -230,7 +230,8 @@ SINGLE = frozenset({"@reside", "@employ", "@name", "@cost", "@weigh", "@last", "
 """Frames that one thing has one value of at a time, as a rule."""
 
 _OPPOSED = """
-open / close closed shut
+open / close closed shut locked
+good / bad poor
 allow allowed permit permitted welcome / forbid forbidden prohibit prohibited ban banned
 work function run / broken defective fail break down
 full / empty

@@ -13,7 +13,7 @@ FRESH = re.compile(
     r"\b(?:now|nowadays|these days|from now on|at the moment|currently|recently|lately|as of|since|instead"
     r"|henceforth|finally|at last|for good|permanently|effective|starting (?:from|in|on|with)|as from"
     r"|from (?:here|this point|that point) on(?:wards?)?|change of plans?|on second thoughts?|new"
-    r"|newly|current|latest|updated|again|going forward|any ?more|no longer|by now|only \w+ left|meanwhile"
+    r"|newly|current|latest|updated|again|(?:re)?painted|going forward|any ?more|no longer|by now|only \w+ left|meanwhile"
     r"|from (?:\w+ ){0,2}(?:on(?! (?:\d|the|a|mon|tues|wednes|thurs|fri|satur|sun|january|february|march|april|may|june"
     r"|july|august|september|october|november|december))|onwards?)"
     r"|from (?:today|this (?:week|month|year)|next (?:week|month)|january|february"

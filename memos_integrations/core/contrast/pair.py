@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memos_integrations.core.contrast.lexicon import CHANGING, MANY, NEGATING_PREFIXES, NEGATING_SUFFIXES, WISHING, root
+from memos_integrations.core.contrast.lexicon import CHANGING, IRREGULAR, MANY, NEGATING_PREFIXES, NEGATING_SUFFIXES, WISHING, root
 from memos_integrations.core.contrast.saying import Saying
 from memos_integrations.core.contrast.word import Word
 
@@ -97,7 +97,7 @@ class Pair(NamedTuple):
             abs(word.place - saying.matter[key].place) == 1
             for saying, only in ((self.n, self.only_n), (self.o, self.only_o))
             for word in only
-            if word.kind not in _MEASURED and word.root not in MANY | CHANGING | _BESIDE and word.root[0] != "@"
+            if word.kind not in _MEASURED and not _is_told(word) and word.root not in MANY | CHANGING | _BESIDE and word.root[0] != "@"
             for key in things & saying.matter.keys()
             if not key.startswith("@")
         )
@@ -133,6 +133,11 @@ class Pair(NamedTuple):
     def cover(self) -> float:
         """How much of what the earlier says is in the later."""
         return len(self.shared) / max(1, len(self.shared) + len(self.only_o))
+
+
+def _is_told(word: Word) -> bool:
+    """Whether a word between a thing and another is a verb of what happened: "the team hired a tester"."""
+    return (word.low.endswith("ed") or word.low in IRREGULAR) and not word.after_determiner
 
 
 def _one_kind(mine: Word, theirs: Word) -> bool:

@@ -8,10 +8,10 @@ _TURNS = """
 * birth born deliver / pregnant expect
 * graduate diploma / student study undergraduate trainee apprentice
 back return / miss missing lose lost
-find found locate turn / look search seek lose lost miss missing
+find found locate turn / look search seek lose lost miss missing want need
 arrive receive deliver come get got complete / wait await expect order outstanding transit delay overdue
 let rent lease / free vacant empty
-repair fix mend replace unblock / flat break broken defective leak damage out fail jam block
+repair fix mend replace unblock / flat break broken defective leak damage out fail jam block crack torn stuck
 pay repay settle transfer / owe unpaid due outstanding debt overdue
 * hire / unemployed jobless unemployment
 * resume / leave sabbatical vacation holiday sick ill
@@ -25,7 +25,7 @@ approve grant accept reject refuse / pending apply wait application review
 answer reply / wait
 finish complete submit pass / read write study work learn prepare draft
 retire / work employ
-sell / own sale
+sell / own sale belong
 fill staff / open vacant
 wake / asleep coma
 land / flight fly
@@ -38,7 +38,8 @@ certify qualify / trainee learner
 fluent / learn study
 * reconcile forgive / fight quarrel feud
 close resolve uphold dismiss decide / investigate investigation dispute
-resume restart pick run underway / hold pause suspend freeze shelve
+resume restart pick run underway ahead continue / hold pause suspend freeze shelve
+release free clear / hold held detain seize block
 reinstate restore reactivate / suspend lock block freeze
 open reopen / close closed shut
 close shut / open
