@@ -164,12 +164,13 @@ _EXACT = frozenset({"supervisor", "partner", "phone", "rent", "age", "name"})
 """What is told by a name or a number: "my manager is nice" tells something else of them."""
 
 
+_SINCE = re.compile(r"\s(?:since|from|as of|starting)\s.+$")
 _BOOKED = frozenset("room seat table slot line place space bed desk flat evening day weekend".split())
 """What is "free" when nobody has taken it."""
 
 
 def _thing(subject: Subject, value: str) -> tuple[str, Strength]:
-    kind = kind_of(value)
+    kind = kind_of(_SINCE.sub("", value))
     head = subject.plain
     if subject.attribute and not (subject.attribute in _EXACT and kind == "words"):
         many = subject.attribute == "hobby"

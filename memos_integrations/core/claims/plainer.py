@@ -114,7 +114,7 @@ _LET_GO = re.compile(
     r"|made me redundant)\b"
 )
 _OWN_TASTE = re.compile(
-    r"^I (?:think|guess|believe|feel|would say|(?:have )?decided|realized|realised)"
+    r"^I(?:'d say| (?:think|guess|believe|feel|would say|(?:have )?decided|realized|realised))"
     r"(?: that)? (?=.*\b(?:my (?:new )?favou?rite|I (?:like|love|prefer"
     r"|hate))\b)"
 )
@@ -221,10 +221,20 @@ _BROKEN = re.compile(
     r"(?=[.,;!]|$)",
     re.IGNORECASE,
 )
+_HAS_A_NEW = re.compile(
+    r"^(?:(?P<me>I|we)|(?P<who>[A-Z]\w+|(?:my|our|the) \w+)) (?:now )?(?:has|have|got) (?:got )?an? new "
+    r"(?P<what>[a-z]+(?: [a-z]+)?)(?: named| called|,) (?=[A-Z])",
+    re.IGNORECASE,
+)
+"""Who has a new one, by name: of what one has one of at a time the reading decides."""
 _HANDLES = re.compile(
     r"\b(?:looks after|takes care of|(?:is|are) (?:now )?(?:in charge of|responsible for)|deals with) (?=the |our |all )",
     re.IGNORECASE,
 )
+
+
+def _new(found: re.Match[str]) -> str:
+    return f"{'my' if found['me'] else found['who'] + chr(39) + 's'} new {found['what']} is "
 
 
 def _broken(found: re.Match[str]) -> str:
@@ -272,6 +282,7 @@ _TURNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
     (_IN_LOVE, "now love"),
     (_PUT_OFF, "postponed to "),
     (_BROKEN, _broken),
+    (_HAS_A_NEW, _new),
     (_HANDLES, "handles "),
 )
 

@@ -113,7 +113,8 @@ def _starts_predicate(words: list[str], place: int) -> bool:
     if low.endswith("ing"):
         return False
     plural = words[place - 1].lower().endswith("s") or words[place - 1].lower() in {"parents", "children", "people"}
-    inflected = low != verb_of(low)
+    put = low in {"put", "cut", "set"} and words[place + 1].lower() in _OWN.keys() | _THEIRS | _ARTICLES
+    inflected = low != verb_of(low) or put
     if inflected and words[place - 1].lower() in _OWN.keys() | _THEIRS | _ARTICLES:
         return False
     return inflected or (plural and not words[place - 1].endswith("'s"))

@@ -132,6 +132,7 @@ def _of_text(text: str) -> frozenset[str]:
         "somebody": is_of_somebody(text),
         "figures": _FIGURES.search(text) is not None,
         "colon": ":" in text,
+        "only": " only " in f" {text.lower()} ".replace(".", " "),
         "small": text[:1].islower(),
     }
     return frozenset(found | {name for name, there in more.items() if there})

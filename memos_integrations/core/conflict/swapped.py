@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from memos_integrations.core.claims import kind_of, refines, same_value
 from memos_integrations.core.claims.claim import KINDS, period_of
-from memos_integrations.core.claims.frames import PERSONAL, verb_of
+from memos_integrations.core.claims.frames import PERSONAL
 from memos_integrations.core.claims.sorts import sort_of
 from memos_integrations.core.claims.subjects import split_subject
 from memos_integrations.core.contrast import said
@@ -37,25 +37,32 @@ _LEADS = frozenset(
 )
 _BE = frozenset("is are am be was were been".split())
 _MODALS = frozenset("may might can could must should shall will would have has had do does did".split())
+_NO_DOING = {root(each) for each in _MODALS | _LEADS} | {"be"}
 _PAST = (frozenset(IRREGULAR) - {"has", "does", "had"}) | {"was", "were", "did"}
-_SLOTS = frozenset(
+
+
+def _verbs(words: str) -> frozenset[str]:
+    return frozenset(map(root, words.split()))
+
+
+_SLOTS = _verbs(
     "sleep sit live reside stand keep store start end begin close open leave arrive meet hold host cost last weigh"
     " measure take need require lend allow pay earn charge belong face lie park lead teach maintain own handle manage"
     " write build run wake finish expire serve contain limit support ship deliver send return receive listen prefer"
-    " get report retire rent drink wear use go have".split()
+    " get report retire rent drink wear use go have"
 )
 """Verbs of what is so in one way at a time, as a rule, where all else is told in the same words."""
-_OF_PEOPLE = frozenset("sleep sit park bank belong store keep host run deploy".split())
+_OF_PEOPLE = _verbs("sleep sit park bank belong store keep host run deploy")
 """Those of them that tell where somebody is, or with whom, one of these at a time."""
-_OPEN = frozenset(
+_OPEN = _verbs(
     "work operate sell stop available used known about depend depends consist consists apply applies talk appear travel"
     " fly export offer offers connect integrate stops come comes visit for exist exists useful good grow grows compete"
-    " speak play important famous related interested employed born involved qualified trained invited".split()
+    " speak play important famous related interested employed born involved qualified trained invited"
 )
 """Words of what is so in several places or ways at once."""
-_HELD = frozenset(
+_HELD = _verbs(
     "own lead manage run head chair maintain handle write edit teach host approve organise organize coach oversee"
-    " supervise direct".split()
+    " supervise direct"
 )
 """What one does alone as a rule, or one group: with "the", of one thing."""
 _GROUPS = frozenset("team department group office choir band club company".split())
@@ -96,13 +103,13 @@ class Swap(NamedTuple):
 
     @property
     def predicate(self) -> tuple[str, ...]:
-        """The words from the verb on that both say before the value, in plain forms."""
-        return tuple(verb_of(each.lower()) for each in self.before[self.verb :])
+        """The words from the verb on that both say before the value, by their roots."""
+        return tuple("be" if each.lower() in _BE else root(each) for each in self.before[self.verb :])
 
     @property
     def doing(self) -> tuple[str, ...]:
         """The predicate without "is", "may" and prepositions."""
-        return tuple(each for each in self.predicate if each not in _MODALS | _LEADS and each not in {"be", "do"})
+        return tuple(each for each in self.predicate if each not in _NO_DOING)
 
     @property
     def subject(self) -> str:
@@ -141,6 +148,8 @@ def swap_of(newer: str, older: str) -> Swap | None:
     end = next((place for place in range(left) if n[-1 - place] != o[-1 - place]), left)
     if not start and not end:
         return None
+    if end and start + end == least and _figures((*mine[start : len(n) - end], *theirs[start : len(o) - end])):
+        end -= 1  # "every week", "every two weeks"
     middle = mine[start : len(n) - end], theirs[start : len(o) - end]
     verb = _verb_at(theirs)
     past = 0 < verb < start and (_is_past(mine[verb]) or _is_past(theirs[verb]))
@@ -175,12 +184,12 @@ def _form(word: str) -> str:
     low = word.lower()
     if low in DETERMINERS & ME:
         return "my"
-    if low.endswith(("s", "ed")) and verb_of(low) in _LEADING:
+    if low.endswith(("s", "ed")) and root(low) in _LEADING:
         return "@lead"
     return f"#{low}" if low[0].isdigit() else root(low)
 
 
-_LEADING = frozenset("lead manage run head handle direct oversee supervise coordinate".split())
+_LEADING = _verbs("lead manage run head handle direct oversee supervise coordinate")
 """Verbs of who has it in hand."""
 
 
@@ -219,14 +228,14 @@ def _of_value(swap: Swap) -> Iterator[str]:
     leads = _leads(swap)
     kinds = [kind_of(" ".join(each)) for each in (swap.newer, swap.older)]
     sorts = [sort_of(" ".join(each)) for each in (swap.newer, swap.older)]
-    yield f"verb {root(doing[0])}" if doing else "verb be"
+    yield f"verb {doing[0]}" if doing else "verb be"
     yield f"kind {kinds[0]}" if kinds[0] == kinds[1] else "two kinds"
     yield f"begins {swap.subject}"
     more = {
         "led": leads[0] and leads[1],
         "led by one": leads[0] != leads[1],
         "slot": not doing or bool(_SLOTS & set(doing)),
-        "open": bool(_OPEN & {*swap.predicate[:2], swap.before[-1].lower(), swap.newer[0].lower()}),
+        "open": bool(_OPEN & {*swap.predicate[:2], root(swap.before[-1]), root(swap.newer[0])}),
         "copula": not doing and swap.predicate[0] == "be",
         "past": swap.past,
         "goes on": bool(swap.after),
@@ -305,6 +314,9 @@ def _is_other_value(swap: Swap) -> bool:
         return True
     if _OFTEN.search(mine) and _OFTEN.search(theirs):
         return not signs & {"past", "denied", "two places"}
+    every = swap.before[-1].lower() in {"every", "each"} and "measures" in signs
+    if every and not signs & {"past", "two places"}:
+        return True
     if signs & {"past", "two places", "denied"} or refines(mine, theirs) or same_value(mine, theirs) or _lists(swap):
         return False
     if "measures" in signs:
@@ -333,9 +345,9 @@ def _is_of_ones_own(swap: Swap) -> bool:
     return own and bool(_HAVING & set(swap.doing[:1]))
 
 
-_HAVING = frozenset("take like want wear drink prefer keep eat have".split())
-_AT_ONCE = frozenset("start begin leave wake finish arrive get go open close".split())
-_RUNS = frozenset({"run", "use"})
+_HAVING = _verbs("take like want wear drink prefer keep eat have")
+_AT_ONCE = _verbs("start begin leave wake finish arrive get go open close")
+_RUNS = _verbs("run use")
 
 
 def _is_elsewhere(swap: Swap) -> bool:
@@ -366,4 +378,4 @@ def _is_other_doer(swap: Swap) -> bool:
         return False
     group = {each.lower() for each in swap.after[:place]} | {swap.older[-1].lower()}
     named = all(words[0][:1].isupper() for words in both) and not place
-    return (named or bool(group & _GROUPS)) and verb_of(swap.after[place].lower()) in _HELD
+    return (named or bool(group & _GROUPS)) and root(swap.after[place]) in _HELD

@@ -216,7 +216,7 @@ FRAMES: dict[str, str] = {
         "subscribe": "subscribe subscription subscriber unsubscribe",
         "therapy": "therapy therapist",
         "office": "office desk",
-        "school": "school kindergarten university college primary secondary",
+        "school": "school kindergarten nursery daycare preschool university college primary secondary",
         "ticket": "ticket fare",
     }.items()
     for each in _roots(words)
