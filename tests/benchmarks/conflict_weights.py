@@ -142,7 +142,9 @@ def told_of_one(dice: random.Random) -> Iterator[Told]:
                 yield from (Told(name, *both, conflict=False) for both in ((other, older), (older, other)))
                 yield Told(name, dice.choice(changes), other, conflict=True)
             aside = [each for line in lines[:place] + lines[place + 1 :] for part in line for each in part]
-            yield from (Told(name, newer, older, conflict=False) for newer in dice.sample(aside, min(ASIDE, len(aside))))
+            yield from (
+                Told(name, newer, older, conflict=False) for newer in dice.sample(aside, min(ASIDE, len(aside)))
+            )
 
 
 def _told(part: str) -> list[str]:

@@ -228,7 +228,8 @@ _HAS_A_NEW = re.compile(
 )
 """Who has a new one, by name: of what one has one of at a time the reading decides."""
 _HANDLES = re.compile(
-    r"\b(?:looks after|takes care of|(?:is|are) (?:now )?(?:in charge of|responsible for)|deals with) (?=the |our |all )",
+    r"\b(?:looks after|takes care of|(?:is|are) (?:now )?(?:in charge of|responsible for)|deals with)"
+    r" (?=the |our |all )",
     re.IGNORECASE,
 )
 

@@ -21,10 +21,10 @@ from memos_integrations.core.claims import (
 from memos_integrations.core.claims.ahead import is_ahead
 from memos_integrations.core.claims.claim import ANY
 from memos_integrations.core.conflict.decision import Evidence, Ruling, Verdict
+from memos_integrations.core.conflict.in_place import takes_its_place
 from memos_integrations.core.conflict.limits import is_fewer
 from memos_integrations.core.conflict.meaning import Meaning, meaning_of
 from memos_integrations.core.conflict.standing import Found, is_of_somebody, learned, told
-from memos_integrations.core.conflict.swapped import takes_its_place
 from memos_integrations.core.conflict.weighed import is_likely
 from memos_integrations.core.contrast import contrast, denied_of_another, says_news
 from memos_integrations.core.cube import MemCube, TrustLabel
@@ -160,9 +160,8 @@ class ConflictRules:
             return Verdict(Ruling.FLAG, "both may be true", evidence)
         same = _repeated(newer, older, mine, theirs, found) if is_told_again(newer, older) else None
         by_words = same or _contrasted(newer, older)
-        if by_words or found:
-            return by_words
-        return _swapped(newer, older) or _likely(newer, older, mine, theirs, self._meaning)
+        no_more = by_words is not None or bool(found)
+        return by_words if no_more else _swapped(newer, older) or _likely(newer, older, mine, theirs, self._meaning)
 
 
 def _swapped(newer: MemCube, older: MemCube) -> Verdict | None:

@@ -45,7 +45,10 @@ _TOGETHER = frozenset(
     + [f"pair {each}" for each in ("begins", "led", "apart", "one_of_many", "ending", "negated", "compound")]
     + ["pair alike 0", "pair alike 1", "held by one", "held by others", "first word", "other figures"]
     + ["older figures", "older denied"]
-    + [f"swap {each}" for each in ("slot", "figures", "led", "copula", "of subject", "past", "short", "head", "two kinds")]
+    + [
+        f"swap {each}"
+        for each in ("slot", "figures", "led", "copula", "of subject", "past", "short", "head", "two kinds")
+    ]
     + [f"swap begins {each}" for each in ("i", "mine", "name", "thing", "many", "it")]
 )
 """Signs that also count two together: news of the same holder, news besides."""

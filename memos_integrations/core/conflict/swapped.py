@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from memos_integrations.core.claims import kind_of, refines, same_value
-from memos_integrations.core.claims.claim import KINDS, period_of
+from memos_integrations.core.claims import kind_of
 from memos_integrations.core.claims.frames import PERSONAL
 from memos_integrations.core.claims.sorts import sort_of
 from memos_integrations.core.claims.subjects import split_subject
@@ -35,45 +34,39 @@ _LEADS = frozenset(
     "in at on with by from to for under over of behind near beside next inside outside into onto via as about within"
     " until".split()
 )
-_BE = frozenset("is are am be was were been".split())
+BE = frozenset("is are am be was were been".split())
 _MODALS = frozenset("may might can could must should shall will would have has had do does did".split())
 _NO_DOING = {root(each) for each in _MODALS | _LEADS} | {"be"}
 _PAST = (frozenset(IRREGULAR) - {"has", "does", "had"}) | {"was", "were", "did"}
 
 
-def _verbs(words: str) -> frozenset[str]:
+def roots_of(words: str) -> frozenset[str]:
+    """The roots of words, with spaces between."""
     return frozenset(map(root, words.split()))
 
 
-_SLOTS = _verbs(
+_SLOTS = roots_of(
     "sleep sit live reside stand keep store start end begin close open leave arrive meet hold host cost last weigh"
     " measure take need require lend allow pay earn charge belong face lie park lead teach maintain own handle manage"
     " write build run wake finish expire serve contain limit support ship deliver send return receive listen prefer"
     " get report retire rent drink wear use go have"
 )
 """Verbs of what is so in one way at a time, as a rule, where all else is told in the same words."""
-_OF_PEOPLE = _verbs("sleep sit park bank belong store keep host run deploy")
-"""Those of them that tell where somebody is, or with whom, one of these at a time."""
-_OPEN = _verbs(
+_OPEN = roots_of(
     "work operate sell stop available used known about depend depends consist consists apply applies talk appear travel"
     " fly export offer offers connect integrate stops come comes visit for exist exists useful good grow grows compete"
     " speak play important famous related interested employed born involved qualified trained invited"
 )
 """Words of what is so in several places or ways at once."""
-_HELD = _verbs(
-    "own lead manage run head chair maintain handle write edit teach host approve organise organize coach oversee"
-    " supervise direct"
-)
 """What one does alone as a rule, or one group: with "the", of one thing."""
-_GROUPS = frozenset("team department group office choir band club company".split())
-_UNITS = frozenset(
-    map(
-        root,
-        "second minute hour day week month year time once twice every each per other euro dollar pound franc percent"
-        " degree kilo kilogram kg gram g km kilometre kilometer metre meter mile cm gb mb tb kb kilobyte megabyte"
-        " gigabyte half dozen hundred thousand million daily weekly monthly yearly am pm o'clock k about only under over around up to".split(),
-    )
+GROUPS = frozenset("team department group office choir band club company".split())
+"""What several people are together, each of which is one."""
+UNITS = roots_of(
+    "second minute hour day week month year time once twice every each per other euro dollar pound franc percent degree"
+    " kilo kilogram kg gram g km kilometre kilometer metre meter mile cm gb mb tb kb kilobyte megabyte gigabyte half"
+    " dozen hundred thousand million daily weekly monthly yearly am pm o'clock k about only under over around up to"
 )
+"""What is counted, and words beside a count."""
 
 
 class Swap(NamedTuple):
@@ -104,7 +97,7 @@ class Swap(NamedTuple):
     @property
     def predicate(self) -> tuple[str, ...]:
         """The words from the verb on that both say before the value, by their roots."""
-        return tuple("be" if each.lower() in _BE else root(each) for each in self.before[self.verb :])
+        return tuple("be" if each.lower() in BE else root(each) for each in self.before[self.verb :])
 
     @property
     def doing(self) -> tuple[str, ...]:
@@ -129,7 +122,7 @@ class Swap(NamedTuple):
     def of_somebody(self) -> bool:
         """Whether the subject is somebody, who can do the same in several places and ways."""
         last = self.before[self.verb - 1].lower()
-        kin = {last, last.removesuffix("s")} & (PERSONAL | KIN) - _GROUPS
+        kin = {last, last.removesuffix("s")} & (PERSONAL | KIN) - GROUPS
         return self.subject in {"i", "it", "name"} or bool(kin)
 
 
@@ -175,7 +168,7 @@ def _by_whom(words: tuple[str, ...]) -> tuple[str, ...]:
     """A statement in the passive told of the doer: "the list is kept by Ana", as Ana kept the list; else nothing."""
     lows = [each.lower() for each in words]
     place = lows.index("by") if "by" in lows[3:] else 0
-    if place < 3 or lows[place - 2] not in _BE or not (lows[place - 1].endswith("ed") or lows[place - 1] in IRREGULAR):
+    if place < 3 or lows[place - 2] not in BE or not (lows[place - 1].endswith("ed") or lows[place - 1] in IRREGULAR):
         return ()
     return (*words[place + 1 :], words[place - 1], *words[: place - 2])
 
@@ -189,13 +182,13 @@ def _form(word: str) -> str:
     return f"#{low}" if low[0].isdigit() else root(low)
 
 
-_LEADING = _verbs("lead manage run head handle direct oversee supervise coordinate")
+_LEADING = roots_of("lead manage run head handle direct oversee supervise coordinate")
 """Verbs of who has it in hand."""
 
 
 @lru_cache(maxsize=1 << 12)
 def _verb_at(words: tuple[str, ...]) -> int:
-    told = next((place for place, each in enumerate(words) if place and each.lower() in _BE | _MODALS), -1)
+    told = next((place for place, each in enumerate(words) if place and each.lower() in BE | _MODALS), -1)
     found = split_subject(" ".join(words))
     place = len(found[0]) if found and found[1] else _told_in_third_person(words)
     return min(place, told) if place > 0 and told > 0 else max(place, told)
@@ -218,12 +211,13 @@ def swap_signs(newer: str, older: str) -> Iterator[str]:
             yield "swap of subject alone"
     elif swap.of_value:
         yield "swap"
-        yield from (f"swap {each}" for each in _of_value(swap))
+        yield from (f"swap {each}" for each in marks_of(swap))
     elif 0 < swap.verb < len(swap.before) and not (swap.newer and swap.older):
         yield "swap more" if swap.newer else "swap less"
 
 
-def _of_value(swap: Swap) -> Iterator[str]:
+def marks_of(swap: Swap) -> Iterator[str]:
+    """What sort of value stands in the place of another, after which verb."""
     doing = swap.doing
     leads = _leads(swap)
     kinds = [kind_of(" ".join(each)) for each in (swap.newer, swap.older)]
@@ -272,7 +266,7 @@ def _two_places(swap: Swap) -> bool:
     """Whether the values share a word between others, so that more than one thing differs."""
     mine, theirs = ([root(each) for each in words] for words in (swap.newer, swap.older))
     head = {mine[-1]} & {theirs[-1]}  # "to the core team", "to the sales team"
-    return bool((set(mine) & set(theirs)) - head - _LEADS - _UNITS)
+    return bool((set(mine) & set(theirs)) - head - _LEADS - UNITS)
 
 
 def _figures(words: Sequence[str]) -> bool:
@@ -282,100 +276,6 @@ def _figures(words: Sequence[str]) -> bool:
 def _measures(swap: Swap) -> bool:
     """Whether each value is of figures and units alone: "three times a week", "two weeks"."""
     return all(
-        all(each[0].isdigit() or each.lower() in NUMERALS or root(each) in _UNITS for each in words)
+        all(each[0].isdigit() or each.lower() in NUMERALS or root(each) in UNITS for each in words)
         for words in (swap.newer, swap.older)
     )
-
-
-def takes_its_place(newer: str, older: str) -> bool:
-    """Whether the later says all that the earlier says but for one value, of which there is one at a time as a rule."""
-    swap = swap_of(newer, older)
-    if swap is None or _stands_beside(newer, older):
-        return False
-    if kind_of(newer) == kind_of(older) == "money" and period_of(newer) != period_of(older):
-        return False  # "10 euros a month", "120 euros a year"
-    return _is_other_doer(swap) if swap.of_subject else swap.of_value and _is_other_value(swap)
-
-
-def _stands_beside(newer: str, older: str) -> bool:
-    n, o = said(newer)[0], said(older)[0]
-    told = n.quoted or o.quoted or n.unsure != o.unsure or n.planned != o.planned
-    return told or _OF_MANY.search(older) is not None or n.besides or n.passing or o.passing or n.past or o.past or n.ended or o.ended
-
-
-_OF_MANY = re.compile(r"^(?:an?|one|some|many|most|several|both|two|three) ", re.IGNORECASE)
-"""Begins what is told of one of several, or of several."""
-
-
-def _is_other_value(swap: Swap) -> bool:
-    mine, theirs = (" ".join(each) for each in (swap.newer, swap.older))
-    signs = set(_of_value(swap))
-    if _is_of_ones_own(swap) and not signs & {"past", "denied"}:
-        return True
-    if _OFTEN.search(mine) and _OFTEN.search(theirs):
-        return not signs & {"past", "denied", "two places"}
-    every = swap.before[-1].lower() in {"every", "each"} and "measures" in signs
-    if every and not signs & {"past", "two places"}:
-        return True
-    if signs & {"past", "two places", "denied"} or refines(mine, theirs) or same_value(mine, theirs) or _lists(swap):
-        return False
-    if "measures" in signs:
-        of_a_day = swap.of_somebody and "led" in signs and ("kind time" in signs or swap.before[-1].lower() == "at")
-        return swap.subject != "it" and not (of_a_day and not _AT_ONCE & set(swap.doing))
-    apart = "two kinds" in signs and bool({kind_of(mine), kind_of(theirs)} & _MEASURED)
-    if "led by one" in signs or apart or "open" in signs:
-        return False
-    if "led" in signs:
-        return _is_elsewhere(swap)
-    if "goes on" in signs:
-        return False
-    if "sort" in signs and sort_of(mine) != "language" and not swap.subject == "i":
-        return bool(_RUNS & set(swap.doing))
-    owned = swap.subject == "mine" or any(each.endswith(("'s", "s'")) for each in swap.before[: swap.verb])
-    return "copula" in signs and owned and not swap.of_somebody and bool(signs & _ONE_KIND)
-
-
-_OFTEN = re.compile(r"^(?:every|each|once|twice|daily|weekly|monthly|yearly|(?:\d+|\w+) times)\b", re.IGNORECASE)
-
-
-def _is_of_ones_own(swap: Swap) -> bool:
-    """Whether one has what is one's own otherwise: "I take my tea with milk", "I take my tea black"."""
-    after = swap.before[swap.verb + 1 :]
-    own = len(after) > 1 and after[0].lower() in {"my", "our", "his", "her", "their"}
-    return own and bool(_HAVING & set(swap.doing[:1]))
-
-
-_HAVING = _verbs("take like want wear drink prefer keep eat have")
-_AT_ONCE = _verbs("start begin leave wake finish arrive get go open close")
-_RUNS = _verbs("run use")
-
-
-def _is_elsewhere(swap: Swap) -> bool:
-    """Whether it is told where something is, by what, or of whom: somebody does the same in several places."""
-    if len(swap.after) > 1 and not _OF_PEOPLE & set(swap.doing):
-        return False
-    done = any(each.lower().endswith("ed") or each.lower() in IRREGULAR for each in swap.before[swap.verb + 1 :])
-    passive = done and swap.before[swap.verb].lower() in _BE
-    return not swap.of_somebody or bool(_OF_PEOPLE & set(swap.doing)) or (passive and swap.subject == "name")
-
-
-_MEASURED = frozenset({"time", "number", "money", "frequency"})
-_ONE_KIND = frozenset(f"kind {each}" for each in (*KINDS, "name", "number", "money", "time", "address"))
-
-
-def _lists(swap: Swap) -> bool:
-    return bool({"and", "or", "only", "except"} & {each.lower() for each in (*swap.newer, *swap.older)})
-
-
-def _is_other_doer(swap: Swap) -> bool:
-    """Whether all that is told of one is told of another, and there is one who does it: "Ana leads the choir"."""
-    both = swap.newer, swap.older
-    told = _BE & {each.lower() for each in (*swap.newer, *swap.older)}
-    if told or swap.before or len(swap.after) < 2 or not all(0 < len(words) <= 3 for words in both):
-        return False
-    place = swap.verb - len(swap.older)
-    if not 0 <= place < len(swap.after) - 1:
-        return False
-    group = {each.lower() for each in swap.after[:place]} | {swap.older[-1].lower()}
-    named = all(words[0][:1].isupper() for words in both) and not place
-    return (named or bool(group & _GROUPS)) and root(swap.after[place]) in _HELD

@@ -36,7 +36,7 @@ def _begin_alike(pair: Pair) -> bool:
     )
 
 
-def it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR0911 - a table of cases
+def it_has_changed(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: C901, PLR0911 - a table of cases
     """It says that something is news, and gives another value."""
     steps = bool(pair.kinds & _STEPS) and pair.argument
     begun = pair.n.begins and pair.held and (steps or bool(pair.shared & SINGLE - {"@begin"}))
@@ -92,9 +92,7 @@ _NO_UNITS = frozenset("in on at to for of a an the per each and or by from with 
 
 
 def _one_scale(word: Word, pair: Pair, units: set[str]) -> bool:
-    mine, theirs = (
-        [scale for scale in _SCALES if each & scale] for each in (frozenset(units), frozenset({_unit(word, pair.o.lows)}))
-    )
+    mine, theirs = ([scale for scale in _SCALES if scale & each] for each in (units, {_unit(word, pair.o.lows)}))
     return not mine or not theirs or mine == theirs
 
 

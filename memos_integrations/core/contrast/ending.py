@@ -57,7 +57,7 @@ def _is_no_end(lows: list[str], place: int) -> bool:
         case "done":
             return after != ["with"] and not _PASSIVE & {*before[-2:]}
         case "past":
-            return before[-1:] in (["half"], ["quarter"], ["minutes"]) or before[-1:] != [] and before[-1].isdigit()
+            return before[-1:] in (["half"], ["quarter"], ["minutes"]) or (before[-1:] != [] and before[-1].isdigit())
         case _:
             return False
 

@@ -80,7 +80,7 @@ def it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR091
         return 0  # "I have a daughter", "My daughter does not like spinach"
     if pair.n.denied == pair.o.denied or not (pair.shared - pair.o.holder) or (n.passing and not done) or n.past:
         return 0
-    if pair.shared - pair.o.holder == {"@drink"} and not {"alcohol"} & {*sorts_in(pair.n), *sorts_in(pair.o)} and pair.only_n:
+    if pair.shared - pair.o.holder == {"@drink"} and pair.only_n and "alcohol" not in _sorts(pair):
         return 0  # "I do not drink alcohol", "I drink a lot of water"
     if pair.opposed or (not done and (pair.n.ending | pair.o.ending) & pair.shared):
         return 0  # "I do not like it", "I hate it"
@@ -96,6 +96,10 @@ def it_is_denied(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR091
     if (_told(pair.only_n) and _told(pair.only_o)) or not (pair.argument or pair.held):
         return 1 if learnt and len(pair.only_n) <= MOST_APART else 0
     return 2 if pair.cover >= 0.5 else 1
+
+
+def _sorts(pair: Pair) -> set[str]:
+    return {*sorts_in(pair.n), *sorts_in(pair.o)}
 
 
 def _once(pair: Pair, key: str) -> bool:

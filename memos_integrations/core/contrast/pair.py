@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from memos_integrations.core.contrast.lexicon import CHANGING, IRREGULAR, MANY, NEGATING_PREFIXES, NEGATING_SUFFIXES, WISHING, root
+from memos_integrations.core.contrast.lexicon import (
+    CHANGING,
+    IRREGULAR,
+    MANY,
+    NEGATING_PREFIXES,
+    NEGATING_SUFFIXES,
+    WISHING,
+    root,
+)
 from memos_integrations.core.contrast.saying import Saying
 from memos_integrations.core.contrast.word import Word
 
@@ -97,7 +105,10 @@ class Pair(NamedTuple):
             abs(word.place - saying.matter[key].place) == 1
             for saying, only in ((self.n, self.only_n), (self.o, self.only_o))
             for word in only
-            if word.kind not in _MEASURED and not _is_told(word) and word.root not in MANY | CHANGING | _BESIDE and word.root[0] != "@"
+            if word.kind not in _MEASURED
+            and not _is_told(word)
+            and word.root not in MANY | CHANGING | _BESIDE
+            and word.root[0] != "@"
             for key in things & saying.matter.keys()
             if not key.startswith("@")
         )

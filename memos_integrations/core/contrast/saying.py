@@ -269,7 +269,7 @@ def _saying(tokens: list[str]) -> Saying:
     scaled = [
         low
         for low, after in zip(lows, [*lows[1:], ""], strict=True)
-        if not (after and low in {"on", "off", "last", "up", "down"}) and not (low in _RUNS and after in {"on", "in", "at"})
+        if not (after and low in _PARTICLES) and not (low in _RUNS and after in {"on", "in", "at"})
     ]
     scales = {scale for low in scaled if low not in NEGATIONS for scale in OPPOSED.get(root(low), ())}
     return Saying(
@@ -292,6 +292,7 @@ def _saying(tokens: list[str]) -> Saying:
     )
 
 
+_PARTICLES = frozenset({"on", "off", "last", "up", "down"})
 _RUNS = frozenset({"run", "runs", "work", "works"})
 """What runs on something is told by that, not that it runs."""
 _NO = frozenset({"no", "not"})
