@@ -13,7 +13,7 @@ from memos_integrations.core.contrast import contrast, frames_of
     ("older", "newer", "rule"),
     [
         ("I read the Tribune on Sundays.", "I cancelled the Tribune.", "it has ended"),
-        ("The heating works.", "The heating does not work.", "it is denied"),
+        ("The heating hums.", "The heating does not hum.", "it is denied"),
         ("The terrace is open.", "The terrace is closed.", "it is the opposite"),
         ("The ferry leaves at 7:10.", "The ferry now leaves at 7:40.", "it has changed"),
         ("The exam lasts 2 hours.", "I got it wrong, the exam lasts 3 hours.", "it is corrected"),

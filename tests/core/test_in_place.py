@@ -24,6 +24,7 @@ from tests.core.test_conflict_pairs import Pair, ruled
         ("The trust has its seat in Turku.", "The trust's seat is in Oulu."),
         ("I drink my cocoa with cream.", "I drink my cocoa plain."),
         ("My tablet runs Windows.", "My tablet runs Linux."),
+        ("Longest entry: 40 lines", "Longest entry: 60 lines"),
     ],
 )
 def test_one_value_in_the_place_of_another_is_flagged(older: str, newer: str) -> None:
@@ -46,6 +47,9 @@ def test_one_value_in_the_place_of_another_is_flagged(older: str, newer: str) ->
         ("The essay is for Signe.", "The essay is about whales."),
         ("The jury meets in Turku.", "The jury also meets in Oulu."),
         ("I have a call at 10.", "I have a call at 14."),
+        ("The call is at 3.", "The call is at 15:00."),
+        ("Allergies: nuts", "Allergies: pollen"),
+        ("Longest entry: 40 lines", "Shortest entry: 60 lines"),
         ("Rui plays the harp.", "Signe plays the harp."),
     ],
 )
@@ -77,6 +81,8 @@ def test_words_are_laid_side_by_side_without_what_says_that_it_is_so_now() -> No
         ("Our dog eats dry food.", "Our cat eats wet food."),
         ("I lost my keys.", "My keys are lost."),
         ("The hall on floor 3 is closed.", "The hall on floor 2 is open."),
+        ("Signe is based in the Turku mill.", "Signe works out of the Turku mill."),
+        ("The red wool is out of stock.", "The red wool is sold out."),
     ],
 )
 def test_what_tells_of_no_end_and_no_change_leaves_what_was_told(older: str, newer: str) -> None:

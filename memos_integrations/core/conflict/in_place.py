@@ -25,12 +25,27 @@ _HELD = roots_of(
 
 def takes_its_place(newer: str, older: str) -> bool:
     """Whether the later says all that the earlier says but for one value, of which there is one at a time as a rule."""
+    if _is_of_one_field(newer, older):
+        return True
     swap = swap_of(newer, older)
     if swap is None or _stands_beside(newer, older):
         return False
     if kind_of(newer) == kind_of(older) == "money" and period_of(newer) != period_of(older):
         return False  # "10 euros a month", "120 euros a year"
     return _is_other_doer(swap) if swap.of_subject else swap.of_value and _is_other_value(swap)
+
+
+def _is_of_one_field(newer: str, older: str) -> bool:
+    """Whether both are a field of one name with a value: "Upload limit: 10 MB". A name in the plural has several."""
+    mine, theirs = _FIELD.match(newer), _FIELD.match(older)
+    if mine is None or theirs is None or mine[1].lower() != theirs[1].lower():
+        return False
+    name = mine[1].lower()
+    several = name.endswith("s") and not name.endswith(("ss", "us"))
+    return not several and not refines(mine[2], theirs[2]) and not same_value(mine[2], theirs[2])
+
+
+_FIELD = re.compile(r"^([A-Za-z][\w' -]{1,40}?)(?::|\s=)\s+([^:.;]+(?::\d\d)?)[.]?$")
 
 
 def _stands_beside(newer: str, older: str) -> bool:
@@ -70,8 +85,9 @@ def _is_as_often(swap: Swap, marks: set[str]) -> bool:
 
 def _is_one_count(swap: Swap, marks: set[str]) -> bool:
     """Whether there is one such count of it; somebody does the same at several hours."""
-    of_a_day = "led" in marks and ("kind time" in marks or swap.before[-1].lower() == "at")
-    several = swap.of_somebody and of_a_day and not _AT_ONCE & set(swap.doing)
+    if swap.before[-1].lower() == "at":
+        return False  # hours, which the claims know: "at 3", "at 15:00"
+    several = swap.of_somebody and {"led", "kind time"} <= marks and not _AT_ONCE & set(swap.doing)
     return swap.subject != "it" and not several
 
 

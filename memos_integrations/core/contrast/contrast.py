@@ -28,6 +28,7 @@ from memos_integrations.core.contrast.over import is_one_of_them, it_has_ended, 
 from memos_integrations.core.contrast.pair import OWN, Pair
 from memos_integrations.core.contrast.saying import Statement, said
 from memos_integrations.core.contrast.turns import AJAR, OF_PEOPLE, TURNS, turned
+from memos_integrations.core.contrast.word import Word
 from memos_integrations.core.text.words import fold
 
 ALIKE, SURELY = 0.2, 0.3
@@ -98,6 +99,8 @@ def _it_is_the_opposite(n: Statement, o: Statement, pair: Pair) -> int:
         return 0  # "opens at 9", "closes at 6"; "floor 3 is closed", "floor 2 is open"
     if not pair.opposed or pair.n.denied != pair.o.denied or n.past or o.past or n.passing or named_apart(pair):
         return 0
+    if not n.fresh and all(_is_somewhere(only) for only in (pair.only_n, pair.only_o)):
+        return 0  # "allowed on the balcony", "banned in the hall"
     left = [word for word in (*pair.only_n, *pair.only_o) if not OPPOSED.keys() & {word.root, root(word.low)}]
     if pair.n.changes:  # "works the early shift", "switched to the late shift"
         left = [word for word in left if word.root not in CHANGING and not word.root.startswith("@")]
@@ -119,6 +122,10 @@ def _it_is_denied_in_other_words(n: Statement, o: Statement, pair: Pair) -> int:
         return 0  # "I like tea", "I do not like green tea"
     left = [word for word in (*pair.only_n, *pair.only_o) if word.root not in OPPOSED]
     return 0 if len(left) > 1 else 1
+
+
+def _is_somewhere(words: Sequence[Word]) -> bool:
+    return any(word.kind == "place" and word.lead in {"in", "on", "at"} and word.root not in OPPOSED for word in words)
 
 
 def _is_for_some(n: Statement, pair: Pair) -> bool:

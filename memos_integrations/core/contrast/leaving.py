@@ -7,12 +7,15 @@ from memos_integrations.core.contrast.pair import OWN, Pair
 from memos_integrations.core.contrast.saying import Saying, Statement
 
 _IN = frozenset({"in", "on", "at"})
+_FROM_THERE = frozenset(map(root, "work operate trade".split()))
 _SKIPPED = frozenset("the my our his her their a an of".split())
 
 
 def it_is_out_of_it(n: Statement, o: Statement, pair: Pair) -> int:
     """What was in it, or on it, is out of it, or off it: "in beta", "out of beta"; "on the list", "off the list"."""
     told = n.past or o.past or pair.n.denied or pair.o.denied or n.besides
+    if pair.n.acts & _FROM_THERE:
+        return 0  # "is based in the office", "works out of the office"
     if told or {"people", "some", "many"} & {*pair.n.lows} or not _one_subject(pair):
         return 0
     inside = {key for key in pair.shared & pair.o.matter.keys() if _led(pair.o, key, _IN) and pair.o.matter[key].lead}

@@ -36,13 +36,15 @@ def it_has_ended(n: Statement, o: Statement, pair: Pair) -> int:  # noqa: PLR091
 def _told_again(pair: Pair) -> bool:
     """Whether both say by one word that it is over: "I lost my phone", "my phone is lost"."""
     ends = {each for each in pair.n.acts & pair.o.acts & ENDING if each in pair.o.acts}
-    return bool(ends) and not pair.only_n
+    out = "out" in pair.n.lows and "out" in pair.o.lows  # "out of stock", "sold out"
+    return (bool(ends) or out) and not pair.only_n
 
 
 def _is_handed_on(n: Statement, pair: Pair) -> bool:
     """Whether a thing of which something is told has another keeper, and is as it was: "passed the plan on to Ina"."""
     kept = pair.o.holder or pair.n.holder & pair.o.matter.keys() or any(word.kind == "name" for word in pair.o.words)
-    return n.succeeds and bool(pair.n.acts & _HANDING) and not kept and pair.o.words[0].root in pair.shared
+    over = bool({"to", "over"} & {*pair.n.lows} and pair.n.acts & _HANDING)
+    return n.succeeds and over and not kept and pair.o.words[0].root in pair.shared
 
 
 _HANDING = frozenset(map(root, "hand pass take".split()))
