@@ -348,9 +348,9 @@ def test_the_log_holds_no_words_of_a_decision(memos: MemOS) -> None:
     [
         ('{"ruling": "supersede", "reason": "gone"}', [Ruling.SUPERSEDE]),
         ('Sure! {"ruling": "none"}', []),
-        ("I would rather not say.", [Ruling.FLAG]),
-        ('{"ruling": "explode"}', [Ruling.FLAG]),
-        ("{]", [Ruling.FLAG]),
+        ("I would rather not say.", [Ruling.SUPERSEDE]),
+        ('{"ruling": "explode"}', [Ruling.SUPERSEDE]),
+        ("{]", [Ruling.SUPERSEDE]),
     ],
 )
 def test_a_model_decides_and_the_rules_where_it_cannot(reply: str, rulings: list[Ruling]) -> None:

@@ -13,7 +13,7 @@ from memos_integrations.core.claims.claim import KINDS, period_of
 from memos_integrations.core.claims.sorts import sort_of
 from memos_integrations.core.conflict.swapped import BE, GROUPS, Swap, marks_of, roots_of, swap_of
 from memos_integrations.core.contrast import said
-from memos_integrations.core.contrast.lexicon import IRREGULAR, root
+from memos_integrations.core.contrast.lexicon import DAYS, IRREGULAR, root
 
 _OF_PEOPLE = roots_of("sleep sit park bank belong store keep host run deploy")
 """Verbs that tell where somebody or what is theirs is, in one place at a time."""
@@ -41,11 +41,18 @@ def _is_of_one_field(newer: str, older: str) -> bool:
     if mine is None or theirs is None or mine[1].lower() != theirs[1].lower():
         return False
     name = mine[1].lower()
-    several = name.endswith("s") and not name.endswith(("ss", "us"))
-    return not several and not refines(mine[2], theirs[2]) and not same_value(mine[2], theirs[2])
+    several = (name.endswith("s") and not name.endswith(("ss", "us"))) or bool(_NO_FIELD & set(name.split()))
+    of_one_kind = kind_of(mine[2]) == kind_of(theirs[2])
+    return of_one_kind and not several and not refines(mine[2], theirs[2]) and not same_value(mine[2], theirs[2])
 
 
 _FIELD = re.compile(r"^([A-Za-z][\w' -]{1,40}?)(?::|\s=)\s+([^:.;]+(?::\d\d)?)[.]?$")
+
+
+_NO_FIELD = DAYS | frozenset(
+    "note todo idea reminder update fyi question tip remark task remember today tomorrow".split()
+)
+"""Words that open a note of any matter."""
 
 
 def _stands_beside(newer: str, older: str) -> bool:

@@ -37,7 +37,8 @@ def ended_in(tokens: list[str], lows: list[str]) -> Iterator[str]:
             yield FRAMES[root(low)]  # "moved out": of where one lives
         if lows[place + 1 : place + 3] == ["out", "of"] and root(low) == _RUN:
             continue  # "ran out of milk"
-        after = list(_object(lows[place + 1 :]))
+        away = root(low) == _PASS and lows[place + 1 : place + 2] == ["away"]
+        after = [] if away else list(_object(lows[place + 1 :]))
         before = _subject_of(lows[:place])
         passive = verb and place > 0 and lows[place - 1] in _PASSIVE and not low.endswith("ing")
         over = low in OVER and "of" in lows[1:place] and root(low) not in ENDING
@@ -84,7 +85,7 @@ _LIGHT = frozenset(
 """Nouns of which what follows tells the matter: "my job at Bosch", "the subscription to Netflix"."""
 
 
-_RUN = root("run")
+_RUN, _PASS = root("run"), root("pass")
 
 
 def _subject_of(lows: list[str]) -> list[str]:
