@@ -17,8 +17,8 @@ from memos_integrations.core.claims import Claim
 from memos_integrations.core.conflict.meaning import Meaning
 from memos_integrations.core.conflict.signs import of_one_matter, signs_of
 
-LIKELY = 1.6
-"""The log-odds above which two statements are said to contradict each other: five to one for it."""
+LIKELY = 1.7
+"""The log-odds above which two statements are said to contradict each other: more than five to one for it."""
 
 LIKELY_BY_MEANING = 2.2
 """The same where sentence vectors are weighed too: nine to one. They see less well which of two things is meant."""
