@@ -10,6 +10,7 @@ from pydantic import Field
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.aftermath import AGEING, is_over
+from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.cube import Label, MemCube, State, Value
 from memos_integrations.core.errors import (
     CubeNotFoundError,
@@ -69,7 +70,7 @@ class Caretaker:
         Raises:
             ClockError: The present lies well before what was recorded; nothing was changed.
         """
-        cubes = self._governance.owned(caller)
+        cubes = [cube for cube in self._governance.owned(caller) if not is_of_the_books(cube)]
         check_clock(cubes, caller.now)
         moves = self._going({cube.id: cube for cube in cubes}, caller, ageing)
         done = [

@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from memos_integrations.core.access import Caller, Verb
+from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.conflict.forms import joined
 from memos_integrations.core.cube import (
     CubeRef,
@@ -215,7 +216,8 @@ class TimeMachine:
         )
         found = [match.cube for match in self._governance.search(VaultQuery(k=MOST, filter=scope), caller).matches]
         found += self._retired(since, caller, where.namespace, {cube.id for cube in found})
-        return [cube for cube in found if cube.governance.owner == caller.by.subject]
+        mine = (cube for cube in found if cube.governance.owner == caller.by.subject)
+        return [cube for cube in mine if not is_of_the_books(cube)]
 
     def _retired(
         self, since: datetime, caller: Caller, namespace: tuple[str, ...], known: Collection[str]
