@@ -150,8 +150,9 @@ class Living(Walk):
         """Bring memories of *by* back to how they stood before *since*, all in one transaction or not at all.
 
         Of those in *namespace*, from *source* (`provenance.source`), of which *principal* is the author, or which they
-        changed since: what was changed since is restored, what was not there yet is archived, what they retired or
-        merged since comes back; so does the state of what was archived, activated or let expire by hand.
+        changed since: what was changed since is restored, what was not there yet is archived; so does the state of what
+        was archived, activated or let expire by hand. What they retired or merged since comes back, wherever it stands,
+        in the words that it has now. Offers and subscriptions stay as they are.
 
         Raises:
             InvalidMemoryError: *since* has no time zone, or the namespace is another tenant's.

@@ -33,6 +33,7 @@ from memos_integrations.core.lifecycle import check_change, way
 from memos_integrations.core.lifecycle.then import MOVES, held_at, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.freeing import GONE, Freeing
 from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.write import finished, unique_links
@@ -44,7 +45,6 @@ MOST = 1_000_000
 LOG_PAGE = 10_000
 LATER = datetime.max.replace(tzinfo=UTC)
 _OF_THEN = ("priority", "half_life", "sensitivity", "expires_at")
-_GONE = frozenset({State.ARCHIVED, State.MERGED})
 _DECIDED = frozenset({Relation.SUPERSEDES, Relation.MERGED_FROM, Relation.CONTRADICTS})
 CHANGING = frozenset("update append relabel put merge_by_hand restore feedback move remember import refresh".split())
 """Operations, as the log names them, by which somebody changes a memory."""
@@ -68,6 +68,7 @@ class TimeMachine:
         dropped: Callable[[Collection[str], Collection[CubeRef]], None],
     ) -> None:
         self._governance, self._embedding, self._resolver, self._dropped = governance, embedding, resolver, dropped
+        self._freeing = Freeing(governance, resolver, self._next)
 
     def at(self, cube_id: str, caller: Caller, *, as_of: datetime | None, valid_at: datetime | None) -> MemCube:
         """The version that was known at *as_of* (default: now), in its state of then, if it held at *valid_at*.
@@ -110,7 +111,7 @@ class TimeMachine:
                 raise InvalidMemoryError(f"Cube {cube_id!r} has the versions 1 to {cube.version}, not {version!r}.")
             wanted = _with_links(versions[version], cube)
             others = Steps()
-            if cube.state in _GONE:
+            if cube.state in GONE:
                 wanted, others = self._resolver.released(cube, wanted, caller, comes=True)
             steps = joined(self._restoring(cube, wanted, caller), others)
             try:
@@ -159,7 +160,7 @@ class TimeMachine:
         row = self._embedding.written([draft.text]) if draft.text.strip() else None
         row = None if row is None else row[0]
         version = NewVersion(draft.cube, caller, draft.terms, row, verdict=draft.verdict)
-        moves = ((cube, State.ACTIVATED),) if cube.state in _GONE else ()
+        moves = ((cube, State.ACTIVATED),) if cube.state in GONE else ()
         record = record_of("restore", caller, about=cube.id, detail={"version": wanted.version})
         return Steps((version,), moves, (record,))
 
@@ -191,15 +192,12 @@ class TimeMachine:
         for _ in range(MAX_RETRIES):
             cubes = self._changed(since, caller, where)
             chosen = {cube.id: cube for cube in cubes if wanted(cube)}
-            # What they took out of recall since then comes back with them.
-            reached = {
-                link.target
-                for cube in chosen.values()
-                for link in cube.provenance.links
-                if link.relation in {Relation.SUPERSEDES, Relation.MERGED_FROM}
-            }
-            chosen |= {cube.id: cube for cube in cubes if cube.id in reached}
             steps, done = self._rolling(list(chosen.values()), since, caller)
+            new = (each.id for each in chosen.values() if not self._before(each, since, caller))
+            rolled = {each: chosen[each] for each in (*done.restored, *new)}
+            for cube in self._freeing.freed(rolled, caller, lambda cube: self._moved_since(cube, since, caller)):
+                steps = joined(steps, self._freeing.back(cube, rolled, caller))
+                done = done.model_copy(update={"restored": (*done.restored, cube.id)})
             if not (steps.versions or steps.moves):
                 return done
             try:
@@ -248,8 +246,7 @@ class TimeMachine:
         archived: list[str] = []
         for cube in sorted(cubes, key=lambda each: each.id):
             check_change(cube)
-            told = self._governance.own_versions if cube.state is State.EXPIRED else self._governance.versions
-            before = [v for v in told(cube.id, caller) if v.descriptive.recorded_at < since]
+            before = self._before(cube, since, caller)
             if before and before[-1].version == cube.version:
                 more = Steps(moves=self._back(cube, since, caller))
                 if not more.moves:
@@ -257,7 +254,7 @@ class TimeMachine:
                 restored.append(cube.id)
             elif before:
                 more = self._restoring(cube, before[-1], caller)
-                if cube.state in _GONE and not self._moved_since(cube, since, caller):
+                if cube.state in GONE and not self._moved_since(cube, since, caller):
                     more = more._replace(moves=())
                 restored.append(cube.id)
             elif cube.state is not State.ARCHIVED:
@@ -266,11 +263,16 @@ class TimeMachine:
             else:
                 continue
             steps = joined(steps, more)
-        for cube in (each for each in cubes if each.id in restored and each.state in _GONE):
+        for cube in (each for each in cubes if each.id in restored and each.state in GONE):
             undone = self._resolver.released(cube, cube, caller)[1]
             taken_back = tuple(each for each in undone.records if each.operation == "undo")
             steps = joined(steps, undone._replace(records=taken_back))
         return steps, RolledBack(restored=tuple(restored), archived=tuple(archived))
+
+    def _before(self, cube: MemCube, since: datetime, caller: Caller) -> list[MemCube]:
+        """The versions of a cube that stood before *since*."""
+        told = self._governance.own_versions if cube.state is State.EXPIRED else self._governance.versions
+        return [each for each in told(cube.id, caller) if each.descriptive.recorded_at < since]
 
     def _back(self, cube: MemCube, since: datetime, caller: Caller) -> tuple[tuple[MemCube, State], ...]:
         """The moves that bring a cube, of which no version is new, from its state to where it stood before *since*."""
@@ -289,7 +291,7 @@ class TimeMachine:
     def _moved_since(self, cube: MemCube, since: datetime, caller: Caller) -> bool:
         queries = (
             LogQuery(tenant=caller.by.tenant, cube_id=cube.id, operation=f"to_{state}", since=since, limit=1)
-            for state in sorted(_GONE)
+            for state in sorted(GONE)
         )
         return any(self._governance.lifecycle_log(query) for query in queries)
 
@@ -300,7 +302,7 @@ class TimeMachine:
         for _ in range(MAX_RETRIES):
             cube = self._governance.fetch(cube_id, Verb.DELETE, caller, operation="move")
             form, others = cube, Steps()
-            if after is State.ACTIVATED and cube.state in _GONE:
+            if after is State.ACTIVATED and cube.state in GONE:
                 form, others = self._resolver.released(cube, cube, caller, comes=True)
             # Frozen, it has a version of its own: a change that is under way finds another version, and is refused.
             ours = (self._next(form, caller),) if form is not cube or after is State.FROZEN else ()
