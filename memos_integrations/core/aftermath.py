@@ -29,6 +29,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from memos_integrations.core.access import Caller, Verb, decide, may_read
+from memos_integrations.core.conflict.forms import merged_into
 from memos_integrations.core.conflict.rules import accounts_for, is_about, is_told_again
 from memos_integrations.core.cube import CubeRef, MemCube, Relation, State
 from memos_integrations.core.errors import IllegalTransitionError, LegalHoldError
@@ -296,12 +297,6 @@ def check_dying(dying: Sequence[MemCube], sources: Sequence[MemCube], caller: Ca
 def _named(cubes: Sequence[MemCube], caller: Caller) -> str:
     names = ", ".join(sorted(cube.id for cube in cubes if may_read(cube, caller)))
     return f": {names}" if names else ""
-
-
-def merged_into(cube: MemCube) -> str:
-    """What a memory was merged into last."""
-    into = (link.target for link in reversed(cube.provenance.links) if link.relation is Relation.MERGED_INTO)
-    return next(into, "")
 
 
 def _made_of(cube: MemCube, source: MemCube) -> bool:

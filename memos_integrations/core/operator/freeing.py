@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from memos_integrations.core.access import Caller, is_own
 from memos_integrations.core.aftermath import is_over
 from memos_integrations.core.conflict import Ruling
-from memos_integrations.core.conflict.forms import unlinked
+from memos_integrations.core.conflict.forms import merged_into, unlinked
 from memos_integrations.core.cube import MemCube, Relation, State
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
@@ -47,8 +47,7 @@ class Freeing:
         pairs = [(each.newer, each.older, each.ruling) for each in told]
         keeping = {newer for newer, older, ruling in pairs if ruling is Ruling.SUPERSEDE and older == cube.id}
         keeping |= {older for newer, older, ruling in pairs if ruling is Ruling.MERGE and newer == cube.id}
-        into = [link.target for link in cube.provenance.links if link.relation is Relation.MERGED_INTO]
-        keeping |= {into[-1]} if into and cube.state is State.MERGED else set()
+        keeping |= {merged_into(cube)} - {""} if cube.state is State.MERGED else set()
         return bool(keeping) and keeping <= by
 
     def back(self, cube: MemCube, rolled: Mapping[str, MemCube], caller: Caller) -> Steps:
