@@ -341,7 +341,7 @@ class Items:
         try:
             self._governance.put_many([version], operation="refresh").result()
         except (VersionConflictError, CubeNotFoundError, LegalHoldError, IllegalTransitionError):
-            return  # it was written or deleted meanwhile, which counts more; or it may not change, and is read all the same
+            return  # it was written or deleted meanwhile, which counts more; or it may not change, and is read still
 
     def _id(self, address: Address, caller: Caller) -> str | None:
         return self._governance.known(vault_key(address, caller.by.subject), caller)
