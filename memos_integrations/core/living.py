@@ -222,7 +222,7 @@ class Living(Walk):
         of_kind("tiering", tiering, Tiering)
         caller = self._caller(by, context)
         caller = caller._replace(now=aware(now) or caller.now)
-        done = self._care.tick(caller, ageing or Ageing(), limit=limit)
+        done = self._care.tick(caller, ageing or Ageing(), limit=limit, spent=tiering is None)
         made, edited = self._summaries.renew(caller, write=None, limit=limit)
         told: dict[str, Any] = {"renewed": made, "edited": edited}
         told["unscrubbed"] = self._governance.scrub(caller.now, gently=True)
