@@ -212,7 +212,8 @@ class Living(Walk):
         Adapters that went with a source are learnt again from what is left, for *learn_seconds* of wall time (then the
         step under way, or the gates, are finished; the next pass goes on) while all take at most *learn_bytes*.
 
-        With *tiering*, memories get the form that costs least. Copies of what was erased are overwritten (`scrub`).
+        With *tiering*, memories get the form that costs least; without, keys and values of what says something else by
+        now are collected. Copies of what was erased are overwritten (`scrub`).
 
         Raises:
             ClockError: *now* lies more than a day before what was recorded, or at the end of time; nothing was changed.
