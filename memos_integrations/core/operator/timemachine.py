@@ -33,7 +33,8 @@ from memos_integrations.core.lifecycle import check_change, way
 from memos_integrations.core.lifecycle.then import MOVES, held_at, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
-from memos_integrations.core.operator.freeing import GONE, Freeing
+from memos_integrations.core.operator.freeing import GONE as _GONE
+from memos_integrations.core.operator.freeing import Freeing
 from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.write import finished, unique_links
@@ -111,7 +112,7 @@ class TimeMachine:
                 raise InvalidMemoryError(f"Cube {cube_id!r} has the versions 1 to {cube.version}, not {version!r}.")
             wanted = _with_links(versions[version], cube)
             others = Steps()
-            if cube.state in GONE:
+            if cube.state in _GONE:
                 wanted, others = self._resolver.released(cube, wanted, caller, comes=True)
             steps = joined(self._restoring(cube, wanted, caller), others)
             try:
@@ -160,7 +161,7 @@ class TimeMachine:
         row = self._embedding.written([draft.text]) if draft.text.strip() else None
         row = None if row is None else row[0]
         version = NewVersion(draft.cube, caller, draft.terms, row, verdict=draft.verdict)
-        moves = ((cube, State.ACTIVATED),) if cube.state in GONE else ()
+        moves = ((cube, State.ACTIVATED),) if cube.state in _GONE else ()
         record = record_of("restore", caller, about=cube.id, detail={"version": wanted.version})
         return Steps((version,), moves, (record,))
 
@@ -254,7 +255,7 @@ class TimeMachine:
                 restored.append(cube.id)
             elif before:
                 more = self._restoring(cube, before[-1], caller)
-                if cube.state in GONE and not self._moved_since(cube, since, caller):
+                if cube.state in _GONE and not self._moved_since(cube, since, caller):
                     more = more._replace(moves=())
                 restored.append(cube.id)
             elif cube.state is not State.ARCHIVED:
@@ -263,7 +264,7 @@ class TimeMachine:
             else:
                 continue
             steps = joined(steps, more)
-        for cube in (each for each in cubes if each.id in restored and each.state in GONE):
+        for cube in (each for each in cubes if each.id in restored and each.state in _GONE):
             undone = self._resolver.released(cube, cube, caller)[1]
             taken_back = tuple(each for each in undone.records if each.operation == "undo")
             steps = joined(steps, undone._replace(records=taken_back))
@@ -291,7 +292,7 @@ class TimeMachine:
     def _moved_since(self, cube: MemCube, since: datetime, caller: Caller) -> bool:
         queries = (
             LogQuery(tenant=caller.by.tenant, cube_id=cube.id, operation=f"to_{state}", since=since, limit=1)
-            for state in sorted(GONE)
+            for state in sorted(_GONE)
         )
         return any(self._governance.lifecycle_log(query) for query in queries)
 
@@ -302,7 +303,7 @@ class TimeMachine:
         for _ in range(MAX_RETRIES):
             cube = self._governance.fetch(cube_id, Verb.DELETE, caller, operation="move")
             form, others = cube, Steps()
-            if after is State.ACTIVATED and cube.state in GONE:
+            if after is State.ACTIVATED and cube.state in _GONE:
                 form, others = self._resolver.released(cube, cube, caller, comes=True)
             # Frozen, it has a version of its own: a change that is under way finds another version, and is refused.
             ours = (self._next(form, caller),) if form is not cube or after is State.FROZEN else ()
