@@ -29,7 +29,6 @@ from datetime import datetime
 from typing import NamedTuple
 
 from memos_integrations.core.access import Caller, Verb, decide, may_read
-from memos_integrations.core.conflict.forms import merged_into as _into
 from memos_integrations.core.conflict.rules import accounts_for, is_about, is_told_again
 from memos_integrations.core.cube import CubeRef, MemCube, Relation, State
 from memos_integrations.core.errors import IllegalTransitionError, LegalHoldError
@@ -92,11 +91,11 @@ class Aftermath:
 
         What somebody set aside as merged by hand, into nothing, stays where they put it.
         """
-        merged = [each for each in cubes if each.state is State.MERGED and _into(each) and not each.trust.quarantined]
-        targets = list(dict.fromkeys(map(_into, merged)))
+        merged = [c for c in cubes if c.state is State.MERGED and merged_into(c) and not c.trust.quarantined]
+        targets = list(dict.fromkeys(map(merged_into, merged)))
         there = {cube.id: cube for cube in self._vault.get(merged[0].tenant, targets)} if merged else {}
         standing = {cube_id for cube_id, cube in there.items() if self._stands(cube, now)}
-        return [each for each in merged if _into(each) not in standing and not each.governance.is_expired(now)]
+        return [each for each in merged if merged_into(each) not in standing and not each.governance.is_expired(now)]
 
     def _stands(self, cube: MemCube, now: datetime) -> bool:
         if cube.trust.quarantined or cube.governance.is_expired(now):
@@ -249,14 +248,14 @@ class Aftermath:
         seen = {cube.id} if of is cube else set[str]()
         while of.id not in seen and of.state is State.MERGED:
             seen.add(of.id)
-            of = next(iter(self._vault.get(of.tenant, [_into(of)])), of)
+            of = next(iter(self._vault.get(of.tenant, [merged_into(of)])), of)
         return State.ACTIVATED if of.state in RECALLABLE or of.state is State.MERGED else State.ARCHIVED
 
     def _merged_into(self, cubes: Sequence[MemCube]) -> list[tuple[MemCube, str]]:
         """What is merged away into the cubes, with the id of that."""
         edges, there = self._pointing(cubes, MERGED_INTO)
         found = [(there[edge.source], edge.target) for edge in edges]
-        return [(each, target) for each, target in found if each.state is State.MERGED and _into(each) == target]
+        return [(each, target) for each, target in found if each.state is State.MERGED and merged_into(each) == target]
 
     def _pointing(self, cubes: Sequence[MemCube], relation: str) -> tuple[list[Edge], dict[str, MemCube]]:
         """The edges of a relation that end at the cubes, and what they come from."""
@@ -295,6 +294,12 @@ def check_dying(dying: Sequence[MemCube], sources: Sequence[MemCube], caller: Ca
 def _named(cubes: Sequence[MemCube], caller: Caller) -> str:
     names = ", ".join(sorted(cube.id for cube in cubes if may_read(cube, caller)))
     return f": {names}" if names else ""
+
+
+def merged_into(cube: MemCube) -> str:
+    """What a memory was merged into last."""
+    into = (link.target for link in reversed(cube.provenance.links) if link.relation is Relation.MERGED_INTO)
+    return next(into, "")
 
 
 def _made_of(cube: MemCube, source: MemCube) -> bool:

@@ -107,12 +107,6 @@ def unlinked(cube: MemCube, target: str, ways: Collection[Relation]) -> MemCube:
     return cube.model_copy(update={"provenance": cube.provenance.model_copy(update={"links": links})})
 
 
-def merged_into(cube: MemCube) -> str:
-    """What a memory was merged into last; "" where it was not."""
-    into = (link.target for link in reversed(cube.provenance.links) if link.relation is Relation.MERGED_INTO)
-    return next(into, "")
-
-
 def let_go(other: MemCube, cube: MemCube) -> MemCube:
     """What had retired a memory, or what that was merged into, without saying so.
 

@@ -72,7 +72,7 @@ class Caretaker:
         Raises:
             ClockError: The present lies well before what was recorded; nothing was changed.
         """
-        cubes = [cube for cube in self._governance.owned(caller) if not is_of_the_books(cube)]
+        cubes = self._governance.owned(caller)
         check_clock(cubes, caller.now)
         moves = self._going({cube.id: cube for cube in cubes}, caller, ageing)
         done = [
@@ -186,6 +186,7 @@ class Caretaker:
 
 
 def _due(cubes: Iterable[MemCube], now: datetime, ageing: Ageing) -> list[tuple[MemCube, Aged]]:
+    cubes = [cube for cube in cubes if not is_of_the_books(cube)]
     moves = [(cube, aged) for cube in cubes if (aged := due(cube, now, ageing)) is not None]
     going = {cube.id for cube, _ in moves}
     staying = [cube for cube in cubes if cube.id not in going]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from memos_integrations.core.access import Caller, is_own
-from memos_integrations.core.aftermath import is_over
+from memos_integrations.core.aftermath import is_over, merged_into
 from memos_integrations.core.conflict import Ruling
-from memos_integrations.core.conflict.forms import merged_into, unlinked
+from memos_integrations.core.conflict.forms import joined, unlinked
 from memos_integrations.core.cube import MemCube, Relation, State
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.resolver import Resolver
+from memos_integrations.core.ports import LogQuery
 from memos_integrations.core.records import NewVersion, Steps, record_of
 
 GONE = frozenset({State.ARCHIVED, State.MERGED})
@@ -27,19 +29,41 @@ class Freeing:
         self._governance, self._resolver, self._renewed = governance, resolver, renewed
 
     def freed(
-        self, rolled: Mapping[str, MemCube], caller: Caller, was_taken: Callable[[MemCube], bool]
-    ) -> list[MemCube]:
-        """What is out of recall for the sake of *rolled* alone, and *was_taken* out since; none of *rolled*."""
+        self, chosen: Mapping[str, MemCube], restored: Sequence[str], since: datetime, caller: Caller
+    ) -> tuple[list[str], Steps]:
+        """What left recall since then for the sake of *chosen* alone, none of them; and the steps that bring it back.
+
+        Of *chosen* those count that are *restored*, or were not there before.
+
+        Raises:
+            LegalHoldError: One is on hold.
+        """
+        rolled = {each: cube for each, cube in chosen.items() if each in restored or self._is_new(cube, since, caller)}
         links = [link for cube in rolled.values() for link in cube.provenance.links if link.relation in TAKING]
-        reached = {link.target for link in links} - rolled.keys()
+        reached = {link.target for link in links} - chosen.keys()
         if not reached:
-            return []
+            return [], Steps()
         # What another memory put right since then is put right, whatever it had retired before.
         newer = self._governance.superseded(list(rolled.values()), caller)
         still = {cube_id for cube_id in rolled if newer.get(cube_id, cube_id) in rolled}
-        there = self._governance.present(sorted(reached), caller)
-        gone = (cube for cube in there if is_own(cube, caller) and cube.state in GONE)
-        return [cube for cube in gone if self._is_held(cube, still, caller) and was_taken(cube)]
+        ids, steps = list[str](), Steps()
+        for cube in self._governance.present(sorted(reached), caller):
+            gone = is_own(cube, caller) and cube.state in GONE and self._left(cube, since, caller)
+            if gone and self._is_held(cube, still, caller):
+                ids.append(cube.id)
+                steps = joined(steps, self._back(cube, rolled, caller))
+        return ids, steps
+
+    def _is_new(self, cube: MemCube, since: datetime, caller: Caller) -> bool:
+        """Whether no version of it is older than *since*."""
+        told = self._governance.own_versions(cube.id, caller)
+        return all(each.descriptive.recorded_at >= since for each in told)
+
+    def _left(self, cube: MemCube, since: datetime, caller: Caller) -> bool:
+        """Whether it was archived or merged since."""
+        asked = LogQuery(tenant=caller.by.tenant, cube_id=cube.id, since=since, limit=1)
+        ways = (asked.model_copy(update={"operation": f"to_{state}"}) for state in sorted(GONE))
+        return any(self._governance.lifecycle_log(way) for way in ways)
 
     def _is_held(self, cube: MemCube, by: set[str], caller: Caller) -> bool:
         """Whether these, and no other memory, keep it out of recall."""
@@ -50,12 +74,8 @@ class Freeing:
         keeping |= {merged_into(cube)} - {""} if cube.state is State.MERGED else set()
         return bool(keeping) and keeping <= by
 
-    def back(self, cube: MemCube, rolled: Mapping[str, MemCube], caller: Caller) -> Steps:
-        """The steps that bring it back, every decision that kept it out undone.
-
-        Raises:
-            LegalHoldError: It is on hold.
-        """
+    def _back(self, cube: MemCube, rolled: Mapping[str, MemCube], caller: Caller) -> Steps:
+        """The steps that bring it back, every decision that kept it out undone."""
         check_change(cube)
         form, others = self._resolver.released(cube, cube, caller)
         for cube_id in rolled:

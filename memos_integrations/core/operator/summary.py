@@ -16,8 +16,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller, is_own
+from memos_integrations.core.aftermath import merged_into
 from memos_integrations.core.asked import whole
-from memos_integrations.core.conflict.forms import merged_into
 from memos_integrations.core.cube import CubeRef, MemCube, Origin, Provenance, State, Tier, TrustLabel, sha256
 from memos_integrations.core.errors import (
     AlreadyRememberedError,

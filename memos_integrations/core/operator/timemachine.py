@@ -33,7 +33,6 @@ from memos_integrations.core.lifecycle import check_change, way
 from memos_integrations.core.lifecycle.then import MOVES, held_at, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
-from memos_integrations.core.operator.freeing import GONE as _GONE
 from memos_integrations.core.operator.freeing import Freeing
 from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.resolver import Resolver
@@ -46,6 +45,7 @@ MOST = 1_000_000
 LOG_PAGE = 10_000
 LATER = datetime.max.replace(tzinfo=UTC)
 _OF_THEN = ("priority", "half_life", "sensitivity", "expires_at")
+_GONE = frozenset({State.ARCHIVED, State.MERGED})
 _DECIDED = frozenset({Relation.SUPERSEDES, Relation.MERGED_FROM, Relation.CONTRADICTS})
 CHANGING = frozenset("update append relabel put merge_by_hand restore feedback move remember import refresh".split())
 """Operations, as the log names them, by which somebody changes a memory."""
@@ -192,13 +192,11 @@ class TimeMachine:
         """Bring the caller's memories that pass back to how they stood before *since*, all in one transaction."""
         for _ in range(MAX_RETRIES):
             cubes = self._changed(since, caller, where)
-            chosen = {cube.id: cube for cube in cubes if wanted(cube)}
+            chosen = {cube.id: cube for cube in cubes if wanted(cube) and not is_of_the_books(cube)}
             steps, done = self._rolling(list(chosen.values()), since, caller)
-            new = (each.id for each in chosen.values() if not self._before(each, since, caller))
-            rolled = {each: chosen[each] for each in (*done.restored, *new)}
-            for cube in self._freeing.freed(rolled, caller, lambda cube: self._moved_since(cube, since, caller)):
-                steps = joined(steps, self._freeing.back(cube, rolled, caller))
-                done = done.model_copy(update={"restored": (*done.restored, cube.id)})
+            # What they took out of recall since then comes back with them.
+            freed, back = self._freeing.freed(chosen, done.restored, since, caller)
+            steps, done = joined(steps, back), done.model_copy(update={"restored": (*done.restored, *freed)})
             if not (steps.versions or steps.moves):
                 return done
             try:
@@ -215,8 +213,7 @@ class TimeMachine:
         )
         found = [match.cube for match in self._governance.search(VaultQuery(k=MOST, filter=scope), caller).matches]
         found += self._retired(since, caller, where.namespace, {cube.id for cube in found})
-        mine = (cube for cube in found if cube.governance.owner == caller.by.subject)
-        return [cube for cube in mine if not is_of_the_books(cube)]
+        return [cube for cube in found if cube.governance.owner == caller.by.subject]
 
     def _retired(
         self, since: datetime, caller: Caller, namespace: tuple[str, ...], known: Collection[str]
@@ -247,7 +244,8 @@ class TimeMachine:
         archived: list[str] = []
         for cube in sorted(cubes, key=lambda each: each.id):
             check_change(cube)
-            before = self._before(cube, since, caller)
+            told = self._governance.own_versions if cube.state is State.EXPIRED else self._governance.versions
+            before = [v for v in told(cube.id, caller) if v.descriptive.recorded_at < since]
             if before and before[-1].version == cube.version:
                 more = Steps(moves=self._back(cube, since, caller))
                 if not more.moves:
@@ -269,11 +267,6 @@ class TimeMachine:
             taken_back = tuple(each for each in undone.records if each.operation == "undo")
             steps = joined(steps, undone._replace(records=taken_back))
         return steps, RolledBack(restored=tuple(restored), archived=tuple(archived))
-
-    def _before(self, cube: MemCube, since: datetime, caller: Caller) -> list[MemCube]:
-        """The versions of a cube that stood before *since*."""
-        told = self._governance.own_versions if cube.state is State.EXPIRED else self._governance.versions
-        return [each for each in told(cube.id, caller) if each.descriptive.recorded_at < since]
 
     def _back(self, cube: MemCube, since: datetime, caller: Caller) -> tuple[tuple[MemCube, State], ...]:
         """The moves that bring a cube, of which no version is new, from its state to where it stood before *since*."""
