@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from memos_integrations.core import ruling
-from memos_integrations.core.access import Verb
-from memos_integrations.core.errors import PipelineError
+from memos_integrations.core.access import Principal, Verb
+from memos_integrations.core.errors import AccessDeniedError, PipelineError
 from memos_integrations.core.pipeline import MemPipeline, PipelineRun
 from memos_integrations.core.policy import Memories, Policy, Rule
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
@@ -108,3 +109,17 @@ def test_other_rules_of_the_same_number_are_told_apart(tmp_path: Path, clock: Cl
         there.adopt_policy(CLOSED, by=ADMIN)
         here._rules._held = {each: held._replace(again=0.0) for each, held in here._rules._held.items()}
         assert not is_read(here)
+
+
+def test_another_tenant_is_out_of_reach_of_what_is_staged(memos: MemOS) -> None:
+    theirs = Principal(tenant="other", user="ana")
+
+    def writing(run: PipelineRun) -> None:
+        run.memory.remember("Tom earns 9,000 a month.", by=theirs)
+
+    with pytest.raises(AccessDeniedError, match="one's own tenant"):
+        memos.run(MemPipeline("astray", [writing]), by=ANA)
+    with pytest.raises(AccessDeniedError, match="one's own tenant"), memos.atomic(by=ANA) as memory:
+        memory.remember_many(["Tom earns 9,000 a month."], by=theirs)
+    assert memos.find(CubeFilter(), by=theirs) == []
+    assert memos.verify_audit().ok
