@@ -15,6 +15,7 @@ from typing import Any
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError, MemOSError
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Room, Use
+from memos_integrations.core.ruling import RESERVED
 from memos_integrations.vaults.absent import Made
 from memos_integrations.vaults.integrity import (
     ENTRY,
@@ -29,7 +30,7 @@ from memos_integrations.vaults.ledger import Ledger
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.marks import PUT_MARKS, keys_mark, nothing, put_marks
 from memos_integrations.vaults.merkle import EVERY, add_checkpoints
-from memos_integrations.vaults.seals import MARKS, Sealer, added
+from memos_integrations.vaults.seals import MARKS, SOME_RESERVED, Sealer, added
 from memos_integrations.vaults.sqlite_batch import Batch
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows, insert_values
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow
@@ -43,11 +44,9 @@ _AGAIN = "ON CONFLICT (cube) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in ("mac", "digest", "history", *MARKS, "used")
 )
 
-_TALLIES = "tallies (tenant, commit_number, cubes, total, entries, log, forgotten, mac)"
-_TALLIED = "ON CONFLICT (tenant) DO UPDATE SET " + ", ".join(
-    f"{column} = excluded.{column}"
-    for column in ("commit_number", "cubes", "total", "entries", "log", "forgotten", "mac")
-)
+_SUMS = ("commit_number", "cubes", "total", "entries", "log", "forgotten", "reserved", "mac")
+_TALLIES = f"tallies (tenant, {', '.join(_SUMS)})"
+_TALLIED = "ON CONFLICT (tenant) DO UPDATE SET " + ", ".join(f"{column} = excluded.{column}" for column in _SUMS)
 
 _USED_NOW = """SELECT c.id, c.seq, b.body FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
     CROSS JOIN behaviour AS b ON b.cube = c.seq"""
@@ -230,9 +229,12 @@ class Notary:
     def _open_accounts(self, connection: sqlite3.Connection, transactions: Sequence[Prepared]) -> None:
         # Before anything is changed: a tally's seal covers the tenant's row.
         for transaction in transactions:
-            told = {said[0] for said, _ in transaction.audit}
-            for tenant in {put.cube.namespace[0] for put in transaction.puts} | told:
-                self.ledger.account(connection, tenant)
+            for said, _ in transaction.audit:
+                self.ledger.account(connection, said[0])
+            for put in transaction.puts:
+                account = self.ledger.account(connection, put.cube.namespace[0])
+                if put.cube.id.startswith(RESERVED):
+                    account.reserved, account.changed = SOME_RESERVED, True
 
     def _before(self, connection: sqlite3.Connection, transaction: Prepared) -> Held:
         """What stands already of the cubes that are to be changed, checked."""
