@@ -1,4 +1,4 @@
-"""Whether a tenant has rules of its own is told by its sealed counts: it is not added up for that, and never guessed."""
+"""Whether a tenant has rules is told by its sealed counts: it is not added up for that, and nothing is guessed."""
 
 from __future__ import annotations
 
