@@ -15,7 +15,6 @@ from typing import Any
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError, MemOSError
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Room, Use
-from memos_integrations.core.ruling import RESERVED
 from memos_integrations.vaults.absent import Made
 from memos_integrations.vaults.integrity import (
     ENTRY,
@@ -30,7 +29,7 @@ from memos_integrations.vaults.ledger import Ledger
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.marks import PUT_MARKS, keys_mark, nothing, put_marks
 from memos_integrations.vaults.merkle import EVERY, add_checkpoints
-from memos_integrations.vaults.seals import MARKS, SOME_RESERVED, Sealer, added
+from memos_integrations.vaults.seals import MARKS, Sealer, added
 from memos_integrations.vaults.sqlite_batch import Batch
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows, insert_values
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow
@@ -232,9 +231,7 @@ class Notary:
             for said, _ in transaction.audit:
                 self.ledger.account(connection, said[0])
             for put in transaction.puts:
-                account = self.ledger.account(connection, put.cube.namespace[0])
-                if put.cube.id.startswith(RESERVED):
-                    account.reserved, account.changed = SOME_RESERVED, True
+                self.ledger.account(connection, put.cube.namespace[0]).named(put.cube.id)
 
     def _before(self, connection: sqlite3.Connection, transaction: Prepared) -> Held:
         """What stands already of the cubes that are to be changed, checked."""
