@@ -189,12 +189,11 @@ class Witness:
         """
         if not storable(tenant):
             return True
-        connection.execute("SELECT one FROM head").fetchone()
+        tally, seal = read_tally(connection, self._sealer, tenant)  # what this read sees is settled before we look
         self.look()
         if not self._fresh(self._root):
             with self._checking:
                 self._check_root(connection)
-        tally, seal = read_tally(connection, self._sealer, tenant)
         return not seal or tally.reserved == NONE_RESERVED
 
     def _known(self, connection: sqlite3.Connection, tenant: str, groups: Sequence[str]) -> list[list[tuple[str, str]]]:
