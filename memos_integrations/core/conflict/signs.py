@@ -85,8 +85,6 @@ def _says_the_same(newer: str, older: str) -> bool:
 
 
 def _of_a_thing(pair: Pair) -> bool:
-    if pair.couple or (pair.held and pair.n.changes and bool(pair.kinds & _MEASURES)):
-        return True
     return pair.argument and bool(pair.shared - MANY - CHANGING - pair.n.holder - pair.o.holder - _TIMES)
 
 
