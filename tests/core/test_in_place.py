@@ -49,6 +49,7 @@ def test_one_value_in_the_place_of_another_is_flagged(older: str, newer: str) ->
         ("I have a call at 10.", "I have a call at 14."),
         ("The call is at 3.", "The call is at 15:00."),
         ("Allergies: nuts", "Allergies: pollen"),
+        ("Router: 4 ports", "Router: Fritz 12"),
         ("Longest entry: 40 lines", "Shortest entry: 60 lines"),
         ("Rui plays the harp.", "Signe plays the harp."),
     ],

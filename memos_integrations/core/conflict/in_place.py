@@ -43,6 +43,9 @@ def _is_of_one_field(newer: str, older: str) -> bool:
     name = mine[1].lower()
     several = (name.endswith("s") and not name.endswith(("ss", "us"))) or bool(_NO_FIELD & set(name.split()))
     of_one_kind = kind_of(mine[2]) == kind_of(theirs[2])
+    counts = [{each.lower() for each in value.split() if not each[0].isdigit()} for value in (mine[2], theirs[2])]
+    if kind_of(mine[2]) == "number" and any(counts) and not counts[0] & counts[1]:
+        return False  # "8 GB", "Debian 12"
     return of_one_kind and not several and not refines(mine[2], theirs[2]) and not same_value(mine[2], theirs[2])
 
 
