@@ -32,17 +32,27 @@ def takes_its_place(newer: str, older: str) -> bool:
         return False
     if kind_of(newer) == kind_of(older) == "money" and period_of(newer) != period_of(older):
         return False  # "10 euros a month", "120 euros a year"
-    return _is_other_doer(swap) if swap.of_subject else swap.of_value and _is_other_value(swap)
+    if swap.of_subject:
+        return any(_OF_THE.search(each) for each in (newer, older)) and _is_other_doer(swap)
+    return swap.of_value and _is_other_value(swap)
+
+
+_OF_THE = re.compile(r"\w (?:the|our|my) |\w's ")
+"""Tells of one thing: several may teach the harp, or run shops."""
 
 
 def _is_of_one_field(newer: str, older: str) -> bool:
-    """Whether both are a field of one name with a value: "Upload limit: 10 MB". A name in the plural has several."""
+    """Whether both are a field of one name with a value: "Upload limit: 10 MB".
+
+    A name in the plural has several, and a single word opens a note of any matter.
+    """
     mine, theirs = _FIELD.match(newer), _FIELD.match(older)
     if mine is None or theirs is None or mine[1].lower() != theirs[1].lower():
         return False
     name = mine[1].lower()
-    several = (name.endswith("s") and not name.endswith(("ss", "us"))) or bool(_NO_FIELD & set(name.split()))
-    of_one_kind = kind_of(mine[2]) == kind_of(theirs[2])
+    plural = name.endswith("s") and not name.endswith(("ss", "us"))
+    several = plural or len(name.split()) < 2 or bool(_NO_FIELD & set(name.split()))
+    of_one_kind = kind_of(mine[2]) == kind_of(theirs[2]) not in {"words", "name"}
     counts = [{each.lower() for each in value.split() if not each[0].isdigit()} for value in (mine[2], theirs[2])]
     if kind_of(mine[2]) == "number" and any(counts) and not counts[0] & counts[1]:
         return False  # "8 GB", "Debian 12"
