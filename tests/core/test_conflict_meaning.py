@@ -62,7 +62,7 @@ def test_memos_gives_its_embedder_to_the_rules(minilm: MiniLMEmbedder) -> None:
         ("conflict_twenty_first_hand.tsv", 100, 54, 0),
         ("conflict_twenty_second_hand.tsv", 93, 52, 0),
         ("conflict_twenty_fourth_hand.tsv", 98, 82, 0),
-        ("conflict_twenty_fifth_hand.tsv", 98, 60, 0),
+        ("conflict_twenty_fifth_hand.tsv", 98, 58, 0),
     ],
 )
 def test_more_is_found_with_vectors_of_sets_that_nothing_was_learned_from(
