@@ -1,10 +1,11 @@
 """Backups of a SQLite vault: taken while it is in use, checked to the last byte before they are put back.
 
-A backup is a folder, or the same as one `.tar` file: `vault.db`, the blobs that its cubes name, and `manifest.json`
-with the size and SHA-256 of each file. The database is copied within one read transaction, so it is the vault at one
-commit while writers go on. The search index is left out: it is made from the database. An integrity key that stands
-beside the vault goes along (`vault.key`); one that is kept elsewhere is needed again after a restore. What is encrypted
-is copied as it stands, and the provider's key is never in it: who restores it opens it with the same `keys`.
+A backup is a folder, or the same as one `.tar` file: `vault.db`, the blobs, and `manifest.json` with the size and
+SHA-256 of each file. Blobs that no row names go along, unless they were erased: their row may have been lost. The
+database is copied within one read transaction, so it is the vault at one commit while writers go on. The search index
+is left out: it is made from the database. An integrity key that stands beside the vault goes along (`vault.key`); one
+that is kept elsewhere is needed again after a restore. What is encrypted is copied as it stands, and the provider's key
+is never in it: who restores it opens it with the same `keys`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from memos_integrations.vaults.sqlite_write import read_head
 Progress = Callable[[int, int], None]
 
 FORMAT = "memos vault backup 1"
+_ERASED = "SELECT digest FROM uploads WHERE waiting = 0"
 _PAGES = 2_048
 _TRIES = 5
 _BLOCK = 1 << 20
@@ -97,13 +99,16 @@ class _ErasedMeanwhileError(Exception):
 
 def _copied(database: Path, folder: Path, progress: Progress | None) -> Backup:
     """Everything of a backup, in *folder*."""
+    shelf = BlobFolder(blob_folder(database))
     with translating(), closing(connect(database, busy_timeout_s=30.0, reading=True)) as live:
         checked_version(live)
         live.execute("BEGIN")  # all that follows is one moment of the vault
         head = read_head(live)
         (vault,) = live.execute("SELECT CAST(value AS TEXT) FROM meta WHERE name = 'vault'").fetchone()
         (cubes,) = live.execute("SELECT count(*) FROM cubes").fetchone()
-        digests = [row[0] for row in live.execute("SELECT DISTINCT digest FROM blobs ORDER BY digest")]
+        named = {row[0] for row in live.execute("SELECT DISTINCT digest FROM blobs")}
+        there = {file.name for file in shelf.folder.glob("??/??/*")}
+        digests = sorted(named | there.difference(row[0] for row in live.execute(_ERASED)))
         files = {"vault.db": _copy_database(live, folder / "vault.db", progress)}
         live.execute("ROLLBACK")
     key = key_file_of(database)
@@ -111,9 +116,12 @@ def _copied(database: Path, folder: Path, progress: Progress | None) -> Backup:
         shutil.copyfile(key, folder / "vault.key")
         (folder / "vault.key").chmod(0o600)
         files["vault.key"] = synced(folder / "vault.key")
-    shelf = BlobFolder(blob_folder(database))
     for number, digest in enumerate(digests):
-        files[f"blobs/{digest[:2]}/{digest[2:4]}/{digest}"] = _copy_blob(shelf.file(digest), folder, digest)
+        try:
+            files[f"blobs/{digest[:2]}/{digest[2:4]}/{digest}"] = _copy_blob(shelf.file(digest), folder, digest)
+        except _ErasedMeanwhileError:
+            if digest in named:
+                raise
         if progress is not None:
             progress(number + 1, len(digests))
     size = sum(each["size"] for each in files.values())
@@ -123,7 +131,7 @@ def _copied(database: Path, folder: Path, progress: Progress | None) -> Backup:
         head.entries,
         head.hash,
         cubes,
-        len(digests),
+        sum(name.startswith("blobs/") for name in files),
         size,
         datetime.now(UTC).isoformat(timespec="seconds"),
     )

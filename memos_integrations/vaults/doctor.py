@@ -17,6 +17,7 @@ import numpy as np
 
 from memos_integrations.core.errors import IntegrityError, MemOSError, VaultError
 from memos_integrations.core.ports import KeyProvider
+from memos_integrations.vaults.blob_names import check_names
 from memos_integrations.vaults.blobs import BlobFolder, blob_folder
 from memos_integrations.vaults.connection import FOREIGN, connect, database_file, translated, translating
 from memos_integrations.vaults.doctor_beside import Counted, check_blobs, check_index
@@ -226,7 +227,7 @@ CHECKS: dict[str, Check] = {
 
 
 def _roots(connection: sqlite3.Connection, sealer: Sealer) -> Counted:
-    for check in (check_meta, read_root, check_root, check_outbox):
+    for check in (check_meta, read_root, check_root, check_outbox, check_names):
         try:
             check(connection, sealer)
             yield None

@@ -13,7 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from memos_integrations.core.errors import VaultCorruptError, VaultError
+from memos_integrations.vaults.adopting import adopt_forgotten
 from memos_integrations.vaults.anchor import Anchor
+from memos_integrations.vaults.blob_names import names_hold, names_made
 from memos_integrations.vaults.blobs import blob_folder
 from memos_integrations.vaults.integrity import check_meta, is_new, read_root, seal_meta, seal_new
 from memos_integrations.vaults.locks import Locks
@@ -93,7 +95,7 @@ class Guard:
         read_root(connection, sealer)
         before = head
         if connection.execute("SELECT 1 FROM meta WHERE name = 'told'").fetchone() is None:
-            head = self._notary.adopt(connection, head)  # a vault of before what was forgotten was added up
+            head = adopt_forgotten(connection, self._notary, sealer, head)
             connection.execute("INSERT INTO meta VALUES ('told', x'01')")
             seal_meta(connection, sealer)
         if self._anchor_file is not None:
@@ -115,6 +117,42 @@ class Guard:
                 self._newest = head
             connection.execute("INSERT INTO meta VALUES ('spelled', x'01')")
             seal_meta(connection, self._sealer)
+
+    def adopt_blobs(self, connection: sqlite3.Connection) -> None:
+        """Within the transaction of an opening, once for a vault: see `blob_names.py`."""
+        if connection.execute("SELECT 1 FROM meta WHERE name = 'blobs'").fetchone() is None:
+            self._name_blobs(connection, self.notary)
+            connection.execute("INSERT INTO meta VALUES ('blobs', x'01')")
+            seal_meta(connection, self._sealer)
+
+    def _name_blobs(self, connection: sqlite3.Connection, notary: Notary) -> None:
+        head = names_made(connection, notary)
+        if self._anchor is not None:
+            self._newest = head
+
+    def check_blobs(self, connection: sqlite3.Connection) -> None:
+        """Within a write transaction, before a blob goes: its names are right, or are made anew from the versions.
+
+        Raises:
+            IntegrityError: The vault's counters are not what was sealed.
+        """
+
+        def check() -> None:
+            if not names_hold(connection, self._sealer):  # the writer's notary may be in the middle of something
+                self._name_blobs(connection, Notary(self._sealer, self.notary.ledger.locks))
+
+        if self._witness is None:
+            check()
+        else:
+            self._witness.once_blobs(check)
+
+    def commit_blobs(self, connection: sqlite3.Connection) -> None:
+        """COMMIT what `check_blobs` was asked for."""
+        if self._witness is None:
+            connection.execute("COMMIT")
+        else:
+            with self._witness.own():
+                connection.execute("COMMIT")
 
     def watch(self, connection: sqlite3.Connection, beside: Beside, most: int) -> None:
         """Let the witness watch over a reading connection of its own; *beside* and *most* as in `Witness`."""

@@ -124,18 +124,31 @@ def read_root(connection: sqlite3.Connection, sealer: Sealer) -> Root:
         IntegrityError: The counters are not what was sealed.
     """
     row = connection.execute(
-        "SELECT h.commit_number, r.mac, r.tenants, r.total, r.events, r.outbox FROM roots AS r CROSS JOIN head AS h"
+        """SELECT h.commit_number, r.mac, r.tenants, r.total, r.events, r.outbox, r.blobs
+        FROM roots AS r CROSS JOIN head AS h"""
     ).fetchone()
-    if row is None or root_seal(connection, sealer, row[2:]) != row[1]:
+    if row is None or root_seal(connection, sealer, _sealed_sums(*row[2:])) != row[1]:
         raise IntegrityError("The vault's counters do not match their seal")
-    commit, _, tenants, total, events, outbox = row
-    return Root(tenants, sealer.unmasked("", commit, total), events, sealer.unmasked("\0outbox", commit, outbox))
+    commit, _, tenants, total, events, outbox, blobs = row
+    return Root(
+        tenants,
+        sealer.unmasked("", commit, total),
+        events,
+        sealer.unmasked("\0outbox", commit, outbox),
+        sealer.unmasked("\0blobs", commit, blobs) if blobs else 0,
+    )
 
 
-def stored_root(sealer: Sealer, commit: int, root: Root) -> Fields:
-    """The sums over the whole vault as they stand in the file."""
-    total = sealer.masked("", commit, root.total)
-    return (root.tenants, total, root.events, sealer.masked("\0outbox", commit, root.outbox))
+def stored_root(sealer: Sealer, commit: int, root: Root) -> tuple[Fields, Fields]:
+    """The sums over the whole vault as they stand in the file, and what of them its seal covers."""
+    stored = (
+        root.tenants,
+        sealer.masked("", commit, root.total),
+        root.events,
+        sealer.masked("\0outbox", commit, root.outbox),
+        sealer.masked("\0blobs", commit, root.blobs) if root.blobs else b"",
+    )
+    return stored, _sealed_sums(*stored)
 
 
 def read_tally(connection: sqlite3.Connection, sealer: Sealer, tenant: str) -> tuple[Tally, bytes]:
@@ -162,7 +175,7 @@ def read_account(connection: sqlite3.Connection, sealer: Sealer, tenant: str) ->
         return Tally(), b"", ()
     mac, *stored = found[:7]
     row = () if found[7] is None else tuple(found[7:])
-    if sealer.tally(tenant, row, _sealed_tally(*stored)) != mac:
+    if sealer.tally(tenant, row, _sealed_sums(*stored)) != mac:
         raise _miscounted(tenant)
     commit, cubes, total, entries, log, forgotten = stored
     tally = Tally(
@@ -187,11 +200,11 @@ def stored_tally(sealer: Sealer, tenant: str, tally: Tally) -> tuple[Fields, Fie
         sealer.masked(tenant + "\0log", commit, tally.log),
         sealer.masked(tenant + "\0forgotten", commit, tally.forgotten) if tally.forgotten else b"",
     )
-    return stored, _sealed_tally(*stored)
+    return stored, _sealed_sums(*stored)
 
 
-def _sealed_tally(*stored: object) -> Fields:
-    # A tenant of which nothing was forgotten is sealed as it was before anything could be.
+def _sealed_sums(*stored: object) -> Fields:
+    # Of a tenant of which nothing was forgotten, and a vault without blobs: as before there was such a sum.
     return stored if stored[-1] != b"" else stored[:-1]
 
 
@@ -223,7 +236,7 @@ def tally_seals(connection: sqlite3.Connection, sealer: Sealer) -> Iterator[byte
         FROM tallies AS y LEFT JOIN tenants AS t ON t.name = y.tenant"""
     ):
         stored, there = row[:6], () if row[6] is None else tuple(row[6:])
-        if sealer.tally(name, there, _sealed_tally(*stored)) != mac:
+        if sealer.tally(name, there, _sealed_sums(*stored)) != mac:
             raise _miscounted(name)
         yield mac
 
@@ -249,8 +262,11 @@ def is_new(connection: sqlite3.Connection) -> bool:
 def seal_new(connection: sqlite3.Connection, sealer: Sealer) -> None:
     """Seal a vault that was made a moment ago."""
     seal_meta(connection, sealer)
-    stored = stored_root(sealer, 0, Root())
-    connection.execute("INSERT INTO roots VALUES (1, ?, ?, ?, ?, ?)", (*stored, root_seal(connection, sealer, stored)))
+    stored, covered = stored_root(sealer, 0, Root())
+    connection.execute(
+        "INSERT INTO roots (one, tenants, total, events, outbox, blobs, mac) VALUES (1, ?, ?, ?, ?, ?, ?)",
+        (*stored, root_seal(connection, sealer, covered)),
+    )
 
 
 def seal_meta(connection: sqlite3.Connection, sealer: Sealer) -> None:

@@ -58,12 +58,13 @@ class Tally:
 
 @dataclass(slots=True)
 class Root:
-    """What the whole vault adds up to: its tenants' seals, and the events of its outbox; in clear here."""
+    """What the whole vault adds up to: its tenants' seals, its events, what blobs its cubes name; in clear here."""
 
     tenants: int = 0
     total: int = 0
     events: int = 0
     outbox: int = 0
+    blobs: int = 0
 
 
 class Sealer:
@@ -146,6 +147,10 @@ class Sealer:
         """What an event contributes to the outbox's sum."""
         raw = body if isinstance(body, bytes) else ascii(body).encode()  # in a damaged file
         return int.from_bytes(self._hash(b"event", b"%d:%b" % (number, raw)))
+
+    def blob(self, seq: int, digest: str) -> int:
+        """What it contributes to the sum over `blobs` that the cube with a number names a blob."""
+        return int.from_bytes(self._hash(b"blob", ascii((seq, digest)).encode()))
 
     def masked(self, place: str, commit: int, total: int) -> bytes:
         """A sum as it may stand in the file."""

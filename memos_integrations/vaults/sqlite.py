@@ -110,7 +110,6 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
         self._identity: EmbedderIdentity | None = None
         self._lock, self._closed = Lock(), False
         self._making: set[int] = set()
-        self._blobs = BlobShelf(self._file, self._connect)
         if self._file.stat().st_size == 0 and read_manifest(manifest_file(self._file)) is not None:
             raise VaultCorruptError(f"{self._file} is empty, but an index of it is not. Restore it from a backup.")
         self._guard = Guard(
@@ -119,6 +118,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
             key_file=None if key_file is None else Path(key_file),
             anchor=None if anchor is None else Path(anchor),
         )
+        self._blobs = BlobShelf(self._file, self._connect, self._guard.check_blobs, self._guard.commit_blobs)
         with translating():
             self._words, self._name, self.locks = self._opened(keys, blinded)
             self._blobs.files.locks = self.locks

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -69,6 +69,7 @@ class Witness:
         self._writing = False
         self._root: _Checked | None = None
         self._outbox: _Checked | None = None
+        self._blobs: _Checked | None = None
         self._tenants: dict[str, _Checked] = {}
         self._giants: set[str] = set()
         (self._version,) = watch.execute("PRAGMA data_version").fetchone()
@@ -255,6 +256,14 @@ class Witness:
             epoch, started = self._epoch, time.monotonic()
             sums.check_outbox(connection, self._sealer)
             self._outbox = _Checked(epoch, _due(started))
+
+    def once_blobs(self, check: Callable[[], None]) -> None:
+        """Let *check* look at what blobs are named, unless it did and nobody else changed the file since."""
+        self.look()
+        if not self._fresh(self._blobs):
+            epoch, started = self._epoch, time.monotonic()
+            check()
+            self._blobs = _Checked(epoch, _due(started))
 
     # --- what is handed out
 

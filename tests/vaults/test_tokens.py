@@ -118,6 +118,7 @@ def test_those_of_an_older_version_are_refused(folder: Path) -> None:
 
 def test_a_vault_from_before_them_is_brought_up_to_date(folder: Path, filled: list[MemCube]) -> None:
     changed(folder, "DROP TABLE tokens")
+    changed(folder, "ALTER TABLE roots DROP COLUMN blobs")
     changed(folder, "PRAGMA user_version = 4")
     with SQLiteVault(folder) as vault:
         assert kept(vault, filled[0]) == [None]

@@ -1,0 +1,132 @@
+"""Which blobs are named is held against the versions: a row that was edited behind our back costs no blob."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from memos_integrations.core.cube import MemCube
+from memos_integrations.core.ports import Erase
+from memos_integrations.testing.cubes import record, revised, stored, submit
+from memos_integrations.testing.vault_blobs import beside, content_of
+from memos_integrations.vaults.backup import back_up
+from memos_integrations.vaults.doctor import examine
+from memos_integrations.vaults.restore import restore
+from memos_integrations.vaults.sqlite import SQLiteVault
+from tests.vaults.conftest import changed
+
+LATE = datetime.now(UTC) + timedelta(days=9)
+
+
+@pytest.fixture
+def two(folder: Path) -> tuple[MemCube, MemCube]:
+    """Two cubes that name one blob, the first of them another one too."""
+    with SQLiteVault(folder) as vault:
+        first = stored(vault, beside(vault.put_blob(b"its own"), "an older picture"))
+        both = vault.put_blob(b"shared")
+        stored(vault, revised(first, "a picture", payload=beside(both, "a picture").payload))
+        return vault.get("acme", [first.id])[0], stored(vault, beside(both, "the same picture"))
+
+
+EDITS = {
+    "one row removed": "DELETE FROM blobs WHERE cube = 2",
+    "all rows removed": "DELETE FROM blobs",
+    "a row of another digest": "UPDATE blobs SET digest = 'ab' || substr(digest, 3) WHERE cube = 2",
+    "a row moved to another cube": """UPDATE blobs SET cube = 2
+        WHERE cube = 1 AND digest NOT IN (SELECT digest FROM blobs WHERE cube = 2)""",
+}
+
+
+def held(vault: SQLiteVault, first: MemCube, second: MemCube) -> list[bytes]:
+    versions = [*vault.history("acme", first.id), *vault.history("acme", second.id)]
+    return [content_of(vault.open_blob(each.blobs[0])) for each in versions]
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_collecting_keeps_what_a_version_names(folder: Path, two: tuple[MemCube, MemCube], edit: str) -> None:
+    changed(folder, EDITS[edit])
+    assert not examine(folder).ok
+    with SQLiteVault(folder) as vault:
+        stray = vault.put_blob(b"nobody names it")
+        assert vault.collect_blobs(LATE) == 1
+        assert held(vault, *two) == [b"its own", b"shared", b"shared"]
+        assert not vault._blobs.files.fits(stray.digest)
+    assert examine(folder).ok, "the names were made anew from the versions"
+
+
+def test_collecting_keeps_it_when_the_row_goes_while_the_vault_is_open(
+    folder: Path, two: tuple[MemCube, MemCube]
+) -> None:
+    with SQLiteVault(folder) as vault:
+        assert vault.collect_blobs(LATE) == 0
+        with closing(sqlite3.connect(folder / "vault.db", isolation_level=None)) as other:
+            other.execute("DELETE FROM blobs")
+        assert vault.collect_blobs(LATE) == 0
+        assert held(vault, *two) == [b"its own", b"shared", b"shared"]
+    assert examine(folder).ok
+
+
+def test_an_erasure_keeps_a_blob_that_another_cube_names(folder: Path, two: tuple[MemCube, MemCube]) -> None:
+    first, second = two
+    changed(folder, "DELETE FROM blobs WHERE cube = 2")
+    with SQLiteVault(folder) as vault:
+        submit(vault, Erase(first.id), audit=(record(first, "forget"),))
+        assert content_of(vault.open_blob(second.blobs[0])) == b"shared"
+        assert vault.traces(first.id)["files"] == 0
+        files = [*vault._blobs.files.folder.glob("??/??/*")]
+        assert [file.name for file in files] == [second.blobs[0].digest], "its own went with it"
+    assert examine(folder).ok
+
+
+def test_a_blob_that_somebody_said_was_erased_stays(folder: Path, two: tuple[MemCube, MemCube]) -> None:
+    changed(folder, "INSERT INTO uploads SELECT digest, 0 FROM blobs WHERE cube = 2")
+    changed(folder, "DELETE FROM blobs")
+    with SQLiteVault(folder) as vault:  # opening goes on with what a crash left to be removed
+        assert held(vault, *two) == [b"its own", b"shared", b"shared"]
+
+
+def test_a_backup_lacks_no_blob(tmp_path: Path, folder: Path, two: tuple[MemCube, MemCube]) -> None:
+    changed(folder, "DELETE FROM blobs")
+    back_up(folder, tmp_path / "backup")
+    restore(tmp_path / "backup", tmp_path / "again")
+    with SQLiteVault(tmp_path / "again") as vault:
+        assert vault.collect_blobs(LATE) == 0
+        assert held(vault, *two) == [b"its own", b"shared", b"shared"]
+
+
+def test_rows_of_a_cube_that_cannot_be_read_stay(folder: Path, two: tuple[MemCube, MemCube]) -> None:
+    changed(folder, "UPDATE versions SET body = x'7b7d' WHERE cube = 2")
+    changed(folder, "DELETE FROM blobs WHERE cube = 1")
+    with SQLiteVault(folder) as vault:
+        assert vault.collect_blobs(LATE) == 0
+    with closing(sqlite3.connect(folder / "vault.db")) as file:
+        assert [cube for (cube,) in file.execute("SELECT cube FROM blobs ORDER BY cube")] == [1, 1, 2]
+
+
+def test_a_vault_of_before_the_names_were_added_up_opens(folder: Path, two: tuple[MemCube, MemCube]) -> None:
+    older(folder)
+    with SQLiteVault(folder) as vault:
+        assert vault.collect_blobs(LATE) == 0
+        assert held(vault, *two) == [b"its own", b"shared", b"shared"]
+        assert vault.verify_audit().ok
+    assert examine(folder).ok
+
+
+def older(folder: Path) -> None:
+    """Set a vault back to schema 6, one row of `blobs` gone."""
+    from memos_integrations.vaults.integrity import root_seal, seal_meta
+    from memos_integrations.vaults.seals import Sealer
+
+    sealer = Sealer((folder / "vault.key").read_bytes())
+    with closing(sqlite3.connect(folder / "vault.db", isolation_level=None)) as file:
+        file.execute("ALTER TABLE roots DROP COLUMN blobs")
+        file.execute("DELETE FROM meta WHERE name = 'blobs'")
+        file.execute("DELETE FROM blobs WHERE cube = 2")
+        seal_meta(file, sealer)
+        sums = file.execute("SELECT tenants, total, events, outbox FROM roots").fetchone()
+        file.execute("UPDATE roots SET mac = ?", (root_seal(file, sealer, sums),))
+        file.execute("PRAGMA user_version = 6")
