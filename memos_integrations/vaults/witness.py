@@ -227,7 +227,7 @@ class Witness:
         if giant or (group == "vector" and self.vouched.has_vectors(connection, tenant)):
             return []
         if group in KEPT_MARKS and self.vouched.of(tenant) is not None:
-            known = self.vouched.added_up(connection, tenant)
+            known = self.vouched.at(connection, tenant)
             if known is not None and sums.marks_hold(connection, self._sealer, known, tenant, group):
                 return []
         # What is sealed beside the vault cannot vouch for the ids that keys and links hand out as the table has them,
