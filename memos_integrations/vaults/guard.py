@@ -22,6 +22,7 @@ from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.notary import Notary
 from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.respelling import respelled
+from memos_integrations.vaults.rewording import reworded
 from memos_integrations.vaults.seals import SEAL_KEY_BYTES, Sealer, key_file_of, key_from
 from memos_integrations.vaults.sqlite_write import Head
 from memos_integrations.vaults.vouched import Beside
@@ -116,6 +117,15 @@ class Guard:
             if self._anchor is not None:
                 self._newest = head
             connection.execute("INSERT INTO meta VALUES ('spelled', x'01')")
+            seal_meta(connection, self._sealer)
+
+    def reword(self, connection: sqlite3.Connection, words: Words) -> None:
+        """Within the transaction of an opening, once for a vault: see `rewording.py`."""
+        if connection.execute("SELECT 1 FROM meta WHERE name = 'worded'").fetchone() is None:
+            head = reworded(connection, self.notary, words)
+            if self._anchor is not None:
+                self._newest = head
+            connection.execute("INSERT INTO meta VALUES ('worded', x'01')")
             seal_meta(connection, self._sealer)
 
     def adopt_blobs(self, connection: sqlite3.Connection) -> None:
