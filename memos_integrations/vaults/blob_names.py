@@ -29,6 +29,8 @@ _Version = tuple[int, str, int, str, bytes]
 
 _BODIES = """SELECT v.cube, c.id, v.version, v.digest, v.body, l.lock FROM main.versions AS v
     JOIN main.cubes AS c ON c.seq = v.cube LEFT JOIN main.locks AS l ON l.cube = v.cube"""
+_IN_CLEAR = f"{_BODIES} WHERE instr(v.body, CAST('{_NAMING.decode()}' AS BLOB))"
+_OF_ONE = f"{_BODIES} WHERE v.cube = ? ORDER BY v.version"
 
 
 def names_hold(connection: sqlite3.Connection, sealer: Sealer) -> bool:
@@ -60,10 +62,10 @@ def names_made(connection: sqlite3.Connection, notary: Notary) -> Head:
         IntegrityError: The vault's counters are not what was sealed.
     """
     head, sealer, locks = notary.begin(connection), notary.ledger.sealer, notary.ledger.locks
-    where = "" if locks is not None else f" WHERE instr(v.body, x'{_NAMING.hex()}')"
+    bodies = _IN_CLEAR if locks is None else _BODIES
     there: Named = {*connection.execute("SELECT cube, digest FROM main.blobs")}
     said: Named = {
-        (version[0], digest) for version in _versions(connection, locks, where) for digest in _named(version)
+        (version[0], digest) for version in _versions(connection, locks, bodies) for digest in _named(version)
     }
     if not there and not said and not notary.ledger.root.blobs:
         return head
@@ -75,9 +77,9 @@ def names_made(connection: sqlite3.Connection, notary: Notary) -> Head:
     return finished(connection, notary, head)
 
 
-def _versions(connection: sqlite3.Connection, locks: Locks | None, where: str, *values: object) -> Iterator[_Version]:
+def _versions(connection: sqlite3.Connection, locks: Locks | None, bodies: str, *values: object) -> Iterator[_Version]:
     """Versions, their bodies opened."""
-    for seq, cube_id, version, digest, body, lock in connection.execute(_BODIES + where, values):
+    for seq, cube_id, version, digest, body, lock in connection.execute(bodies, values):
         opened = body if locks is None else locks.opened(body, lock, cube_id, version, "body")
         yield seq, cube_id, version, digest, opened
 
@@ -95,7 +97,7 @@ def _named(version: _Version) -> tuple[str, ...]:
 
 def _is_whole(connection: sqlite3.Connection, sealer: Sealer, seq: int, locks: Locks | None) -> bool:
     """Whether a cube and all its versions are what was sealed."""
-    found = [*_versions(connection, locks, " WHERE v.cube = ? ORDER BY v.version", seq)]
+    found = [*_versions(connection, locks, _OF_ONE, seq)]
     history = b""
     for _, _, number, digest, body in found:
         history = sealer.history(history, number, digest)

@@ -18,6 +18,7 @@ from memos_integrations.vaults.doctor import examine
 from memos_integrations.vaults.restore import restore
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.vaults.conftest import changed
+from tests.vaults.test_encryption import KEY
 
 LATE = datetime.now(UTC) + timedelta(days=9)
 
@@ -130,3 +131,13 @@ def older(folder: Path) -> None:
         sums = file.execute("SELECT tenants, total, events, outbox FROM roots").fetchone()
         file.execute("UPDATE roots SET mac = ?", (root_seal(file, sealer, sums),))
         file.execute("PRAGMA user_version = 6")
+
+
+def test_the_versions_of_an_encrypted_vault_say_it_too(folder: Path) -> None:
+    with SQLiteVault(folder, keys=KEY) as vault:
+        one = stored(vault, beside(vault.put_blob(b"sealed"), "a picture"))
+    changed(folder, "DELETE FROM blobs")
+    with SQLiteVault(folder, keys=KEY) as vault:
+        assert vault.collect_blobs(LATE) == 0
+        assert content_of(vault.open_blob(one.blobs[0])) == b"sealed"
+    assert examine(folder, keys=KEY).ok
