@@ -13,12 +13,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +31,7 @@ from memos_integrations.vaults.connection import connect, database_file, transla
 from memos_integrations.vaults.schema import checked_version
 from memos_integrations.vaults.seals import key_file_of
 from memos_integrations.vaults.sqlite_write import read_head
+from memos_integrations.vaults.switching import finish_switch, partial_beside
 
 Progress = Callable[[int, int], None]
 
@@ -73,6 +73,7 @@ def back_up(vault: str | Path, target: str | Path, *, progress: Progress | None 
     if wanted.exists():
         raise VaultError(f"{wanted} exists; a backup is never written over. Name another folder or file.")
     with translating_files("The backup"), partial_beside(wanted) as folder:
+        finish_switch(database)
         for _ in range(_TRIES):
             folder.mkdir(mode=0o700)
             try:
@@ -199,14 +200,3 @@ def _pack(folder: Path, target: Path) -> None:
         os.link(packed, target)  # unlike a rename, refuses when somebody was faster
     finally:
         packed.unlink(missing_ok=True)
-
-
-@contextmanager
-def partial_beside(target: Path) -> Iterator[Path]:
-    """A folder name beside *target* for what is not ready; nothing is left of it afterwards."""
-    folder = target.absolute().with_name(f"{target.name}.{secrets.token_hex(4)}.partial")
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

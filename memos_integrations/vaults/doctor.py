@@ -7,6 +7,7 @@ left as they are: what they were is in a backup, not here.
 
 from __future__ import annotations
 
+import glob
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -33,11 +34,16 @@ from memos_integrations.vaults.segments import drop_files
 from memos_integrations.vaults.sqlite_audit import verify
 from memos_integrations.vaults.sqlite_write import BESIDE, read_identity
 from memos_integrations.vaults.sums import check_log, check_outbox, check_root, check_tally, forgotten_wrong
+from memos_integrations.vaults.switching import finish_switch, left_behind, pending, sweep
 from memos_integrations.vaults.token_rows import checked_tokens
 
 OLDER = "older schema"
 """The finding of a file that an older version of this package wrote; nothing but the file itself is looked at then."""
 
+UNFINISHED = "restore"
+"""The finding of a vault whose restore was broken off in its last step."""
+
+_UNFINISHED = "it was broken off in its last step, which the next opening takes (or --repair)"
 _MOST = 100
 
 
@@ -90,8 +96,13 @@ def examine(
     database = database_file(given)
     if not database.is_file():
         raise VaultError(f"There is no vault at {given}. Name its folder, or its file.")
+    if repair:
+        finish_switch(database)
+        sweep(database)
+    if pending(database):
+        return Report((Finding(UNFINISHED, 1, (_UNFINISHED,)),))
     sealer: Sealer | None = None
-    findings = []
+    findings = [_left(database)]
     try:
         sealer = Sealer(key or key_from(Path(key_file) if key_file else key_file_of(database), make=False))
         findings.append(Finding("integrity key", 1))
@@ -133,6 +144,13 @@ _NEED_KEYS = frozenset({"vectors", "token vectors", "audit log and digests", _MA
 _LOST = {table: f"SELECT count(*) FROM {table} WHERE cube NOT IN (SELECT seq FROM cubes)" for table in BESIDE}
 
 Check = Callable[[sqlite3.Connection, "Sealer"], Counted]
+
+
+def _left(database: Path) -> Finding:
+    """What those who were killed left beside the vault; a blob that waits for its name may still be written."""
+    left = [*left_behind(database), *database.parent.glob(f"{glob.escape(key_file_of(database).name)}.*.tmp")]
+    told = tuple(f"{each.name} was left by a restore or an opening that was killed; take it away" for each in left)
+    return Finding("left behind", 1, told)
 
 
 def _found(name: str, check: Check, connection: sqlite3.Connection, sealer: Sealer | None) -> Finding:
