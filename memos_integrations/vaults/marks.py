@@ -74,7 +74,7 @@ def stored_marks(connection: sqlite3.Connection, sealer: Sealer, group: str, ten
     """The marks of one group for every cube of a tenant that has rows in it, made anew from the tables."""
     if group == "past":
         return _past(connection, sealer, tenant)
-    return {seq: sealer.mark(group, text) for seq, text in _READERS[group](connection, tenant)}
+    return sealer.marks(group, _READERS[group](connection, tenant))
 
 
 def cube_labels(connection: sqlite3.Connection, sealer: Sealer, seq: int, readers: Iterable[int]) -> bytes:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -109,6 +110,18 @@ class Sealer:
         if made is None:
             made = self._short[group, raw] = self._hash(_USES[group], raw)
         return made
+
+    def marks(self, group: str, texts: Iterable[tuple[int, str | bytes]]) -> dict[int, bytes]:
+        """As `mark`, of very many cubes by number, in less time."""
+        begun, found = self._begun[_USES[group]], dict[int, bytes]()
+        for seq, content in texts:
+            if isinstance(content, str | bytes) and len(content) > _EMPTY:
+                made = begun()
+                made.update(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+                found[seq] = made.digest()
+            else:
+                found[seq] = self.mark(group, content)
+        return found
 
     def called(self, cube_id: str) -> bytes:
         """What stands for a cube's id where the id itself is not to be read."""
