@@ -131,14 +131,11 @@ class Guard:
     def adopt_blobs(self, connection: sqlite3.Connection) -> None:
         """Within the transaction of an opening, once for a vault: see `blob_names.py`."""
         if connection.execute("SELECT 1 FROM meta WHERE name = 'blobs'").fetchone() is None:
-            self._name_blobs(connection, self.notary)
+            head = names_made(connection, self.notary)
+            if self._anchor is not None:
+                self._newest = head
             connection.execute("INSERT INTO meta VALUES ('blobs', x'01')")
             seal_meta(connection, self._sealer)
-
-    def _name_blobs(self, connection: sqlite3.Connection, notary: Notary) -> None:
-        head = names_made(connection, notary)
-        if self._anchor is not None:
-            self._newest = head
 
     def check_blobs(self, connection: sqlite3.Connection) -> None:
         """Within a write transaction, before a blob goes: its names are right, or are made anew from the versions.
@@ -147,14 +144,17 @@ class Guard:
             IntegrityError: The vault's counters are not what was sealed.
         """
 
-        def check() -> None:
-            if not names_hold(connection, self._sealer):  # the writer's notary may be in the middle of something
-                self._name_blobs(connection, Notary(self._sealer, self.notary.ledger.locks))
+        def hold() -> bool:
+            if names_hold(connection, self._sealer):
+                return True
+            # The writer's notary may be in the middle of something.
+            names_made(connection, Notary(self._sealer, self.notary.ledger.locks))
+            return False
 
         if self._witness is None:
-            check()
+            hold()
         else:
-            self._witness.once_blobs(check)
+            self._witness.once_blobs(hold)
 
     def commit_blobs(self, connection: sqlite3.Connection) -> None:
         """COMMIT what `check_blobs` was asked for."""

@@ -257,13 +257,13 @@ class Witness:
             sums.check_outbox(connection, self._sealer)
             self._outbox = _Checked(epoch, _due(started))
 
-    def once_blobs(self, check: Callable[[], None]) -> None:
-        """Let *check* look at what blobs are named, unless it did and nobody else changed the file since."""
+    def once_blobs(self, hold: Callable[[], bool]) -> None:
+        """Let *hold* look at what blobs are named, unless all was right then and nobody else changed the file since."""
         self.look()
         if not self._fresh(self._blobs):
             epoch, started = self._epoch, time.monotonic()
-            check()
-            self._blobs = _Checked(epoch, _due(started))
+            held = hold()
+            self._blobs = _Checked(epoch, _due(started)) if held else None
 
     # --- what is handed out
 

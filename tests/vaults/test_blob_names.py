@@ -11,7 +11,7 @@ import pytest
 
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.ports import Erase
-from memos_integrations.testing.cubes import record, revised, stored, submit
+from memos_integrations.testing.cubes import cube, record, revised, stored, submit
 from memos_integrations.testing.vault_blobs import beside, content_of
 from memos_integrations.vaults.backup import back_up
 from memos_integrations.vaults.doctor import examine
@@ -141,3 +141,15 @@ def test_the_versions_of_an_encrypted_vault_say_it_too(folder: Path) -> None:
         assert vault.collect_blobs(LATE) == 0
         assert content_of(vault.open_blob(one.blobs[0])) == b"sealed"
     assert examine(folder, keys=KEY).ok
+
+
+def test_what_was_made_anew_is_not_older_than_the_anchor(tmp_path: Path, folder: Path) -> None:
+    anchor = tmp_path / "anchor"
+    with SQLiteVault(folder, anchor=anchor) as vault:
+        stored(vault, beside(vault.put_blob(b"anchored"), "a picture"))
+    changed(folder, "DELETE FROM blobs")
+    for _ in range(2):
+        with SQLiteVault(folder, anchor=anchor) as vault:
+            vault.put_blob(b"stray")
+            assert vault.collect_blobs(LATE) == 1
+            stored(vault, cube("life goes on"))
