@@ -55,16 +55,13 @@ _UNSEEN = (
     "\uffa0\U0001f3fb-\U0001f3ff\U000e0000-\U000e0fff"
 )
 _LEFT_OUT = re.compile(f"[{_UNSEEN}]+|(?<=[{UNSPACED}]){_SPACE}+(?=[{UNSPACED}])")
-_DIGIT = re.compile(r"(?![0-9])\d")
+_DIGIT = re.compile(r"[^\D0-9]")
 _APART = re.compile("[\u0620-\u06ff]+(?:\u200c[\u0620-\u06ff]+)+")
-_ANY = re.compile(rf"[{_UNSEEN}]|{_SPACE}|(?![0-9])\d")
-_NEWLY = re.compile(f"{_ANY.pattern}|[{UNSPACED}{EMOJI}]|{FLAG}")
+_NEWLY = re.compile(f"{_LEFT_OUT.pattern}|{_DIGIT.pattern}|[{UNSPACED}{EMOJI}]|{FLAG}")
 
 
 def as_spoken(text: str) -> str:
     """*text* without what is not seen, its digits those of ASCII."""
-    if _ANY.search(text) is None:
-        return text
     if _NON_JOINER in text:
         text = _APART.sub(_both, text)
     return _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit.group())), _LEFT_OUT.sub("", text))

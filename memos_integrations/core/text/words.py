@@ -213,6 +213,8 @@ _CONTRACTED = frozenset("it that what where who when how there here let he she".
 
 def _pieces(word: str) -> list[str]:
     """A word as search units: runs without spaces in it as overlapping pairs, the rest whole."""
+    if word.isascii():
+        return [word]
     pieces: list[str] = []
     for run in filter(None, _RUN.split(word)):
         if _CJK_RUN.match(run) is not None:
