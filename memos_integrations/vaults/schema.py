@@ -129,11 +129,16 @@ _SIXTH: tuple[str, ...] = ()
 leave them out."""
 
 _SEVENTH = (
+    # Whether a cube of the tenant has a reserved id; see `seals.Tally`. Empty for tenants of before.
+    "ALTER TABLE tallies ADD COLUMN reserved BLOB NOT NULL DEFAULT x''",
+)
+
+_EIGHTH = (
     # What the rows of `blobs` add up to, masked like the sums beside it; empty for none. See `blob_names.py`.
     "ALTER TABLE roots ADD COLUMN blobs BLOB NOT NULL DEFAULT x''",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
 """Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
 
 

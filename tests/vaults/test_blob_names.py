@@ -17,7 +17,7 @@ from memos_integrations.vaults.backup import back_up
 from memos_integrations.vaults.doctor import examine
 from memos_integrations.vaults.restore import restore
 from memos_integrations.vaults.sqlite import SQLiteVault
-from tests.vaults.conftest import changed
+from tests.vaults.conftest import changed, without_reserved
 from tests.vaults.test_encryption import KEY
 
 LATE = datetime.now(UTC) + timedelta(days=9)
@@ -109,28 +109,13 @@ def test_rows_of_a_cube_that_cannot_be_read_stay(folder: Path, two: tuple[MemCub
 
 
 def test_a_vault_of_before_the_names_were_added_up_opens(folder: Path, two: tuple[MemCube, MemCube]) -> None:
-    older(folder)
+    without_reserved(folder)
+    changed(folder, "DELETE FROM blobs WHERE cube = 2")
     with SQLiteVault(folder) as vault:
         assert vault.collect_blobs(LATE) == 0
         assert held(vault, *two) == [b"its own", b"shared", b"shared"]
         assert vault.verify_audit().ok
     assert examine(folder).ok
-
-
-def older(folder: Path) -> None:
-    """Set a vault back to schema 6, one row of `blobs` gone."""
-    from memos_integrations.vaults.integrity import root_seal, seal_meta
-    from memos_integrations.vaults.seals import Sealer
-
-    sealer = Sealer((folder / "vault.key").read_bytes())
-    with closing(sqlite3.connect(folder / "vault.db", isolation_level=None)) as file:
-        file.execute("ALTER TABLE roots DROP COLUMN blobs")
-        file.execute("DELETE FROM meta WHERE name = 'blobs'")
-        file.execute("DELETE FROM blobs WHERE cube = 2")
-        seal_meta(file, sealer)
-        sums = file.execute("SELECT tenants, total, events, outbox FROM roots").fetchone()
-        file.execute("UPDATE roots SET mac = ?", (root_seal(file, sealer, sums),))
-        file.execute("PRAGMA user_version = 6")
 
 
 def test_the_versions_of_an_encrypted_vault_say_it_too(folder: Path) -> None:
