@@ -67,8 +67,9 @@ class SQLiteReads(ABC):
         with self._reading() as connection:
             witness.check_whole(connection, tenant)
             cubes = {cube.id: cube for _, cube in witness.handing.by_id(connection, tenant, asked)}
-        if len(cubes) < len(asked):
-            witness.absent.note(tenant, [each for each in asked if each not in cubes], moment)
+        if missing := [each for each in asked if each not in cubes] if len(cubes) < len(asked) else []:
+            witness.check_absent(tenant, missing[0])
+            witness.absent.note(tenant, missing, moment)
         return [cubes[cube_id] for cube_id in asked if cube_id in cubes]
 
     def walk(self, wanted: CubeFilter, visible: Visibility, *, page: int = 500) -> Iterator[list[MemCube]]:
@@ -115,6 +116,8 @@ class SQLiteReads(ABC):
                 (number, cube_id),
             )
             cubes = [read_cube(row) for row in rows]
+            if not cubes:
+                self._guard.witness.check_absent(tenant, cube_id)
             for cube in cubes:
                 check_tenant(cube, tenant)
             self._guard.witness.check_cubes(connection, tenant, (cube_id,))

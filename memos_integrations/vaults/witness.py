@@ -181,6 +181,17 @@ class Witness:
         """
         self._known(connection, tenant, ())
 
+    def check_absent(self, tenant: str, cube_id: str) -> None:
+        """After `check_whole`: refuse to say that a cube is not there while a damaged row of the tenant may be its own.
+
+        Raises:
+            IntegrityError: There is such a row; its cube is named.
+        """
+        known = self._tenants.get(tenant)
+        for damaged, problem in () if known is None else known.bad["cubes"]:
+            said = f"Cube {damaged!r} {problem}, so nobody can tell whether there is a cube {cube_id!r}"
+            raise IntegrityError(said, damaged)
+
     def _known(self, connection: sqlite3.Connection, tenant: str, groups: Sequence[str]) -> list[list[tuple[str, str]]]:
         if not storable(tenant):
             return []  # no row can carry such a name

@@ -50,6 +50,23 @@ def test_a_tampered_row_is_refused_on_read(folder: Path, filled: list[MemCube], 
             assert vault.get("acme", [filled[5].id]) == [filled[5]]
 
 
+@pytest.mark.parametrize("edit", ["UPDATE cubes SET id = 'another' WHERE seq = 2", "DELETE FROM cubes WHERE seq = 2"])
+def test_no_cube_is_told_to_be_absent_while_a_damaged_row_may_be_its_own(folder: Path, edit: str) -> None:
+    cubes = [cube(f"pot {number}") for number in range(3)]
+    with SQLiteVault(folder) as vault:
+        for each in cubes:
+            stored(vault, each)
+    changed(folder, edit)
+    changed(folder, "UPDATE cubes SET occurred_at = occurred_at + 1 WHERE seq = 3")
+    with SQLiteVault(folder) as vault:
+        for _ in range(2):  # it is not remembered as absent either
+            with pytest.raises(IntegrityError):
+                vault.get("acme", [cubes[0].id, cubes[1].id])
+            with pytest.raises(IntegrityError):
+                vault.history("acme", cubes[1].id)
+        assert vault.get("acme", [cubes[0].id]) == [cubes[0]]
+
+
 def test_a_use_of_a_damaged_cube_fails_alone(folder: Path, filled: list[MemCube]) -> None:
     changed(folder, TAMPERINGS["behaviour"])
     with SQLiteVault(folder) as vault:
