@@ -20,6 +20,7 @@ import numpy as np
 
 from memos_integrations.core import ranking
 from memos_integrations.core.cube import MemCube, State, unique
+from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.lifecycle.then import Moves, moves_in, state_then
 from memos_integrations.core.ports import CubeFilter, Found, Match, VaultQuery, Vectors
 from memos_integrations.core.ranking import Floats
@@ -189,9 +190,17 @@ def _is_wanted(row: Row, asked: Asked, wanted: CubeFilter, moment: datetime) -> 
 
 
 def _read(asked: Asked, seq: int, version: int | None) -> MemCube:
-    cube = read_cube(asked.connection.execute(_VERSION, (version, seq)).fetchone())
+    row = asked.connection.execute(_VERSION, (version, seq)).fetchone()
+    if row is None:  # what is known of the cube was sealed beside the vault, not read from its row
+        raise _missing(asked.connection, seq)
+    cube = read_cube(row)
     check_tenant(cube, asked.visible.tenant)
     return cube
+
+
+def _missing(connection: sqlite3.Connection, seq: int) -> IntegrityError:
+    (cube_id,) = connection.execute("SELECT id FROM cubes WHERE seq = ?", (seq,)).fetchone() or (f"number {seq}",)
+    return IntegrityError(f"Cube {str(cube_id)!r} lacks its version of then, or is missing", str(cube_id))
 
 
 # --- scores

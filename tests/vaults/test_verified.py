@@ -295,6 +295,17 @@ def test_an_earlier_version_is_not_handed_out_of_an_edited_row(
         vault.search(when, seen_by())
 
 
+@pytest.mark.parametrize(
+    "edit", ["UPDATE cubes SET version = version + 1 WHERE seq = 4", "DELETE FROM versions WHERE cube = 4"]
+)
+def test_a_cube_of_then_whose_version_is_missing_is_named(folder: Path, kept: list[MemCube], edit: str) -> None:
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        raw.execute(edit)
+    with SQLiteVault(folder) as vault, pytest.raises(IntegrityError) as caught:
+        vault.search(VaultQuery(99, as_of=NOW + timedelta(hours=1)), seen_by())
+    assert caught.value.cube_id == kept[3].id
+
+
 LOGGED = {
     "gone": "DELETE FROM audit WHERE operation = 'to_archived'",
     "another": "UPDATE audit SET operation = 'read' WHERE operation = 'to_archived'",
