@@ -111,11 +111,11 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
         numbers, seqs = there.numbered
         places, how = by.nearest(connection, Sought(tenant, query.vector, numbers, k))
         near = set(seqs[places].tolist())
-        stored = partial(_vectors, connection, there, dim=query.vector.size)
+        stored = partial(stored_vectors, connection, there, dim=query.vector.size)
         # All are checked, because what the others say of their vectors keeps them out.
         rows, vectors = by.handing.with_vectors(connection, visible.tenant, near | best, stored)
         _check_found(rows, near | best)
-        cosine = _cosines(vectors, query.vector)
+        cosine = cosines_with(vectors, query.vector)
         best.update(_top(asked, *_columns({seq: cosine[seq] for seq in near}), k))
         told.append(how)
     else:
@@ -187,7 +187,7 @@ def _of(scored: Scores, seqs: Collection[int]) -> dict[int, float]:
     return dict(zip(asked.tolist(), np.where(known[places] == asked, scores[places], 0.0).tolist(), strict=True))
 
 
-def _vectors(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int], dim: int) -> dict[int, bytes]:
+def stored_vectors(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int], dim: int) -> dict[int, bytes]:
     """The vectors of these cubes from the table; cubes without one are left out."""
     asked = np.array(sorted(seqs), dtype=np.int64)
     numbers = there.vector[np.searchsorted(there.seq, asked)]
@@ -205,7 +205,8 @@ def _vectors(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int]
     return {seq: row for _, seq, row in found}
 
 
-def _cosines(vectors: Mapping[int, bytes], query: Vectors) -> dict[int, float]:
+def cosines_with(vectors: Mapping[int, bytes], query: Vectors) -> dict[int, float]:
+    """The cosine of each of these vectors with the query's."""
     if not vectors:
         return {}
     matrix = np.frombuffer(b"".join(vectors.values()), dtype="<f4").reshape(len(vectors), -1)
