@@ -9,7 +9,8 @@ folder too, except for setting the whole folder back: only an anchor shows that.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from memos_integrations.core.errors import VaultCorruptError, VaultError
@@ -141,6 +142,16 @@ class Guard:
         if self._anchor is not None:
             with suppress(VaultError):  # the commit stands; `close` says so when the anchor cannot be written
                 self._anchor.note(head)
+
+    @contextmanager
+    def saying_the_same(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """Around what the writer's *connection* does to the files without a change of what they say."""
+        try:
+            with self.witness.own():
+                yield
+        finally:
+            if not self.notary.ledger.is_as_begun(connection):  # somebody else committed meanwhile
+                self.witness.doubt()
 
     def close(self) -> None:
         """Write the anchor's last line and stop watching.
