@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
+from heapq import nsmallest
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +34,14 @@ from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Postings
 from memos_integrations.vaults.rules import micros, occurred_at
 from memos_integrations.vaults.sqlite_audit import read_moves
-from memos_integrations.vaults.sqlite_search import Nearest, check_tenant, cosines_with, read_cube, stored_vectors
+from memos_integrations.vaults.sqlite_search import (
+    Nearest,
+    check_tenant,
+    cosines_with,
+    ids_of,
+    read_cube,
+    stored_vectors,
+)
 
 _VERSION = """SELECT c.id, v.version, c.state, v.digest, v.body, b.body
     FROM cubes AS c JOIN versions AS v ON v.cube = c.seq AND v.version = ifnull(?, c.version)
@@ -109,7 +117,7 @@ def search_past(
     bm25 = _bm25(there, terms, held) if terms else None
     cosine = None if query.vector is None else _cosine(there, query, bm25 or {}, checks)
     signals = [scores for scores in (bm25, cosine) if scores is not None]
-    ids = {seq: there.cube(seq) for seq in {seq for scores in signals for seq in _best(scores, query.k)}}
+    ids = {seq: there.cube(seq) for seq in {seq for scores in signals for seq in _best(there, scores, query.k)}}
     best = {cube.id for scores in signals for cube in _top(scores, ids, query.k)}
     matches = [
         Match(
@@ -250,18 +258,24 @@ def _cosine(there: Then, query: VaultQuery, bm25: Mapping[int, float], checks: C
     numbers, seqs = unchanged.numbered
     k = max(0, min(query.k, numbers.size))
     places, _ = checks.nearest(asked.connection, Sought(asked.tenant, query.vector, numbers, k))
-    wanted = {*seqs[places].tolist(), *(seq for seq in _best(bm25, query.k) if seq not in there.older)}
+    wanted = {*seqs[places].tolist(), *(seq for seq in _best(there, bm25, query.k) if seq not in there.older)}
     stored = partial(stored_vectors, asked.connection, unchanged, dim=query.vector.size)
     _, vectors = checks.handing.with_vectors(asked.connection, asked.visible.tenant, wanted, stored)
     return cosines_with(vectors, query.vector)
 
 
-def _best(scores: Mapping[int, float], k: int) -> list[int]:
-    """The numbers of the best *k*, and of all that score as the last of them."""
+def _best(there: Then, scores: Mapping[int, float], k: int) -> list[int]:
+    """The numbers of the best *k*; of equal scores the smaller id, for which no cube is read."""
     if len(scores) <= k or k <= 0:
         return list(scores) if k > 0 else []
     least = sorted(scores.values(), reverse=True)[k - 1]
-    return [seq for seq, score in scores.items() if score >= least]
+    above = [seq for seq, score in scores.items() if score > least]
+    tied = [seq for seq, score in scores.items() if score == least]
+    if len(above) + len(tied) > k:
+        ids = {seq: there.older[seq].cube.id for seq in tied if seq in there.older}
+        ids |= ids_of(there.asked, [seq for seq in tied if seq not in there.older])
+        tied = nsmallest(k - len(above), tied, key=ids.__getitem__)
+    return above + tied
 
 
 def _top(scores: Mapping[int, float], cubes: Mapping[int, MemCube], k: int) -> Iterable[MemCube]:
@@ -272,6 +286,6 @@ def _top(scores: Mapping[int, float], cubes: Mapping[int, MemCube], k: int) -> I
 def _latest(there: Then, query: VaultQuery) -> tuple[Match, ...]:
     times = dict(zip(there.unchanged.seq.tolist(), there.unchanged.occurred.tolist(), strict=True))
     times |= {seq: micros(occurred_at(row.cube)) for seq, row in there.older.items()}
-    cubes = [there.cube(seq) for seq in _best(times, query.k)]
+    cubes = [there.cube(seq) for seq in _best(there, times, query.k)]
     cubes.sort(key=lambda cube: (-micros(occurred_at(cube)), cube.id))
     return tuple(Match(cube) for cube in cubes[: max(0, query.k)])

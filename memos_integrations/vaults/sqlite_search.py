@@ -226,7 +226,7 @@ def _top(asked: Asked, seqs: Numbers, scores: Floats | Numbers, k: int) -> list[
     above: list[int] = seqs[scores > threshold].tolist()
     tied: list[int] = seqs[scores == threshold].tolist()
     if len(above) + len(tied) > k:
-        ids = _ids(asked, tied)
+        ids = ids_of(asked, tied)
         tied = nsmallest(k - len(above), tied, key=ids.__getitem__)
     return above + tied
 
@@ -237,13 +237,13 @@ def latest_page(asked: Asked, there: Allowed, query: VaultQuery) -> list[int]:
     latest = _top(asked, there.seq, there.occurred, min(k + query.skip, there.count))
     if not query.skip:
         return latest
-    ids = _ids(asked, latest)
+    ids = ids_of(asked, latest)
     at = dict(zip(latest, there.occurred[np.searchsorted(there.seq, latest)].tolist(), strict=True))
     latest.sort(key=lambda seq: (-at[seq], ids[seq]))
     return latest[query.skip :]
 
 
-def _ids(asked: Asked, seqs: Sequence[int]) -> dict[int, str]:
+def ids_of(asked: Asked, seqs: Sequence[int]) -> dict[int, str]:
     """The ids of cubes; held against what was sealed, as those that are not handed out decide what is."""
     ids = _ids_read(asked.connection, seqs)
     asked.check_ids(asked.connection, asked.visible.tenant, ids)
