@@ -82,7 +82,7 @@ class Anchor:
         try:
             said = json.loads(line)
             seal, mark = said.pop("seal"), Mark(**said)
-        except (ValueError, TypeError, AttributeError, KeyError):
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             return None
         return mark if mark.vault == self._vault and seal == self._sealer.outside(canonical_json(said)) else None
 

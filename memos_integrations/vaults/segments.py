@@ -89,7 +89,7 @@ def read_manifest(file: Path) -> Manifest | None:
         found = json.loads(file.read_bytes())
         columns = found["columns"] and Piece(**found["columns"])
         return Manifest(**found | {"pieces": tuple(Piece(**piece) for piece in found["pieces"]), "columns": columns})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -56,6 +56,10 @@ def test_it_looks_at_a_vault_that_is_open_and_changes_nothing(folder: Path, fill
         ("UPDATE head SET erased = 9", "counters"),
         ("DELETE FROM cubes WHERE seq = 4", "orphans"),
         ("CREATE TRIGGER t AFTER INSERT ON cubes BEGIN DELETE FROM audit; END", "schema"),
+        ("DROP TABLE gone", "schema"),
+        ("DROP TABLE uploads", "schema"),
+        ("DROP INDEX cubes_by_tenant", "schema"),
+        ("ALTER TABLE gone RENAME COLUMN changed TO moved", "schema"),
         ("UPDATE meta SET value = x'00' WHERE name = 'word_key'", "counters"),
     ],
 )

@@ -57,6 +57,10 @@ def _no_manifest(index: Path, manifest: Path) -> None:
     manifest.unlink()
 
 
+def _endless_manifest(index: Path, manifest: Path) -> None:
+    manifest.write_text("[" * 100_000)
+
+
 def _bad_manifest(index: Path, manifest: Path) -> None:
     manifest.write_text("[1, 2")
 
@@ -78,6 +82,7 @@ DAMAGES = [
     _missing,
     _no_manifest,
     _bad_manifest,
+    _endless_manifest,
     _other("commit", 10**6),
     _other("embedder", "another"),
     _other("dim", 4),
