@@ -47,6 +47,8 @@ class Guard:
             raise VaultCorruptError(f"{database} is empty, but it has a key. Restore it from a backup.")
         if database.stat().st_size == 0 and any(blob_folder(database).glob("??/??/*")):
             raise VaultCorruptError(f"{database} is empty, but blobs stand beside it. Restore it from a backup.")
+        stands = database.resolve()  # SQLite's log is beside the file, not beside a link to it
+        self._log = stands.with_name(f"{stands.name}-wal")
         self._anchor: Anchor | None = None
         self._newest: Head | None = None
         self._notary: Notary | None = None
@@ -100,7 +102,7 @@ class Guard:
         if self._anchor_file is not None:
             (vault,) = connection.execute("SELECT value FROM meta WHERE name = 'vault'").fetchone()
             known = connection.execute("SELECT 1 FROM meta WHERE name = 'anchored'").fetchone() is not None
-            self._anchor = Anchor(self._anchor_file, sealer, bytes(vault).decode())
+            self._anchor = Anchor(self._anchor_file, sealer, bytes(vault).decode(), self._log)
             self._anchor.check(connection, before, expected=known)
             self._newest = head
             if not known:
