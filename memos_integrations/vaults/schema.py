@@ -129,12 +129,17 @@ _SIXTH: tuple[str, ...] = ()
 """Labels by which rules know a cube (`numbering.Kind.SPELLED`): `respelling.py` adds them, and an older package would
 leave them out."""
 
+_SEVENTH = (
+    # Whether a cube of the tenant has a reserved id; see `seals.Tally`. Empty for tenants of before.
+    "ALTER TABLE tallies ADD COLUMN reserved BLOB NOT NULL DEFAULT x''",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
+"""Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
+
 _PARTS = """SELECT type || ' ' || name FROM main.sqlite_schema UNION
     SELECT 'column ' || t.name || '.' || c.name FROM main.sqlite_schema AS t, pragma_table_info(t.name, 'main') AS c
     WHERE t.type = 'table'"""
-
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
-"""Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:

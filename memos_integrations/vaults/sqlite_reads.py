@@ -24,6 +24,7 @@ from memos_integrations.core.ports import (
     LogQuery,
     Visibility,
 )
+from memos_integrations.core.ruling import RESERVED
 from memos_integrations.vaults.allowed import Asked, last_of, next_readable, readable_after
 from memos_integrations.vaults.columns import SEQ, TenantColumns
 from memos_integrations.vaults.guard import Guard
@@ -64,12 +65,17 @@ class SQLiteReads(ABC):
             moment = witness.moment()
         if asked and witness.absent.holds(tenant, asked, moment):
             return []
+        reserved = bool(asked) and all(each.startswith(RESERVED) for each in asked)
         with self._reading() as connection:
-            witness.check_whole(connection, tenant)
-            cubes = {cube.id: cube for _, cube in witness.handing.by_id(connection, tenant, asked)}
-        if missing := [each for each in asked if each not in cubes] if len(cubes) < len(asked) else []:
-            witness.check_absent(tenant, missing[0])
-            witness.absent.note(tenant, missing, moment)
+            if reserved and witness.lacks_reserved(connection, tenant):
+                cubes = dict[str, MemCube]()
+            else:
+                witness.check_whole(connection, tenant)
+                cubes = {cube.id: cube for _, cube in witness.handing.by_id(connection, tenant, asked)}
+                if len(cubes) < len(asked):  # one that stands under another id now is damaged, and not absent
+                    witness.check(connection, tenant)
+        if len(cubes) < len(asked):
+            witness.absent.note(tenant, [each for each in asked if each not in cubes], moment)
         return [cubes[cube_id] for cube_id in asked if cube_id in cubes]
 
     def walk(self, wanted: CubeFilter, visible: Visibility, *, page: int = 500) -> Iterator[list[MemCube]]:
@@ -117,7 +123,7 @@ class SQLiteReads(ABC):
             )
             cubes = [read_cube(row) for row in rows]
             if not cubes:
-                self._guard.witness.check_absent(tenant, cube_id)
+                self._guard.witness.check(connection, tenant)
             for cube in cubes:
                 check_tenant(cube, tenant)
             self._guard.witness.check_cubes(connection, tenant, (cube_id,))

@@ -29,9 +29,9 @@ from memos_integrations.vaults import sums
 from memos_integrations.vaults.absent import Absent, Moment
 from memos_integrations.vaults.audiences import audiences_hold, by_labels
 from memos_integrations.vaults.handing import Handing
-from memos_integrations.vaults.integrity import sealed
+from memos_integrations.vaults.integrity import read_tally, sealed
 from memos_integrations.vaults.rules import storable
-from memos_integrations.vaults.seals import Sealer
+from memos_integrations.vaults.seals import NONE_RESERVED, Sealer
 from memos_integrations.vaults.verified import KEPT_MARKS
 from memos_integrations.vaults.vouched import Beside, Vouched
 
@@ -181,16 +181,20 @@ class Witness:
         """
         self._known(connection, tenant, ())
 
-    def check_absent(self, tenant: str, cube_id: str) -> None:
-        """After `check_whole`: refuse to say that a cube is not there while a damaged row of the tenant may be its own.
+    def lacks_reserved(self, connection: sqlite3.Connection, tenant: str) -> bool:
+        """Whether a tenant's sealed counts say that none of its cubes has a reserved id; without adding it up.
 
         Raises:
-            IntegrityError: There is such a row; its cube is named.
+            IntegrityError: The counts of the tenant, or of the vault, are not what was sealed.
         """
-        known = self._tenants.get(tenant)
-        for damaged, problem in () if known is None else known.bad["cubes"]:
-            said = f"Cube {damaged!r} {problem}, so nobody can tell whether there is a cube {cube_id!r}"
-            raise IntegrityError(said, damaged)
+        if not storable(tenant):
+            return True
+        tally, seal = read_tally(connection, self._sealer, tenant)  # what this read sees is settled before we look
+        self.look()
+        if not self._fresh(self._root):
+            with self._checking:
+                self._check_root(connection)
+        return not seal or tally.reserved == NONE_RESERVED
 
     def _known(self, connection: sqlite3.Connection, tenant: str, groups: Sequence[str]) -> list[list[tuple[str, str]]]:
         if not storable(tenant):
