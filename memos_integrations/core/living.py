@@ -98,15 +98,15 @@ class Living(Walk):
     ) -> MemCube:
         """What feedback makes of a memory, as its next version, on record.
 
-        `helpful`: more important. `wrong`: less important and a step less trusted. `outdated`: valid until now, and
-        archived. Then whoever judges conflicts is asked again about it: what it had retired comes back where it is now
-        less trusted, what it had withstood retires it, and what repeats it is merged. Summaries of it that rules made
-        are made anew. All of it is true and durable on return, in one transaction, or nothing of it is.
+        `helpful`: more important. `wrong`: less important and a step less trusted; both are counted. `outdated`: valid
+        until now, and archived. Then whoever judges conflicts is asked again about it: what it had retired comes back
+        where it is now less trusted, what it had withstood retires it, and what repeats it is merged. Summaries of it
+        that rules made are made anew. All of it is true and durable on return, in one transaction, or nothing of it is.
 
         Raises:
             CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `update`.
         """
-        if said not in set(Feedback):
+        if not isinstance(said, str) or said not in set(Feedback):
             raise InvalidMemoryError(f"Feedback is one of {', '.join(Feedback)}, not {said!r}.")
         caller = self._caller(by, context)
         cube = self._editor.feedback(known_id(cube_id), Feedback(said), caller)

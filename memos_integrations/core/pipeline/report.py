@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
 
-from memos_integrations.core.access import Caller, may_read
+from memos_integrations.core.access import Caller, Verb, may_read, subjects_for
 from memos_integrations.core.cube import Digest, Label, MemCube, State, Value
 
 
 class CubeChange(Value):
     """One cube that a run changes: `before` and `after` are `(version, state)`, None where it is not there.
 
-    `diff` holds the lines of its words that go (`-`) and come (`+`).
+    `diff` holds the lines of its words that go (`-`) and come (`+`); `becomes`, of what is written, is a digest
+    of its words, labels and readers: who agrees to a change agrees to what it says.
     """
 
     cube_id: Label
@@ -24,6 +27,7 @@ class CubeChange(Value):
     before: tuple[int, State] | None = None
     after: tuple[int, State] | None = None
     diff: tuple[str, ...] = ()
+    becomes: Digest | None = None
 
     def __str__(self) -> str:
         ways = " -> ".join("none" if each is None else f"v{each[0]} {each[1]}" for each in (self.before, self.after))
@@ -68,9 +72,9 @@ def changes_in(pairs: Pairs, caller: Caller) -> tuple[tuple[CubeChange, ...], in
     return tuple(seen), unseen
 
 
-def touched(changes: Iterable[CubeChange]) -> Counter[tuple[str, str]]:
-    """Which memories the changes are about, and in which way; of new ones, how many. Versions may be later ones."""
-    return Counter((each.what, "" if each.what == "new" else each.cube_id) for each in changes)
+def touched(changes: Iterable[CubeChange]) -> Counter[tuple[str, str, str | None]]:
+    """Which memories the changes are about, how, and what they come to say; versions and ids of new ones may differ."""
+    return Counter((each.what, "" if each.what == "new" else each.cube_id, each.becomes) for each in changes)
 
 
 def _change(was: MemCube | None, now: MemCube | None) -> CubeChange:
@@ -89,7 +93,15 @@ def _change(was: MemCube | None, now: MemCube | None) -> CubeChange:
         before=None if was is None else (was.version, was.state),
         after=None if now is None else (now.version, now.state),
         diff=_lines(was.text if was else "", now.text if now else ""),
+        becomes=_told(now) if now is not None and what in {"new", "changed"} else None,
     )
+
+
+def _told(cube: MemCube) -> str:
+    own, rules = cube.descriptive, cube.governance
+    readers = sorted(subjects_for(Verb.READ, rules))
+    said = [cube.text, own.semantic_type, sorted(own.tags), readers, list(cube.namespace), rules.priority, cube.state]
+    return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()
 
 
 def _lines(before: str, after: str) -> tuple[str, ...]:
