@@ -307,6 +307,8 @@ class Life(RuleBasedStateMachine):
                 self.memos.move(cube, after, by=ANA)
         else:
             self.memos.move(cube, after, by=ANA)
+            if after is State.ACTIVATED and self.states[cube] in {State.ARCHIVED, State.MERGED}:
+                self.used[cube] = self.clock.now  # to bring it back is to use it
             self.states[cube] = after
             if after is State.FROZEN:
                 self.versions[cube] += 1
