@@ -1,10 +1,11 @@
 """Backups of a SQLite vault: taken while it is in use, checked to the last byte before they are put back.
 
-A backup is a folder, or the same as one `.tar` file: `vault.db`, the blobs that its cubes name, and `manifest.json`
-with the size and SHA-256 of each file. The database is copied within one read transaction, so it is the vault at one
-commit while writers go on. The search index is left out: it is made from the database. An integrity key that stands
-beside the vault goes along (`vault.key`); one that is kept elsewhere is needed again after a restore. What is encrypted
-is copied as it stands, and the provider's key is never in it: who restores it opens it with the same `keys`.
+A backup is a folder, or the same as one `.tar` file: `vault.db`, the blobs, and `manifest.json` with the size and
+SHA-256 of each file. Blobs that no row names go along, unless they were erased: their row may have been lost. The
+database is copied within one read transaction, so it is the vault at one commit while writers go on. The search index
+is left out: it is made from the database. An integrity key that stands beside the vault goes along (`vault.key`); one
+that is kept elsewhere is needed again after a restore. What is encrypted is copied as it stands, and the provider's key
+is never in it: who restores it opens it with the same `keys`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,10 +31,12 @@ from memos_integrations.vaults.connection import connect, database_file, transla
 from memos_integrations.vaults.schema import checked_version
 from memos_integrations.vaults.seals import key_file_of
 from memos_integrations.vaults.sqlite_write import read_head
+from memos_integrations.vaults.switching import finish_switch, partial_beside
 
 Progress = Callable[[int, int], None]
 
 FORMAT = "memos vault backup 1"
+_ERASED = "SELECT digest FROM uploads WHERE waiting = 0"
 _PAGES = 2_048
 _TRIES = 5
 _BLOCK = 1 << 20
@@ -71,13 +73,15 @@ def back_up(vault: str | Path, target: str | Path, *, progress: Progress | None 
     if wanted.exists():
         raise VaultError(f"{wanted} exists; a backup is never written over. Name another folder or file.")
     with translating_files("The backup"), partial_beside(wanted) as folder:
+        finish_switch(database)
+        folder.mkdir(mode=0o700)
         for _ in range(_TRIES):
-            folder.mkdir(mode=0o700)
             try:
                 made = _copied(database, folder, progress)
                 break
-            except _ErasedMeanwhileError:
-                shutil.rmtree(folder)  # the vault of now has neither the cube nor its blob
+            except _ErasedMeanwhileError:  # the vault of now has neither the cube nor its blob
+                for file in folder.glob("vault.*"):
+                    file.unlink()  # not the blobs: what was copied stays so, and so the end is near
         else:
             raise VaultBusyError("Memories were erased while they were copied, again and again. Try again.")
         if wanted.suffix == ".tar":
@@ -97,13 +101,16 @@ class _ErasedMeanwhileError(Exception):
 
 def _copied(database: Path, folder: Path, progress: Progress | None) -> Backup:
     """Everything of a backup, in *folder*."""
+    shelf = BlobFolder(blob_folder(database))
     with translating(), closing(connect(database, busy_timeout_s=30.0, reading=True)) as live:
         checked_version(live)
         live.execute("BEGIN")  # all that follows is one moment of the vault
         head = read_head(live)
         (vault,) = live.execute("SELECT CAST(value AS TEXT) FROM meta WHERE name = 'vault'").fetchone()
         (cubes,) = live.execute("SELECT count(*) FROM cubes").fetchone()
-        digests = [row[0] for row in live.execute("SELECT DISTINCT digest FROM blobs ORDER BY digest")]
+        named = {row[0] for row in live.execute("SELECT DISTINCT digest FROM blobs")}
+        there = {file.name for file in shelf.folder.glob("??/??/*")}
+        digests = sorted(named | there.difference(row[0] for row in live.execute(_ERASED)))
         files = {"vault.db": _copy_database(live, folder / "vault.db", progress)}
         live.execute("ROLLBACK")
     key = key_file_of(database)
@@ -111,11 +118,17 @@ def _copied(database: Path, folder: Path, progress: Progress | None) -> Backup:
         shutil.copyfile(key, folder / "vault.key")
         (folder / "vault.key").chmod(0o600)
         files["vault.key"] = synced(folder / "vault.key")
-    shelf = BlobFolder(blob_folder(database))
     for number, digest in enumerate(digests):
-        files[f"blobs/{digest[:2]}/{digest[2:4]}/{digest}"] = _copy_blob(shelf.file(digest), folder, digest)
+        try:
+            files[f"blobs/{digest[:2]}/{digest[2:4]}/{digest}"] = _copy_blob(shelf.file(digest), folder, digest)
+        except _ErasedMeanwhileError:
+            if digest in named:
+                raise
         if progress is not None:
             progress(number + 1, len(digests))
+    for file in folder.glob("blobs/*/*/*"):
+        if file.relative_to(folder).as_posix() not in files:  # from an attempt before: erased since
+            file.unlink()
     size = sum(each["size"] for each in files.values())
     made = Backup(
         vault,
@@ -123,7 +136,7 @@ def _copied(database: Path, folder: Path, progress: Progress | None) -> Backup:
         head.entries,
         head.hash,
         cubes,
-        len(digests),
+        sum(name.startswith("blobs/") for name in files),
         size,
         datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -157,6 +170,8 @@ def _copy_database(live: sqlite3.Connection, file: Path, progress: Progress | No
 
 def _copy_blob(file: Path, folder: Path, digest: str) -> dict[str, Any]:
     copy = folder / "blobs" / digest[:2] / digest[2:4] / digest
+    if copy.exists():
+        return synced(copy)
     for each in reversed(copy.relative_to(folder).parents[:-1]):
         (folder / each).mkdir(mode=0o700, exist_ok=True)
     try:
@@ -166,6 +181,9 @@ def _copy_blob(file: Path, folder: Path, digest: str) -> dict[str, Any]:
         raise _ErasedMeanwhileError from exc
     seen = synced(copy)
     if not whole(copy, digest):
+        copy.unlink()
+        if not file.exists():  # it was overwritten while it was copied, because it was erased
+            raise _ErasedMeanwhileError
         raise IntegrityError(f"Blob {digest} does not match its digest; the backup was not made")
     return seen
 
@@ -191,14 +209,3 @@ def _pack(folder: Path, target: Path) -> None:
         os.link(packed, target)  # unlike a rename, refuses when somebody was faster
     finally:
         packed.unlink(missing_ok=True)
-
-
-@contextmanager
-def partial_beside(target: Path) -> Iterator[Path]:
-    """A folder name beside *target* for what is not ready; nothing is left of it afterwards."""
-    folder = target.absolute().with_name(f"{target.name}.{secrets.token_hex(4)}.partial")
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -20,6 +20,7 @@ from memos_integrations.core.errors import (
     VaultFullError,
     VaultReadOnlyError,
 )
+from memos_integrations.vaults.switching import finish_switch
 from memos_integrations.vaults.whereabouts import Connection, check_not_inherited, check_there, place_of
 
 FOREIGN = (sqlite3.Error, UnicodeDecodeError)
@@ -97,6 +98,7 @@ def located(path: Path) -> Path:
     file = database_file(path).absolute()  # the working folder may be another one later
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        finish_switch(file)
         # SQLite would make it readable by all; the mode of -wal and -shm follows that of the file. An existing file is
         # not opened here: closing it again would drop the locks that this process holds on it (POSIX).
         if not file.exists():
@@ -123,7 +125,7 @@ def connect(file: Path, *, busy_timeout_s: float, reading: bool = False) -> sqli
     """
     check_not_inherited(file)
     connection = sqlite3.connect(
-        f"file:{_quoted(file)}?mode=rw",
+        f"file://{_quoted(file)}?mode=rw",  # with no host: else a path that begins with // would name one
         uri=True,
         timeout=busy_timeout_s,
         isolation_level=None,

@@ -7,6 +7,7 @@ left as they are: what they were is in a backup, not here.
 
 from __future__ import annotations
 
+import glob
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -17,6 +18,7 @@ import numpy as np
 
 from memos_integrations.core.errors import IntegrityError, MemOSError, VaultError
 from memos_integrations.core.ports import KeyProvider
+from memos_integrations.vaults.blob_names import check_names
 from memos_integrations.vaults.blobs import BlobFolder, blob_folder
 from memos_integrations.vaults.connection import FOREIGN, connect, database_file, translated, translating
 from memos_integrations.vaults.doctor_beside import Counted, check_blobs, check_index
@@ -26,17 +28,22 @@ from memos_integrations.vaults.merkle import check_checkpoints
 from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.postings import misplaced
 from memos_integrations.vaults.rekeying import opened_locks, word_key
-from memos_integrations.vaults.schema import MIGRATIONS
+from memos_integrations.vaults.schema import MIGRATIONS, lacking
 from memos_integrations.vaults.seals import MARKS, Sealer, key_file_of, key_from
 from memos_integrations.vaults.segments import drop_files
 from memos_integrations.vaults.sqlite_audit import verify
 from memos_integrations.vaults.sqlite_write import BESIDE, read_identity
 from memos_integrations.vaults.sums import check_log, check_outbox, check_root, check_tally, forgotten_wrong
+from memos_integrations.vaults.switching import finish_switch, left_behind, pending, sweep
 from memos_integrations.vaults.token_rows import checked_tokens
 
 OLDER = "older schema"
 """The finding of a file that an older version of this package wrote; nothing but the file itself is looked at then."""
 
+UNFINISHED = "restore"
+"""The finding of a vault whose restore was broken off in its last step."""
+
+_UNFINISHED = "it was broken off in its last step, which the next opening takes (or --repair)"
 _MOST = 100
 
 
@@ -89,8 +96,13 @@ def examine(
     database = database_file(given)
     if not database.is_file():
         raise VaultError(f"There is no vault at {given}. Name its folder, or its file.")
+    if repair:
+        finish_switch(database)
+        sweep(database)
+    if pending(database):
+        return Report((Finding(UNFINISHED, 1, (_UNFINISHED,)),))
     sealer: Sealer | None = None
-    findings = []
+    findings = [_left(database)]
     try:
         sealer = Sealer(key or key_from(Path(key_file) if key_file else key_file_of(database), make=False))
         findings.append(Finding("integrity key", 1))
@@ -134,6 +146,13 @@ _LOST = {table: f"SELECT count(*) FROM {table} WHERE cube NOT IN (SELECT seq FRO
 Check = Callable[[sqlite3.Connection, "Sealer"], Counted]
 
 
+def _left(database: Path) -> Finding:
+    """What those who were killed left beside the vault; a blob that waits for its name may still be written."""
+    left = [*left_behind(database), *database.parent.glob(f"{glob.escape(key_file_of(database).name)}.*.tmp")]
+    told = tuple(f"{each.name} was left by a restore or an opening that was killed; take it away" for each in left)
+    return Finding("left behind", 1, told)
+
+
 def _found(name: str, check: Check, connection: sqlite3.Connection, sealer: Sealer | None) -> Finding:
     checked = 0
     problems: list[str] = []
@@ -166,6 +185,7 @@ def _schema(connection: sqlite3.Connection, _: Sealer) -> Counted:
     yield None if version == len(MIGRATIONS) else f"the schema is {version}, this package knows {len(MIGRATIONS)}"
     for kind, name in connection.execute("SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view')"):
         yield f"there is a {kind} {name!r} that is not ours"
+    yield from (f"{what} is missing" for what in lacking(connection))
 
 
 def _versions(connection: sqlite3.Connection, _: Sealer) -> Counted:
@@ -226,7 +246,7 @@ CHECKS: dict[str, Check] = {
 
 
 def _roots(connection: sqlite3.Connection, sealer: Sealer) -> Counted:
-    for check in (check_meta, read_root, check_root, check_outbox):
+    for check in (check_meta, read_root, check_root, check_outbox, check_names):
         try:
             check(connection, sealer)
             yield None

@@ -65,7 +65,7 @@ def _columns(manifest: Manifest, database: Path, sealer: Sealer) -> Counted:
 def check_blobs(connection: sqlite3.Connection, shelf: BlobFolder, *, clear: bool) -> Counted:
     """The blobs that are named; where bodies can be read (*clear*), also whether all that they name are.
 
-    A blob that only a body names is left out of backups, and collected.
+    A blob that only a body names has lost its row; before any blob goes the rows are made anew.
     """
     for cube_id, digest in connection.execute(
         "SELECT c.id, b.digest FROM blobs AS b JOIN cubes AS c ON c.seq = b.cube ORDER BY b.digest"
@@ -79,4 +79,4 @@ def check_blobs(connection: sqlite3.Connection, shelf: BlobFolder, *, clear: boo
         for blob in named:
             if connection.execute("SELECT 1 FROM blobs WHERE cube = ? AND digest = ?", (seq, blob.digest)).fetchone():
                 continue
-            yield f"blob {blob.digest} of cube {cube_id!r} is not noted as in use: backups lack it, and it may go"
+            yield f"blob {blob.digest} of cube {cube_id!r} is not noted as in use"

@@ -9,17 +9,21 @@ folder too, except for setting the whole folder back: only an anchor shows that.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from memos_integrations.core.errors import VaultCorruptError, VaultError
+from memos_integrations.vaults.adopting import adopt_forgotten
 from memos_integrations.vaults.anchor import Anchor
+from memos_integrations.vaults.blob_names import names_hold, names_made
 from memos_integrations.vaults.blobs import blob_folder
 from memos_integrations.vaults.integrity import check_meta, is_new, read_root, seal_meta, seal_new
 from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.notary import Notary
 from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.respelling import respelled
+from memos_integrations.vaults.rewording import reworded
 from memos_integrations.vaults.seals import SEAL_KEY_BYTES, Sealer, key_file_of, key_from
 from memos_integrations.vaults.sqlite_write import Head
 from memos_integrations.vaults.vouched import Beside
@@ -46,6 +50,8 @@ class Guard:
             raise VaultCorruptError(f"{database} is empty, but it has a key. Restore it from a backup.")
         if database.stat().st_size == 0 and any(blob_folder(database).glob("??/??/*")):
             raise VaultCorruptError(f"{database} is empty, but blobs stand beside it. Restore it from a backup.")
+        stands = database.resolve()  # SQLite's log is beside the file, not beside a link to it
+        self._log = stands.with_name(f"{stands.name}-wal")
         self._anchor: Anchor | None = None
         self._newest: Head | None = None
         self._notary: Notary | None = None
@@ -93,13 +99,13 @@ class Guard:
         read_root(connection, sealer)
         before = head
         if connection.execute("SELECT 1 FROM meta WHERE name = 'told'").fetchone() is None:
-            head = self._notary.adopt(connection, head)  # a vault of before what was forgotten was added up
+            head = adopt_forgotten(connection, self._notary, sealer, head)
             connection.execute("INSERT INTO meta VALUES ('told', x'01')")
             seal_meta(connection, sealer)
         if self._anchor_file is not None:
             (vault,) = connection.execute("SELECT value FROM meta WHERE name = 'vault'").fetchone()
             known = connection.execute("SELECT 1 FROM meta WHERE name = 'anchored'").fetchone() is not None
-            self._anchor = Anchor(self._anchor_file, sealer, bytes(vault).decode())
+            self._anchor = Anchor(self._anchor_file, sealer, bytes(vault).decode(), self._log)
             self._anchor.check(connection, before, expected=known)
             self._newest = head
             if not known:
@@ -115,6 +121,51 @@ class Guard:
                 self._newest = head
             connection.execute("INSERT INTO meta VALUES ('spelled', x'01')")
             seal_meta(connection, self._sealer)
+
+    def reword(self, connection: sqlite3.Connection, words: Words) -> None:
+        """Within the transaction of an opening, once for a vault: see `rewording.py`."""
+        if connection.execute("SELECT 1 FROM meta WHERE name = 'worded'").fetchone() is None:
+            head = reworded(connection, self.notary, words)
+            if self._anchor is not None:
+                self._newest = head
+            connection.execute("INSERT INTO meta VALUES ('worded', x'01')")
+            seal_meta(connection, self._sealer)
+
+    def adopt_blobs(self, connection: sqlite3.Connection) -> None:
+        """Within the transaction of an opening, once for a vault: see `blob_names.py`."""
+        if connection.execute("SELECT 1 FROM meta WHERE name = 'blobs'").fetchone() is None:
+            head = names_made(connection, self.notary)
+            if self._anchor is not None:
+                self._newest = head
+            connection.execute("INSERT INTO meta VALUES ('blobs', x'01')")
+            seal_meta(connection, self._sealer)
+
+    def check_blobs(self, connection: sqlite3.Connection) -> None:
+        """Within a write transaction, before a blob goes: its names are right, or are made anew from the versions.
+
+        Raises:
+            IntegrityError: The vault's counters are not what was sealed.
+        """
+
+        def hold() -> bool:
+            if names_hold(connection, self._sealer):
+                return True
+            # The writer's notary may be in the middle of something.
+            names_made(connection, Notary(self._sealer, self.notary.ledger.locks))
+            return False
+
+        if self._witness is None:
+            hold()
+        else:
+            self._witness.once_blobs(hold)
+
+    def commit_blobs(self, connection: sqlite3.Connection) -> None:
+        """COMMIT what `check_blobs` was asked for."""
+        if self._witness is None:
+            connection.execute("COMMIT")
+        else:
+            with self._witness.own():
+                connection.execute("COMMIT")
 
     def watch(self, connection: sqlite3.Connection, beside: Beside, most: int) -> None:
         """Let the witness watch over a reading connection of its own; *beside* and *most* as in `Witness`."""
@@ -141,6 +192,16 @@ class Guard:
         if self._anchor is not None:
             with suppress(VaultError):  # the commit stands; `close` says so when the anchor cannot be written
                 self._anchor.note(head)
+
+    @contextmanager
+    def saying_the_same(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """Around what the writer's *connection* does to the files without a change of what they say."""
+        try:
+            with self.witness.own():
+                yield
+        finally:
+            if not self.notary.ledger.is_as_begun(connection):  # somebody else committed meanwhile
+                self.witness.doubt()
 
     def close(self) -> None:
         """Write the anchor's last line and stop watching.

@@ -124,18 +124,31 @@ def read_root(connection: sqlite3.Connection, sealer: Sealer) -> Root:
         IntegrityError: The counters are not what was sealed.
     """
     row = connection.execute(
-        "SELECT h.commit_number, r.mac, r.tenants, r.total, r.events, r.outbox FROM roots AS r CROSS JOIN head AS h"
+        """SELECT h.commit_number, r.mac, r.tenants, r.total, r.events, r.outbox, r.blobs
+        FROM roots AS r CROSS JOIN head AS h"""
     ).fetchone()
-    if row is None or root_seal(connection, sealer, row[2:]) != row[1]:
+    if row is None or root_seal(connection, sealer, _sealed_sums(*row[2:])) != row[1]:
         raise IntegrityError("The vault's counters do not match their seal")
-    commit, _, tenants, total, events, outbox = row
-    return Root(tenants, sealer.unmasked("", commit, total), events, sealer.unmasked("\0outbox", commit, outbox))
+    commit, _, tenants, total, events, outbox, blobs = row
+    return Root(
+        tenants,
+        sealer.unmasked("", commit, total),
+        events,
+        sealer.unmasked("\0outbox", commit, outbox),
+        sealer.unmasked("\0blobs", commit, blobs) if blobs else 0,
+    )
 
 
-def stored_root(sealer: Sealer, commit: int, root: Root) -> Fields:
-    """The sums over the whole vault as they stand in the file."""
-    total = sealer.masked("", commit, root.total)
-    return (root.tenants, total, root.events, sealer.masked("\0outbox", commit, root.outbox))
+def stored_root(sealer: Sealer, commit: int, root: Root) -> tuple[Fields, Fields]:
+    """The sums over the whole vault as they stand in the file, and what of them its seal covers."""
+    stored = (
+        root.tenants,
+        sealer.masked("", commit, root.total),
+        root.events,
+        sealer.masked("\0outbox", commit, root.outbox),
+        sealer.masked("\0blobs", commit, root.blobs) if root.blobs else b"",
+    )
+    return stored, _sealed_sums(*stored)
 
 
 def read_tally(connection: sqlite3.Connection, sealer: Sealer, tenant: str) -> tuple[Tally, bytes]:
@@ -200,6 +213,11 @@ def _sealed_tally(*stored: object) -> Fields:
     return (*sums, forgotten) if forgotten != b"" else tuple(sums)
 
 
+def _sealed_sums(*stored: object) -> Fields:
+    # A vault without blobs is sealed as it was before they were added up.
+    return stored if stored[-1] != b"" else stored[:-1]
+
+
 def check_forgotten(connection: sqlite3.Connection, sealer: Sealer, tenant: str, wanted: int) -> None:
     """Add up the keys of what was forgotten for good in a tenant.
 
@@ -254,8 +272,11 @@ def is_new(connection: sqlite3.Connection) -> bool:
 def seal_new(connection: sqlite3.Connection, sealer: Sealer) -> None:
     """Seal a vault that was made a moment ago."""
     seal_meta(connection, sealer)
-    stored = stored_root(sealer, 0, Root())
-    connection.execute("INSERT INTO roots VALUES (1, ?, ?, ?, ?, ?)", (*stored, root_seal(connection, sealer, stored)))
+    stored, covered = stored_root(sealer, 0, Root())
+    connection.execute(
+        "INSERT INTO roots (one, tenants, total, events, outbox, blobs, mac) VALUES (1, ?, ?, ?, ?, ?, ?)",
+        (*stored, root_seal(connection, sealer, covered)),
+    )
 
 
 def seal_meta(connection: sqlite3.Connection, sealer: Sealer) -> None:

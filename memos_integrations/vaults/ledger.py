@@ -15,6 +15,7 @@ from memos_integrations.core.ruling import RESERVED
 from memos_integrations.vaults.integrity import check_forgotten, read_account, read_root
 from memos_integrations.vaults.locks import Locks, read_keys
 from memos_integrations.vaults.seals import NONE_RESERVED, SOME_RESERVED, Fields, Root, Sealer, Tally, added
+from memos_integrations.vaults.sqlite_blobs import Named
 from memos_integrations.vaults.sqlite_write import GENESIS_HEAD, Head, read_head, read_identity, tenant_of
 
 _FORGOTTEN = "SELECT 1 FROM forgotten WHERE key = ? AND tenant = (SELECT number FROM tenants WHERE name = ?)"
@@ -153,6 +154,12 @@ class Ledger:
         account = self.account(connection, tenant)
         share = self.sealer.share(self.sealer.forgotten(tenant, key))
         account.forgotten, account.changed = added(account.forgotten, times * share), True
+
+    def note_blobs(self, before: Named, after: Named) -> None:
+        """Some cubes named these blobs before, and name those now."""
+        for named, times in ((before, -1), (after, 1)):
+            for seq, digest in named:
+                self.root.blobs = added(self.root.blobs, times * self.sealer.blob(seq, digest))
 
     def tenant(self, connection: sqlite3.Connection, name: str) -> TenantRow:
         """The row of a tenant, made when there is none."""

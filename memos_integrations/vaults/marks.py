@@ -15,12 +15,20 @@ from memos_integrations.vaults.numbering import Label
 from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.sqlite_rows import PutRows
 
+_LABELS = """SELECT c.seq, c.audience, (SELECT group_concat(kind || ':' || value) FROM (
+        SELECT kind, value FROM labels WHERE cube = c.seq ORDER BY kind, value))
+    FROM cubes AS c WHERE c.tenant = ?"""
+
 Texts = Iterable[tuple[int, str]]
 Leaves = Sequence[tuple[int, int | None, float | None]]
 
 
 def _labels_text(readers: Iterable[int], labels: str, leaves: Iterable[object]) -> str:
-    return f"{sorted(readers)}|{labels}|{tuple(leaves)!a}"
+    return f"{_readers_text(readers)}{labels}|{tuple(leaves)!a}"
+
+
+def _readers_text(readers: Iterable[int]) -> str:
+    return f"{sorted(readers)}|"
 
 
 def labels_mark(sealer: Sealer, readers: Iterable[int], labels: Iterable[Label], leaves: Leaves) -> bytes:
@@ -66,7 +74,7 @@ def stored_marks(connection: sqlite3.Connection, sealer: Sealer, group: str, ten
     """The marks of one group for every cube of a tenant that has rows in it, made anew from the tables."""
     if group == "past":
         return _past(connection, sealer, tenant)
-    return {seq: sealer.mark(group, text) for seq, text in _READERS[group](connection, tenant)}
+    return sealer.marks(group, _READERS[group](connection, tenant))
 
 
 def cube_labels(connection: sqlite3.Connection, sealer: Sealer, seq: int, readers: Iterable[int]) -> bytes:
@@ -84,14 +92,6 @@ def nothing(sealer: Sealer, group: str) -> bytes:
 
 
 def _labels(connection: sqlite3.Connection, tenant: int) -> Texts:
-    said = dict(
-        connection.execute(
-            """SELECT seq, group_concat(kind || ':' || value) FROM (
-                SELECT c.seq, l.kind, l.value FROM cubes AS c CROSS JOIN labels AS l ON l.cube = c.seq
-                WHERE c.tenant = ? ORDER BY c.seq, l.kind, l.value) GROUP BY seq""",
-            (tenant,),
-        )
-    )
     leaves = _grouped(
         connection,
         """SELECT c.seq, l.path, l.content, l.number FROM cubes AS c CROSS JOIN leaves AS l ON l.cube = c.seq
@@ -99,10 +99,16 @@ def _labels(connection: sqlite3.Connection, tenant: int) -> Texts:
         tenant,
     )
     readers: dict[int, list[int]] = defaultdict(list)
-    for subject, audience in connection.execute("SELECT subject, audience FROM audiences"):
+    for subject, audience in connection.execute(
+        "SELECT subject, audience FROM audiences WHERE audience IN (SELECT audience FROM cubes WHERE tenant = ?)",
+        (tenant,),
+    ):
         readers[audience].append(subject)
-    for seq, audience in connection.execute("SELECT seq, audience FROM cubes WHERE tenant = ?", (tenant,)):
-        yield seq, _labels_text(readers[audience], said.get(seq, ""), leaves.get(seq, ()))
+    begun = {audience: _readers_text(told) for audience, told in readers.items()}
+    none = _readers_text(())
+    for seq, audience, said in connection.execute(_LABELS, (tenant,)):
+        ended = f"|{tuple(leaves[seq])!a}" if seq in leaves else "|()"
+        yield seq, f"{begun.get(audience, none)}{said or ''}{ended}"
 
 
 def _words(connection: sqlite3.Connection, tenant: int) -> Texts:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from memos_integrations.core.cube import MemCube
-from memos_integrations.core.errors import IntegrityError, MemOSError
+from memos_integrations.core.errors import MemOSError
 from memos_integrations.core.ports import EmbedderIdentity, Erase, Expect, Move, Receipt, Room, Use
 from memos_integrations.vaults.absent import Made
 from memos_integrations.vaults.integrity import (
@@ -31,10 +31,11 @@ from memos_integrations.vaults.marks import PUT_MARKS, keys_mark, nothing, put_m
 from memos_integrations.vaults.merkle import EVERY, add_checkpoints
 from memos_integrations.vaults.seals import MARKS, Sealer, added
 from memos_integrations.vaults.sqlite_batch import Batch
+from memos_integrations.vaults.sqlite_blobs import named_by
 from memos_integrations.vaults.sqlite_insert import Row, insert_rows, insert_values
 from memos_integrations.vaults.sqlite_rows import Prepared, PutRows, VectorRow
 from memos_integrations.vaults.sqlite_use import use_sealed
-from memos_integrations.vaults.sqlite_write import Head, apply, bind, write_head
+from memos_integrations.vaults.sqlite_write import Head, apply, bind
 
 Change = PutRows | VectorRow | Erase | Use | Move
 Held = dict[str, Sealed]
@@ -107,6 +108,8 @@ class Notary:
         held = self._before(connection, transaction)
         back = self._coming_back(connection, transaction)
         forgotten = self._keys_of(connection, transaction)
+        naming = _naming(transaction)
+        named = named_by(connection, naming)
         self.ledger.tenants.clear()  # the transaction may change their rows
         after, receipt = apply(connection, head, transaction)
         for tenant, key in back:
@@ -126,6 +129,7 @@ class Notary:
         rows = [*enumerate(transaction.events, start=self.ledger.root.events + 1)]
         insert_rows(connection, "outbox", rows)
         self._note_events(rows)
+        self.ledger.note_blobs(named, named_by(connection, naming))
         return after, receipt
 
     def inserted(
@@ -216,10 +220,10 @@ class Notary:
             root.total = added(root.total, sealer.share(mac))
             account.before, account.changed = mac, False
         insert_rows(connection, _TALLIES, tallies, _TALLIED)
-        sums = stored_root(sealer, commit, root)
+        sums, covered = stored_root(sealer, commit, root)
         connection.execute(
-            "UPDATE roots SET tenants = ?, total = ?, events = ?, outbox = ?, mac = ?",
-            (*sums, sealer.root((*head.row, *sums))),
+            "UPDATE roots SET tenants = ?, total = ?, events = ?, outbox = ?, blobs = ?, mac = ?",
+            (*sums, sealer.root((*head.row, *covered))),
         )
         self.ledger.head = head
 
@@ -263,27 +267,6 @@ class Notary:
             return []
         rows = connection.execute(_KEYS_OF, (json.dumps(ids),)).fetchall()
         return [(tenant, key, self._sealer.forgotten(name, key), name) for tenant, name, key in rows]
-
-    def adopt(self, connection: sqlite3.Connection, head: Head) -> Head:
-        """Seal the records of what was forgotten before they were added up; the counters after that.
-
-        Raises:
-            IntegrityError: One is not ours, or the counts of a tenant are not what was sealed.
-        """
-        self.begin(connection)
-        rows = connection.execute(
-            "SELECT t.name, f.key, f.mac FROM forgotten AS f JOIN tenants AS t ON t.number = f.tenant"
-        ).fetchall()
-        if not rows:
-            return head
-        for tenant, key, mac in rows:
-            if self._sealer.forgotten(tenant, key) != mac:
-                raise IntegrityError(f"A record of what was forgotten in tenant {tenant!r} is not ours")
-            self.ledger.note_forgotten(connection, tenant, key, 1)
-        head = head._replace(commit=head.commit + 1)
-        write_head(connection, head)
-        self.finish(connection, head)
-        return head
 
     def _seal_used(self, connection: sqlite3.Connection, ids: Sequence[str]) -> None:
         found = connection.execute(_USED_NOW, (json.dumps(list(ids)),)).fetchall()
@@ -343,6 +326,15 @@ class Notary:
         """Add so many cubes, and what their seals contribute, to the sums of a tenant."""
         account = self.ledger.account(connection, tenant)
         account.cubes, account.total, account.changed = account.cubes + cubes, added(account.total, share), True
+
+
+def _naming(transaction: Prepared) -> list[str]:
+    """The cubes that may name other blobs afterwards."""
+    return [
+        change.cube_id if isinstance(change, Erase) else change.cube.id
+        for change in transaction.changes
+        if isinstance(change, Erase) or (isinstance(change, PutRows) and change.cube.blobs)
+    ]
 
 
 def _cube_id(change: Change) -> str:

@@ -17,11 +17,12 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from struct import Struct
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +31,13 @@ from memos_integrations.core.errors import VaultCorruptError
 from memos_integrations.vaults.sqlite_insert import insert_rows
 
 Numbers = npt.NDArray[np.int64]
+Small = npt.NDArray[np.unsignedinteger[Any]]
 
 FOLD_AT = 2048
 """How many cubes of a tenant are in no block before blocks are made of them."""
 
 HELD_BYTES = 64_000_000
-"""How much of tails is kept in memory at most, those searched last: of 150 tenants with 1,000 cubes of 16 terms."""
+"""How much of tails is kept in memory at most, those searched last: of 400 tenants with 1,000 cubes of 16 terms."""
 
 _RECORD = np.dtype([("number", "<i8"), ("tf", "<u4")])
 RECORD_BYTES = _RECORD.itemsize
@@ -182,22 +184,47 @@ def _words(
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The words of a tenant's cubes that no block holds, cube by cube; `merged` is the last cube that one does."""
+    """The words of a tenant's cubes that no block holds, cube by cube; `merged` is the last cube that one does.
+
+    `ends` says where the records of each of the `seqs` end in `terms` and `tf`.
+    """
 
     changed: int
     merged: int
-    cubes: Numbers
+    seqs: Numbers
+    ends: Small
     terms: Numbers
-    tf: Numbers
+    tf: Small
 
-    def of(self, term: int) -> Numbers:
-        """Where a term's records stand; to look at all costs less than to sort them once."""
-        return np.flatnonzero(self.terms == term)
+    @classmethod
+    def of_records(cls, changed: int, merged: int, cubes: Numbers, terms: Numbers, tf: Numbers) -> Tail:
+        """The tail of records `(cube, term, how often)`, cube by cube, in as little memory as it takes."""
+        ends = np.flatnonzero(np.diff(cubes, append=-1)) + 1
+        return cls(changed, merged, cubes[ends - 1], _small(ends), np.ascontiguousarray(terms), _small(tf))
+
+    def records(self) -> tuple[Numbers, Numbers, Numbers]:
+        """The records that it was made of."""
+        ends = self.ends.astype(np.int64)
+        return np.repeat(self.seqs, np.diff(ends, prepend=0)), self.terms, self.tf.astype(np.int64)
+
+    def count(self, term: int) -> int:
+        """How many of its cubes hold a term."""
+        return int(np.count_nonzero(self.terms == term))
+
+    def of(self, term: int) -> tuple[Numbers, Numbers]:
+        """The cubes that hold a term, and how often; to look at all of them costs less than to sort them once."""
+        here = np.flatnonzero(self.terms == term)
+        return self.seqs[self.ends.searchsorted(here, side="right")], self.tf[here].astype(np.int64)
 
     @property
     def held_bytes(self) -> int:
         """How much memory it takes."""
-        return self.cubes.nbytes + self.terms.nbytes + self.tf.nbytes
+        return self.seqs.nbytes + self.ends.nbytes + self.terms.nbytes + self.tf.nbytes
+
+
+def _small(numbers: Numbers) -> Small:
+    """Counts as the smallest kind of number that holds them."""
+    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
 
 
 class Tails:
@@ -220,7 +247,7 @@ class Tails:
         if held is not None and held.merged == merged and held.changed < changed:
             fresh = _level(connection, tenant, held, changed)
         else:
-            fresh = Tail(changed, merged, *_words(connection, tenant, merged))
+            fresh = Tail.of_records(changed, merged, *_words(connection, tenant, merged))
         with self._lock:
             before = self._held.pop(tenant, None)
             self._bytes += fresh.held_bytes - (0 if before is None else before.held_bytes)
@@ -242,15 +269,15 @@ def _level(connection: sqlite3.Connection, tenant: int, before: Tail, changed: i
     gone = connection.execute("SELECT cube FROM gone WHERE tenant = ? AND changed > ?", since).fetchall()
     terms, tf, sizes = _unpacked([row[1] or b"" for row in rows])
     fresh = np.repeat(np.array([row[0] for row in rows], dtype=np.int64), sizes), terms, tf
-    told = (before.cubes, before.terms, before.tf)
-    stale = np.zeros(before.cubes.size, dtype=np.bool_)
+    told = before.records()
+    stale = np.zeros(told[0].size, dtype=np.bool_)
     for seq, *_ in [*rows, *gone]:
-        stale[slice(*before.cubes.searchsorted([seq, seq + 1]))] = True
+        stale[slice(*told[0].searchsorted([seq, seq + 1]))] = True
     if all(np.array_equal(old[stale], new) for old, new in zip(told, fresh, strict=True)):
-        return Tail(changed, before.merged, *told)  # states moved, as at every first use
+        return replace(before, changed=changed)  # states moved, as at every first use
     every = [np.concatenate([old[~stale], new]) for old, new in zip(told, fresh, strict=True)]
     order = np.argsort(every[0], kind="stable")
-    return Tail(changed, before.merged, *(column[order] for column in every))
+    return Tail.of_records(changed, before.merged, *(column[order] for column in every))
 
 
 class Postings:
@@ -262,7 +289,7 @@ class Postings:
 
     def count(self, term: int) -> int:
         """How many of the tenant's cubes hold a term; no block is read for it."""
-        count = int(self._tail.of(term).size)
+        count = self._tail.count(term)
         if self._has_blocks:
             (size,) = self.connection.execute(
                 "SELECT ifnull(sum(length(packed)), 0) FROM postings WHERE tenant = ? AND term = ?",
@@ -273,14 +300,14 @@ class Postings:
 
     def of(self, term: int) -> tuple[Numbers, Numbers]:
         """The cubes that hold a term, rising, and how often each does."""
-        cubes, tf, here = self._tail.cubes, self._tail.tf, self._tail.of(term)
+        cubes, tf = self._tail.of(term)
         if not self._has_blocks:
-            return cubes[here], tf[here]
+            return cubes, tf
         rows = self.connection.execute(
             "SELECT packed FROM postings WHERE tenant = ? AND term = ? ORDER BY first", (self._tenant, term)
         ).fetchall()
         numbers, counts, _ = _unpacked([row[0] for row in rows])
-        return np.concatenate([numbers, cubes[here]]), np.concatenate([counts, tf[here]])
+        return np.concatenate([numbers, cubes]), np.concatenate([counts, tf])
 
 
 def _differing(one: tuple[Numbers, ...], two: tuple[Numbers, ...]) -> set[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import secrets
 import shutil
 import sqlite3
 import tarfile
@@ -16,13 +15,14 @@ from typing import Any
 
 from memos_integrations.core.cube import canonical_json, sha256
 from memos_integrations.core.errors import VaultBusyError, VaultCorruptError, VaultError
-from memos_integrations.vaults.backup import FORMAT, Backup, Progress, partial_beside, synced
-from memos_integrations.vaults.blobs import BlobFolder, blob_folder, sync_folder, translating_files
+from memos_integrations.vaults.backup import FORMAT, Backup, Progress, synced
+from memos_integrations.vaults.blobs import BlobFolder, blob_folder, translating_files
 from memos_integrations.vaults.connection import database_file, translating
 from memos_integrations.vaults.faiss_index import drop_files
 from memos_integrations.vaults.schema import checked_version
 from memos_integrations.vaults.seals import key_file_of
 from memos_integrations.vaults.sqlite_write import read_head
+from memos_integrations.vaults.switching import finish_switch, partial_beside, switch
 
 _BLOB = re.compile(r"blobs/([0-9a-f]{2})/([0-9a-f]{2})/(\1\2[0-9a-f]{60})")
 _TOP = frozenset({"vault.db", "vault.key", "manifest.json"})
@@ -47,12 +47,12 @@ def restore(source: str | Path, vault: str | Path, *, force: bool = False, progr
     if there and not force:
         raise VaultError(f"{there[0]} exists and was not touched. Name another place, or say that it may be replaced.")
     with translating_files("The restored vault"):
-        database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        finish_switch(database)
         with partial_beside(database) as folder:
             files = _fetched(origin, folder)
             manifest = read_manifest(files, check=progress or _silent)
             _check_database(files / "vault.db", manifest)
-            _replace(database, files, manifest, moved=files == folder)
+            _replace(database, files, manifest, folder.parent)
     return Backup(**manifest["backup"])
 
 
@@ -68,7 +68,7 @@ def read_manifest(folder: Path, *, check: Progress | None = None) -> dict[str, A
         if manifest["format"] != FORMAT or sha256(canonical_json(manifest)) != stated or "vault.db" not in files:
             raise ValueError("its digest does not fit")
         Backup(**manifest["backup"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise VaultCorruptError(f"{folder} is not a backup of a vault, or its manifest is damaged ({exc}).") from exc
     if check is not None:
         _check_files(folder, files, check)
@@ -122,36 +122,40 @@ def _check_database(file: Path, manifest: dict[str, Any]) -> None:
         raise VaultCorruptError("The backup's database is not the one that its manifest speaks of. Use another backup.")
 
 
-def _replace(database: Path, files: Path, manifest: dict[str, Any], *, moved: bool) -> None:
-    aside = database.with_name(f"{database.name}.{secrets.token_hex(4)}.tmp")
-    blobs = BlobFolder(blob_folder(database))
-    try:
-        for name, stated in manifest["files"].items():
-            if name not in _TOP:
-                _put_blob(blobs, files / name, stated)
-        if moved:
-            (files / "vault.db").rename(aside)
-        else:
-            shutil.copyfile(files / "vault.db", aside)
-            aside.chmod(0o600)
-        if synced(aside)["sha256"] != manifest["files"]["vault.db"]["sha256"]:
-            raise VaultCorruptError("The backup changed while it was read. Nothing was replaced.")
-        own_key = "vault.key" in manifest["files"] and not _is_key(key_file_of(database), manifest)
-        _clear(database, whole=own_key)
-        if own_key:
-            _put_key(files / "vault.key", key_file_of(database))
-        aside.replace(database)
-        sync_folder(database.absolute().parent)
-    finally:
-        with suppress(OSError):
-            aside.unlink(missing_ok=True)
+def _replace(database: Path, files: Path, manifest: dict[str, Any], holder: Path) -> None:
+    staged, blobs = holder / "staged", BlobFolder(blob_folder(database.absolute()))
+    staged.mkdir(mode=0o700)
+    moves = []
+    for name, stated in manifest["files"].items():
+        if name in _TOP:
+            continue
+        place = blobs.file(Path(name).name)
+        if not place.exists():
+            _put_blob(blobs, files / name, stated)
+        elif not _matches(place, stated):  # damaged, or sealed with a key that only one of the two vaults has
+            moves.append((_staged(files / name, staged / place.name, stated), place))
+    place = key_file_of(database.absolute())
+    if "vault.key" in manifest["files"] and not _matches(place, stated := manifest["files"]["vault.key"]):
+        moves.append((_staged(files / "vault.key", staged / "vault.key", stated), place))
+    fresh = _staged(files / "vault.db", staged / "vault.db", manifest["files"]["vault.db"])
+    _clear(database)
+    switch(database, holder, [*moves, (fresh, database.absolute())])
+
+
+def _staged(file: Path, copy: Path, stated: dict[str, Any]) -> Path:
+    """A file of the backup, synced and once more held against its digest, ready to be moved."""
+    if copy.parent.parent in file.parents:
+        file.rename(copy)  # it was unpacked there
+    else:
+        shutil.copyfile(file, copy)
+    copy.chmod(0o600)
+    if synced(copy)["sha256"] != stated["sha256"]:
+        raise VaultCorruptError("The backup changed while it was read. Nothing was replaced.")
+    return copy
 
 
 def _put_blob(blobs: BlobFolder, file: Path, stated: dict[str, Any]) -> None:
     # A sealed blob's bytes are not what its name is made from.
-    with suppress(OSError), blobs.file(file.name).open("rb") as there:
-        if hashlib.file_digest(there, "sha256").hexdigest() == stated["sha256"]:
-            return
     with file.open("rb") as stream:
         aside = blobs.write_aside(stream)
     if aside.digest != stated["sha256"]:
@@ -160,25 +164,15 @@ def _put_blob(blobs: BlobFolder, file: Path, stated: dict[str, Any]) -> None:
     blobs.keep(replace(aside, digest=file.name))
 
 
-def _is_key(key: Path, manifest: dict[str, Any]) -> bool:
-    """Whether the backup's key stands there already."""
-    with suppress(OSError):
-        return bool(hashlib.sha256(key.read_bytes()).hexdigest() == manifest["files"]["vault.key"]["sha256"])
+def _matches(file: Path, stated: dict[str, Any]) -> bool:
+    """Whether a file is there and holds what the backup's does."""
+    with suppress(OSError), file.open("rb") as there:
+        return hashlib.file_digest(there, "sha256").hexdigest() == str(stated["sha256"])
     return False
 
 
-def _put_key(source: Path, key: Path) -> None:
-    aside = key.with_name(f"{key.name}.{secrets.token_hex(4)}.tmp")
-    shutil.copyfile(source, aside)
-    aside.chmod(0o600)
-    synced(aside)
-    aside.replace(key)
-
-
-def _clear(database: Path, *, whole: bool) -> None:
-    """Take the old vault's log and index away, so that nothing of it is taken for the new one's; *whole*: itself too.
-
-    It stays where the new one has the same key: then one is put in the other's place in one step.
+def _clear(database: Path) -> None:
+    """Take the old vault's log and index away, so that nothing of it is taken for the new one's.
 
     Raises:
         VaultBusyError: Somebody has the old vault open.
@@ -194,8 +188,7 @@ def _clear(database: Path, *, whole: bool) -> None:
                 pass  # damaged: that is why it is replaced
     if not drop_files(database):
         raise VaultError("The old vault's index could not be removed; nothing was replaced. Check the folder's rights.")
-    # The database first: a database beside another one's key would be taken for damaged.
-    for suffix in ("", "-wal", "-shm", "-journal") if whole else ("-wal", "-shm", "-journal"):
+    for suffix in ("-wal", "-shm", "-journal"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 

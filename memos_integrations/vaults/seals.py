@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -62,12 +63,13 @@ class Tally:
 
 @dataclass(slots=True)
 class Root:
-    """What the whole vault adds up to: its tenants' seals, and the events of its outbox; in clear here."""
+    """What the whole vault adds up to: its tenants' seals, its events, what blobs its cubes name; in clear here."""
 
     tenants: int = 0
     total: int = 0
     events: int = 0
     outbox: int = 0
+    blobs: int = 0
 
 
 class Sealer:
@@ -113,6 +115,18 @@ class Sealer:
             made = self._short[group, raw] = self._hash(_USES[group], raw)
         return made
 
+    def marks(self, group: str, texts: Iterable[tuple[int, str | bytes]]) -> dict[int, bytes]:
+        """As `mark`, of very many cubes by number, in less time."""
+        begun, found = self._begun[_USES[group]], dict[int, bytes]()
+        for seq, content in texts:
+            if isinstance(content, str | bytes) and len(content) > _EMPTY:
+                made = begun()
+                made.update(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
+                found[seq] = made.digest()
+            else:
+                found[seq] = self.mark(group, content)
+        return found
+
     def called(self, cube_id: str) -> bytes:
         """What stands for a cube's id where the id itself is not to be read."""
         return self._hash(b"called", cube_id.encode("utf-8", "surrogatepass"))
@@ -150,6 +164,10 @@ class Sealer:
         """What an event contributes to the outbox's sum."""
         raw = body if isinstance(body, bytes) else ascii(body).encode()  # in a damaged file
         return int.from_bytes(self._hash(b"event", b"%d:%b" % (number, raw)))
+
+    def blob(self, seq: int, digest: str) -> int:
+        """What it contributes to the sum over `blobs` that the cube with a number names a blob."""
+        return int.from_bytes(self._hash(b"blob", ascii((seq, digest)).encode()))
 
     def masked(self, place: str, commit: int, total: int) -> bytes:
         """A sum as it may stand in the file."""

@@ -39,7 +39,7 @@ from memos_integrations.vaults.connection import ReadPool, connect, located, tra
 from memos_integrations.vaults.faiss_index import SEAL_AT, FaissIndex, Numbers, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.jobs import Job
-from memos_integrations.vaults.past import search_past
+from memos_integrations.vaults.past import Checks, search_past
 from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Tails
 from memos_integrations.vaults.rules import check_fits, checked_row, storable
@@ -110,7 +110,6 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
         self._identity: EmbedderIdentity | None = None
         self._lock, self._closed = Lock(), False
         self._making: set[int] = set()
-        self._blobs = BlobShelf(self._file, self._connect)
         if self._file.stat().st_size == 0 and read_manifest(manifest_file(self._file)) is not None:
             raise VaultCorruptError(f"{self._file} is empty, but an index of it is not. Restore it from a backup.")
         self._guard = Guard(
@@ -119,6 +118,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
             key_file=None if key_file is None else Path(key_file),
             anchor=None if anchor is None else Path(anchor),
         )
+        self._blobs = BlobShelf(self._file, self._connect, self._guard.check_blobs, self._guard.commit_blobs)
         with translating():
             self._words, self._name, self.locks = self._opened(keys, blinded)
             self._blobs.files.locks = self.locks
@@ -256,7 +256,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
             return self._faiss().nearest(connection, sought)
 
         witness = self._guard.witness
-        past = partial(search_past, check_versions=witness.check_versions)
+        past = partial(search_past, checks=Checks(witness.check_versions, nearest, witness.handing))
         ids = witness.vouched.check_ids
         return Searching(self._words, self._columns, self._tails, nearest, witness.handing, ids, past)
 

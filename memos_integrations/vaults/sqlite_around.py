@@ -112,7 +112,7 @@ def _sessions(connection: sqlite3.Connection, seqs: Numbers, columns: Columns) -
 def _sessions_of(connection: sqlite3.Connection, seqs: Numbers) -> Numbers:
     rows = connection.execute(
         """SELECT l.cube, l.kind, l.value FROM json_each(?) AS asked CROSS JOIN labels AS l ON l.cube = asked.value
-        WHERE l.kind IN (?, ?) ORDER BY l.kind""",
+        WHERE l.kind BETWEEN ? AND ? ORDER BY l.kind""",
         (json.dumps(seqs.tolist()), int(Kind.THREAD), int(Kind.SESSION)),
     ).fetchall()
     cubes, _, values = integers(rows, 3)

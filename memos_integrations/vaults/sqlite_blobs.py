@@ -1,22 +1,23 @@
 """Which blobs the cubes of a SQLite vault name, and when a file may go.
 
-`blobs` holds, per cube, what its versions name. `uploads` counts the blobs that were stored and wait for their cube; a
-row with none waiting is a blob that was erased and must leave the disk. Both change in the write transaction of the
-cube. A file is removed only in a write transaction of its own that sees, committed, that nobody names it: no cube can
-be written meanwhile, in any process, and a crash leaves the row, so that the next opening goes on.
+`blobs` holds, per cube, what its versions name (see `blob_names.py`). `uploads` counts the blobs that were stored and
+wait for their cube; a row with none waiting is a blob that was erased and must leave the disk. Both change in the write
+transaction of the cube. A file is removed only in a write transaction of its own that sees, committed, that nobody
+names it: no cube can be written meanwhile, in any process. A crash leaves the row, so that the next opening goes on.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from memos_integrations.core.cube import BlobRef
-from memos_integrations.core.errors import VaultError
+from memos_integrations.core.errors import IntegrityError, VaultError
 from memos_integrations.vaults.blobs import Aside, BlobFolder, blob_folder, blob_ref
 from memos_integrations.vaults.connection import translating
 
@@ -25,8 +26,21 @@ _Head = TypeVar("_Head")
 GRACE = timedelta(days=1)
 """How long a stored blob may wait for the cube that names it."""
 
+_NAMED_BY = """SELECT b.cube, b.digest FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
+    CROSS JOIN blobs AS b ON b.cube = c.seq"""
+
 _BATCH = 64
 """Files per write transaction while collecting, so that no writer waits long."""
+
+
+Named = set[tuple[int, str]]
+"""Rows of `blobs`: a cube's number, and the digest of a blob that it names."""
+
+
+def named_by(connection: sqlite3.Connection, ids: Sequence[str]) -> Named:
+    """The rows of these cubes."""
+    asked = (json.dumps(ids),)
+    return {*connection.execute(_NAMED_BY, asked)} if ids else set()
 
 
 def name_blobs(connection: sqlite3.Connection, seq: int, digests: Iterable[str]) -> None:
@@ -65,11 +79,20 @@ def beside(work: Callable[[sqlite3.Connection], None]) -> Callable[[sqlite3.Conn
 
 
 class BlobShelf:
-    """The blobs of one SQLite vault. *connect* gives a connection of one's own for the decisions about files."""
+    """The blobs of one SQLite vault. *connect* gives a connection of one's own for the decisions about files.
 
-    def __init__(self, database: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+    *check*, within a write transaction, sees that the rows of `blobs` can be relied on; *commit* ends one.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        connect: Callable[[], sqlite3.Connection],
+        check: Callable[[sqlite3.Connection], None],
+        commit: Callable[[sqlite3.Connection], None],
+    ) -> None:
         self.files = BlobFolder(blob_folder(database))
-        self._connect = connect
+        self._connect, self._check, self._commit = connect, check, commit
 
     def put(
         self,
@@ -113,14 +136,18 @@ class BlobShelf:
                 connection = self._connect()
                 try:
                     rows = connection.execute("SELECT digest FROM uploads WHERE waiting = 0").fetchall()
-                    return self._sweep(connection, [digest for (digest,) in rows], erased=True) == len(rows)
+                    return not rows or self._sweep(connection, [digest for (digest,) in rows], erased=True) == len(rows)
                 finally:
                     connection.close()
-        except VaultError:
+        except (VaultError, IntegrityError):
             return False
 
     def collect(self, now: datetime, grace: timedelta) -> int:
-        """Remove what no version of any cube names and nobody wrote within *grace*; how many files went."""
+        """Remove what no version of any cube names and nobody wrote within *grace*; how many files went.
+
+        Raises:
+            IntegrityError: What says which blobs are named does not match its seal; none was removed.
+        """
         self.settle()
         old = list(self.files.older_than(now - grace))
         gone = 0
@@ -150,6 +177,7 @@ class BlobShelf:
         settled = 0
         connection.execute("BEGIN IMMEDIATE")
         try:
+            self._check(connection)
             for digest in digests:
                 if before is not None and not self._is_older(digest, before):
                     continue
@@ -161,7 +189,7 @@ class BlobShelf:
                     continue
                 condition = (digest, 0 if erased else 2**62)
                 connection.execute("DELETE FROM uploads WHERE digest = ? AND waiting <= ?", condition)
-            connection.execute("COMMIT")
+            self._commit(connection)
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")

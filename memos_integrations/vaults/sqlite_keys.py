@@ -67,6 +67,8 @@ class SQLiteKeys(ABC):
             meta = dict(connection.execute("SELECT name, value FROM meta"))
             words = Words(word_key(meta, locks), meta["word_check"])
             self._guard.respell(connection, words, locks)
+            self._guard.reword(connection, words)
+            self._guard.adopt_blobs(connection)
             connection.execute("COMMIT")
             # A crash between an erase and its clean-up leaves the erased in these two places.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

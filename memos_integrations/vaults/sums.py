@@ -140,16 +140,16 @@ def marks_wrong(connection: sqlite3.Connection, sealer: Sealer, tenant: str, gro
 def marks_hold(connection: sqlite3.Connection, sealer: Sealer, known: Verified, tenant: str, group: str) -> bool:
     """Whether the rows of a group (of `KEPT_MARKS`) beside a tenant's cubes are those whose marks are *known*.
 
-    Links hand out ids: they have to be the known ones, too.
+    Links hand out ids: where there are any, the ids have to be the known ones, too.
     """
     (number,) = connection.execute("SELECT number FROM tenants WHERE name = ?", (tenant,)).fetchone()
-    if group == "links":
+    there, none = stored_marks(connection, sealer, group, number), nothing(sealer, group)
+    if group == "links" and there:
         check_link_lookups(connection, tenant)
         ids = connection.execute("SELECT id FROM cubes WHERE tenant = ? ORDER BY seq", (number,))
         if not known.are_named(sealer, [cube_id for (cube_id,) in ids]):
             return False
     seqs = [seq for (seq,) in connection.execute("SELECT seq FROM cubes WHERE tenant = ? ORDER BY seq", (number,))]
-    there, none = stored_marks(connection, sealer, group, number), nothing(sealer, group)
     made = b"".join([there.pop(seq, none) for seq in seqs])
     return not there and made == known.marked(seqs, group)
 

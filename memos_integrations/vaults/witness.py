@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -69,6 +69,7 @@ class Witness:
         self._writing = False
         self._root: _Checked | None = None
         self._outbox: _Checked | None = None
+        self._blobs: _Checked | None = None
         self._tenants: dict[str, _Checked] = {}
         self._giants: set[str] = set()
         (self._version,) = watch.execute("PRAGMA data_version").fetchone()
@@ -241,7 +242,7 @@ class Witness:
         if giant or (group == "vector" and self.vouched.has_vectors(connection, tenant)):
             return []
         if group in KEPT_MARKS and self.vouched.of(tenant) is not None:
-            known = self.vouched.added_up(connection, tenant)
+            known = self.vouched.at(connection, tenant)
             if known is not None and sums.marks_hold(connection, self._sealer, known, tenant, group):
                 return []
         # What is sealed beside the vault cannot vouch for the ids that keys and links hand out as the table has them,
@@ -270,6 +271,14 @@ class Witness:
             epoch, started = self._epoch, time.monotonic()
             sums.check_outbox(connection, self._sealer)
             self._outbox = _Checked(epoch, _due(started))
+
+    def once_blobs(self, hold: Callable[[], bool]) -> None:
+        """Let *hold* look at what blobs are named, unless all was right then and nobody else changed the file since."""
+        self.look()
+        if not self._fresh(self._blobs):
+            epoch, started = self._epoch, time.monotonic()
+            held = hold()
+            self._blobs = _Checked(epoch, _due(started)) if held else None
 
     # --- what is handed out
 

@@ -14,7 +14,7 @@ import pytest
 from memos_integrations.core.cube import MemCube
 from memos_integrations.testing.cubes import EMBEDDER, asked, cube, stored, unit
 from memos_integrations.vaults import postings
-from memos_integrations.vaults.integrity import read_account, read_root, root_seal, stored_root, stored_tally
+from memos_integrations.vaults.integrity import read_account, read_root, root_seal, seal_meta, stored_root, stored_tally
 from memos_integrations.vaults.seals import Sealer, added
 from memos_integrations.vaults.sqlite import SQLiteVault
 
@@ -65,7 +65,7 @@ def changed(folder: Path, sql: str, *values: object) -> None:
 
 
 def without_reserved(folder: Path) -> None:
-    """Take out of a closed vault's file what the seventh schema brought, sealed as the sixth had it."""
+    """Take out of a closed vault's file what came after the sixth schema, sealed as the sixth had it."""
     file = folder / "vault.db"
     sealer = Sealer(file.with_suffix(".key").read_bytes())
     with closing(sqlite3.connect(file)) as raw, raw:
@@ -77,7 +77,11 @@ def without_reserved(folder: Path) -> None:
             fresh = sealer.tally(name, tenant, covered)
             raw.execute("UPDATE tallies SET mac = ? WHERE tenant = ?", (fresh, name))
             root.total = added(root.total, sealer.share(fresh) - sealer.share(mac))
-        sums = stored_root(sealer, commit, root)
-        raw.execute("UPDATE roots SET total = ?, mac = ?", (sums[1], root_seal(raw, sealer, sums)))
+        root.blobs = 0
+        sums, covered = stored_root(sealer, commit, root)
+        raw.execute("UPDATE roots SET total = ?, mac = ?", (sums[1], root_seal(raw, sealer, covered)))
         raw.execute("ALTER TABLE tallies DROP COLUMN reserved")
+        raw.execute("ALTER TABLE roots DROP COLUMN blobs")
+        raw.execute("DELETE FROM meta WHERE name IN ('blobs', 'worded')")
+        seal_meta(raw, sealer)
         raw.execute("PRAGMA user_version = 6")

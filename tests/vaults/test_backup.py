@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,22 +13,26 @@ from random import Random
 
 import pytest
 
-from memos_integrations.core.cube import MemCube
+from memos_integrations.core.cube import BlobRef, MemCube
 from memos_integrations.core.errors import (
     IntegrityError,
     VaultBusyError,
     VaultCorruptError,
     VaultError,
+    VaultKeyError,
     VaultSchemaError,
 )
 from memos_integrations.core.ports import Erase
-from memos_integrations.testing.cubes import asked, cube, stored, submit, unit
+from memos_integrations.testing.cubes import asked, cube, record, stored, submit, unit
 from memos_integrations.testing.vault_blobs import beside, content_of
 from memos_integrations.vaults.backup import Backup, back_up
+from memos_integrations.vaults.doctor import examine
 from memos_integrations.vaults.restore import restore
 from memos_integrations.vaults.schema import MIGRATIONS
 from memos_integrations.vaults.sqlite import SQLiteVault
+from memos_integrations.vaults.switching import partial_beside
 from tests.vaults.conftest import Python, changed
+from tests.vaults.test_encryption import KEY, OTHER
 
 KINDS = ["folder", "file.tar"]
 
@@ -76,7 +82,7 @@ def test_a_backup_of_a_busy_vault_is_one_commit(tmp_path: Path, folder: Path) ->
 
         def write() -> None:
             while not stop.is_set():
-                from memos_integrations.testing.cubes import put, record
+                from memos_integrations.testing.cubes import put
 
                 one, two = cube("pair"), beside(vault.put_blob(Random().randbytes(2_000)), "pair")
                 submit(vault, put(one), put(two), audit=(record(one), record(two)))
@@ -107,6 +113,25 @@ def test_a_backup_of_a_busy_vault_is_one_commit(tmp_path: Path, folder: Path) ->
             for match in found.matches:
                 assert all(content_of(again.open_blob(blob)) for blob in match.cube.blobs)
             assert again.verify_audit().ok
+
+
+def test_a_backup_is_made_while_memories_with_blobs_are_erased_one_after_another(tmp_path: Path, folder: Path) -> None:
+    with SQLiteVault(folder) as vault:
+        beside_blobs = [stored(vault, beside(vault.put_blob(b"pixels %d" % n), f"picture {n}")) for n in range(12)]
+        last_first = sorted(beside_blobs, key=lambda each: each.blobs[0].digest, reverse=True)
+
+        def erase_the_last(done: int, total: int) -> None:
+            if done == 1 and len(last_first) > 2:  # a new attempt begins to copy blobs
+                gone = last_first.pop(0)
+                submit(vault, Erase(gone.id), audit=(record(gone, "forget"),))
+
+        made = back_up(folder, tmp_path / "made", progress=erase_the_last)
+    assert len(last_first) < 12
+    assert restore(tmp_path / "made", tmp_path / "again") == made
+    assert examine(tmp_path / "again").ok
+    with SQLiteVault(tmp_path / "again") as vault:
+        for each in last_first:
+            assert content_of(vault.open_blob(each.blobs[0]))
 
 
 def test_a_backup_is_never_written_over(tmp_path: Path, folder: Path, filled: list[MemCube]) -> None:
@@ -275,42 +300,122 @@ def test_a_ruined_vault_is_replaced(tmp_path: Path, folder: Path, filled: list[M
         assert vault.verify_audit().ok
 
 
-KILLED = """
-import os, sys
-from memos_integrations.vaults.restore import restore
-left = {steps}
-def count(event, args):
-    global left
-    if event in ("os.rename", "os.remove", "open", "sqlite3.connect", "os.mkdir", "os.rmdir"):
-        left -= 1
-        if left == 0:
+def killed_at(step: int, work: Callable[[], object]) -> bool:
+    """Do *work* in a fork that dies at its *step*-th touch of the file system; whether it came to its end."""
+    child = os.fork()
+    if child == 0:
+        left = [step]
+
+        def count(event: str, _: object) -> None:
+            if event in {"os.rename", "os.remove", "open", "sqlite3.connect", "os.mkdir", "os.rmdir", "os.link"}:
+                left[0] -= 1
+                if left[0] == 0:
+                    os._exit(9)
+
+        sys.addaudithook(count)
+        try:
+            work()
             os._exit(0)
-sys.addaudithook(count)
-restore({backup!r}, {vault!r}, force=True)
-print("whole")
-"""
+        finally:
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in {0, 9}
+    return code == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_restore_that_is_killed_leaves_the_old_vault_or_the_new_one(
-    tmp_path: Path, folder: Path, with_blob: MemCube, python: Python, kind: str
+@pytest.mark.parametrize("own_key", [True, False], ids=["its own key", "the same key"])
+def test_killed_at_any_step_a_restore_leaves_one_vault_whole(
+    tmp_path: Path, folder: Path, with_blob: MemCube, kind: str, own_key: bool
 ) -> None:
-    back_up(folder, tmp_path / kind)
-    with SQLiteVault(folder) as vault:
-        later = stored(vault, cube("written later"))
+    """Of two vaults whose blob of one name is sealed with different keys, whether the integrity key is one or not."""
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    if own_key:
+        shutil.rmtree(other)
+    for place, keys in ((folder, KEY), (other, OTHER)):
+        with SQLiteVault(place, keys=keys) as vault:
+            if not vault.get("acme", [with_blob.id]):
+                stored(vault, beside(vault.put_blob(b"pixels" * 1000), "of the other vault"))
+    back_up(other, tmp_path / kind)
     shutil.copytree(folder, tmp_path / "kept")
-    seen = set()
-    for steps in (*range(3, 60, 4), 10_000):
+    seen = []
+    for step in range(1, 400):
         shutil.rmtree(folder)
         shutil.copytree(tmp_path / "kept", folder)
-        said = python(KILLED.format(steps=steps, backup=str(tmp_path / kind), vault=str(folder)))
-        with SQLiteVault(folder) as vault:
-            seen.add(bool(vault.get("acme", [later.id])))
-            assert vault.get("acme", [with_blob.id]) == [with_blob]
-            assert vault.verify_audit().ok
-        if "whole" in said:
+        ended = killed_at(step, lambda: restore(tmp_path / kind, folder, force=True))
+        seen.append(stands(folder, with_blob.blobs[0]))
+        restore(tmp_path / kind, folder, force=True)
+        assert stands(folder, with_blob.blobs[0]) == "new"
+        assert not list(folder.glob("*.partial")), "what was left is swept at the next try"
+        if ended:
             break
-    assert seen == {True, False}, "it was stopped before, and it ended"
+    assert seen == sorted(seen, reverse=True), "at one step the one takes the place of the other"
+    assert {*seen} == {"old", "new"}
+
+
+def stands(folder: Path, blob: BlobRef) -> str:
+    """Which vault stands there; it is whole."""
+    for name, keys in (("old", KEY), ("new", OTHER)):
+        try:
+            vault = SQLiteVault(folder, keys=keys)
+        except VaultKeyError:
+            continue
+        with vault:
+            assert content_of(vault.open_blob(blob)) == b"pixels" * 1000
+            assert asked(vault, k=99).visible
+            assert vault.verify_audit().ok
+        return name
+    raise AssertionError("neither opens")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_killed_backup_left_goes_at_the_next_try(
+    tmp_path: Path, folder: Path, with_blob: MemCube, kind: str
+) -> None:
+    for step in range(2, 400, 5):
+        if killed_at(step, lambda: back_up(folder, tmp_path / kind)) or (tmp_path / kind).exists():
+            break
+        assert len(list(tmp_path.glob("*.partial"))) <= 1
+    (tmp_path / kind).rename(tmp_path / "moved.tar" if kind.endswith(".tar") else tmp_path / "moved")
+    back_up(folder, tmp_path / kind)
+    assert not list(tmp_path.glob("*.partial"))
+    restore(tmp_path / kind, tmp_path / "again")
+
+
+def test_two_backups_at_once_leave_each_other_be(tmp_path: Path, folder: Path, with_blob: MemCube) -> None:
+    with partial_beside(tmp_path / "backup") as first:
+        first.mkdir()
+        back_up(folder, tmp_path / "backup")
+        assert first.is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {"vault", "backup"}
+
+
+def test_the_doctor_names_what_a_killed_restore_left(tmp_path: Path, folder: Path, with_blob: MemCube) -> None:
+    left = folder / "vault.db.0123abcd.partial"
+    left.mkdir()
+    (left / "vault.db").write_bytes(b"half")
+    assert left.name in str(examine(folder))
+    assert not examine(folder).ok
+    assert examine(folder, repair=True).ok
+    assert not left.exists()
+    left.mkdir()
+    (left / "switch.json").write_text("[]")
+    assert "broken off in its last step" in str(examine(folder))
+    with SQLiteVault(folder) as vault:
+        assert asked(vault, k=99).visible == 31
+    assert examine(folder).ok
+
+
+@pytest.mark.parametrize("said", ["{", "[[1]]", '[["../x", "vault.db"]]', '[["x", "/etc/x"]]'])
+def test_a_list_that_was_damaged_moves_nothing(folder: Path, with_blob: MemCube, said: str) -> None:
+    left = folder / "vault.db.0123abcd.partial"
+    left.mkdir()
+    (left / "switch.json").write_text(said)
+    before = (folder / "vault.db").read_bytes()
+    with pytest.raises(VaultError):
+        SQLiteVault(folder)
+    assert (folder / "vault.db").read_bytes() == before
 
 
 FILLING = """
@@ -363,8 +468,6 @@ def test_the_doctor_from_the_shell(folder: Path, with_blob: MemCube, capsys: pyt
 
 
 def test_a_restored_vault_is_healthy(tmp_path: Path, folder: Path, with_blob: MemCube) -> None:
-    from memos_integrations.vaults.doctor import examine
-
     back_up(folder, tmp_path / "b.tar")
     restore(tmp_path / "b.tar", tmp_path / "again")
     report = examine(tmp_path / "again")

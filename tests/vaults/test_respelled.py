@@ -72,10 +72,11 @@ def as_before(file: Path, told: dict[str, tuple[Labels, Leaves]]) -> int:
             fresh = sealer.tally(name, tenant, covered)
             raw.execute("UPDATE tallies SET total = ?, mac = ? WHERE tenant = ?", (values[2], fresh, name))
             root.total = added(root.total, sealer.share(fresh) - sealer.share(mac))
-        sums = stored_root(sealer, commit, root)
-        raw.execute("UPDATE roots SET total = ?, mac = ?", (sums[1], root_seal(raw, sealer, sums)))
+        sums, _ = stored_root(sealer, commit, root)
+        raw.execute("UPDATE roots SET total = ?, mac = ?", (sums[1], root_seal(raw, sealer, sums[:-1])))
         raw.execute("DELETE FROM meta WHERE name = 'spelled'")
         seal_meta(raw, sealer)
+        raw.execute("ALTER TABLE roots DROP COLUMN blobs")
         raw.execute("ALTER TABLE tallies DROP COLUMN reserved")
         raw.execute("PRAGMA user_version = 5")
     return gone

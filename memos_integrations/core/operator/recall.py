@@ -50,6 +50,7 @@ from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.scheduler import MemoryPlan
 from memos_integrations.core.standings import Standings
 from memos_integrations.core.text import terms as terms_of
+from memos_integrations.core.unswept import Unswept
 
 LATE_CHARACTERS = 200_000
 """So much text is looked at token by token, the nearest by vector first; of long memories fewer, the rest by vector."""
@@ -127,6 +128,12 @@ class MemOperator:
             RerankError: The reranker failed, or did not give one finite number per text.
             VaultError: The store failed, or the record of the recall could not be made durable.
         """
+        with Unswept() as sweeping:  # hundreds of memories are made for a moment, and none is in a cycle
+            found = self._executed(plan, call, caller, findings)
+            sweeping.made(found.cost.candidates)
+            return found
+
+    def _executed(self, plan: MemoryPlan, call: MemoryCall, caller: Caller, findings: Sequence[Finding]) -> Recall:
         started = time.perf_counter()
         recall_id = new_id()
         if not plan.needed:

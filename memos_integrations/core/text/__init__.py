@@ -12,6 +12,7 @@ from memos_integrations.core.text.labels import folded_label, folded_labels
 from memos_integrations.core.text.names import entities
 from memos_integrations.core.text.pieces import english, pieces
 from memos_integrations.core.text.repeats import same_words
+from memos_integrations.core.text.spellings import is_told_apart
 from memos_integrations.core.text.stem import stem
 from memos_integrations.core.text.words import (
     STOP_WORDS,
@@ -30,6 +31,7 @@ __all__ = [
     "folded_label",
     "folded_labels",
     "forms",
+    "is_told_apart",
     "keywords",
     "pieces",
     "same_words",

@@ -7,6 +7,9 @@ that a stemmer made for the language gives, and more where words are put togethe
 
 from __future__ import annotations
 
+from itertools import chain
+
+from memos_integrations.core.kept import Kept
 from memos_integrations.core.text.words import STOP_WORDS, words_of
 
 PIECE = 4
@@ -17,13 +20,17 @@ def pieces(text: str) -> frozenset[str]:
 
     Of Chinese, Japanese and Korean runs the pairs that `terms` gives, and each character.
     """
-    found: set[str] = set()
-    for word in words_of(text):
-        marked = f"_{word}"
-        found.update(marked[at : at + PIECE] for at in range(max(1, len(marked) - PIECE + 1)))
-        if not word.isascii() and len(word) == 2:
-            found.update(word)
-    return frozenset(found)
+    return frozenset(chain.from_iterable(map(_OF_WORD.__getitem__, words_of(text))))
+
+
+def _of_word(word: str) -> tuple[str, ...]:
+    marked = f"_{word}"
+    letters = tuple(word) if not word.isascii() and len(word) == 2 else ()
+    return tuple([marked[at : at + PIECE] for at in range(max(1, len(marked) - PIECE + 1))]) + letters
+
+
+_OF_WORD: Kept[str, tuple[str, ...]] = Kept(_of_word, 1 << 15)
+"""Most words of a memory stand in others too."""
 
 
 def english(text: str) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from memos_integrations.core.kept import Kept
+from memos_integrations.core.text.spellings import EMOJI, FLAG, UNSPACED, as_spoken, is_lone, pairs
 from memos_integrations.core.text.stem import stem
 
 # Function words only. "may" and "will" stay searchable: they are also a month and a name.
@@ -50,12 +51,13 @@ _UNDIVIDED = str.maketrans(
 
 _APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'", "‘": "'", "＇": "'"})  # noqa: RUF001 - the look-alikes are the point
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)*")
-_SIGNS = "\u0900-\u0963\u0970-\u0dff\u0e30-\u0e4e\u0eb1-\u0ece\u0f71-\u0f84\u102b-\u103e\u17b4-\u17d3"
-_WORD = re.compile(rf"(?:[^\W_]|[{_SIGNS}])+(?:'(?:[^\W_]|[{_SIGNS}])+)*")
+_SIGNS = "\u0900-\u0963\u0970-\u0dff\u0e30-\u0e4e\u0eb1-\u0ece\u0f71-\u0f84\u102b-\u103e\u1056-\u1059\u17b4-\u17d3"
+_WORD = re.compile(rf"(?:[^\W_]|[{_SIGNS}])+(?:'(?:[^\W_]|[{_SIGNS}])+)*|[{EMOJI}]|{FLAG}")
 _CJK = (
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_CJK_RUN = re.compile(f"([{_CJK}]+)")
+_CJK_RUN = re.compile(f"[{_CJK}]+")
+_RUN = re.compile(f"([{_CJK}]+|[{UNSPACED}]+)")
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+[」』”]*|\n+")  # noqa: RUF001
 _ABBREVIATION = re.compile(
@@ -77,7 +79,8 @@ def terms(text: str) -> list[str]:
 
     Chinese, Japanese and Korean runs give overlapping character pairs, because they are written without reliable
     spaces and pairs need no dictionary (the indexing unit of Lucene's `CJKBigramFilter`); a lone character stands
-    for itself.
+    for itself. Thai, Lao, Khmer and Burmese runs give letters with their signs, and pairs of these; an emoji is
+    a word. What is not seen does not count (see `spellings.py`).
     """
     return _content(words_of(text))
 
@@ -154,7 +157,7 @@ def _is_light(word: str) -> bool:
     """Whether a word that is searched for cannot be a keyword."""
     if word in LIGHT_WORDS or word.isdigit():
         return True
-    return len(word) < 3 and _CJK_RUN.match(word) is None
+    return is_lone(word) or (len(word) < 3 and _RUN.match(word) is None)
 
 
 def _as_known(word: str) -> _Known:
@@ -187,8 +190,8 @@ def fold(text: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in order, folded, stop words too; of CJK runs the overlapping pairs."""
-    folded = fold(text)
+    """The words of a text in order, folded, stop words too; of scripts without spaces the overlapping pairs."""
+    folded = fold(text if text.isascii() else as_spoken(text))
     if folded.isascii():
         found = _ASCII_WORD.findall(folded)
         return [_without_apostrophe(word) for word in found] if "'" in folded else found
@@ -196,11 +199,13 @@ def words_of(text: str) -> list[str]:
 
 
 def _without_apostrophe(word: str) -> str:
+    start = 0
+    while word[start : start + 1] != "'" == word[start + 1 : start + 2] and len(word) - start > 4:
+        start += 2  # who asks for a clock, or "hiver", means this word too
+    word = word[start:]
     if "'" not in word:
         return word
     owner, _, rest = word.partition("'")
-    if len(owner) == 1 and len(rest) > 2:
-        return _without_apostrophe(rest)  # who asks for a clock, or "hiver", means this word too
     return owner if rest == "s" and owner not in _CONTRACTED else word.replace("'", "")
 
 
@@ -209,13 +214,17 @@ _CONTRACTED = frozenset("it that what where who when how there here let he she".
 
 
 def _pieces(word: str) -> list[str]:
-    """A word as search units: CJK runs in it as overlapping pairs, the rest whole."""
+    """A word as search units: runs without spaces in it as overlapping pairs, the rest whole."""
+    if word.isascii():
+        return [word]
     pieces: list[str] = []
-    for run in _CJK_RUN.split(word):
-        if not run:
-            continue
-        is_pairs = len(run) > 1 and _CJK_RUN.match(run) is not None
-        pieces += [run[i : i + 2] for i in range(len(run) - 1)] if is_pairs else [run]
+    for run in filter(None, _RUN.split(word)):
+        if _CJK_RUN.match(run) is not None:
+            pieces += [run[i : i + 2] for i in range(len(run) - 1)] if len(run) > 1 else [run]
+        elif _RUN.match(run) is not None:
+            pieces += pairs(run)
+        else:
+            pieces.append(run)
     return pieces
 
 
