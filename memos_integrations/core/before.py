@@ -29,7 +29,10 @@ def with_before(
     search: Callable[[VaultQuery], Found],
     versions: Callable[[str], Sequence[MemCube]],
 ) -> Found:
-    """What was found, and what earlier versions of other memories say of the time asked for."""
+    """What was found, and what earlier versions of other memories say of the time asked for.
+
+    *versions* are those known at the time of the query, in the state of then.
+    """
     at = query.filter.valid_at
     if at is None:
         return found
@@ -37,15 +40,14 @@ def with_before(
     later = search(VaultQuery(k=MOST_REWRITTEN, filter=since, as_of=query.as_of)).matches
     then: list[MemCube] = []
     for cube in (match.cube for match in later if match.cube.version > 1):
-        known = [e for e in versions(cube.id) if query.as_of is None or e.descriptive.recorded_at <= query.as_of]
-        told = held_at(known, at)
+        told = held_at(versions(cube.id), at)
         if told is not None and told.version < cube.version:
             then.append(told.model_copy(update={"state": cube.state}))
     known_ids = {match.cube.id for match in found.matches}
     for cube_id in unique(each for match in later for each in _made_of(match.cube)):
         if cube_id in known_ids:
             continue
-        known = [e for e in versions(cube_id) if query.as_of is None or e.descriptive.recorded_at <= query.as_of]
+        known = versions(cube_id)
         if known and known[-1].state is State.MERGED and (told := held_at(known, at)) is not None:
             then.append(told)
     if not then:

@@ -63,7 +63,7 @@ class Looking(Walk):
             raise InvalidMemoryError(f"get_many gives words away: read, use_in_prompt or train_on, not {verb!r}.")
         ids = [cube_id for cube_id in cube_ids if is_id(cube_id)]
         caller = self._caller(by, context)
-        found = self._governance.readable(ids, caller, verb=Verb(verb), counted=counts)
+        found = self._governance.readable(ids, caller, verb=Verb(verb), counted=counts, as_of=aware(as_of))
         found = [cube for cube in found if self._governance.handed.again(cube, caller, self._governance.use_up)]
         if holding:
             found = [cube for cube in found if not lapsed(cube, caller.now)]

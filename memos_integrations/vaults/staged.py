@@ -94,16 +94,18 @@ class StagedVault(InMemoryVault):
             uses = tuple(change for change in licensed_uses(self._staged) if change.cube_id not in new)
             return Transaction(uses, tuple(record for record in records if record.cube_id not in new), told)
 
+    def beneath(self, ids: Sequence[str]) -> dict[str, list[tuple[MemCube, MemCube | None]]]:
+        """Those of *ids* that were brought up, as they were and as they stand below; see `Stage.beneath`."""
+        with self._lock:
+            return self._brought.beneath(ids)
+
     def changed(self) -> list[tuple[MemCube | None, MemCube | None]]:
         """What would be another one: each cube as it stands below (None: not there) and as it would stand."""
         with self._lock:
             ids = unique([*self._before, *self._rows])
-            pairs = [(self._before.get(each), self._there(each)) for each in ids]
+            rows = ((each, self._rows.get(each)) for each in ids)
+            pairs = [(self._before.get(each), None if row is None else row.current()) for each, row in rows]
             return [(was, now) for was, now in pairs if was is None or now is None or differs(was, now)]
-
-    def _there(self, cube_id: str) -> MemCube | None:
-        row = self._rows.get(cube_id)
-        return None if row is None else row.current()
 
     # --- writing
 

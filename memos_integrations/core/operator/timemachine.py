@@ -29,7 +29,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change, way
-from memos_integrations.core.lifecycle.then import MOVES, held_at, moves_in, state_then
+from memos_integrations.core.lifecycle.then import MOVES, held_at, known_at, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.inheriting import inherited
@@ -74,7 +74,7 @@ class TimeMachine:
         Raises:
             CubeNotFoundError: There is none that the caller may read.
         """
-        found = self.then(self._governance.read(cube_id, caller), caller, as_of=as_of, valid_at=valid_at)
+        found = self.then(self._governance.read(cube_id, caller, as_of=as_of), caller, as_of=as_of, valid_at=valid_at)
         if found is None:
             raise CubeNotFoundError(cube_id)
         return found
@@ -83,11 +83,7 @@ class TimeMachine:
         self, present: MemCube, caller: Caller, *, as_of: datetime | None, valid_at: datetime | None
     ) -> MemCube | None:
         """`at` of a cube that the caller was given; None: there was none, or it did not hold."""
-        known = [
-            each
-            for each in self._governance.versions(present.id, caller)
-            if as_of is None or each.descriptive.recorded_at <= as_of
-        ]
+        known = known_at(self._governance.versions(present.id, caller), as_of)
         held = held_at(known, valid_at) if valid_at is not None else next(reversed(known), None)
         if held is None or as_of is None:
             return held

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from memos_integrations.core.access import Caller, may_read
 from memos_integrations.core.cube import Digest, Label, MemCube, State, Value
+from memos_integrations.core.ports import Stage
+from memos_integrations.core.releasing import withheld
 
 
 class CubeChange(Value):
@@ -52,20 +54,26 @@ class PipelineReport(Value):
     """Whether this run had been done before; nothing was done again, and `changes` is empty."""
 
 
-Pairs = Iterable[tuple[MemCube | None, MemCube | None]]
+Pairs = Sequence[tuple[MemCube | None, MemCube | None]]
 
 
-def changes_in(pairs: Pairs, caller: Caller) -> tuple[tuple[CubeChange, ...], int]:
-    """The changes that the caller may see, and how many others there are; *pairs* as `Stage.changed` gives them."""
+def changes_in(stage: Stage, pairs: Pairs, caller: Caller) -> tuple[tuple[CubeChange, ...], int]:
+    """The changes that the caller may see, and how many others there are; *pairs* are those of `Stage.changed`."""
     seen: list[CubeChange] = []
     unseen = 0
+    ids = [cube.id for pair in pairs for cube in pair[:1] if cube is not None]
+    away = withheld(stage, ids, caller)
     for was, now in pairs:
         there = [cube for cube in (was, now) if cube is not None]
-        if there and all(may_read(cube, caller) or cube.governance.owner == caller.by.subject for cube in there):
+        if there and all(_may_see(cube, caller, away) for cube in there):
             seen.append(_change(was, now))
         else:
             unseen += bool(there)
     return tuple(seen), unseen
+
+
+def _may_see(cube: MemCube, caller: Caller, away: Container[str]) -> bool:
+    return cube.governance.owner == caller.by.subject or (cube.id not in away and may_read(cube, caller))
 
 
 def touched(changes: Iterable[CubeChange]) -> Counter[tuple[str, str]]:
