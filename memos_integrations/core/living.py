@@ -206,7 +206,8 @@ class Living(Walk):
         """Let the memories of *by* age until *now* (default: the clock): archive, expire and collect what is due.
 
         At most *limit* at a time; call it again while `more`. A pass that was interrupted is simply run again. What was
-        written or used in the last day stays, unless its own time is over; lists use their first 1,000.
+        written or used in the last day stays, unless its own time is over; lists use their first 1,000. So does what is
+        dated later than *now*, because a clock was wrong for a while: `Tick.ahead` names it, all else ages as ever.
 
         Adapters that went with a source are learnt again from what is left, for *learn_seconds* of wall time (then the
         step under way, or the gates, are finished; the next pass goes on) while all take at most *learn_bytes*.
@@ -214,7 +215,7 @@ class Living(Walk):
         With *tiering*, memories get the form that costs least. Copies of what was erased are overwritten (`scrub`).
 
         Raises:
-            ClockError: *now* lies more than a day before what was recorded, or at the end of time; nothing was changed.
+            ClockError: *now* lies more than a day before all that *by* has, or at the end of time; nothing was changed.
         """
         whole("limit", limit)
         of_kind("ageing", ageing, Ageing)

@@ -119,19 +119,23 @@ def over_budget(cubes: Iterable[MemCube], now: datetime, ageing: Ageing) -> list
     return list(gone.values())
 
 
-def check_clock(cubes: Sequence[MemCube], now: datetime) -> None:
-    """Refuse a present that lies well before what was recorded.
+def ahead_of(cubes: Sequence[MemCube], now: datetime) -> list[MemCube]:
+    """Those written or used more than a day after *now*, by a clock that was wrong: they rest until that day.
+
+    Where that is all that there is, it is the present that is wrong.
 
     Raises:
-        ClockError: Something was written or used more than a day after *now*, or no day comes after it.
+        ClockError: Everything was written or used more than a day after *now*, or no day comes after it.
     """
     if now > LAST:
         raise ClockError(
             f"It is said to be {now.isoformat()}, the end of time. Nothing was changed; set the clock right."
         )
-    latest = max((last_use(cube) for cube in cubes), default=now)
-    if latest > now + DAY:
+    ahead = [cube for cube in cubes if last_use(cube) > now + DAY]
+    if ahead and len(ahead) == len(cubes):
+        latest = max(last_use(cube) for cube in ahead)
         raise ClockError(
-            f"It is said to be {now.isoformat()}, but memories were written or used until {latest.isoformat()}. "
-            "Nothing was changed; set the clock right."
+            f"It is said to be {now.isoformat()}, but memories were written or used until {latest.isoformat()}, and "
+            "none before. Nothing was changed; set the clock right."
         )
+    return ahead
