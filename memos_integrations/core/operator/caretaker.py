@@ -33,8 +33,8 @@ LOG_PAGE = 10_000
 class Tick(Value):
     """What a pass did: ids by what became of them, with the reason of each move. `more`: another pass has work.
 
-    `ahead` are dated more than a day later than now, by a clock that was wrong when they were written or used: what time
-    they were given themselves (`expires_at`, `valid_to`) ends them, but decay, disuse and budgets leave them until then.
+    `ahead` were written or used by a clock that was wrong, more than a day later than now: their own end (`expires_at`,
+    `valid_to`) counts, but decay, disuse and budgets leave them until that day.
     `returned` had been merged into what ended, and are back. `renewed` are summaries that were made anew, because a
     source had changed; `edited` those that were not, because somebody had changed their words:
     `MemOS.renew_summaries(edited=True)` does. `relearnt` says what became of adapters, where the pass had seconds for
