@@ -16,6 +16,7 @@ from memos_integrations import MemOS, Principal, State
 from memos_integrations.core.conflict import ConflictRules
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IllegalTransitionError, LegalHoldError
+from memos_integrations.core.lifecycle import Ageing
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.langchain import MemOSMiddleware, memory_tools
 from memos_integrations.langchain import MemOSRetriever as LangChainRetriever
@@ -25,7 +26,7 @@ from memos_integrations.llama_index import MemOSRetriever as LlamaIndexRetriever
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.langchain.scripted import ScriptedModel
-from tests.lifetime import ADMIN, ANA, Clock
+from tests.lifetime import ADMIN, ANA, DAY, Clock
 
 ASKED = "Which colour is the kettle?"
 LIVES = "Do I live in Lisbon, or did I move to Porto?"
@@ -245,18 +246,71 @@ def test_a_door_shows_no_memory_that_no_longer_holds(memos: MemOS, clock: Clock,
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_door_shows_what_is_to_begin_behind_what_holds_and_says_so(memos: MemOS, clock: Clock, door: str) -> None:
+def test_a_door_shows_what_is_to_begin_where_that_is_asked_behind_what_holds(
+    memos: MemOS, clock: Clock, door: str
+) -> None:
     begins = clock.now + timedelta(days=100)
     memos.remember("The kettle in the kitchen is blue.", by=ANA)
     memos.remember("The kettle in the kitchen is red.", by=ANA, valid_from=begins)
-    asked = "Which colour is the kettle in the kitchen, blue or red?"
+    now = "Which colour is the kettle in the kitchen, blue or red?"
+    told = "\n".join(DOORS[door](memos, now))
+    assert ("is blue" in told, "is red" in told) == (True, False)
+    asked = "Which colour will the kettle in the kitchen be, blue or red?"
     shown = "\n".join(DOORS[door](memos, asked))
     assert f"from {begins:%Y-%m-%d}" in shown
     assert 0 <= shown.find("is blue") < shown.find("is red")
     first, second = memos.recall(asked, by=ANA).hits
     assert ("blue" in first.text, "red" in second.text) == (True, True)
     clock.now = begins + timedelta(hours=1)
-    assert {hit.text for hit in memos.recall(asked, by=ANA).hits} >= {second.text}
+    assert {hit.text for hit in memos.recall(now, by=ANA).hits} >= {second.text}
+    assert "is red" in "\n".join(DOORS[door](memos, now))
+
+
+@pytest.mark.parametrize("asked", ["Which colour is the kettle?", "Which colour did the kettle have before?"])
+def test_what_was_rewritten_for_later_is_told_as_it_is_until_then(memos: MemOS, clock: Clock, asked: str) -> None:
+    begins = clock.now + timedelta(days=100)
+    cube = memos.remember("The colour of the kettle is blue.", by=ANA)
+    memos.update(cube.id, by=ANA, text="The colour of the kettle is red.", valid_from=begins)
+    then = clock.now
+    assert [hit.text for hit in memos.recall(asked, by=ANA).hits] == ["The colour of the kettle is blue."]
+    later = memos.recall("Which colour will the kettle have next year?", by=ANA).hits
+    assert [hit.text for hit in later] == ["The colour of the kettle is red."]
+    clock.now = begins + timedelta(days=1)
+    assert [hit.text for hit in memos.recall(ASKED, by=ANA).hits] == ["The colour of the kettle is red."]
+    past = memos.recall(ASKED, by=ANA, as_of=then).hits
+    assert [hit.text for hit in past] == ["The colour of the kettle is blue."]
+
+
+def test_what_is_merged_of_what_is_to_begin_stands_for_what_holds(memos: MemOS, clock: Clock) -> None:
+    blue = memos.remember("The kettle is blue.", by=ANA)
+    spoon = memos.remember("The spoon is red.", by=ANA, valid_from=clock.now + timedelta(days=100))
+    both = memos.merge([blue.id, spoon.id], by=ANA)
+    assert [hit.cube.id for hit in memos.recall(ASKED, by=ANA).hits] == [both.id]
+
+
+def test_a_full_answer_is_given_though_the_best_are_to_begin(memos: MemOS, clock: Clock) -> None:
+    for n in range(12):
+        memos.remember(f"The kettle is blue, and the kettle number {n} too.", by=ANA, valid_from=clock.now + n * DAY)
+        memos.remember(f"Number {n} is where the kettle stands.", by=ANA)
+    hits = memos.recall("kettle blue", by=ANA, k=8, needed=True).hits
+    assert len(hits) == 8
+    assert all(hit.cube.descriptive.valid_from in {None, clock.now} for hit in hits)
+
+
+def test_what_is_to_begin_is_no_node_and_does_not_age(memos: MemOS, clock: Clock) -> None:
+    begins = clock.now + timedelta(days=900)
+    cube = memos.remember("The kettle is blue.", by=ANA, valid_from=begins, half_life=timedelta(days=9))
+    nodes = LlamaIndexRetriever(memos, principal=ANA).retrieve("Which colour will the kettle be?")
+    for keeps in (False, True):
+        passing = MemOSAccessPostprocessor(memos=memos, principal=ANA, keep_ended=keeps)
+        assert bool(passing.postprocess_nodes(nodes, QueryBundle(ASKED))) == keeps
+    clock.now = begins - timedelta(days=1)
+    assert memos.tick(by=ANA, ageing=Ageing(budgets={"ana": 1})).archived == {}
+    clock.now = begins + timedelta(days=5)
+    assert memos.tick(by=ANA).archived == {}
+    assert [hit.cube.id for hit in memos.recall(ASKED, by=ANA).hits] == [cube.id]
+    clock.now = begins + timedelta(days=60)
+    assert memos.tick(by=ANA).archived == {cube.id: "decay"}
 
 
 def test_what_no_longer_holds_is_found_by_id_by_time_and_by_questions_about_the_past(

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 
+from memos_integrations.core.aftermath import was_merged_by_hand
 from memos_integrations.core.cube import MemCube, Relation, State, unique
 from memos_integrations.core.lifecycle.then import held_at
 from memos_integrations.core.ports import Found, Match, VaultQuery
@@ -56,6 +58,18 @@ def with_before(
     if not query.terms and query.vector is None:
         matches = tuple(sorted(matches, key=lambda each: _occurred(each.cube), reverse=True)[: query.k])
     return replace(found, matches=matches, visible=found.visible + len(then))
+
+
+def begun(cube: MemCube, by: datetime, versions: Callable[[str], Sequence[MemCube]]) -> list[MemCube]:
+    """The cube if it began to hold by a time, else what it said before, if anything.
+
+    What was merged by hand stands for its sources, whenever all of them hold.
+    """
+    begins = cube.descriptive.valid_from
+    if begins is None or begins <= by or was_merged_by_hand(cube):
+        return [cube]
+    told = held_at(versions(cube.id), by) if cube.version > 1 else None
+    return [] if told is None else [told.model_copy(update={"state": cube.state})]
 
 
 def _made_of(cube: MemCube) -> Sequence[str]:

@@ -20,7 +20,7 @@ from memos_integrations.core.access import (
 )
 from memos_integrations.core.aftermath import Aftermath
 from memos_integrations.core.asked import whole
-from memos_integrations.core.before import with_before
+from memos_integrations.core.before import begun, with_before
 from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
 from memos_integrations.core.duties import Duties
 from memos_integrations.core.errors import (
@@ -78,9 +78,10 @@ class GovernedReading:
         self._reads = ReadLog(vault, ReadAudit(read_audit))
         self.handed = Handed()
 
-    def search(self, query: VaultQuery, caller: Caller) -> Found:
+    def search(self, query: VaultQuery, caller: Caller, *, begun_by: datetime | None = None) -> Found:
         """Candidates among the cubes that the caller may read; what they may not is absent and uncounted.
 
+        *begun_by*: without what begins to hold only later; of what was rewritten for later, as it was before.
         Nothing is recorded yet: what is handed out goes through `hand_out`.
         """
         # Nobody reads what has expired: left to the check below, an answer would be shorter than k.
@@ -93,7 +94,10 @@ class GovernedReading:
         def told(cube_id: str) -> list[MemCube]:
             return self._releasing.told(self.versions(cube_id, caller), query.as_of)
 
-        shown = partial(self._shown, caller=caller, as_of=query.as_of)
+        def shown(cubes: Sequence[MemCube]) -> list[MemCube]:
+            found = self._shown(cubes, caller, query.as_of)
+            return found if begun_by is None else [now for each in found for now in begun(each, begun_by, told)]
+
         found = allowed(query, lambda asked: self._vault.search(asked, sight), shown)
         return with_before(query, found, partial(self.search, caller=caller), told)
 

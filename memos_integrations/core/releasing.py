@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from memos_integrations.core.access import Caller, hidden_fields, readable_of
-from memos_integrations.core.aftermath import Aftermath, lapsed
+from memos_integrations.core.aftermath import Aftermath, lapsed, was_merged_by_hand
 from memos_integrations.core.cube import CubeRef, MemCube, Tier
 from memos_integrations.core.licensing import is_spent
 from memos_integrations.core.lifecycle.then import known_at, moves_of, state_then
@@ -14,9 +14,12 @@ from memos_integrations.core.ports import RECALLABLE, Stage, Vault
 
 
 def holds(cube: MemCube, now: datetime) -> bool:
-    """Whether a memory holds in the world now: it has begun, and recall does not leave it out as over."""
+    """Whether a memory holds in the world now, as far as recall goes by that: it has begun, and is not over.
+
+    What was merged by hand stands for its sources until they are back.
+    """
     begins = cube.descriptive.valid_from
-    return (begins is None or begins <= now) and not lapsed(cube, now)
+    return (begins is None or begins <= now or was_merged_by_hand(cube)) and not lapsed(cube, now)
 
 
 def withheld(stage: Stage, ids: Sequence[str], caller: Caller) -> set[str]:
