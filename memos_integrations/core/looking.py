@@ -55,9 +55,9 @@ class Looking(Walk):
         """The current versions of those of the ids with which *by* may do *verb* now, in order; others are absent.
 
         With *as_of* those known then, with *valid_at* those that held then in the world, as by `get`; *holding* leaves
-        out what holds no longer, or not yet (`valid_to`, `valid_from`). It is a use of them, but where *counts* is false: for what only
-        looks them over. A licence that counts uses is used, but for what *by* was given within the last ten minutes;
-        what is spent is absent.
+        out what holds no longer, or not yet (`valid_to`, `valid_from`). It is a use of them, but where *counts* is
+        false: for what only looks them over. A licence that counts uses is used, but for what *by* was given within the
+        last ten minutes; what is spent is absent.
         """
         if verb not in READING:
             raise InvalidMemoryError(f"get_many gives words away: read, use_in_prompt or train_on, not {verb!r}.")
