@@ -91,11 +91,11 @@ class Aftermath:
 
         What somebody set aside as merged by hand, into nothing, stays where they put it.
         """
-        merged = [each for each in cubes if each.state is State.MERGED and _into(each) and not each.trust.quarantined]
-        targets = list(dict.fromkeys(map(_into, merged)))
+        merged = [c for c in cubes if c.state is State.MERGED and merged_into(c) and not c.trust.quarantined]
+        targets = list(dict.fromkeys(map(merged_into, merged)))
         there = {cube.id: cube for cube in self._vault.get(merged[0].tenant, targets)} if merged else {}
         standing = {cube_id for cube_id, cube in there.items() if self._stands(cube, now)}
-        return [each for each in merged if _into(each) not in standing and not each.governance.is_expired(now)]
+        return [each for each in merged if merged_into(each) not in standing and not each.governance.is_expired(now)]
 
     def _stands(self, cube: MemCube, now: datetime) -> bool:
         if cube.trust.quarantined or cube.governance.is_expired(now):
@@ -248,14 +248,14 @@ class Aftermath:
         seen = {cube.id} if of is cube else set[str]()
         while of.id not in seen and of.state is State.MERGED:
             seen.add(of.id)
-            of = next(iter(self._vault.get(of.tenant, [_into(of)])), of)
+            of = next(iter(self._vault.get(of.tenant, [merged_into(of)])), of)
         return State.ACTIVATED if of.state in RECALLABLE or of.state is State.MERGED else State.ARCHIVED
 
     def _merged_into(self, cubes: Sequence[MemCube]) -> list[tuple[MemCube, str]]:
         """What is merged away into the cubes, with the id of that."""
         edges, there = self._pointing(cubes, MERGED_INTO)
         found = [(there[edge.source], edge.target) for edge in edges]
-        return [(each, target) for each, target in found if each.state is State.MERGED and _into(each) == target]
+        return [(each, target) for each, target in found if each.state is State.MERGED and merged_into(each) == target]
 
     def _pointing(self, cubes: Sequence[MemCube], relation: str) -> tuple[list[Edge], dict[str, MemCube]]:
         """The edges of a relation that end at the cubes, and what they come from."""
@@ -296,7 +296,7 @@ def _named(cubes: Sequence[MemCube], caller: Caller) -> str:
     return f": {names}" if names else ""
 
 
-def _into(cube: MemCube) -> str:
+def merged_into(cube: MemCube) -> str:
     """What a memory was merged into last."""
     into = (link.target for link in reversed(cube.provenance.links) if link.relation is Relation.MERGED_INTO)
     return next(into, "")

@@ -21,7 +21,7 @@ from memos_integrations.core.access import (
 from memos_integrations.core.aftermath import Aftermath
 from memos_integrations.core.asked import whole
 from memos_integrations.core.before import begun, with_before
-from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
+from memos_integrations.core.cube import CubeRef, MemCube, State
 from memos_integrations.core.duties import Duties
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -56,7 +56,6 @@ from memos_integrations.core.sight import Sight
 from memos_integrations.core.standings import TELLING, Standings, contradicting, standings_of, told_by
 from memos_integrations.core.widening import allowed
 
-MOST_OWNED = 1_000_000
 NAMED_IN_LOG = 100
 """How many ids one audit record of a look-up names."""
 
@@ -311,15 +310,6 @@ class GovernedReading:
         edges = self._vault.pointing_at(caller.by.tenant, [cube_id])
         seen = {cube.id for cube in self.present([edge.source for edge in edges], caller)}
         return [edge for edge in edges if edge.source in seen]
-
-    def owned(self, caller: Caller, *, semantic_types: tuple[str, ...] = ()) -> list[MemCube]:
-        """Every memory of the caller's own, in every state and past its time too; for its ageing only, unrecorded."""
-        early = datetime.min.replace(tzinfo=caller.now.tzinfo)  # when nothing had expired yet
-        visible = replace(self._sight.bare(caller), subjects=frozenset({caller.by.subject}), now=early)
-        self._reads.flush()
-        scope = CubeFilter(states=frozenset(State), tiers=frozenset(Tier), semantic_types=semantic_types)
-        found = self._vault.search(VaultQuery(k=MOST_OWNED, filter=scope), visible)
-        return [match.cube for match in found.matches if match.cube.governance.owner == caller.by.subject]
 
     def present(self, ids: Sequence[str], caller: Caller) -> list[MemCube]:
         """`readable` for what governs itself: unrecorded."""

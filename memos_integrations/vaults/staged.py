@@ -102,9 +102,8 @@ class StagedVault(InMemoryVault):
     def changed(self) -> list[tuple[MemCube | None, MemCube | None]]:
         """What would be another one: each cube as it stands below (None: not there) and as it would stand."""
         with self._lock:
-            ids = unique([*self._before, *self._rows])
-            rows = ((each, self._rows.get(each)) for each in ids)
-            pairs = [(self._before.get(each), None if row is None else row.current()) for each, row in rows]
+            now = {each: row.current() for each, row in self._living()}
+            pairs = [(self._before.get(each), now.get(each)) for each in unique([*self._before, *now])]
             return [(was, now) for was, now in pairs if was is None or now is None or differs(was, now)]
 
     # --- writing
@@ -246,11 +245,8 @@ class StagedVault(InMemoryVault):
             asked = None if query.vector is None else self._fitting(query.vector)
             below = Below(self._base, self._before, self._as_below, frozenset(self._gone), self._chain)
             rows = {i: row for i, row in self._living() if i in self._as_below or not self._brought.follows(i, ())}
-            found = (
-                search_over(below, rows, query, asked, visible)
-                if self._rows or self._gone
-                else self._base.search(query, visible)
-            )
+            own = self._rows or self._gone
+            found = search_over(below, rows, query, asked, visible) if own else self._base.search(query, visible)
             if query.as_of is None:
                 self._handed([match.cube for match in found.matches], relied_on=False)
             return found

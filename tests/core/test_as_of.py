@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from memos_integrations.core.access import Principal
 from memos_integrations.core.conflict import ConflictRules
-from memos_integrations.core.cube import MemCube, State
+from memos_integrations.core.cube import MemCube, Provenance, State
 from memos_integrations.core.errors import CubeNotFoundError, MemOSError
 from memos_integrations.core.lifecycle import Ageing
 from memos_integrations.core.ports import RECALLABLE, CubeFilter
@@ -167,3 +167,75 @@ def test_what_was_merged_of_what_changed_since_is_given_as_it_stood(kind: str) -
             memos.get(both.id, by=BEN, as_of=then)
         memos.forget(one.id, by=ANA)
         assert both.id not in {each for found in given(ANA) for each in found}
+
+
+def in_recall(memos: MemOS) -> set[tuple[str, str]]:
+    hits = memos.recall("Where is the umbrella?", by=ANA, k=99, needed=True).hits
+    return {(hit.cube.id, hit.cube.text) for hit in hits}
+
+
+# What a feedback took of trust no roll-back gives back, and what ended by its own time has ended.
+TAKEN_BACK = tuple(verb for verb in VERBS if verb not in {"wrong", "say until", "say from", "roll back"})
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(TAKEN_BACK), st.integers(0, 8), st.integers(0, 2)), max_size=8),
+    upto=st.integers(0, 7),
+    kind=st.sampled_from(KINDS),
+)
+def test_a_roll_back_gives_what_a_recall_gave_then_or_is_refused_whole(
+    steps: list[tuple[str, int, int]], upto: int, kind: str
+) -> None:
+    clock, ids = Clock(), list[str]()
+    with memory_of(kind, clock) as memos:
+        record = [(clock.now, in_recall(memos))]
+        for verb, which, days in [("say", 0, 0), ("say", 1, 1), ("say", 2, 2), *steps]:
+            clock.now += DAY
+            with suppress(MemOSError):
+                live(memos, verb, ids, which, days, clock.now)
+            record.append((clock.now, in_recall(memos)))
+        clock.now += DAY
+        at, then = record[upto % len(record)]
+        try:
+            memos.roll_back(at + DAY / 2, by=ANA)
+        except MemOSError:
+            then = record[-1][1]
+        assert in_recall(memos) == then
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_roll_back_merges_and_archives_again_what_was_merged_and_archived(kind: str) -> None:
+    clock = Clock()
+    with memory_of(kind, clock) as memos:
+        one, two, three = (memos.remember(f"Kim {does}.", by=ANA) for does in ("plays chess", "swims", "sings"))
+        both = memos.merge([one.id, two.id], by=ANA)
+        memos.move(three.id, "archived", by=ANA)
+        clock.now += DAY
+        since = clock.now
+        memos.restore(three.id, 1, by=ANA)
+        memos.update(one.id, by=ANA, text="Kim plays go.")
+        memos.append(two.id, "A lot.", by=ANA)
+        clock.now += DAY
+        memos.roll_back(since, by=ANA)
+        assert [hit.cube.id for hit in memos.recall("Kim", by=ANA, needed=True).hits] == [both.id]
+        states = [memos.get(each.id, by=ANA).state for each in (one, two, three)]
+        assert states == [State.MERGED, State.MERGED, State.ARCHIVED]
+        assert memos.tick(by=ANA).returned == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_roll_back_of_a_part_merges_nothing_into_what_does_not_stand(kind: str) -> None:
+    clock = Clock()
+    with memory_of(kind, clock) as memos:
+        one = memos.remember("Kim plays chess.", by=ANA)
+        two = memos.remember("Kim swims.", by=ANA, provenance=Provenance(source="feed"))
+        memos.merge([one.id, two.id], by=ANA)
+        clock.now += DAY
+        since = clock.now
+        memos.update(one.id, by=ANA, text="Kim plays go.")
+        memos.append(two.id, "A lot.", by=ANA)
+        clock.now += DAY
+        memos.roll_back(since, by=ANA, source="feed")
+        hits = memos.recall("Kim", by=ANA, needed=True).hits
+        assert {hit.text for hit in hits} == {"Kim plays go.", "Kim swims."}

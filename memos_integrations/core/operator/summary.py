@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from memos_integrations.core.access import Caller
 from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import CubeRef, MemCube, Origin, Provenance, State, Tier, TrustLabel, sha256
+from memos_integrations.core.delivering import EVERYTHING
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
@@ -142,7 +143,7 @@ class Summariser:
     ) -> Renewed:
         """Make those summaries of the caller anew whose sources changed. See `MemOS.renew_summaries`."""
         renewed, kept = list[str](), list[str]()
-        for cube in self._governance.owned(caller, semantic_types=(SUMMARY,)):
+        for cube in self._governance.owned(caller, replace(EVERYTHING, semantic_types=(SUMMARY,))):
             told = cube.provenance
             if told.source != SOURCE or not told.derived_from or cube.state not in RECALLABLE:
                 continue
