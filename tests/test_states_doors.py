@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage
-from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 
 from memos_integrations import MemOS, Principal, State
 from memos_integrations.core.conflict import ConflictRules
@@ -18,7 +19,7 @@ from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IllegalTransitionError, LegalHoldError
 from memos_integrations.core.lifecycle import Ageing
 from memos_integrations.core.ports import CubeFilter
-from memos_integrations.langchain import MemOSMiddleware, memory_tools
+from memos_integrations.langchain import MemOSDocumentCompressor, MemOSMiddleware, memory_tools
 from memos_integrations.langchain import MemOSRetriever as LangChainRetriever
 from memos_integrations.langgraph import MemOSStore, memory_subgraph
 from memos_integrations.llama_index import MemOSAccessPostprocessor, MemOSNodePostprocessor
@@ -26,7 +27,7 @@ from memos_integrations.llama_index import MemOSRetriever as LlamaIndexRetriever
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.langchain.scripted import ScriptedModel
-from tests.lifetime import ADMIN, ANA, DAY, Clock
+from tests.lifetime import ADMIN, ANA, DAY, START, Clock
 
 ASKED = "Which colour is the kettle?"
 LIVES = "Do I live in Lisbon, or did I move to Porto?"
@@ -136,6 +137,25 @@ def test_a_node_of_what_holds_no_longer_is_withheld(memos: MemOS, clock: Clock) 
     for keeps in (False, True):
         passing = MemOSAccessPostprocessor(memos=memos, principal=ANA, keep_ended=keeps)
         assert bool(passing.postprocess_nodes(nodes, QueryBundle(ASKED))) == keeps
+
+
+@pytest.mark.parametrize("times", [{"valid_to": START + DAY}, {"valid_from": START + 90 * DAY}])
+def test_what_came_in_of_a_memory_that_does_not_hold_now_is_dropped(
+    memos: MemOS, clock: Clock, times: dict[str, datetime]
+) -> None:
+    memos.remember("The kettle is blue.", by=ANA, **times)  # type: ignore[arg-type]
+    (cube,) = memos.find(CubeFilter(), by=ANA)
+    clock.now += 2 * DAY
+    document = Document(page_content="The kettle is blue.", metadata={"memcube_id": cube.id})
+    node = NodeWithScore(node=TextNode(text="The kettle is blue.", metadata={"memcube_id": cube.id}))
+    compressor = MemOSDocumentCompressor(memos=memos, principal=ANA)
+    postprocessor = MemOSNodePostprocessor(memos=memos, principal=ANA)
+    assert list(compressor.compress_documents([document], ASKED)) == []
+    assert asyncio.run(compressor.acompress_documents([document], ASKED)) == []
+    assert postprocessor.postprocess_nodes([node], QueryBundle(ASKED)) == []
+    when = "Which colour did the kettle have before?" if "valid_to" in times else "Which colour will the kettle be?"
+    assert len(compressor.compress_documents([document], when)) == 1
+    assert len(postprocessor.postprocess_nodes([node], QueryBundle(when))) == 1
 
 
 # --- LangGraph's BaseStore
