@@ -301,6 +301,18 @@ def test_what_was_rewritten_for_later_is_told_as_it_is_until_then(memos: MemOS, 
     assert [hit.text for hit in past] == ["The colour of the kettle is blue."]
 
 
+@pytest.mark.parametrize("back", [timedelta(seconds=1), timedelta(days=365)])
+def test_what_was_rewritten_is_told_in_its_new_words_by_a_clock_that_went_back(
+    memos: MemOS, clock: Clock, back: timedelta
+) -> None:
+    cube = memos.remember("The kettle is blue.", by=ANA)
+    clock.now += DAY
+    memos.update(cube.id, by=ANA, text="The kettle is red.")
+    clock.now -= back
+    assert [hit.text for hit in memos.recall(ASKED, by=ANA).hits] == ["The kettle is red."]
+    assert [each.text for each in memos.get_many([cube.id], by=ANA, holding=True)] == ["The kettle is red."]
+
+
 def test_what_is_merged_of_what_is_to_begin_stands_for_what_holds(memos: MemOS, clock: Clock) -> None:
     blue = memos.remember("The kettle is blue.", by=ANA)
     spoon = memos.remember("The spoon is red.", by=ANA, valid_from=clock.now + timedelta(days=100))

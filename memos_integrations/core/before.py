@@ -16,7 +16,7 @@ import numpy as np
 
 from memos_integrations.core.aftermath import was_merged_by_hand
 from memos_integrations.core.cube import MemCube, Relation, State, unique
-from memos_integrations.core.lifecycle.then import held_at
+from memos_integrations.core.lifecycle.then import has_begun, held_at
 from memos_integrations.core.ports import Found, Match, VaultQuery
 from memos_integrations.core.ranking import bm25, idf
 from memos_integrations.core.text import terms as terms_of
@@ -65,8 +65,7 @@ def begun(cube: MemCube, by: datetime, versions: Callable[[str], Sequence[MemCub
 
     What was merged by hand stands for its sources, whenever all of them hold.
     """
-    begins = cube.descriptive.valid_from
-    if begins is None or begins <= by or was_merged_by_hand(cube):
+    if has_begun(cube, by) or was_merged_by_hand(cube):
         return [cube]
     told = held_at(versions(cube.id), by) if cube.version > 1 else None
     return [] if told is None else [told.model_copy(update={"state": cube.state})]

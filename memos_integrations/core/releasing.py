@@ -9,7 +9,7 @@ from memos_integrations.core.access import Caller, hidden_fields, readable_of
 from memos_integrations.core.aftermath import Aftermath, lapsed, was_merged_by_hand
 from memos_integrations.core.cube import CubeRef, MemCube, Tier
 from memos_integrations.core.licensing import is_spent
-from memos_integrations.core.lifecycle.then import known_at, moves_of, state_then
+from memos_integrations.core.lifecycle.then import has_begun, known_at, moves_of, state_then
 from memos_integrations.core.ports import RECALLABLE, Stage, Vault
 
 
@@ -18,8 +18,7 @@ def holds(cube: MemCube, now: datetime) -> bool:
 
     What was merged by hand stands for its sources until they are back.
     """
-    begins = cube.descriptive.valid_from
-    return (begins is None or begins <= now or was_merged_by_hand(cube)) and not lapsed(cube, now)
+    return (has_begun(cube, now) or was_merged_by_hand(cube)) and not lapsed(cube, now)
 
 
 def withheld(stage: Stage, ids: Sequence[str], caller: Caller) -> set[str]:

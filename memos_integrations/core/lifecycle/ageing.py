@@ -11,6 +11,7 @@ from pydantic import Field
 
 from memos_integrations.core.cube import Label, MemCube, State, Value
 from memos_integrations.core.errors import ClockError
+from memos_integrations.core.lifecycle.then import has_begun
 
 LAST = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
 RECALLED = frozenset({State.GENERATED, State.ACTIVATED})
@@ -47,12 +48,6 @@ def last_use(cube: MemCube) -> datetime:
     """When it was last written or used."""
     written = cube.descriptive.recorded_at
     return written if cube.behaviour.last_read is None else max(written, cube.behaviour.last_read)
-
-
-def is_to_come(cube: MemCube, now: datetime) -> bool:
-    """Whether a memory is about what is still to begin: recall does not look at it yet, and it does not age."""
-    begins = cube.descriptive.valid_from
-    return begins is not None and begins > now
 
 
 def counted_from(cube: MemCube, now: datetime) -> datetime:
@@ -98,7 +93,7 @@ def due(cube: MemCube, now: datetime, ageing: Ageing) -> Aged | None:
     ends = cube.descriptive.valid_to
     if ends is not None and ends <= now and cube.state in RECALLED:
         return Aged(State.ARCHIVED, ENDED[1])
-    if now - counted_from(cube, now) < ageing.rest or is_to_come(cube, now):
+    if now - counted_from(cube, now) < ageing.rest or not has_begun(cube, now):
         return None
     return _faded(cube, now, ageing)
 
@@ -119,7 +114,7 @@ def over_budget(cubes: Iterable[MemCube], now: datetime, ageing: Ageing) -> list
     """Those within recall that go because their namespace holds too many: the lightest, then the longest unused."""
     held: dict[str, list[MemCube]] = defaultdict(list)
     for cube in cubes:
-        if cube.state in RECALLED and not is_to_come(cube, now):
+        if cube.state in RECALLED and has_begun(cube, now):
             for name in {"/".join(cube.namespace), cube.namespace[-1]} & ageing.budgets.keys():
                 held[name].append(cube)
     gone: dict[str, MemCube] = {}

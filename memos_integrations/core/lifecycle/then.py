@@ -77,6 +77,12 @@ def state_then(now: State, moves: Sequence[tuple[datetime, State]], moment: date
     return State.ARCHIVED if moves[0][1] is State.ACTIVATED else State.GENERATED
 
 
+def has_begun(cube: MemCube, by: datetime) -> bool:
+    """Whether a version began to hold by a time; what held when it was written has, whatever a clock says since."""
+    begins = cube.descriptive.valid_from
+    return begins is None or begins <= max(by, cube.descriptive.recorded_at)
+
+
 def held_at(versions: Sequence[MemCube], at: datetime) -> MemCube | None:
     """Of the versions of a memory, oldest first, the one that says what held in the world *at* a time.
 
