@@ -320,6 +320,15 @@ def test_what_is_merged_of_what_is_to_begin_stands_for_what_holds(memos: MemOS, 
     assert [hit.cube.id for hit in memos.recall(ASKED, by=ANA).hits] == [both.id]
 
 
+def test_what_is_merged_of_what_is_all_to_begin_is_to_begin(memos: MemOS, clock: Clock) -> None:
+    told = ("The kettle will hum.", "The kettle is blue.")
+    both = memos.merge([memos.remember(text, by=ANA, valid_from=clock.now + 9 * DAY).id for text in told], by=ANA)
+    assert memos.recall(ASKED, by=ANA).hits == ()
+    assert [hit.cube.id for hit in memos.recall("Which colour will the kettle be?", by=ANA).hits] == [both.id]
+    clock.now += 10 * DAY
+    assert [hit.cube.id for hit in memos.recall(ASKED, by=ANA).hits] == [both.id]
+
+
 def test_a_full_answer_is_given_though_the_best_are_to_begin(memos: MemOS, clock: Clock) -> None:
     for n in range(12):
         memos.remember(f"The kettle is blue, and the kettle number {n} too.", by=ANA, valid_from=clock.now + n * DAY)

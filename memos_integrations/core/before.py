@@ -63,10 +63,12 @@ def with_before(
 def begun(cube: MemCube, by: datetime, versions: Callable[[str], Sequence[MemCube]]) -> list[MemCube]:
     """The cube if it began to hold by a time, else what it said before, if anything.
 
-    What was merged by hand stands for its sources, whenever all of them hold.
+    What was merged by hand stands for its sources, as soon as one of them holds.
     """
-    if has_begun(cube, by) or was_merged_by_hand(cube):
+    if has_begun(cube, by):
         return [cube]
+    if was_merged_by_hand(cube):
+        return [cube] if any(held_at(versions(each), by) for each in _made_of(cube)) else []
     told = held_at(versions(cube.id), by) if cube.version > 1 else None
     return [] if told is None else [told.model_copy(update={"state": cube.state})]
 
