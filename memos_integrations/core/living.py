@@ -161,6 +161,8 @@ class Living(Walk):
         caller, place = self._caller(by, context), parts(namespace)
         if place and place[0] != by.tenant:
             raise InvalidMemoryError(f"The namespace {place} is not within the tenant {by.tenant!r}.")
+        of_kind("principal", principal, str)
+        of_kind("source", source, str)
         moment, author = aware(since), None if principal is None else as_subject(principal)
         if moment is None:
             raise InvalidMemoryError("roll_back needs the time to go back to.")
