@@ -151,7 +151,8 @@ class Living(Walk):
 
         Of those in *namespace*, from *source* (`provenance.source`), of which *principal* is the author, or which they
         changed since: what was changed since is restored, what was not there yet is archived, what they retired or
-        merged since comes back; so does the state of what was archived, activated or let expire by hand.
+        merged since comes back, and what was merged or archived is so again; so does the state of what was archived,
+        activated or let expire by hand. As by `restore`, trust does not rise, nor does anybody read more.
 
         Raises:
             InvalidMemoryError: *since* has no time zone, or the namespace is another tenant's.

@@ -13,6 +13,7 @@ class Brought:
 
     def __init__(self, base: Vault, tenant: str, before: Mapping[str, MemCube]) -> None:
         self._base, self._tenant, self._before = base, tenant, before
+        self._below = base if isinstance(base, Stage) else None
         self._generation = -1
         self._otherwise: dict[str, MemCube | None] = {}
         self._there: dict[str, MemCube | None] = {}
@@ -34,13 +35,11 @@ class Brought:
     def beneath(self, ids: Sequence[str]) -> dict[str, list[tuple[MemCube, MemCube | None]]]:
         """Those of *ids* that were brought up, as they were then and as they stand, here and below a stage."""
         self.otherwise()
-        found = {each: [(self._before[each], self._there.get(each, self._before[each]))] for each in self._among(ids)}
-        for each, pairs in self._base.beneath(ids).items() if isinstance(self._base, Stage) else ():
+        mine = ((each, self._before[each]) for each in ids if each in self._before)
+        found = {each: [(was, self._there.get(each, was))] for each, was in mine}
+        for each, pairs in self._below.beneath(ids).items() if self._below is not None else ():
             found[each] = found.get(each, []) + pairs
         return found
-
-    def _among(self, ids: Iterable[str]) -> list[str]:
-        return [each for each in ids if each in self._before]
 
     def followed(self, there: Mapping[str, MemCube], as_below: Collection[str]) -> dict[str, MemCube]:
         """Cubes that are about to be given, as they stand below where they are *as_below*; without what was erased."""
