@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from concurrent.futures import Future
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
@@ -41,7 +42,7 @@ from memos_integrations.core.operator import (
 )
 from memos_integrations.core.pipeline.branching import Branching
 from memos_integrations.core.policy import Engine
-from memos_integrations.core.ports import Durability, Embedder, ErasureWitness, KeyProvider, Stage, Vault
+from memos_integrations.core.ports import Durability, Embedder, ErasureWitness, KeyProvider, Receipt, Stage, Vault
 
 
 class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving, Attributing):
@@ -270,8 +271,12 @@ class MemOS(Accounting, Asking, Branching, Computing, Carrying, Guarding, Moving
         """`remember`, awaiting the write's future. If it is cancelled, the write may have happened: use a key."""
         caller = self._caller(by, context, ruled=False)
         draft, beside = draft_memory(text, caller, options), blob_of(blob, media_type)  # ids in the order of the calls
-        caller = await self._off_loop(self._ruled, caller)  # the rules of a tenant are read now and then
-        cube, written = await self._off_loop(self._writer.remember, draft, caller, key=key, blob=beside)
+
+        def put() -> tuple[MemCube, Future[Receipt] | None]:
+            ruled = self._ruled(caller)  # the rules of a tenant are read now and then
+            return self._writer.remember(draft, ruled, key=key, blob=beside)
+
+        cube, written = await self._off_loop(put)
         try:
             if written is not None:
                 await asyncio.wrap_future(written)

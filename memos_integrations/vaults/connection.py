@@ -143,7 +143,8 @@ def connect(file: Path, *, busy_timeout_s: float, reading: bool = False) -> sqli
             "cell_size_check = ON",
             "secure_delete = ON",
             "temp_store = MEMORY",
-            "cache_size = -16384",
+            # Who writes meets the last page of every tenant in each index again and again.
+            f"cache_size = {-16384 if reading else -65536}",
             # Pages that many commits change go back into the file once; the log stays near 32 MB.
             "wal_autocheckpoint = 8000",
         ):

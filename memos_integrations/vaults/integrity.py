@@ -154,17 +154,17 @@ def read_account(connection: sqlite3.Connection, sealer: Sealer, tenant: str) ->
         IntegrityError: They are not what was sealed.
     """
     found = connection.execute(
-        """SELECT y.mac, y.commit_number, y.cubes, y.total, y.entries, y.log, y.forgotten, t.*
+        """SELECT y.mac, y.commit_number, y.cubes, y.total, y.entries, y.log, y.forgotten, y.reserved, t.*
         FROM tallies AS y LEFT JOIN tenants AS t ON t.name = y.tenant WHERE y.tenant = ?""",
         (tenant,),
     ).fetchone()
     if found is None:
         return Tally(), b"", ()
-    mac, *stored = found[:7]
-    row = () if found[7] is None else tuple(found[7:])
+    mac, *stored = found[:8]
+    row = () if found[8] is None else tuple(found[8:])
     if sealer.tally(tenant, row, _sealed_tally(*stored)) != mac:
         raise _miscounted(tenant)
-    commit, cubes, total, entries, log, forgotten = stored
+    commit, cubes, total, entries, log, forgotten, reserved = stored
     tally = Tally(
         commit,
         cubes,
@@ -172,6 +172,7 @@ def read_account(connection: sqlite3.Connection, sealer: Sealer, tenant: str) ->
         entries,
         sealer.unmasked(tenant + "\0log", commit, log),
         sealer.unmasked(tenant + "\0forgotten", commit, forgotten) if forgotten else 0,
+        reserved,
     )
     return tally, mac, row
 
@@ -186,13 +187,17 @@ def stored_tally(sealer: Sealer, tenant: str, tally: Tally) -> tuple[Fields, Fie
         tally.entries,
         sealer.masked(tenant + "\0log", commit, tally.log),
         sealer.masked(tenant + "\0forgotten", commit, tally.forgotten) if tally.forgotten else b"",
+        tally.reserved,
     )
     return stored, _sealed_tally(*stored)
 
 
 def _sealed_tally(*stored: object) -> Fields:
-    # A tenant of which nothing was forgotten is sealed as it was before anything could be.
-    return stored if stored[-1] != b"" else stored[:-1]
+    # A tenant of before these columns, of which nothing was forgotten, is sealed as it was then.
+    *sums, forgotten, reserved = stored
+    if reserved != b"":
+        return stored
+    return (*sums, forgotten) if forgotten != b"" else tuple(sums)
 
 
 def check_forgotten(connection: sqlite3.Connection, sealer: Sealer, tenant: str, wanted: int) -> None:
@@ -219,10 +224,10 @@ def tally_seals(connection: sqlite3.Connection, sealer: Sealer) -> Iterator[byte
         IntegrityError: One is not what was sealed.
     """
     for name, mac, *row in connection.execute(
-        """SELECT y.tenant, y.mac, y.commit_number, y.cubes, y.total, y.entries, y.log, y.forgotten, t.*
+        """SELECT y.tenant, y.mac, y.commit_number, y.cubes, y.total, y.entries, y.log, y.forgotten, y.reserved, t.*
         FROM tallies AS y LEFT JOIN tenants AS t ON t.name = y.tenant"""
     ):
-        stored, there = row[:6], () if row[6] is None else tuple(row[6:])
+        stored, there = row[:7], () if row[7] is None else tuple(row[7:])
         if sealer.tally(name, there, _sealed_tally(*stored)) != mac:
             raise _miscounted(name)
         yield mac

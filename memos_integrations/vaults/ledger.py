@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memos_integrations.core.ports import EmbedderIdentity
+from memos_integrations.core.ruling import RESERVED
 from memos_integrations.vaults.integrity import check_forgotten, read_account, read_root
 from memos_integrations.vaults.locks import Locks, read_keys
-from memos_integrations.vaults.seals import Fields, Root, Sealer, Tally, added
+from memos_integrations.vaults.seals import NONE_RESERVED, SOME_RESERVED, Fields, Root, Sealer, Tally, added
 from memos_integrations.vaults.sqlite_write import GENESIS_HEAD, Head, read_head, read_identity, tenant_of
 
 _FORGOTTEN = "SELECT 1 FROM forgotten WHERE key = ? AND tenant = (SELECT number FROM tenants WHERE name = ?)"
@@ -34,13 +35,19 @@ class Account:
     entries: int
     log: int
     forgotten: int
+    reserved: bytes
     before: bytes
     changed: bool = False
     whole: bool = False
 
     def tally(self, commit: int) -> Tally:
         """As it is to be stored."""
-        return Tally(commit, self.cubes, self.total, self.entries, self.log, self.forgotten)
+        return Tally(commit, self.cubes, self.total, self.entries, self.log, self.forgotten, self.reserved)
+
+    def named(self, cube_id: str) -> None:
+        """A cube of this id is about to be written."""
+        if cube_id.startswith(RESERVED):
+            self.reserved, self.changed = SOME_RESERVED, True
 
 
 @dataclass(slots=True)
@@ -120,7 +127,8 @@ class Ledger:
         if account is None:
             tally, mac, row = read_account(connection, self.sealer, tenant)
             sums = (tally.cubes, tally.total, tally.entries, tally.log, tally.forgotten)
-            account = self.accounts[tenant] = Account(*sums, mac)
+            reserved = tally.reserved if mac else NONE_RESERVED  # of a new tenant all is known
+            account = self.accounts[tenant] = Account(*sums, reserved, mac)
             if row:
                 self.tenants[tenant] = TenantRow(*row)
         self.opened[tenant] = account

@@ -43,11 +43,9 @@ _AGAIN = "ON CONFLICT (cube) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in ("mac", "digest", "history", *MARKS, "used")
 )
 
-_TALLIES = "tallies (tenant, commit_number, cubes, total, entries, log, forgotten, mac)"
-_TALLIED = "ON CONFLICT (tenant) DO UPDATE SET " + ", ".join(
-    f"{column} = excluded.{column}"
-    for column in ("commit_number", "cubes", "total", "entries", "log", "forgotten", "mac")
-)
+_SUMS = ("commit_number", "cubes", "total", "entries", "log", "forgotten", "reserved", "mac")
+_TALLIES = f"tallies (tenant, {', '.join(_SUMS)})"
+_TALLIED = "ON CONFLICT (tenant) DO UPDATE SET " + ", ".join(f"{column} = excluded.{column}" for column in _SUMS)
 
 _USED_NOW = """SELECT c.id, c.seq, b.body FROM json_each(?) AS asked CROSS JOIN cubes AS c ON c.id = asked.value
     CROSS JOIN behaviour AS b ON b.cube = c.seq"""
@@ -230,9 +228,10 @@ class Notary:
     def _open_accounts(self, connection: sqlite3.Connection, transactions: Sequence[Prepared]) -> None:
         # Before anything is changed: a tally's seal covers the tenant's row.
         for transaction in transactions:
-            told = {said[0] for said, _ in transaction.audit}
-            for tenant in {put.cube.namespace[0] for put in transaction.puts} | told:
-                self.ledger.account(connection, tenant)
+            for said, _ in transaction.audit:
+                self.ledger.account(connection, said[0])
+            for put in transaction.puts:
+                self.ledger.account(connection, put.cube.namespace[0]).named(put.cube.id)
 
     def _before(self, connection: sqlite3.Connection, transaction: Prepared) -> Held:
         """What stands already of the cubes that are to be changed, checked."""

@@ -18,6 +18,9 @@ KEY_BYTES = 32
 WORDS_KEPT = 1 << 15
 """How many words and labels keep their number at hand."""
 
+PLACES_KEPT = 4_096
+"""How many namespaces and sets of readers keep theirs: as many tenants may write by turns."""
+
 
 def word_check(key: bytes) -> bytes:
     """What stands beside a word key, to tell a damaged one."""
@@ -77,12 +80,12 @@ class Words:
         self._labels = {kind: Kept(partial(self._hashed_label, kind), WORDS_KEPT) for kind in Kind}
         self.once: Callable[[str], bytes] = Kept(self._hashed_once, WORDS_KEPT).__getitem__
         """The record of a full-text term that stands once in a text; see `postings`."""
-        self.namespace: Callable[[tuple[str, ...]], int] = lru_cache(1024)(self._hashed_namespace)
+        self.namespace: Callable[[tuple[str, ...]], int] = lru_cache(PLACES_KEPT)(self._hashed_namespace)
         """The number of a namespace prefix."""
-        self._audience = lru_cache(1024)(self._hashed_audience)
-        self.standing: Callable[[tuple[str, ...], str], list[Label]] = lru_cache(1024)(self._standing)
+        self._audience = lru_cache(PLACES_KEPT)(self._hashed_audience)
+        self.standing: Callable[[tuple[str, ...], str], list[Label]] = lru_cache(PLACES_KEPT)(self._standing)
         """The labels of a namespace, one for each of its prefixes and for itself, and of a semantic type; sorted."""
-        self.stood: Callable[[tuple[str, ...], str], list[Label]] = lru_cache(1024)(self._stood)
+        self.stood: Callable[[tuple[str, ...], str], list[Label]] = lru_cache(PLACES_KEPT)(self._stood)
         """Those of a namespace and a semantic type that only rules compare (`SPELLED`)."""
         self._spelled = {kind: Kept(partial(self._hashed_spelling, kind), WORDS_KEPT) for kind in _OWN_FORM}
 

@@ -128,7 +128,12 @@ _SIXTH: tuple[str, ...] = ()
 """Labels by which rules know a cube (`numbering.Kind.SPELLED`): `respelling.py` adds them, and an older package would
 leave them out."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+_SEVENTH = (
+    # Whether a cube of the tenant has a reserved id; see `seals.Tally`. Empty for tenants of before.
+    "ALTER TABLE tallies ADD COLUMN reserved BLOB NOT NULL DEFAULT x''",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 """Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
 
 

@@ -34,6 +34,8 @@ _USES = {group: b"m:" + group.encode() for group in MARKS}
 _SHORT = {b"used", b"called", b"tokens", b"forgotten", *_USES.values()}
 """What has seals of 16 bytes; the others have 32."""
 
+NONE_RESERVED, SOME_RESERVED = b"\0", b"\1"
+
 _SIZE = 1 << 256
 _EMPTY = 2
 """What is no longer than "()" says that there is nothing."""
@@ -45,7 +47,8 @@ Fields = tuple[object, ...]
 class Tally:
     """What one tenant's cubes, audit entries and keys of what was forgotten add up to, as of commit `commit`.
 
-    The sums are in clear here.
+    The sums are in clear here. `reserved` says whether a cube with a reserved id (`core.ruling.RESERVED`) was ever
+    written there: `NONE_RESERVED`, `SOME_RESERVED`, or empty where nobody kept count.
     """
 
     commit: int = 0
@@ -54,6 +57,7 @@ class Tally:
     entries: int = 0
     log: int = 0
     forgotten: int = 0
+    reserved: bytes = b""
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from memos_integrations.core.ports import (
     LogQuery,
     Visibility,
 )
+from memos_integrations.core.ruling import RESERVED
 from memos_integrations.vaults.allowed import Asked, last_of, next_readable, readable_after
 from memos_integrations.vaults.columns import SEQ, TenantColumns
 from memos_integrations.vaults.guard import Guard
@@ -64,9 +65,15 @@ class SQLiteReads(ABC):
             moment = witness.moment()
         if asked and witness.absent.holds(tenant, asked, moment):
             return []
+        reserved = bool(asked) and all(each.startswith(RESERVED) for each in asked)
         with self._reading() as connection:
-            witness.check_whole(connection, tenant)
-            cubes = {cube.id: cube for _, cube in witness.handing.by_id(connection, tenant, asked)}
+            if reserved and witness.lacks_reserved(connection, tenant):
+                cubes = dict[str, MemCube]()
+            else:
+                witness.check_whole(connection, tenant)
+                cubes = {cube.id: cube for _, cube in witness.handing.by_id(connection, tenant, asked)}
+                if len(cubes) < len(asked):  # one that stands under another id now is damaged, and not absent
+                    witness.check(connection, tenant)
         if len(cubes) < len(asked):
             witness.absent.note(tenant, [each for each in asked if each not in cubes], moment)
         return [cubes[cube_id] for cube_id in asked if cube_id in cubes]

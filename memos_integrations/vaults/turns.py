@@ -14,7 +14,7 @@ from memos_integrations.core.errors import VaultError
 
 WITHIN = "This was called in the middle of another write of the same thread: wait for it when that is over."
 
-_HARMLESS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler, None)
+_HARMLESS = (int(signal.SIG_DFL), int(signal.SIG_IGN), signal.default_int_handler, None)  # plain: compared 62 times
 _SIGNALS = sorted(map(int, signal.valid_signals()))
 
 

@@ -29,9 +29,9 @@ from memos_integrations.vaults import sums
 from memos_integrations.vaults.absent import Absent, Moment
 from memos_integrations.vaults.audiences import audiences_hold, by_labels
 from memos_integrations.vaults.handing import Handing
-from memos_integrations.vaults.integrity import sealed
+from memos_integrations.vaults.integrity import read_tally, sealed
 from memos_integrations.vaults.rules import storable
-from memos_integrations.vaults.seals import Sealer
+from memos_integrations.vaults.seals import NONE_RESERVED, Sealer
 from memos_integrations.vaults.verified import KEPT_MARKS
 from memos_integrations.vaults.vouched import Beside, Vouched
 
@@ -180,6 +180,21 @@ class Witness:
             IntegrityError: There are such.
         """
         self._known(connection, tenant, ())
+
+    def lacks_reserved(self, connection: sqlite3.Connection, tenant: str) -> bool:
+        """Whether a tenant's sealed counts say that none of its cubes has a reserved id; without adding it up.
+
+        Raises:
+            IntegrityError: The counts of the tenant, or of the vault, are not what was sealed.
+        """
+        if not storable(tenant):
+            return True
+        tally, seal = read_tally(connection, self._sealer, tenant)  # what this read sees is settled before we look
+        self.look()
+        if not self._fresh(self._root):
+            with self._checking:
+                self._check_root(connection)
+        return not seal or tally.reserved == NONE_RESERVED
 
     def _known(self, connection: sqlite3.Connection, tenant: str, groups: Sequence[str]) -> list[list[tuple[str, str]]]:
         if not storable(tenant):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from memos_integrations.core.cube import MemCube
 from memos_integrations.testing.cubes import EMBEDDER, asked, cube, stored, unit
 from memos_integrations.vaults import postings
+from memos_integrations.vaults.integrity import read_account, read_root, root_seal, stored_root, stored_tally
+from memos_integrations.vaults.seals import Sealer, added
 from memos_integrations.vaults.sqlite import SQLiteVault
 
 Python = Callable[[str], str]
@@ -59,3 +62,22 @@ def changed(folder: Path, sql: str, *values: object) -> None:
     """Change a closed vault's file behind its back."""
     with closing(sqlite3.connect(folder / "vault.db")) as connection, connection:
         assert connection.execute(sql, values).rowcount != 0
+
+
+def without_reserved(folder: Path) -> None:
+    """Take out of a closed vault's file what the seventh schema brought, sealed as the sixth had it."""
+    file = folder / "vault.db"
+    sealer = Sealer(file.with_suffix(".key").read_bytes())
+    with closing(sqlite3.connect(file)) as raw, raw:
+        root = read_root(raw, sealer)
+        (commit,) = raw.execute("SELECT commit_number FROM head").fetchone()
+        for (name,) in raw.execute("SELECT tenant FROM tallies").fetchall():
+            tally, mac, tenant = read_account(raw, sealer, name)
+            _, covered = stored_tally(sealer, name, replace(tally, reserved=b""))
+            fresh = sealer.tally(name, tenant, covered)
+            raw.execute("UPDATE tallies SET mac = ? WHERE tenant = ?", (fresh, name))
+            root.total = added(root.total, sealer.share(fresh) - sealer.share(mac))
+        sums = stored_root(sealer, commit, root)
+        raw.execute("UPDATE roots SET total = ?, mac = ?", (sums[1], root_seal(raw, sealer, sums)))
+        raw.execute("ALTER TABLE tallies DROP COLUMN reserved")
+        raw.execute("PRAGMA user_version = 6")

@@ -14,7 +14,7 @@ from memos_integrations.testing.cubes import asked, cube, stored, unit
 from memos_integrations.testing.vault_blobs import beside
 from memos_integrations.vaults.doctor import Report, examine
 from memos_integrations.vaults.sqlite import SQLiteVault
-from tests.vaults.conftest import changed
+from tests.vaults.conftest import changed, without_reserved
 
 
 def wrong(report: Report) -> set[str]:
@@ -161,6 +161,7 @@ def test_a_blob_that_is_not_noted_as_in_use_is_named(folder: Path) -> None:
 def test_a_file_of_an_older_schema_is_called_that_and_not_damaged(folder: Path) -> None:
     with SQLiteVault(folder):
         pass
+    without_reserved(folder)
     with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
         raw.execute("DROP TABLE tokens")
         raw.execute("PRAGMA user_version = 4")

@@ -68,7 +68,7 @@ def as_before(file: Path, told: dict[str, tuple[Labels, Leaves]]) -> int:
                 fresh = sealer.cube((name, row.digest, row.history, mark, *row.marks[1:], *row.row))
                 raw.execute("UPDATE seals SET mac = ?, labels = ? WHERE cube = ?", (fresh, mark, row.seq))
                 total = added(total, sealer.share(fresh) - sealer.share(row.mac or b""))
-            values, covered = as_stored(sealer, name, replace(tally, total=total))
+            values, covered = as_stored(sealer, name, replace(tally, total=total, reserved=b""))
             fresh = sealer.tally(name, tenant, covered)
             raw.execute("UPDATE tallies SET total = ?, mac = ? WHERE tenant = ?", (values[2], fresh, name))
             root.total = added(root.total, sealer.share(fresh) - sealer.share(mac))
@@ -76,6 +76,7 @@ def as_before(file: Path, told: dict[str, tuple[Labels, Leaves]]) -> int:
         raw.execute("UPDATE roots SET total = ?, mac = ?", (sums[1], root_seal(raw, sealer, sums)))
         raw.execute("DELETE FROM meta WHERE name = 'spelled'")
         seal_meta(raw, sealer)
+        raw.execute("ALTER TABLE tallies DROP COLUMN reserved")
         raw.execute("PRAGMA user_version = 5")
     return gone
 

@@ -14,7 +14,7 @@ from memos_integrations.testing.cubes import EMBEDDER, cube, put, record, revise
 from memos_integrations.vaults.doctor import examine
 from memos_integrations.vaults.sqlite import SQLiteVault
 from memos_integrations.vaults.staged import StagedVault
-from tests.vaults.conftest import changed
+from tests.vaults.conftest import changed, without_reserved
 
 KEY = HeldKey(bytes(range(32)))
 TOKENS = b"\x01\x02tokens of zanzibar" * 40
@@ -117,6 +117,7 @@ def test_those_of_an_older_version_are_refused(folder: Path) -> None:
 
 
 def test_a_vault_from_before_them_is_brought_up_to_date(folder: Path, filled: list[MemCube]) -> None:
+    without_reserved(folder)
     changed(folder, "DROP TABLE tokens")
     changed(folder, "PRAGMA user_version = 4")
     with SQLiteVault(folder) as vault:
