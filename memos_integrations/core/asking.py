@@ -148,8 +148,9 @@ class Asking(Looking):
     ) -> tuple[str, ...]:
         """Make those summaries of *by* anew of which a source changed, at most *limit*; their ids.
 
-        Sources that left recall are left out; where none is left the summary is archived. Those that a callable wrote
-        need *write*. One whose words somebody changed is made anew only if *edited* is true: until then it stays as
+        Those of which others are made come first. Sources that left recall are left out, but for what was merged: there
+        what stands for it is summed up; where none is left the summary is archived. Those that a callable wrote need
+        *write*. One whose words somebody changed is made anew only if *edited* is true: until then it stays as
         that somebody left it, out of recall, and `tick` names it.
         """
         return self._summaries.renew(

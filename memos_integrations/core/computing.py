@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO
 
-from memos_integrations.core.access import CallContext, Principal, Verb
+from memos_integrations.core.access import CallContext, Caller, Principal, Verb, is_own
 from memos_integrations.core.costs import Spent
 from memos_integrations.core.cube import ActivationPayload, CubeRef, MemCube, ModelFingerprint, ParameterPayload
+from memos_integrations.core.errors import CubeNotFoundError, IllegalTransitionError, LegalHoldError
 from memos_integrations.core.operator import draft_activation, draft_parameter
 from memos_integrations.core.operator.relearning import Learner, learnt_record
 from memos_integrations.core.operator.tiering import Former
-from memos_integrations.core.ports import Derivative
+from memos_integrations.core.operator.write import Draft
+from memos_integrations.core.ports import AuditRecord, Derivative
 from memos_integrations.core.records import record_of
 from memos_integrations.core.walk import Walk
 
@@ -71,7 +74,20 @@ class Computing(Walk):
         draft = draft_activation(payload, sources, caller, trigger=trigger)
         kept = Spent(model=fingerprint.model, model_calls=0, stored_bytes=blob.size)
         told = record_of("model", caller, about=draft.cube.id, detail=kept.model_dump(mode="json"))
-        return self._writer.activate(draft, caller, key=f"kv:{key}", records=(told,))
+        return self._activated(draft, caller, f"kv:{key}", told)
+
+    def _activated(self, draft: Draft, caller: Caller, key: str, told: AuditRecord) -> MemCube:
+        """The cube put, or the one with its key; one of the caller's own whose sources went on makes room for it."""
+        try:
+            return self._writer.activate(draft, caller, key=key, records=(told,))
+        except CubeNotFoundError:
+            cube_id = self._governance.known(key, caller)
+            there = None if cube_id is None else self._governance.held([cube_id], caller).get(cube_id)
+            if there is None or not is_own(there, caller) or not self._governance.went_on([there], caller):
+                raise
+            with suppress(LegalHoldError, IllegalTransitionError):
+                self._writer.forget(there.id, caller)
+            return self._writer.activate(draft, caller, key=key, records=(told,))
 
     def find_activation(self, key: str, *, by: Principal, context: CallContext | None = None) -> MemCube | None:
         """The activation cube with this key, if there is one and *by* may read it and its sources are as they were."""

@@ -230,6 +230,12 @@ class GatedWriting(GovernedDelivery):
         """The cubes of these ids in the caller's tenant, whoever's they are."""
         return {cube.id: cube for cube in self._vault.get(caller.by.tenant, ids)}
 
+    def went_on(self, computed: Sequence[MemCube], caller: Caller) -> list[MemCube]:
+        """Those of computed memories whose sources are at another version by now: they are never given again."""
+        named = dict.fromkeys(ref.id for cube in computed for ref in cube.provenance.derived_from)
+        now = {cube.ref for cube in self.held(list(named), caller).values()}
+        return [cube for cube in computed if not now.issuperset(cube.provenance.derived_from)]
+
     def whole(self, ids: Sequence[str], caller: Caller, *, own: bool) -> list[MemCube]:
         """The cubes of these ids of which no rule keeps anything from the caller, for carrying them.
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from memos_integrations.core.access import ADMIN_ROLE, RULES, CallContext, Caller, Principal, Verb, as_subject
 from memos_integrations.core.asked import known_id
+from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.conflict import Ruling as Superseding
 from memos_integrations.core.cube import Channel, MemCube, State, Tier
 from memos_integrations.core.errors import (
@@ -254,7 +255,7 @@ class Guarding(Walk):
         def is_meant(cube: MemCube) -> bool:
             named = source is None or source in (cube.provenance.source, cube.provenance.author)
             mine = cube.governance.owner == by.subject and cube.tier is Tier.PLAINTEXT
-            return named and mine and came in (None, cube.trust.channel)
+            return named and mine and came in (None, cube.trust.channel) and not is_of_the_books(cube)
 
         found: list[MemCube] = []
         skip, visible = 0, 1

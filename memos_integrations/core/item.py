@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from memos_integrations.core.access import Caller
-from memos_integrations.core.books import ITEM
+from memos_integrations.core.books import BOOKS, ITEM, STANDING
 from memos_integrations.core.cube import (
     Descriptive,
     Governance,
@@ -23,7 +23,7 @@ from memos_integrations.core.cube import (
     thawed,
 )
 from memos_integrations.core.errors import InvalidMemoryError
-from memos_integrations.core.ports import CubeFilter, Match, ValueTest
+from memos_integrations.core.ports import RECALLABLE, CubeFilter, Match, ValueTest
 
 TESTED = 990
 """A value with more places is marked: a vault's tests may not reach all of them."""
@@ -89,7 +89,9 @@ def scope_of(
     prefix: tuple[str, ...], caller: Caller, tests: tuple[ValueTest, ...] = (), *, holding: bool = False
 ) -> CubeFilter:
     """The caller's items below a prefix; *holding*: without those that hold no longer."""
-    return CubeFilter(namespace=(caller.by.tenant, *prefix), semantic_types=(ITEM,), value=tests, holding=holding)
+    states = STANDING if prefix[:1] == BOOKS else RECALLABLE
+    place = (caller.by.tenant, *prefix)
+    return CubeFilter(namespace=place, semantic_types=(ITEM,), value=tests, holding=holding, states=states)
 
 
 def cube_of(write: ItemWrite, caller: Caller, before: MemCube | None) -> MemCube:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb, is_own
 from memos_integrations.core.books import ITEM
-from memos_integrations.core.cube import (
-    MemCube,
-)
+from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
+    IllegalTransitionError,
+    LegalHoldError,
     VersionConflictError,
 )
 from memos_integrations.core.governance import MemGovernance
@@ -117,9 +118,7 @@ class Items:
 
     def _remove(self, address: Address, caller: Caller) -> None:
         cube_id = self._id(address, caller)
-        if cube_id is None:
-            return
-        if self._governance.own(cube_id, Verb.DELETE, caller, operation="forget") is not None:
+        if cube_id and self._governance.own(cube_id, Verb.DELETE, caller, operation="forget") is not None:
             self._erase(cube_id, caller)
 
     def _erase(self, cube_id: str, caller: Caller) -> None:
@@ -129,7 +128,7 @@ class Items:
             return  # somebody else was faster
 
     def sweep(self, *, by: Principal, context: CallContext | None = None) -> int:
-        """Erase the principal's items whose time is over; how many. They could not be read any more already."""
+        """Erase the principal's items whose time is over, which nobody reads, but for what may not go; how many."""
         caller = self._caller(by, context)
         scope = CubeFilter(semantic_types=(ITEM,), value=(ValueTest(("ttl",), "exists"),))
         # Looked for as of the beginning of time, when nothing has expired yet; nothing of it is handed out.
@@ -137,8 +136,9 @@ class Items:
         ended = 0
         for cube in list(self._pages(scope, early)):
             if cube.governance.is_expired(caller.now):
-                self._erase(cube.id, caller)
-                ended += 1
+                with suppress(LegalHoldError, IllegalTransitionError):  # it stays until it is let go; the others do not
+                    self._erase(cube.id, caller)
+                    ended += 1
         return ended
 
     # --- reading
@@ -340,8 +340,8 @@ class Items:
         version = NewVersion(draft.cube, caller, draft.terms, None if row is None else row[0])
         try:
             self._governance.put_many([version], operation="refresh").result()
-        except (VersionConflictError, CubeNotFoundError):
-            return  # it was written or deleted meanwhile: that counts more
+        except (VersionConflictError, CubeNotFoundError, LegalHoldError, IllegalTransitionError):
+            return  # it was written or deleted meanwhile, which counts more; or it may not change, and is read still
 
     def _id(self, address: Address, caller: Caller) -> str | None:
         return self._governance.known(vault_key(address, caller.by.subject), caller)

@@ -150,9 +150,10 @@ class Living(Walk):
         """Bring memories of *by* back to how they stood before *since*, all in one transaction or not at all.
 
         Of those in *namespace*, from *source* (`provenance.source`), of which *principal* is the author, or which they
-        changed since: what was changed since is restored, what was not there yet is archived, what they retired or
-        merged since comes back, and what was merged or archived is so again; so does the state of what was archived,
-        activated or let expire by hand. As by `restore`, trust does not rise, nor does anybody read more.
+        changed since: what was changed since is restored, what was not there yet is archived, what was merged or
+        archived is so again; so does the state of what was archived, activated or let expire by hand. What they retired
+        or merged since comes back, wherever it stands, in the words that it has now. Offers and subscriptions stay as
+        they are. As by `restore`, trust does not rise, nor does anybody read more.
 
         Raises:
             InvalidMemoryError: *since* has no time zone, or the namespace is another tenant's.
@@ -215,7 +216,8 @@ class Living(Walk):
         Adapters that went with a source are learnt again from what is left, for *learn_seconds* of wall time (then the
         step under way, or the gates, are finished; the next pass goes on) while all take at most *learn_bytes*.
 
-        With *tiering*, memories get the form that costs least. Copies of what was erased are overwritten (`scrub`).
+        With *tiering*, memories get the form that costs least; without, keys and values of what says something else by
+        now are collected. Copies of what was erased are overwritten (`scrub`).
 
         Raises:
             ClockError: *now* lies more than a day before all that *by* has, or at the end of time; nothing was changed.
@@ -225,7 +227,7 @@ class Living(Walk):
         of_kind("tiering", tiering, Tiering)
         caller = self._caller(by, context)
         caller = caller._replace(now=aware(now) or caller.now)
-        done = self._care.tick(caller, ageing or Ageing(), limit=limit)
+        done = self._care.tick(caller, ageing or Ageing(), limit=limit, spent=tiering is None)
         made, edited = self._summaries.renew(caller, write=None, limit=limit)
         told: dict[str, Any] = {"renewed": made, "edited": edited}
         told["unscrubbed"] = self._governance.scrub(caller.now, gently=True)

@@ -158,6 +158,17 @@ class Rules:
         adopted = held.adopted if held is not None and held.version == version else self._again(tenant, cube, beside)
         return self._put(tenant, version, adopted, beside).engine
 
+    def beside(self, kept: Callable[[str], MemCube | None]) -> Rules:
+        """Rules of their own for what is only staged, where *kept* fetches them; what holds here holds there, too."""
+        apart = Rules(kept, self._made)
+        apart._held = dict(self._held)
+        return apart
+
+    def ask_again(self, tenant: str) -> None:
+        """Ask what holds for a tenant at the next call: other rules have just become true."""
+        if (held := self._held.get(tenant)) is not None:
+            self._held[tenant] = held._replace(version=-1, again=0.0)
+
     def only(self, tenant: str) -> Engine | None:
         """What a tenant adopted, without what holds beside it.
 

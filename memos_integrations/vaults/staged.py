@@ -61,7 +61,7 @@ class StagedVault(InMemoryVault):
 
     def __init__(self, base: Vault, tenant: str) -> None:
         super().__init__()
-        self._base, self._tenant = base, tenant
+        self._base, self.tenant = base, tenant
         self._before: dict[str, MemCube] = {}  # what was loaded from below, as it stood
         self._brought = Brought(base, tenant, self._before)
         self._as_below: set[str] = set()  # those of them whose words and vector are still those below
@@ -132,7 +132,7 @@ class StagedVault(InMemoryVault):
             self._load_key(change)
         self._load_cube(change.cube.id if isinstance(change, Put) else change.cube_id)
         if isinstance(change, Erase):
-            for edge in self._base.pointing_at(self._tenant, [change.cube_id]):
+            for edge in self._base.pointing_at(self.tenant, [change.cube_id]):
                 if edge.relation == "derived_from":
                     self._load_cube(edge.source)
 
@@ -141,7 +141,7 @@ class StagedVault(InMemoryVault):
             self._rows.pop(cube_id)  # only used or moved here: it is brought up anew
         if cube_id in self._rows or cube_id in self._gone:
             return
-        versions = self._base.history(self._tenant, cube_id)
+        versions = self._base.history(self.tenant, cube_id)
         if not versions:
             return
         now = versions[-1]
@@ -201,19 +201,19 @@ class StagedVault(InMemoryVault):
         """The versions that are current here; see `Vault.get`."""
         with self._lock:
             there = {cube.id: cube for cube in super().get(tenant, ids)}
-            if tenant == self._tenant:
+            if tenant == self.tenant:
                 there = self._brought.followed(there, self._as_below)
             rest = [each for each in unique(ids) if each not in self._rows and each not in self._gone]
-            if rest and tenant == self._tenant:
+            if rest and tenant == self.tenant:
                 there |= {cube.id: cube for cube in self._handed(self._base.get(tenant, rest), relied_on=True)}
             return [there[each] for each in unique(ids) if each in there]
 
     def history(self, tenant: str, cube_id: str) -> list[MemCube]:
         """Every version here; see `Vault.history`."""
         with self._lock:
-            if tenant == self._tenant and self._brought.follows(cube_id, self._as_below):
+            if tenant == self.tenant and self._brought.follows(cube_id, self._as_below):
                 return self._base.history(tenant, cube_id)
-            if cube_id in self._rows or cube_id in self._gone or tenant != self._tenant:
+            if cube_id in self._rows or cube_id in self._gone or tenant != self.tenant:
                 return super().history(tenant, cube_id)
             versions = self._base.history(tenant, cube_id)
             self._handed(versions[-1:], relied_on=True)
@@ -223,14 +223,14 @@ class StagedVault(InMemoryVault):
         """The id of the cube that was put with this key; see `Vault.find_key`."""
         with self._lock:
             found = super().find_key(tenant, key)
-            if found is None and tenant == self._tenant:
+            if found is None and tenant == self.tenant:
                 found = self._base.find_key(tenant, key)
             return None if found in self._gone else found
 
     def forgotten(self, tenant: str, keys: Sequence[str]) -> set[str]:
         """Those of *keys* whose cube was erased for good, here or below; see `Vault.forgotten`."""
         with self._lock:
-            if tenant != self._tenant:
+            if tenant != self.tenant:
                 return super().forgotten(tenant, keys)
             free = [key for key in keys if self.find_key(tenant, key) is None]
             here = {key for key in free if self._gone.get(self._base.find_key(tenant, key) or "")}
@@ -240,7 +240,7 @@ class StagedVault(InMemoryVault):
         """The best matches among what is visible here; see `Vault.search`."""
         with self._lock:
             self._check_open()
-            if visible.tenant != self._tenant:
+            if visible.tenant != self.tenant:
                 return super().search(query, visible)
             asked = None if query.vector is None else self._fitting(query.vector)
             below = Below(self._base, self._before, self._as_below, frozenset(self._gone), self._chain)
@@ -263,7 +263,7 @@ class StagedVault(InMemoryVault):
     def places(self, wanted: CubeFilter, visible: Visibility) -> list[MemCube]:
         """One cube of every namespace in which there is a visible one here; see `Vault.places`."""
         with self._lock:
-            if visible.tenant != self._tenant:
+            if visible.tenant != self.tenant:
                 return super().places(wanted, visible)
             named = {cube.namespace: cube for cube in self._base.places(wanted, visible)}
             touched = {*self._rows, *self._gone}
@@ -287,14 +287,14 @@ class StagedVault(InMemoryVault):
 
     def generation(self, tenant: str) -> int:
         """A number that changes with the tenant, here or below; see `Vault.generation`."""
-        below = self._base.generation(tenant) if tenant == self._tenant else 0
+        below = self._base.generation(tenant) if tenant == self.tenant else 0
         return (below << 24) + super().generation(tenant)
 
     def pointing_at(self, tenant: str, ids: Sequence[str]) -> list[Edge]:
         """The edges of versions that are current here; see `Vault.pointing_at`."""
         with self._lock:
             ours = super().pointing_at(tenant, ids)
-            if tenant != self._tenant:
+            if tenant != self.tenant:
                 return ours
             theirs = [
                 edge
@@ -305,14 +305,14 @@ class StagedVault(InMemoryVault):
 
     def tokens(self, tenant: str, refs: Sequence[CubeRef]) -> dict[str, bytes]:
         """Those of versions that are the present ones below; see `Vault.tokens`."""
-        return self._base.tokens(tenant, refs) if tenant == self._tenant else {}
+        return self._base.tokens(tenant, refs) if tenant == self.tenant else {}
 
     def unembedded(self, limit: int) -> list[MemCube]:
         """Cubes of this tenant without a vector here; see `Vault.unembedded`."""
         with self._lock:
             ours = [cube for cube in super().unembedded(limit + len(self._rows)) if cube.id not in self._as_below]
             changed = self._rows.keys() - self._as_below | self._gone.keys()
-            theirs = [cube for cube in self._base.unembedded(limit + len(changed)) if cube.tenant == self._tenant]
+            theirs = [cube for cube in self._base.unembedded(limit + len(changed)) if cube.tenant == self.tenant]
             return [*ours, *(cube for cube in theirs if cube.id not in changed)][:limit]
 
     def log(self, query: LogQuery) -> list[AuditEntry]:

@@ -14,8 +14,10 @@ from memos_integrations import MemOS, Principal, Recall
 from memos_integrations.backends.huggingface import HuggingFaceModel
 from memos_integrations.backends.kv import ActivationCubes, ActivationMemory, KVStore, plain_prompt
 from memos_integrations.backends.kv.layout import lines_of
-from memos_integrations.core.cube import ActivationPayload
+from memos_integrations.core.cube import ActivationPayload, Tier
 from memos_integrations.core.errors import CubeNotFoundError, ModelError
+from memos_integrations.core.lifecycle import Ageing
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.core.scheduler import prefix_order
 from memos_integrations.core.tiers import Placement
 from memos_integrations.langchain.chat_model import MemOSChatModel
@@ -24,6 +26,7 @@ from tests.tiny_llama import build_tiny_llama
 
 ANA = Principal(tenant="acme", user="ana")
 BEN = Principal(tenant="acme", user="ben")
+ADMIN = Principal(tenant="acme", user="root", roles=frozenset({"admin"}))
 QUESTION = "What is the cat called?"
 ASK = [{"role": "user", "content": QUESTION}]
 
@@ -272,3 +275,46 @@ def test_a_closed_memory_warms_nothing_more(memos: MemOS, model: HuggingFaceMode
     memory.close()
     with pytest.raises(ModelError, match="was closed"):
         memory.warm(ask(memos))
+
+
+def kept(memos: MemOS) -> list[str]:
+    found = memos._governance.owned(memos._caller(ANA, None))
+    return [cube.id for cube in found if cube.tier is Tier.ACTIVATION]
+
+
+def test_what_says_the_same_again_is_promoted_again(memos: MemOS, memory: ActivationMemory) -> None:
+    cubes = ActivationCubes(memos, memory)
+    cat, tuna = sorted(memos.find(CubeFilter(), by=ANA), key=lambda cube: cube.id)
+    first = cubes.promote([cat.id, tuna.id], by=ANA)
+    memos.relabel(cat.id, by=ANA, add=["pet"])
+    again = cubes.promote([cat.id, tuna.id], by=ANA)
+    assert kept(memos) == [again.id] != [first.id]
+    memos.update(cat.id, by=ANA, text="The cat is called Tofu.")
+    memos.restore(cat.id, 1, by=ANA)
+    third = cubes.promote([cat.id, tuna.id], by=ANA)
+    assert (kept(memos), memos.activations(by=ANA)) == ([third.id], [third])
+    memos.relabel(cat.id, by=ANA, add=["old"])
+    memos.hold(third.id, by=ADMIN)
+    with pytest.raises(CubeNotFoundError):
+        cubes.promote([cat.id, tuna.id], by=ANA)
+    assert kept(memos) == [third.id]
+
+
+def test_what_was_computed_of_another_version_is_gone_after_a_pass(memos: MemOS, memory: ActivationMemory) -> None:
+    cubes = ActivationCubes(memos, memory)
+    cat, tuna = sorted(memos.find(CubeFilter(), by=ANA), key=lambda cube: cube.id)
+    gone, stays = cubes.promote([cat.id], by=ANA), cubes.promote([tuna.id], by=ANA)
+    memos.update(cat.id, by=ANA, text="The cat is called Tofu.")
+    memos.move(tuna.id, "archived", by=ANA)
+    assert memos.tick(by=ANA).collected == (gone.id,)
+    assert kept(memos) == [stays.id], "an archived memory may come back, and its keys and values with it"
+    assert memos.tick(by=ANA).collected == ()
+
+
+def test_what_is_computed_of_memories_takes_no_place_in_their_budget(memos: MemOS, memory: ActivationMemory) -> None:
+    cubes = ActivationCubes(memos, memory)
+    for cube in memos.find(CubeFilter(), by=ANA):
+        cubes.promote([cube.id], by=ANA)
+    later = datetime.now(UTC) + timedelta(days=9)
+    assert memos.tick(by=ANA, now=later, ageing=Ageing(budgets={"ana": 2})).archived == {}
+    assert len(memos.tick(by=ANA, now=later, ageing=Ageing(budgets={"ana": 1})).archived) == 1

@@ -137,3 +137,10 @@ def test_the_nightly_consolidation(memos: MemOS) -> None:
     assert [hit.text for hit in later.recall("Lisbon or Porto?", by=ANA).hits] == ["I moved to Porto."]
     assert later.verify_audit().ok
     assert over.id in {change.cube_id for change in report.changes}
+
+
+@pytest.mark.slow
+def test_the_nightly_consolidation_gets_on_however_much_is_due(memos: MemOS) -> None:
+    memos.remember_many([f"Turn {number}." for number in range(4_600)], by=ANA, semantic_type="message")
+    later = MemOS(memos._governance._vault, clock=lambda: NOW + timedelta(days=400))
+    assert [len(later.run(load_pipeline("nightly"), by=ANA).changes) for _ in range(3)] == [4_000, 600, 0]

@@ -22,10 +22,12 @@ from memos_integrations.core.errors import (
     IllegalTransitionError,
     InvalidMemoryError,
     LegalHoldError,
+    PipelineError,
 )
 from memos_integrations.core.formats import FORMS
 from memos_integrations.core.item import Address, ItemQuery, ItemWrite
 from memos_integrations.core.lifecycle import TRANSITIONS, Ageing
+from memos_integrations.core.pipeline import MemPipeline, PipelineRun
 from memos_integrations.core.ports import CubeFilter
 from memos_integrations.memos import MemOS
 from memos_integrations.vaults.memory import InMemoryVault
@@ -438,3 +440,27 @@ def test_an_item_that_was_read_or_found_today_stays(memos: MemOS, clock: Clock) 
     assert len(gone) == 1
     clock.now += 2 * DAY
     assert len(memos.tick(by=ANA, ageing=Ageing(budgets={"notes": 0})).archived) == 3
+
+
+@pytest.mark.parametrize("ends", ["dropped", "dry run", "failed"])
+def test_what_was_recalled_in_what_never_became_true_is_not_archived_tonight(
+    memos: MemOS, clock: Clock, ends: str
+) -> None:
+    read, unread = (memos.remember(f"The code of {place} is 4711.", by=ANA) for place in ("the door", "my bike"))
+    clock.now += 400 * DAY
+
+    def recalling(run: PipelineRun) -> None:
+        run.memory.remember("Looked up.", by=ANA)
+        assert run.memory.recall("What is the code of the door?", by=ANA, k=1).hits[0].cube.id == read.id
+
+    if ends == "dropped":
+        with memos.branch(by=ANA) as branch:
+            branch.memos.recall("What is the code of the door?", by=ANA, k=1)
+    elif ends == "dry run":
+        memos.run(MemPipeline("look", [recalling]), by=ANA, dry_run=True)
+    else:
+        with pytest.raises(PipelineError):
+            memos.run(MemPipeline("look", [recalling], most_changes=0), by=ANA)
+    clock.now += timedelta(hours=3)
+    assert memos.tick(by=ANA).archived == {unread.id: "disuse"}
+    assert memos.get(read.id, by=ANA).behaviour.reads == 0

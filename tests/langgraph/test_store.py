@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -208,3 +209,28 @@ def test_a_gate_leaves_addresses_so_that_what_is_found_can_be_got(ana: Principal
         assert found.key == "zoe@example.com"
         assert found.value == {"mail": "[email]"}
         assert store.get(("users",), found.key) is not None
+
+
+@pytest.mark.parametrize("fixed", ["hold", "frozen"])
+def test_what_may_not_change_is_read_all_the_same_and_keeps_no_other_from_ending(fixed: str) -> None:
+    now = [datetime(2026, 3, 2, 9, tzinfo=UTC)]
+    by = Principal(tenant="acme", user="ana")
+    with MemOS(InMemoryVault(), clock=lambda: now[0]) as memos:
+        store = MemOSStore(memos, principal=by, ttl={"default_ttl": 10, "refresh_on_read": True})
+        for key in ("a", "kept", "z"):
+            store.put(("n",), key, {"of": key})
+        cube_id = store.cube_id(("n",), "kept")
+        assert cube_id is not None
+        if fixed == "hold":
+            memos.hold(cube_id, by=Principal(tenant="acme", user="root", roles=frozenset({"admin"})))
+        else:
+            memos.move(cube_id, "frozen", by=by)
+        now[0] += timedelta(minutes=5)
+        found = store.get(("n",), "kept")
+        assert found is not None
+        assert found.value == {"of": "kept"}
+        assert {item.key for item in store.search(("n",))} == {"a", "kept", "z"}
+        now[0] += timedelta(minutes=60)
+        assert store.sweep_ttl() == 2
+        assert store.sweep_ttl() == 0
+        assert [cube.id for cube in memos._governance._vault.get("acme", [cube_id])] == [cube_id]

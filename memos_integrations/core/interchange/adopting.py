@@ -117,6 +117,8 @@ class Adopting(Taking):
             versions = [each for each in versions if each.version > known]
             first = there.version + 1
         made = [self._arrived(each, number) for number, each in enumerate(versions, first)]
+        if there is not None and not self._governance.aftermath.may_change(there, made[-1], self._caller):
+            return self._said(cube, cube_id, Declined.ON_HOLD.value)
         if there is None and is_item:
             key = address_key(made[-1], self._caller.by.subject)
             if key is not None and self._is_taken(key, cube_id):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from memos_integrations.core.access import CallContext, Caller, Principal, Verb, as_subject
-from memos_integrations.core.books import ITEM
+from memos_integrations.core.books import ITEM, STANDING
 from memos_integrations.core.cube import Licence, MemCube, Rate, State, Value, first_problem
 from memos_integrations.core.errors import CubeNotFoundError, InvalidMemoryError
 from memos_integrations.core.governance import MemGovernance
@@ -183,7 +183,8 @@ class Offering:
 
     def offers(self, *, by: Principal) -> list[Publication]:
         """The offers that *by* made, or that stand and are for *by*, by publisher and name; none that is withdrawn."""
-        scope, caller = CubeFilter(namespace=(by.tenant, *PUBLICATIONS), semantic_types=(ITEM,)), self._caller(by, None)
+        caller = self._caller(by, None)
+        scope = CubeFilter(namespace=(by.tenant, *PUBLICATIONS), semantic_types=(ITEM,), states=STANDING)
         cubes = self._governance.find(VaultQuery(k=MOST_LISTED, filter=scope), caller)
         listed = [each for cube in cubes if (each := publication_of(cube)) is not None and not each.withdrawn]
         found = [each for each in listed if each.publisher == by.subject or not is_over(each, caller.now)]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from memos_integrations.core.access import CallContext, Caller, Principal
-from memos_integrations.core.books import ITEM
+from memos_integrations.core.books import ITEM, STANDING
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.memstore.offering import MOST_LISTED, PAGE, PUBLICATIONS, publication_of
@@ -68,7 +68,8 @@ class Bounds:
         return _bound([cube for cube in cubes if cube.namespace[: len(place)] == place])
 
     def _offers(self, caller: Caller, ids: tuple[str, ...]) -> dict[str, Publication]:
-        scope = CubeFilter(namespace=(caller.by.tenant, *PUBLICATIONS), ids=ids, semantic_types=(ITEM,))
+        place = (caller.by.tenant, *PUBLICATIONS)
+        scope = CubeFilter(namespace=place, ids=ids, semantic_types=(ITEM,), states=STANDING)
         asked = [VaultQuery(k=MOST_LISTED, filter=replace(scope, value=tests)) for tests in _BOUND]
         return _bound([cube for query in asked for cube in self._governance.find(query, caller)])
 

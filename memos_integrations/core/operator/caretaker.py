@@ -10,7 +10,8 @@ from pydantic import Field
 
 from memos_integrations.core.access import Caller
 from memos_integrations.core.aftermath import AGEING, is_over
-from memos_integrations.core.cube import Label, MemCube, State, Value
+from memos_integrations.core.books import is_of_the_books
+from memos_integrations.core.cube import Label, MemCube, State, Tier, Value
 from memos_integrations.core.errors import (
     CubeNotFoundError,
     IllegalTransitionError,
@@ -66,8 +67,10 @@ class Caretaker:
     ) -> None:
         self._governance, self._forget, self._dropped = governance, forget, dropped
 
-    def tick(self, caller: Caller, ageing: Ageing, *, limit: int) -> Tick:
+    def tick(self, caller: Caller, ageing: Ageing, *, limit: int, spent: bool = False) -> Tick:
         """One pass: at most *limit* memories move or are collected; each batch of moves is one transaction.
+
+        With *spent*, keys and values of what says something else by now are collected too.
 
         Raises:
             ClockError: The present lies well before all that was recorded; nothing was changed.
@@ -84,6 +87,9 @@ class Caretaker:
         returned = self._returned([cube for cube in cubes if cube.state is State.MERGED], caller)
         left = limit - min(len(moves), limit)
         collected = self._collected([cube for cube in cubes if cube.state is State.EXPIRED], ageing, caller, left)
+        if spent:
+            computed = [cube for cube in cubes if cube.tier is Tier.ACTIVATION and cube.id not in collected]
+            collected += self._forgotten(self._governance.went_on(computed, caller), caller, left - len(collected))
         told = {state: {c.id: aged.reason for c, aged in done if aged.after is state} for state in State}
         more = len(moves) > limit or len(collected) == left > 0
         done_with = Tick(archived=told[State.ARCHIVED], expired=told[State.EXPIRED], collected=tuple(collected))
@@ -154,12 +160,20 @@ class Caretaker:
         return list(batch)
 
     def _collected(self, expired: Sequence[MemCube], ageing: Ageing, caller: Caller, limit: int) -> list[str]:
+        over = (
+            cube
+            for cube in expired
+            if caller.now - (cube.governance.expires_at or self._ended(cube, caller)) >= ageing.keep_expired
+        )
+        return self._forgotten(over, caller, limit)
+
+    def _forgotten(self, cubes: Iterable[MemCube], caller: Caller, limit: int) -> list[str]:
+        """Erase at most so many; the ids of those that went."""
         gone: list[str] = []
-        for cube in expired:
+        for cube in cubes:
             if len(gone) == limit:
                 break
-            ended = cube.governance.expires_at or self._ended(cube, caller)
-            if cube.governance.legal_hold or caller.now - ended < ageing.keep_expired:
+            if cube.governance.legal_hold:
                 continue
             try:
                 self._forget(cube.id, caller)
@@ -175,10 +189,12 @@ class Caretaker:
 
 
 def _due(cubes: Iterable[MemCube], now: datetime, ageing: Ageing) -> list[tuple[MemCube, Aged]]:
+    cubes = [cube for cube in cubes if not is_of_the_books(cube)]
     moves = [(cube, aged) for cube in cubes if (aged := due(cube, now, ageing)) is not None]
     going = {cube.id for cube, _ in moves}
     staying = [cube for cube in cubes if cube.id not in going]
-    return moves + [(each, Aged(State.ARCHIVED, "budget")) for each in over_budget(staying, now, ageing)]
+    told = (cube for cube in staying if cube.tier is Tier.PLAINTEXT)  # what is computed of them is no memory more
+    return moves + [(each, Aged(State.ARCHIVED, "budget")) for each in over_budget(told, now, ageing)]
 
 
 def _steps(batch: Sequence[tuple[MemCube, Aged]], caller: Caller) -> Steps:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from memos_integrations.core.access import Caller
+from memos_integrations.core.access import Caller, is_own
+from memos_integrations.core.aftermath import merged_into
 from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import CubeRef, MemCube, Origin, Provenance, State, Tier, TrustLabel, sha256
 from memos_integrations.core.delivering import EVERYTHING
@@ -29,6 +30,7 @@ from memos_integrations.core.errors import (
     VersionConflictError,
 )
 from memos_integrations.core.governance import MemGovernance
+from memos_integrations.core.graph import sources_first
 from memos_integrations.core.lifecycle import check_change
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
@@ -143,14 +145,14 @@ class Summariser:
     ) -> Renewed:
         """Make those summaries of the caller anew whose sources changed. See `MemOS.renew_summaries`."""
         renewed, kept = list[str](), list[str]()
-        for cube in self._governance.owned(caller, replace(EVERYTHING, semantic_types=(SUMMARY,))):
+        for cube in _lowest_first(self._governance.owned(caller, replace(EVERYTHING, semantic_types=(SUMMARY,)))):
             told = cube.provenance
-            if told.source != SOURCE or not told.derived_from or cube.state not in RECALLABLE:
+            if not _is_standing(cube):
                 continue
-            if of is not None and all(ref.id != of for ref in told.derived_from):
+            if of is not None and {of, *renewed}.isdisjoint(ref.id for ref in told.derived_from):
                 continue
             sources = self._sources(cube, caller)
-            if tuple(each.ref for each in sources) == told.derived_from:
+            if tuple(each.ref for each in sources) == told.derived_from or self._waits(cube, sources, caller):
                 continue
             if not edited and sources and self._was_edited(cube, caller):
                 kept.append(cube.id)
@@ -159,8 +161,22 @@ class Summariser:
         return Renewed(tuple(renewed), tuple(kept))
 
     def _sources(self, cube: MemCube, caller: Caller) -> list[MemCube]:
-        there = self._governance.present([ref.id for ref in cube.provenance.derived_from], caller)
-        return [each for each in there if each.state in RECALLABLE]
+        """What is in recall of its sources; where they were merged, what stands for them."""
+        wanted = [ref.id for ref in cube.provenance.derived_from]
+        found: dict[str, MemCube] = {}
+        while wanted:
+            there = self._governance.present(wanted, caller)
+            found |= {each.id: each for each in there}
+            merged = (into for each in there if each.state is State.MERGED and (into := merged_into(each)))
+            wanted = [each for each in dict.fromkeys(merged) if each not in found]
+        return [each for each in found.values() if each.state in RECALLABLE]
+
+    def _waits(self, cube: MemCube, sources: Sequence[MemCube], caller: Caller) -> bool:
+        """Whether a source is a summary of the caller's own that stands again once it is made anew itself."""
+        absent = {ref.id for ref in cube.provenance.derived_from} - {each.id for each in sources}
+        held = self._governance.held(sorted(absent), caller).values() if absent else ()
+        there = {each.id for each in self._governance.present(sorted(absent), caller)} if absent else set()
+        return any(_is_standing(each) and is_own(each, caller) and each.id not in there for each in held)
 
     def _was_edited(self, cube: MemCube, caller: Caller) -> bool:
         """Whether somebody changed the words since the summary was last made: each making has other sources."""
@@ -200,6 +216,24 @@ class Summariser:
         row = None if row is None else row[0]
         version = NewVersion(draft.cube, caller, draft.terms, row, verdict=draft.verdict)
         return Steps(versions=(version,), expected=refs)
+
+
+def _is_standing(cube: MemCube) -> bool:
+    """Whether it is a summary in recall that was made of others."""
+    return (
+        cube.descriptive.semantic_type == SUMMARY
+        and cube.provenance.source == SOURCE
+        and bool(cube.provenance.derived_from)
+        and cube.state in RECALLABLE
+    )
+
+
+def _lowest_first(cubes: Sequence[MemCube]) -> list[MemCube]:
+    """The summaries, each after those that it is made of."""
+    mine = {cube.id: cube for cube in cubes}
+    made = [("", cube_id) for cube_id in mine]
+    made += [(ref.id, cube.id) for cube in cubes for ref in cube.provenance.derived_from]
+    return [mine[each] for each in sources_first("", made)]
 
 
 def _is_verified(cube: MemCube) -> bool:

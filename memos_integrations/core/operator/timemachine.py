@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from memos_integrations.core.access import Caller, Verb, is_own, may_read
 from memos_integrations.core.aftermath import merged_into
+from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.conflict.forms import joined
 from memos_integrations.core.cube import (
     CubeRef,
@@ -34,6 +35,7 @@ from memos_integrations.core.lifecycle import check_change, way
 from memos_integrations.core.lifecycle.then import MOVES, held_at, known_at, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
+from memos_integrations.core.operator.freeing import Freeing
 from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.write import finished, unique_links
@@ -71,6 +73,7 @@ class TimeMachine:
         dropped: Callable[[Collection[str], Collection[CubeRef]], None],
     ) -> None:
         self._governance, self._embedding, self._resolver, self._dropped = governance, embedding, resolver, dropped
+        self._freeing = Freeing(governance, resolver, self._next)
 
     def at(self, cube_id: str, caller: Caller, *, as_of: datetime | None, valid_at: datetime | None) -> MemCube:
         """The version that was known at *as_of* (default: now), in its state of then, if it held at *valid_at*.
@@ -196,16 +199,11 @@ class TimeMachine:
         """Bring the caller's memories that pass back to how they stood before *since*, all in one transaction."""
         for _ in range(MAX_RETRIES):
             cubes = self._changed(since, caller, where)
-            chosen = {cube.id: cube for cube in cubes if wanted(cube)}
-            # What they took out of recall since then comes back with them.
-            reached = {
-                link.target
-                for cube in chosen.values()
-                for link in cube.provenance.links
-                if link.relation in {Relation.SUPERSEDES, Relation.MERGED_FROM}
-            }
-            chosen |= {cube.id: cube for cube in cubes if cube.id in reached}
+            chosen = {cube.id: cube for cube in cubes if wanted(cube) and not is_of_the_books(cube)}
             steps, done = self._rolling(list(chosen.values()), since, caller)
+            # What they took out of recall since then comes back with them.
+            freed, back = self._freeing.freed(chosen, done.restored, since, caller)
+            steps, done = joined(steps, back), done.model_copy(update={"restored": (*done.restored, *freed)})
             if not (steps.versions or steps.moves):
                 return done
             try:

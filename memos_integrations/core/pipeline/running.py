@@ -28,6 +28,7 @@ from memos_integrations.core.pipeline.report import CubeChange, PipelineReport, 
 from memos_integrations.core.ports import LogQuery, Stage, Vault
 from memos_integrations.core.reads import ReadAudit
 from memos_integrations.core.records import NAMED_IN_RECORD, record_of
+from memos_integrations.core.ruling import rules_id
 
 MOST_ATTEMPTS, MOST_LETTERS = 5, 1_000
 OVERTAKEN = (VersionConflictError, CubeNotFoundError, AlreadyRememberedError, StillDerivedError)
@@ -249,7 +250,7 @@ class Running(Living):
             raise PipelineError(f"More than {MOST_WITHIN} transactions within each other. Nothing was changed.")
         stage = self._governance.staged(self._stage, caller)
         memory = type(self)(stage, **(self._made_of | {"read_audit": ReadAudit.STRICT}))
-        memory._depth, memory._rules = self._depth + 1, self._rules
+        memory._depth, memory._rules = self._depth + 1, self._rules.beside(memory._governance.rules)
         later = LaterDrops(tuple(self._writer.derivatives))
         if later.stores:
             memory._writer.derivatives.append(later)
@@ -302,6 +303,8 @@ class Running(Living):
         ids = [(now or was).id for was, now in pairs if now or was]  # type: ignore[union-attr]
         told = detail | {"changed": len(ids), "cubes": ids[:NAMED_IN_RECORD]}
         receipt = self._governance.commit(stage, record_of(operation, caller, about=number, detail=told))
+        if rules_id(caller.by.tenant) in ids:
+            self._rules.ask_again(caller.by.tenant)
         self._embedding.drop([search_text(was) for was, now in pairs if was is not None and _reworded(was, now)])
         for cube_ids, now in later.noted:
             self._writer.dropped(cube_ids, now)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
 
+from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.cube import State, Tier, Value
 from memos_integrations.core.errors import PipelineError
 from memos_integrations.core.lifecycle import Ageing
@@ -76,7 +77,8 @@ class Find(DeclaredStep):
             tiers=frozenset({Tier.PLAINTEXT}),
             occurred=None if since is None else (EARLIEST, since),
         )
-        return run.memory.find(where, by=run.by, k=self.k, context=run.context)
+        found = run.memory.find(where, by=run.by, k=self.k, context=run.context)
+        return [cube for cube in found if not is_of_the_books(cube)]
 
 
 class Remember(DeclaredStep):

@@ -197,6 +197,9 @@ class Vault(Protocol):
 class Stage(Vault, Protocol):
     """A vault over another one: what is written to it is seen in it, and nowhere else until `pending` is submitted."""
 
+    tenant: str
+    """The one in reach."""
+
     def pending(self) -> Transaction:
         """Everything that was written, in order, as one transaction for the vault below."""
         ...

@@ -130,6 +130,33 @@ def test_what_the_issuer_erased_waits_for_a_legal_hold(vaults: tuple[MemOS, MemO
     assert texts(target) == ["Evidence."]
 
 
+@pytest.mark.parametrize("fixed", ["hold", "frozen", "derived"])
+def test_what_may_not_change_here_stays_and_keeps_nothing_else_of_a_bundle_out(
+    vaults: tuple[MemOS, MemOS], out: Path, fixed: str
+) -> None:
+    source, target = vaults
+    admin = Principal(tenant="clinic-b", user="root", roles=frozenset({"admin"}))
+    cube = source.remember("Evidence.", by=ANA)
+    here = target.load(source.dump_next(out, "s", **OUT).path, **IN).shown[0].here
+    held = here if fixed != "derived" else target.summarise([here], by=BO).id
+    if fixed == "frozen":
+        target.move(held, "frozen", by=BO)
+    else:
+        target.hold(held, by=admin)
+    source.update(cube.id, by=ANA, text="Evidence, amended.")
+    source.remember("Another.", by=ANA)
+    path = source.dump_next(out, "s", **OUT).path
+    assert target.load(path, dry_run=True, **IN).counts == {"on_hold": 1, "new": 1}
+    assert target.load(path, **IN).counts == {"on_hold": 1, "new": 1}
+    assert target.get(here, by=BO).text == "Evidence."
+    if fixed == "frozen":
+        target.move(held, "activated", by=BO)
+    else:
+        target.hold(held, by=admin, held=False)
+    assert target.load(path, again=True, **IN).counts == {"newer": 1, "same": 1}
+    assert target.get(here, by=BO).text == "Evidence, amended."
+
+
 def test_nobody_erases_what_came_from_another_key(vaults: tuple[MemOS, MemOS], out: Path) -> None:
     source, target = vaults
     cube = source.remember("A fact.", by=ANA)
