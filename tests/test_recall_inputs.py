@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from memos_integrations import MemOS, Principal
 from memos_integrations.backends.minilm import MiniLMEmbedder
 from memos_integrations.core.cube import Provenance
 from memos_integrations.core.errors import InvalidMemoryError
+from memos_integrations.core.ports import CubeFilter
 from memos_integrations.vaults.memory import InMemoryVault
 
 ANA = Principal(tenant="acme", user="ana")
@@ -75,3 +78,25 @@ def test_a_neighbour_that_one_may_not_see_lends_no_words(memos: MemOS) -> None:
     memos.remember("Understood.", by=BOB, provenance=Provenance(thread_id="u"), readers=("ana",))
     found = memos.recall("swordfish code", by=ANA, k=9, needed=True)
     assert all(hit.parts.get("context", 0.0) == 0.0 for hit in found.hits)
+
+
+def test_a_filter_takes_lists_and_sets_for_what_they_say(memos: MemOS) -> None:
+    told = memos.remember("The kettle is blue.", by=ANA, tags=["kitchen"])
+    for wanted in (["kitchen"], {"kitchen"}, ("kitchen",)):
+        assert [cube.id for cube in memos.find(CubeFilter(tags=wanted), by=ANA)] == [told.id]  # type: ignore[arg-type]
+    assert memos.find(CubeFilter(states={"archived"}), by=ANA) == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tags": "kitchen"},
+        {"states": "archived"},
+        {"value": 5},
+        {"occurred": (datetime(2026, 1, 1), datetime(2026, 2, 1))},
+        {"valid_at": datetime(2026, 1, 1)},
+    ],
+)
+def test_a_filter_that_would_find_nothing_without_a_word_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidMemoryError, match="filter"):
+        CubeFilter(**wrong)

@@ -66,6 +66,20 @@ class VaultBlobContract:
             with pytest.raises(InvalidMemoryError):
                 vault.put_blob(source, "" if isinstance(source, io.BytesIO) else "text/plain")  # type: ignore[arg-type]
 
+    def test_a_stream_that_does_not_wait_is_no_shorter_blob(self, vault: Vault) -> None:
+        """What it gives later would be left out."""
+
+        class Soon(io.RawIOBase):
+            given = iter((b"first", None, b"second", b""))
+
+            def read(self, size: int = -1) -> bytes | None:
+                return next(self.given)
+
+        with pytest.raises(InvalidMemoryError):
+            vault.put_blob(Soon())  # type: ignore[arg-type]
+        with pytest.raises(InvalidMemoryError):
+            vault.put_blob(5)  # type: ignore[arg-type]
+
     def test_a_blob_goes_with_the_last_cube_that_names_it(self, vault: Vault) -> None:
         ref = vault.put_blob(b"kettle")
         one, two = stored(vault, beside(ref)), stored(vault, beside(ref, "the same picture"))

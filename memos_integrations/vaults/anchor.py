@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +35,10 @@ class Mark:
 
 
 class Anchor:
-    """The anchor of one vault."""
+    """The anchor of one vault; *log* is the write-ahead log of its database."""
 
-    def __init__(self, file: Path, sealer: Sealer, vault: str) -> None:
-        self._file, self._sealer, self._vault = file, sealer, vault
+    def __init__(self, file: Path, sealer: Sealer, vault: str, log: Path) -> None:
+        self._file, self._sealer, self._vault, self._log = file, sealer, vault, log
         self._noted = -1
 
     def check(self, connection: sqlite3.Connection, head: Head, *, expected: bool) -> None:
@@ -82,7 +83,7 @@ class Anchor:
         try:
             said = json.loads(line)
             seal, mark = said.pop("seal"), Mark(**said)
-        except (ValueError, TypeError, AttributeError, KeyError):
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             return None
         return mark if mark.vault == self._vault and seal == self._sealer.outside(canonical_json(said)) else None
 
@@ -97,6 +98,7 @@ class Anchor:
         said = {"vault": self._vault, "commit": head.commit, "entries": head.entries, "head": head.hash}
         line = canonical_json(said | {"seal": self._sealer.outside(canonical_json(said))})
         try:
+            self._flush()
             # One write to a file opened for appending: lines of several processes do not mix. The newline comes first,
             # so that a line torn by a crash does not spoil the next one.
             with open(os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab", buffering=0) as out:
@@ -107,3 +109,11 @@ class Anchor:
                 f"The anchor {self._file} cannot be written ({exc}); the vault itself is written."
             ) from exc
         self._noted = head.commit
+
+    def _flush(self) -> None:
+        """Bring to the disk what a line is to stand for: a commit may survive its process alone (`Durability.PROCESS`).
+
+        Else a power cut would leave an anchor that saw more than the vault has. What is not in the log was flushed.
+        """
+        with suppress(FileNotFoundError), self._log.open("rb+") as log:
+            os.fsync(log.fileno())

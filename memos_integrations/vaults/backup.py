@@ -71,13 +71,14 @@ def back_up(vault: str | Path, target: str | Path, *, progress: Progress | None 
     if wanted.exists():
         raise VaultError(f"{wanted} exists; a backup is never written over. Name another folder or file.")
     with translating_files("The backup"), partial_beside(wanted) as folder:
+        folder.mkdir(mode=0o700)
         for _ in range(_TRIES):
-            folder.mkdir(mode=0o700)
             try:
                 made = _copied(database, folder, progress)
                 break
-            except _ErasedMeanwhileError:
-                shutil.rmtree(folder)  # the vault of now has neither the cube nor its blob
+            except _ErasedMeanwhileError:  # the vault of now has neither the cube nor its blob
+                for file in folder.glob("vault.*"):
+                    file.unlink()  # not the blobs: what was copied stays so, and so the end is near
         else:
             raise VaultBusyError("Memories were erased while they were copied, again and again. Try again.")
         if wanted.suffix == ".tar":
@@ -116,6 +117,9 @@ def _copied(database: Path, folder: Path, progress: Progress | None) -> Backup:
         files[f"blobs/{digest[:2]}/{digest[2:4]}/{digest}"] = _copy_blob(shelf.file(digest), folder, digest)
         if progress is not None:
             progress(number + 1, len(digests))
+    for file in folder.glob("blobs/*/*/*"):
+        if file.relative_to(folder).as_posix() not in files:  # from an attempt before: erased since
+            file.unlink()
     size = sum(each["size"] for each in files.values())
     made = Backup(
         vault,
@@ -157,6 +161,8 @@ def _copy_database(live: sqlite3.Connection, file: Path, progress: Progress | No
 
 def _copy_blob(file: Path, folder: Path, digest: str) -> dict[str, Any]:
     copy = folder / "blobs" / digest[:2] / digest[2:4] / digest
+    if copy.exists():
+        return synced(copy)
     for each in reversed(copy.relative_to(folder).parents[:-1]):
         (folder / each).mkdir(mode=0o700, exist_ok=True)
     try:
@@ -166,6 +172,9 @@ def _copy_blob(file: Path, folder: Path, digest: str) -> dict[str, Any]:
         raise _ErasedMeanwhileError from exc
     seen = synced(copy)
     if not whole(copy, digest):
+        copy.unlink()
+        if not file.exists():  # it was overwritten while it was copied, because it was erased
+            raise _ErasedMeanwhileError
         raise IntegrityError(f"Blob {digest} does not match its digest; the backup was not made")
     return seen
 

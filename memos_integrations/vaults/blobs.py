@@ -54,8 +54,12 @@ def blocks(source: bytes | BinaryIO, limit: int = MAX_BLOB_BYTES) -> Iterator[by
         InvalidMemoryError: They are more than *limit*, or not bytes.
     """
     stream = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+    if not hasattr(stream, "read"):
+        raise InvalidMemoryError(f"A blob is bytes, or a file opened in binary mode, not {type(source).__name__}.")
     left = limit
-    while block := stream.read(_BLOCK):
+    while (block := stream.read(_BLOCK)) != b"":
+        if block is None:  # nothing yet: what comes later would be left out without a word
+            raise InvalidMemoryError("The blob's stream does not wait for what it reads; open it blocking.")
         if not isinstance(block, bytes):
             raise InvalidMemoryError("A blob is bytes; open the file in binary mode.")
         left -= len(block)

@@ -123,7 +123,7 @@ def connect(file: Path, *, busy_timeout_s: float, reading: bool = False) -> sqli
     """
     check_not_inherited(file)
     connection = sqlite3.connect(
-        f"file:{_quoted(file)}?mode=rw",
+        f"file://{_quoted(file)}?mode=rw",  # with no host: else a path that begins with // would name one
         uri=True,
         timeout=busy_timeout_s,
         isolation_level=None,

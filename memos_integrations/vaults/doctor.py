@@ -26,7 +26,7 @@ from memos_integrations.vaults.merkle import check_checkpoints
 from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.postings import misplaced
 from memos_integrations.vaults.rekeying import opened_locks, word_key
-from memos_integrations.vaults.schema import MIGRATIONS
+from memos_integrations.vaults.schema import MIGRATIONS, lacking
 from memos_integrations.vaults.seals import MARKS, Sealer, key_file_of, key_from
 from memos_integrations.vaults.segments import drop_files
 from memos_integrations.vaults.sqlite_audit import verify
@@ -166,6 +166,7 @@ def _schema(connection: sqlite3.Connection, _: Sealer) -> Counted:
     yield None if version == len(MIGRATIONS) else f"the schema is {version}, this package knows {len(MIGRATIONS)}"
     for kind, name in connection.execute("SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view')"):
         yield f"there is a {kind} {name!r} that is not ours"
+    yield from (f"{what} is missing" for what in lacking(connection))
 
 
 def _versions(connection: sqlite3.Connection, _: Sealer) -> Counted:

@@ -23,6 +23,7 @@ from memos_integrations.vaults.segments import (
     Manifest,
     Piece,
     Segment,
+    alone,
     drop_files,
     fits,
     manifest_file,
@@ -139,7 +140,9 @@ class FaissIndex:
         Small and recent segments are sealed anew together with it; all of them where much in them is dead or damaged.
         The caller looks once more after it whether a cube was erased meanwhile, and drops the files if one was.
         """
-        with self._sealing:
+        with self._sealing, alone(self._database.parent) as may:
+            if not may:
+                return False
             segments = self._current(connection)
             manifest = read_manifest(manifest_file(self._database))
             if manifest is not None and manifest.commit > head.commit and manifest.vault == self._vault:

@@ -9,7 +9,8 @@ folder too, except for setting the whole folder back: only an anchor shows that.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from memos_integrations.core.errors import VaultCorruptError, VaultError
@@ -46,6 +47,8 @@ class Guard:
             raise VaultCorruptError(f"{database} is empty, but it has a key. Restore it from a backup.")
         if database.stat().st_size == 0 and any(blob_folder(database).glob("??/??/*")):
             raise VaultCorruptError(f"{database} is empty, but blobs stand beside it. Restore it from a backup.")
+        stands = database.resolve()  # SQLite's log is beside the file, not beside a link to it
+        self._log = stands.with_name(f"{stands.name}-wal")
         self._anchor: Anchor | None = None
         self._newest: Head | None = None
         self._notary: Notary | None = None
@@ -99,7 +102,7 @@ class Guard:
         if self._anchor_file is not None:
             (vault,) = connection.execute("SELECT value FROM meta WHERE name = 'vault'").fetchone()
             known = connection.execute("SELECT 1 FROM meta WHERE name = 'anchored'").fetchone() is not None
-            self._anchor = Anchor(self._anchor_file, sealer, bytes(vault).decode())
+            self._anchor = Anchor(self._anchor_file, sealer, bytes(vault).decode(), self._log)
             self._anchor.check(connection, before, expected=known)
             self._newest = head
             if not known:
@@ -141,6 +144,16 @@ class Guard:
         if self._anchor is not None:
             with suppress(VaultError):  # the commit stands; `close` says so when the anchor cannot be written
                 self._anchor.note(head)
+
+    @contextmanager
+    def saying_the_same(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """Around what the writer's *connection* does to the files without a change of what they say."""
+        try:
+            with self.witness.own():
+                yield
+        finally:
+            if not self.notary.ledger.is_as_begun(connection):  # somebody else committed meanwhile
+                self.witness.doubt()
 
     def close(self) -> None:
         """Write the anchor's last line and stop watching.

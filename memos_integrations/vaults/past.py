@@ -13,33 +13,53 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
+from heapq import nsmallest
 from typing import NamedTuple
 
 import numpy as np
 
 from memos_integrations.core import ranking
 from memos_integrations.core.cube import MemCube, State, unique
+from memos_integrations.core.errors import IntegrityError
 from memos_integrations.core.lifecycle.then import Moves, moves_in, state_then
-from memos_integrations.core.ports import CubeFilter, Found, Match, VaultQuery, Vectors
+from memos_integrations.core.ports import CubeFilter, Found, Match, VaultQuery
 from memos_integrations.core.ranking import Floats
 from memos_integrations.core.text import terms as terms_of
 from memos_integrations.vaults.allowed import MERGED, Asked, allowed, among, audiences_of
-from memos_integrations.vaults.columns import RECORDED, SEQ, STATES, VALID_TO, Columns, Mask, Numbers
+from memos_integrations.vaults.columns import RECORDED, SEQ, STATES, VALID_TO, Allowed, Columns, Mask, Numbers
+from memos_integrations.vaults.handing import Handing
 from memos_integrations.vaults.memory_search import Row, held_then, is_found
+from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Postings
-from memos_integrations.vaults.rules import cosines, micros, occurred_at
+from memos_integrations.vaults.rules import micros, occurred_at
 from memos_integrations.vaults.sqlite_audit import read_moves
-from memos_integrations.vaults.sqlite_search import check_tenant, read_cube
+from memos_integrations.vaults.sqlite_search import (
+    Nearest,
+    check_tenant,
+    cosines_with,
+    ids_of,
+    read_cube,
+    stored_vectors,
+)
 
 _VERSION = """SELECT c.id, v.version, c.state, v.digest, v.body, b.body
     FROM cubes AS c JOIN versions AS v ON v.cube = c.seq AND v.version = ifnull(?, c.version)
     LEFT JOIN behaviour AS b ON b.cube = c.seq WHERE c.seq = ?"""
-_VECTORS = "SELECT cube, row FROM vectors WHERE cube IN (SELECT value FROM json_each(?)) ORDER BY cube"
-
 
 CheckVersions = Callable[[sqlite3.Connection, str, Collection[int]], None]
 """Refuses cubes of a tenant, by number, any version of which is not what was sealed."""
+
+
+class Checks(NamedTuple):
+    """What a search of the past needs besides its question: who holds versions against their seals, and vectors.
+
+    `nearest` and `handing` are those of a search of the present: most memories have not changed since.
+    """
+
+    versions: CheckVersions
+    nearest: Nearest
+    handing: Handing
 
 
 class Moment(NamedTuple):
@@ -51,19 +71,17 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True)
 class Then:
-    """What may be seen and is wanted of a time: the numbers of unchanged cubes, rising, and versions replaced since."""
+    """What may be seen and is wanted of a time: the unchanged cubes, and versions replaced since."""
 
     asked: Asked
-    seqs: Numbers
-    lengths: Numbers
-    occurred: Numbers
+    unchanged: Allowed
     older: Mapping[int, Row]
     moment: Moment
 
     @property
     def count(self) -> int:
         """How many."""
-        return int(self.seqs.size) + len(self.older)
+        return self.unchanged.count + len(self.older)
 
     @cached_property
     def words(self) -> dict[int, Counter[str]]:
@@ -87,19 +105,19 @@ def search_past(
     moment: datetime,
     postings: Postings,
     *,
-    check_versions: CheckVersions,
+    checks: Checks,
 ) -> Found:
     """The answer to a query with `as_of`; see `VaultQuery`."""
-    there = _then(asked, columns, query.filter, moment, check_versions)
+    there = _then(asked, columns, query.filter, moment, checks.versions)
     at = f"as of {moment.isoformat()}"
     if not query.terms and query.vector is None:
         return Found(_latest(there, query), there.count, f"the latest of {there.count} visible cubes, {at}")
     terms = unique(query.terms)
     held = {term: _held(there, postings, term, asked.words.term(term)) for term in terms}
     bm25 = _bm25(there, terms, held) if terms else None
-    cosine = None if query.vector is None else _cosine(there, query.vector)
+    cosine = None if query.vector is None else _cosine(there, query, bm25 or {}, checks)
     signals = [scores for scores in (bm25, cosine) if scores is not None]
-    ids = {seq: there.cube(seq) for seq in {seq for scores in signals for seq in _best(scores, query.k)}}
+    ids = {seq: there.cube(seq) for seq in {seq for scores in signals for seq in _best(there, scores, query.k)}}
     best = {cube.id for scores in signals for cube in _top(scores, ids, query.k)}
     matches = [
         Match(
@@ -139,8 +157,8 @@ def _then(asked: Asked, columns: Columns, wanted: CubeFilter, moment: datetime, 
     if replaced:  # all of them: what a version says decides whether it is wanted, and what the others score
         check_versions(asked.connection, asked.visible.tenant, replaced)
     older = {seq: row for seq, row in replaced.items() if _is_wanted(row, asked, wanted, moment)}
-    seqs, lengths, occurred = (column[keep] for column in (passing.seq, passing.length, passing.occurred))
-    return Then(asked, seqs, lengths, occurred, older, Moment(moment, moves))
+    columns_of = (passing.seq, passing.length, passing.vector, passing.occurred, passing.expires)
+    return Then(asked, Allowed(*(column[keep] for column in columns_of)), older, Moment(moment, moves))
 
 
 def _in_states(asked: Asked, standing: Numbers, seqs: Numbers, states: frozenset[State], then: Moment) -> Mask:
@@ -189,9 +207,17 @@ def _is_wanted(row: Row, asked: Asked, wanted: CubeFilter, moment: datetime) -> 
 
 
 def _read(asked: Asked, seq: int, version: int | None) -> MemCube:
-    cube = read_cube(asked.connection.execute(_VERSION, (version, seq)).fetchone())
+    row = asked.connection.execute(_VERSION, (version, seq)).fetchone()
+    if row is None:  # what is known of the cube was sealed beside the vault, not read from its row
+        raise _missing(asked.connection, seq)
+    cube = read_cube(row)
     check_tenant(cube, asked.visible.tenant)
     return cube
+
+
+def _missing(connection: sqlite3.Connection, seq: int) -> IntegrityError:
+    (cube_id,) = connection.execute("SELECT id FROM cubes WHERE seq = ?", (seq,)).fetchone() or (f"number {seq}",)
+    return IntegrityError(f"Cube {str(cube_id)!r} lacks its version of then, or is missing", str(cube_id))
 
 
 # --- scores
@@ -200,10 +226,10 @@ def _read(asked: Asked, seq: int, version: int | None) -> MemCube:
 def _held(there: Then, postings: Postings, term: str, number: int) -> dict[int, tuple[int, int]]:
     """In which cubes a term is, how often, and how many words they have."""
     seqs, tf = postings.of(number)
-    if there.seqs.size:
-        places = np.minimum(np.searchsorted(there.seqs, seqs), there.seqs.size - 1)
-        held = there.seqs[places] == seqs
-        lengths = there.lengths[places[held]].tolist()
+    if there.unchanged.count:
+        places = np.minimum(np.searchsorted(there.unchanged.seq, seqs), there.unchanged.count - 1)
+        held = there.unchanged.seq[places] == seqs
+        lengths = there.unchanged.length[places[held]].tolist()
         found = dict(zip(seqs[held].tolist(), zip(tf[held].tolist(), lengths, strict=True), strict=True))
     else:
         found = {}
@@ -212,7 +238,7 @@ def _held(there: Then, postings: Postings, term: str, number: int) -> dict[int, 
 
 
 def _bm25(there: Then, terms: Sequence[str], held: Mapping[str, Mapping[int, tuple[int, int]]]) -> dict[int, float]:
-    words = int(there.lengths.sum()) + sum(each.total() for each in there.words.values())
+    words = int(there.unchanged.length.sum()) + sum(each.total() for each in there.words.values())
     scores: dict[int, float] = {}
     for place in ranking.telling([len(held[term]) for term in terms], there.count):
         holding = held[terms[place]]
@@ -224,21 +250,32 @@ def _bm25(there: Then, terms: Sequence[str], held: Mapping[str, Mapping[int, tup
     return {seq: score for seq, score in scores.items() if score > 0.0}
 
 
-def _cosine(there: Then, vector: Vectors) -> dict[int, float]:
-    """The cosines of unchanged cubes; what was replaced has no vector."""
-    found = there.asked.connection.execute(_VECTORS, (json.dumps(there.seqs.tolist()),)).fetchall()
-    if not found:
+def _cosine(there: Then, query: VaultQuery, bm25: Mapping[int, float], checks: Checks) -> dict[int, float]:
+    """The cosines of the nearest unchanged cubes, and of the best by words; what was replaced has no vector."""
+    if query.vector is None:
         return {}
-    matrix = np.frombuffer(b"".join(row for _, row in found), dtype="<f4").reshape(len(found), -1)
-    return dict(zip([seq for seq, _ in found], cosines(matrix, vector).tolist(), strict=True))
+    unchanged, asked = there.unchanged, there.asked
+    numbers, seqs = unchanged.numbered
+    k = max(0, min(query.k, numbers.size))
+    places, _ = checks.nearest(asked.connection, Sought(asked.tenant, query.vector, numbers, k))
+    wanted = {*seqs[places].tolist(), *(seq for seq in _best(there, bm25, query.k) if seq not in there.older)}
+    stored = partial(stored_vectors, asked.connection, unchanged, dim=query.vector.size)
+    _, vectors = checks.handing.with_vectors(asked.connection, asked.visible.tenant, wanted, stored)
+    return cosines_with(vectors, query.vector)
 
 
-def _best(scores: Mapping[int, float], k: int) -> list[int]:
-    """The numbers of the best *k*, and of all that score as the last of them."""
+def _best(there: Then, scores: Mapping[int, float], k: int) -> list[int]:
+    """The numbers of the best *k*; of equal scores the smaller id, for which no cube is read."""
     if len(scores) <= k or k <= 0:
         return list(scores) if k > 0 else []
     least = sorted(scores.values(), reverse=True)[k - 1]
-    return [seq for seq, score in scores.items() if score >= least]
+    above = [seq for seq, score in scores.items() if score > least]
+    tied = [seq for seq, score in scores.items() if score == least]
+    if len(above) + len(tied) > k:
+        ids = {seq: there.older[seq].cube.id for seq in tied if seq in there.older}
+        ids |= ids_of(there.asked, [seq for seq in tied if seq not in there.older])
+        tied = nsmallest(k - len(above), tied, key=ids.__getitem__)
+    return above + tied
 
 
 def _top(scores: Mapping[int, float], cubes: Mapping[int, MemCube], k: int) -> Iterable[MemCube]:
@@ -247,8 +284,8 @@ def _top(scores: Mapping[int, float], cubes: Mapping[int, MemCube], k: int) -> I
 
 
 def _latest(there: Then, query: VaultQuery) -> tuple[Match, ...]:
-    times = dict(zip(there.seqs.tolist(), there.occurred.tolist(), strict=True))
+    times = dict(zip(there.unchanged.seq.tolist(), there.unchanged.occurred.tolist(), strict=True))
     times |= {seq: micros(occurred_at(row.cube)) for seq, row in there.older.items()}
-    cubes = [there.cube(seq) for seq in _best(times, query.k)]
+    cubes = [there.cube(seq) for seq in _best(there, times, query.k)]
     cubes.sort(key=lambda cube: (-micros(occurred_at(cube)), cube.id))
     return tuple(Match(cube) for cube in cubes[: max(0, query.k)])

@@ -68,7 +68,7 @@ def read_manifest(folder: Path, *, check: Progress | None = None) -> dict[str, A
         if manifest["format"] != FORMAT or sha256(canonical_json(manifest)) != stated or "vault.db" not in files:
             raise ValueError("its digest does not fit")
         Backup(**manifest["backup"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise VaultCorruptError(f"{folder} is not a backup of a vault, or its manifest is damaged ({exc}).") from exc
     if check is not None:
         _check_files(folder, files, check)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from contextlib import closing
 
 from memos_integrations.core.errors import VaultCorruptError, VaultSchemaError
 from memos_integrations.vaults import postings
@@ -136,6 +137,10 @@ _SEVENTH = (
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 """Step n takes a file from `user_version` n to n + 1. Released steps never change; new ones are added at the end."""
 
+_PARTS = """SELECT type || ' ' || name FROM main.sqlite_schema UNION
+    SELECT 'column ' || t.name || '.' || c.name FROM main.sqlite_schema AS t, pragma_table_info(t.name, 'main') AS c
+    WHERE t.type = 'table'"""
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a file to the newest schema; a file that is there already is left alone.
@@ -154,6 +159,14 @@ def migrate(connection: sqlite3.Connection) -> None:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+
+
+def lacking(connection: sqlite3.Connection) -> list[str]:
+    """What a file of the newest schema has and this one lacks: tables, columns and indexes."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as right:
+        migrate(right)
+        wanted = {said for (said,) in right.execute(_PARTS)}
+    return sorted(wanted.difference(said for (said,) in connection.execute(_PARTS)))
 
 
 def checked_version(connection: sqlite3.Connection) -> int:

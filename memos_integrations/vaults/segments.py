@@ -16,12 +16,14 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Iterator
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +35,8 @@ from memos_integrations.vaults.sqlite_write import Head
 
 _PAGE = 4096
 _CHUNK = 256
+_ZEROES = 1 << 20
+_TRIES, _PAUSE_S = 50, 0.02
 _NAME = re.compile(r"\.[0-9a-f]{16}\.faiss(\.\d+\.codes)?(\.tmp)?$")
 
 
@@ -85,7 +89,7 @@ def read_manifest(file: Path) -> Manifest | None:
         found = json.loads(file.read_bytes())
         columns = found["columns"] and Piece(**found["columns"])
         return Manifest(**found | {"pieces": tuple(Piece(**piece) for piece in found["pieces"]), "columns": columns})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
@@ -108,6 +112,37 @@ def drop_files(database: Path, keep: frozenset[str] = frozenset()) -> bool:
             except OSError:
                 gone = False
     return gone
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[bool]:
+    """Whether no other process seals in *folder* meanwhile: two would take each other's new segments off the disk.
+
+    Waits a moment for one that does. Where there are no such locks (Windows, some file systems), it is taken to be so.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield True
+        return
+    there = os.open(folder, os.O_RDONLY)
+    try:
+        yield _locked(there, fcntl.flock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(there)  # and the lock goes
+
+
+def _locked(there: int, lock: Callable[[int, int], None], how: int) -> bool:
+    for _ in range(_TRIES):
+        try:
+            lock(there, how)
+        except BlockingIOError:
+            time.sleep(_PAUSE_S)
+            continue
+        except OSError:
+            pass  # the file system has no such locks
+        return True
+    return False
 
 
 def checks_of(rows: Vectors, numbers: Numbers) -> Numbers:
@@ -211,7 +246,7 @@ def write_segment(database: Path, connection: sqlite3.Connection, dim: int, firs
     os.close(os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         with open(aside, "r+b") as out:
-            os.posix_fallocate(out.fileno(), 0, start + 4 * n * dim)  # a full disk is an error here, not a signal later
+            _reserve(out, start + 4 * n * dim)  # a full disk is an error here, not a signal later
             rows = np.memmap(out, dtype="<f4", mode="r+", offset=start, shape=(n, dim))
             _copy(connection, columns[:, 0], place_of, rows)
             rows.flush()
@@ -228,6 +263,16 @@ def write_segment(database: Path, connection: sqlite3.Connection, dim: int, firs
             aside.unlink(missing_ok=True)
     size, digest = start + 4 * n * dim, hashlib.sha256(content).hexdigest()
     return Piece(name, int(columns[0, 0]), last, n, int(tenants.size), size, digest)
+
+
+def _reserve(out: BinaryIO, size: int) -> None:
+    """Make a new file so long that all of it has its place on the disk."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(out.fileno(), 0, size)
+        return
+    for start in range(0, size, _ZEROES):  # macOS has none
+        out.write(bytes(min(_ZEROES, size - start)))
+    out.flush()
 
 
 def _copy(connection: sqlite3.Connection, numbers: Numbers, place_of: Numbers, rows: npt.NDArray[np.float32]) -> None:

@@ -39,7 +39,7 @@ from memos_integrations.vaults.connection import ReadPool, connect, located, tra
 from memos_integrations.vaults.faiss_index import SEAL_AT, FaissIndex, Numbers, drop_files, manifest_file, read_manifest
 from memos_integrations.vaults.guard import Guard
 from memos_integrations.vaults.jobs import Job
-from memos_integrations.vaults.past import search_past
+from memos_integrations.vaults.past import Checks, search_past
 from memos_integrations.vaults.planner import Sought
 from memos_integrations.vaults.postings import Tails
 from memos_integrations.vaults.rules import check_fits, checked_row, storable
@@ -256,7 +256,7 @@ class SQLiteVault(SQLiteReads, SQLiteKeys, SQLiteScrub):
             return self._faiss().nearest(connection, sought)
 
         witness = self._guard.witness
-        past = partial(search_past, check_versions=witness.check_versions)
+        past = partial(search_past, checks=Checks(witness.check_versions, nearest, witness.handing))
         ids = witness.vouched.check_ids
         return Searching(self._words, self._columns, self._tails, nearest, witness.handing, ids, past)
 

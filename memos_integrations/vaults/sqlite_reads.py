@@ -122,6 +122,8 @@ class SQLiteReads(ABC):
                 (number, cube_id),
             )
             cubes = [read_cube(row) for row in rows]
+            if not cubes:
+                self._guard.witness.check(connection, tenant)
             for cube in cubes:
                 check_tenant(cube, tenant)
             self._guard.witness.check_cubes(connection, tenant, (cube_id,))

@@ -111,11 +111,11 @@ def search(connection: sqlite3.Connection, by: Searching, query: VaultQuery, vis
         numbers, seqs = there.numbered
         places, how = by.nearest(connection, Sought(tenant, query.vector, numbers, k))
         near = set(seqs[places].tolist())
-        stored = partial(_vectors, connection, there, dim=query.vector.size)
+        stored = partial(stored_vectors, connection, there, dim=query.vector.size)
         # All are checked, because what the others say of their vectors keeps them out.
         rows, vectors = by.handing.with_vectors(connection, visible.tenant, near | best, stored)
         _check_found(rows, near | best)
-        cosine = _cosines(vectors, query.vector)
+        cosine = cosines_with(vectors, query.vector)
         best.update(_top(asked, *_columns({seq: cosine[seq] for seq in near}), k))
         told.append(how)
     else:
@@ -187,7 +187,7 @@ def _of(scored: Scores, seqs: Collection[int]) -> dict[int, float]:
     return dict(zip(asked.tolist(), np.where(known[places] == asked, scores[places], 0.0).tolist(), strict=True))
 
 
-def _vectors(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int], dim: int) -> dict[int, bytes]:
+def stored_vectors(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int], dim: int) -> dict[int, bytes]:
     """The vectors of these cubes from the table; cubes without one are left out."""
     asked = np.array(sorted(seqs), dtype=np.int64)
     numbers = there.vector[np.searchsorted(there.seq, asked)]
@@ -205,7 +205,8 @@ def _vectors(connection: sqlite3.Connection, there: Allowed, seqs: Iterable[int]
     return {seq: row for _, seq, row in found}
 
 
-def _cosines(vectors: Mapping[int, bytes], query: Vectors) -> dict[int, float]:
+def cosines_with(vectors: Mapping[int, bytes], query: Vectors) -> dict[int, float]:
+    """The cosine of each of these vectors with the query's."""
     if not vectors:
         return {}
     matrix = np.frombuffer(b"".join(vectors.values()), dtype="<f4").reshape(len(vectors), -1)
@@ -225,7 +226,7 @@ def _top(asked: Asked, seqs: Numbers, scores: Floats | Numbers, k: int) -> list[
     above: list[int] = seqs[scores > threshold].tolist()
     tied: list[int] = seqs[scores == threshold].tolist()
     if len(above) + len(tied) > k:
-        ids = _ids(asked, tied)
+        ids = ids_of(asked, tied)
         tied = nsmallest(k - len(above), tied, key=ids.__getitem__)
     return above + tied
 
@@ -236,13 +237,13 @@ def latest_page(asked: Asked, there: Allowed, query: VaultQuery) -> list[int]:
     latest = _top(asked, there.seq, there.occurred, min(k + query.skip, there.count))
     if not query.skip:
         return latest
-    ids = _ids(asked, latest)
+    ids = ids_of(asked, latest)
     at = dict(zip(latest, there.occurred[np.searchsorted(there.seq, latest)].tolist(), strict=True))
     latest.sort(key=lambda seq: (-at[seq], ids[seq]))
     return latest[query.skip :]
 
 
-def _ids(asked: Asked, seqs: Sequence[int]) -> dict[int, str]:
+def ids_of(asked: Asked, seqs: Sequence[int]) -> dict[int, str]:
     """The ids of cubes; held against what was sealed, as those that are not handed out decide what is."""
     ids = _ids_read(asked.connection, seqs)
     asked.check_ids(asked.connection, asked.visible.tenant, ids)

@@ -163,6 +163,24 @@ def test_rules_that_were_taken_out_of_the_file_are_missed(tmp_path: Path) -> Non
         seen(memos)
 
 
+@pytest.mark.parametrize("edit", ["renamed", "gone, and another row edited"])
+def test_rules_that_cannot_be_found_for_an_edit_are_not_taken_for_none(tmp_path: Path, edit: str) -> None:
+    with opened(tmp_path) as memos:
+        pay = told(memos)
+        other = memos.remember("Bob plants trees.", by=BOB).id
+        memos.adopt_policy(RULES, by=ADMIN)
+    with sqlite3.connect(tmp_path / "v" / "vault.db") as connection:
+        if edit == "renamed":
+            connection.execute("UPDATE cubes SET id = 'other' WHERE id = ?", (rules_id("acme"),))
+        else:
+            connection.execute("DELETE FROM cubes WHERE id = ?", (rules_id("acme"),))
+            connection.execute("UPDATE cubes SET state = 'frozen' WHERE id = ?", (other,))
+    with opened(tmp_path) as memos:
+        for read in (memos.get, memos.history):
+            with pytest.raises(IntegrityError):
+                read(pay, by=BOB)
+
+
 def test_an_admin_sees_what_a_change_opens_and_closes_for_everybody(tmp_path: Path) -> None:
     with opened(tmp_path) as memos:
         pay = told(memos)

@@ -124,3 +124,7 @@ def test_token_estimates_grow_with_the_text() -> None:
 @given(st.text(st.characters(codec="ascii"), max_size=80))
 def test_plain_text_is_counted_as_it_is_beside_other_letters(text: str) -> None:
     assert estimate_tokens(text) == estimate_tokens(f"{text} é") - 1
+
+
+def test_a_word_of_thousands_of_apostrophes_is_a_word() -> None:
+    assert terms("a'" * 50_000 + "hiver") == terms("hiver")

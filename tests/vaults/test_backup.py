@@ -20,9 +20,10 @@ from memos_integrations.core.errors import (
     VaultSchemaError,
 )
 from memos_integrations.core.ports import Erase
-from memos_integrations.testing.cubes import asked, cube, stored, submit, unit
+from memos_integrations.testing.cubes import asked, cube, record, stored, submit, unit
 from memos_integrations.testing.vault_blobs import beside, content_of
 from memos_integrations.vaults.backup import Backup, back_up
+from memos_integrations.vaults.doctor import examine
 from memos_integrations.vaults.restore import restore
 from memos_integrations.vaults.schema import MIGRATIONS
 from memos_integrations.vaults.sqlite import SQLiteVault
@@ -76,7 +77,7 @@ def test_a_backup_of_a_busy_vault_is_one_commit(tmp_path: Path, folder: Path) ->
 
         def write() -> None:
             while not stop.is_set():
-                from memos_integrations.testing.cubes import put, record
+                from memos_integrations.testing.cubes import put
 
                 one, two = cube("pair"), beside(vault.put_blob(Random().randbytes(2_000)), "pair")
                 submit(vault, put(one), put(two), audit=(record(one), record(two)))
@@ -107,6 +108,25 @@ def test_a_backup_of_a_busy_vault_is_one_commit(tmp_path: Path, folder: Path) ->
             for match in found.matches:
                 assert all(content_of(again.open_blob(blob)) for blob in match.cube.blobs)
             assert again.verify_audit().ok
+
+
+def test_a_backup_is_made_while_memories_with_blobs_are_erased_one_after_another(tmp_path: Path, folder: Path) -> None:
+    with SQLiteVault(folder) as vault:
+        beside_blobs = [stored(vault, beside(vault.put_blob(b"pixels %d" % n), f"picture {n}")) for n in range(12)]
+        last_first = sorted(beside_blobs, key=lambda each: each.blobs[0].digest, reverse=True)
+
+        def erase_the_last(done: int, total: int) -> None:
+            if done == 1 and len(last_first) > 2:  # a new attempt begins to copy blobs
+                gone = last_first.pop(0)
+                submit(vault, Erase(gone.id), audit=(record(gone, "forget"),))
+
+        made = back_up(folder, tmp_path / "made", progress=erase_the_last)
+    assert len(last_first) < 12
+    assert restore(tmp_path / "made", tmp_path / "again") == made
+    assert examine(tmp_path / "again").ok
+    with SQLiteVault(tmp_path / "again") as vault:
+        for each in last_first:
+            assert content_of(vault.open_blob(each.blobs[0]))
 
 
 def test_a_backup_is_never_written_over(tmp_path: Path, folder: Path, filled: list[MemCube]) -> None:

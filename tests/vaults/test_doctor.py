@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IntegrityError, VaultError
 from memos_integrations.testing.cubes import asked, cube, stored, unit
 from memos_integrations.testing.vault_blobs import beside
+from memos_integrations.vaults.anchor import EVERY
 from memos_integrations.vaults.doctor import Report, examine
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.vaults.conftest import changed, without_reserved
@@ -56,6 +58,10 @@ def test_it_looks_at_a_vault_that_is_open_and_changes_nothing(folder: Path, fill
         ("UPDATE head SET erased = 9", "counters"),
         ("DELETE FROM cubes WHERE seq = 4", "orphans"),
         ("CREATE TRIGGER t AFTER INSERT ON cubes BEGIN DELETE FROM audit; END", "schema"),
+        ("DROP TABLE gone", "schema"),
+        ("DROP TABLE uploads", "schema"),
+        ("DROP INDEX cubes_by_tenant", "schema"),
+        ("ALTER TABLE gone RENAME COLUMN changed TO moved", "schema"),
         ("UPDATE meta SET value = x'00' WHERE name = 'word_key'", "counters"),
     ],
 )
@@ -122,6 +128,22 @@ def test_an_anchor_is_missed_when_it_is_gone(tmp_path: Path) -> None:
     SQLiteVault(tmp_path / "v", anchor=anchor).close()
     with pytest.raises(VaultError, match="beside"):
         SQLiteVault(tmp_path / "v", anchor=tmp_path / "v" / "anchor")
+
+
+def test_an_anchor_never_saw_more_than_the_disk_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a vault that a power cut set back would be called an older copy."""
+    anchor, flushed, flush = tmp_path / "anchor", list[int](), os.fsync
+
+    def noted(file: int) -> None:
+        flushed.append(os.fstat(file).st_ino)
+        flush(file)
+
+    with SQLiteVault(tmp_path / "v", anchor=anchor, durability="process") as vault:
+        monkeypatch.setattr(os, "fsync", noted)
+        for number in range(EVERY):
+            stored(vault, cube(f"kettle {number}"))
+        log = (tmp_path / "v" / "vault.db-wal").stat().st_ino
+    assert flushed[:2] == [log, anchor.stat().st_ino]
 
 
 def test_a_past_that_was_rewritten_is_noticed_by_the_anchor(tmp_path: Path) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.ports import Erase
 from memos_integrations.testing.cubes import EMBEDDER, asked, cube, revised, stored, submit, unit
+from memos_integrations.vaults import faiss_index
+from memos_integrations.vaults.doctor import examine
 from memos_integrations.vaults.sqlite import SQLiteVault
 
 
@@ -53,6 +57,10 @@ def _no_manifest(index: Path, manifest: Path) -> None:
     manifest.unlink()
 
 
+def _endless_manifest(index: Path, manifest: Path) -> None:
+    manifest.write_text("[" * 100_000)
+
+
 def _bad_manifest(index: Path, manifest: Path) -> None:
     manifest.write_text("[1, 2")
 
@@ -74,6 +82,7 @@ DAMAGES = [
     _missing,
     _no_manifest,
     _bad_manifest,
+    _endless_manifest,
     _other("commit", 10**6),
     _other("embedder", "another"),
     _other("dim", 4),
@@ -155,6 +164,37 @@ def test_a_second_vault_object_sees_the_writes_of_the_first(folder: Path, filled
         submit(one, Erase(filled[1].id))
         assert len(asked(two, vector=unit(1), k=99).matches) == 30
     assert len(answers(folder)[0]) == 5
+
+
+def test_two_that_seal_at_once_leave_an_index_that_is_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = SQLiteVault(folder), SQLiteVault(folder)
+    one.bind_embedder(EMBEDDER)
+    for number, vault in enumerate((one, other)):
+        stored(vault, cube(f"kettle {number}"), vector=unit(number))
+        asked(vault, vector=unit(1))
+    write = faiss_index.write_columns
+
+    def interrupted(*what: Any) -> Any:
+        monkeypatch.setattr(faiss_index, "write_columns", write)
+        other.close()  # when the segment of the first is on the disk, and its manifest is not
+        return write(*what)
+
+    monkeypatch.setattr(faiss_index, "write_columns", interrupted)
+    one.close()
+    assert sealed(folder)[0].exists()
+    assert examine(folder).ok
+
+
+def test_an_index_is_sealed_where_the_system_cannot_reserve_room(
+    folder: Path, filled: list[MemCube], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As macOS, whose Python has no `posix_fallocate`."""
+    before = answers(folder)
+    sealed(folder)[1].unlink()
+    monkeypatch.delattr(os, "posix_fallocate")
+    assert answers(folder) == before
+    assert sealed(folder)[0].exists()
+    assert examine(folder).ok
 
 
 def test_searches_stay_exact_while_others_write(folder: Path) -> None:

@@ -282,3 +282,10 @@ def test_a_vault_stays_where_it_was_when_the_working_folder_changes(
         mine = stored(vault, cube("here"))
         assert vault.get("acme", [mine.id]) == [mine]
     assert [each.name for each in (tmp_path / "other").iterdir()] == []
+
+
+def test_a_path_may_begin_with_two_slashes(tmp_path: Path) -> None:
+    with SQLiteVault(f"/{tmp_path}/v") as vault:
+        told = stored(vault, cube("here"))
+    with SQLiteVault(tmp_path / "v") as vault:
+        assert vault.get("acme", [told.id]) == [told]

@@ -13,7 +13,7 @@ from memos_integrations.core.errors import (
     MemOSError,
     VaultCorruptError,
 )
-from memos_integrations.core.ports import LogQuery, Use
+from memos_integrations.core.ports import Erase, LogQuery, Use
 from memos_integrations.testing.cubes import NOW, asked, cube, revised, seen_by, stored, submit
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.vaults.conftest import changed
@@ -48,6 +48,42 @@ def test_a_tampered_row_is_refused_on_read(folder: Path, filled: list[MemCube], 
             assert caught.value.cube_id == filled[3].id
         if name != "tenant":  # there a cube is missing, so nothing of the tenant can be trusted to be complete
             assert vault.get("acme", [filled[5].id]) == [filled[5]]
+
+
+@pytest.mark.parametrize("edit", ["UPDATE cubes SET id = 'another' WHERE seq = 2", "DELETE FROM cubes WHERE seq = 2"])
+def test_no_cube_is_told_to_be_absent_while_a_damaged_row_may_be_its_own(folder: Path, edit: str) -> None:
+    cubes = [cube(f"pot {number}") for number in range(3)]
+    with SQLiteVault(folder) as vault:
+        for each in cubes:
+            stored(vault, each)
+    changed(folder, edit)
+    changed(folder, "UPDATE cubes SET occurred_at = occurred_at + 1 WHERE seq = 3")
+    with SQLiteVault(folder) as vault:
+        for _ in range(2):  # it is not remembered as absent either
+            with pytest.raises(IntegrityError):
+                vault.get("acme", [cubes[0].id, cubes[1].id])
+            with pytest.raises(IntegrityError):
+                vault.history("acme", cubes[1].id)
+        assert vault.get("acme", [cubes[0].id]) == [cubes[0]]
+
+
+def test_an_erasure_is_not_taken_for_an_edit_and_hides_none(folder: Path) -> None:
+    """Else all tenants would be added up anew after each."""
+    cubes = [cube(f"pot {number}") for number in range(4)]
+    with SQLiteVault(folder) as vault:
+        for each in cubes:
+            stored(vault, each)
+        vault.get("acme", [cubes[0].id])
+        witness = vault._guard.witness
+        before = witness.moment().epoch
+        submit(vault, Erase(cubes[3].id))
+        assert vault.traces(cubes[3].id)["files"] == 0
+        assert witness.moment().epoch == before
+        changed(folder, "UPDATE cubes SET occurred_at = occurred_at + 1 WHERE seq = 2")
+        submit(vault, Erase(cubes[2].id))
+        assert witness.moment().epoch > before
+        with pytest.raises(IntegrityError):
+            vault.get("acme", [cubes[1].id])
 
 
 def test_a_use_of_a_damaged_cube_fails_alone(folder: Path, filled: list[MemCube]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from memos_integrations.core.cube import MemCube, State, sha256
-from memos_integrations.core.errors import IntegrityError, MemOSError
+from memos_integrations.core.errors import IntegrityError, MemOSError, VaultCorruptError
 from memos_integrations.core.ports import CubeFilter, Erase, Move, Transaction, Vault, VaultQuery
 from memos_integrations.testing.cubes import (
     EMBEDDER,
@@ -293,6 +293,36 @@ def test_an_earlier_version_is_not_handed_out_of_an_edited_row(
         raw.execute("UPDATE versions SET body = ?, digest = ? WHERE cube = 2 AND version = 1", told)
     with SQLiteVault(folder) as vault, pytest.raises(IntegrityError):
         vault.search(when, seen_by())
+
+
+@pytest.mark.parametrize(
+    "edit", ["UPDATE cubes SET version = version + 1 WHERE seq = 4", "DELETE FROM versions WHERE cube = 4"]
+)
+def test_a_cube_of_then_whose_version_is_missing_is_named(folder: Path, kept: list[MemCube], edit: str) -> None:
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        raw.execute(edit)
+    with SQLiteVault(folder) as vault, pytest.raises(IntegrityError) as caught:
+        vault.search(VaultQuery(99, as_of=NOW + timedelta(hours=1)), seen_by())
+    assert caught.value.cube_id == kept[3].id
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "DELETE FROM vectors WHERE cube = 4",
+        "UPDATE vectors SET cube = -4 WHERE cube = 4",
+        "UPDATE vectors SET row = (SELECT row FROM vectors WHERE cube = 9) WHERE cube = 4",
+    ],
+)
+def test_a_vector_that_was_edited_keeps_no_cube_out_of_the_past(folder: Path, kept: list[MemCube], edit: str) -> None:
+    asked_then = VaultQuery(1, vector=unit(3), as_of=NOW + timedelta(hours=1))
+    with opened(folder) as vault:
+        before = vault.search(asked_then, seen_by()).matches
+    assert before[0].cube.id == kept[3].id
+    with closing(sqlite3.connect(folder / "vault.db")) as raw, raw:
+        raw.execute(edit)
+    with opened(folder) as vault, pytest.raises((IntegrityError, VaultCorruptError)):
+        vault.search(asked_then, seen_by())
 
 
 LOGGED = {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 
 from memos_integrations.core.claims.claim import KINDS
 from memos_integrations.core.contrast.lexicon import (
@@ -82,7 +84,9 @@ def qualifiers_of(content: list[Word], word: Word) -> frozenset[str]:
     """The words that say which one is meant: "the small box", "the deadline for the tax return"."""
     if word.root in MANY or word.root in CHANGING or word.root.startswith("@"):
         return frozenset()
-    found, places = set[str](), {each.place: each for each in content}
+    at = bisect_left(content, word.place, key=attrgetter("place"))
+    near = content[max(0, at - _LONGEST_PHRASE) : at + 2]
+    found, places = set[str](), {each.place: each for each in near}
     place = word.place - 1
     while (each := places.get(place)) is not None and each.kind not in {"number", "time"}:
         found.add(each.root)
@@ -91,7 +95,7 @@ def qualifiers_of(content: list[Word], word: Word) -> frozenset[str]:
         place -= 1
     else:
         found.clear()  # what stands there is no noun phrase
-    after = next((each for each in content if each.place > word.place), None)
+    after = next((each for each in near if each.place > word.place), None)
     if (
         after is not None
         and (after.lead in {"for", "of"} or _is_partner(after))
@@ -112,7 +116,7 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     low = lows[place]
     plain = root(low)
     if place and _DESIGNATION.fullmatch(tokens[place]) and tokens[place - 1][-1:].isalpha():
-        return Word(low, low, place, lows[place - 1], "name", False, any(each in _COPULAS for each in lows[:place]))
+        return Word(low, low, place, lows[place - 1], "name", False, not _COPULAS.isdisjoint(lows[:place]))
     after = place == 0 or lows[place - 1] in DETERMINERS
     if place and plain in ENDING and (after or lows[place - 1] in _OF_ABSENCE):
         plain = low  # "the left knee", "a finished book", "sick leave": no verb
@@ -127,7 +131,7 @@ def word_of(tokens: list[str], lows: list[str], place: int) -> Word | None:
     framed = plain if low in {"call", "calls", "calling"} else framed
     kind = _kind(tokens, lows, plain, place)
     kind = "" if kind == "standing" and framed.startswith("@") else kind
-    said_of = any(each in _COPULAS for each in lows[:place])
+    said_of = not _COPULAS.isdisjoint(lows[:place])
     back = 2 if place > 1 and lows[place - 1] in DETERMINERS else 1
     back += 1 if place > back and lows[place - 1] in TITLES else 0
     lead = lows[place - back] if place else ""
@@ -167,6 +171,8 @@ def _kind(tokens: list[str], lows: list[str], plain: str, place: int) -> str:  #
     return "place" if {lead, lows[place - 2] if place > 1 and lead in DETERMINERS else ""} & _BEFORE_PLACES else ""
 
 
+_LONGEST_PHRASE = 64
+"""What has more words before its noun is no noun phrase, but a language that this does not part into words."""
 _DESIGNATION = re.compile(r"[A-HJ-Z]")
 """A capital alone that tells one of several: "team A"."""
 _OF_ABSENCE = frozenset("parental sick maternity paternity annual unpaid medical study on".split())

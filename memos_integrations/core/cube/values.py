@@ -267,7 +267,8 @@ _randomness: list[int] = []
 _DRAWN = 1024
 """Random numbers of 64 bits asked of the system at once: asking hands the interpreter to other threads."""
 
-os.register_at_fork(after_in_child=_randomness.clear)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_randomness.clear)
 
 
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -100,6 +100,9 @@ class CubeFilter:
     moment of asking, or that of `as_of`, but neither what is still to begin, nor what was merged by hand, which stands
     for its sources until they are back. `value` are tests of the structured payload, all of which must pass.
     `folded`: namespace, types, tags, entities and speakers are compared as `text.folded_label` has them, as rules do.
+
+    Raises:
+        InvalidMemoryError: One text stands where several belong, or a time has no zone.
     """
 
     namespace: tuple[str, ...] = ()
@@ -121,6 +124,26 @@ class CubeFilter:
     holding: bool = False
     created: tuple[datetime, datetime] | None = None
     folded: bool = False
+
+    def __post_init__(self) -> None:
+        """Take lists and sets for what they say, and refuse what would find nothing without a word."""
+        for name, kind in _SEVERAL.items():
+            said = getattr(self, name)
+            if type(said) is not kind:
+                if isinstance(said, str) or not isinstance(said, Iterable):
+                    raise InvalidMemoryError(f"`{name}` of a filter takes several, as ({said!r},); not {said!r} alone.")
+                object.__setattr__(self, name, kind(said))
+        for window in (self.occurred, self.recorded, self.created, (self.valid_at, self.begins_after)):
+            for moment in window or ():
+                if moment is not None and moment.tzinfo is None:
+                    raise InvalidMemoryError(f"A time of a filter has a time zone; {moment} has none.")
+
+
+_SEVERAL: dict[str, type[tuple[object, ...]] | type[frozenset[object]]] = {
+    **dict.fromkeys(("namespace", "ids", "semantic_types", "tags", "entities", "speakers", "sessions", "value"), tuple),
+    **dict.fromkeys(("states", "tiers"), frozenset),
+}
+"""The fields of a filter that hold several, and as what."""
 
 
 NOTHING = ("\u2205",)
