@@ -6,13 +6,16 @@ import difflib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from memos_integrations.core.access import Caller, Verb, may_read, subjects_for
+from memos_integrations.core.aftermath import Aftermath
 from memos_integrations.core.cube import Digest, Label, MemCube, State, Value
+from memos_integrations.core.ports import Stage
+from memos_integrations.core.releasing import Releasing, withheld
 
 
 class CubeChange(Value):
@@ -56,20 +59,37 @@ class PipelineReport(Value):
     """Whether this run had been done before; nothing was done again, and `changes` is empty."""
 
 
-Pairs = Iterable[tuple[MemCube | None, MemCube | None]]
+Pairs = Sequence[tuple[MemCube | None, MemCube | None]]
 
 
-def changes_in(pairs: Pairs, caller: Caller) -> tuple[tuple[CubeChange, ...], int]:
-    """The changes that the caller may see, and how many others there are; *pairs* as `Stage.changed` gives them."""
+def changes_in(stage: Stage, pairs: Pairs, caller: Caller) -> tuple[tuple[CubeChange, ...], int]:
+    """The changes that the caller may see, and how many others there are; *pairs* are those of `Stage.changed`.
+
+    Of what is derived of something that they may not see by now, or that is another by now, no words are told.
+    """
     seen: list[CubeChange] = []
     unseen = 0
+    derived = [cube for pair in pairs if (cube := pair[1] or pair[0]) is not None and _is_derived(pair)]
+    stands = {cube.id for cube in Releasing(stage, Aftermath(stage)).of(derived, caller)} if derived else set()
+    ids = [cube.id for pair in pairs for cube in pair[:1] if cube is not None]
+    away = withheld(stage, ids, caller)
     for was, now in pairs:
         there = [cube for cube in (was, now) if cube is not None]
-        if there and all(may_read(cube, caller) or cube.governance.owner == caller.by.subject for cube in there):
-            seen.append(_change(was, now))
+        if there and all(_may_see(cube, caller, away) for cube in there):
+            change = _change(was, now)
+            told = there[0].id in stands or not _is_derived((was, now))
+            seen.append(change if told else change.model_copy(update={"diff": ()}))
         else:
             unseen += bool(there)
     return tuple(seen), unseen
+
+
+def _is_derived(pair: tuple[MemCube | None, MemCube | None]) -> bool:
+    return any(cube is not None and cube.provenance.derived_from for cube in pair)
+
+
+def _may_see(cube: MemCube, caller: Caller, away: Container[str]) -> bool:
+    return cube.governance.owner == caller.by.subject or (cube.id not in away and may_read(cube, caller))
 
 
 def touched(changes: Iterable[CubeChange]) -> Counter[tuple[str, str, str | None]]:

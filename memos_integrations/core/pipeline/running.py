@@ -286,7 +286,7 @@ class Running(Living):
                     f"Pipeline {pipeline.name!r} would change {len(pairs)} memories, more than "
                     f"{pipeline.most_changes}. Nothing was changed. Narrow it, or raise most_changes."
                 )
-        seen, unseen = changes_in(pairs, self._caller(run.by, run.context))
+        seen, unseen = changes_in(stage, pairs, self._caller(run.by, run.context))
         return PipelineReport(
             run=number,
             pipeline=pipeline.name,
