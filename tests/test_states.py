@@ -237,6 +237,21 @@ def test_what_was_computed_of_a_memory_is_used_as_long_as_that_holds(tmp_path: P
         assert memos.activations(by=ANA) == []
 
 
+def test_what_was_computed_of_what_is_to_begin_is_used_from_then_on(tmp_path: Path) -> None:
+    now, begins = [START], START + timedelta(days=5)
+    with MemOS.open(tmp_path, clock=lambda: now[0]) as memos:
+        cube = memos.remember("The kettle is blue.", by=ANA, valid_from=begins)
+        memos.attach(Store())
+        kept = memos.keep_parameter(b"w", [cube], base=MODEL, training={"gates": {"failed": []}}, by=ANA)
+        how: dict[str, Any] = {"token_count": 3, "token_ids_digest": "a" * 64, "key": "k", "fingerprint": MODEL}
+        memos.keep_activation(b"keys and values", [cube], **how, by=ANA)
+        found = memos.recall(ASKED, by=ANA, needed=True)
+        assert (found.hits, found.adapters, memos.activations(by=ANA)) == ((), (), [])
+        now[0] = begins
+        found = memos.recall(ASKED, by=ANA, needed=True)
+        assert (len(found.hits), found.adapters, len(memos.activations(by=ANA))) == (1, (kept.id,), 1)
+
+
 @pytest.mark.parametrize("state", [*State, HELD])
 def test_a_subscriber_gets_what_a_reader_gets_and_in_which_state_it_is(memos: MemOS, state: State | str) -> None:
     ben = Principal(tenant="acme", user="ben")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage
-from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 
 from memos_integrations import MemOS, Principal, State
 from memos_integrations.core.conflict import ConflictRules
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import IllegalTransitionError, LegalHoldError
+from memos_integrations.core.lifecycle import Ageing
 from memos_integrations.core.ports import CubeFilter
-from memos_integrations.langchain import MemOSMiddleware, memory_tools
+from memos_integrations.langchain import MemOSDocumentCompressor, MemOSMiddleware, memory_tools
 from memos_integrations.langchain import MemOSRetriever as LangChainRetriever
 from memos_integrations.langgraph import MemOSStore, memory_subgraph
 from memos_integrations.llama_index import MemOSAccessPostprocessor, MemOSNodePostprocessor
@@ -25,7 +27,7 @@ from memos_integrations.llama_index import MemOSRetriever as LlamaIndexRetriever
 from memos_integrations.vaults.memory import InMemoryVault
 from memos_integrations.vaults.sqlite import SQLiteVault
 from tests.langchain.scripted import ScriptedModel
-from tests.lifetime import ADMIN, ANA, Clock
+from tests.lifetime import ADMIN, ANA, DAY, START, Clock
 
 ASKED = "Which colour is the kettle?"
 LIVES = "Do I live in Lisbon, or did I move to Porto?"
@@ -137,6 +139,25 @@ def test_a_node_of_what_holds_no_longer_is_withheld(memos: MemOS, clock: Clock) 
         assert bool(passing.postprocess_nodes(nodes, QueryBundle(ASKED))) == keeps
 
 
+@pytest.mark.parametrize("times", [{"valid_to": START + DAY}, {"valid_from": START + 90 * DAY}])
+def test_what_came_in_of_a_memory_that_does_not_hold_now_is_dropped(
+    memos: MemOS, clock: Clock, times: dict[str, datetime]
+) -> None:
+    memos.remember("The kettle is blue.", by=ANA, **times)  # type: ignore[arg-type]
+    (cube,) = memos.find(CubeFilter(), by=ANA)
+    clock.now += 2 * DAY
+    document = Document(page_content="The kettle is blue.", metadata={"memcube_id": cube.id})
+    node = NodeWithScore(node=TextNode(text="The kettle is blue.", metadata={"memcube_id": cube.id}))
+    compressor = MemOSDocumentCompressor(memos=memos, principal=ANA)
+    postprocessor = MemOSNodePostprocessor(memos=memos, principal=ANA)
+    assert list(compressor.compress_documents([document], ASKED)) == []
+    assert asyncio.run(compressor.acompress_documents([document], ASKED)) == []
+    assert postprocessor.postprocess_nodes([node], QueryBundle(ASKED)) == []
+    when = "Which colour did the kettle have before?" if "valid_to" in times else "Which colour will the kettle be?"
+    assert len(compressor.compress_documents([document], when)) == 1
+    assert len(postprocessor.postprocess_nodes([node], QueryBundle(when))) == 1
+
+
 # --- LangGraph's BaseStore
 
 
@@ -245,18 +266,92 @@ def test_a_door_shows_no_memory_that_no_longer_holds(memos: MemOS, clock: Clock,
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_a_door_shows_what_is_to_begin_behind_what_holds_and_says_so(memos: MemOS, clock: Clock, door: str) -> None:
+def test_a_door_shows_what_is_to_begin_where_that_is_asked_behind_what_holds(
+    memos: MemOS, clock: Clock, door: str
+) -> None:
     begins = clock.now + timedelta(days=100)
     memos.remember("The kettle in the kitchen is blue.", by=ANA)
     memos.remember("The kettle in the kitchen is red.", by=ANA, valid_from=begins)
-    asked = "Which colour is the kettle in the kitchen, blue or red?"
+    now = "Which colour is the kettle in the kitchen, blue or red?"
+    told = "\n".join(DOORS[door](memos, now))
+    assert ("is blue" in told, "is red" in told) == (True, False)
+    asked = "Which colour will the kettle in the kitchen be, blue or red?"
     shown = "\n".join(DOORS[door](memos, asked))
     assert f"from {begins:%Y-%m-%d}" in shown
     assert 0 <= shown.find("is blue") < shown.find("is red")
     first, second = memos.recall(asked, by=ANA).hits
     assert ("blue" in first.text, "red" in second.text) == (True, True)
     clock.now = begins + timedelta(hours=1)
-    assert {hit.text for hit in memos.recall(asked, by=ANA).hits} >= {second.text}
+    assert {hit.text for hit in memos.recall(now, by=ANA).hits} >= {second.text}
+    assert "is red" in "\n".join(DOORS[door](memos, now))
+
+
+@pytest.mark.parametrize("asked", ["Which colour is the kettle?", "Which colour did the kettle have before?"])
+def test_what_was_rewritten_for_later_is_told_as_it_is_until_then(memos: MemOS, clock: Clock, asked: str) -> None:
+    begins = clock.now + timedelta(days=100)
+    cube = memos.remember("The colour of the kettle is blue.", by=ANA)
+    memos.update(cube.id, by=ANA, text="The colour of the kettle is red.", valid_from=begins)
+    then = clock.now
+    assert [hit.text for hit in memos.recall(asked, by=ANA).hits] == ["The colour of the kettle is blue."]
+    later = memos.recall("Which colour will the kettle have next year?", by=ANA).hits
+    assert [hit.text for hit in later] == ["The colour of the kettle is red."]
+    clock.now = begins + timedelta(days=1)
+    assert [hit.text for hit in memos.recall(ASKED, by=ANA).hits] == ["The colour of the kettle is red."]
+    past = memos.recall(ASKED, by=ANA, as_of=then).hits
+    assert [hit.text for hit in past] == ["The colour of the kettle is blue."]
+
+
+@pytest.mark.parametrize("back", [timedelta(seconds=1), timedelta(days=365)])
+def test_what_was_rewritten_is_told_in_its_new_words_by_a_clock_that_went_back(
+    memos: MemOS, clock: Clock, back: timedelta
+) -> None:
+    cube = memos.remember("The kettle is blue.", by=ANA)
+    clock.now += DAY
+    memos.update(cube.id, by=ANA, text="The kettle is red.")
+    clock.now -= back
+    assert [hit.text for hit in memos.recall(ASKED, by=ANA).hits] == ["The kettle is red."]
+    assert [each.text for each in memos.get_many([cube.id], by=ANA, holding=True)] == ["The kettle is red."]
+
+
+def test_what_is_merged_of_what_is_to_begin_stands_for_what_holds(memos: MemOS, clock: Clock) -> None:
+    blue = memos.remember("The kettle is blue.", by=ANA)
+    spoon = memos.remember("The spoon is red.", by=ANA, valid_from=clock.now + timedelta(days=100))
+    both = memos.merge([blue.id, spoon.id], by=ANA)
+    assert [hit.cube.id for hit in memos.recall(ASKED, by=ANA).hits] == [both.id]
+
+
+def test_what_is_merged_of_what_is_all_to_begin_is_to_begin(memos: MemOS, clock: Clock) -> None:
+    told = ("The kettle will hum.", "The kettle is blue.")
+    both = memos.merge([memos.remember(text, by=ANA, valid_from=clock.now + 9 * DAY).id for text in told], by=ANA)
+    assert memos.recall(ASKED, by=ANA).hits == ()
+    assert [hit.cube.id for hit in memos.recall("Which colour will the kettle be?", by=ANA).hits] == [both.id]
+    clock.now += 10 * DAY
+    assert [hit.cube.id for hit in memos.recall(ASKED, by=ANA).hits] == [both.id]
+
+
+def test_a_full_answer_is_given_though_the_best_are_to_begin(memos: MemOS, clock: Clock) -> None:
+    for n in range(12):
+        memos.remember(f"The kettle is blue, and the kettle number {n} too.", by=ANA, valid_from=clock.now + n * DAY)
+        memos.remember(f"Number {n} is where the kettle stands.", by=ANA)
+    hits = memos.recall("kettle blue", by=ANA, k=8, needed=True).hits
+    assert len(hits) == 8
+    assert all(hit.cube.descriptive.valid_from in {None, clock.now} for hit in hits)
+
+
+def test_what_is_to_begin_is_no_node_and_does_not_age(memos: MemOS, clock: Clock) -> None:
+    begins = clock.now + timedelta(days=900)
+    cube = memos.remember("The kettle is blue.", by=ANA, valid_from=begins, half_life=timedelta(days=9))
+    nodes = LlamaIndexRetriever(memos, principal=ANA).retrieve("Which colour will the kettle be?")
+    for keeps in (False, True):
+        passing = MemOSAccessPostprocessor(memos=memos, principal=ANA, keep_ended=keeps)
+        assert bool(passing.postprocess_nodes(nodes, QueryBundle(ASKED))) == keeps
+    clock.now = begins - timedelta(days=1)
+    assert memos.tick(by=ANA, ageing=Ageing(budgets={"ana": 1})).archived == {}
+    clock.now = begins + timedelta(days=5)
+    assert memos.tick(by=ANA).archived == {}
+    assert [hit.cube.id for hit in memos.recall(ASKED, by=ANA).hits] == [cube.id]
+    clock.now = begins + timedelta(days=60)
+    assert memos.tick(by=ANA).archived == {cube.id: "decay"}
 
 
 def test_what_no_longer_holds_is_found_by_id_by_time_and_by_questions_about_the_past(

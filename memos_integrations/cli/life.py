@@ -87,7 +87,9 @@ def tick(
         return
     more = " There is more to do." if done.more else ""
     left = " Copies of what was erased may be left: see `memos scrub`." if done.unscrubbed else ""
-    say(f"{len(done.archived)} archived, {len(done.expired)} expired, {len(done.collected)} collected.{more}{left}")
+    late = f" {len(done.ahead)} rest: a wrong clock dated them later than now." if done.ahead else ""
+    counts = f"{len(done.archived)} archived, {len(done.expired)} expired, {len(done.collected)} collected."
+    say(f"{counts}{more}{late}{left}")
     if model is not None:
         _told_forms(done)
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 
+from memos_integrations.core.aftermath import was_merged_by_hand
 from memos_integrations.core.cube import MemCube, Relation, State, unique
-from memos_integrations.core.lifecycle.then import held_at
+from memos_integrations.core.lifecycle.then import has_begun, held_at
 from memos_integrations.core.ports import Found, Match, VaultQuery
 from memos_integrations.core.ranking import bm25, idf
 from memos_integrations.core.text import terms as terms_of
@@ -29,7 +31,10 @@ def with_before(
     search: Callable[[VaultQuery], Found],
     versions: Callable[[str], Sequence[MemCube]],
 ) -> Found:
-    """What was found, and what earlier versions of other memories say of the time asked for."""
+    """What was found, and what earlier versions of other memories say of the time asked for.
+
+    *versions* are those known at the time of the query, in the state of then.
+    """
     at = query.filter.valid_at
     if at is None:
         return found
@@ -37,15 +42,14 @@ def with_before(
     later = search(VaultQuery(k=MOST_REWRITTEN, filter=since, as_of=query.as_of)).matches
     then: list[MemCube] = []
     for cube in (match.cube for match in later if match.cube.version > 1):
-        known = [e for e in versions(cube.id) if query.as_of is None or e.descriptive.recorded_at <= query.as_of]
-        told = held_at(known, at)
+        told = held_at(versions(cube.id), at)
         if told is not None and told.version < cube.version:
             then.append(told.model_copy(update={"state": cube.state}))
     known_ids = {match.cube.id for match in found.matches}
     for cube_id in unique(each for match in later for each in _made_of(match.cube)):
         if cube_id in known_ids:
             continue
-        known = [e for e in versions(cube_id) if query.as_of is None or e.descriptive.recorded_at <= query.as_of]
+        known = versions(cube_id)
         if known and known[-1].state is State.MERGED and (told := held_at(known, at)) is not None:
             then.append(told)
     if not then:
@@ -54,6 +58,19 @@ def with_before(
     if not query.terms and query.vector is None:
         matches = tuple(sorted(matches, key=lambda each: _occurred(each.cube), reverse=True)[: query.k])
     return replace(found, matches=matches, visible=found.visible + len(then))
+
+
+def begun(cube: MemCube, by: datetime, versions: Callable[[str], Sequence[MemCube]]) -> list[MemCube]:
+    """The cube if it began to hold by a time, else what it said before, if anything.
+
+    What was merged by hand stands for its sources, as soon as one of them holds.
+    """
+    if has_begun(cube, by):
+        return [cube]
+    if was_merged_by_hand(cube):
+        return [cube] if any(held_at(versions(each), by) for each in _made_of(cube)) else []
+    told = held_at(versions(cube.id), by) if cube.version > 1 else None
+    return [] if told is None else [told.model_copy(update={"state": cube.state})]
 
 
 def _made_of(cube: MemCube) -> Sequence[str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import NamedTuple
 
 from memos_integrations.core.access import ADMIN_ROLE, AUDITOR_ROLE, Caller, Verb
 from memos_integrations.core.books import is_of_the_books
-from memos_integrations.core.cube import MemCube
+from memos_integrations.core.cube import MemCube, State, Tier
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -46,6 +47,8 @@ Change = CubeWritten | CubeErased | CubeMoved | LicenceEnded
 MOST_ENTRIES = 10_000
 MOST_ASKED = 1_000
 MOST_LAPSING = 100_000
+MOST_OWNED = 1_000_000
+EVERYTHING = CubeFilter(states=frozenset(State), tiers=frozenset(Tier))
 
 LITTLE = 100
 """Among more events than these there is news for certain, and what is among it beside is not looked at."""
@@ -177,6 +180,17 @@ class GovernedDelivery(GovernedReading):
         return given
 
     # --- what ends by itself
+
+    def owned(self, caller: Caller, where: CubeFilter = EVERYTHING) -> list[MemCube]:
+        """The caller's own memories that pass, past their time too, whatever their sources say; unrecorded.
+
+        For their ageing and roll-backs only.
+        """
+        early = datetime.min.replace(tzinfo=caller.now.tzinfo)  # when nothing had expired yet
+        visible = replace(self._sight.bare(caller), subjects=frozenset({caller.by.subject}), now=early)
+        self._reads.flush()
+        found = self._vault.search(VaultQuery(k=MOST_OWNED, filter=where), visible)
+        return [match.cube for match in found.matches if match.cube.governance.owner == caller.by.subject]
 
     def lapse(self, where: CubeFilter, caller: Caller) -> int:
         """`lapsed`, of what the caller was given to read and may not any more. No word of it leaves the vault."""

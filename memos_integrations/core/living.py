@@ -98,15 +98,15 @@ class Living(Walk):
     ) -> MemCube:
         """What feedback makes of a memory, as its next version, on record.
 
-        `helpful`: more important. `wrong`: less important and a step less trusted. `outdated`: valid until now, and
-        archived. Then whoever judges conflicts is asked again about it: what it had retired comes back where it is now
-        less trusted, what it had withstood retires it, and what repeats it is merged. Summaries of it that rules made
-        are made anew. All of it is true and durable on return, in one transaction, or nothing of it is.
+        `helpful`: more important. `wrong`: less important and a step less trusted; both are counted. `outdated`: valid
+        until now, and archived. Then whoever judges conflicts is asked again about it: what it had retired comes back
+        where it is now less trusted, what it had withstood retires it, and what repeats it is merged. Summaries of it
+        that rules made are made anew. All of it is true and durable on return, in one transaction, or nothing of it is.
 
         Raises:
             CubeNotFoundError, AccessDeniedError, LegalHoldError, IllegalTransitionError: As `update`.
         """
-        if said not in set(Feedback):
+        if not isinstance(said, str) or said not in set(Feedback):
             raise InvalidMemoryError(f"Feedback is one of {', '.join(Feedback)}, not {said!r}.")
         caller = self._caller(by, context)
         cube = self._editor.feedback(known_id(cube_id), Feedback(said), caller)
@@ -150,9 +150,10 @@ class Living(Walk):
         """Bring memories of *by* back to how they stood before *since*, all in one transaction or not at all.
 
         Of those in *namespace*, from *source* (`provenance.source`), of which *principal* is the author, or which they
-        changed since: what was changed since is restored, what was not there yet is archived; so does the state of what
-        was archived, activated or let expire by hand. What they retired or merged since comes back, wherever it stands,
-        in the words that it has now. Offers and subscriptions stay as they are.
+        changed since: what was changed since is restored, what was not there yet is archived, what was merged or
+        archived is so again; so does the state of what was archived, activated or let expire by hand. What they retired
+        or merged since comes back, wherever it stands, in the words that it has now. Offers and subscriptions stay as
+        they are. As by `restore`, trust does not rise, nor does anybody read more.
 
         Raises:
             InvalidMemoryError: *since* has no time zone, or the namespace is another tenant's.
@@ -162,6 +163,8 @@ class Living(Walk):
         caller, place = self._caller(by, context), parts(namespace)
         if place and place[0] != by.tenant:
             raise InvalidMemoryError(f"The namespace {place} is not within the tenant {by.tenant!r}.")
+        of_kind("principal", principal, str)
+        of_kind("source", source, str)
         moment, author = aware(since), None if principal is None else as_subject(principal)
         if moment is None:
             raise InvalidMemoryError("roll_back needs the time to go back to.")
@@ -207,7 +210,8 @@ class Living(Walk):
         """Let the memories of *by* age until *now* (default: the clock): archive, expire and collect what is due.
 
         At most *limit* at a time; call it again while `more`. A pass that was interrupted is simply run again. What was
-        written or used in the last day stays, unless its own time is over; lists use their first 1,000.
+        written or used in the last day stays, unless its own time is over; lists use their first 1,000. So does what is
+        dated later than *now*, because a clock was wrong for a while: `Tick.ahead` names it, all else ages as ever.
 
         Adapters that went with a source are learnt again from what is left, for *learn_seconds* of wall time (then the
         step under way, or the gates, are finished; the next pass goes on) while all take at most *learn_bytes*.
@@ -216,7 +220,7 @@ class Living(Walk):
         now are collected. Copies of what was erased are overwritten (`scrub`).
 
         Raises:
-            ClockError: *now* lies more than a day before what was recorded, or at the end of time; nothing was changed.
+            ClockError: *now* lies more than a day before all that *by* has, or at the end of time; nothing was changed.
         """
         whole("limit", limit)
         of_kind("ageing", ageing, Ageing)

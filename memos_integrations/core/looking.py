@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any, BinaryIO
 
 from memos_integrations.core.access import READING, CallContext, Principal, Verb
-from memos_integrations.core.aftermath import lapsed
 from memos_integrations.core.asked import aware, is_id, known_id, whole
 from memos_integrations.core.cube import MemCube
 from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.operator.queries import in_time
 from memos_integrations.core.ports import CubeFilter, VaultQuery
+from memos_integrations.core.releasing import holds
 from memos_integrations.core.walk import Walk
 
 
@@ -55,18 +55,18 @@ class Looking(Walk):
         """The current versions of those of the ids with which *by* may do *verb* now, in order; others are absent.
 
         With *as_of* those known then, with *valid_at* those that held then in the world, as by `get`; *holding* leaves
-        out what holds no longer (`valid_to` is over). It is a use of them, but where *counts* is false: for what only
-        looks them over. A licence that counts uses is used, but for what *by* was given within the last ten minutes;
-        what is spent is absent.
+        out what holds no longer, or not yet (`valid_to`, `valid_from`). It is a use of them, but where *counts* is
+        false: for what only looks them over. A licence that counts uses is used, but for what *by* was given within the
+        last ten minutes; what is spent is absent.
         """
         if verb not in READING:
             raise InvalidMemoryError(f"get_many gives words away: read, use_in_prompt or train_on, not {verb!r}.")
         ids = [cube_id for cube_id in cube_ids if is_id(cube_id)]
         caller = self._caller(by, context)
-        found = self._governance.readable(ids, caller, verb=Verb(verb), counted=counts)
+        found = self._governance.readable(ids, caller, verb=Verb(verb), counted=counts, as_of=aware(as_of))
         found = [cube for cube in found if self._governance.handed.again(cube, caller, self._governance.use_up)]
         if holding:
-            found = [cube for cube in found if not lapsed(cube, caller.now)]
+            found = [cube for cube in found if holds(cube, caller.now)]
         if as_of is None and valid_at is None:
             return found
         then = (self._times.then(cube, caller, as_of=aware(as_of), valid_at=aware(valid_at)) for cube in found)

@@ -15,15 +15,13 @@ from memos_integrations.core.access import (
     Caller,
     Verb,
     decide,
-    hidden_fields,
     is_own,
     may_read,
-    readable_of,
 )
-from memos_integrations.core.aftermath import Aftermath, lapsed
+from memos_integrations.core.aftermath import Aftermath
 from memos_integrations.core.asked import whole
-from memos_integrations.core.before import with_before
-from memos_integrations.core.cube import CubeRef, MemCube, State, Tier
+from memos_integrations.core.before import begun, with_before
+from memos_integrations.core.cube import CubeRef, MemCube, State
 from memos_integrations.core.duties import Duties
 from memos_integrations.core.errors import (
     AccessDeniedError,
@@ -53,11 +51,11 @@ from memos_integrations.core.ports import (
 )
 from memos_integrations.core.reads import ReadAudit, ReadLog
 from memos_integrations.core.records import denied, handed_out, moved, record_of, used_in
+from memos_integrations.core.releasing import Releasing
 from memos_integrations.core.sight import Sight
 from memos_integrations.core.standings import TELLING, Standings, contradicting, standings_of, told_by
 from memos_integrations.core.widening import allowed
 
-MOST_OWNED = 1_000_000
 NAMED_IN_LOG = 100
 """How many ids one audit record of a look-up names."""
 
@@ -75,12 +73,14 @@ class GovernedReading:
         self._sight = Sight(vault)
         self.aftermath = Aftermath(vault)
         self.duties = Duties(vault)
+        self._releasing = Releasing(vault, self.aftermath)
         self._reads = ReadLog(vault, ReadAudit(read_audit))
         self.handed = Handed()
 
-    def search(self, query: VaultQuery, caller: Caller) -> Found:
+    def search(self, query: VaultQuery, caller: Caller, *, begun_by: datetime | None = None) -> Found:
         """Candidates among the cubes that the caller may read; what they may not is absent and uncounted.
 
+        *begun_by*: without what begins to hold only later; of what was rewritten for later, as it was before.
         Nothing is recorded yet: what is handed out goes through `hand_out`.
         """
         # Nobody reads what has expired: left to the check below, an answer would be shorter than k.
@@ -89,8 +89,16 @@ class GovernedReading:
             return Found((), 0, "what has expired is not recalled")
         query = replace(query, filter=replace(query.filter, states=states))
         sight = self._sight.of(caller, query.filter)
-        found = allowed(query, lambda asked: self._vault.search(asked, sight), lambda cubes: self._shown(cubes, caller))
-        return with_before(query, found, partial(self.search, caller=caller), partial(self.versions, caller=caller))
+
+        def told(cube_id: str) -> list[MemCube]:
+            return self._releasing.told(self.versions(cube_id, caller), query.as_of)
+
+        def shown(cubes: Sequence[MemCube]) -> list[MemCube]:
+            found = self._shown(cubes, caller, query.as_of)
+            return found if begun_by is None else [now for each in found for now in begun(each, begun_by, told)]
+
+        found = allowed(query, lambda asked: self._vault.search(asked, sight), shown)
+        return with_before(query, found, partial(self.search, caller=caller), told)
 
     def candidates(self, refs: Sequence[CubeRef], caller: Caller) -> list[MemCube]:
         """Those of *refs* that the caller may read, where that version is still present and recallable; unrecorded."""
@@ -145,8 +153,10 @@ class GovernedReading:
         self.handed.note(cube, caller)
         return True
 
-    def fetch(self, cube_id: str, verb: Verb, caller: Caller, *, operation: str) -> MemCube:
-        """The current version of a cube, if the caller may do *verb* with it.
+    def fetch(
+        self, cube_id: str, verb: Verb, caller: Caller, *, operation: str, as_of: datetime | None = None
+    ) -> MemCube:
+        """The current version of a cube, if the caller may do *verb* with it; *as_of*: if it stood at that time.
 
         A refusal is recorded here; the record of what was allowed belongs to the operation (`note`, `put`, `erase`).
 
@@ -156,7 +166,7 @@ class GovernedReading:
         """
         self._reads.wait_for_uses()
         found = self._vault.get(caller.by.tenant, [cube_id])
-        readable = bool(self._released(found, caller))
+        readable = bool(self._releasing.standing(found, caller, as_of))
         if found and (readable or verb not in IN_CONTEXT):
             decision = decide(found[0], verb, caller)
             if decision.allowed:
@@ -169,16 +179,26 @@ class GovernedReading:
         self._submit(record_of(operation, caller, denied="no cube that one may read", about=cube_id), events)
         raise CubeNotFoundError(cube_id)
 
-    def read(self, cube_id: str, caller: Caller, *, operation: str = "read", counted: bool = True) -> MemCube:
+    def read(
+        self,
+        cube_id: str,
+        caller: Caller,
+        *,
+        operation: str = "read",
+        counted: bool = True,
+        as_of: datetime | None = None,
+    ) -> MemCube:
         """The current version of a cube that the caller may read; recorded, and a use of its licence if *counted*.
+
+        *as_of*: where its sources stood at that time, whatever they say now.
 
         Raises:
             CubeNotFoundError: It does not exist, or the caller may not know that it does.
             LicenceSpentError, RateSpentError: Its licence has no uses left, or none for now.
         """
-        cube = self.fetch(cube_id, Verb.READ, caller, operation=operation)
+        cube = self.fetch(cube_id, Verb.READ, caller, operation=operation, as_of=as_of)
         while counted and not self.use_up(cube, caller, operation=operation):
-            before, cube = cube, self.fetch(cube_id, Verb.READ, caller, operation=operation)
+            before, cube = cube, self.fetch(cube_id, Verb.READ, caller, operation=operation, as_of=as_of)
             if cube.version == before.version:
                 raise LicenceSpentError(cube_id) if is_spent(cube, caller) else RateSpentError(cube_id)
         self._reads.record(Transaction((), (record_of(operation, caller, cube=cube),)))
@@ -192,6 +212,7 @@ class GovernedReading:
         verb: Verb = Verb.READ,
         operation: str = "read",
         counted: bool = False,
+        as_of: datetime | None = None,
     ) -> list[MemCube]:
         """Those of *ids* with which the caller may do *verb* (one that gives the words away), in order.
 
@@ -199,7 +220,7 @@ class GovernedReading:
         record counts the given and the refused, and names a hundred of each; where it is a use, a thousand (`tick`).
         """
         self._reads.wait_for_uses()
-        found = self._released(self._vault.get(caller.by.tenant, ids), caller)
+        found = self._releasing.standing(self._vault.get(caller.by.tenant, ids), caller, as_of)
         granted = [cube for cube in found if decide(cube, verb, caller).allowed]
         given = {cube.id for cube in granted}
         refused = sorted({*ids} - given)
@@ -290,15 +311,6 @@ class GovernedReading:
         seen = {cube.id for cube in self.present([edge.source for edge in edges], caller)}
         return [edge for edge in edges if edge.source in seen]
 
-    def owned(self, caller: Caller, *, semantic_types: tuple[str, ...] = ()) -> list[MemCube]:
-        """Every memory of the caller's own, in every state and past its time too; for its ageing only, unrecorded."""
-        early = datetime.min.replace(tzinfo=caller.now.tzinfo)  # when nothing had expired yet
-        visible = replace(self._sight.bare(caller), subjects=frozenset({caller.by.subject}), now=early)
-        self._reads.flush()
-        scope = CubeFilter(states=frozenset(State), tiers=frozenset(Tier), semantic_types=semantic_types)
-        found = self._vault.search(VaultQuery(k=MOST_OWNED, filter=scope), visible)
-        return [match.cube for match in found.matches if match.cube.governance.owner == caller.by.subject]
-
     def present(self, ids: Sequence[str], caller: Caller) -> list[MemCube]:
         """`readable` for what governs itself: unrecorded."""
         return self._shown(self._vault.get(caller.by.tenant, ids), caller)
@@ -314,26 +326,13 @@ class GovernedReading:
         finally:
             self._vault.close()
 
-    def _released(self, cubes: Sequence[MemCube], caller: Caller) -> list[MemCube]:
-        """Those that the caller may read, and whose sources are as they were and may be read too (promise 3)."""
-        readable = readable_of(cubes, caller)
-        wanted = list(dict.fromkeys(ref.id for cube in readable for ref in cube.provenance.derived_from))
-        if not wanted:
-            return readable
-        found = self._released(self._vault.get(caller.by.tenant, wanted), caller)
-        sources = [each for each in found if not is_spent(each, caller)]  # else one use were enough for ever
-        valid = {source.ref for source in sources}
-        # What a model computed of words brings them back as recall does: only while recall would give them.
-        recalled = {each.ref for each in sources if each.state in RECALLABLE and not lapsed(each, caller.now)}
-        recalled -= {source.ref for source in sources if hidden_fields(source, caller)}
-        old = {ref for cube in readable if cube.tier is Tier.PLAINTEXT for ref in cube.provenance.derived_from} - valid
-        valid |= self.aftermath.still_said(old, sources) if old else set()
-        may = {tier: valid if tier is Tier.PLAINTEXT else recalled for tier in Tier}
-        return [cube for cube in readable if may[cube.tier].issuperset(cube.provenance.derived_from)]
+    def _released(self, cubes: Sequence[MemCube], caller: Caller, as_of: datetime | None = None) -> list[MemCube]:
+        """Those that may be given to the caller, with their sources (promise 3); *as_of*: of what was known then."""
+        return self._releasing.of(cubes, caller) if as_of is None else self._releasing.then(cubes, caller, as_of)
 
-    def _shown(self, cubes: Sequence[MemCube], caller: Caller) -> list[MemCube]:
+    def _shown(self, cubes: Sequence[MemCube], caller: Caller, as_of: datetime | None = None) -> list[MemCube]:
         """Those that the caller may read, without the parts that rules keep back."""
-        found = self._sight.shown(self._released(cubes, caller), caller)
+        found = self._sight.shown(self._released(cubes, caller, as_of), caller)
         for fault in () if caller.policy is None else caller.policy.faults():
             self._submit(record_of("policy", caller, denied=fault))
         return found

@@ -75,13 +75,14 @@ class Instead(NamedTuple):
 class Steps(NamedTuple):
     """What a lifecycle changes in one transaction: versions, moves `(cube as read, state after)`, and its own records.
 
-    `expected` are versions that it read and did not change, which must still be the present ones.
+    `expected` are versions that it read and did not change, which must still be the present ones; `uses` are counted.
     """
 
     versions: tuple[NewVersion, ...] = ()
     moves: tuple[tuple[MemCube, State], ...] = ()
     records: tuple[AuditRecord, ...] = ()
     expected: tuple[CubeRef, ...] = ()
+    uses: tuple[Use, ...] = ()
 
     @property
     def written(self) -> tuple[CubeRef, ...]:
@@ -95,7 +96,8 @@ class Steps(NamedTuple):
         return self._replace(moves=moves, records=tuple(each for each in self.records if each.cube_id not in done))
 
     def passing(self, caller: Caller) -> Iterator[Change]:
-        """The Moves; to bring a memory back is to use it, so that it is not archived again the same night."""
+        """The Moves and uses; to bring a memory back is to use it, so that it is not archived again the same night."""
+        yield from self.uses
         for cube, after in self.moves:
             yield Move(cube.id, cube.state, after)
             if after is State.ACTIVATED and cube.state in {State.ARCHIVED, State.MERGED}:

@@ -156,8 +156,9 @@ class Walk:
         talk. What is `shown` to the asker already (ids) is not handed out again. `now` is what "yesterday" is counted
         from; what has expired is decided by the clock. `as_of` recalls what was known then, `valid_at` what held then
         in the world; a question about the past also finds what is archived. Otherwise what no longer holds
-        (`valid_to` is over; with `as_of`: then) is left out, before `tick` archives it, too; what does not hold yet
-        (`valid_from` is to come) is set back behind what does, and its line says from when it holds. `as_of` reads
+        (`valid_to` is over; with `as_of`: then) is left out, before `tick` archives it, too; so is what does not hold
+        yet (`valid_from` is to come), but where the question is about what is to come ("will", "next month", "when"):
+        there it is set back behind what holds, and its line says from when it does. `as_of` reads
         every move between states that is on record in the tenant, so it takes longer the longer that record is.
 
         Raises:

@@ -31,8 +31,9 @@ class MemOSDocumentCompressor(BaseDocumentCompressor):
     came in; `affinity`, how many words it shares with what the principal's memory says of the question; `trust`, of
     documents made from cubes. It is put into `metadata["relevance_score"]`, the shares into `metadata["signals"]`.
     Documents made from a cube (`memcube_id` in their metadata) stay only while the principal may use it in a prompt,
-    with its present words. At most `top_n` are kept. For `ContextualCompressionRetriever`, which passes no config:
-    give it its `principal`, or use it in a chain, where the chain's config counts.
+    with its present words, and while it holds (`valid_from`, `valid_to`), unless the question asks for another time. At
+    most `top_n` are kept. For `ContextualCompressionRetriever`, which passes no config: give it its `principal`, or use
+    it in a chain, where the chain's config counts.
 
     Raises:
         IdentityError: Nobody is asking.
@@ -63,8 +64,10 @@ class MemOSDocumentCompressor(BaseDocumentCompressor):
         if not documents:
             return []
         ids = _cube_ids(documents)
-        cubes = self.memos.get_many(ids, by=by, verb=Verb.USE_IN_PROMPT, context=self.context) if ids else []
+        cubes = self.memos.get_many(ids, **self._holding(by)) if ids else []
         recall = self.memos.recall(query, **self._wishes(by)) if query.strip() else None
+        if more := _asked_for(ids, cubes, recall):
+            cubes += self.memos.get_many(more, **self._holding(by, holding=False))
         return self._ordered(documents, cubes, recall)
 
     async def acompress_documents(
@@ -75,9 +78,14 @@ class MemOSDocumentCompressor(BaseDocumentCompressor):
         if not documents:
             return []
         ids = _cube_ids(documents)
-        cubes = await self.memos.aget_many(ids, by=by, verb=Verb.USE_IN_PROMPT, context=self.context) if ids else []
+        cubes = await self.memos.aget_many(ids, **self._holding(by)) if ids else []
         recall = await self.memos.arecall(query, **self._wishes(by)) if query.strip() else None
+        if more := _asked_for(ids, cubes, recall):
+            cubes += await self.memos.aget_many(more, **self._holding(by, holding=False))
         return self._ordered(documents, cubes, recall)
+
+    def _holding(self, by: Principal, *, holding: bool = True) -> dict[str, Any]:
+        return {"by": by, "verb": Verb.USE_IN_PROMPT, "context": self.context, "holding": holding}
 
     def _wishes(self, by: Principal) -> dict[str, Any]:
         return {"by": by, "k": self.k, "namespace": self.namespace, "context": self.context, "needed": True}
@@ -113,3 +121,10 @@ class MemOSDocumentCompressor(BaseDocumentCompressor):
 
 def _cube_ids(documents: Sequence[Document]) -> list[str]:
     return list(dict.fromkeys(str(each.metadata[CUBE_ID]) for each in documents if CUBE_ID in each.metadata))
+
+
+def _asked_for(ids: Sequence[str], cubes: Sequence[MemCube], recall: Recall | None) -> list[str]:
+    """What does not hold now, and the question is about: recall gives it all the same."""
+    there = {cube.id for cube in cubes}
+    given = {hit.cube.id for hit in recall.hits} if recall else set()
+    return [each for each in ids if each in given and each not in there]

@@ -21,9 +21,9 @@ class MemOSAccessPostprocessor(Attached, BaseNodePostprocessor):
 
     A node made from a cube says so by `memcube_id` in its metadata. It is withheld when that cube is forgotten,
     another's, expired, quarantined, or not for this context; unless `keep_ended`, when it holds no longer (`valid_to`
-    is over); and, unless `keep_superseded`, when a newer memory that the principal may read replaces it. One that an
-    index holds in old words is shown in the present ones, so that a redaction holds before the index is rebuilt. Other
-    nodes are not memories and pass, unless `only_memories`.
+    is over), or not yet (`valid_from` is to come); unless `keep_superseded`, when a newer memory that the principal
+    may read replaces it. One that an index holds in old words is shown in the present ones, so that a redaction holds
+    before the index is rebuilt. Other nodes are not memories and pass, unless `only_memories`.
 
     It needs no query, and there is no policy to let nodes pass when the engine fails: it raises.
 

@@ -37,6 +37,7 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
     access is decided in either case, or nothing passes.
 
     `as_of` recalls what was known then, `valid_at` what held then; nodes that came in are judged as of now.
+    Where neither is said, nodes of memories that do not hold now are dropped; what the question asks for is recalled.
 
     See `Attached` for how it is stored and restored.
 
@@ -61,7 +62,7 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         by, ids, recall = self.by, cube_ids(nodes), None
-        cubes = self.memos.get_many(ids, by=by, context=self.context) if ids else []
+        cubes = self.memos.get_many(ids, **self._holding(by)) if ids else []
         kept = self._readable(nodes, cubes, by)
         if not (question := asked(query_bundle)):
             return kept
@@ -75,7 +76,7 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         by, ids, recall = self.by, cube_ids(nodes), None
-        cubes = await self.memos.aget_many(ids, by=by, context=self.context) if ids else []
+        cubes = await self.memos.aget_many(ids, **self._holding(by)) if ids else []
         kept = self._readable(nodes, cubes, by)
         if not (question := asked(query_bundle)):
             return kept
@@ -94,6 +95,9 @@ class MemOSNodePostprocessor(Attached, BaseNodePostprocessor):
         ]
         denied(self.class_name(), by, {"not readable": len(nodes) - len(kept)} if len(kept) < len(nodes) else {})
         return kept
+
+    def _holding(self, by: Principal) -> dict[str, Any]:
+        return {"by": by, "context": self.context, "holding": self.as_of is None and self.valid_at is None}
 
     def _wishes(self, by: Principal) -> dict[str, Any]:
         wishes: dict[str, Any] = {"by": by, "k": self.k, "namespace": self.namespace, "context": self.context}

@@ -160,8 +160,9 @@ class VaultContract(VaultExpectations, VaultFilterContract, VaultPlaceContract, 
     def test_uses_are_counted(self, vault: Vault) -> None:
         first = stored(vault, cube("one"))
         submit(vault, Use(first.id, NOW, "r1"), Use(first.id, NOW + days(7), "r2"))
+        submit(vault, Use(first.id, NOW, "", judged="helpful"), Use(first.id, NOW, "", judged="wrong"))
         behaviour = vault.get("acme", [first.id])[0].behaviour
-        assert (behaviour.reads, behaviour.last_read) == (2, NOW + days(7))
+        assert (behaviour.reads, behaviour.last_read, behaviour.helpful) == (2, NOW + days(7), 1)
         assert behaviour.heat == pytest.approx(1.5)
         assert behaviour.recalls == ("r1", "r2")
         assert vault.get("acme", [first.id])[0].digest == first.digest

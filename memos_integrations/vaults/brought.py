@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from memos_integrations.core.cube import MemCube
-from memos_integrations.core.ports import Change, Direct, Expect, Put, Room, Transaction, Use, Vault
+from memos_integrations.core.ports import Change, Direct, Expect, Put, Room, Stage, Transaction, Use, Vault
 
 
 class Brought:
@@ -13,22 +13,33 @@ class Brought:
 
     def __init__(self, base: Vault, tenant: str, before: Mapping[str, MemCube]) -> None:
         self._base, self._tenant, self._before = base, tenant, before
+        self._below = base if isinstance(base, Stage) else None
         self._generation = -1
         self._otherwise: dict[str, MemCube | None] = {}
+        self._there: dict[str, MemCube | None] = {}
 
     def otherwise(self) -> Mapping[str, MemCube | None]:
         """Those that are another version below by now, as they stand there; None: they were erased."""
         now = self._base.generation(self._tenant) if self._before else self._generation
         if now != self._generation:
             there = {cube.id: cube for cube in self._base.get(self._tenant, list(self._before))}
-            stand = {each: (was, there.get(each)) for each, was in self._before.items()}
+            self._there = {each: there.get(each) for each in self._before}
             self._otherwise = {
                 each: now_there
-                for each, (was, now_there) in stand.items()
-                if now_there is None or now_there.version != was.version
+                for each, now_there in self._there.items()
+                if now_there is None or now_there.version != self._before[each].version
             }
             self._generation = now
         return self._otherwise
+
+    def beneath(self, ids: Sequence[str]) -> dict[str, list[tuple[MemCube, MemCube | None]]]:
+        """Those of *ids* that were brought up, as they were then and as they stand, here and below a stage."""
+        self.otherwise()
+        mine = ((each, self._before[each]) for each in ids if each in self._before)
+        found = {each: [(was, self._there.get(each, was))] for each, was in mine}
+        for each, pairs in self._below.beneath(ids).items() if self._below is not None else ():
+            found[each] = found.get(each, []) + pairs
+        return found
 
     def followed(self, there: Mapping[str, MemCube], as_below: Collection[str]) -> dict[str, MemCube]:
         """Cubes that are about to be given, as they stand below where they are *as_below*; without what was erased."""

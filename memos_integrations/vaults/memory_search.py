@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -183,9 +183,10 @@ def held_then(rows: Iterable[Row], wanted: CubeFilter, moment: datetime) -> list
 def _is_over(cube: MemCube, now: datetime) -> bool:
     """Whether a memory no longer holds; what was merged by hand stands for its sources until they are back."""
     ends, origin = cube.descriptive.valid_to, cube.provenance
+    if ends is None or ends > now:
+        return False
     made_of = {ref.id for ref in origin.derived_from}
-    merged = any(link.relation is Relation.MERGED_FROM and link.target in made_of for link in origin.links)
-    return ends is not None and ends <= now and not merged
+    return not any(link.relation is Relation.MERGED_FROM and link.target in made_of for link in origin.links)
 
 
 def passes(row: Row, wanted: CubeFilter) -> bool:
@@ -199,12 +200,12 @@ def passes(row: Row, wanted: CubeFilter) -> bool:
     at = wanted.valid_at
     same, caseless = (folded_label, folded_label) if wanted.folded else (str, str.casefold)
     return (
-        _all(same, cube.namespace[: len(wanted.namespace)]) == _all(same, wanted.namespace)
+        _is_within(wanted.namespace, cube.namespace, same)
         and _among(wanted.ids, (cube.id,))
-        and _among(_all(same, wanted.semantic_types), _all(same, (when.semantic_type,)))
-        and _among(_all(same, wanted.tags), _all(same, when.tags))
-        and _among(_all(caseless, wanted.entities), _all(caseless, when.entities))
-        and _among(_all(caseless, wanted.speakers), _all(caseless, spoken))
+        and _among(wanted.semantic_types, (when.semantic_type,), same)
+        and _among(wanted.tags, when.tags, same)
+        and _among(wanted.entities, when.entities, caseless)
+        and _among(wanted.speakers, spoken, caseless)
         and wanted.thread_id in (None, cube.provenance.thread_id)
         and wanted.session_id in (None, cube.provenance.session_id)
         and _among(wanted.sessions, () if cube.provenance.session_id is None else (cube.provenance.session_id,))
@@ -225,14 +226,13 @@ def _passes_tests(cube: MemCube, tests: Iterable[ValueTest]) -> bool:
     return all(passes_test(places, test) for test in tests)
 
 
-def _among(wanted: Iterable[str], there: Iterable[str]) -> bool:
+def _is_within(wanted: Sequence[str], there: Sequence[str], compared: Callable[[str], str]) -> bool:
+    return not wanted or [*map(compared, there[: len(wanted)])] == [*map(compared, wanted)]
+
+
+def _among(wanted: Collection[str], there: Iterable[str], compared: Callable[[str], str] = str) -> bool:
     """Whether one of *there* is wanted; nothing wanted means any."""
-    wanted = set(wanted)
-    return not wanted or not wanted.isdisjoint(there)
-
-
-def _all(as_compared: Callable[[str], str], labels: Iterable[str]) -> list[str]:
-    return [as_compared(label) for label in labels]
+    return not wanted or not set(map(compared, wanted)).isdisjoint(map(compared, there))
 
 
 def _latest(rows: dict[str, Row], query: VaultQuery) -> Found:

@@ -135,8 +135,11 @@ def used(behaviour: Behaviour, use: Use) -> Behaviour:
     """
     newest = use.at if behaviour.last_read is None else max(use.at, behaviour.last_read)
     cooler = cooled(behaviour.heat, behaviour.last_read, newest)
-    if use.looked:
-        return Behaviour.of_checked(**{**behaviour.__dict__, "last_read": newest.astimezone(UTC), "heat": cooler})
+    if use.looked or use.judged:
+        beside: dict[str, object] = {"last_read": newest.astimezone(UTC), "heat": cooler}
+        if use.judged:
+            beside[use.judged] = getattr(behaviour, use.judged) + 1
+        return Behaviour.of_checked(**{**behaviour.__dict__, **beside})
     recalls = [recall for recall in behaviour.recalls if recall != use.recall_id]
     if use.recall_id:
         recalls.append(use.recall_id)

@@ -94,16 +94,17 @@ class StagedVault(InMemoryVault):
             uses = tuple(change for change in licensed_uses(self._staged) if change.cube_id not in new)
             return Transaction(uses, tuple(record for record in records if record.cube_id not in new), told)
 
+    def beneath(self, ids: Sequence[str]) -> dict[str, list[tuple[MemCube, MemCube | None]]]:
+        """Those of *ids* that were brought up, as they were and as they stand below; see `Stage.beneath`."""
+        with self._lock:
+            return self._brought.beneath(ids)
+
     def changed(self) -> list[tuple[MemCube | None, MemCube | None]]:
         """What would be another one: each cube as it stands below (None: not there) and as it would stand."""
         with self._lock:
-            ids = unique([*self._before, *self._rows])
-            pairs = [(self._before.get(each), self._there(each)) for each in ids]
+            now = {each: row.current() for each, row in self._living()}
+            pairs = [(self._before.get(each), now.get(each)) for each in unique([*self._before, *now])]
             return [(was, now) for was, now in pairs if was is None or now is None or differs(was, now)]
-
-    def _there(self, cube_id: str) -> MemCube | None:
-        row = self._rows.get(cube_id)
-        return None if row is None else row.current()
 
     # --- writing
 
@@ -244,11 +245,8 @@ class StagedVault(InMemoryVault):
             asked = None if query.vector is None else self._fitting(query.vector)
             below = Below(self._base, self._before, self._as_below, frozenset(self._gone), self._chain)
             rows = {i: row for i, row in self._living() if i in self._as_below or not self._brought.follows(i, ())}
-            found = (
-                search_over(below, rows, query, asked, visible)
-                if self._rows or self._gone
-                else self._base.search(query, visible)
-            )
+            own = self._rows or self._gone
+            found = search_over(below, rows, query, asked, visible) if own else self._base.search(query, visible)
             if query.as_of is None:
                 self._handed([match.cube for match in found.matches], relied_on=False)
             return found

@@ -236,6 +236,34 @@ def test_a_clock_that_jumps_back_a_year_changes_nothing(memos: MemOS, clock: Clo
     assert not memos.audit(by=ADMIN, operation="to_expired")
 
 
+@pytest.mark.parametrize("how", ["written", "read"])
+def test_a_clock_that_was_wrong_for_a_day_stops_no_ageing_of_the_rest(memos: MemOS, clock: Clock, how: str) -> None:
+    short = memos.remember("A code.", by=ANA, ttl=5 * DAY)
+    over = memos.remember("An offer.", by=ANA, valid_to=START + 5 * DAY)
+    fading = memos.remember("A rumour.", by=ANA, half_life=2 * DAY)
+    idle = memos.remember("An old note.", by=ANA)
+    wrong = memos.remember("A pledge.", by=ANA, ttl=700 * DAY)
+    clock.now += 600 * DAY
+    if how == "read":
+        memos.get(wrong.id, by=ANA)
+        memos.recall("pledge", by=ANA, k=1, needed=True, where=CubeFilter(ids=(wrong.id,)))
+    else:
+        memos.append(wrong.id, "Signed.", by=ANA)
+    clock.now = START + 30 * DAY
+    first = memos.tick(by=ANA)
+    assert first.ahead == (wrong.id,)
+    assert (set(first.expired), set(first.archived)) == ({short.id}, {over.id, fading.id})
+    clock.now = START + 400 * DAY
+    done = memos.tick(by=ANA)
+    assert done.ahead == (wrong.id,)
+    assert set(done.archived) == {idle.id}
+    assert short.id in done.collected
+    clock.now = START + 650 * DAY
+    assert memos.tick(by=ANA).ahead == ()
+    clock.now = START + 701 * DAY
+    assert wrong.id in memos.tick(by=ANA).expired
+
+
 def test_frozen_means_no_change_on_any_path(memos: MemOS, clock: Clock) -> None:
     cube = memos.remember("The contract was signed.", by=ANA, ttl=DAY, half_life=timedelta(minutes=1))
     memos.move(cube.id, "frozen", by=ANA)
@@ -307,6 +335,8 @@ class Life(RuleBasedStateMachine):
                 self.memos.move(cube, after, by=ANA)
         else:
             self.memos.move(cube, after, by=ANA)
+            if after is State.ACTIVATED and self.states[cube] in {State.ARCHIVED, State.MERGED}:
+                self.used[cube] = self.clock.now  # to bring it back is to use it
             self.states[cube] = after
             if after is State.FROZEN:
                 self.versions[cube] += 1

@@ -83,8 +83,10 @@ def test_from_a_day_that_is_read_the_later_follows_the_earlier() -> None:
         ends = datetime(2026, 5, 1, tzinfo=UTC)
         assert memos.get(old.id, by=ANA).descriptive.valid_to == ends
         assert memos.get(new.id, by=ANA).descriptive.valid_from == ends
-        asked = "Where do I work, at Siemens or at Bosch?"
-        assert [hit.cube.id for hit in memos.recall(asked, by=ANA).hits] == [old.id, new.id]
+        asked, ahead = "Where do I work, at Siemens or at Bosch?", "Will I work at Siemens or at Bosch?"
+        assert [hit.cube.id for hit in memos.recall(asked, by=ANA).hits] == [old.id]
+        assert [hit.cube.id for hit in memos.recall(ahead, by=ANA).hits] == [old.id, new.id]
+        assert [hit.cube.id for hit in memos.recall(asked, by=ANA, valid_at=ends).hits] == [new.id]
         now[0] = ends
         assert [hit.cube.id for hit in memos.recall(asked, by=ANA).hits] == [new.id]
 

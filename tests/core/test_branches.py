@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memos_integrations import MemOS, Principal, State
+from memos_integrations.core.cube import Provenance
 from memos_integrations.core.errors import (
     AccessDeniedError,
     ClockError,
@@ -448,3 +449,37 @@ def test_a_roll_back_brings_nothing_back_whose_time_is_over(memos: MemOS, clock:
     clock.now += HOUR
     assert memos.roll_back(since, by=ANA).restored == ()
     assert memos.may_read([cube.id], by=ANA) == set()
+
+
+def test_what_a_branch_rewrote_obeys_who_may_read_it_by_now(memos: MemOS) -> None:
+    narrowed, gone, mine = (
+        memos.remember(text, by=ANA, readers=["ben"], writers=["ben"])
+        for text in ("The vault code is 4711.", "The vault key hangs left.", "The vault door is green.")
+    )
+    with memos.branch(by=BEN) as branch:
+        inner = branch.memos
+        for cube in (narrowed, gone, mine):
+            inner.append(cube.id, "Checked.", by=BEN)
+        drawn = inner.remember("A note.", by=BEN, provenance=Provenance(derived_from=(inner.get(gone.id, by=BEN).ref,)))
+        both = inner.merge([narrowed.id, mine.id], by=BEN)
+        assert inner.may_read([narrowed.id, drawn.id, both.id], by=BEN) == {narrowed.id, drawn.id, both.id}
+        memos.update(narrowed.id, by=ANA, readers=[], writers=[])
+        memos.forget(gone.id, by=ANA)
+        assert inner.may_read([narrowed.id, gone.id, drawn.id, both.id], by=BEN) == set()
+        with pytest.raises(CubeNotFoundError):
+            inner.history(narrowed.id, by=BEN)
+        assert not [text for text in told(inner, "vault code key door note", BEN) if "4711" in text or "left" in text]
+        assert not [each for each in branch.changes if "4711" in str(each) or "left" in str(each)]
+        assert {each.cube_id for each in branch.changes} >= {both.id, mine.id}
+        with inner.atomic(by=BEN) as innermost:
+            assert innermost.may_read([narrowed.id, gone.id, both.id], by=BEN) == set()
+        assert inner.may_read([mine.id], by=BEN) == {mine.id}
+
+
+def test_whom_a_branch_lets_read_may_read_in_it(memos: MemOS) -> None:
+    cube = memos.remember("The vault code is 4711.", by=ANA)
+    with memos.branch(by=ANA) as branch:
+        branch.memos.update(cube.id, by=ANA, readers=["ben"])
+        assert branch.memos.get(cube.id, by=BEN).text == cube.text
+        memos.update(cube.id, by=ANA, text="The vault code is 0815.")
+        assert branch.memos.get(cube.id, by=BEN).text == cube.text

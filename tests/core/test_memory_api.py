@@ -131,8 +131,11 @@ def test_feedback_changes_trust_importance_and_validity(memos: MemOS) -> None:
         {"said": "wrong"},
         {"said": "outdated"},
     ]
-    with pytest.raises(InvalidMemoryError, match="helpful"):
-        memos.feedback(cube.id, "great", by=ANA)
+    counted = memos.get(cube.id, by=ANA).behaviour
+    assert (counted.helpful, counted.wrong) == (1, 1)
+    for odd in ("great", ["wrong"]):
+        with pytest.raises(InvalidMemoryError, match="helpful"):
+            memos.feedback(cube.id, odd, by=ANA)  # type: ignore[arg-type]
     with pytest.raises(CubeNotFoundError):
         memos.feedback(cube.id, "wrong", by=BEN)
 

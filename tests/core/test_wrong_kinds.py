@@ -31,6 +31,8 @@ ASKED: dict[str, tuple[type[MemOSError], Callable[[MemOS, Any], object]]] = {
     "undo None": (InvalidMemoryError, lambda m, _: m.undo(None, by=ANA)),  # type: ignore[arg-type]
     "undo 5": (InvalidMemoryError, lambda m, _: m.undo(5, by=ANA)),  # type: ignore[arg-type]
     "roll_back": (InvalidMemoryError, lambda m, _: m.roll_back(START, by=ANA, namespace=5)),
+    "roll_back of a number": (InvalidMemoryError, lambda m, _: m.roll_back(START, by=ANA, principal=5)),
+    "roll_back of a source": (InvalidMemoryError, lambda m, _: m.roll_back(START, by=ANA, source=5)),
     "consolidate": (InvalidMemoryError, lambda m, _: m.consolidate(by=ANA, namespace=7)),  # type: ignore[arg-type]
     "recall": (InvalidMemoryError, lambda m, _: m.recall("x", by=ANA, namespace=7)),  # type: ignore[arg-type]
     "run": (PipelineError, lambda m, _: m.run(TAKES_NONE, by=ANA, given=5)),  # type: ignore[arg-type]

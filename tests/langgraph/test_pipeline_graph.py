@@ -130,7 +130,7 @@ def test_nothing_is_erased_that_was_not_looked_at(memos: MemOS, ana: Principal, 
         memos.relabel(draft.id, by=ana, add=["seen"])
     else:
         graph = pipeline_graph(memos, PURGE, checkpointer=saver, interrupt_before_commit=True)
-    with pytest.raises(PipelineError, match="other memories than were looked at"):
+    with pytest.raises(PipelineError, match="something else than was looked at"):
         graph.invoke(None, thread())
     assert memos.may_read([draft.id, will.id], by=ana) == {draft.id, will.id}
     (undone,) = memos.audit(by=ana, operation="pipeline_undone")
@@ -138,3 +138,24 @@ def test_nothing_is_erased_that_was_not_looked_at(memos: MemOS, ana: Principal, 
     memos.relabel(will.id, by=ana, remove=["old"])
     assert graph.invoke(None, thread())["pipeline"]["committed"], "as it was looked at, it goes on"
     assert memos.may_read([draft.id, will.id], by=ana) == {will.id}
+
+
+@pytest.mark.parametrize("how", ["another process", "given"])
+def test_no_other_words_are_written_than_were_looked_at(memos: MemOS, ana: Principal, how: str) -> None:
+    said = iter(["The door is green.", "The door is violet."])
+
+    def paint(run: Any) -> None:
+        run.memory.remember(next(said), by=ana)
+
+    saver = InMemorySaver()
+    pipeline = PIPELINE if how == "given" else MemPipeline("paints", [paint])
+    graph = pipeline_graph(memos, pipeline, checkpointer=saver, interrupt_before_commit=True)
+    graph.invoke({"given": {"colour": "red"} if how == "given" else {}}, thread())
+    if how == "given":
+        graph.update_state(thread(), {"given": {"colour": "black"}})
+    else:
+        graph = pipeline_graph(memos, pipeline, checkpointer=saver, interrupt_before_commit=True)
+    with pytest.raises(PipelineError, match="something else than was looked at"):
+        graph.invoke(None, thread())
+    assert tins(memos, ana) == ["Ana keeps her tea in the blue tin."]
+    assert not [hit for hit in memos.recall("Which door?", by=ana, needed=True).hits if "door" in hit.text]

@@ -91,18 +91,13 @@ def answered(recall: Recall) -> Answer:
     )
 
 
-_AHEAD = re.compile(
-    r"\b(?:will|won't|going to|about to|next|soon|tomorrow|later|future|upcoming|plan(?:s|ned|ning)?)\b|'ll\b", re.I
-)
-
-
 def _may_answer(hit: Hit, recall: Recall) -> bool:
     """Whether a memory holds at the time that is asked about; one that is still to begin does not hold now."""
     begins, call, plan = hit.cube.descriptive.valid_from, recall.call, recall.plan
     at = plan.valid_at or plan.as_of or (recall.caller.now if recall.caller else None)
     if begins is None or at is None or begins <= at or call.question_type is QuestionType.WHEN:
         return True
-    return _AHEAD.search(call.query) is not None or (call.window is not None and call.window.end > at)
+    return call.about_future or (call.window is not None and call.window.end > at)
 
 
 def _abstained(recall: Recall, why: str) -> Answer:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from memos_integrations.core.cube import Label, MemCube, State, Value
 from memos_integrations.core.errors import ClockError
+from memos_integrations.core.lifecycle.then import has_begun
 
 LAST = datetime.max.replace(tzinfo=UTC) - timedelta(days=2)
 RECALLED = frozenset({State.GENERATED, State.ACTIVATED})
@@ -49,6 +50,12 @@ def last_use(cube: MemCube) -> datetime:
     return written if cube.behaviour.last_read is None else max(written, cube.behaviour.last_read)
 
 
+def counted_from(cube: MemCube, now: datetime) -> datetime:
+    """The moment from which disuse and decay count: the last use, or later its beginning in the world."""
+    begins, used = cube.descriptive.valid_from, last_use(cube)
+    return used if begins is None or begins > now else max(used, begins)
+
+
 def since(now: datetime, rest: timedelta) -> datetime:
     """The moment *rest* before now; of a rest longer than time, its beginning."""
     try:
@@ -63,7 +70,7 @@ def used_at(cube: MemCube, at: datetime) -> MemCube:
 
 
 def weight(cube: MemCube, now: datetime) -> float:
-    """What a memory weighs: its importance, halved with each half-life since it was last used.
+    """What a memory weighs: its importance, halved with each half-life since it was last used, or began to hold.
 
     Importance is 1, up to twice as much or nothing by priority, and a half more for each time it was said to help, up
     to four; halved for each time it was said to be wrong.
@@ -73,7 +80,7 @@ def weight(cube: MemCube, now: datetime) -> float:
     half_life = cube.governance.half_life
     if half_life is None:
         return importance
-    age = max(timedelta(0), now - last_use(cube))
+    age = max(timedelta(0), now - counted_from(cube, now))
     return float(importance * 0.5 ** (age / half_life))
 
 
@@ -86,7 +93,7 @@ def due(cube: MemCube, now: datetime, ageing: Ageing) -> Aged | None:
     ends = cube.descriptive.valid_to
     if ends is not None and ends <= now and cube.state in RECALLED:
         return Aged(State.ARCHIVED, ENDED[1])
-    if now - last_use(cube) < ageing.rest:
+    if now - counted_from(cube, now) < ageing.rest or not has_begun(cube, now):
         return None
     return _faded(cube, now, ageing)
 
@@ -99,7 +106,7 @@ def _faded(cube: MemCube, now: datetime, ageing: Ageing) -> Aged | None:
         if left < ageing.archive_below and cube.state in RECALLED:
             return Aged(State.ARCHIVED, "decay")
     kept = cube.governance.priority > 0 or cube.behaviour.helpful > cube.behaviour.wrong
-    idle = ageing.idle is not None and now - last_use(cube) > ageing.idle
+    idle = ageing.idle is not None and now - counted_from(cube, now) > ageing.idle
     return Aged(State.ARCHIVED, "disuse") if idle and not kept and cube.state in RECALLED else None
 
 
@@ -107,31 +114,37 @@ def over_budget(cubes: Iterable[MemCube], now: datetime, ageing: Ageing) -> list
     """Those within recall that go because their namespace holds too many: the lightest, then the longest unused."""
     held: dict[str, list[MemCube]] = defaultdict(list)
     for cube in cubes:
-        if cube.state in RECALLED:
+        if cube.state in RECALLED and has_begun(cube, now):
             for name in {"/".join(cube.namespace), cube.namespace[-1]} & ageing.budgets.keys():
                 held[name].append(cube)
     gone: dict[str, MemCube] = {}
     for name, inside in held.items():
         excess = len(inside) - ageing.budgets[name]
-        free = [cube for cube in inside if not cube.governance.legal_hold and now - last_use(cube) >= ageing.rest]
-        free.sort(key=lambda cube: (weight(cube, now), last_use(cube), cube.id))
+        free = [
+            cube for cube in inside if not cube.governance.legal_hold and now - counted_from(cube, now) >= ageing.rest
+        ]
+        free.sort(key=lambda cube: (weight(cube, now), counted_from(cube, now), cube.id))
         gone |= {cube.id: cube for cube in free[: max(0, excess)]}
     return list(gone.values())
 
 
-def check_clock(cubes: Sequence[MemCube], now: datetime) -> None:
-    """Refuse a present that lies well before what was recorded.
+def ahead_of(cubes: Sequence[MemCube], now: datetime) -> list[MemCube]:
+    """Those written or used more than a day after *now*, by a clock that was wrong: they rest until that day.
+
+    Where that is all that there is, it is the present that is wrong.
 
     Raises:
-        ClockError: Something was written or used more than a day after *now*, or no day comes after it.
+        ClockError: Everything was written or used more than a day after *now*, or no day comes after it.
     """
     if now > LAST:
         raise ClockError(
             f"It is said to be {now.isoformat()}, the end of time. Nothing was changed; set the clock right."
         )
-    latest = max((last_use(cube) for cube in cubes), default=now)
-    if latest > now + DAY:
+    ahead = [cube for cube in cubes if last_use(cube) > now + DAY]
+    if ahead and len(ahead) == len(cubes):
+        latest = max(last_use(cube) for cube in ahead)
         raise ClockError(
-            f"It is said to be {now.isoformat()}, but memories were written or used until {latest.isoformat()}. "
-            "Nothing was changed; set the clock right."
+            f"It is said to be {now.isoformat()}, but memories were written or used until {latest.isoformat()}, and "
+            "none before. Nothing was changed; set the clock right."
         )
+    return ahead

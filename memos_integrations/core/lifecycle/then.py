@@ -47,6 +47,22 @@ def moves_over(vault: Vault, query: VaultQuery, tenant: str, entries: Sequence[A
     return moves_for(query, [*sorted(told, key=lambda entry: entry.number), *entries])
 
 
+def moves_of(vault: Vault, tenant: str, ids: Sequence[str]) -> Moves:
+    """The moves of these cubes, as the log of their vault tells."""
+    told: list[AuditEntry] = []
+    for operation in MOVES if ids else ():
+        asked = LogQuery(tenant=tenant, cube_ids=tuple(ids), operation=operation, limit=PAGE)
+        while page := vault.log(asked):
+            told += page
+            asked = asked.model_copy(update={"after": page[-1].number})
+    return moves_in(sorted(told, key=lambda entry: entry.number))
+
+
+def known_at(versions: Sequence[MemCube], moment: datetime | None) -> list[MemCube]:
+    """Of the versions of a memory those that had been written down by a moment; None: all."""
+    return [each for each in versions if moment is None or each.descriptive.recorded_at <= moment]
+
+
 def state_then(now: State, moves: Sequence[tuple[datetime, State]], moment: datetime) -> State:
     """The state at a moment of a cube that is in the state *now* and made these moves.
 
@@ -59,6 +75,12 @@ def state_then(now: State, moves: Sequence[tuple[datetime, State]], moment: date
     if before:
         return before[-1]
     return State.ARCHIVED if moves[0][1] is State.ACTIVATED else State.GENERATED
+
+
+def has_begun(cube: MemCube, by: datetime) -> bool:
+    """Whether a version began to hold by a time; what held when it was written has, whatever a clock says since."""
+    begins = cube.descriptive.valid_from
+    return begins is None or begins <= max(by, cube.descriptive.recorded_at)
 
 
 def held_at(versions: Sequence[MemCube], at: datetime) -> MemCube | None:

@@ -21,7 +21,7 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import Aged, Ageing, due, over_budget
-from memos_integrations.core.lifecycle.ageing import ENDED, check_clock, last_use, since, used_at
+from memos_integrations.core.lifecycle.ageing import ENDED, ahead_of, last_use, since, used_at
 from memos_integrations.core.operator.relearning import Relearnt
 from memos_integrations.core.operator.tiering import Tiered
 from memos_integrations.core.ports import LogQuery, Use
@@ -34,6 +34,8 @@ LOG_PAGE = 10_000
 class Tick(Value):
     """What a pass did: ids by what became of them, with the reason of each move. `more`: another pass has work.
 
+    `ahead` were written or used by a clock that was wrong, more than a day later than now: their own end (`expires_at`,
+    `valid_to`) counts, but decay, disuse and budgets leave them until that day.
     `returned` had been merged into what ended, and are back. `renewed` are summaries that were made anew, because a
     source had changed; `edited` those that were not, because somebody had changed their words:
     `MemOS.renew_summaries(edited=True)` does. `relearnt` says what became of adapters, where the pass had seconds for
@@ -45,6 +47,7 @@ class Tick(Value):
     expired: dict[Label, Label] = Field(default_factory=dict)
     collected: tuple[Label, ...] = ()
     returned: tuple[Label, ...] = ()
+    ahead: tuple[Label, ...] = ()
     renewed: tuple[Label, ...] = ()
     edited: tuple[Label, ...] = ()
     relearnt: Relearnt = Relearnt()
@@ -70,10 +73,10 @@ class Caretaker:
         With *spent*, keys and values of what says something else by now are collected too.
 
         Raises:
-            ClockError: The present lies well before what was recorded; nothing was changed.
+            ClockError: The present lies well before all that was recorded; nothing was changed.
         """
         cubes = self._governance.owned(caller)
-        check_clock(cubes, caller.now)
+        ahead = tuple(cube.id for cube in ahead_of(cubes, caller.now))
         moves = self._going({cube.id: cube for cube in cubes}, caller, ageing)
         done = [
             each
@@ -90,7 +93,7 @@ class Caretaker:
         told = {state: {c.id: aged.reason for c, aged in done if aged.after is state} for state in State}
         more = len(moves) > limit or len(collected) == left > 0
         done_with = Tick(archived=told[State.ARCHIVED], expired=told[State.EXPIRED], collected=tuple(collected))
-        return done_with.model_copy(update={"returned": returned, "more": more})
+        return done_with.model_copy(update={"returned": returned, "more": more, "ahead": ahead})
 
     def _returned(self, merged: Sequence[MemCube], caller: Caller) -> tuple[str, ...]:
         """Those merged away that are back: with what ended in this pass, or because nothing stands for them."""

@@ -33,6 +33,7 @@ from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.write import UNREAD, Draft, draft_cube, finished, layer_for
 from memos_integrations.core.operator.writer import CubeWriter
+from memos_integrations.core.ports import Use
 from memos_integrations.core.records import NewVersion, Steps, record_of
 
 MAX_RETRIES = 50
@@ -192,7 +193,7 @@ class Editor:
             if said is Feedback.OUTDATED and cube.state in {State.GENERATED, State.ACTIVATED, State.MERGED}:
                 moves = ((cube, State.ARCHIVED),)
             record = record_of("feedback", caller, about=cube_id, detail={"said": said.value})
-            steps = Steps((self._version(finished(newer), caller),), moves, (record,))
+            steps = Steps((self._version(finished(newer), caller),), moves, (record,), uses=_judged(cube, said, caller))
             try:
                 self._governance.change(steps, caller, operation="update").result()
             except VersionConflictError:
@@ -232,6 +233,12 @@ class Editor:
 def _unread(trust: Trust) -> Trust:
     """The trust of other words than those that were verified."""
     return trust.model_copy(update=UNREAD) if trust.label is TrustLabel.VERIFIED else trust
+
+
+def _judged(cube: MemCube, said: Feedback, caller: Caller) -> tuple[Use, ...]:
+    if said is Feedback.OUTDATED:
+        return ()
+    return (Use(cube.id, caller.now, "", judged="helpful" if said is Feedback.HELPFUL else "wrong"),)
 
 
 def _after(cube: MemCube, said: Feedback, caller: Caller) -> MemCube:

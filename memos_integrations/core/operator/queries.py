@@ -7,6 +7,7 @@ from datetime import datetime
 
 from memos_integrations.core.cube import State
 from memos_integrations.core.ports import RECALLABLE, CubeFilter, VaultQuery, Vectors, narrowed
+from memos_integrations.core.reader import MemoryCall
 from memos_integrations.core.router import PathStop
 from memos_integrations.core.scheduler import Action, MemoryPlan, PlanStep
 
@@ -71,6 +72,18 @@ def _in_time(scope: CubeFilter, plan: MemoryPlan) -> CubeFilter:
     if plan.valid_at is None and scope.states and State.ARCHIVED not in scope.states:
         return replace(scope, holding=True)
     return in_time(scope, plan.valid_at)
+
+
+def begun_by(plan: MemoryPlan, call: MemoryCall, now: datetime) -> datetime | None:
+    """Until when a memory must have begun to hold, to be looked at; None: whenever it does.
+
+    What is asked about is the present, or that of `as_of`, but where the question says another time, or when.
+    """
+    kept = plan.where is not None and (not plan.where.states or State.ARCHIVED in plan.where.states)
+    if plan.valid_at is not None or kept or call.about_future or call.asks_when:
+        return None
+    at = plan.as_of or now
+    return at if call.window is None else max(at, call.window.end)
 
 
 def in_time(scope: CubeFilter, valid_at: datetime | None) -> CubeFilter:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 
 from pydantic import Field
 
@@ -17,7 +19,7 @@ from memos_integrations.core.errors import InvalidMemoryError
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.evidence import Candidate
-from memos_integrations.core.operator.queries import narrowed_to, queries_of, scopes_of
+from memos_integrations.core.operator.queries import begun_by, narrowed_to, queries_of, scopes_of
 from memos_integrations.core.ports import Found, Match, VaultQuery
 from memos_integrations.core.ranking import idf
 from memos_integrations.core.reader import MemoryCall
@@ -86,13 +88,14 @@ class ScopeSearch:
         candidates: dict[str, Candidate] = {}
         rarity: dict[str, float] = {}
         told, seen_most = [], False
+        by = begun_by(plan, call, caller.now)
         for number, query in enumerate(queries := self._queries(plan, call)):
-            found = self._answered(query, caller)
+            found = self._answered(query, caller, by)
             told.append(found.how)
             seen_most = seen_most or (number == 0 and _is_most(found))
             rarity = rarity or _rarity(found)
             _add(candidates, found)
-        visited = self._visited(plan, lambda: queries[0], caller, candidates, seen_most=seen_most)
+        visited = self._visited(plan, lambda: queries[0], caller, candidates, by, seen_most=seen_most)
         return Considered(_without(candidates, plan), "; ".join(dict.fromkeys(told)), visited, rarity)
 
     def look(self, plan: MemoryPlan, call: MemoryCall, caller: Caller, scope: int) -> Finding:
@@ -106,7 +109,7 @@ class ScopeSearch:
         queries = self._queries(plan, call)
         if not 0 <= scope < len(queries):
             raise InvalidMemoryError(f"The plan has {len(queries)} scopes; there is no number {scope}.")
-        found = self._answered(queries[scope], caller)
+        found = self._answered(queries[scope], caller, begun_by(plan, call, caller.now))
         seen = (Seen(id=m.cube.id, version=m.cube.version, signals=_signals(m)) for m in found.matches)
         return Finding(scope=scope, how=found.how, seen=tuple(seen), is_most=_is_most(found), rarity=_rarity(found))
 
@@ -130,7 +133,8 @@ class ScopeSearch:
             for each in finding.seen:
                 _join(candidates.setdefault(each.id, Candidate(cubes[each.id])), each.signals)
         seen_most = ordered[0].is_most
-        visited = self._visited(plan, lambda: self._queries(plan, call)[0], caller, candidates, seen_most=seen_most)
+        by, queries = begun_by(plan, call, caller.now), partial(self._queries, plan, call)
+        visited = self._visited(plan, lambda: queries()[0], caller, candidates, by, seen_most=seen_most)
         how = "; ".join(dict.fromkeys(finding.how for finding in ordered))
         rarity = next((finding.rarity for finding in ordered if finding.rarity), {})
         return Considered(_without(candidates, plan), how, visited, rarity)
@@ -141,6 +145,7 @@ class ScopeSearch:
         wide: Callable[[], VaultQuery],
         caller: Caller,
         found: dict[str, Candidate],
+        by: datetime | None,
         *,
         seen_most: bool,
     ) -> tuple[str, ...]:
@@ -152,7 +157,7 @@ class ScopeSearch:
             passed = why_passed(stop, [each.cube for each in found.values()], k=plan.k, seen_most=seen_most)
             if passed is None:
                 before = len(found)
-                _add(found, self._governance.search(narrowed_to(stop, wide(), plan), caller))
+                _add(found, self._governance.search(narrowed_to(stop, wide(), plan), caller, begun_by=by))
                 passed = f"searched, {len(found) - before} more"
             told.append(f"{stop.layer.value} {stop.where}: {passed}")
         return tuple(told)
@@ -163,11 +168,12 @@ class ScopeSearch:
         least = LATE_EACH if plan.weights.get("late") else WORDS_EACH if plan.weights.get("context") else 1
         return queries_of(plan, with_forms(terms_of(call.query)), vector, least=least)
 
-    def _answered(self, query: VaultQuery, caller: Caller) -> Found:
-        found = self._governance.search(query, caller)
+    def _answered(self, query: VaultQuery, caller: Caller, by: datetime | None) -> Found:
+        found = self._governance.search(query, caller, begun_by=by)
         if not found.matches and query.filter.occurred is not None:
             # The question names a time and other words than were used then: what was said then, latest first.
-            return self._governance.search(replace(query, terms=(), vector=None, around=False), caller)
+            latest = replace(query, terms=(), vector=None, around=False)
+            return self._governance.search(latest, caller, begun_by=by)
         return found
 
 

@@ -19,6 +19,7 @@ from memos_integrations.core.access import Caller, is_own
 from memos_integrations.core.aftermath import merged_into
 from memos_integrations.core.asked import whole
 from memos_integrations.core.cube import CubeRef, MemCube, Origin, Provenance, State, Tier, TrustLabel, sha256
+from memos_integrations.core.delivering import EVERYTHING
 from memos_integrations.core.errors import (
     AlreadyRememberedError,
     CubeNotFoundError,
@@ -144,7 +145,7 @@ class Summariser:
     ) -> Renewed:
         """Make those summaries of the caller anew whose sources changed. See `MemOS.renew_summaries`."""
         renewed, kept = list[str](), list[str]()
-        for cube in _lowest_first(self._governance.owned(caller, semantic_types=(SUMMARY,))):
+        for cube in _lowest_first(self._governance.owned(caller, replace(EVERYTHING, semantic_types=(SUMMARY,)))):
             told = cube.provenance
             if not _is_standing(cube):
                 continue

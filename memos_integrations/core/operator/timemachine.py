@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from memos_integrations.core.access import Caller, Verb
+from memos_integrations.core.access import Caller, Verb, is_own, may_read
+from memos_integrations.core.aftermath import merged_into
 from memos_integrations.core.books import is_of_the_books
 from memos_integrations.core.conflict.forms import joined
 from memos_integrations.core.cube import (
@@ -16,11 +18,11 @@ from memos_integrations.core.cube import (
     MemCube,
     Relation,
     State,
-    Tier,
     TrustLabel,
     Value,
     unique,
 )
+from memos_integrations.core.delivering import EVERYTHING
 from memos_integrations.core.errors import (
     AccessDeniedError,
     CubeNotFoundError,
@@ -30,14 +32,14 @@ from memos_integrations.core.errors import (
 )
 from memos_integrations.core.governance import MemGovernance
 from memos_integrations.core.lifecycle import check_change, way
-from memos_integrations.core.lifecycle.then import MOVES, held_at, moves_in, state_then
+from memos_integrations.core.lifecycle.then import MOVES, held_at, known_at, moves_in, state_then
 from memos_integrations.core.operator.admission import admitted
 from memos_integrations.core.operator.embedding import Embedding
 from memos_integrations.core.operator.freeing import Freeing
 from memos_integrations.core.operator.inheriting import inherited
 from memos_integrations.core.operator.resolver import Resolver
 from memos_integrations.core.operator.write import finished, unique_links
-from memos_integrations.core.ports import RECALLABLE, CubeFilter, LogQuery, Outcome, VaultQuery
+from memos_integrations.core.ports import RECALLABLE, CubeFilter, LogQuery, Outcome
 from memos_integrations.core.records import NewVersion, Steps, record_of
 
 MAX_RETRIES = 50
@@ -47,6 +49,8 @@ LATER = datetime.max.replace(tzinfo=UTC)
 _OF_THEN = ("priority", "half_life", "sensitivity", "expires_at")
 _GONE = frozenset({State.ARCHIVED, State.MERGED})
 _DECIDED = frozenset({Relation.SUPERSEDES, Relation.MERGED_FROM, Relation.CONTRADICTS})
+Moves = tuple[tuple[MemCube, State], ...]
+NOTHING: Mapping[str, MemCube] = {}
 CHANGING = frozenset("update append relabel put merge_by_hand restore feedback move remember import refresh".split())
 """Operations, as the log names them, by which somebody changes a memory."""
 
@@ -77,7 +81,7 @@ class TimeMachine:
         Raises:
             CubeNotFoundError: There is none that the caller may read.
         """
-        found = self.then(self._governance.read(cube_id, caller), caller, as_of=as_of, valid_at=valid_at)
+        found = self.then(self._governance.read(cube_id, caller, as_of=as_of), caller, as_of=as_of, valid_at=valid_at)
         if found is None:
             raise CubeNotFoundError(cube_id)
         return found
@@ -86,11 +90,7 @@ class TimeMachine:
         self, present: MemCube, caller: Caller, *, as_of: datetime | None, valid_at: datetime | None
     ) -> MemCube | None:
         """`at` of a cube that the caller was given; None: there was none, or it did not hold."""
-        known = [
-            each
-            for each in self._governance.versions(present.id, caller)
-            if as_of is None or each.descriptive.recorded_at <= as_of
-        ]
+        known = known_at(self._governance.versions(present.id, caller), as_of)
         held = held_at(known, valid_at) if valid_at is not None else next(reversed(known), None)
         if held is None or as_of is None:
             return held
@@ -133,9 +133,8 @@ class TimeMachine:
                     self._check_sources(own, caller)
             raise
 
-    def _check_sources(self, cube: MemCube, caller: Caller) -> None:
-        sources = cube.provenance.derived_from
-        gone = set(sources) - self._governance.current(caller.by.tenant, sources)
+    def _check_sources(self, cube: MemCube, caller: Caller, will: Mapping[str, MemCube] = NOTHING) -> None:
+        gone = self._missing(cube, caller, will)
         if gone:
             names = ", ".join(sorted(f"{ref.id} (version {ref.version})" for ref in gone))
             raise SourceGoneError(
@@ -143,8 +142,16 @@ class TimeMachine:
                 f"{names}. It cannot come back; restore that first."
             )
 
-    def _restoring(self, cube: MemCube, wanted: MemCube, caller: Caller) -> Steps:
-        self._check_sources(wanted, caller)
+    def _missing(self, cube: MemCube, caller: Caller, will: Mapping[str, MemCube]) -> set[CubeRef]:
+        """What a version was made of and says something else now, and will when the versions of *will* are back."""
+        sources = cube.provenance.derived_from
+        gone = set(sources) - self._governance.current(caller.by.tenant, sources)
+        return gone - self._governance.aftermath.still_said(gone, [will[ref.id] for ref in gone if ref.id in will])
+
+    def _restoring(
+        self, cube: MemCube, wanted: MemCube, caller: Caller, will: Mapping[str, MemCube] = NOTHING
+    ) -> Steps:
+        self._check_sources(wanted, caller, will)
         order = list(TrustLabel)
         label = min(cube.trust.label, wanted.trust.label, key=order.index)
         trust = wanted.trust.model_copy(update={"label": label, "quarantined": cube.trust.quarantined})
@@ -208,12 +215,11 @@ class TimeMachine:
         raise VersionConflictError("roll_back", 0, 1)
 
     def _changed(self, since: datetime, caller: Caller, where: CubeFilter) -> list[MemCube]:
-        scope = CubeFilter(
-            namespace=where.namespace, recorded=(since, LATER), states=frozenset(State), tiers=frozenset(Tier)
-        )
-        found = [match.cube for match in self._governance.search(VaultQuery(k=MOST, filter=scope), caller).matches]
+        # What died with a source that comes back is given to nobody now, but comes back, or goes, with it.
+        scope = replace(EVERYTHING, namespace=where.namespace, recorded=(since, LATER))
+        found = [cube for cube in self._governance.owned(caller, scope) if may_read(cube, caller)]
         found += self._retired(since, caller, where.namespace, {cube.id for cube in found})
-        return [cube for cube in found if cube.governance.owner == caller.by.subject]
+        return [cube for cube in found if is_own(cube, caller)]
 
     def _retired(
         self, since: datetime, caller: Caller, namespace: tuple[str, ...], known: Collection[str]
@@ -233,61 +239,65 @@ class TimeMachine:
                     break
                 after = entries[-1].number
         moved = [each for each in unique(ids) if each not in known]
-        there = self._governance.present(moved, caller)
-        expired = (each for each in self._governance.held(moved, caller).values() if each.state is State.EXPIRED)
-        there += [each for each in expired if not each.governance.is_expired(caller.now)]
+        held = self._governance.held(moved, caller).values()
+        expired = (cube.state is State.EXPIRED and not cube.governance.is_expired(caller.now) for cube in held)
+        there = [cube for cube, over in zip(held, expired, strict=True) if over or may_read(cube, caller)]
         return [cube for cube in there if cube.namespace[: len(namespace)] == namespace]
 
     def _rolling(self, cubes: Sequence[MemCube], since: datetime, caller: Caller) -> tuple[Steps, RolledBack]:
         steps = Steps()
         restored: list[str] = []
         archived: list[str] = []
-        for cube in sorted(cubes, key=lambda each: each.id):
+        for cube in cubes:
             check_change(cube)
-            told = self._governance.own_versions if cube.state is State.EXPIRED else self._governance.versions
-            before = [v for v in told(cube.id, caller) if v.descriptive.recorded_at < since]
-            if before and before[-1].version == cube.version:
-                more = Steps(moves=self._back(cube, since, caller))
-                if not more.moves:
-                    continue
+        before = {cube.id: self._before(cube, since, caller) for cube in cubes}
+        will = {cube_id: then for cube_id, then in before.items() if then is not None}
+        ways = {cube.id: self._back(cube, since, caller) for cube in cubes if cube.id in will}
+        ways = {each: way for each, way in ways.items() if not self._is_stranded(way, will, caller)}
+        for cube in sorted(cubes, key=lambda each: each.id):
+            then, moves = before[cube.id], ways.get(cube.id, ())
+            if then is None:
+                gone = cube.state is State.ARCHIVED
+                steps = steps if gone else joined(steps, Steps(moves=((cube, State.ARCHIVED),)))
+                archived += [] if gone else [cube.id]
+            elif then.version != cube.version or moves:
+                anew = self._restoring(cube, then, caller, will) if then.version != cube.version else Steps()
+                steps = joined(steps, anew._replace(moves=moves))
                 restored.append(cube.id)
-            elif before:
-                more = self._restoring(cube, before[-1], caller)
-                if cube.state in _GONE and not self._moved_since(cube, since, caller):
-                    more = more._replace(moves=())
-                restored.append(cube.id)
-            elif cube.state is not State.ARCHIVED:
-                more = Steps(moves=((cube, State.ARCHIVED),))
-                archived.append(cube.id)
-            else:
-                continue
-            steps = joined(steps, more)
         for cube in (each for each in cubes if each.id in restored and each.state in _GONE):
             undone = self._resolver.released(cube, cube, caller)[1]
             taken_back = tuple(each for each in undone.records if each.operation == "undo")
             steps = joined(steps, undone._replace(records=taken_back))
         return steps, RolledBack(restored=tuple(restored), archived=tuple(archived))
 
-    def _back(self, cube: MemCube, since: datetime, caller: Caller) -> tuple[tuple[MemCube, State], ...]:
-        """The moves that bring a cube, of which no version is new, from its state to where it stood before *since*."""
+    def _before(self, cube: MemCube, since: datetime, caller: Caller) -> MemCube | None:
+        """The version of a cube that stood before *since*."""
+        told = self._governance.own_versions if cube.state is State.EXPIRED else self._governance.versions
+        return next((v for v in reversed(told(cube.id, caller)) if v.descriptive.recorded_at < since), None)
+
+    def _back(self, cube: MemCube, since: datetime, caller: Caller) -> Moves:
+        """The moves that bring a cube from its state to where it stood before *since*."""
         told = self._moves(cube.id, caller)
         before, later = [each for each in told if each[0] < since], [each for each in told if each[0] >= since]
         if not later:
             return ()
         was = before[-1][1] if before else State.ARCHIVED if later[0][1] is State.ACTIVATED else State.ACTIVATED
-        stood = State.ARCHIVED if was is State.ARCHIVED else State.ACTIVATED
+        stood = was if was in _GONE else State.ACTIVATED
         if cube.state in {was, stood} or (cube.state in RECALLABLE and stood in RECALLABLE):
             return ()
         passing = way(cube.state, stood)
         befores = (cube.model_copy(update={"state": state}) for state in (cube.state, *passing))
         return tuple(zip(befores, passing, strict=False))
 
-    def _moved_since(self, cube: MemCube, since: datetime, caller: Caller) -> bool:
-        queries = (
-            LogQuery(tenant=caller.by.tenant, cube_id=cube.id, operation=f"to_{state}", since=since, limit=1)
-            for state in sorted(_GONE)
-        )
-        return any(self._governance.lifecycle_log(query) for query in queries)
+    def _is_stranded(self, moves: Moves, will: Mapping[str, MemCube], caller: Caller) -> bool:
+        """Whether a cube would be merged away again into what does not stand then: it stays where it is."""
+        if not moves or moves[-1][1] is not State.MERGED:
+            return False
+        into = merged_into(will[moves[0][0].id])
+        there = self._governance.held([into], caller).get(into)
+        if there is None or there.state is State.EXPIRED or there.trust.quarantined:
+            return True
+        return bool(self._missing(will.get(into, there), caller, will))
 
     # --- by hand
 

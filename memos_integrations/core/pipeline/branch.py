@@ -57,7 +57,7 @@ class MemBranch(Generic[_Memory]):
     def changes(self) -> tuple[CubeChange, ...]:
         """What differs from the vault below, cube by cube, as far as the branch's principal may see it."""
         self._check_open()
-        return changes_in(self._stage.changed(), self._caller)[0]
+        return changes_in(self._stage, self._stage.changed(), self._caller)[0]
 
     @property
     def overtaken(self) -> tuple[str, ...]:

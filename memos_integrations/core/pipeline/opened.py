@@ -30,7 +30,7 @@ class OpenRun:
     @property
     def changes(self) -> tuple[CubeChange, ...]:
         """What would change, as far as the principal may see it."""
-        return changes_in(self.stage.changed(), self.caller)[0]
+        return changes_in(self.stage, self.stage.changed(), self.caller)[0]
 
     def close(self) -> None:
         """Let go of what is staged; what was read stays on record. Safe to call twice."""

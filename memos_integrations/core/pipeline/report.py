@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Literal
 
 from pydantic import Field
 
-from memos_integrations.core.access import Caller, may_read
+from memos_integrations.core.access import Caller, Verb, may_read, subjects_for
+from memos_integrations.core.aftermath import Aftermath
 from memos_integrations.core.cube import Digest, Label, MemCube, State, Value
+from memos_integrations.core.ports import Stage
+from memos_integrations.core.releasing import Releasing, withheld
 
 
 class CubeChange(Value):
     """One cube that a run changes: `before` and `after` are `(version, state)`, None where it is not there.
 
-    `diff` holds the lines of its words that go (`-`) and come (`+`).
+    `diff` holds the lines of its words that go (`-`) and come (`+`); `becomes`, of what is written, is a digest
+    of its words, labels and readers: who agrees to a change agrees to what it says.
     """
 
     cube_id: Label
@@ -24,6 +30,7 @@ class CubeChange(Value):
     before: tuple[int, State] | None = None
     after: tuple[int, State] | None = None
     diff: tuple[str, ...] = ()
+    becomes: Digest | None = None
 
     def __str__(self) -> str:
         ways = " -> ".join("none" if each is None else f"v{each[0]} {each[1]}" for each in (self.before, self.after))
@@ -52,25 +59,42 @@ class PipelineReport(Value):
     """Whether this run had been done before; nothing was done again, and `changes` is empty."""
 
 
-Pairs = Iterable[tuple[MemCube | None, MemCube | None]]
+Pairs = Sequence[tuple[MemCube | None, MemCube | None]]
 
 
-def changes_in(pairs: Pairs, caller: Caller) -> tuple[tuple[CubeChange, ...], int]:
-    """The changes that the caller may see, and how many others there are; *pairs* as `Stage.changed` gives them."""
+def changes_in(stage: Stage, pairs: Pairs, caller: Caller) -> tuple[tuple[CubeChange, ...], int]:
+    """The changes that the caller may see, and how many others there are; *pairs* are those of `Stage.changed`.
+
+    Of what is derived of something that they may not see by now, or that is another by now, no words are told.
+    """
     seen: list[CubeChange] = []
     unseen = 0
+    derived = [cube for pair in pairs if (cube := pair[1] or pair[0]) is not None and _is_derived(pair)]
+    stands = {cube.id for cube in Releasing(stage, Aftermath(stage)).of(derived, caller)} if derived else set()
+    ids = [cube.id for pair in pairs for cube in pair[:1] if cube is not None]
+    away = withheld(stage, ids, caller)
     for was, now in pairs:
         there = [cube for cube in (was, now) if cube is not None]
-        if there and all(may_read(cube, caller) or cube.governance.owner == caller.by.subject for cube in there):
-            seen.append(_change(was, now))
+        if there and all(_may_see(cube, caller, away) for cube in there):
+            change = _change(was, now)
+            told = there[0].id in stands or not _is_derived((was, now))
+            seen.append(change if told else change.model_copy(update={"diff": ()}))
         else:
             unseen += bool(there)
     return tuple(seen), unseen
 
 
-def touched(changes: Iterable[CubeChange]) -> Counter[tuple[str, str]]:
-    """Which memories the changes are about, and in which way; of new ones, how many. Versions may be later ones."""
-    return Counter((each.what, "" if each.what == "new" else each.cube_id) for each in changes)
+def _is_derived(pair: tuple[MemCube | None, MemCube | None]) -> bool:
+    return any(cube is not None and cube.provenance.derived_from for cube in pair)
+
+
+def _may_see(cube: MemCube, caller: Caller, away: Container[str]) -> bool:
+    return cube.governance.owner == caller.by.subject or (cube.id not in away and may_read(cube, caller))
+
+
+def touched(changes: Iterable[CubeChange]) -> Counter[tuple[str, str, str | None]]:
+    """Which memories the changes are about, how, and what they come to say; versions and ids of new ones may differ."""
+    return Counter((each.what, "" if each.what == "new" else each.cube_id, each.becomes) for each in changes)
 
 
 def _change(was: MemCube | None, now: MemCube | None) -> CubeChange:
@@ -89,7 +113,15 @@ def _change(was: MemCube | None, now: MemCube | None) -> CubeChange:
         before=None if was is None else (was.version, was.state),
         after=None if now is None else (now.version, now.state),
         diff=_lines(was.text if was else "", now.text if now else ""),
+        becomes=_told(now) if now is not None and what in {"new", "changed"} else None,
     )
+
+
+def _told(cube: MemCube) -> str:
+    own, rules = cube.descriptive, cube.governance
+    readers = sorted(subjects_for(Verb.READ, rules))
+    said = [cube.text, own.semantic_type, sorted(own.tags), readers, list(cube.namespace), rules.priority, cube.state]
+    return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()
 
 
 def _lines(before: str, after: str) -> tuple[str, ...]:

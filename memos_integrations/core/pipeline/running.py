@@ -213,7 +213,8 @@ class Running(Living):
     def finish(self, opened: OpenRun, *, looked_at: Iterable[CubeChange] | None = None) -> PipelineReport:
         """Take what is left of an open run, and make all of it true; see `run`. It is closed in any case.
 
-        With *looked_at*, the changes that somebody agreed to, only where it changes those memories, in that way.
+        With *looked_at*, the changes that somebody agreed to, only where it changes those memories in that way, and
+        what it writes says what was agreed.
 
         Raises:
             PipelineError: It would change others by now; nothing was changed.
@@ -229,7 +230,7 @@ class Running(Living):
             report = self._reported(opened.run, opened.stage, opened.number)
             with self._undone_on_error(opened.run, opened.stage, opened.number):
                 if looked_at is not None and touched(looked_at) != touched(report.changes):
-                    raise PipelineError("It would change other memories than were looked at. Nothing was changed.")
+                    raise PipelineError("It would change something else than was looked at. Nothing was changed.")
             if not opened.stage.pending().changes:
                 record = record_of("pipeline", opened.caller, about=opened.number, detail=_detail(report))
                 self._governance.abandon(opened.stage, record)
@@ -285,7 +286,7 @@ class Running(Living):
                     f"Pipeline {pipeline.name!r} would change {len(pairs)} memories, more than "
                     f"{pipeline.most_changes}. Nothing was changed. Narrow it, or raise most_changes."
                 )
-        seen, unseen = changes_in(pairs, self._caller(run.by, run.context))
+        seen, unseen = changes_in(stage, pairs, self._caller(run.by, run.context))
         return PipelineReport(
             run=number,
             pipeline=pipeline.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from memos_integrations.core.cube import Licence, MemCube, State
 from memos_integrations.core.events import MemEvent
@@ -68,7 +69,8 @@ class Use:
     `recall_id` is empty where it was no recall. With `licence`, the cube's own, it is also a use of that: refused when
     none is left. Concurrent ones are counted one after the other. An `Expect` before it holds the licence to its cube.
 
-    `looked`: it was looked up, not recalled: used then (`last_read`), but neither counted nor warmed.
+    `looked`: it was looked up, not recalled: used then (`last_read`), but neither counted nor warmed. `judged`: as
+    that, and somebody said that it helped, or was wrong, which is counted.
     """
 
     cube_id: str
@@ -76,6 +78,7 @@ class Use:
     recall_id: str
     licence: Licence | None = None
     looked: bool = False
+    judged: Literal["helpful", "wrong"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

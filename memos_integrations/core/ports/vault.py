@@ -208,6 +208,13 @@ class Stage(Vault, Protocol):
         """What was only read, or refused, and used of licences for it; true whatever becomes of the rest."""
         ...
 
+    def beneath(self, ids: Sequence[str]) -> dict[str, list[tuple[MemCube, MemCube | None]]]:
+        """Those of *ids* that were brought up to be changed: as each was then, and as it stands below (None: erased).
+
+        One pair for each vault below, where that is a stage itself.
+        """
+        ...
+
     def changed(self) -> list[tuple[MemCube | None, MemCube | None]]:
         """Each cube that would be another one: as it stands below (None: not there), and as it would stand."""
         ...

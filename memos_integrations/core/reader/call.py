@@ -88,7 +88,8 @@ class MemoryCall(BaseModel):
     - `semantic_types` are the kinds of memory that fit best ("preference", "event", "procedure", "document", …).
     - `speakers` are the known speakers whom the prompt names: whose statements it most likely asks for.
     - `resolved` pairs each pronoun that was replaced in `query` with what it stands for.
-    - `asks_when`: the answer is a time or a length of time. `about_past`: it asks for what used to be true.
+    - `asks_when`: the answer is a time or a length of time. `about_past`: it asks for what used to be true,
+      `about_future` for what is to come.
     - `question_type` is what kind of thing would answer, None when nothing is asked; `slots` what is asked for, of
       whom, about what, in which time.
     - `asks_for` says what of a memory's header counts: "recency" (the latest is asked for), "importance", "trust" (what
@@ -114,6 +115,7 @@ class MemoryCall(BaseModel):
     resolved: tuple[tuple[str, str], ...] = ()
     asks_when: bool = False
     about_past: bool = False
+    about_future: bool = False
     question_type: QuestionType | None = None
     slots: Slots = NO_SLOTS
     asks_for: tuple[OfHeader, ...] = ()

@@ -208,6 +208,9 @@ _ABOUT_PAST = re.compile(
     r"|\bex-\w+|\bonce (?:lived|worked|had|owned|was|were)\b",
     _I,
 )
+_ABOUT_FUTURE = re.compile(
+    r"\b(?:will|won't|going to|about to|next|soon|tomorrow|later|future|upcoming|plan(?:s|ned|ning)?)\b|'ll\b", _I
+)
 _USED_TO = re.compile(r"\bused to\b", _I)
 _PASSIVE = re.compile(r"(?:\b(?:is|are|was|were|be|been|being|am|get|gets|got|getting)|'m|'re|'s)(?: \w+){0,3} $", _I)
 _TYPES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
@@ -261,6 +264,11 @@ def is_about_past(query: str) -> bool:
         return True
     # "Where I used to live", but not "is flour used to bake" or "am I used to it".
     return any(not _PASSIVE.search(query, max(0, m.start() - 40), m.start()) for m in _USED_TO.finditer(query))
+
+
+def is_about_future(query: str) -> bool:
+    """Whether the question is about what is still to come."""
+    return _ABOUT_FUTURE.search(query) is not None
 
 
 def semantic_types(query: str) -> tuple[str, ...]:

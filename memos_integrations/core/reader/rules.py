@@ -10,7 +10,14 @@ from memos_integrations.core.errors import InvalidMemoryError, MemOSError
 from memos_integrations.core.reader.call import MAX_PROMPT, Intent, MemoryCall, Turn
 from memos_integrations.core.reader.coreference import resolve
 from memos_integrations.core.reader.emphasis import asks_for, statement_of
-from memos_integrations.core.reader.intent import asks_when, intent_of, is_about_past, semantic_types, straight
+from memos_integrations.core.reader.intent import (
+    asks_when,
+    intent_of,
+    is_about_future,
+    is_about_past,
+    semantic_types,
+    straight,
+)
 from memos_integrations.core.reader.need import unquote, why_no_memory, without_languages
 from memos_integrations.core.reader.question import question_type, slots_of
 from memos_integrations.core.text import STOP_WORDS, entities, keywords, terms
@@ -124,6 +131,7 @@ def read_by_rules(
         resolved=resolved,
         asks_when=is_when,
         about_past=is_about_past(_without(windows, asked)),
+        about_future=is_about_future(asked),
         question_type=asked_for,
         slots=slots_of(query, asked_for, entities=names, speakers=said_by, window=window),
         asks_for=asks_for(looked_at, of_then=is_when or window is not None),
