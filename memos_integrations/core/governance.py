@@ -199,7 +199,7 @@ class MemGovernance(GatedWriting):
 
     def _check_put(self, version: NewVersion, operation: str) -> None:
         cube, caller = version.cube, version.caller
-        reach = self._vault.tenant if isinstance(self._vault, Stage) else cube.tenant  # of others no rules are known
+        reach = self._releasing.tenant or cube.tenant  # in a stage no rules of others are known
         foreign, new = {cube.tenant} != {caller.by.tenant, reach}, cube.version == 1
         if foreign or (new and (cube.governance.owner != caller.by.subject or cube.id.startswith(RESERVED))):
             reason = "one writes only in one's own tenant and name"

@@ -42,6 +42,8 @@ class Releasing:
     def __init__(self, vault: Vault, aftermath: Aftermath) -> None:
         self._vault, self._aftermath = vault, aftermath
         self._stage = vault if isinstance(vault, Stage) else None
+        self.tenant = None if self._stage is None else self._stage.tenant
+        """The one in reach, of a stage."""
 
     def readable(self, cubes: Sequence[MemCube], caller: Caller) -> list[MemCube]:
         """Those that the caller may read by themselves; of what a stage rewrote, as it stands below, too."""
