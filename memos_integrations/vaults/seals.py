@@ -154,7 +154,8 @@ class Sealer:
 
     def share(self, seal: bytes) -> int:
         """What a sealed thing contributes to the sum that it is part of."""
-        return int.from_bytes(self._hash(b"share", seal))
+        raw = seal if isinstance(seal, bytes) else ascii(seal).encode()  # in a damaged file
+        return int.from_bytes(self._hash(b"share", raw))
 
     def entry(self, columns: Fields) -> int:
         """What an audit entry contributes to its tenant's sum; its hash among the columns covers the record."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -48,6 +50,26 @@ def test_a_tampered_row_is_refused_on_read(folder: Path, filled: list[MemCube], 
             assert caught.value.cube_id == filled[3].id
         if name != "tenant":  # there a cube is missing, so nothing of the tenant can be trusted to be complete
             assert vault.get("acme", [filled[5].id]) == [filled[5]]
+
+
+@pytest.mark.parametrize("value", ["acme", 7, 1.5])
+@pytest.mark.parametrize("table", ["seals", "tallies"])
+def test_a_seal_of_another_type_is_an_error_of_ours(folder: Path, table: str, value: object) -> None:
+    with SQLiteVault(folder) as vault:
+        stored(vault, cube("one"), key="k")
+    with closing(sqlite3.connect(folder / "vault.db", isolation_level=None)) as file:
+        (told,) = file.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+        file.execute("PRAGMA writable_schema = 1")  # a flipped bit does not ask whether a table is strict either
+        file.execute(
+            "UPDATE sqlite_schema SET sql = replace(replace(sql, ', STRICT', ''), ' STRICT', '') WHERE name = ?",
+            (table,),
+        )
+    with closing(sqlite3.connect(folder / "vault.db", isolation_level=None)) as file:
+        file.execute(f"UPDATE {table} SET mac = ?", (value,))
+        file.execute("PRAGMA writable_schema = 1")
+        file.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (told, table))
+    with pytest.raises(IntegrityError), SQLiteVault(folder) as vault:
+        vault.find_key("acme", "k")
 
 
 @pytest.mark.parametrize("edit", ["UPDATE cubes SET id = 'another' WHERE seq = 2", "DELETE FROM cubes WHERE seq = 2"])
