@@ -229,7 +229,8 @@ def check_forgotten(connection: sqlite3.Connection, sealer: Sealer, tenant: str,
         "SELECT f.key, f.mac FROM tenants AS t JOIN forgotten AS f ON f.tenant = t.number WHERE t.name = ?", (tenant,)
     ):
         if sealer.forgotten(tenant, key) != mac:
-            raise IntegrityError(f"The record of what was forgotten in tenant {tenant!r} as {key.hex() if isinstance(key, bytes) else key!r} is not ours")
+            named = key.hex() if isinstance(key, bytes) else repr(key)
+            raise IntegrityError(f"The record of what was forgotten in tenant {tenant!r} as {named} is not ours")
         total = added(total, -sealer.share(mac))
     if total:
         raise IntegrityError(f"A record of what was forgotten in tenant {tenant!r} was removed, added or set back")
