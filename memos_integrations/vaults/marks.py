@@ -15,8 +15,9 @@ from memos_integrations.vaults.numbering import Label
 from memos_integrations.vaults.seals import Sealer
 from memos_integrations.vaults.sqlite_rows import PutRows
 
+# SQLite does not look at the key again in the rows that it finds by it: with the plus, it does.
 _LABELS = """SELECT c.seq, c.audience, (SELECT group_concat(kind || ':' || value) FROM (
-        SELECT kind, value FROM labels WHERE cube = c.seq ORDER BY kind, value))
+        SELECT kind, value FROM labels WHERE cube = c.seq AND +cube = c.seq ORDER BY kind, value))
     FROM cubes AS c WHERE c.tenant = ?"""
 
 Texts = Iterable[tuple[int, str]]
@@ -95,6 +96,7 @@ def _labels(connection: sqlite3.Connection, tenant: int) -> Texts:
     leaves = _grouped(
         connection,
         """SELECT c.seq, l.path, l.content, l.number FROM cubes AS c CROSS JOIN leaves AS l ON l.cube = c.seq
+            AND +l.cube = c.seq
         WHERE c.tenant = ? ORDER BY c.seq, l.path""",
         tenant,
     )
@@ -119,6 +121,7 @@ def _links(connection: sqlite3.Connection, tenant: int) -> Texts:
     rows = _grouped(
         connection,
         """SELECT c.seq, l.relation, l.target FROM cubes AS c CROSS JOIN links AS l ON l.cube = c.seq
+            AND +l.cube = c.seq
         WHERE c.tenant = ? ORDER BY c.seq, l.relation, l.target""",
         tenant,
     )
@@ -142,6 +145,7 @@ def _past(connection: sqlite3.Connection, sealer: Sealer, tenant: int) -> dict[i
     marks: dict[int, bytes] = defaultdict(lambda: sealer.mark("past", ""))
     for seq, *row in connection.execute(
         """SELECT c.seq, p.version, p.recorded_at, p.audience FROM cubes AS c CROSS JOIN past AS p ON p.cube = c.seq
+            AND +p.cube = c.seq
         WHERE c.tenant = ? ORDER BY c.seq, p.version""",
         (tenant,),
     ):

@@ -158,3 +158,22 @@ def test_an_id_edited_in_its_row_or_in_the_index_alone_is_refused(tmp_path: Path
         assert answers.get("get", right) == right
         assert place not in rows or not answers, "the row is read, not what the index says of it"
         shutil.rmtree(damaged)
+
+
+def test_a_label_that_names_another_cube_in_its_place_is_refused(tmp_path: Path) -> None:
+    clean, damaged = tmp_path / "clean" / "vault", tmp_path / "damaged"
+    questions = filled(clean)
+    asked_of = {"namespace": questions["namespace"]}
+    with SQLiteVault(clean) as vault:
+        right = asked_of["namespace"](vault)
+    whole = (clean / "vault.db").read_bytes()
+    row = bytes((14, 4, 1, 1, 6, 26, 4))  # cube 26, a namespace: where SQLite looks for the cube, it asks no further
+    places = [place + 5 for place in range(len(whole)) if whole.startswith(row, place)]
+    assert places
+    for place in places:
+        content = bytearray(whole)
+        content[place] ^= 2
+        shutil.copytree(clean, damaged)
+        (damaged / "vault.db").write_bytes(content)
+        assert ask_all(damaged, asked_of, Counter()).get("namespace", right) == right
+        shutil.rmtree(damaged)
