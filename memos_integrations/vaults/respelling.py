@@ -43,6 +43,11 @@ def respelled(
             notary.ledger.account(connection, row.tenant)  # before its row changes, which its seal covers
         _add(connection, sealer, notary, row, found._replace(commit=head.commit + 1))
         tenants.add((row.tenant, int(str(row.row[2]))))
+    return committed(connection, notary, head, tenants)
+
+
+def committed(connection: sqlite3.Connection, notary: Notary, head: Head, tenants: set[tuple[str, int]]) -> Head:
+    """Seal what was made anew in tenants (name and number), as one more commit; none where nothing was."""
     if not tenants:
         return head
     head = head._replace(commit=head.commit + 1)

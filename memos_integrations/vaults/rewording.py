@@ -20,10 +20,11 @@ from memos_integrations.vaults.locks import Locks
 from memos_integrations.vaults.notary import Notary
 from memos_integrations.vaults.numbering import Words
 from memos_integrations.vaults.postings import packed_terms, rewrite
+from memos_integrations.vaults.respelling import committed
 from memos_integrations.vaults.sealing import unseal
 from memos_integrations.vaults.seals import MARKS, Sealer
 from memos_integrations.vaults.sqlite_rows import COLUMNS
-from memos_integrations.vaults.sqlite_write import Head, tenant_changed, write_head
+from memos_integrations.vaults.sqlite_write import Head
 
 _PAGE = 1_000
 _WORDS = MARKS.index("words")
@@ -45,15 +46,7 @@ def reworded(connection: sqlite3.Connection, notary: Notary, words: Words) -> He
             notary.ledger.account(connection, found.row.tenant)  # before its row changes, which its seal covers
         _store(connection, notary, found, head.commit + 1)
         tenants.add((found.row.tenant, int(str(found.row.row[2]))))
-    if not tenants:
-        return head
-    head = head._replace(commit=head.commit + 1)
-    notary.ledger.tenants.clear()
-    for _, number in tenants:
-        tenant_changed(connection, number, head.commit, 0)
-    write_head(connection, head)
-    notary.finish(connection, head)
-    return head
+    return committed(connection, notary, head, tenants)
 
 
 def _concerned(connection: sqlite3.Connection, locks: Locks | None) -> Iterator[MemCube]:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from memos_integrations.core.errors import VaultError
+from memos_integrations.vaults.blobs import sync_folder
 
 _LIST = "switch.json"
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial")
@@ -111,9 +112,9 @@ def switch(database: Path, holder: Path, moves: Moves) -> None:
         out.flush()
         os.fsync(out.fileno())
     for folder in {holder, holder.parent, *(file.parent for file, _ in moves)}:
-        _sync(folder)
+        sync_folder(folder)
     aside.rename(holder / _LIST)
-    _sync(holder)
+    sync_folder(holder)
     finish_switch(database)
 
 
@@ -143,14 +144,6 @@ def finish_switch(database: Path) -> None:
             with suppress(FileNotFoundError):  # moved before
                 (holder / file).replace(folder / place)
         for place in {(folder / place).parent for _, place in told}:
-            _sync(place)
+            sync_folder(place)
         (holder / _LIST).unlink(missing_ok=True)
         shutil.rmtree(holder, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
